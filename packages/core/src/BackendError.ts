@@ -1,0 +1,142 @@
+/**
+ * The errors that backends speak in.
+ *
+ * @since 0.1.0
+ */
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+
+/**
+ * A passing fault.
+ *
+ * `applied` says whether the write may have taken effect: `"no"` when it certainly has not, `"unknown"` when nobody can
+ * tell, for example because the connection broke before the answer came. Repeating is safe either way.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class Transient extends Data.TaggedClass("Transient")<{
+  readonly applied: "no" | "unknown"
+  readonly detail: string
+}> {}
+
+/**
+ * The store asks for less.
+ *
+ * `scope` says for what: everything (`"backend"`), one namespace, or one series.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class Throttled extends Data.TaggedClass("Throttled")<{
+  readonly scope: "backend" | "namespace" | "series"
+  readonly retryAfter?: Duration.Duration
+  readonly detail: string
+}> {}
+
+/**
+ * The credentials are missing, expired or not enough. Not permanent: tokens rotate and rights are granted.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class Unauthorized extends Data.TaggedClass("Unauthorized")<{
+  readonly detail: string
+}> {}
+
+/**
+ * The store cannot be reached or used as it is configured.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class Unavailable extends Data.TaggedClass("Unavailable")<{
+  readonly detail: string
+}> {}
+
+/**
+ * The store has no room: a full disk, a quota.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class Full extends Data.TaggedClass("Full")<{
+  readonly detail: string
+}> {}
+
+/**
+ * A cursor or page token of another store, cluster, log or filter, or one that is none.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class CursorMismatch extends Data.TaggedClass("CursorMismatch")<{
+  readonly detail: string
+}> {}
+
+/**
+ * Why a backend failed.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type BackendErrorReason = Transient | Throttled | Unauthorized | Unavailable | Full | CursorMismatch
+
+const describe = (reason: BackendErrorReason): string => {
+  switch (reason._tag) {
+    case "Transient":
+      return reason.applied === "no"
+        ? `nothing was written: ${reason.detail}`
+        : `it is unknown whether it was written (repeating is safe): ${reason.detail}`
+    case "Throttled":
+      return reason.retryAfter === undefined
+        ? `the store asks for less (${reason.scope}): ${reason.detail}`
+        : `the store asks for less (${reason.scope}), again in ${Duration.format(reason.retryAfter)}: ${reason.detail}`
+    case "Unauthorized":
+      return `not allowed: ${reason.detail}`
+    case "Unavailable":
+      return `the store cannot be used: ${reason.detail}`
+    case "Full":
+      return `the store has no room: ${reason.detail}`
+    case "CursorMismatch":
+      return `the cursor does not belong here: ${reason.detail}`
+  }
+}
+
+/**
+ * The one error of backends, with a tagged `reason`.
+ *
+ * **Example** (Acting on one reason)
+ *
+ * ```ts
+ * import * as BackendError from "@tidings/core/BackendError"
+ * import * as Effect from "effect/Effect"
+ * import assert from "node:assert/strict"
+ *
+ * const write = Effect.fail(BackendError.make(new BackendError.Full({ detail: "the disk is full" })))
+ * const advice = await Effect.runPromise(
+ *   write.pipe(Effect.catchReason("BackendError", "Full", () => Effect.succeed("free some space")))
+ * )
+ * assert.equal(advice, "free some space")
+ * ```
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class BackendError extends Data.TaggedError("BackendError")<{
+  readonly reason: BackendErrorReason
+  readonly cause?: unknown
+}> {
+  override get message(): string {
+    return describe(this.reason)
+  }
+}
+
+/**
+ * Makes a `BackendError`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const make = (reason: BackendErrorReason, cause?: unknown): BackendError =>
+  new BackendError(cause === undefined ? { reason } : { reason, cause })

@@ -1,0 +1,99 @@
+/**
+ * The data of an event: what its message is a view of.
+ *
+ * @since 0.1.0
+ */
+import type * as Duration from "effect/Duration"
+
+/**
+ * A JSON value.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Json = string | number | boolean | null | ReadonlyArray<Json> | { readonly [key: string]: Json }
+
+/**
+ * The data that travels with an event to the backend and back.
+ *
+ * Fourteen names are built in, with a meaning of their own; a host's catalogue may declare more, which travel as JSON
+ * (a duration among them as Go's text, `1m30.5s`, because a reader of the store has no catalogue to tell it apart).
+ *
+ * Message templates see each field under its name with a capital and a trailing `Id` as `ID`: `.StepID`, `.ToolNames`,
+ * `.Arguments.key`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface EventData {
+  /** The name of the involved object. Filled in from it; another one is an error. */
+  readonly name?: string
+  /** The namespace of the involved object. Filled in from it; another one is an error. */
+  readonly namespace?: string
+  /** What was done: becomes the event's `action` unless the call gives one. */
+  readonly operation?: string
+  readonly serviceClass?: string
+  /** Extra key-values of any JSON. */
+  readonly arguments?: { readonly [key: string]: Json }
+  readonly error?: string
+  /** Nanoseconds. On the wire Go's text: `1m30.5s`. */
+  readonly duration?: number
+  readonly stepCount?: number
+  readonly stepId?: string
+  readonly stepTool?: string
+  readonly conditionResult?: string
+  readonly executionId?: string
+  readonly toolNames?: ReadonlyArray<string>
+  readonly allowFailure?: boolean
+  /** The fields that a host's catalogue declares. */
+  readonly [field: string]: Json | undefined
+}
+
+/**
+ * The data as a caller gives it: durations as anything that Effect reads as one, absent fields also as `undefined`.
+ *
+ * Go's text (`1m30.5s`) is read too.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface EventDataInput {
+  readonly name?: string | undefined
+  readonly namespace?: string | undefined
+  readonly operation?: string | undefined
+  readonly serviceClass?: string | undefined
+  readonly arguments?: { readonly [key: string]: unknown } | undefined
+  readonly error?: string | undefined
+  readonly duration?: Duration.Input | (string & {}) | undefined
+  readonly stepCount?: number | undefined
+  readonly stepId?: string | undefined
+  readonly stepTool?: string | undefined
+  readonly conditionResult?: string | undefined
+  readonly executionId?: string | undefined
+  readonly toolNames?: ReadonlyArray<string> | undefined
+  readonly allowFailure?: boolean | undefined
+  readonly [field: string]: unknown
+}
+
+/**
+ * The built-in fields of event data and what each holds, in the vocabulary of `@tidings/templates`.
+ *
+ * `name` and `namespace` belong to the involved object and `arguments` to every event, so they are not listed: a
+ * catalogue must not declare them again.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const fields = {
+  operation: "text",
+  serviceClass: "text",
+  error: "text",
+  duration: "duration",
+  stepCount: "count",
+  stepId: "text",
+  stepTool: "text",
+  conditionResult: "text",
+  executionId: "text",
+  toolNames: "list",
+  allowFailure: "flag"
+} as const

@@ -1,0 +1,137 @@
+/**
+ * The identity of an event, given once, when it is accepted.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as SecureRandom from "effect/crypto/SecureRandom"
+import * as Hex from "effect/encoding/Hex"
+import * as Option from "effect/Option"
+
+/**
+ * Who accepted an event, and as the how-manieth.
+ *
+ * The identity of the first occurrence names the whole series, and becomes the name of the object in the backend:
+ * that is why a repeated write can never make a second object.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface EventId {
+  /** 32 hexadecimal digits, drawn once per journal; for events of other writers the uid that their backend gave. */
+  readonly origin: string
+  /** From 1, without gaps; 0 for events of other writers. */
+  readonly seq: number
+}
+
+/**
+ * The identity as text, `<origin>.<seq>`: what the command prints and takes.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const format = (id: EventId): string => `${id.origin}.${id.seq}`
+
+/**
+ * Reads the text of an identity; `undefined` when it is none.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import * as EventId from "@tidings/core/EventId"
+ * import assert from "node:assert/strict"
+ *
+ * const id = { origin: "00000000000000000000000000000001", seq: 7 }
+ * assert.deepEqual(EventId.parse(EventId.format(id)), id)
+ * assert.equal(EventId.parse("7"), undefined)
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const parse = (text: string): EventId | undefined => {
+  const dot = text.lastIndexOf(".")
+  if (dot < 1) return undefined
+  const digits = text.slice(dot + 1)
+  if (!/^(?:0|[1-9]\d{0,15})$/.test(digits)) return undefined
+  const seq = Number(digits)
+  return Number.isSafeInteger(seq) ? { origin: text.slice(0, dot), seq } : undefined
+}
+
+/**
+ * Draws an origin: 128 random bits as 32 hexadecimal digits.
+ *
+ * The bits come from `SecureRandom` of `effect/crypto` where the host provides it (a test provides a fixed one), else
+ * from Web Crypto.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeOrigin: Effect.Effect<string> = Effect.gen(function* () {
+  const provided = yield* Effect.serviceOption(SecureRandom.SecureRandom)
+  const random = Option.isSome(provided)
+    ? provided.value
+    : yield* Effect.provide(SecureRandom.SecureRandom, SecureRandom.layerWebCrypto)
+  return Hex.encode(yield* random.randomBytes(16))
+})
+
+const MAXIMUM_NAME = 253
+const HEXADECIMAL_ORIGIN = /^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$/
+
+// Origins of other shapes come only from other writers' backends; any spread of 64 bits will do.
+const spread = (text: string): string => {
+  let high = 0x811c9dc5
+  let low = 0x1b873593
+  for (let index = 0; index < text.length; index++) {
+    const unit = text.charCodeAt(index)
+    high = Math.imul(high ^ unit, 0x01000193)
+    low = Math.imul(low ^ unit, 0x5bd1e995) ^ (high >>> 15)
+  }
+  return (high >>> 0).toString(16).padStart(8, "0") + (low >>> 0).toString(16).padStart(8, "0")
+}
+
+const lastOrigins = { origin: "", short: "" }
+
+const shortOrigin = (origin: string): string => {
+  if (lastOrigins.origin !== origin) {
+    lastOrigins.short = HEXADECIMAL_ORIGIN.test(origin) ? origin.replaceAll("-", "").slice(0, 16) : spread(origin)
+    lastOrigins.origin = origin
+  }
+  return lastOrigins.short
+}
+
+const sanitise = (name: string): string =>
+  /^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*$/.test(name)
+    ? name
+    : name
+        .toLowerCase()
+        .replace(/[^-a-z0-9.]+/g, "-")
+        .replace(/-*\.[-.]*/g, ".")
+        .replace(/^[-.]+|[-.]+$/g, "") || "event"
+
+/**
+ * The name of the event object for an identity: `<object>.<64 bits of the origin>.<seq in base 36>`, a DNS-1123
+ * subdomain of at most 253 characters, which both Kubernetes event APIs take.
+ *
+ * It depends on nothing but its arguments, so whoever repeats a write meets the same object.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import * as EventId from "@tidings/core/EventId"
+ * import assert from "node:assert/strict"
+ *
+ * const id = { origin: "0123456789abcdef0123456789abcdef", seq: 36 }
+ * assert.equal(EventId.objectName(id, "web"), "web.0123456789abcdef.10")
+ * assert.equal(EventId.objectName(id, "system:Node"), "system-node.0123456789abcdef.10")
+ * ```
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const objectName = (id: EventId, involvedObjectName: string): string => {
+  const suffix = `.${shortOrigin(id.origin)}.${id.seq.toString(36)}`
+  const stem = sanitise(involvedObjectName)
+  const room = MAXIMUM_NAME - suffix.length
+  return (stem.length > room ? stem.slice(0, room).replace(/[-.]+$/, "") : stem) + suffix
+}

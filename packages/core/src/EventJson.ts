@@ -1,0 +1,277 @@
+/**
+ * An event as JSON, under the names of a Kubernetes Event: what `tidings -o json` prints, and what a line of the event
+ * log is.
+ *
+ * To the fields of core/v1 come three of our own: `data`, `id` (the identity, `<origin>.<seq>`) and `upTo` (the last seq
+ * that is counted in). Times have six fractional digits, durations are Go's text.
+ *
+ * @since 0.1.0
+ */
+import * as GoDuration from "@tidings/templates/GoDuration"
+import * as Result from "effect/Result"
+import type { Event, EventBody, EventSource } from "./Event.ts"
+import type { EventData, Json } from "./EventData.ts"
+import * as EventId from "./EventId.ts"
+import type { ObjectReference } from "./ObjectReference.ts"
+import * as Timestamp from "./Timestamp.ts"
+
+/**
+ * The JSON shape of an event. `lastTimestamp` stands first and has a fixed width, so that a log can be bisected by time.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface EventObject {
+  readonly lastTimestamp: string
+  readonly firstTimestamp: string
+  readonly count: number
+  readonly type: string
+  readonly reason: string
+  readonly action: string
+  readonly message: string
+  readonly involvedObject: ObjectReference
+  readonly related?: ObjectReference
+  readonly source: EventSource
+  readonly reportingComponent: string
+  readonly reportingInstance: string
+  readonly metadata: {
+    readonly name: string
+    readonly namespace?: string
+    readonly uid?: string
+    readonly labels?: Readonly<Record<string, string>>
+    readonly annotations?: Readonly<Record<string, string>>
+  }
+  readonly data: { readonly [field: string]: Json }
+  readonly id: string
+  readonly upTo: number
+  readonly apiVersion: "v1"
+  readonly kind: "Event"
+}
+
+/**
+ * Event data as JSON: the duration as Go's text, absent fields left out.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const dataToObject = (data: EventData): { readonly [field: string]: Json } =>
+  data.duration === undefined
+    ? (data as { readonly [field: string]: Json })
+    : { ...(data as { readonly [field: string]: Json }), duration: GoDuration.format(data.duration) }
+
+/**
+ * Event data from JSON; the failure says which field is wrong and what would be right.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const dataFromObject = (value: unknown): Result.Result<EventData, string> => {
+  if (!isRecord(value)) return Result.fail("data is no object")
+  for (const [key, expected] of dataTypes) {
+    const found = Object.hasOwn(value, key) ? value[key] : undefined
+    if (found !== undefined && !expected.is(found)) return Result.fail(`data.${key} is not ${expected.name}`)
+  }
+  const duration = Object.hasOwn(value, "duration") ? value["duration"] : undefined
+  if (duration === undefined) return Result.succeed(value as EventData)
+  const nanoseconds = typeof duration === "string" ? GoDuration.parse(duration) : undefined
+  if (nanoseconds === undefined || Result.isFailure(nanoseconds)) {
+    return Result.fail(`data.duration is no duration such as "1m30.5s"`)
+  }
+  return Result.succeed({ ...(value as EventData), duration: Number(nanoseconds.success) })
+}
+
+const text = { name: "text", is: (value: unknown) => typeof value === "string" }
+const dataTypes: ReadonlyArray<readonly [string, { readonly name: string; readonly is: (value: unknown) => boolean }]> = [
+  ...["name", "namespace", "operation", "serviceClass", "error", "stepId", "stepTool", "conditionResult", "executionId"].map(
+    (key) => [key, text] as const
+  ),
+  ["stepCount", { name: "a whole number", is: (value) => Number.isSafeInteger(value) }],
+  ["allowFailure", { name: "true or false", is: (value) => typeof value === "boolean" }],
+  [
+    "toolNames",
+    { name: "a list of texts", is: (value) => Array.isArray(value) && value.every((one) => typeof one === "string") }
+  ],
+  ["arguments", { name: "an object", is: (value) => isRecord(value) }]
+]
+
+/**
+ * The JSON object of an event.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const toObject = (event: Event): EventObject => {
+  const body = event.event
+  const namespace = body.involvedObject.namespace
+  return {
+    lastTimestamp: Timestamp.format(event.last),
+    firstTimestamp: Timestamp.format(event.first),
+    count: event.count,
+    type: body.type,
+    reason: body.reason,
+    action: body.action,
+    message: body.message,
+    involvedObject: body.involvedObject,
+    ...(body.related === undefined ? undefined : { related: body.related }),
+    source: body.source,
+    reportingComponent: body.reportingController,
+    reportingInstance: body.reportingInstance,
+    metadata: {
+      name: event.name,
+      ...(namespace === undefined ? undefined : { namespace }),
+      ...(event.uid === undefined ? undefined : { uid: event.uid }),
+      ...(body.labels === undefined ? undefined : { labels: body.labels }),
+      ...(event.annotations === undefined ? undefined : { annotations: event.annotations })
+    },
+    data: dataToObject(body.data),
+    id: EventId.format(event.id),
+    upTo: event.upTo,
+    apiVersion: "v1",
+    kind: "Event"
+  }
+}
+
+// What JSON.stringify leaves alone and a terminal, or a reader that splits at Unicode line ends, does not.
+const UNSAFE = /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c\ufeff]/g
+const escapeUnsafe = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`
+
+/**
+ * The event as one line of JSON, without the line end, safe to print on a terminal.
+ *
+ * **Example** (There and back)
+ *
+ * ```ts
+ * import type { Event } from "@tidings/core/Event"
+ * import * as EventJson from "@tidings/core/EventJson"
+ * import * as Result from "effect/Result"
+ * import assert from "node:assert/strict"
+ *
+ * const event: Event = {
+ *   id: { origin: "00000000000000000000000000000001", seq: 1 },
+ *   upTo: 1,
+ *   count: 1,
+ *   first: 0,
+ *   last: 0,
+ *   name: "deploy.0000000000000000.1",
+ *   event: {
+ *     involvedObject: { kind: "Workflow", name: "deploy", namespace: "default" },
+ *     reason: "WorkflowExecuted",
+ *     type: "Normal",
+ *     action: "WorkflowExecuted",
+ *     message: "Workflow deploy was executed",
+ *     data: { name: "deploy", namespace: "default", duration: 90_500_000_000 },
+ *     source: { component: "example" },
+ *     reportingController: "example",
+ *     reportingInstance: "example-0"
+ *   }
+ * }
+ * const line = EventJson.encode(event)
+ * assert.match(line, /^\{"lastTimestamp":"1970-01-01T00:00:00.000000Z"/)
+ * assert.match(line, /"duration":"1m30.5s"/)
+ * assert.deepEqual(Result.getOrThrow(EventJson.decode(line)), event)
+ * ```
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const encode = (event: Event): string => {
+  const line = JSON.stringify(toObject(event))
+  return line.search(UNSAFE) === -1 ? line : line.replace(UNSAFE, escapeUnsafe)
+}
+
+const isRecord = (value: unknown): value is { readonly [key: string]: unknown } =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const isText = (value: unknown): value is string => typeof value === "string"
+const isOptionalText = (value: unknown): boolean => value === undefined || typeof value === "string"
+
+const isReference = (value: unknown): value is ObjectReference =>
+  isRecord(value) &&
+  isText(value["kind"]) &&
+  isText(value["name"]) &&
+  isOptionalText(value["apiVersion"]) &&
+  isOptionalText(value["namespace"]) &&
+  isOptionalText(value["uid"]) &&
+  isOptionalText(value["fieldPath"])
+
+const isTexts = (value: unknown): value is Readonly<Record<string, string>> =>
+  isRecord(value) && Object.values(value).every(isText)
+
+/**
+ * Reads the JSON object of an event; the failure says what is wrong with it.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const fromObject = (value: unknown): Result.Result<Event, string> => {
+  if (!isRecord(value)) return Result.fail("an event is a JSON object")
+  const last = isText(value["lastTimestamp"]) ? Timestamp.parse(value["lastTimestamp"]) : undefined
+  const first = isText(value["firstTimestamp"]) ? Timestamp.parse(value["firstTimestamp"]) : undefined
+  if (last === undefined) return Result.fail("lastTimestamp is no RFC 3339 time")
+  if (first === undefined) return Result.fail("firstTimestamp is no RFC 3339 time")
+  const id = isText(value["id"]) ? EventId.parse(value["id"]) : undefined
+  if (id === undefined) return Result.fail("id is no identity such as <origin>.<seq>")
+  const { action, count, involvedObject, message, metadata, reason, related, source, type, upTo } = value
+  const { reportingComponent, reportingInstance } = value
+  if (!Number.isSafeInteger(upTo)) return Result.fail("upTo is no whole number")
+  if (!Number.isSafeInteger(count) || (count as number) < 1) return Result.fail("count is no whole number from 1")
+  if (type !== "Normal" && type !== "Warning") return Result.fail("type is neither Normal nor Warning")
+  if (!isText(reason) || reason === "") return Result.fail("reason is missing")
+  if (!isText(message)) return Result.fail("message is missing")
+  if (!isText(action)) return Result.fail("action is missing")
+  if (!isReference(involvedObject)) return Result.fail("involvedObject is no reference to an object")
+  if (related !== undefined && !isReference(related)) return Result.fail("related is no reference to an object")
+  if (!isRecord(source) || !isText(source["component"]) || !isOptionalText(source["host"])) {
+    return Result.fail("source names no component")
+  }
+  if (!isText(reportingComponent) || !isText(reportingInstance)) {
+    return Result.fail("reportingComponent and reportingInstance are missing")
+  }
+  if (!isRecord(metadata) || !isText(metadata["name"])) return Result.fail("metadata.name is missing")
+  const { annotations, labels, name, uid } = metadata
+  if (labels !== undefined && !isTexts(labels)) return Result.fail("metadata.labels are not texts")
+  if (annotations !== undefined && !isTexts(annotations)) return Result.fail("metadata.annotations are not texts")
+  if (!isOptionalText(uid)) return Result.fail("metadata.uid is no text")
+  const data = dataFromObject(value["data"] ?? {})
+  if (Result.isFailure(data)) return Result.fail(data.failure)
+  const body: EventBody = {
+    involvedObject,
+    ...(related === undefined ? undefined : { related }),
+    reason,
+    type,
+    action,
+    message,
+    data: data.success,
+    source: isText(source["host"]) ? { component: source["component"], host: source["host"] } : { component: source["component"] },
+    reportingController: reportingComponent,
+    reportingInstance,
+    ...(labels === undefined ? undefined : { labels })
+  }
+  return Result.succeed({
+    id,
+    upTo: upTo as number,
+    count: count as number,
+    first,
+    last,
+    event: body,
+    name,
+    ...(uid === undefined ? undefined : { uid: uid as string }),
+    ...(annotations === undefined ? undefined : { annotations })
+  })
+}
+
+/**
+ * Reads one line of JSON; the failure says what is wrong with it.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const decode = (line: string): Result.Result<Event, string> => {
+  let value: unknown
+  try {
+    value = JSON.parse(line)
+  } catch {
+    return Result.fail("it is no JSON")
+  }
+  return fromObject(value)
+}

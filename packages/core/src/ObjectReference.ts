@@ -1,0 +1,56 @@
+/**
+ * What an event is about: a reference to a Kubernetes object, or to an object that only looks like one.
+ *
+ * @since 0.1.0
+ */
+
+/**
+ * Kubernetes' `ObjectReference`, with the fields that events use.
+ *
+ * `apiVersion` and `uid` may be missing when an event is recorded: a catalogue fills in the apiVersion of its kinds, and
+ * the Kubernetes backend looks up the uid, because `kubectl describe` finds events by it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ObjectReference {
+  /** `v1`, or group and version: `apps/v1`. */
+  readonly apiVersion?: string
+  /** The kind as its type spells it: `Deployment`. */
+  readonly kind: string
+  readonly name: string
+  /** Missing for what is cluster-scoped. */
+  readonly namespace?: string
+  readonly uid?: string
+  /** A part of the object: `spec.containers{web}`. */
+  readonly fieldPath?: string
+}
+
+/**
+ * What a host has in hand: any object with `metadata`, such as the types of `@kubernetes/client-node`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ObjectInput {
+  readonly apiVersion?: string | undefined
+  readonly kind?: string | undefined
+  readonly metadata?:
+    | {
+        readonly name?: string | undefined
+        readonly namespace?: string | undefined
+        readonly uid?: string | undefined
+      }
+    | undefined
+}
+
+/**
+ * The reference as people write it: `Workflow default/deploy`, or `Node worker-1` where there is no namespace.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const format = (reference: ObjectReference): string =>
+  reference.namespace === undefined
+    ? `${reference.kind} ${reference.name}`
+    : `${reference.kind} ${reference.namespace}/${reference.name}`

@@ -1,0 +1,125 @@
+/**
+ * The inside of cursors and page tokens, for those who implement a backend.
+ *
+ * A cursor holds the mode and the target of its backend and the filter it was made for, beside a position that only the
+ * backend understands. That is how a cursor of another store, cluster or filter is found out instead of being read as
+ * some other place in history.
+ *
+ * @since 0.1.0
+ */
+import * as Base64Url from "effect/encoding/Base64Url"
+import * as Result from "effect/Result"
+import { BackendError, CursorMismatch } from "./BackendError.ts"
+import type { Cursor, EventFilter, PageToken } from "./EventQuery.ts"
+
+/**
+ * Where a cursor or page token is valid.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Scope {
+  readonly mode: string
+  readonly target: string
+  readonly filter: EventFilter
+}
+
+const filterKeys = [
+  "resourceType",
+  "resourceName",
+  "namespace",
+  "eventType",
+  "reason",
+  "source",
+  "since",
+  "until"
+] as const satisfies ReadonlyArray<keyof EventFilter>
+
+const describeFilter = (filter: EventFilter): string => {
+  const parts = filterKeys.flatMap((key) => (filter[key] === undefined ? [] : [`${key}=${String(filter[key])}`]))
+  return parts.length === 0 ? "no filter" : parts.join(" ")
+}
+
+const canonical = (filter: EventFilter): string =>
+  JSON.stringify(filterKeys.map((key) => filter[key] ?? null))
+
+const VERSION = 1
+
+/**
+ * Makes the function that turns positions into texts of one scope: what does not change between the items of a watch is
+ * worked out once.
+ */
+const encoder = (kind: "c" | "p", scope: Scope): ((position: string) => string) => {
+  const head = JSON.stringify([VERSION, kind, scope.mode, scope.target, canonical(scope.filter)]).slice(0, -1)
+  return (position) => Base64Url.encode(`${head},${JSON.stringify(position)}]`)
+}
+
+const mismatch = (detail: string) => new BackendError({ reason: new CursorMismatch({ detail }) })
+
+const decode = (kind: "c" | "p", scope: Scope, text: string): Result.Result<string, BackendError> => {
+  const name = kind === "c" ? "cursor" : "page token"
+  let parts: unknown
+  try {
+    parts = JSON.parse(Result.getOrThrow(Base64Url.decodeString(text)))
+  } catch {
+    return Result.fail(mismatch(`"${text.slice(0, 40)}" is no ${name}; use one that a query or a watch gave`))
+  }
+  if (!Array.isArray(parts) || parts.length !== 6 || !parts.every((part, index) => index === 0 || typeof part === "string")) {
+    return Result.fail(mismatch(`"${text.slice(0, 40)}" is no ${name}; use one that a query or a watch gave`))
+  }
+  const [version, foundKind, mode, target, filter, position] = parts as [number, string, string, string, string, string]
+  if (version !== VERSION) {
+    return Result.fail(mismatch(`the ${name} has format ${version}, this version reads format ${VERSION}; begin anew`))
+  }
+  if (foundKind !== kind) {
+    return Result.fail(
+      mismatch(kind === "c" ? "this is a page token, not a cursor" : "this is a cursor, not a page token")
+    )
+  }
+  if (mode !== scope.mode) {
+    return Result.fail(mismatch(`the ${name} is of a ${mode} backend, this one is ${scope.mode}`))
+  }
+  if (target !== scope.target) {
+    return Result.fail(mismatch(`the ${name} is of ${target}, this is ${scope.target}; begin anew without it`))
+  }
+  if (filter !== canonical(scope.filter)) {
+    return Result.fail(mismatch(`the ${name} was made with another filter; this one is: ${describeFilter(scope.filter)}`))
+  }
+  return Result.succeed(position)
+}
+
+/**
+ * Makes cursors for one scope.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const cursorEncoder = (scope: Scope): ((position: string) => Cursor) =>
+  encoder("c", scope) as (position: string) => Cursor
+
+/**
+ * The position in a cursor, or `CursorMismatch` when it belongs elsewhere.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const decodeCursor = (scope: Scope, cursor: Cursor): Result.Result<string, BackendError> =>
+  decode("c", scope, cursor)
+
+/**
+ * Makes page tokens for one scope.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const pageTokenEncoder = (scope: Scope): ((position: string) => PageToken) =>
+  encoder("p", scope) as (position: string) => PageToken
+
+/**
+ * The position in a page token, or `CursorMismatch` when it belongs elsewhere.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const decodePageToken = (scope: Scope, token: PageToken): Result.Result<string, BackendError> =>
+  decode("p", scope, token)

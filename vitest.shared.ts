@@ -1,0 +1,13 @@
+import type { ViteUserConfig } from "vitest/config"
+
+/**
+ * Resolves workspace packages to their TypeScript sources, so that tests never need a build.
+ */
+export const shared: ViteUserConfig = {
+  ssr: {
+    resolve: { conditions: ["@tidings/source", "module", "node", "development|production"] }
+  },
+  test: {
+    include: ["test/**/*.test.ts"]
+  }
+}
