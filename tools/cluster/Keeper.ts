@@ -68,19 +68,18 @@ export interface Keeper {
   readonly release: (pid: number) => void
   /** Kills what still runs, removes the directory and ends the keeper. */
   readonly end: () => Promise<void>
+  /** Resolves when the keeper has ended, asked for or not. */
+  readonly ended: Promise<void>
+  /** Whether it can still be told something. */
+  readonly isConnected: () => boolean
 }
 
 interface Entry {
   readonly running: (child: Child) => void
   readonly failed: (error: Error) => void
-  pid: number | undefined
-  ended: ((ending: Ending) => void) | undefined
+  pid?: number
+  ended?: (ending: Ending) => void
 }
-
-const makeEntry = (
-  running: (child: Child) => void,
-  failed: (error: Error) => void
-): Entry => ({ running, failed, pid: undefined, ended: undefined })
 
 /** Starts a keeper. */
 export const start = (): Keeper => {
@@ -94,7 +93,9 @@ export const start = (): Keeper => {
   let nextId = 0
   let directory: string | undefined
   let keepDirectory = false
-  let onDirectory: { readonly resolve: (directory: string) => void; readonly reject: (error: Error) => void } | undefined
+  let onDirectory:
+    | { readonly resolve: (directory: string) => void; readonly reject: (error: Error) => void }
+    | undefined
 
   const send = (command: Command): void => {
     if (keeper.connected) {
@@ -190,7 +191,7 @@ export const start = (): Keeper => {
           return
         }
         const id = nextId++
-        entries.set(id, makeEntry(resolve, reject))
+        entries.set(id, { running: resolve, failed: reject })
         send({
           _tag: "Run",
           id,
@@ -208,6 +209,8 @@ export const start = (): Keeper => {
         keeper.disconnect()
       }
       return gone
-    }
+    },
+    ended: gone,
+    isConnected: () => keeper.connected
   }
 }

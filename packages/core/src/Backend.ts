@@ -134,4 +134,3 @@ export type Service = Backend["Service"]
  */
 export const layerMemory = (options?: { readonly capacity?: number | undefined }): Layer.Layer<Backend> =>
   memoryBackend.layer(Backend, options)
-

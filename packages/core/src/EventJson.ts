@@ -81,18 +81,27 @@ export const dataFromObject = (value: unknown): Result.Result<EventData, string>
 }
 
 const text = { name: "text", is: (value: unknown) => typeof value === "string" }
-const dataTypes: ReadonlyArray<readonly [string, { readonly name: string; readonly is: (value: unknown) => boolean }]> = [
-  ...["name", "namespace", "operation", "serviceClass", "error", "stepId", "stepTool", "conditionResult", "executionId"].map(
-    (key) => [key, text] as const
-  ),
-  ["stepCount", { name: "a whole number", is: (value) => Number.isSafeInteger(value) }],
-  ["allowFailure", { name: "true or false", is: (value) => typeof value === "boolean" }],
+const dataTypes: ReadonlyArray<readonly [string, { readonly name: string; readonly is: (value: unknown) => boolean }]> =
   [
-    "toolNames",
-    { name: "a list of texts", is: (value) => Array.isArray(value) && value.every((one) => typeof one === "string") }
-  ],
-  ["arguments", { name: "an object", is: (value) => isRecord(value) }]
-]
+    ...[
+      "name",
+      "namespace",
+      "operation",
+      "serviceClass",
+      "error",
+      "stepId",
+      "stepTool",
+      "conditionResult",
+      "executionId"
+    ].map((key) => [key, text] as const),
+    ["stepCount", { name: "a whole number", is: (value) => Number.isSafeInteger(value) }],
+    ["allowFailure", { name: "true or false", is: (value) => typeof value === "boolean" }],
+    [
+      "toolNames",
+      { name: "a list of texts", is: (value) => Array.isArray(value) && value.every((one) => typeof one === "string") }
+    ],
+    ["arguments", { name: "an object", is: (value) => isRecord(value) }]
+  ]
 
 /**
  * The JSON object of an event.
@@ -242,7 +251,9 @@ export const fromObject = (value: unknown): Result.Result<Event, string> => {
     action,
     message,
     data: data.success,
-    source: isText(source["host"]) ? { component: source["component"], host: source["host"] } : { component: source["component"] },
+    source: isText(source["host"])
+      ? { component: source["component"], host: source["host"] }
+      : { component: source["component"] },
     reportingController: reportingComponent,
     reportingInstance,
     ...(labels === undefined ? undefined : { labels })

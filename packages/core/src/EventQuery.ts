@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import type * as Brand from "effect/Brand"
-import type { Event, EventType } from "./Event.ts"
+import type { Event, EventType, Write } from "./Event.ts"
 import type { Micros } from "./Timestamp.ts"
 
 /**
@@ -106,7 +106,7 @@ export type WatchItem = { readonly cursor: Cursor } & (
  * @category filtering
  * @since 0.1.0
  */
-export const matches = (filter: EventFilter, event: Event): boolean => {
+export const matches = (filter: EventFilter, event: Write): boolean => {
   const body = event.event
   const object = body.involvedObject
   return (

@@ -40,8 +40,7 @@ const describeFilter = (filter: EventFilter): string => {
   return parts.length === 0 ? "no filter" : parts.join(" ")
 }
 
-const canonical = (filter: EventFilter): string =>
-  JSON.stringify(filterKeys.map((key) => filter[key] ?? null))
+const canonical = (filter: EventFilter): string => JSON.stringify(filterKeys.map((key) => filter[key] ?? null))
 
 const VERSION = 1
 
@@ -64,7 +63,11 @@ const decode = (kind: "c" | "p", scope: Scope, text: string): Result.Result<stri
   } catch {
     return Result.fail(mismatch(`"${text.slice(0, 40)}" is no ${name}; use one that a query or a watch gave`))
   }
-  if (!Array.isArray(parts) || parts.length !== 6 || !parts.every((part, index) => index === 0 || typeof part === "string")) {
+  if (
+    !Array.isArray(parts) ||
+    parts.length !== 6 ||
+    !parts.every((part, index) => index === 0 || typeof part === "string")
+  ) {
     return Result.fail(mismatch(`"${text.slice(0, 40)}" is no ${name}; use one that a query or a watch gave`))
   }
   const [version, foundKind, mode, target, filter, position] = parts as [number, string, string, string, string, string]
@@ -83,7 +86,9 @@ const decode = (kind: "c" | "p", scope: Scope, text: string): Result.Result<stri
     return Result.fail(mismatch(`the ${name} is of ${target}, this is ${scope.target}; begin anew without it`))
   }
   if (filter !== canonical(scope.filter)) {
-    return Result.fail(mismatch(`the ${name} was made with another filter; this one is: ${describeFilter(scope.filter)}`))
+    return Result.fail(
+      mismatch(`the ${name} was made with another filter; this one is: ${describeFilter(scope.filter)}`)
+    )
   }
   return Result.succeed(position)
 }

@@ -8,15 +8,21 @@
  */
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
-import type * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { Backend } from "./Backend.ts"
 import type { BackendError } from "./BackendError.ts"
 import type { EventType } from "./Event.ts"
 import type { EventDataInput } from "./EventData.ts"
 import type { EventId } from "./EventId.ts"
-import type { InvalidEvent } from "./InvalidEvent.ts"
+import * as acceptance from "./internal/acceptance.ts"
+import * as directRecorder from "./internal/directRecorder.ts"
+import type { InvalidEvent, Issue } from "./InvalidEvent.ts"
 import type { ObjectReference } from "./ObjectReference.ts"
+import { Templates } from "./Templates.ts"
 import type { Micros } from "./Timestamp.ts"
+import * as Transform from "./Transform.ts"
 
 // ---------------------------------------------------------------------------
 // models
@@ -209,3 +215,127 @@ export class Recorder extends Context.Service<
     readonly status: Effect.Effect<RecorderStatus>
   }
 >()("@tidings/core/Recorder") {}
+
+// ---------------------------------------------------------------------------
+// options
+// ---------------------------------------------------------------------------
+
+/**
+ * Options of a recorder that cannot work: each field, what was found in it and what would be right.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidRecorderOptions extends Data.TaggedError("InvalidRecorderOptions")<{
+  readonly issues: ReadonlyArray<Issue>
+}> {
+  override get message(): string {
+    const issues = this.issues.map(({ expected, field, found }) => `${field} is ${found}, expected ${expected}`)
+    return `the recorder cannot start: ${issues.join("; ")}`
+  }
+}
+
+/**
+ * What every event of a recorder carries, and what stands before acceptance.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface RecorderOptions {
+  /** `source.component`: who reports. `tidings` unless given. */
+  readonly component?: string | undefined
+  /** `source.host`: on which machine. */
+  readonly host?: string | undefined
+  /** The controller, a qualified name such as `example.com/workflows`. The component unless given. */
+  readonly reportingController?: string | undefined
+  /** Which replica of it, such as the pod's name. The host unless given, else the controller. */
+  readonly reportingInstance?: string | undefined
+  /** Applied in this order, before the message is rendered. */
+  readonly transforms?: ReadonlyArray<Transform.Transform> | undefined
+  /** Whether values under keys that name secrets are masked, after the transforms. `true` unless given. */
+  readonly maskSecrets?: boolean | undefined
+  /** How many events `recordNow` keeps waiting at the most. 10,000 unless given. */
+  readonly queueCapacity?: number | undefined
+  /** How long the closing scope waits for what is accepted and not delivered. 10 seconds unless given. */
+  readonly drainTimeout?: Duration.Input | undefined
+  /** How long one write may take; then its outcome is unknown and it is repeated. 30 seconds unless given. */
+  readonly writeTimeout?: Duration.Input | undefined
+}
+
+// ---------------------------------------------------------------------------
+// layers
+// ---------------------------------------------------------------------------
+
+/**
+ * A recorder for which the backend's own write is the acceptance: nothing is kept twice.
+ *
+ * The recorder for a backend that is near and sure, such as the event log on disk or memory. Each occurrence is a series
+ * of its own.
+ *
+ * - `record` fails when the event certainly was not written, with the backend's reason. Where nobody can tell, it repeats
+ *   the write with the same id until somebody can, so a caller never repeats `record`.
+ * - `recordNow` queues at most `queueCapacity` events. One worker writes them, repeating what fails without end. When the
+ *   scope closes it has `drainTimeout`; what is left then is counted as dropped, `shutdown`.
+ *
+ * **Example** (Recording in memory)
+ *
+ * ```ts
+ * import * as Backend from "@tidings/core/Backend"
+ * import * as Recorder from "@tidings/core/Recorder"
+ * import * as Templates from "@tidings/core/Templates"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import assert from "node:assert/strict"
+ *
+ * const Live = Recorder.layerDirect({ component: "example" }).pipe(
+ *   Layer.provideMerge(Layer.merge(Templates.layer, Backend.layerMemory()))
+ * )
+ * const status = await Effect.runPromise(
+ *   Effect.gen(function* () {
+ *     const recorder = yield* Recorder.Recorder
+ *     yield* recorder.record({ involvedObject: { kind: "Pod", name: "web" }, reason: "Started", message: "It runs" })
+ *     return yield* recorder.status
+ *   }).pipe(Effect.provide(Live))
+ * )
+ * assert.equal(status.accepted, 1)
+ * assert.equal(status.sinks["default"]?.settled, 1)
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerDirect = (
+  options?: RecorderOptions
+): Layer.Layer<Recorder, InvalidRecorderOptions, Backend | Templates> =>
+  Layer.effect(
+    Recorder,
+    Effect.gen(function* () {
+      const prepare = yield* preparation(options)
+      return yield* directRecorder.make({
+        prepare,
+        backend: yield* Backend,
+        queueCapacity: Math.max(1, options?.queueCapacity ?? 10_000),
+        drainTimeout: Duration.fromInputUnsafe(options?.drainTimeout ?? "10 seconds"),
+        writeTimeout: Duration.fromInputUnsafe(options?.writeTimeout ?? "30 seconds")
+      })
+    })
+  )
+
+const preparation = Effect.fnUntraced(function* (options: RecorderOptions | undefined) {
+  const templates = yield* Templates
+  const component = options?.component ?? "tidings"
+  const reportingController = options?.reportingController ?? component
+  const reportingInstance = options?.reportingInstance ?? options?.host ?? reportingController
+  const issues = acceptance.checkReporter(reportingController, reportingInstance)
+  if (issues.length > 0) return yield* new InvalidRecorderOptions({ issues })
+  const transforms = options?.transforms ?? []
+  return acceptance.make({
+    transforms: options?.maskSecrets === false ? transforms : [...transforms, Transform.redact()],
+    source: options?.host === undefined ? { component } : { component, host: options.host },
+    reportingController,
+    reportingInstance,
+    render: templates.render,
+    typeOf: (reason) => templates.reason(reason)?.type,
+    apiVersionOf: (kind) => templates.kind(kind)?.apiVersion
+  })
+})

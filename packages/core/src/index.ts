@@ -52,3 +52,43 @@ export * as Position from "./Position.ts"
  * Points in time.
  */
 export * as Timestamp from "./Timestamp.ts"
+
+/**
+ * Typed catalogues of events.
+ */
+export * as EventCatalogue from "./EventCatalogue.ts"
+
+/**
+ * The built-in catalogue: MCP servers, service classes, workflows, service instances.
+ */
+export * as EventGenerator from "./EventGenerator.ts"
+
+/**
+ * The handle that a host keeps.
+ */
+export * as EventManager from "./EventManager.ts"
+
+/**
+ * What stands between the recorder and a backend.
+ */
+export * as Policy from "./Policy.ts"
+
+/**
+ * Takes events and delivers them.
+ */
+export * as Recorder from "./Recorder.ts"
+
+/**
+ * The metrics of recorders.
+ */
+export * as RecorderMetrics from "./RecorderMetrics.ts"
+
+/**
+ * Message templates by reason.
+ */
+export * as Templates from "./Templates.ts"
+
+/**
+ * What a host puts before acceptance.
+ */
+export * as Transform from "./Transform.ts"

@@ -17,21 +17,27 @@ const created: Backend.Outcome = { _tag: "Settled", how: "created" }
 const updated: Backend.Outcome = { _tag: "Settled", how: "updated" }
 const present: Backend.Outcome = { _tag: "Settled", how: "present" }
 
+/** What is written stands here as it came; the event is made of it when somebody reads, which is much more seldom. */
 interface Entry {
-  readonly event: Event
+  readonly write: Write
   /** Which change this was, counted from 1. */
   readonly position: number
+  /** Whether the series has changed since, or was evicted. */
+  superseded: boolean
 }
 
 /**
- * Series in order of change: a Map keeps insertion order, and a series that changes is taken out and put in again.
- * Beside it stand the same entries as a list, so that a watcher finds its place by bisection instead of walking the
- * whole Map at every change; places that were superseded are skipped, and squeezed out when they are the larger part.
+ * Series in order of change: a list to which a series is added again at each change, so that a watcher finds its place by
+ * bisection. Places that were superseded are skipped, and squeezed out when they are the larger part.
+ *
+ * @internal
  */
-class Store {
-  private readonly byId = new Map<string, Entry>()
+export class Store {
+  /** By origin, then by seq: two look-ups of what is there cost less than making one key of both. */
+  private readonly byOrigin = new Map<string, Map<number, Entry>>()
   private changes: Array<Entry> = []
   private start = 0
+  size = 0
   position = 0
   evictedUpTo = 0
   readonly capacity: number
@@ -40,46 +46,43 @@ class Store {
     this.capacity = capacity
   }
 
-  get size(): number {
-    return this.byId.size
-  }
-
-  private isCurrent(entry: Entry): boolean {
-    return this.byId.get(keyOf(entry.event.id)) === entry
+  /** How many places the list holds, superseded ones among them: what bounds the memory beside the series themselves. */
+  get places(): number {
+    return this.changes.length
   }
 
   write(write: Write): Backend.Outcome {
-    const key = keyOf(write.id)
-    const existing = this.byId.get(key)
-    if (existing !== undefined) {
-      if (existing.event.upTo >= write.upTo) return present
-      this.byId.delete(key)
+    const { origin, seq } = write.id
+    let bySeq = this.byOrigin.get(origin)
+    if (bySeq === undefined) {
+      bySeq = new Map()
+      this.byOrigin.set(origin, bySeq)
     }
-    const entry: Entry = {
-      event: {
-        id: write.id,
-        upTo: write.upTo,
-        count: write.count,
-        first: write.first,
-        last: write.last,
-        event: write.event,
-        name: existing?.event.name ?? EventId.objectName(write.id, write.event.involvedObject.name)
-      },
-      position: ++this.position
+    const existing = bySeq.get(seq)
+    if (existing === undefined) this.size++
+    else {
+      if (existing.write.upTo >= write.upTo) return present
+      existing.superseded = true
     }
-    this.byId.set(key, entry)
+    const entry: Entry = { write, position: ++this.position, superseded: false }
+    bySeq.set(seq, entry)
     this.changes.push(entry)
-    if (this.byId.size > this.capacity) this.evict()
-    if (this.changes.length - this.start > 2 * this.byId.size + 64) this.squeeze()
+    if (this.size > this.capacity) this.evict()
+    if (this.changes.length - this.start > 2 * this.size + 64) this.squeeze()
     return existing === undefined ? created : updated
   }
 
   private evict(): void {
-    const oldest = this.byId.entries().next().value
-    if (oldest === undefined) return
-    this.byId.delete(oldest[0])
-    this.evictedUpTo = oldest[1].position
-    while (this.start < this.changes.length && !this.isCurrent(this.changes[this.start]!)) this.start++
+    while (this.changes[this.start]!.superseded) this.start++
+    const oldest = this.changes[this.start]!
+    oldest.superseded = true
+    this.start++
+    this.size--
+    this.evictedUpTo = oldest.position
+    const { origin, seq } = oldest.write.id
+    const bySeq = this.byOrigin.get(origin)!
+    bySeq.delete(seq)
+    if (bySeq.size === 0) this.byOrigin.delete(origin)
     if (this.start > 1_024 && this.start * 2 > this.changes.length) {
       this.changes = this.changes.slice(this.start)
       this.start = 0
@@ -87,7 +90,7 @@ class Store {
   }
 
   private squeeze(): void {
-    this.changes = [...this.byId.values()]
+    this.changes = this.entries()
     this.start = 0
   }
 
@@ -104,27 +107,55 @@ class Store {
     const entries: Array<Entry> = []
     for (let index = low; index < end; index++) {
       const entry = this.changes[index]!
-      if (this.isCurrent(entry)) entries.push(entry)
+      if (!entry.superseded) entries.push(entry)
     }
     return { entries, reached: end > low ? this.changes[end - 1]!.position : position }
   }
 
-  entries(): IterableIterator<Entry> {
-    return this.byId.values()
+  /** All entries, in order of change. */
+  entries(): Array<Entry> {
+    const entries: Array<Entry> = []
+    for (let index = this.start; index < this.changes.length; index++) {
+      const entry = this.changes[index]!
+      if (!entry.superseded) entries.push(entry)
+    }
+    return entries
   }
 }
 
-const keyOf = (id: EventId.EventId): string => `${id.seq} ${id.origin}`
+const eventOf = ({ write: { count, event, first, id, last, upTo } }: Entry): Event => ({
+  id,
+  upTo,
+  count,
+  first,
+  last,
+  event,
+  name: EventId.objectName(id, event.involvedObject.name)
+})
 
-const newestFirst = (a: Entry, b: Entry): number => b.event.last - a.event.last || b.position - a.position
+const newestFirst = (a: Entry, b: Entry): number => b.write.last - a.write.last || b.position - a.position
 
 const PAGE_OF_WATCH = 256
 
+const mismatch = (detail: string) => new BackendError({ reason: new CursorMismatch({ detail }) })
+
 const readPosition = (text: string): Result.Result<number, BackendError> => {
-  const position = Number(text)
-  return Number.isSafeInteger(position) && position >= 0
+  const position = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN
+  return Number.isSafeInteger(position)
     ? Result.succeed(position)
-    : Result.fail(new BackendError({ reason: new CursorMismatch({ detail: "its position is no number; begin anew" }) }))
+    : Result.fail(mismatch("its position is no number; begin anew"))
+}
+
+interface PagePosition {
+  readonly last: number
+  readonly position: number
+}
+
+const readPagePosition = (text: string): Result.Result<PagePosition, BackendError> => {
+  const match = /^(-?\d{1,16}) (\d{1,16})$/.exec(text)
+  return match === null
+    ? Result.fail(mismatch("its position is not a time and a number; begin with the first page"))
+    : Result.succeed({ last: Number(match[1]), position: Number(match[2]) })
 }
 
 /** @internal */
@@ -150,27 +181,30 @@ export const make = (target: string, capacity: number): Backend.Service => {
       const filter = EventQuery.filterOf(query)
       const scope = scopeOf(filter)
       const matching: Array<Entry> = []
-      for (const entry of store.entries()) if (EventQuery.matches(filter, entry.event)) matching.push(entry)
+      for (const entry of store.entries()) if (EventQuery.matches(filter, entry.write)) matching.push(entry)
       matching.sort(newestFirst)
       let from = 0
       if (query.page !== undefined) {
-        const decoded = Position.decodePageToken(scope, query.page)
+        const decoded = Result.flatMap(Position.decodePageToken(scope, query.page), readPagePosition)
         if (Result.isFailure(decoded)) return Effect.fail(decoded.failure)
-        const [last, position] = decoded.success.split(" ").map(Number) as [number, number]
-        from = matching.findIndex(({ event, position: at }) => event.last < last || (event.last === last && at < position))
+        const { last, position } = decoded.success
+        from = matching.findIndex(
+          ({ position: at, write }) => write.last < last || (write.last === last && at < position)
+        )
         if (from === -1) from = matching.length
       }
-      const end = query.limit === undefined ? matching.length : Math.min(matching.length, from + Math.max(0, query.limit))
+      const end =
+        query.limit === undefined ? matching.length : Math.min(matching.length, from + Math.max(0, query.limit))
       const events = matching.slice(from, end)
       const oldest = events.at(-1)
       const page = {
-        events: events.map(({ event }) => event),
+        events: events.map(eventOf),
         totalCount: matching.length,
         cursor: Position.cursorEncoder(scope)(String(store.position))
       }
       return Effect.succeed(
         end < matching.length && oldest !== undefined
-          ? { ...page, next: Position.pageTokenEncoder(scope)(`${oldest.event.last} ${oldest.position}`) }
+          ? { ...page, next: Position.pageTokenEncoder(scope)(`${oldest.write.last} ${oldest.position}`) }
           : page
       )
     })
@@ -185,36 +219,35 @@ export const make = (target: string, capacity: number): Backend.Service => {
         const cursorAt = Position.cursorEncoder(scope)
         const itemOf = (entry: Entry): EventQuery.WatchItem => ({
           _tag: "Event",
-          event: entry.event,
+          event: eventOf(entry),
           cursor: cursorAt(String(entry.position))
         })
         const itemsOf = (entries: ReadonlyArray<Entry>): Array<EventQuery.WatchItem> =>
-          entries.filter(({ event }) => EventQuery.matches(filter, event)).map(itemOf)
+          entries.filter(({ write }) => EventQuery.matches(filter, write)).map(itemOf)
 
-        const snapshot: Array<EventQuery.WatchItem> = []
+        // Built by assignment: a store may hold more series than one call takes arguments.
+        let snapshot: Array<EventQuery.WatchItem> = []
         let position = store.position
         if (from === "now") {
           // nothing to show
         } else if (from === "beginning") {
-          snapshot.push(...itemsOf([...store.entries()]))
+          snapshot = itemsOf(store.entries())
         } else if (typeof from === "string") {
           const decoded = Result.flatMap(Position.decodeCursor(scope, from), readPosition)
           if (Result.isFailure(decoded)) return Effect.fail(decoded.failure)
           if (decoded.success > store.position) {
-            return Effect.fail(
-              new BackendError({ reason: new CursorMismatch({ detail: "it lies in the future of this store; begin anew" }) })
-            )
+            return Effect.fail(mismatch("it lies in the future of this store; begin anew"))
           }
+          snapshot = itemsOf(store.after(decoded.success, Number.POSITIVE_INFINITY).entries)
           if (decoded.success < store.evictedUpTo) {
-            snapshot.push({
+            snapshot.unshift({
               _tag: "Gap",
               reason: `changes up to number ${store.evictedUpTo} are no longer kept in memory`,
               cursor: cursorAt(String(store.evictedUpTo))
             })
           }
-          snapshot.push(...itemsOf(store.after(decoded.success, Number.POSITIVE_INFINITY).entries))
         } else if (from.last > 0) {
-          snapshot.push(...itemsOf([...store.entries()]).slice(-from.last))
+          snapshot = itemsOf(store.entries()).slice(-from.last)
         }
         snapshot.push({ _tag: "Live", cursor: cursorAt(String(position)) })
 
@@ -244,10 +277,7 @@ export const make = (target: string, capacity: number): Backend.Service => {
         })
 
         return Effect.succeed(
-          Stream.concat(
-            Stream.fromIterable(snapshot),
-            Stream.flattenIterable(Stream.fromEffectRepeat(next))
-          )
+          Stream.concat(Stream.fromIterable(snapshot), Stream.flattenIterable(Stream.fromEffectRepeat(next)))
         )
       })
     )

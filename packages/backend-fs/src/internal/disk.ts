@@ -1,0 +1,125 @@
+import * as Context from "effect/Context"
+import * as fs from "node:fs"
+
+/**
+ * What is known of a path or an open file.
+ *
+ * @internal
+ */
+export interface FileStatus {
+  readonly kind: "file" | "directory" | "link" | "other"
+  /** In bytes. */
+  readonly size: number
+  /** Device and inode: the same for the same file, whatever it is called. */
+  readonly identity: string
+  /** How many names lead to it; none when it was unlinked while it was open. */
+  readonly links: number
+  readonly owner: number
+  /** The permission bits. */
+  readonly permissions: number
+  /** When it was made, in milliseconds since 1970, by the clock of the file system. */
+  readonly made: number
+}
+
+/**
+ * All that the log asks of a disk, so that another one can take its place: a simulated one, or one that fails on
+ * purpose.
+ *
+ * Everything is synchronous. A write to the page cache takes less than a microsecond, a promise round trip forty times
+ * as much. Failures are thrown and carry the `code` of the operating system.
+ *
+ * @internal
+ */
+export interface Disk {
+  /** The user that files are made for; absent where the system has no such thing. */
+  readonly user: number | undefined
+  readonly openToRead: (path: string) => number
+  readonly openToAppend: (path: string) => number
+  /** Makes the file, and fails with `EEXIST` when there is one. */
+  readonly create: (path: string, permissions: number) => number
+  readonly openDirectory: (path: string) => number
+  readonly close: (file: number) => void
+  readonly read: (file: number, into: Uint8Array, offset: number, length: number, position: number) => number
+  /** At the end of the file. May write less than it was given. */
+  readonly append: (file: number, from: Uint8Array, offset: number, length: number) => number
+  readonly sync: (file: number) => void
+  readonly statusOf: (file: number) => FileStatus
+  /** Of what the path leads to; absent when there is nothing. */
+  readonly status: (path: string) => FileStatus | undefined
+  readonly list: (directory: string) => ReadonlyArray<string>
+  readonly makeDirectory: (path: string, permissions: number) => void
+  /** A second name for a file; fails with `EEXIST` when there is one. */
+  readonly link: (existing: string, path: string) => void
+  readonly linkSymbolic: (target: string, path: string) => void
+  /** The target of a symbolic link; absent when the path is none. */
+  readonly readLink: (path: string) => string | undefined
+  readonly rename: (from: string, to: string) => void
+  readonly unlink: (path: string) => void
+  /** Calls when something in the directory may have changed. A hint: changes may go unreported. */
+  readonly watch: (directory: string, changed: () => void, failed: () => void) => { readonly close: () => void }
+}
+
+const kindOf = (stats: fs.Stats): FileStatus["kind"] =>
+  stats.isFile() ? "file" : stats.isDirectory() ? "directory" : stats.isSymbolicLink() ? "link" : "other"
+
+const statusOfStats = (stats: fs.Stats): FileStatus => ({
+  kind: kindOf(stats),
+  size: stats.size,
+  identity: `${stats.dev}:${stats.ino}`,
+  links: stats.nlink,
+  owner: stats.uid,
+  permissions: stats.mode & 0o7777,
+  made: stats.birthtimeMs
+})
+
+// Never through a symbolic link, and never waiting: a pipe under the name of a segment must not stop the process.
+// Systems without these flags have neither danger.
+const CAREFULLY = (fs.constants.O_NOFOLLOW ?? 0) | (fs.constants.O_NONBLOCK ?? 0)
+
+/** @internal */
+export const node: Disk = {
+  user: process.geteuid?.(),
+  openToRead: (path) => fs.openSync(path, fs.constants.O_RDONLY | CAREFULLY),
+  openToAppend: (path) => fs.openSync(path, fs.constants.O_RDWR | fs.constants.O_APPEND | CAREFULLY),
+  create: (path, permissions) =>
+    fs.openSync(
+      path,
+      fs.constants.O_RDWR | fs.constants.O_APPEND | fs.constants.O_CREAT | fs.constants.O_EXCL | CAREFULLY,
+      permissions
+    ),
+  openDirectory: (path) => fs.openSync(path, fs.constants.O_RDONLY),
+  close: (file) => fs.closeSync(file),
+  read: (file, into, offset, length, position) => fs.readSync(file, into, offset, length, position),
+  append: (file, from, offset, length) => fs.writeSync(file, from, offset, length),
+  sync: (file) => fs.fsyncSync(file),
+  statusOf: (file) => statusOfStats(fs.fstatSync(file)),
+  status: (path) => {
+    const stats = fs.statSync(path, { throwIfNoEntry: false })
+    return stats === undefined ? undefined : statusOfStats(stats)
+  },
+  list: (directory) => fs.readdirSync(directory),
+  makeDirectory: (path, permissions) => {
+    fs.mkdirSync(path, { recursive: true, mode: permissions })
+  },
+  link: (existing, path) => fs.linkSync(existing, path),
+  linkSymbolic: (target, path) => fs.symlinkSync(target, path),
+  readLink: (path) => {
+    try {
+      return fs.readlinkSync(path)
+    } catch {
+      return undefined
+    }
+  },
+  rename: (from, to) => fs.renameSync(from, to),
+  unlink: (path) => fs.unlinkSync(path),
+  watch: (directory, changed, failed) => {
+    const watcher = fs.watch(directory, { persistent: false }, changed)
+    watcher.on("error", failed)
+    return watcher
+  }
+}
+
+/** @internal */
+export const Disk: Context.Reference<Disk> = Context.Reference<Disk>("@tidings/backend-fs/Disk", {
+  defaultValue: () => node
+})

@@ -1,0 +1,69 @@
+import { BackendError, Full, Transient, Unauthorized, Unavailable } from "@tidings/core/BackendError"
+import type { BackendErrorReason } from "@tidings/core/BackendError"
+
+/**
+ * The `code` that the operating system gave, such as `ENOSPC`.
+ *
+ * @internal
+ */
+export const codeOf = (cause: unknown): string | undefined =>
+  cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : undefined
+
+const elsewhere = "or choose another directory (TIDINGS_DIRECTORY)"
+
+const reasonOf = (cause: unknown, path: string): BackendErrorReason => {
+  const code = codeOf(cause)
+  switch (code) {
+    case "ENOSPC":
+      return new Full({ detail: `the disk of ${path} is full: free some space, ${elsewhere}` })
+    case "EDQUOT":
+      return new Full({ detail: `the disk quota of this user is used up at ${path}: free some space, ${elsewhere}` })
+    case "EFBIG":
+      return new Full({
+        detail: `${path} has reached the greatest size that this process may write: raise the limit (ulimit -f), ${elsewhere}`
+      })
+    case "EACCES":
+    case "EPERM":
+      return new Unauthorized({
+        detail: `${path} may not be used by the user of this process: give that user the right to read and write it, ${elsewhere}`
+      })
+    case "EROFS":
+      return new Unavailable({
+        detail: `${path} is on a read-only file system: mount it writable, ${elsewhere}`
+      })
+    case "ENOTDIR":
+    case "EEXIST":
+      return new Unavailable({
+        detail: `${path} cannot be made: something on the way to it is no directory; move that away, ${elsewhere}`
+      })
+    case "ELOOP":
+      return new Unavailable({
+        detail: `${path} is a symbolic link, which the log never follows: put the file itself there`
+      })
+    case "EISDIR":
+      return new Unavailable({ detail: `${path} is a directory where a file of the log should be: move it away` })
+    case "EMFILE":
+    case "ENFILE":
+      return new Transient({
+        applied: "no",
+        detail: `too many files are open to open ${path}: close some, or raise the limit (ulimit -n)`
+      })
+    case "EIO":
+      return new Transient({ applied: "unknown", detail: `the disk of ${path} reports an input/output error` })
+    default:
+      return new Unavailable({
+        detail: `${path}: ${cause instanceof Error ? cause.message : String(cause)}`
+      })
+  }
+}
+
+/**
+ * What a failing disk means to whoever uses the log, in words that say what to do.
+ *
+ * @internal
+ */
+export const fromDisk = (cause: unknown, path: string): BackendError =>
+  cause instanceof BackendError ? cause : new BackendError({ reason: reasonOf(cause, path), cause })
+
+/** @internal */
+export const unavailable = (detail: string): BackendError => new BackendError({ reason: new Unavailable({ detail }) })

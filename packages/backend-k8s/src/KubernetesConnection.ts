@@ -1,0 +1,347 @@
+/**
+ * The connection to the API server of a cluster: what `kubectl` would use, over a pool of connections of its own.
+ *
+ * @since 0.1.0
+ */
+import * as BackendError from "@tidings/core/BackendError"
+import * as Clock from "effect/Clock"
+import * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Stream from "effect/Stream"
+import { createHash } from "node:crypto"
+import * as answer from "./internal/answer.ts"
+import * as credentials from "./internal/credentials.ts"
+import * as kubeconfig from "./internal/kubeconfig.ts"
+import { proxyFor } from "./internal/proxy.ts"
+
+// ---------------------------------------------------------------------------
+// models
+// ---------------------------------------------------------------------------
+
+/**
+ * A request to the API server.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface KubernetesRequest {
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE"
+  /** Path and query, beginning with `/`. */
+  readonly path: string
+  /** JSON text. */
+  readonly body?: string | undefined
+  /** Default: `application/json`. */
+  readonly contentType?: string | undefined
+  /** Default: `application/json`. */
+  readonly accept?: string | undefined
+}
+
+/**
+ * The answer of the API server, whatever its status.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface KubernetesResponse {
+  readonly status: number
+  /** By lower-case name. */
+  readonly headers: Readonly<Record<string, string | undefined>>
+  /** Absent when the connection broke before its end: what the status says has happened all the same. */
+  readonly body: string | undefined
+}
+
+/**
+ * An answer that goes on, such as a watch.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface KubernetesStream {
+  readonly status: number
+  /** By lower-case name. */
+  readonly headers: Readonly<Record<string, string | undefined>>
+  /** The whole of it, for an answer that ends. */
+  readonly text: Effect.Effect<string | undefined>
+  readonly bytes: Stream.Stream<Uint8Array, BackendError.BackendError>
+}
+
+/**
+ * How to find and use a cluster.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /**
+   * Files to read, as `$KUBECONFIG` names them: several are separated by `:` (`;` on Windows) and merged. Default:
+   * `$KUBECONFIG`, else `~/.kube/config`, else the service account of the pod.
+   */
+  readonly kubeconfig?: string | undefined
+  /** The context to use. Default: the current one. */
+  readonly context?: string | undefined
+  /**
+   * Time until an answer must be there, for everything but watches. Default: 30 seconds; the API server itself gives up
+   * after 34 s when its etcd does not answer.
+   */
+  readonly timeout?: Duration.Input | undefined
+  /** How many connections requests share; each watch has one more of its own. Default: 16. */
+  readonly connections?: number | undefined
+  /** Where a pod finds its token. Default: `/var/run/secrets/kubernetes.io/serviceaccount`. */
+  readonly serviceAccountDirectory?: string | undefined
+}
+
+// ---------------------------------------------------------------------------
+// service
+// ---------------------------------------------------------------------------
+
+/**
+ * A connection to the API server of one cluster.
+ *
+ * **Details**
+ *
+ * A request fails only when there is no answer; what the answer means is the caller's to say. Tokens are read again when
+ * their files change, within 10 seconds, and once more when the server answers 401; a credential plugin runs once at a
+ * time, however many requests wait for it.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class KubernetesConnection extends Context.Service<
+  KubernetesConnection,
+  {
+    /** The address of the API server. */
+    readonly server: string
+    /** The name of the context. */
+    readonly context: string
+    /** The namespace of the context, `default` where it names none. */
+    readonly namespace: string
+    /** Where the configuration was found. */
+    readonly source: string
+    readonly request: (request: KubernetesRequest) => Effect.Effect<KubernetesResponse, BackendError.BackendError>
+    /** Asks for an answer that goes on, over a connection of its own. */
+    readonly open: (path: string) => Effect.Effect<KubernetesStream, BackendError.BackendError>
+    /**
+     * What tells this cluster from all others: the uid of its namespace `kube-system`. For who may not read that, a
+     * digest of the certificate authority, or of the address of a server that has none of its own.
+     */
+    readonly clusterId: Effect.Effect<string, BackendError.BackendError>
+  }
+>()("@tidings/backend-k8s/KubernetesConnection") {}
+
+// ---------------------------------------------------------------------------
+// layers
+// ---------------------------------------------------------------------------
+
+const notConfigured = BackendError.make(
+  new BackendError.Unavailable({
+    detail:
+      "no cluster is configured: KUBECONFIG is not set, there is no ~/.kube/config, and this is no pod with a service account"
+  })
+)
+
+/**
+ * Where a cluster is configured, `undefined` where none is. Only looks for files: costs next to nothing, and says nothing
+ * about whether the cluster answers.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import * as KubernetesConnection from "@tidings/backend-k8s/KubernetesConnection"
+ * import * as Effect from "effect/Effect"
+ * import assert from "node:assert/strict"
+ *
+ * const where = await Effect.runPromise(KubernetesConnection.configured({ kubeconfig: "/home/me/kubeconfig" }))
+ * assert.equal(where, "/home/me/kubeconfig")
+ * ```
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const configured = (options?: Options): Effect.Effect<string | undefined> =>
+  Effect.map(kubeconfig.find(options ?? {}), (source) => (source === undefined ? undefined : kubeconfig.describe(source)))
+
+const USER_AGENT = "tidings/0.1.0"
+
+const proxyEnvironment = Effect.all({
+  httpProxy: firstOf("HTTP_PROXY", "http_proxy"),
+  httpsProxy: firstOf("HTTPS_PROXY", "https_proxy"),
+  noProxy: firstOf("NO_PROXY", "no_proxy")
+})
+
+function firstOf(name: string, otherName: string): Effect.Effect<string | undefined> {
+  return Effect.flatMap(kubeconfig.variable(name), (value) =>
+    value === undefined ? kubeconfig.variable(otherName) : Effect.succeed(value)
+  )
+}
+
+const PROXY_SCHEMES = ["http:", "https:", "socks5:", "socks5h:"]
+
+/**
+ * Makes a connection. Reads the configuration, and sends nothing yet: a cluster that is down now may be up later.
+ *
+ * Fails with `Unavailable` when no cluster is configured, or not properly.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function* (options?: Options) {
+  const source = yield* kubeconfig.find(options ?? {})
+  if (source === undefined) return yield* notConfigured
+  const load = kubeconfig.load(source, options?.context)
+  const loaded = yield* load
+  const server = new URL(loaded.cluster.server)
+  const proxy = proxyFor(server, loaded.cluster.proxyUrl, yield* proxyEnvironment)
+  if (proxy !== undefined && !PROXY_SCHEMES.some((scheme) => proxy.startsWith(`${scheme}//`))) {
+    return yield* BackendError.make(
+      new BackendError.Unavailable({
+        detail: `the proxy ${proxy.replace(/\/\/[^@/]*@/, "//")} cannot be used; use one of http, https, socks5`
+      })
+    )
+  }
+  const address = loaded.cluster.server.replace(/\/+$/, "")
+  const clock = yield* Clock.Clock
+  const identity = credentials.make({ loaded, reload: load, clock })
+  const Transport = yield* Effect.promise(() => import("./internal/transport.ts"))
+  const transport = yield* Transport.make({
+    server: address,
+    userAgent: USER_AGENT,
+    proxy,
+    connections: options?.connections ?? 16
+  })
+
+  const timeout = Duration.fromInputUnsafe(options?.timeout ?? "30 seconds")
+  const late = BackendError.make(
+    new BackendError.Transient({
+      applied: "unknown",
+      detail: `${address}: no answer within ${Duration.format(timeout)}`
+    })
+  )
+  const inTime = Effect.timeoutOrElse({ duration: timeout, orElse: () => Effect.fail(late) })
+
+  const noticeTls = (error: BackendError.BackendError): void => {
+    if (error.reason._tag === "Unavailable") identity.expire()
+  }
+
+  /** Tries once more with fresh credentials when the server does not accept those that we have. */
+  const authorized = <A extends { readonly status: number }>(
+    use: (current: credentials.Credentials) => Effect.Effect<A, BackendError.BackendError>
+  ): Effect.Effect<A, BackendError.BackendError> =>
+    Effect.flatMap(identity.get, (current) =>
+      Effect.flatMap(Effect.tapError(use(current), (error) => Effect.sync(() => noticeTls(error))), (response) => {
+        if (response.status !== 401) return Effect.succeed(response)
+        return Effect.flatMap(identity.renew(current), (renewed) =>
+          renewed.generation === current.generation ? Effect.succeed(response) : use(renewed)
+        )
+      })
+    )
+
+  const request = (request: KubernetesRequest) =>
+    authorized((current) => inTime(transport.send(request, current)))
+
+  const open = (path: string) => authorized((current) => inTime(transport.open(path, current)))
+
+  let isAccessDenied: { readonly until: number } | undefined
+
+  const authorityId = Effect.map(identity.get, ({ tls }) => {
+    const material = tls.ca === undefined || tls.ca === null ? address : JSON.stringify(tls.ca)
+    return `authority-${createHash("sha256").update(material).digest("hex").slice(0, 32)}`
+  })
+
+  const clusterId = Effect.gen(function* () {
+    const now = clock.currentTimeMillisUnsafe()
+    if (isAccessDenied !== undefined && now < isAccessDenied.until) return yield* authorityId
+    const response = yield* request({ method: "GET", path: "/api/v1/namespaces/kube-system" })
+    if (response.status === 200) {
+      const uid = uidOf(answer.parseBody(response.body))
+      if (uid !== undefined) return uid
+    }
+    if (response.status !== 403) return yield* answer.readErrorOf(response, readKubeSystem)
+    // A server that has just started refuses everything until it has read its rules. Who takes such a refusal for a rule
+    // would take the cluster for another one: so ask for the rule itself, which is refused then as well.
+    const review = yield* request({
+      method: "POST",
+      path: "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+      body: JSON.stringify({
+        apiVersion: "authorization.k8s.io/v1",
+        kind: "SelfSubjectAccessReview",
+        spec: { resourceAttributes: { verb: "get", resource: "namespaces", name: "kube-system", namespace: "kube-system" } }
+      })
+    })
+    if (review.status !== 201 || isAllowed(answer.parseBody(review.body))) {
+      return yield* answer.forbidden(response, readKubeSystem)
+    }
+    if (isAccessDenied === undefined) {
+      yield* Effect.logInfo(
+        "not allowed to read the uid of namespace kube-system, which tells one cluster from another; its certificate " +
+          `authority serves instead. ${answer.ruleFor(readKubeSystem)}`
+      )
+    }
+    isAccessDenied = { until: now + ACCESS_DENIED_MILLIS }
+    return yield* authorityId
+  })
+
+  return KubernetesConnection.of({
+    server: address,
+    context: loaded.context,
+    namespace: loaded.namespace,
+    source: kubeconfig.describe(source),
+    request,
+    open,
+    clusterId
+  })
+})
+
+const ACCESS_DENIED_MILLIS = 300_000
+
+const readKubeSystem: answer.Permission = {
+  verbs: ["get"],
+  group: "",
+  resource: "namespaces",
+  resourceNames: ["kube-system"],
+  namespace: "kube-system"
+}
+
+const fieldsOf = (value: unknown): { readonly [key: string]: unknown } =>
+  typeof value === "object" && value !== null ? { ...value } : {}
+
+const uidOf = (namespace: unknown): string | undefined => {
+  const uid = fieldsOf(fieldsOf(namespace)["metadata"])["uid"]
+  return typeof uid === "string" && uid !== "" ? uid : undefined
+}
+
+const isAllowed = (review: unknown): boolean => fieldsOf(fieldsOf(review)["status"])["allowed"] !== false
+
+/**
+ * A connection to the cluster that `kubectl` would use. Its connections are closed with the layer.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options?: Options): Layer.Layer<KubernetesConnection, BackendError.BackendError> =>
+  Layer.effect(KubernetesConnection, make(options))
+
+/**
+ * `layer`, with its options from a `Config`.
+ *
+ * **Example** (The context from the environment)
+ *
+ * ```ts
+ * import * as KubernetesConnection from "@tidings/backend-k8s/KubernetesConnection"
+ * import * as Config from "effect/Config"
+ *
+ * export const Connection = KubernetesConnection.layerConfig({
+ *   context: Config.String("MY_CONTEXT"),
+ *   timeout: Config.Duration("MY_TIMEOUT")
+ * })
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConfig = (
+  options: Config.Wrap<Options>
+): Layer.Layer<KubernetesConnection, BackendError.BackendError | Config.ConfigError> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))

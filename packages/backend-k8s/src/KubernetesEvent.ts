@@ -1,0 +1,494 @@
+/**
+ * How an event looks as an object of the API server, and how an object of any writer looks as an event.
+ *
+ * What is written is a core/v1 Event that carries `eventTime`, `action`, `reportingComponent` and `reportingInstance`
+ * beside `firstTimestamp`, `lastTimestamp` and `count`: the one shape that `kubectl get events`, `kubectl events` and
+ * `kubectl describe` all show with the right age, count, source and order. What core/v1 has no room for stands in
+ * annotations.
+ *
+ * @since 0.1.0
+ */
+import type { Event, EventBody, EventSource, Write } from "@tidings/core/Event"
+import * as EventId from "@tidings/core/EventId"
+import * as EventJson from "@tidings/core/EventJson"
+import type { ObjectReference } from "@tidings/core/ObjectReference"
+import * as Timestamp from "@tidings/core/Timestamp"
+import * as Result from "effect/Result"
+import * as eventData from "./internal/eventData.ts"
+import * as syntax from "./internal/syntax.ts"
+
+// ---------------------------------------------------------------------------
+// models
+// ---------------------------------------------------------------------------
+
+/**
+ * The annotations of an event that was written here.
+ *
+ * - `series`: the identity of the first occurrence, `<origin>.<seq>`
+ * - `seq`: the last seq that is counted in; a write that is not beyond it changes nothing
+ * - `times`: first and last time with six fractional digits, `<first>/<last>`, because `lastTimestamp` has whole seconds
+ * - `data`: the data of the event, as JSON
+ * - `dataCut`: which values of the data were cut or left out, where some were
+ * - `labels`: the labels as JSON, where Kubernetes does not take all of them as labels
+ * - `count`: the count, where it is larger than Kubernetes' 32 bits
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const annotations = {
+  series: "tidings.dev/series",
+  seq: "tidings.dev/seq",
+  times: "tidings.dev/times",
+  data: "tidings.dev/data",
+  dataCut: "tidings.dev/data-cut",
+  labels: "tidings.dev/labels",
+  count: "tidings.dev/count"
+} as const
+
+/**
+ * The limits of an event object, in bytes of UTF-8. Those of reason, action, instance and message are the API
+ * server's, which checks them as soon as an event has an `eventTime`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const limits = {
+  /** `reason`, `action` and `reportingInstance`. */
+  word: 128,
+  message: 1_024,
+  /** The JSON in the data annotation. The API server takes 256 KiB of annotations in all. */
+  data: 16_384,
+  /** A text in the data, once the data as a whole is too long. */
+  dataText: 1_024
+} as const
+
+/**
+ * The event as it is sent to be created.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface EventResource {
+  readonly apiVersion: "v1"
+  readonly kind: "Event"
+  readonly metadata: {
+    readonly name: string
+    readonly namespace: string
+    readonly labels?: Readonly<Record<string, string>>
+    readonly annotations: Readonly<Record<string, string>>
+  }
+  readonly involvedObject: ObjectReference
+  readonly related?: ObjectReference
+  readonly reason: string
+  readonly message: string
+  readonly type: string
+  readonly action: string
+  readonly eventTime?: string
+  readonly firstTimestamp: string
+  readonly lastTimestamp: string
+  readonly count: number
+  readonly source: EventSource
+  readonly reportingComponent: string
+  readonly reportingInstance: string
+}
+
+/**
+ * An event as the API server has it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StoredEvent {
+  readonly event: Event
+  /** Of the event object, which is not always that of the involved object. */
+  readonly namespace: string
+  readonly resourceVersion: string
+  /** Whether it was written here: it has the annotations. */
+  readonly own: boolean
+}
+
+// ---------------------------------------------------------------------------
+// names
+// ---------------------------------------------------------------------------
+
+/**
+ * The namespace of an event about an object: the object's, or `default` for what is cluster-scoped.
+ *
+ * **Details**
+ *
+ * `involvedObject.namespace` stays empty for what is cluster-scoped: `kubectl describe` looks for just that.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const namespaceOf = (involvedObject: ObjectReference): string =>
+  involvedObject.namespace === undefined || involvedObject.namespace === "" ? "default" : involvedObject.namespace
+
+/**
+ * The name of the event object of a write. It depends on the identity and on the involved object alone, so whoever
+ * repeats a write meets the same object.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const nameOf = (write: Write): string => EventId.objectName(write.id, write.event.involvedObject.name)
+
+// ---------------------------------------------------------------------------
+// out
+// ---------------------------------------------------------------------------
+
+const MAXIMUM_COUNT = 2_147_483_647
+
+const countOf = (write: Write): number => Math.min(write.count, MAXIMUM_COUNT)
+
+/**
+ * With an `eventTime` the API server checks the fields that the newer events API requires; an event that would not pass
+ * goes without, which every kubectl command shows just as well.
+ */
+const takesEventTime = (fields: {
+  readonly reason: string
+  readonly action: string
+  readonly reportingComponent: string
+  readonly reportingInstance: string
+}): boolean =>
+  fields.reason !== "" &&
+  fields.action !== "" &&
+  fields.reportingInstance !== "" &&
+  syntax.isQualifiedName(fields.reportingComponent)
+
+const timesOf = (write: Write): string => `${Timestamp.format(write.first)}/${Timestamp.format(write.last)}`
+
+interface Parts {
+  readonly annotations: Record<string, string>
+  /** Names of annotations that this state of the series does not have, and an earlier one may. */
+  readonly absent: Array<string>
+  readonly labels: Readonly<Record<string, string>> | undefined
+  readonly fields: {
+    readonly reason: string
+    readonly message: string
+    readonly type: string
+    readonly action: string
+    readonly reportingComponent: string
+    readonly reportingInstance: string
+  }
+}
+
+const partsOf = (write: Write, options: ShapeOptions | undefined): Parts => {
+  const body = write.event
+  const own: Record<string, string> = {
+    [annotations.series]: EventId.format(write.id),
+    [annotations.seq]: String(write.upTo),
+    [annotations.times]: timesOf(write)
+  }
+  const absent: Array<string> = []
+  const put = (name: string, value: string | undefined) => {
+    if (value === undefined) absent.push(name)
+    else own[name] = value
+  }
+  const data = options?.withoutData === true ? undefined : eventData.encode(body.data, limits.data, limits.dataText)
+  put(annotations.data, data?.json)
+  put(annotations.dataCut, options?.withoutData === true ? "*" : data?.cut)
+  const areLabelsFit = body.labels === undefined || Object.entries(body.labels).every(([key, value]) => isLabel(key, value))
+  put(annotations.labels, areLabelsFit || options?.withoutData === true ? undefined : JSON.stringify(body.labels))
+  put(annotations.count, write.count > MAXIMUM_COUNT ? String(write.count) : undefined)
+  return {
+    annotations: own,
+    absent,
+    labels:
+      body.labels === undefined || areLabelsFit
+        ? body.labels
+        : Object.fromEntries(Object.entries(body.labels).filter(([key, value]) => isLabel(key, value))),
+    fields: {
+      reason: syntax.cut(body.reason, limits.word),
+      message: syntax.cut(body.message, limits.message),
+      type: body.type,
+      action: syntax.cut(body.action, limits.word),
+      reportingComponent: body.reportingController,
+      reportingInstance: syntax.cut(body.reportingInstance, limits.word)
+    }
+  }
+}
+
+const isLabel = (key: string, value: string): boolean => syntax.isQualifiedName(key) && syntax.isLabelValue(value)
+
+/**
+ * How much of an event is sent.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ShapeOptions {
+  /** The uid of the involved object, where the write has none. */
+  readonly uid?: string | undefined
+  /** Leaves out what an event can do without: for a server that found it too large. */
+  readonly withoutData?: boolean | undefined
+  /** Leaves out `eventTime`, and with it the checks that come with it: for a server that found the event invalid. */
+  readonly withoutEventTime?: boolean | undefined
+}
+
+/**
+ * The object to create for a write.
+ *
+ * **Example** (What kubectl reads)
+ *
+ * ```ts
+ * import * as KubernetesEvent from "@tidings/backend-k8s/KubernetesEvent"
+ * import assert from "node:assert/strict"
+ *
+ * const resource = KubernetesEvent.toResource({
+ *   id: { origin: "0123456789abcdef0123456789abcdef", seq: 7 },
+ *   upTo: 9,
+ *   count: 3,
+ *   first: 1_000_000,
+ *   last: 2_500_000,
+ *   event: {
+ *     involvedObject: { apiVersion: "v1", kind: "Node", name: "worker-1" },
+ *     reason: "Rebooted",
+ *     type: "Warning",
+ *     action: "Rebooted",
+ *     message: "The node was rebooted",
+ *     data: { name: "worker-1" },
+ *     source: { component: "example" },
+ *     reportingController: "example.dev/controller",
+ *     reportingInstance: "example-0"
+ *   }
+ * })
+ * assert.equal(resource.metadata.name, "worker-1.0123456789abcdef.7")
+ * assert.equal(resource.metadata.namespace, "default")
+ * assert.equal(resource.lastTimestamp, "1970-01-01T00:00:02Z")
+ * assert.equal(resource.metadata.annotations["tidings.dev/seq"], "9")
+ * ```
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const toResource = (write: Write, options?: ShapeOptions): EventResource => {
+  const { annotations: own, fields, labels } = partsOf(write, options)
+  const body = write.event
+  return {
+    apiVersion: "v1",
+    kind: "Event",
+    metadata: {
+      name: nameOf(write),
+      namespace: namespaceOf(body.involvedObject),
+      ...(labels === undefined ? undefined : { labels }),
+      annotations: own
+    },
+    involvedObject:
+      body.involvedObject.uid === undefined && options?.uid !== undefined
+        ? { ...body.involvedObject, uid: options.uid }
+        : body.involvedObject,
+    ...(body.related === undefined ? undefined : { related: body.related }),
+    ...fields,
+    ...(options?.withoutEventTime !== true && takesEventTime(fields) ? { eventTime: Timestamp.format(write.first) } : undefined),
+    firstTimestamp: Timestamp.formatSeconds(write.first),
+    lastTimestamp: Timestamp.formatSeconds(write.last),
+    count: countOf(write),
+    source: body.source
+  }
+}
+
+// In a merge patch an absent key keeps what is there, and null takes it away.
+const referencePatch = (reference: ObjectReference) => ({
+  apiVersion: reference.apiVersion ?? null,
+  kind: reference.kind,
+  namespace: reference.namespace ?? null,
+  name: reference.name,
+  uid: reference.uid ?? null,
+  fieldPath: reference.fieldPath ?? null
+})
+
+/**
+ * The merge patch that brings the object of a series to the state of a write, if the object still has this
+ * resourceVersion: an older state that comes late meets another one and is refused.
+ *
+ * **Details**
+ *
+ * Everything in it is absolute. A uid that an earlier write knew is kept; labels can be added and changed, not removed.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const toPatch = (write: Write, resourceVersion: string, options?: ShapeOptions): unknown => {
+  const { absent, annotations: own, fields, labels } = partsOf(write, options)
+  const body = write.event
+  const changed: Record<string, string | null> = own
+  for (const name of absent) changed[name] = null
+  const { uid, ...involvedObject } = referencePatch(body.involvedObject)
+  const knownUid = uid ?? options?.uid
+  return {
+    metadata: { resourceVersion, ...(labels === undefined ? undefined : { labels }), annotations: changed },
+    involvedObject: knownUid === undefined ? involvedObject : { ...involvedObject, uid: knownUid },
+    related: body.related === undefined ? null : referencePatch(body.related),
+    ...fields,
+    eventTime: options?.withoutEventTime !== true && takesEventTime(fields) ? Timestamp.format(write.first) : null,
+    firstTimestamp: Timestamp.formatSeconds(write.first),
+    lastTimestamp: Timestamp.formatSeconds(write.last),
+    count: countOf(write),
+    source: { component: body.source.component, host: body.source.host ?? null }
+  }
+}
+
+// ---------------------------------------------------------------------------
+// in
+// ---------------------------------------------------------------------------
+
+type Fields = { readonly [key: string]: unknown }
+
+const isFields = (value: unknown): value is Fields =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const fieldsOf = (value: unknown): Fields => (isFields(value) ? value : {})
+
+/** A text that is there; Go writes what is not as `""`, `null` or nothing. */
+const textOf = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined)
+
+const timeOf = (value: unknown): number | undefined => (typeof value === "string" ? Timestamp.parse(value) : undefined)
+
+const textsOf = (value: unknown): Readonly<Record<string, string>> | undefined => {
+  if (!isFields(value)) return undefined
+  const entries = Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === "string")
+  return entries.length === 0 ? undefined : Object.fromEntries(entries)
+}
+
+const parseJson = (text: string | undefined): unknown => {
+  if (text === undefined) return undefined
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+const referenceOf = (value: unknown): ObjectReference => {
+  const fields = fieldsOf(value)
+  const apiVersion = textOf(fields["apiVersion"])
+  const namespace = textOf(fields["namespace"])
+  const uid = textOf(fields["uid"])
+  const fieldPath = textOf(fields["fieldPath"])
+  return {
+    ...(apiVersion === undefined ? undefined : { apiVersion }),
+    kind: textOf(fields["kind"]) ?? "",
+    name: textOf(fields["name"]) ?? "",
+    ...(namespace === undefined ? undefined : { namespace }),
+    ...(uid === undefined ? undefined : { uid }),
+    ...(fieldPath === undefined ? undefined : { fieldPath })
+  }
+}
+
+const SECOND = 1_000_000
+
+const isSameSecond = (a: number, b: number): boolean => Math.floor(a / SECOND) === Math.floor(b / SECOND)
+
+/**
+ * First and last time. The exact ones of the annotation count as long as they agree with the fields that every tool can
+ * change; `series.lastObservedTime` is where writers of events.k8s.io/v1 keep the last time.
+ */
+const timesFrom = (object: Fields, times: string | undefined): { readonly first: number; readonly last: number } => {
+  const creation = timeOf(fieldsOf(object["metadata"])["creationTimestamp"])
+  const eventTime = timeOf(object["eventTime"])
+  const firstTimestamp = timeOf(object["firstTimestamp"])
+  const lastTimestamp = timeOf(object["lastTimestamp"])
+  const observed = timeOf(fieldsOf(object["series"])["lastObservedTime"])
+  const coarseFirst = firstTimestamp ?? eventTime ?? creation ?? lastTimestamp ?? 0
+  const coarseLast = observed ?? lastTimestamp ?? eventTime ?? firstTimestamp ?? creation ?? 0
+  const [exactFirst, exactLast] = (times ?? "").split("/").map(Timestamp.parse)
+  const first =
+    exactFirst !== undefined && isSameSecond(exactFirst, coarseFirst)
+      ? exactFirst
+      : eventTime !== undefined && isSameSecond(eventTime, coarseFirst)
+        ? eventTime
+        : coarseFirst
+  const last = exactLast !== undefined && isSameSecond(exactLast, coarseLast) ? exactLast : Math.max(coarseLast, first)
+  return { first, last }
+}
+
+const wholeNumber = (value: unknown): number | undefined =>
+  typeof value === "number" && Number.isSafeInteger(value) && value > 0 ? value : undefined
+
+const countFrom = (object: Fields, exact: string | undefined): number => {
+  const count = wholeNumber(fieldsOf(object["series"])["count"]) ?? wholeNumber(object["count"]) ?? 1
+  return count === MAXIMUM_COUNT ? (wholeNumber(Number(exact)) ?? count) : count
+}
+
+const sourceOf = (object: Fields): EventSource => {
+  const source = fieldsOf(object["source"])
+  const component = textOf(source["component"]) ?? textOf(object["reportingComponent"]) ?? ""
+  const host = textOf(source["host"])
+  return host === undefined ? { component } : { component, host }
+}
+
+const OWN_PREFIX = "tidings.dev/"
+
+/**
+ * Reads an Event object of core/v1, whoever wrote it and through whichever API: events of events.k8s.io/v1 are the same
+ * objects. The failure says what is wrong with it.
+ *
+ * **Details**
+ *
+ * An event of another writer has the identity `{ origin: its uid, seq: 0 }`, its own count, and its resourceVersion as
+ * `upTo`. Its last time is that of its series, else `lastTimestamp`, else `eventTime`; its source is `source.component`,
+ * else `reportingComponent`, as kubectl has it; a type other than Warning is Normal; an action that is missing is the
+ * reason.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const fromResource = (value: unknown): Result.Result<StoredEvent, string> => {
+  if (!isFields(value)) return Result.fail("an event is an object")
+  const metadata = fieldsOf(value["metadata"])
+  const name = textOf(metadata["name"])
+  const resourceVersion = textOf(metadata["resourceVersion"])
+  if (name === undefined || resourceVersion === undefined) {
+    return Result.fail("the event has no metadata.name or no metadata.resourceVersion")
+  }
+  const uid = textOf(metadata["uid"])
+  const all = textsOf(metadata["annotations"]) ?? {}
+  const series = EventId.parse(all[annotations.series] ?? "")
+  const seq = Number(all[annotations.seq])
+  const own = series !== undefined && Number.isSafeInteger(seq) && seq >= 0
+  const foreignAnnotations = textsOf(
+    Object.fromEntries(Object.entries(all).filter(([key]) => !(own && key.startsWith(OWN_PREFIX))))
+  )
+  const labels = (own ? textsOf(parseJson(all[annotations.labels])) : undefined) ?? textsOf(metadata["labels"])
+  const data = own ? EventJson.dataFromObject(parseJson(all[annotations.data]) ?? {}) : undefined
+  const source = sourceOf(value)
+  const reason = textOf(value["reason"]) ?? (own ? "" : "Unknown")
+  const related = value["related"]
+  const body: EventBody = {
+    involvedObject: referenceOf(value["involvedObject"]),
+    ...(isFields(related) ? { related: referenceOf(related) } : undefined),
+    reason,
+    type: value["type"] === "Warning" ? "Warning" : "Normal",
+    action: textOf(value["action"]) ?? (own ? "" : reason),
+    message: textOf(value["message"]) ?? "",
+    data: data !== undefined && Result.isSuccess(data) ? data.success : {},
+    source,
+    reportingController: textOf(value["reportingComponent"]) ?? (own ? "" : source.component),
+    reportingInstance: textOf(value["reportingInstance"]) ?? (own ? "" : (source.host ?? "")),
+    ...(labels === undefined ? undefined : { labels })
+  }
+  const event: Event = {
+    id: own ? series : { origin: uid ?? name, seq: 0 },
+    upTo: own ? seq : versionNumber(resourceVersion),
+    count: countFrom(value, own ? all[annotations.count] : undefined),
+    ...timesFrom(value, own ? all[annotations.times] : undefined),
+    event: body,
+    name,
+    ...(uid === undefined ? undefined : { uid }),
+    ...(foreignAnnotations === undefined ? undefined : { annotations: foreignAnnotations })
+  }
+  return Result.succeed({ event, namespace: textOf(metadata["namespace"]) ?? "default", resourceVersion, own })
+}
+
+/**
+ * A resourceVersion as a number: since Kubernetes 1.35 the versions of one resource may be compared, and those that etcd
+ * gives always could. 0 for one that is no number.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const versionNumber = (resourceVersion: string): number => {
+  const version = /^\d{1,16}$/.test(resourceVersion) ? Number(resourceVersion) : 0
+  return Number.isSafeInteger(version) ? version : 0
+}

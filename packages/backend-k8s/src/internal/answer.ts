@@ -1,0 +1,364 @@
+/**
+ * What the answers of an API server mean.
+ */
+import type { Outcome } from "@tidings/core/Backend"
+import * as BackendError from "@tidings/core/BackendError"
+import * as Duration from "effect/Duration"
+import type { KubernetesResponse } from "../KubernetesConnection.ts"
+import * as syntax from "./syntax.ts"
+
+// ---------------------------------------------------------------------------
+// Status
+// ---------------------------------------------------------------------------
+
+/**
+ * The part of a Kubernetes `Status` that decides something.
+ *
+ * @internal
+ */
+export interface Status {
+  readonly reason: string
+  readonly message: string
+  /** The resource in question: `events`, `namespaces`. */
+  readonly kind: string
+  readonly retryAfterSeconds: number | undefined
+  readonly causes: ReadonlyArray<{ readonly reason: string; readonly field: string }>
+}
+
+const isFields = (value: unknown): value is { readonly [key: string]: unknown } =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const textOf = (value: unknown): string => (typeof value === "string" ? value : "")
+
+/**
+ * Reads a `Status` object; `undefined` when it is none.
+ *
+ * @internal
+ */
+export const statusOf = (value: unknown): Status | undefined => {
+  if (!isFields(value) || value["kind"] !== "Status") return undefined
+  const details = isFields(value["details"]) ? value["details"] : {}
+  const seconds = details["retryAfterSeconds"]
+  const causes = Array.isArray(details["causes"]) ? details["causes"] : []
+  return {
+    reason: textOf(value["reason"]),
+    message: textOf(value["message"]),
+    kind: textOf(details["kind"]),
+    retryAfterSeconds: typeof seconds === "number" && seconds > 0 ? seconds : undefined,
+    causes: causes.filter(isFields).map((cause) => ({ reason: textOf(cause["reason"]), field: textOf(cause["field"]) }))
+  }
+}
+
+/** @internal */
+export const parseBody = (body: string | undefined): unknown => {
+  if (body === undefined || body === "") return undefined
+  try {
+    return JSON.parse(body)
+  } catch {
+    return undefined
+  }
+}
+
+const retryAfterOf = (response: KubernetesResponse, status: Status | undefined): Duration.Duration | undefined => {
+  const header = response.headers["retry-after"]
+  const seconds = header !== undefined && /^\d{1,6}$/.test(header) ? Number(header) : status?.retryAfterSeconds
+  return seconds === undefined ? undefined : Duration.seconds(seconds)
+}
+
+/** What the server said, short enough for a message. */
+const saidBy = (response: KubernetesResponse, status: Status | undefined): string => {
+  const text = status === undefined ? (response.body ?? "").replace(/\s+/g, " ").trim() : status.message
+  return text === "" ? `HTTP ${response.status}` : `HTTP ${response.status}: ${syntax.cut(text, 600)}`
+}
+
+// ---------------------------------------------------------------------------
+// permissions
+// ---------------------------------------------------------------------------
+
+/**
+ * What somebody is not allowed to do.
+ *
+ * @internal
+ */
+export interface Permission {
+  readonly verbs: ReadonlyArray<string>
+  readonly group: string
+  readonly resource: string
+  readonly resourceNames?: ReadonlyArray<string> | undefined
+  /** Absent: in all namespaces, or the resource has none. */
+  readonly namespace: string | undefined
+}
+
+/**
+ * The rule that grants a permission, and where it belongs.
+ *
+ * @internal
+ */
+export const ruleFor = (permission: Permission): string => {
+  const list = (items: ReadonlyArray<string>) => `[${items.map((item) => JSON.stringify(item)).join(", ")}]`
+  const names = permission.resourceNames === undefined ? "" : `, resourceNames: ${list(permission.resourceNames)}`
+  const where = permission.namespace === undefined ? "a ClusterRole" : `a Role in namespace ${permission.namespace}`
+  return (
+    `to allow it, add the rule {apiGroups: ${list([permission.group])}, resources: ${list([permission.resource])}${names}, ` +
+    `verbs: ${list(permission.verbs)}} to ${where} and bind it`
+  )
+}
+
+const userIn = (message: string): string => {
+  const user = /\bUser "([^"]*)"/i.exec(message)?.[1]
+  const account = /^system:serviceaccount:([^:]+):(.+)$/.exec(user ?? "")
+  if (account !== null) return ` to ServiceAccount ${account[1]}/${account[2]}`
+  return user === undefined || user === "" ? "" : ` to User ${user}`
+}
+
+/** @internal */
+export const forbidden = (response: KubernetesResponse, permission: Permission): BackendError.BackendError => {
+  const status = statusOf(parseBody(response.body))
+  const said = saidBy(response, status)
+  return BackendError.make(
+    new BackendError.Unauthorized({ detail: `${said}; ${ruleFor(permission)}${userIn(status?.message ?? "")}` })
+  )
+}
+
+const unknownCredentials = (response: KubernetesResponse): BackendError.BackendError =>
+  BackendError.make(
+    new BackendError.Unauthorized({
+      detail:
+        `the API server does not accept the credentials (${saidBy(response, statusOf(parseBody(response.body)))}), ` +
+        `which were read anew; renew the token, the certificate or the login that the kubeconfig names`
+    })
+  )
+
+// ---------------------------------------------------------------------------
+// errors that every request can have
+// ---------------------------------------------------------------------------
+
+const transient = (applied: "no" | "unknown", detail: string) =>
+  BackendError.make(new BackendError.Transient({ applied, detail }))
+
+const unavailable = (detail: string) => BackendError.make(new BackendError.Unavailable({ detail }))
+
+// EventRateLimit says which of its buckets is empty: Server, User, Namespace, or SourceAndObject.
+const scopeOf = (message: string): "backend" | "namespace" | "series" => {
+  switch (/limit reached on type (\w+)/.exec(message)?.[1]) {
+    case "Namespace":
+      return "namespace"
+    case "SourceAndObject":
+      return "series"
+    default:
+      return "backend"
+  }
+}
+
+const throttled = (response: KubernetesResponse, status: Status | undefined): BackendError.BackendError => {
+  const retryAfter = retryAfterOf(response, status)
+  const detail = saidBy(response, status)
+  // Who gives a time speaks for everything (priority and fairness); who gives none names what is limited.
+  return retryAfter === undefined
+    ? BackendError.make(new BackendError.Throttled({ scope: scopeOf(status?.message ?? ""), detail }))
+    : BackendError.make(new BackendError.Throttled({ scope: "backend", retryAfter, detail }))
+}
+
+// ---------------------------------------------------------------------------
+// writing
+// ---------------------------------------------------------------------------
+
+/**
+ * What the answer to a create or a patch means for the series.
+ *
+ * @internal
+ */
+export type Verdict =
+  /** Taken. */
+  | { readonly _tag: "Applied" }
+  /** There is an object of this name. */
+  | { readonly _tag: "Exists" }
+  /** The object is at another resourceVersion. */
+  | { readonly _tag: "Conflict" }
+  /** There is no object of this name. */
+  | { readonly _tag: "Missing" }
+  | { readonly _tag: "TooLarge"; readonly detail: string }
+  | { readonly _tag: "Invalid"; readonly detail: string }
+  | { readonly _tag: "Final"; readonly outcome: Outcome }
+
+const applied: Verdict = { _tag: "Applied" }
+const exists: Verdict = { _tag: "Exists" }
+const conflict: Verdict = { _tag: "Conflict" }
+const missing: Verdict = { _tag: "Missing" }
+
+/** How long a namespace may be missing: it may be just being made. */
+const MISSING_NAMESPACE: Duration.Input = "1 minute"
+
+/** How long an admission policy may refuse an event: somebody may be just changing it. */
+const REFUSED_BY_ADMISSION: Duration.Input = "10 minutes"
+
+const retry = (error: BackendError.BackendError, parkAfter?: Duration.Input): Verdict => ({
+  _tag: "Final",
+  outcome: parkAfter === undefined ? { _tag: "Retry", error } : { _tag: "Retry", error, parkAfter }
+})
+
+const rejected = (reason: string): Verdict => ({ _tag: "Final", outcome: { _tag: "Rejected", reason } })
+
+const isRefusedByAdmission = (message: string): boolean =>
+  /\badmission webhook .* denied the request/.test(message) || /\bValidatingAdmissionPolicy .* denied request/.test(message)
+
+const isTooLarge = (message: string): boolean =>
+  message.includes("etcdserver: request is too large") || message.includes("trying to send message larger than max")
+
+/**
+ * Reads the answer to a create or a patch of an event in `namespace`.
+ *
+ * @internal
+ */
+export const verdictOf = (verb: "create" | "patch", namespace: string, response: KubernetesResponse): Verdict => {
+  const code = response.status
+  // A body that was cut off on its way does not undo what the status line says.
+  if (code >= 200 && code < 300) return applied
+  const status = statusOf(parseBody(response.body))
+  const message = status?.message ?? response.body ?? ""
+  const said = saidBy(response, status)
+  if (code >= 400 && code < 500 && code !== 429 && isRefusedByAdmission(message)) {
+    return retry(transient("no", `an admission policy of the cluster refuses the event: ${said}`), REFUSED_BY_ADMISSION)
+  }
+  switch (code) {
+    case 400:
+      return status === undefined
+        ? retry(unavailable(`something that is no API server answered ${said}; check the server's address and the proxy`))
+        : rejected(`bad-request: ${said}`)
+    case 401:
+      return retry(unknownCredentials(response))
+    case 403:
+      return forbiddenWrite(verb, namespace, response, status)
+    case 404:
+      if (status === undefined || status.reason !== "NotFound") break
+      if (verb === "patch" && status.kind !== "namespaces") return missing
+      return retry(transient("no", `namespace ${namespace} does not exist: ${said}`), MISSING_NAMESPACE)
+    case 408:
+      return retry(transient("unknown", said))
+    case 409:
+      if (status?.reason === "AlreadyExists") return exists
+      if (status?.reason === "Conflict") return conflict
+      return retry(transient("no", said))
+    case 413:
+      return { _tag: "TooLarge", detail: said }
+    case 422:
+      return status === undefined ? retry(unavailable(said)) : { _tag: "Invalid", detail: said }
+    case 429:
+      return retry(throttled(response, status))
+  }
+  if (code >= 500) return isTooLarge(message) ? { _tag: "TooLarge", detail: said } : retry(transient("unknown", said))
+  return retry(unavailable(`the API server does not take events at this address: ${said}`))
+}
+
+const forbiddenWrite = (
+  verb: "create" | "patch",
+  namespace: string,
+  response: KubernetesResponse,
+  status: Status | undefined
+): Verdict => {
+  const said = saidBy(response, status)
+  const message = status?.message ?? response.body ?? ""
+  if (verb === "create" && status?.causes.some(({ reason }) => reason === "NamespaceTerminating") === true) {
+    return rejected(`namespace-terminating: namespace ${namespace} is being deleted and takes no new objects`)
+  }
+  if (/exceeded quota/.test(message)) return retry(BackendError.make(new BackendError.Full({ detail: said })))
+  // Admission plugins say this while their caches fill, just after the server has started.
+  if (/not yet ready to handle request/.test(message)) return retry(transient("no", said))
+  return retry(forbidden(response, { verbs: ["create", "patch"], group: "", resource: "events", namespace }))
+}
+
+// ---------------------------------------------------------------------------
+// reading
+// ---------------------------------------------------------------------------
+
+/**
+ * Whether history that was asked for is gone.
+ *
+ * @internal
+ */
+export const isExpired = (code: number, status: Status | undefined): boolean =>
+  code === 410 || status?.reason === "Expired" || status?.reason === "Gone"
+
+/**
+ * The error of a read that did not succeed.
+ *
+ * @internal
+ */
+export const readErrorOf = (response: KubernetesResponse, permission: Permission): BackendError.BackendError => {
+  const code = response.status
+  const status = statusOf(parseBody(response.body))
+  const said = saidBy(response, status)
+  if (code === 401) return unknownCredentials(response)
+  if (code === 403) return forbidden(response, permission)
+  if (code === 429) return throttled(response, status)
+  if (code === 408 || code >= 500) return transient("no", said)
+  return unavailable(`the API server does not serve events at this address: ${said}`)
+}
+
+// ---------------------------------------------------------------------------
+// connections
+// ---------------------------------------------------------------------------
+
+const NOTHING_WAS_SENT = new Set([
+  "ECONNREFUSED",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "EHOSTDOWN",
+  "ENETDOWN",
+  "EADDRNOTAVAIL",
+  "EMFILE",
+  "ENFILE",
+  "UND_ERR_CONNECT_TIMEOUT",
+  "UND_ERR_DESTROYED",
+  "UND_ERR_CLOSED"
+])
+
+const TLS_FAILURE =
+  /^(?:ERR_TLS_|ERR_SSL_|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH_EXCEEDED|HOSTNAME_MISMATCH|EPROTO$)/
+
+const PROXY_FAILURE = /Proxy response \((\d+)\)|Proxy Authentication Required/
+
+/**
+ * What went wrong with a connection, told from the code of the innermost error.
+ *
+ * @internal
+ */
+export const connectionError = (cause: unknown, server: string): BackendError.BackendError => {
+  let code = ""
+  let message = ""
+  const visited = new Set<unknown>()
+  const visit = (error: unknown): void => {
+    if (!(error instanceof Error) || visited.has(error)) return
+    visited.add(error)
+    const found: unknown = "code" in error ? error.code : undefined
+    if (typeof found === "string" && found !== "") code = found
+    if (error.message !== "") message = error.message
+    if (error instanceof AggregateError) for (const one of error.errors) visit(one)
+    visit(error.cause)
+  }
+  visit(cause)
+  const detail = `${server}: ${message === "" ? String(cause) : message}${code === "" || message.includes(code) ? "" : ` (${code})`}`
+  if (TLS_FAILURE.test(code)) {
+    return BackendError.make(
+      new BackendError.Unavailable({ detail: `no trusted connection: ${detail}; ${adviceOnTls(code)}` }),
+      cause
+    )
+  }
+  if (PROXY_FAILURE.test(message)) {
+    return BackendError.make(new BackendError.Unavailable({ detail: `the proxy refused the connection: ${detail}` }), cause)
+  }
+  return BackendError.make(
+    new BackendError.Transient({ applied: NOTHING_WAS_SENT.has(code) ? "no" : "unknown", detail }),
+    cause
+  )
+}
+
+const adviceOnTls = (code: string): string => {
+  if (code === "CERT_HAS_EXPIRED") return "renew the server's certificate"
+  if (code === "CERT_NOT_YET_VALID") return "compare the clocks of this machine and the server"
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return "set tls-server-name in the kubeconfig to a name in the certificate"
+  if (code.startsWith("ERR_SSL_") || code === "EPROTO") return "check that the address speaks HTTPS and takes the client certificate"
+  return "check certificate-authority in the kubeconfig"
+}

@@ -1,0 +1,67 @@
+import type { EventData, Json } from "@tidings/core/EventData"
+import * as EventJson from "@tidings/core/EventJson"
+import * as syntax from "./syntax.ts"
+
+interface Value {
+  /** As it is listed: `error`, `arguments.stdout`. */
+  readonly path: string
+  readonly holder: Record<string, Json>
+  readonly key: string
+  bytes: number
+}
+
+const isObject = (value: unknown): value is Record<string, Json> =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const bytesOf = (value: Json): number => syntax.byteLength(JSON.stringify(value))
+
+const valuesOf = (holder: Record<string, Json>, prefix: string): Array<Value> =>
+  Object.entries(holder).map(([key, value]) => ({ path: prefix + key, holder, key, bytes: bytesOf(value) }))
+
+/**
+ * The data as the JSON of its annotation, `undefined` when there is none.
+ *
+ * JSON longer than `limit` bytes is shortened until it fits, the largest value first: texts longer than `textLimit`
+ * bytes are cut to it and marked; when that is not enough, values are left out. A value is a field of the data, or an
+ * entry of `arguments`. `cut` lists what was cut or left out, separated by commas.
+ *
+ * @internal
+ */
+export const encode = (
+  data: EventData,
+  limit: number,
+  textLimit: number
+): { readonly json: string | undefined; readonly cut: string | undefined } => {
+  const json = JSON.stringify(EventJson.dataToObject(data))
+  if (json === "{}") return { json: undefined, cut: undefined }
+  if (json.length * 3 <= limit || syntax.byteLength(json) <= limit) return { json, cut: undefined }
+
+  // A copy, which may be changed.
+  const object = JSON.parse(json) as Record<string, Json>
+  const entries = object["arguments"]
+  const values = isObject(entries)
+    ? [...valuesOf(object, "").filter(({ path }) => path !== "arguments"), ...valuesOf(entries, "arguments.")]
+    : valuesOf(object, "")
+  const largestFirst = () => values.sort((a, b) => b.bytes - a.bytes)
+  const cut = new Set<string>()
+  let bytes = syntax.byteLength(json)
+  for (const value of largestFirst()) {
+    if (bytes <= limit) break
+    const text = value.holder[value.key]
+    if (typeof text !== "string" || syntax.byteLength(text) <= textLimit) continue
+    const shortened = syntax.cut(text, textLimit)
+    value.holder[value.key] = shortened
+    cut.add(value.path)
+    bytes -= value.bytes
+    value.bytes = bytesOf(shortened)
+    bytes += value.bytes
+  }
+  for (const value of largestFirst()) {
+    if (bytes <= limit) break
+    delete value.holder[value.key]
+    cut.add(value.path)
+    // The comma between two values is not counted, so this is never too little.
+    bytes -= value.bytes + bytesOf(value.key) + 1
+  }
+  return { json: JSON.stringify(object), cut: syntax.cut([...cut].join(","), textLimit) }
+}

@@ -1,0 +1,438 @@
+/**
+ * Typed catalogues of events: which kinds of objects a host reports on, for which reasons, and what each message says.
+ *
+ * **When to use**
+ *
+ * Declare a catalogue of your own where your program has objects of its own to report on. The built-in reasons of
+ * MCPServer, ServiceClass, Workflow and ServiceInstance are a catalogue like any other: `EventGenerator`.
+ *
+ * **Details**
+ *
+ * A catalogue is a service with one method per kind. The compiler checks what stands in the definition (messages name
+ * only declared fields, no reason stands twice) and every call: a kind's method takes that kind's reasons only, and what
+ * a message prints outside every `{{if}}` must be given.
+ *
+ * **Example** (A shop's own catalogue)
+ *
+ * ```ts
+ * import * as EventCatalogue from "@tidings/core/EventCatalogue"
+ * import * as Effect from "effect/Effect"
+ * import assert from "node:assert/strict"
+ *
+ * class Orders extends EventCatalogue.Service<Orders>()("shop/Orders", {
+ *   Order: {
+ *     apiVersion: "shop.example.com/v1",
+ *     fields: { orderId: "text", podCount: "count", took: "duration", payment: ["card", "cash"] },
+ *     reasons: {
+ *       OrderPlaced: { meaning: "A customer placed it.", message: "Order {{.Name}} was placed" },
+ *       OrderScaled: {
+ *         meaning: "More or fewer pods work on it.",
+ *         message: "Order {{.Name}} now has {{.PodCount}} pods{{if .Took}}, after {{.Took}}{{end}}"
+ *       },
+ *       OrderLost: { meaning: "Nobody knows where it is.", type: "Warning", message: "Order {{.OrderID}} is lost" }
+ *     }
+ *   }
+ * }) {}
+ *
+ * const order = { metadata: { name: "o-17", namespace: "shop" } }
+ *
+ * export const program = Effect.gen(function* () {
+ *   const orders = yield* Orders
+ *   yield* orders.orderEvent(order, "OrderPlaced")
+ *   yield* orders.orderEvent(order, "OrderScaled", { podCount: 3, took: "2 seconds" })
+ *   yield* orders.emit(order, "OrderLost", { orderId: "17" }, { type: "Normal" })
+ * })
+ *
+ * assert.equal(Orders.kinds.Order.reasons.OrderLost.type, "Warning")
+ * ```
+ *
+ * @since 0.1.0
+ */
+import type { Mistake } from "@tidings/templates/TemplateCheck"
+import type { TemplateError } from "@tidings/templates/TemplateError"
+import type { FieldType } from "@tidings/templates/TemplateFields"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { Backend } from "./Backend.ts"
+import type { EventType } from "./Event.ts"
+import * as catalogueCalls from "./internal/catalogueCalls.ts"
+import type {
+  AllReasons,
+  CheckKinds,
+  CheckMessages,
+  FieldsOf,
+  KindOf,
+  Known,
+  KnownKind,
+  NeedsOf,
+  NoReasonTwice,
+  ReasonsOf
+} from "./internal/catalogueCheck.ts"
+import type { ObjectInput, ObjectReference } from "./ObjectReference.ts"
+import { Recorder, type Recorded, type RecordError } from "./Recorder.ts"
+import { type CatalogueError, Templates } from "./Templates.ts"
+import type * as Timestamp from "./Timestamp.ts"
+
+// ---------------------------------------------------------------------------
+// definition
+// ---------------------------------------------------------------------------
+
+/**
+ * What a field of event data holds:
+ *
+ * - `"text"`: a string
+ * - `"count"`: a whole number; zero and less print nothing
+ * - `"flag"`: true or false
+ * - `"duration"`: whatever Effect reads as a duration, or Go's text (`1m30.5s`); zero and less print nothing
+ * - `"list"`: strings, printed with `, ` between them
+ * - a list of texts: one of these
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Field = Exclude<FieldType, "open">
+
+/**
+ * The fields of a kind's event data, by their names in the data. Templates name them with a capital, and a trailing `Id`
+ * as `ID`: `podCount` is `.PodCount`, `orderId` is `.OrderID`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Fields {
+  readonly [field: string]: Field
+}
+
+/**
+ * One reason of a catalogue.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Reason {
+  /** What the reason tells, in a sentence: shown by `tidings explain`. */
+  readonly meaning: string
+  /**
+   * The template of the message. `{{.Name}}` and `{{.Namespace}}` are the object's, `{{.Arguments.key}}` an argument of
+   * the call, all others are fields of the kind.
+   */
+  readonly message: string
+  /** `Normal` unless given. A call can override it. */
+  readonly type?: EventType | undefined
+}
+
+/**
+ * One kind of a catalogue: the objects that its events are about.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Kind {
+  /** `v1`, or group and version: `shop.example.com/v1`. An object that brings its own keeps it. */
+  readonly apiVersion: string
+  /** The data of this kind's events. */
+  readonly fields?: Fields | undefined
+  /** By name, such as `OrderPlaced`: unique over all catalogues of a program, because a stored event has no more. */
+  readonly reasons: { readonly [reason: string]: Reason }
+}
+
+/**
+ * The kinds of a catalogue by name, such as `Order`: as the type of the object spells it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Kinds {
+  readonly [kind: string]: Kind
+}
+
+// ---------------------------------------------------------------------------
+// calls
+// ---------------------------------------------------------------------------
+
+/**
+ * What a call can say about an event beside its data.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CallOptions {
+  /** Instead of the reason's own. */
+  readonly type?: EventType | undefined
+  /** What was done, or tried. The data's `operation` when absent, else the reason. */
+  readonly action?: string | undefined
+  /** A second object that had a part in it. */
+  readonly related?: ObjectReference | undefined
+  readonly labels?: Readonly<Record<string, string>> | undefined
+  /** When it happened; now when absent. */
+  readonly at?: Timestamp.Input | undefined
+}
+
+interface FieldValues {
+  readonly text: string
+  readonly count: number
+  readonly flag: boolean
+  readonly duration: Duration.Input | (string & {})
+  readonly list: ReadonlyArray<string>
+}
+
+type FieldValue<F> = F extends keyof FieldValues ? FieldValues[F] : F extends ReadonlyArray<infer V> ? V : never
+
+interface Arguments {
+  /** Extra key-values of any JSON. */
+  readonly arguments?: { readonly [key: string]: unknown } | undefined
+}
+
+type Simplify<T> = { [K in keyof T]: T[K] } & {}
+
+/**
+ * The data of a call for a kind with the fields `F`, where the message prints the fields `Required` in any case.
+ *
+ * @category type-level
+ * @since 0.1.0
+ */
+export type CallData<F, Required> = Simplify<
+  { readonly [K in keyof F as K extends Required ? K : never]: FieldValue<F[K]> } & {
+    readonly [K in keyof F as K extends Required ? never : K]?: FieldValue<F[K]> | undefined
+  } & Arguments
+>
+
+/**
+ * What follows the reason in a call. The data may be left out where the message needs none. `Needs` maps each reason to
+ * the fields it requires; a reason that is not in it is a mistake that is reported elsewhere, so anything goes here.
+ *
+ * @category type-level
+ * @since 0.1.0
+ */
+export type CallArguments<F, Needs, R> = [R] extends [keyof Needs]
+  ? [Needs[R]] extends [never]
+    ? [data?: CallData<F, never> | undefined, options?: CallOptions | undefined]
+    : [data: CallData<F, Needs[R]>, options?: CallOptions | undefined]
+  : ReadonlyArray<unknown>
+
+/**
+ * The method of one kind. `Needs` shows what data each reason requires.
+ *
+ * @category type-level
+ * @since 0.1.0
+ */
+export interface KindMethod<Name extends string, F, Needs, Out> {
+  <R extends (keyof Needs & string) | (string & {})>(
+    object: ObjectInput,
+    reason: R & Known<R, keyof Needs & string, `${Name} has`>,
+    ...data: CallArguments<F, Needs, R>
+  ): Out
+}
+
+/**
+ * The method for all kinds: the kind follows from the reason.
+ *
+ * @category type-level
+ * @since 0.1.0
+ */
+export interface EmitMethod<Ks, Out> {
+  <R extends AllReasons<Ks> | (string & {})>(
+    object: ObjectInput,
+    reason: R & Known<R, AllReasons<Ks>, "the catalogue has">,
+    ...data: CallArguments<Together<FieldsOf<Ks[KindOf<Ks, R>]>>, Together<NeedsOf<Ks[KindOf<Ks, R>]>>, R>
+  ): Out
+}
+
+// Reasons of several kinds in one call need what each of them needs.
+type Together<U> = (U extends U ? (each: U) => void : never) extends (all: infer I) => void ? I : never
+
+/**
+ * The method for an object of which only kind, name and namespace are known. No namespace, or an empty one: the object
+ * is cluster-scoped.
+ *
+ * @category type-level
+ * @since 0.1.0
+ */
+export interface CrdMethod<Ks, Out> {
+  <K extends (keyof Ks & string) | (string & {}), R extends ReasonsOf<KindAt<Ks, K>> | (string & {})>(
+    kind: K & KnownKind<K, keyof Ks & string>,
+    name: string,
+    namespace: string | undefined,
+    reason: R & ([K] extends [keyof Ks] ? Known<R, keyof NeedsOf<KindAt<Ks, K>> & string, `${K} has`> : unknown),
+    ...data: CallArguments<FieldsOf<KindAt<Ks, K>>, NeedsOf<KindAt<Ks, K>>, R>
+  ): Out
+}
+
+type KindAt<Ks, K> = K extends keyof Ks ? Ks[K] : never
+
+/**
+ * The name of a kind's method: `Order` → `orderEvent`, `MCPServer` → `mcpServerEvent`.
+ *
+ * @category type-level
+ * @since 0.1.0
+ */
+export type MethodName<K extends string> = K extends `${infer First}${infer Rest}`
+  ? `${Lowercase<First>}${LowerAcronym<Rest>}Event`
+  : never
+
+// The capitals that begin a name are an acronym, up to the one that begins its next word.
+type LowerAcronym<S extends string> = S extends `${infer First}${infer Rest}`
+  ? First extends Lowercase<First>
+    ? S
+    : Rest extends `${infer Second}${string}`
+      ? Second extends Uppercase<Second>
+        ? `${Lowercase<First>}${LowerAcronym<Rest>}`
+        : S
+      : Lowercase<First>
+  : S
+
+/**
+ * The methods that record the events of a catalogue. `Out` is what they answer: an effect, or a promise for hosts without
+ * Effect.
+ *
+ * **Example** (The same methods with promises)
+ *
+ * ```ts
+ * import type * as EventCatalogue from "@tidings/core/EventCatalogue"
+ * import type { EventGenerator } from "@tidings/core/EventGenerator"
+ * import type { Recorded } from "@tidings/core/Recorder"
+ *
+ * export type PromisedGenerator = EventCatalogue.Generator<typeof EventGenerator.kinds, Promise<Recorded>>
+ * ```
+ *
+ * @category type-level
+ * @since 0.1.0
+ */
+export type Generator<Ks, Out = Effect.Effect<Recorded, RecordError>> = {
+  readonly [K in keyof Ks & string as MethodName<K>]: KindMethod<K, FieldsOf<Ks[K]>, NeedsOf<Ks[K]>, Out>
+} & {
+  /** Records an event of any kind: which one follows from the reason. */
+  readonly emit: EmitMethod<Ks, Out>
+  /** Records an event of an object of which only kind, name and namespace are known. */
+  readonly crdEvent: CrdMethod<Ks, Out>
+}
+
+/**
+ * What every catalogue has beside the methods of its kinds.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Common {
+  /**
+   * Replaces the message of a reason from now on. Any text is taken and checked at once; a bad one is refused with line,
+   * column and a hint, and the former one stays.
+   */
+  readonly setTemplate: (reason: string, template: string) => Effect.Effect<void, TemplateError | CatalogueError>
+  /** The template of a reason's message, `undefined` where it has none. */
+  readonly getTemplate: (reason: string) => string | undefined
+  /** Whether the events go to a cluster. Constant for the life of the layer. */
+  readonly isKubernetesMode: boolean
+}
+
+// ---------------------------------------------------------------------------
+// service
+// ---------------------------------------------------------------------------
+
+/**
+ * The class of a catalogue.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ServiceClass<Self, Id extends string, Ks> extends Context.ServiceClass<
+  Self,
+  Id,
+  Generator<Ks> & Common
+> {
+  /** The definition, for documentation and for hosts without Effect. */
+  readonly kinds: Ks
+  /** Adds the catalogue to `Templates` and records through `Recorder`. */
+  readonly layer: Layer.Layer<Self, CatalogueError, Templates | Recorder | Backend>
+  /**
+   * Like `layer`, with other messages for some reasons. Literals are checked by the compiler, all of them when the layer
+   * is built. Every call makes a layer of its own: keep what it returns in a constant to share it.
+   */
+  readonly layerWith: <const Ms extends { readonly [reason: string]: string }>(
+    messages: Ms & CheckMessages<Ks, Ms>
+  ) => Layer.Layer<Self, CatalogueError, Templates | Recorder | Backend>
+}
+
+/**
+ * Declares kinds, their data and their reasons, and answers the class of a service whose methods record their events.
+ *
+ * **When to use**
+ *
+ * Extend what it returns; the name of the class is the service, `id` identifies it at run time (`"shop/Orders"`).
+ *
+ * **Details**
+ *
+ * Literals in `kinds` are checked by the compiler. What it cannot see (operand types in a template, names, and all that
+ * comes from JavaScript) is checked when the layer is built, which then fails with a `CatalogueError` that names every
+ * fault. A method fails with `InvalidEvent` where an object has another kind or no name, the reason is not of that kind,
+ * or a declared field holds something else.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const Service =
+  <Self = never>() =>
+  <const Id extends string, const Ks extends Kinds>(
+    id: Id,
+    kinds: Ks & CheckKinds<Ks>
+  ): [Self] extends [never]
+    ? Mistake<"write class X extends EventCatalogue.Service<X>()">
+    : ServiceClass<Self, Id, Ks> => {
+    const service = Context.Service<Self, Generator<Ks> & Common>()(id)
+    const layerWith = (messages: { readonly [reason: string]: string }) =>
+      Layer.effect(
+        service,
+        Effect.gen(function* () {
+          const templates = yield* Templates
+          const recorder = yield* Recorder
+          const { mode } = yield* Backend
+          yield* templates.register(kinds, messages)
+          const common: Common = {
+            setTemplate: templates.set,
+            getTemplate: templates.get,
+            isKubernetesMode: mode === "kubernetes"
+          }
+          return { ...catalogueCalls.make<Generator<Ks>>(kinds, recorder), ...common }
+        })
+      )
+    // The condition on Self is open in here, so no value has its type.
+    return Object.assign(service, { kinds, layer: layerWith({}), layerWith }) as never
+  }
+
+interface AnyClass {
+  readonly kinds: object
+  readonly layer: Layer.Layer<never, CatalogueError, Templates | Recorder | Backend>
+}
+
+/**
+ * The layer of several catalogues. A reason that two of them declare does not compile.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import * as EventCatalogue from "@tidings/core/EventCatalogue"
+ * import { EventGenerator } from "@tidings/core/EventGenerator"
+ *
+ * class Orders extends EventCatalogue.Service<Orders>()("shop/Orders", {
+ *   Order: {
+ *     apiVersion: "shop.example.com/v1",
+ *     reasons: { OrderPlaced: { meaning: "A customer placed it.", message: "Order {{.Name}} was placed" } }
+ *   }
+ * }) {}
+ *
+ * export const layer = EventCatalogue.layerAll(EventGenerator, Orders)
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerAll = <const Cs extends readonly [AnyClass, ...ReadonlyArray<AnyClass>]>(
+  ...catalogues: Cs & NoReasonTwice<Cs>
+): Layer.Layer<Layer.Success<Cs[number]["layer"]>, CatalogueError, Templates | Recorder | Backend> => {
+  const [first, ...rest] = catalogues as readonly [AnyClass, ...ReadonlyArray<AnyClass>]
+  const all = rest.reduce((layer, catalogue) => Layer.merge(layer, catalogue.layer), first.layer)
+  // Which services they are, only the type of the tuple knows.
+  return all as Layer.Layer<Layer.Success<Cs[number]["layer"]>, CatalogueError, Templates | Recorder | Backend>
+}

@@ -1,0 +1,58 @@
+/**
+ * The write side of Tidings: records the events of the four built-in kinds, in an object's words and yours.
+ *
+ * **When to use**
+ *
+ * Use it where a host works with MCPServers, ServiceClasses, Workflows or ServiceInstances. For objects of your own
+ * declare a catalogue of your own: see `EventCatalogue`.
+ *
+ * @since 0.1.0
+ */
+import * as EventCatalogue from "./EventCatalogue.ts"
+import { mcpServer } from "./internal/mcpServerReasons.ts"
+import { serviceClass } from "./internal/serviceClassReasons.ts"
+import { serviceInstance } from "./internal/serviceInstanceReasons.ts"
+import { workflow } from "./internal/workflowReasons.ts"
+
+/**
+ * The catalogue of the 69 built-in reasons: 20 of MCPServer, 10 of ServiceClass, 22 of Workflow, 17 of ServiceInstance.
+ *
+ * **Details**
+ *
+ * One method per kind (`mcpServerEvent`, `serviceClassEvent`, `workflowEvent`, `serviceInstanceEvent`), `emit`, where the
+ * kind follows from the reason, and `crdEvent`, where only kind, name and namespace of the object are known. The compiler
+ * knows which data each reason needs: a `WorkflowStepFailed` needs the `stepId`.
+ *
+ * A ServiceInstance is no resource of a cluster: its events are about a synthetic object of that kind.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { EventGenerator } from "@tidings/core/EventGenerator"
+ * import * as Effect from "effect/Effect"
+ * import assert from "node:assert/strict"
+ *
+ * const workflow = { metadata: { name: "deploy", namespace: "default" } }
+ *
+ * export const program = Effect.gen(function* () {
+ *   const generator = yield* EventGenerator
+ *   yield* generator.workflowEvent(workflow, "WorkflowExecutionStarted", { executionId: "e-1" })
+ *   yield* generator.workflowEvent(workflow, "WorkflowStepFailed", { stepId: "build", error: "exit code 2" })
+ *   yield* generator.serviceInstanceEvent({ metadata: { name: "web-1", namespace: "default" } }, "ServiceInstanceCreated", {
+ *     serviceClass: "web"
+ *   })
+ *   yield* generator.crdEvent("MCPServer", "github", "default", "MCPServerStarted")
+ * })
+ *
+ * assert.equal(EventGenerator.kinds.Workflow.reasons.WorkflowStepFailed.type, "Warning")
+ * ```
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class EventGenerator extends EventCatalogue.Service<EventGenerator>()("@tidings/core/EventGenerator", {
+  MCPServer: mcpServer,
+  ServiceClass: serviceClass,
+  Workflow: workflow,
+  ServiceInstance: serviceInstance
+}) {}

@@ -1,0 +1,167 @@
+/**
+ * What stands between the recorder and a backend: functions from one layer of `Backend` to another.
+ *
+ * Policies are composed with `pipe`, the last one outermost, and provided with `Layer.provide`:
+ *
+ * ```ts
+ * import * as Backend from "@tidings/core/Backend"
+ * import * as Policy from "@tidings/core/Policy"
+ *
+ * export const Store = Backend.layerMemory().pipe(Policy.retry({ times: 3 }), Policy.batch())
+ * ```
+ *
+ * What a policy leaves out on purpose it answers with `Dropped` and a reason, so that it is counted.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as Backend from "./Backend.ts"
+import type { Write } from "./Event.ts"
+import * as batchPolicy from "./internal/batchPolicy.ts"
+import * as retryPolicy from "./internal/retryPolicy.ts"
+import * as routePolicy from "./internal/routePolicy.ts"
+
+/**
+ * From one layer of `Backend` to another; `E2` and `R2` are what the policy itself can fail with and needs.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Policy<E2 = never, R2 = never> = <E, R>(
+  self: Layer.Layer<Backend.Backend, E, R>
+) => Layer.Layer<Backend.Backend, E | E2, R | R2>
+
+/**
+ * Makes a policy of a function from one backend to another.
+ *
+ * The function runs once, when the layer is built; it may acquire what the scope of the layer releases. A hook that must
+ * know the outcome of each write overrides `write` and hands the rest through.
+ *
+ * **Example** (Leaving out a namespace, in ten lines)
+ *
+ * ```ts
+ * import * as Backend from "@tidings/core/Backend"
+ * import * as Policy from "@tidings/core/Policy"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const withoutNamespace = (namespace: string) =>
+ *   Policy.make((backend) =>
+ *     Effect.succeed(
+ *       Policy.split(backend, (write) =>
+ *         write.event.involvedObject.namespace === namespace
+ *           ? { _tag: "Dropped", reason: `namespace ${namespace}` }
+ *           : undefined
+ *       )
+ *     )
+ *   )
+ *
+ * export const Store = Backend.layerMemory().pipe(withoutNamespace("kube-system"))
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make =
+  <E2 = never, R2 = never>(
+    wrap: (backend: Backend.Service) => Effect.Effect<Backend.Service, E2, R2>
+  ): Policy<E2, Exclude<R2, Scope.Scope>> =>
+  (self) =>
+    Layer.provide(Layer.effect(Backend.Backend, Effect.flatMap(Backend.Backend, wrap)), self)
+
+/**
+ * A backend that answers some writes at once and passes on the rest, with the answers in the order of the batch.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const split = (
+  backend: Backend.Service,
+  decide: (write: Write) => Backend.Outcome | undefined
+): Backend.Service => ({
+  ...backend,
+  write: (batch) => {
+    const decided = batch.map(decide)
+    const rest = batch.filter((_, index) => decided[index] === undefined)
+    if (rest.length === batch.length) return backend.write(batch)
+    if (rest.length === 0) return Effect.succeed(decided as ReadonlyArray<Backend.Outcome>)
+    return Effect.map(backend.write(rest), (outcomes) => {
+      let next = 0
+      return decided.map((outcome) => outcome ?? outcomes[next++] ?? retryPolicy.missing)
+    })
+  }
+})
+
+/**
+ * Repeats what failed for a passing reason (`Transient`, `Throttled`), a bounded number of times: for blips.
+ *
+ * Of a batch only the items are repeated that are not through. Reads are repeated too. What lasts longer is the
+ * recorder's matter, which repeats without end.
+ *
+ * Waits `baseDelay` (50 milliseconds), doubled each time up to `maximumDelay` (2 seconds), times a random factor between
+ * 0.5 and 1; never less than the store asked for.
+ *
+ * @category policies
+ * @since 0.1.0
+ */
+export const retry = (options?: {
+  /** How often after the first try. 3 unless given. */
+  readonly times?: number | undefined
+  readonly baseDelay?: Duration.Input | undefined
+  readonly maximumDelay?: Duration.Input | undefined
+}): Policy => make((backend) => retryPolicy.make(backend, options))
+
+/**
+ * Merges writes that wait at the same time into one: each caller still gets the outcome of its own.
+ *
+ * Nothing waits for company: a write that finds the backend idle leaves in the same turn of the event loop, together
+ * with what else was written in that turn, and what comes while it is under way leaves with the next one. A series
+ * stands at most once in a write.
+ *
+ * @category policies
+ * @since 0.1.0
+ */
+export const batch = (options?: {
+  /** How many items one write carries at the most. 256 unless given. */
+  readonly maximum?: number | undefined
+}): Policy => make((backend) => batchPolicy.make(backend, options))
+
+/**
+ * Which events a route takes: all that is named must hold, and of a list any one.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Condition = routePolicy.Condition
+
+/**
+ * Sends some events to another backend, by the kind, the namespace or the type that a filter names.
+ *
+ * Readers see one store: queries, pages and watches put both together, newest first and in the order of change of each.
+ *
+ * **Example** (Warnings to a store of their own)
+ *
+ * ```ts
+ * import * as Backend from "@tidings/core/Backend"
+ * import * as Policy from "@tidings/core/Policy"
+ *
+ * export const Store = Backend.layerMemory().pipe(
+ *   Policy.route({ when: { eventType: "Warning" }, to: Backend.layerMemory({ capacity: 100_000 }) })
+ * )
+ * ```
+ *
+ * @category policies
+ * @since 0.1.0
+ */
+export const route = <E2, R2>(options: {
+  readonly when: Condition
+  readonly to: Layer.Layer<Backend.Backend, E2, R2>
+}): Policy<E2, R2> =>
+  make((backend) =>
+    Effect.map(Layer.build(Layer.fresh(options.to)), (context) =>
+      routePolicy.make(backend, Context.get(context, Backend.Backend), options.when)
+    )
+  )

@@ -1,0 +1,96 @@
+/**
+ * The metrics of recorders, in occurrences. The conservation law can be checked from outside at every scrape, for each
+ * sink: `accepted + recovered = settled + parked + dropped + pending`, where `settled` and `dropped` are sums over their
+ * labels.
+ *
+ * Labels are bounded: no object, namespace or message is ever one.
+ *
+ * @since 0.1.0
+ */
+import * as Metric from "effect/Metric"
+
+/**
+ * `tidings_accepted_total`: accepted.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const accepted = Metric.counter("tidings_accepted_total", {
+  description: "Occurrences that the recorder accepted",
+  incremental: true
+})
+
+/**
+ * `tidings_recovered_total`: found in the journal at the start.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const recovered = Metric.counter("tidings_recovered_total", {
+  description: "Occurrences found in the journal at the start",
+  incremental: true
+})
+
+/**
+ * `tidings_refused_total{reason}`: refused before acceptance.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const refused = Metric.counter("tidings_refused_total", {
+  description: "Events refused before acceptance, by reason",
+  incremental: true
+})
+
+/**
+ * `tidings_filtered_total{transform}`: left out by a transform.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const filtered = Metric.counter("tidings_filtered_total", {
+  description: "Events left out by transforms",
+  incremental: true
+})
+
+/**
+ * `tidings_settled_total{sink, how}`: in the backend.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const settled = Metric.counter("tidings_settled_total", {
+  description: "Occurrences that are in the backend",
+  incremental: true
+})
+
+/**
+ * `tidings_dropped_total{sink, reason}`: given up, on purpose or by a limit of the host.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const dropped = Metric.counter("tidings_dropped_total", {
+  description: "Accepted occurrences that were given up, by reason",
+  incremental: true
+})
+
+/**
+ * `tidings_parked{sink}`: kept aside because the backend will never take them.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const parked = Metric.gauge("tidings_parked", {
+  description: "Occurrences kept aside because the backend will never take them"
+})
+
+/**
+ * `tidings_pending{sink}`: accepted and not through.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const pending = Metric.gauge("tidings_pending", {
+  description: "Accepted occurrences that are not through"
+})

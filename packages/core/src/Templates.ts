@@ -1,0 +1,425 @@
+/**
+ * The messages of events: one template per reason, and what else is known of each reason and kind.
+ *
+ * **When to use**
+ *
+ * Catalogues fill the registry when their layers are built, and the recorder renders from it. Use it directly to look a
+ * reason up, or to replace a message while the program runs.
+ *
+ * **Details**
+ *
+ * A template is checked when it is set, never when an event is recorded: rendering cannot fail. A reason without a
+ * template has a message all the same, a plain one that names the reason and the object.
+ *
+ * **Example** (Replacing a message)
+ *
+ * ```ts
+ * import * as EventCatalogue from "@tidings/core/EventCatalogue"
+ * import { Templates, layer } from "@tidings/core/Templates"
+ * import * as Effect from "effect/Effect"
+ * import assert from "node:assert/strict"
+ *
+ * class Orders extends EventCatalogue.Service<Orders>()("shop/Orders", {
+ *   Order: {
+ *     apiVersion: "shop.example.com/v1",
+ *     fields: { podCount: "count" },
+ *     reasons: { OrderScaled: { meaning: "More or fewer pods work on it.", message: "{{.Name}} has {{.PodCount}} pods" } }
+ *   }
+ * }) {}
+ *
+ * const program = Effect.gen(function* () {
+ *   const templates = yield* Templates
+ *   yield* templates.register(Orders.kinds)
+ *   assert.equal(templates.render("OrderScaled", { name: "o-17", podCount: 3 }), "o-17 has 3 pods")
+ *
+ *   yield* templates.set("OrderScaled", "{{.PodCount}} pods work on {{.Name}} now")
+ *   assert.equal(templates.render("OrderScaled", { name: "o-17", podCount: 3 }), "3 pods work on o-17 now")
+ *
+ *   const refused = yield* Effect.flip(templates.set("OrderScaled", "{{.PodCnt}} pods"))
+ *   assert.match(refused.message, /^1:3 unknown field .PodCnt \(did you mean .PodCount\?\)/)
+ *   assert.equal(templates.get("OrderScaled"), "{{.PodCount}} pods work on {{.Name}} now")
+ * })
+ * await Effect.runPromise(Effect.provide(program, layer))
+ * ```
+ *
+ * @since 0.1.0
+ */
+import * as MessageTemplate from "@tidings/templates/MessageTemplate"
+import * as Suggestion from "@tidings/templates/Suggestion"
+import type { TemplateError } from "@tidings/templates/TemplateError"
+import * as TemplateFields from "@tidings/templates/TemplateFields"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import type { EventType } from "./Event.ts"
+import type { Field, Fields, Kind, Kinds, Reason } from "./EventCatalogue.ts"
+import * as EventData from "./EventData.ts"
+import * as catalogueCalls from "./internal/catalogueCalls.ts"
+import * as names from "./internal/names.ts"
+import * as text from "./internal/text.ts"
+
+// ---------------------------------------------------------------------------
+// models
+// ---------------------------------------------------------------------------
+
+/**
+ * What is known of a reason that a catalogue declares.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ReasonEntry {
+  readonly reason: string
+  readonly kind: string
+  /** Of its events unless a call says otherwise. */
+  readonly type: EventType
+  /** What the reason tells, in a sentence. */
+  readonly meaning: string
+  /** The template of its message as it is now. */
+  readonly message: string
+}
+
+/**
+ * What is known of a kind that a catalogue declares.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface KindEntry {
+  readonly kind: string
+  readonly apiVersion: string
+  /** The declared data of its events. */
+  readonly fields: Fields
+}
+
+// ---------------------------------------------------------------------------
+// errors
+// ---------------------------------------------------------------------------
+
+/**
+ * One thing that is wrong with a catalogue.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export interface CatalogueIssue {
+  /** Where: `Order.OrderScaled.message`, `Order.fields.orderId`, `messages.OrderScaled`. */
+  readonly path: string
+  /** What is wrong there, and what would be right. */
+  readonly detail: string
+  /** Where a template is at fault: its mistakes with line, column and hint. */
+  readonly template?: TemplateError
+}
+
+/**
+ * A catalogue that cannot be used, with everything that is wrong with it. Nothing of it was registered.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { CatalogueError } from "@tidings/core/Templates"
+ * import assert from "node:assert/strict"
+ *
+ * const error = new CatalogueError({ issues: [{ path: "Order.fields.name", detail: "every event has it: leave it out" }] })
+ * assert.equal(error.message, "the catalogue cannot be used:\n- Order.fields.name: every event has it: leave it out")
+ * ```
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class CatalogueError extends Data.TaggedError("CatalogueError")<{
+  readonly issues: ReadonlyArray<CatalogueIssue>
+}> {
+  override get message(): string {
+    const issues = this.issues.map(({ detail, path }) => `\n- ${path}: ${detail.replaceAll("\n", "\n  ")}`)
+    return `the catalogue cannot be used:${issues.join("")}`
+  }
+}
+
+// ---------------------------------------------------------------------------
+// service
+// ---------------------------------------------------------------------------
+
+/**
+ * The registry of reasons, kinds and messages.
+ *
+ * - `render`: the message of an event. Pure and fast: one look-up and a compiled template. Never fails.
+ * - `get`: the template of a reason, `undefined` where it has none.
+ * - `set`: replaces the template of a reason, declared or not, from the next event on. Fails with `TemplateError` where
+ *   the template is wrong and with `CatalogueError` where the reason is no reason; the former template stays.
+ * - `register`: adds a catalogue, with other `messages` for some of its reasons. All or nothing. Adding the same
+ *   definition again only applies the messages.
+ * - `reason` and `kind`: what is known of one; `reasons` and `kinds`: of all, in the order in which they were declared.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Templates extends Context.Service<
+  Templates,
+  {
+    readonly render: (reason: string, data: EventData.EventData) => string
+    readonly get: (reason: string) => string | undefined
+    readonly set: (reason: string, template: string) => Effect.Effect<void, TemplateError | CatalogueError>
+    readonly register: (
+      kinds: Kinds,
+      messages?: { readonly [reason: string]: string } | undefined
+    ) => Effect.Effect<void, CatalogueError>
+    readonly reason: (name: string) => ReasonEntry | undefined
+    readonly kind: (name: string) => KindEntry | undefined
+    readonly reasons: () => ReadonlyArray<ReasonEntry>
+    readonly kinds: () => ReadonlyArray<KindEntry>
+  }
+>()("@tidings/core/Templates") {}
+
+type Template = MessageTemplate.MessageTemplate<EventData.EventData>
+type TemplateFieldsOfData = TemplateFields.Fields<EventData.EventData>
+
+/** Replaced as a whole, so that whoever renders meanwhile sees the former or the new one. */
+interface Entry {
+  readonly template: Template
+  readonly fields: TemplateFieldsOfData
+  /** Nothing for a reason outside every catalogue. */
+  readonly declared: ReasonEntry | undefined
+}
+
+/**
+ * Makes a registry with no reason in it.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make: Effect.Effect<Templates["Service"]> = Effect.sync(() => {
+  const catalogues = new Set<Kinds>()
+  const kinds = new Map<string, KindEntry>()
+  const entries = new Map<string, Entry>()
+
+  return Templates.of({
+    render: (reason, data) => entries.get(reason)?.template.render(data) ?? plainMessage(reason, data),
+
+    get: (reason) => entries.get(reason)?.template.source,
+
+    set: (reason, source) =>
+      Effect.suspend((): Effect.Effect<void, TemplateError | CatalogueError> => {
+        const former = entries.get(reason)
+        const fault = former === undefined ? names.reasonFault(reason) : undefined
+        if (fault !== undefined) {
+          return Effect.fail(new CatalogueError({ issues: [{ path: `reason ${text.show(reason)}`, detail: fault }] }))
+        }
+        const fields = former === undefined ? builtInFields : former.fields
+        const compiled = MessageTemplate.compile(source, fields)
+        if (Result.isFailure(compiled)) return Effect.fail(compiled.failure)
+        entries.set(reason, withTemplate({ fields, declared: former?.declared }, compiled.success))
+        return Effect.void
+      }),
+
+    register: (definition, messages = {}) =>
+      Effect.suspend(() => {
+        const reading = new Reading(kinds, entries)
+        if (catalogues.has(definition)) reading.keep(definition)
+        else reading.readKinds(definition)
+        reading.readMessages(messages)
+        if (reading.issues.length > 0) return Effect.fail(new CatalogueError({ issues: reading.issues }))
+
+        catalogues.add(definition)
+        for (const [name, kind] of reading.kinds) kinds.set(name, kind)
+        for (const [name, entry] of reading.entries) entries.set(name, entry)
+        return Effect.void
+      }),
+
+    reason: (name) => entries.get(name)?.declared,
+    kind: (name) => kinds.get(name),
+    reasons: () => [...entries.values()].flatMap((entry) => entry.declared ?? []),
+    kinds: () => [...kinds.values()]
+  })
+})
+
+/**
+ * A registry with no reason in it: every event has the plain message until catalogues are added.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<Templates> = Layer.effect(Templates, make)
+
+const plainMessage = (reason: string, { name = "", namespace = "" }: EventData.EventData): string =>
+  namespace === "" ? `${reason} was reported for ${name}` : `${reason} was reported for ${namespace}/${name}`
+
+const withTemplate = (entry: Omit<Entry, "template">, template: Template): Entry => ({
+  fields: entry.fields,
+  template,
+  declared: entry.declared === undefined ? undefined : { ...entry.declared, message: template.source }
+})
+
+// ---------------------------------------------------------------------------
+// fields
+// ---------------------------------------------------------------------------
+
+/** What every event has, whatever its catalogue declares. */
+const ofEveryEvent = { name: "text", namespace: "text", arguments: "open" } as const
+
+const makeFields = (types: {
+  readonly [field: string]: TemplateFields.FieldType
+}): Result.Result<TemplateFieldsOfData, TemplateFields.TemplateFieldsError> =>
+  // A function that reads one key is what an engine makes fastest, and these are read for every event.
+  TemplateFields.make<EventData.EventData>(types, {
+    get: {
+      name: (data) => data.name,
+      namespace: (data) => data.namespace,
+      arguments: (data) => data.arguments,
+      operation: (data) => data.operation,
+      serviceClass: (data) => data.serviceClass,
+      error: (data) => data.error,
+      duration: (data) => data.duration,
+      stepCount: (data) => data.stepCount,
+      stepId: (data) => data.stepId,
+      stepTool: (data) => data.stepTool,
+      conditionResult: (data) => data.conditionResult,
+      executionId: (data) => data.executionId,
+      toolNames: (data) => data.toolNames,
+      allowFailure: (data) => data.allowFailure
+    }
+  })
+
+const builtInFields = Result.getOrThrow(makeFields({ ...ofEveryEvent, ...EventData.fields }))
+
+// ---------------------------------------------------------------------------
+// reading a catalogue
+// ---------------------------------------------------------------------------
+
+/** Reads one definition and notes everything that is wrong with it; touches nothing that is registered. */
+class Reading {
+  readonly issues: Array<CatalogueIssue> = []
+  readonly kinds = new Map<string, KindEntry>()
+  private readonly declared = new Map<string, Omit<Entry, "template">>()
+  private readonly templates = new Map<string, Template>()
+  private readonly registeredKinds: ReadonlyMap<string, KindEntry>
+  private readonly registeredEntries: ReadonlyMap<string, Entry>
+
+  constructor(registeredKinds: ReadonlyMap<string, KindEntry>, registeredEntries: ReadonlyMap<string, Entry>) {
+    this.registeredKinds = registeredKinds
+    this.registeredEntries = registeredEntries
+  }
+
+  /** What to register, by reason; whole where there are no issues. */
+  get entries(): ReadonlyArray<readonly [string, Entry]> {
+    return [...this.templates].map(([reason, template]) => [reason, withTemplate(this.declared.get(reason)!, template)])
+  }
+
+  /** Takes up what an earlier registration of the same definition made. */
+  keep(definition: Kinds): void {
+    for (const { reasons } of Object.values(definition)) {
+      for (const reason of Object.keys(reasons)) {
+        const registered = this.registeredEntries.get(reason)!
+        this.declared.set(reason, registered)
+        this.templates.set(reason, registered.template)
+      }
+    }
+  }
+
+  readKinds(definition: Kinds): void {
+    const methods = new Map<string, string>()
+    for (const [kind, declaration] of Object.entries(definition)) {
+      if (!names.KIND.test(kind)) {
+        this.note(text.show(kind), "expected a kind such as Order: letters and digits, a letter first")
+      }
+      const method = catalogueCalls.methodName(kind)
+      const owner = method === "crdEvent" ? "every catalogue" : methods.get(method)
+      if (owner !== undefined) this.note(kind, `its method would be ${method}, which ${owner} has: rename the kind`)
+      methods.set(method, kind)
+
+      const { apiVersion, reasons } = declaration
+      if (typeof apiVersion !== "string" || !names.API_VERSION.test(apiVersion)) {
+        this.note(`${kind}.apiVersion`, `${text.show(apiVersion)} is none, expected a version such as v1 or apps/v1`)
+      }
+      const fields = this.readFields(kind, declaration)
+      this.readKind(kind, apiVersion, declaration.fields ?? {})
+      for (const [reason, told] of Object.entries(reasons)) this.readReason(kind, reason, told, fields)
+    }
+  }
+
+  readMessages(messages: { readonly [reason: string]: string }): void {
+    for (const [reason, message] of Object.entries(messages)) {
+      const declared = this.declared.get(reason)
+      if (declared === undefined) {
+        const meant = Suggestion.nearest(reason, this.declared.keys())
+        const hint = meant === undefined ? "" : ` (did you mean ${meant}?)`
+        this.note(`messages.${reason}`, `the catalogue has no such reason${hint}`)
+      } else this.compile(`messages.${reason}`, reason, message, declared.fields)
+    }
+  }
+
+  private note(path: string, detail: string): void {
+    this.issues.push({ path, detail })
+  }
+
+  /** Several catalogues may have reasons for one kind, as long as they mean the same kind. */
+  private readKind(kind: string, apiVersion: string, fields: Fields): void {
+    const registered = this.registeredKinds.get(kind)
+    if (registered !== undefined && registered.apiVersion !== apiVersion) {
+      this.note(`${kind}.apiVersion`, `another catalogue has the kind as ${registered.apiVersion}, expected the same`)
+    }
+    this.kinds.set(kind, { kind, apiVersion, fields: { ...registered?.fields, ...fields } })
+  }
+
+  private readFields(kind: string, { fields = {} }: Kind): TemplateFieldsOfData {
+    const types: { [field: string]: TemplateFields.FieldType } = { ...ofEveryEvent }
+    let made = makeFields(types)
+    for (const [field, type] of Object.entries(fields)) {
+      const path = `${kind}.fields.${field}`
+      const fault = fieldFault(field, type)
+      if (fault !== undefined) {
+        this.note(path, fault)
+        continue
+      }
+      const extended = makeFields({ ...types, [field]: type })
+      if (Result.isFailure(extended)) {
+        this.note(path, extended.failure.message)
+        continue
+      }
+      types[field] = type
+      made = extended
+    }
+    return Result.getOrThrow(made)
+  }
+
+  private readReason(kind: string, reason: string, told: Reason, fields: TemplateFieldsOfData): void {
+    const path = `${kind}.${reason}`
+    const { meaning, message, type = "Normal" } = told
+    const fault = names.reasonFault(reason)
+    if (fault !== undefined) this.note(path, fault)
+    const owner = this.declared.get(reason)?.declared ?? this.registeredEntries.get(reason)?.declared
+    if (owner !== undefined) this.note(path, `${owner.kind} has this reason already: a reason belongs to one kind only`)
+    if (type !== "Normal" && type !== "Warning") {
+      this.note(`${path}.type`, `${text.show(type)} is none, expected Normal or Warning`)
+    }
+    if (typeof meaning !== "string" || meaning === "") {
+      this.note(`${path}.meaning`, "expected a sentence that says what the reason tells")
+    }
+    this.declared.set(reason, { fields, declared: { reason, kind, type, meaning, message } })
+    this.compile(`${path}.message`, reason, message, fields)
+  }
+
+  private compile(path: string, reason: string, message: string, fields: TemplateFieldsOfData): void {
+    if (typeof message !== "string") return this.note(path, `${text.show(message)} is none, expected a text`)
+    const compiled = MessageTemplate.compile(message, fields)
+    if (Result.isSuccess(compiled)) this.templates.set(reason, compiled.success)
+    else this.issues.push({ path, detail: compiled.failure.message, template: compiled.failure })
+  }
+}
+
+const fieldFault = (field: string, type: Field): string | undefined => {
+  if (Object.hasOwn(ofEveryEvent, field)) return "every event has it: leave it out"
+  const isChoice = Array.isArray(type) && type.length > 0 && type.every((choice) => typeof choice === "string")
+  if (!isChoice && !fieldTypes.has(type)) {
+    return `${text.show(type)} is no type of a field, expected ${[...fieldTypes].join(", ")}, or a list of texts to choose from`
+  }
+  const builtIn = Object.entries(EventData.fields).find(([name]) => name === field)?.[1]
+  if (builtIn !== undefined && builtIn !== type && !(builtIn === "text" && isChoice)) {
+    return `it is built in as "${builtIn}": declare it so, or take another name`
+  }
+  return undefined
+}
+
+const fieldTypes: ReadonlySet<Field> = new Set(["text", "count", "flag", "duration", "list"])

@@ -1,0 +1,201 @@
+/**
+ * What the methods of a catalogue do: make an event of an object, a reason and data, and hand it to the recorder.
+ *
+ * Everything that depends on the definition alone is worked out once, when the layer is built. A call without fault
+ * allocates the draft of its event and nothing else.
+ *
+ * @internal
+ */
+import * as GoDuration from "@tidings/templates/GoDuration"
+import * as Suggestion from "@tidings/templates/Suggestion"
+import * as Effect from "effect/Effect"
+import type { CallOptions, Field, Kind, Kinds } from "../EventCatalogue.ts"
+import * as EventData from "../EventData.ts"
+import { InvalidEvent, type Issue } from "../InvalidEvent.ts"
+import type { ObjectInput, ObjectReference } from "../ObjectReference.ts"
+import type { Recorded, RecordError, Recorder } from "../Recorder.ts"
+import * as Timestamp from "../Timestamp.ts"
+import * as acceptance from "./acceptance.ts"
+import * as text from "./text.ts"
+
+type Record = (
+  object: ObjectInput,
+  reason: string,
+  data?: EventData.EventDataInput,
+  options?: CallOptions
+) => Effect.Effect<Recorded, RecordError>
+
+/**
+ * The methods of a catalogue, by name. `Methods` is the type that the definition gives them.
+ *
+ * @internal
+ */
+export const make = <Methods>(kinds: Kinds, recorder: Recorder["Service"]): Methods => {
+  const ofKind = new Map<string, Record>()
+  const ofReason = new Map<string, Record>()
+  const methods: { [name: string]: unknown } = {}
+
+  for (const [kind, definition] of Object.entries(kinds)) {
+    const record = makeRecord(kind, definition, recorder)
+    methods[methodName(kind)] = record
+    ofKind.set(kind, record)
+    for (const reason of Object.keys(definition.reasons)) ofReason.set(reason, record)
+  }
+
+  methods["emit"] = (...call: Parameters<Record>) => {
+    const record = ofReason.get(call[1])
+    return record === undefined
+      ? refuse([unknownName("reason", call[1], "the reasons of the catalogue", ofReason.keys())])
+      : record(...call)
+  }
+
+  methods["crdEvent"] = (
+    kind: string,
+    name: string,
+    namespace: string | undefined,
+    reason: string,
+    data?: EventData.EventDataInput,
+    options?: CallOptions
+  ) => {
+    const record = ofKind.get(kind)
+    return record === undefined
+      ? refuse([unknownName("kind", kind, "the kinds of the catalogue", ofKind.keys())])
+      : record({ metadata: { name, namespace } }, reason, data, options)
+  }
+
+  // Their names are computed from the definition, here and in the type.
+  return methods as Methods
+}
+
+/**
+ * The name of a kind's method: `Order` → `orderEvent`, `MCPServer` → `mcpServerEvent`. The type is `MethodName`.
+ *
+ * @internal
+ */
+export const methodName = (kind: string): string =>
+  `${kind.replace(/^(?:[A-Z]+(?![a-z])|[A-Z])/, (start) => start.toLowerCase())}Event`
+
+const makeRecord = (kind: string, definition: Kind, recorder: Recorder["Service"]): Record => {
+  const { apiVersion } = definition
+  const reasons = new Set(Object.keys(definition.reasons))
+  const checks = Object.entries(definition.fields ?? {}).flatMap(([field, type]) => checkOf(field, type) ?? [])
+
+  return (object, reason, data, options) => {
+    let issues: Array<Issue> | undefined
+
+    const name = object?.metadata?.name
+    if (!isGiven(name)) issues = add(issues, "object.metadata.name", name, `the name of the ${kind}`)
+    if (isGiven(object?.kind) && object.kind !== kind) {
+      issues = add(issues, "object.kind", object.kind, `${kind}, or none`)
+    }
+    if (!reasons.has(reason)) (issues ??= []).push(unknownName("reason", reason, `the reasons of ${kind}`, reasons))
+
+    let given = data
+    if (checks.length > 0 && typeof data === "object" && data !== null) {
+      for (const check of checks) {
+        const value = Object.hasOwn(data, check.field) ? data[check.field] : undefined
+        if (value === undefined) continue
+        const read = check.read(value)
+        if (read === undefined) issues = add(issues, `data.${check.field}`, value, check.expected)
+        else if (read !== value) given = { ...given, [check.field]: read }
+      }
+    }
+
+    const at = options?.at === undefined ? undefined : Timestamp.fromInput(options.at)
+    if (options?.at !== undefined && at === undefined) {
+      issues = add(issues, "options.at", options.at, "a Date, a DateTime or RFC 3339 text such as 2026-03-01T12:00:00Z")
+    }
+    if (issues !== undefined) return refuse(issues)
+
+    return recorder.record({
+      involvedObject: referenceOf(object, name!, kind, apiVersion),
+      reason,
+      data: given,
+      type: options?.type,
+      action: options?.action,
+      related: options?.related,
+      labels: options?.labels,
+      at
+    })
+  }
+}
+
+const referenceOf = (object: ObjectInput, name: string, kind: string, apiVersion: string): ObjectReference => {
+  const { namespace, uid } = object.metadata!
+  const reference: { -readonly [K in keyof ObjectReference]: ObjectReference[K] } = {
+    apiVersion: isGiven(object.apiVersion) ? object.apiVersion : apiVersion,
+    kind,
+    name
+  }
+  if (isGiven(namespace)) reference.namespace = namespace
+  if (isGiven(uid)) reference.uid = uid
+  return reference
+}
+
+/** Kubernetes leaves empty what it does not say, and so do its clients, each in its own way. */
+const isGiven = (value: string | null | undefined): value is string =>
+  value !== undefined && value !== null && value !== ""
+
+// ---------------------------------------------------------------------------
+// declared fields
+// ---------------------------------------------------------------------------
+
+interface FieldCheck {
+  readonly field: string
+  readonly expected: string
+  /** What travels, `undefined` when the value is not what was declared. */
+  readonly read: (value: unknown) => unknown
+}
+
+/** Acceptance knows the built-in fields; a host's own, and choices, nobody else knows. */
+const checkOf = (field: string, type: Field): FieldCheck | undefined => {
+  if (typeof type !== "string") {
+    const choices = type.map((choice) => text.show(choice)).join(" or ")
+    return { field, expected: choices, read: onlyIf((value) => typeof value === "string" && type.includes(value)) }
+  }
+  return Object.hasOwn(EventData.fields, field) ? undefined : { field, ...checks[type] }
+}
+
+const onlyIf =
+  (holds: (value: unknown) => boolean) =>
+  (value: unknown): unknown =>
+    holds(value) ? value : undefined
+
+const checks: { readonly [T in Extract<Field, string>]: Omit<FieldCheck, "field"> } = {
+  text: { expected: "a text", read: onlyIf((value) => typeof value === "string") },
+  count: { expected: "a whole number", read: onlyIf((value) => Number.isSafeInteger(value)) },
+  flag: { expected: "true or false", read: onlyIf((value) => typeof value === "boolean") },
+  list: {
+    expected: "a list of texts",
+    read: onlyIf((value) => Array.isArray(value) && value.every((one) => typeof one === "string"))
+  },
+  duration: {
+    expected: `a finite duration such as "1m30.5s", "90 seconds" or Duration.seconds(90)`,
+    read: (value) => {
+      const nanoseconds = acceptance.readDuration(value)
+      return nanoseconds === undefined ? undefined : GoDuration.format(nanoseconds)
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------
+// refusals
+// ---------------------------------------------------------------------------
+
+const refuse = (issues: ReadonlyArray<Issue>): Effect.Effect<never, InvalidEvent> =>
+  Effect.fail(new InvalidEvent({ issues }))
+
+const add = (issues: Array<Issue> | undefined, field: string, found: unknown, expected: string): Array<Issue> => {
+  const all = issues ?? []
+  all.push({ field, found: text.show(found), expected })
+  return all
+}
+
+const unknownName = (field: string, found: unknown, what: string, known: Iterable<string>): Issue => {
+  const meant = typeof found === "string" ? Suggestion.nearest(found, known) : undefined
+  return {
+    field,
+    found: text.show(found),
+    expected: meant === undefined ? `one of ${what}` : `one of ${what} (did you mean ${meant}?)`
+  }
+}

@@ -1,0 +1,174 @@
+/**
+ * What the compiler checks in the definition of a catalogue. Types only.
+ *
+ * A check is intersected with what the user wrote: it answers `unknown` where all is well, and where something is wrong
+ * a `Mistake` that says what, so that the message stands in the compiler's error on the very line.
+ *
+ * @internal
+ */
+import type { Analyse, Check, Mistake, Nearest, TemplateName } from "@tidings/templates/TemplateCheck"
+import type { Kind, MethodName, Reason } from "../EventCatalogue.ts"
+import type * as EventData from "../EventData.ts"
+
+// ---------------------------------------------------------------------------
+// reading a definition
+// ---------------------------------------------------------------------------
+
+/** The declared fields of a kind. */
+export type FieldsOf<K> = K extends { readonly fields: infer F extends object } ? F : {}
+
+/** The reasons of a kind. */
+export type ReasonsOf<K> = K extends { readonly reasons: infer Rs } ? keyof Rs & string : never
+
+/** The reasons of all kinds. */
+export type AllReasons<Ks> = { [K in keyof Ks]: ReasonsOf<Ks[K]> }[keyof Ks]
+
+/** The kinds that reasons belong to. */
+export type KindOf<Ks, R> = { [K in keyof Ks]: R extends ReasonsOf<Ks[K]> ? K : never }[keyof Ks]
+
+/** What a message may name: template name to data key, `never` for what the object itself answers. */
+type Names<F> = { readonly [K in keyof F & string as TemplateName<K>]: K } & {
+  readonly Name: never
+  readonly Namespace: never
+}
+
+/** For each reason of a kind the fields that its message prints outside every `if`. */
+export type NeedsOf<K> = K extends { readonly reasons: infer Rs } ? Needs<Rs, Names<FieldsOf<K>>> : never
+// The intersection with {} makes the compiler show the result instead of this alias.
+type Needs<Rs, N> = {
+  readonly [R in keyof Rs & string]: Rs[R] extends { readonly message: infer T extends string } ? Analyse<T, N> : never
+} & {}
+
+// ---------------------------------------------------------------------------
+// definition
+// ---------------------------------------------------------------------------
+
+/** Everything that the compiler can find wrong with kinds. */
+export type CheckKinds<Ks> = {
+  readonly [K in keyof Ks]: string extends K ? unknown : CheckKind<Ks[K], K, Exclude<keyof Ks, K>, Ks>
+}
+
+type CheckKind<D, K, Others extends keyof Ks, Ks> = D extends { readonly reasons: infer Rs }
+  ? CheckMethod<K, Others> & {
+      readonly reasons: CheckReasons<Rs, Names<FieldsOf<D>>, AllReasons<Pick<Ks, Others>>>
+      readonly fields?: CheckFields<FieldsOf<D>>
+    } & NoOther<D, keyof Kind>
+  : unknown
+
+type CheckMethod<K, Others> = K extends string
+  ? MethodName<K> extends "crdEvent"
+    ? Mistake<`${K} would need the method crdEvent, which is taken`>
+    : MethodName<K> extends MethodName<Others & string>
+      ? Mistake<`${K} and another kind would share the method ${MethodName<K>}`>
+      : unknown
+  : unknown
+
+type CheckReasons<Rs, N, Others> = {
+  readonly [R in keyof Rs]: string extends R
+    ? unknown
+    : R extends Others
+      ? Mistake<`the reason ${R & string} is in two kinds`>
+      : Rs[R] extends { readonly message: infer T }
+        ? { readonly message: T extends string ? Check<T, N> : unknown } & NoOther<Rs[R], keyof Reason>
+        : unknown
+}
+
+type CheckFields<F> = {
+  readonly [K in keyof F]: K extends string ? CheckField<F, K> : unknown
+}
+
+type CheckField<F, K extends keyof F & string> = string extends K
+  ? unknown
+  : K extends "name" | "namespace" | "arguments"
+    ? Mistake<`every event has ${K}: leave it out`>
+    : K extends keyof BuiltIn
+      ? F[K] extends Agreeing<BuiltIn[K]>
+        ? unknown
+        : Mistake<`${K} is built in as "${BuiltIn[K]}"`>
+      : TemplateName<K> extends TemplateName<Exclude<keyof F & string, K>>
+        ? Mistake<`another field is .${TemplateName<K>} too`>
+        : unknown
+
+type BuiltIn = typeof EventData.fields
+
+/** A host may narrow a built-in text to a choice, and change nothing else. */
+type Agreeing<B> = B extends "text" ? B | ReadonlyArray<string> : B
+
+type NoOther<T, Known> = { readonly [P in Exclude<keyof T, Known>]: Mistake<`no such option: ${P & string}`> }
+
+// ---------------------------------------------------------------------------
+// calls
+// ---------------------------------------------------------------------------
+
+/** That `R` is one of `All`; `Who` begins the sentence that says that it is not. */
+export type Known<R extends string, All extends string, Who extends string> = [R] extends [All]
+  ? unknown
+  : NoReason<Exclude<R, All>, All, Who>
+
+type NoReason<R extends string, All extends string, Who extends string> = string extends R
+  ? Mistake<"a reason known only at run time: see EventManager.createEventWithData">
+  : R extends R
+    ? Mistake<`${Who} no reason ${R}${Hint<R, All>}`>
+    : never
+
+/** That `K` is a kind of the catalogue. */
+export type KnownKind<K extends string, All extends string> = [K] extends [All]
+  ? unknown
+  : Exclude<K, All> extends infer X extends string
+    ? string extends X
+      ? Mistake<"a kind known only at run time: see EventManager.createEventForCRD">
+      : X extends X
+        ? Mistake<`the catalogue has no kind ${X}${Hint<X, All>}`>
+        : never
+    : never
+
+type Hint<R extends string, All extends string> =
+  Nearest<Lowercase<R>, All> extends infer N extends string
+    ? [N] extends [never]
+      ? ""
+      : ` - did you mean ${N}?`
+    : never
+
+// ---------------------------------------------------------------------------
+// other messages
+// ---------------------------------------------------------------------------
+
+/**
+ * Everything that the compiler can find wrong with messages that replace those of a catalogue: what a mistake is in the
+ * definition, reasons that the catalogue does not have, and fields that calls need not give.
+ */
+export type CheckMessages<Ks, Ms> = {
+  readonly [R in keyof Ms]: string extends R
+    ? unknown
+    : R extends AllReasons<Ks>
+      ? CheckReplacement<Ms[R], Ks[KindOf<Ks, R>], R>
+      : Known<R & string, AllReasons<Ks>, "the catalogue has">
+}
+
+type CheckReplacement<T, K, R> = T extends string
+  ? Analyse<T, Names<FieldsOf<K>>> extends infer A
+    ? [Extract<A, Mistake<string>>] extends [never]
+      ? Given<A, R extends keyof NeedsOf<K> ? NeedsOf<K>[R] : never>
+      : Extract<A, Mistake<string>>
+    : never
+  : unknown
+
+type Given<A, Required> = [Exclude<A, Required>] extends [never]
+  ? unknown
+  : Mistake<`prints .${TemplateName<Exclude<A, Required> & string>} outside every {{if}}, but calls need not give it`>
+
+// ---------------------------------------------------------------------------
+// several catalogues
+// ---------------------------------------------------------------------------
+
+/** That no reason stands in two of the catalogues. */
+export type NoReasonTwice<Cs> =
+  Twice<Cs> extends infer R
+    ? [R] extends [never]
+      ? unknown
+      : ReadonlyArray<Mistake<`declared twice: ${R & string}`>>
+    : never
+
+type Twice<Cs, Seen = never, Found = never> = Cs extends readonly [{ readonly kinds: infer Ks }, ...infer Rest]
+  ? Twice<Rest, Seen | AllReasons<Ks>, Found | (Seen & AllReasons<Ks>)>
+  : Found

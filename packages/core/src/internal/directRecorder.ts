@@ -1,0 +1,398 @@
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Random from "effect/Random"
+import type * as Scope from "effect/Scope"
+import type * as Backend from "../Backend.ts"
+import { BackendError, Transient } from "../BackendError.ts"
+import type { Write } from "../Event.ts"
+import * as EventId from "../EventId.ts"
+import { Closed, RecorderError, Rejected } from "../Recorder.ts"
+import type { Delivered, EventDraft, FlushReport, Recorded, RecordError, Recorder, Settlement } from "../Recorder.ts"
+import * as Timestamp from "../Timestamp.ts"
+import type * as acceptance from "./acceptance.ts"
+import { Ledger, SinkLedger } from "./ledger.ts"
+
+/** @internal */
+export const SINK = "default"
+
+/** @internal */
+export interface Options {
+  readonly prepare: (draft: EventDraft) => acceptance.Prepared
+  readonly backend: Backend.Service
+  readonly queueCapacity: number
+  readonly drainTimeout: Duration.Duration
+  readonly writeTimeout: Duration.Duration
+}
+
+interface Queued {
+  readonly write: Write
+  readonly acceptedAt: Timestamp.Micros
+  /** Counts what was queued before it, for `flush`. */
+  readonly ordinal: number
+}
+
+const MAXIMUM_BATCH = 256
+const FIRST_DELAY = 100
+const LAST_DELAY = 30_000
+
+type Exits = Exit.Exit<ReadonlyArray<Backend.Outcome>, BackendError>
+
+/** A missing answer tells nothing: the write is repeated. */
+const missing: Backend.Outcome = {
+  _tag: "Retry",
+  error: new BackendError({ reason: new Transient({ applied: "unknown", detail: "the backend gave no answer" }) })
+}
+
+const outcomesOf = (exit: Exits, batch: ReadonlyArray<Write>): ReadonlyArray<Backend.Outcome> => {
+  if (Exit.isSuccess(exit)) {
+    return exit.value.length >= batch.length ? exit.value : batch.map((_, index) => exit.value[index] ?? missing)
+  }
+  const failure = Cause.findErrorOption(exit.cause)
+  const error =
+    failure._tag === "Some"
+      ? failure.value
+      : new BackendError({
+          reason: new Transient({ applied: "unknown", detail: "the backend died" }),
+          cause: Cause.squash(exit.cause)
+        })
+  const outcome: Backend.Outcome = { _tag: "Retry", error }
+  return batch.map(() => outcome)
+}
+
+const isUnknown = (error: BackendError): boolean =>
+  error.reason._tag === "Transient" && error.reason.applied === "unknown"
+
+/** @internal */
+export const make = Effect.fnUntraced(function* (
+  options: Options
+): Effect.fn.Return<Recorder["Service"], never, Scope.Scope> {
+  const { backend, drainTimeout, prepare, queueCapacity, writeTimeout } = options
+  const clock = yield* Clock.Clock
+  const random = yield* Random.Random
+  const context = yield* Effect.context<never>()
+  const origin = yield* EventId.makeOrigin
+  const ledger = new Ledger(context)
+  const sink = new SinkLedger(SINK, context)
+  let seq = 0
+  let closed = false
+
+  // -------------------------------------------------------------------------
+  // one write
+  // -------------------------------------------------------------------------
+
+  const timedOut = new BackendError({
+    reason: new Transient({
+      applied: "unknown",
+      detail: `no answer within ${Duration.format(writeTimeout)}`
+    })
+  })
+
+  /**
+   * Starts one write. A backend that answers in the same turn (memory, the event log) pays for neither a timer nor a
+   * wake-up: that is most of what a write to memory would cost.
+   */
+  const start = (
+    batch: ReadonlyArray<Write>,
+    callers: Context.Context<never>,
+    interrupted: () => void
+  ): ReadonlyArray<Backend.Outcome> | Effect.Effect<ReadonlyArray<Backend.Outcome>> => {
+    const fiber = Effect.runForkWith(callers)(backend.write(batch))
+    const exit = fiber.pollUnsafe()
+    if (exit !== undefined) return outcomesOf(exit, batch)
+    return Fiber.await(fiber).pipe(
+      Effect.timeoutOrElse({
+        duration: writeTimeout,
+        orElse: () => {
+          fiber.interruptUnsafe()
+          return Effect.succeed(Exit.fail(timedOut) as Exits)
+        }
+      }),
+      Effect.onInterrupt(() =>
+        Effect.sync(() => {
+          fiber.interruptUnsafe()
+          interrupted()
+        })
+      ),
+      Effect.map((exit) => outcomesOf(exit, batch))
+    )
+  }
+
+  const attempt = (
+    batch: ReadonlyArray<Write>,
+    interrupted: () => void
+  ): Effect.Effect<ReadonlyArray<Backend.Outcome>> =>
+    Effect.contextWith((callers) => {
+      const started = start(batch, callers, interrupted)
+      return Effect.isEffect(started) ? started : Effect.succeed(started)
+    })
+
+  const delayOf = (failures: number, error: BackendError): number => {
+    const exponential = Math.min(LAST_DELAY, FIRST_DELAY * 2 ** Math.min(20, failures - 1))
+    const jittered = exponential * (0.5 + 0.5 * random.nextDoubleUnsafe())
+    const asked = error.reason._tag === "Throttled" ? error.reason.retryAfter : undefined
+    return asked === undefined ? jittered : Math.max(jittered, Duration.toMillis(asked))
+  }
+
+  // -------------------------------------------------------------------------
+  // record: the backend's answer is the acceptance
+  // -------------------------------------------------------------------------
+
+  const countInterrupted = () => ledger.refuse(1, "interrupted")
+
+  const refuse = (reason: string, error: RecordError): Effect.Effect<never, RecordError> => {
+    ledger.refuse(1, reason)
+    return Effect.fail(error)
+  }
+
+  /** The end of one try: a settlement, or what must happen instead. */
+  const conclude = (
+    write: Write,
+    outcome: Backend.Outcome,
+    failures: number
+  ): Settlement | Effect.Effect<Settlement, RecordError> => {
+    switch (outcome._tag) {
+      case "Settled":
+        ledger.accept(1)
+        sink.settle(1, outcome.how)
+        sink.state = "up"
+        return outcome
+      case "Dropped":
+        ledger.accept(1)
+        sink.drop(1, outcome.reason)
+        return outcome
+      case "Rejected":
+        return refuse("rejected", new RecorderError({ reason: new Rejected({ detail: outcome.reason }) }))
+      case "Retry": {
+        sink.lastError = outcome.error.message
+        // What certainly was not written is the caller's to repeat; what may have been written is repeated here, with
+        // the same id, until somebody knows: a caller who repeated it would count it twice.
+        if (!isUnknown(outcome.error)) return refuse("failed", new RecorderError({ reason: outcome.error }))
+        sink.state = "degraded"
+        return Effect.andThen(
+          Effect.onInterrupt(clock.sleep(Duration.millis(delayOf(failures, outcome.error))), () =>
+            Effect.sync(countInterrupted)
+          ),
+          Effect.flatMap(attempt([write], countInterrupted), (outcomes) => {
+            const concluded = conclude(write, outcomes[0]!, failures + 1)
+            return Effect.isEffect(concluded) ? concluded : Effect.succeed(concluded)
+          })
+        )
+      }
+    }
+  }
+
+  /** `answer` is what the caller is told, once the write is through. */
+  const deliver = <A>(
+    draft: EventDraft,
+    filtered: (by: string) => A,
+    answer: (id: EventId.EventId, settlement: Settlement) => A
+  ): Effect.Effect<A, RecordError> =>
+    Effect.contextWith((callers): Effect.Effect<A, RecordError> => {
+      if (closed) return refuse("closed", new RecorderError({ reason: new Closed() }))
+      const prepared = prepare(draft)
+      if (prepared._tag === "Invalid") return refuse("invalid", prepared.error)
+      if (prepared._tag === "Filtered") {
+        ledger.filter(prepared.by)
+        return Effect.succeed(filtered(prepared.by))
+      }
+      const id = { origin, seq: ++seq }
+      const at = draft.at ?? Timestamp.now(clock)
+      const write: Write = { id, upTo: id.seq, count: 1, first: at, last: at, event: prepared.body }
+      const started = start([write], callers, countInterrupted)
+      if (Effect.isEffect(started)) {
+        return Effect.flatMap(started, (outcomes) => settle(id, conclude(write, outcomes[0]!, 1), answer))
+      }
+      return settle(id, conclude(write, started[0]!, 1), answer)
+    })
+
+  const settle = <A>(
+    id: EventId.EventId,
+    concluded: Settlement | Effect.Effect<Settlement, RecordError>,
+    answer: (id: EventId.EventId, settlement: Settlement) => A
+  ): Effect.Effect<A, RecordError> =>
+    Effect.isEffect(concluded)
+      ? Effect.map(concluded, (settlement) => answer(id, settlement))
+      : Effect.succeed(answer(id, concluded))
+
+  const filtered = (by: string): { readonly _tag: "Filtered"; readonly by: string } => ({ _tag: "Filtered", by })
+  const record = (draft: EventDraft): Effect.Effect<Recorded, RecordError> =>
+    deliver<Recorded>(draft, filtered, (id) => ({ _tag: "Accepted", id }))
+
+  const recordSettled = (draft: EventDraft): Effect.Effect<Delivered, RecordError> =>
+    deliver<Delivered>(draft, filtered, (id, settlement) => ({
+      _tag: "Accepted",
+      id,
+      sinks: { [SINK]: settlement }
+    }))
+
+  // -------------------------------------------------------------------------
+  // recordNow: a bounded queue, one worker
+  // -------------------------------------------------------------------------
+
+  let queue: Array<Queued> = []
+  /** Where the queue begins: taking from the front of a long array one by one would move all of it each time. */
+  let head = 0
+  let ordinal = 0
+  const waiting = new Set<() => void>()
+
+  const wakeAll = () => {
+    if (waiting.size === 0) return
+    const woken = [...waiting]
+    waiting.clear()
+    for (const wake of woken) wake()
+  }
+  /** Level-triggered: looks again when it registers. */
+  const until = (condition: () => boolean): Effect.Effect<void> =>
+    Effect.callback<void>((resume) => {
+      const look = () => {
+        if (condition()) resume(Effect.void)
+        else waiting.add(look)
+      }
+      look()
+      return Effect.sync(() => waiting.delete(look))
+    })
+  const oldest = (): Queued | undefined => queue[head]
+  const waitingCount = (): number => queue.length - head
+
+  const recordNow = (draft: EventDraft): Effect.Effect<void> =>
+    Effect.sync(() => {
+      if (closed) return ledger.refuse(1, "closed")
+      if (waitingCount() >= queueCapacity) return ledger.refuse(1, "full")
+      const prepared = prepare(draft)
+      if (prepared._tag === "Invalid") return ledger.refuse(1, "invalid")
+      if (prepared._tag === "Filtered") return ledger.filter(prepared.by)
+      const acceptedAt = Timestamp.now(clock)
+      const at = draft.at ?? acceptedAt
+      const id = { origin, seq: ++seq }
+      queue.push({
+        write: { id, upTo: id.seq, count: 1, first: at, last: at, event: prepared.body },
+        acceptedAt,
+        ordinal: ++ordinal
+      })
+      ledger.accept(1)
+      sink.addPending(1)
+      wakeAll()
+    })
+
+  const take = (n: number): void => {
+    head += n
+    if (head > 1_024 && head * 2 > queue.length) {
+      queue = queue.slice(head)
+      head = 0
+    }
+  }
+
+  let failures = 0
+  let stopped = false
+  const ignored = () => {}
+  const deliverQueued = Effect.suspend(() => {
+    const batch = queue.slice(head, head + MAXIMUM_BATCH)
+    return Effect.flatMap(
+      attempt(
+        batch.map(({ write }) => write),
+        ignored
+      ),
+      (outcomes) => {
+        // What the closing scope has counted as dropped is not counted again.
+        if (stopped) return Effect.void
+        const again: Array<Queued> = []
+        let error: BackendError | undefined
+        take(batch.length)
+        for (const [index, one] of batch.entries()) {
+          const outcome = outcomes[index]!
+          switch (outcome._tag) {
+            case "Settled":
+              sink.addPending(-1)
+              sink.settle(1, outcome.how)
+              break
+            case "Dropped":
+              sink.addPending(-1)
+              sink.drop(1, outcome.reason)
+              break
+            case "Rejected":
+              sink.addPending(-1)
+              sink.drop(1, "rejected")
+              sink.lastError = outcome.reason
+              break
+            case "Retry":
+              again.push(one)
+              error = outcome.error
+          }
+        }
+        if (error === undefined) {
+          failures = 0
+          sink.state = "up"
+          wakeAll()
+          return Effect.void
+        }
+        queue = [...again, ...queue.slice(head)]
+        head = 0
+        failures++
+        sink.lastError = error.message
+        sink.state = error.reason._tag === "Unauthorized" ? "blocked" : "degraded"
+        wakeAll()
+        // Closing cuts the wait short: what is left of the deadline is for trying.
+        const wasClosed = closed
+        return Effect.raceFirst(
+          clock.sleep(Duration.millis(delayOf(failures, error))),
+          wasClosed ? Effect.never : until(() => closed)
+        )
+      }
+    )
+  })
+
+  yield* Effect.forkScoped(
+    Effect.forever(
+      Effect.andThen(
+        until(() => waitingCount() > 0),
+        deliverQueued
+      )
+    )
+  )
+
+  const flush = (deadline: Duration.Input): Effect.Effect<FlushReport> =>
+    Effect.suspend(() => {
+      const last = ordinal
+      const through = () => (oldest()?.ordinal ?? Number.POSITIVE_INFINITY) > last
+      return until(through).pipe(
+        Effect.timeoutOption(deadline),
+        Effect.map(() => ({ complete: through(), pending: { [SINK]: sink.pending } }))
+      )
+    })
+
+  yield* Effect.addFinalizer(() =>
+    Effect.suspend(() => {
+      closed = true
+      wakeAll()
+      return Effect.andThen(
+        flush(drainTimeout),
+        Effect.sync(() => {
+          stopped = true
+          const left = waitingCount()
+          if (left > 0) {
+            sink.addPending(-left)
+            sink.drop(left, "shutdown")
+            take(left)
+          }
+          sink.state = "down"
+        })
+      )
+    })
+  )
+
+  return {
+    record,
+    recordSettled,
+    recordNow,
+    flush,
+    status: Effect.sync(() => {
+      const first = oldest()
+      return ledger.status({ [SINK]: sink.status(first === undefined ? 0 : Timestamp.now(clock) - first.acceptedAt) })
+    })
+  }
+})

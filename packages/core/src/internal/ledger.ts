@@ -1,0 +1,146 @@
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Metric from "effect/Metric"
+import type { RecorderStatus, SinkStatus } from "../Recorder.ts"
+import * as RecorderMetrics from "../RecorderMetrics.ts"
+
+type Counter = Metric.Counter<number>
+
+/** Counters by a bounded label, each made once. */
+class Labelled {
+  readonly counts: Record<string, number> = {}
+  private readonly counters = new Map<string, Counter>()
+  private readonly metric: Counter
+  private readonly attributes: Readonly<Record<string, string>>
+  private readonly label: string
+  private readonly context: Context.Context<never>
+
+  constructor(
+    metric: Counter,
+    label: string,
+    context: Context.Context<never>,
+    attributes: Readonly<Record<string, string>>
+  ) {
+    this.metric = metric
+    this.label = label
+    this.context = context
+    this.attributes = attributes
+  }
+
+  add(value: string, n: number): void {
+    this.counts[value] = (this.counts[value] ?? 0) + n
+    let counter = this.counters.get(value)
+    if (counter === undefined) {
+      counter = Metric.withAttributes(this.metric, { ...this.attributes, [this.label]: value })
+      this.counters.set(value, counter)
+    }
+    counter.updateUnsafe(n, this.context)
+  }
+}
+
+/**
+ * The books of one sink. Every method moves occurrences from one account to another in one go, so that the law holds
+ * whenever anybody looks.
+ *
+ * @internal
+ */
+export class SinkLedger {
+  settled = 0
+  parked = 0
+  pending = 0
+  held = 0
+  state: SinkStatus["state"] = "up"
+  lastError: string | undefined
+  private readonly settledBy: Labelled
+  private readonly droppedBy: Labelled
+  private readonly pendingGauge: Metric.Gauge<number>
+  private readonly parkedGauge: Metric.Gauge<number>
+  private readonly context: Context.Context<never>
+
+  constructor(sink: string, context: Context.Context<never>) {
+    this.context = context
+    this.settledBy = new Labelled(RecorderMetrics.settled, "how", context, { sink })
+    this.droppedBy = new Labelled(RecorderMetrics.dropped, "reason", context, { sink })
+    this.pendingGauge = Metric.withAttributes(RecorderMetrics.pending, { sink })
+    this.parkedGauge = Metric.withAttributes(RecorderMetrics.parked, { sink })
+  }
+
+  addPending(n: number): void {
+    this.pending += n
+    this.pendingGauge.updateUnsafe(this.pending, this.context)
+  }
+
+  settle(n: number, how: string): void {
+    this.settled += n
+    this.settledBy.add(how, n)
+  }
+
+  drop(n: number, reason: string): void {
+    this.droppedBy.add(reason, n)
+  }
+
+  park(n: number): void {
+    this.parked += n
+    this.parkedGauge.updateUnsafe(this.parked, this.context)
+  }
+
+  status(oldestAgeMicros: number): SinkStatus {
+    return {
+      state: this.state,
+      settled: this.settled,
+      parked: this.parked,
+      dropped: { ...this.droppedBy.counts },
+      pending: this.pending,
+      held: this.held,
+      oldestAge: Duration.micros(BigInt(Math.max(0, Math.floor(oldestAgeMicros)))),
+      ...(this.lastError === undefined ? undefined : { lastError: this.lastError })
+    }
+  }
+}
+
+/**
+ * The books of a recorder, in occurrences: what `status` answers and what the metrics show are written in one step.
+ *
+ * @internal
+ */
+export class Ledger {
+  accepted = 0
+  recovered = 0
+  private readonly context: Context.Context<never>
+  private readonly refusedBy: Labelled
+  private readonly filteredBy: Labelled
+
+  constructor(context: Context.Context<never>) {
+    this.context = context
+    this.refusedBy = new Labelled(RecorderMetrics.refused, "reason", context, {})
+    this.filteredBy = new Labelled(RecorderMetrics.filtered, "transform", context, {})
+  }
+
+  accept(n: number): void {
+    this.accepted += n
+    RecorderMetrics.accepted.updateUnsafe(n, this.context)
+  }
+
+  recover(n: number): void {
+    this.recovered += n
+    RecorderMetrics.recovered.updateUnsafe(n, this.context)
+  }
+
+  refuse(n: number, reason: string): void {
+    this.refusedBy.add(reason, n)
+  }
+
+  filter(transform: string): void {
+    this.filteredBy.add(transform, 1)
+  }
+
+  status(sinks: Readonly<Record<string, SinkStatus>>): RecorderStatus {
+    return {
+      accepted: this.accepted,
+      recovered: this.recovered,
+      refused: { ...this.refusedBy.counts },
+      filtered: { ...this.filteredBy.counts },
+      sinks
+    }
+  }
+}

@@ -1,0 +1,275 @@
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
+import type * as Backend from "../Backend.ts"
+import { BackendError, CursorMismatch } from "../BackendError.ts"
+import type { Event, EventBody, EventType, Write } from "../Event.ts"
+import * as EventId from "../EventId.ts"
+import * as EventQuery from "../EventQuery.ts"
+import * as Position from "../Position.ts"
+import { missing } from "./retryPolicy.ts"
+
+/**
+ * Which events go to the other backend: all that is named must hold, and of a list any one.
+ *
+ * @internal
+ */
+export interface Condition {
+  readonly resourceType?: string | ReadonlyArray<string> | undefined
+  readonly namespace?: string | ReadonlyArray<string> | undefined
+  readonly eventType?: EventType | undefined
+}
+
+const holds = (wanted: string | ReadonlyArray<string> | undefined, found: string | undefined): boolean =>
+  wanted === undefined ||
+  (typeof wanted === "string" ? wanted === found : found !== undefined && wanted.includes(found))
+
+const applies = (when: Condition, { involvedObject, type }: EventBody): boolean =>
+  holds(when.resourceType, involvedObject.kind) &&
+  holds(when.namespace, involvedObject.namespace) &&
+  holds(when.eventType, type)
+
+/** How far one side of a page was read: events last seen at `until` or before it, without those in `seen`. */
+interface Reached {
+  readonly until: number
+  readonly seen: ReadonlyArray<string>
+}
+
+/** Where one side of a watch stands; `null` is the beginning. */
+type Part = EventQuery.Cursor | null
+
+type Sides<A> = readonly [A, A]
+
+const malformed = new BackendError({
+  reason: new CursorMismatch({ detail: "it does not hold a position for each of the two stores; begin anew" })
+})
+
+const parse = <A>(text: string): Result.Result<Sides<A>, BackendError> => {
+  try {
+    const parts: unknown = JSON.parse(text)
+    return Array.isArray(parts) && parts.length === 2
+      ? Result.succeed(parts as unknown as Sides<A>)
+      : Result.fail(malformed)
+  } catch {
+    return Result.fail(malformed)
+  }
+}
+
+/** @internal */
+export const make = (primary: Backend.Service, other: Backend.Service, when: Condition): Backend.Service => {
+  const sides: Sides<Backend.Service> = [primary, other]
+  const target = Effect.zipWith(primary.target, other.target, (a, b) => `${a} and ${b}`)
+  const scopeOf = (filter: EventQuery.EventFilter): Effect.Effect<Position.Scope, BackendError> =>
+    Effect.map(target, (target) => ({ mode: `${primary.mode} and ${other.mode}`, target, filter }))
+
+  const write = (batch: ReadonlyArray<Write>): Effect.Effect<ReadonlyArray<Backend.Outcome>, BackendError> => {
+    const toOther = batch.map(({ event }) => applies(when, event))
+    if (!toOther.includes(true)) return primary.write(batch)
+    if (!toOther.includes(false)) return other.write(batch)
+    // What one side answers is known even when the other fails, so a failure becomes the outcome of its items.
+    const part = (backend: Backend.Service, side: boolean) => {
+      const items = batch.filter((_, index) => toOther[index] === side)
+      return Effect.catch(backend.write(items), (error) =>
+        Effect.succeed(items.map((): Backend.Outcome => ({ _tag: "Retry", error })))
+      )
+    }
+    return Effect.map(Effect.all([part(primary, false), part(other, true)], { concurrency: 2 }), ([first, second]) => {
+      let nextFirst = 0
+      let nextSecond = 0
+      return toOther.map((routed) => (routed ? second[nextSecond++] : first[nextFirst++]) ?? missing)
+    })
+  }
+
+  const query = (query: EventQuery.EventQuery): Effect.Effect<EventQuery.EventPage, BackendError> =>
+    Effect.gen(function* () {
+      const filter = EventQuery.filterOf(query)
+      const scope = yield* scopeOf(filter)
+      let reached: Sides<Reached | null> = [null, null]
+      if (query.page !== undefined) {
+        reached = yield* Effect.fromResult(
+          Result.flatMap(Position.decodePageToken(scope, query.page), (text) => parse<Reached | null>(text))
+        )
+      }
+      const pages = yield* Effect.all(
+        [0, 1].map((side) => sidePage(sides[side]!, filter, query.limit, reached[side] ?? null)),
+        { concurrency: 2 }
+      )
+      const [first, second] = pages as [SidePage, SidePage]
+      const merged = mergeNewestFirst(first.events, second.events)
+      const events = query.limit === undefined ? merged : merged.slice(0, Math.max(0, query.limit))
+      const page = {
+        events: events.map(({ event }) => event),
+        totalCount: first.totalCount + second.totalCount,
+        cursor: Position.cursorEncoder(scope)(JSON.stringify([first.cursor, second.cursor]))
+      }
+      const more = merged.length > events.length || first.more || second.more
+      if (!more || events.length === 0) return page
+      const next = [0, 1].map((side) =>
+        advance(
+          reached[side] ?? null,
+          events.filter((one) => one.side === side)
+        )
+      )
+      return { ...page, next: Position.pageTokenEncoder(scope)(JSON.stringify(next)) }
+    })
+
+  const watch = (
+    filter: EventQuery.EventFilter,
+    from: EventQuery.WatchFrom
+  ): Stream.Stream<EventQuery.WatchItem, BackendError> =>
+    Stream.unwrap(
+      Effect.gen(function* () {
+        const scope = yield* scopeOf(filter)
+        const encode = Position.cursorEncoder(scope)
+        let parts: [Part, Part] = [null, null]
+        let starts: Sides<EventQuery.WatchFrom> = ["beginning", "beginning"]
+        if (from === "now") {
+          // "now" has no position of its own to resume from; the cursor of an empty query has.
+          const [first, second] = yield* Effect.all([
+            primary.query({ ...filter, limit: 0 }),
+            other.query({ ...filter, limit: 0 })
+          ])
+          parts = [first.cursor, second.cursor]
+          starts = [first.cursor, second.cursor]
+        } else if (typeof from === "object") {
+          starts = [from, from]
+        } else if (from !== "beginning") {
+          const decoded = yield* Effect.fromResult(
+            Result.flatMap(Position.decodeCursor(scope, from), (text) => parse<Part>(text))
+          )
+          parts = [...decoded]
+          starts = [decoded[0] ?? "beginning", decoded[1] ?? "beginning"]
+        }
+        const last = typeof from === "object" ? from.last : undefined
+        const live: [boolean, boolean] = [false, false]
+        const snapshots: Sides<Array<EventQuery.WatchItem>> = [[], []]
+        const early: Array<readonly [0 | 1, EventQuery.WatchItem]> = []
+
+        const emit = (side: 0 | 1, item: EventQuery.WatchItem): EventQuery.WatchItem => {
+          parts[side] = item.cursor
+          return { ...item, cursor: encode(JSON.stringify(parts)) }
+        }
+        const liveItem = (): EventQuery.WatchItem => ({ _tag: "Live", cursor: encode(JSON.stringify(parts)) })
+
+        /** The last n of both snapshots, and from each side the position before what is shown of it. */
+        const showSnapshot = (n: number): Array<EventQuery.WatchItem> => {
+          const merged = mergeInOrder(snapshots[0], snapshots[1])
+          const hidden = merged.slice(0, Math.max(0, merged.length - n))
+          for (const { item, side } of hidden) parts[side] = item.cursor
+          return merged.slice(hidden.length).map(({ item, side }) => emit(side, item))
+        }
+
+        const onItem = (side: 0 | 1, item: EventQuery.WatchItem): ReadonlyArray<EventQuery.WatchItem> => {
+          const bothLive = live[0] && live[1]
+          if (item._tag === "Live") {
+            live[side] = true
+            if (last === undefined) parts[side] = item.cursor
+            else liveCursors[side] = item.cursor
+            if (bothLive || !(live[0] && live[1])) return []
+            if (last === undefined) return [liveItem()]
+            const shown = showSnapshot(last)
+            parts = [liveCursors[0] ?? parts[0], liveCursors[1] ?? parts[1]]
+            return [...shown, liveItem(), ...early.map(([from, held]) => emit(from, held))]
+          }
+          if (last === undefined || bothLive) return [emit(side, item)]
+          if (live[side]) early.push([side, item])
+          else snapshots[side].push(item)
+          return []
+        }
+        const liveCursors: [Part, Part] = [null, null]
+
+        const sideStream = (side: 0 | 1) =>
+          Stream.map(sides[side].watch(filter, starts[side]), (item) => [side, item] as const)
+        return Stream.flattenIterable(
+          Stream.map(Stream.merge(sideStream(0), sideStream(1)), ([side, item]) => onItem(side, item))
+        )
+      })
+    )
+
+  return { mode: primary.mode, target, write, query, watch }
+}
+
+interface SidePage {
+  readonly events: ReadonlyArray<Event>
+  readonly totalCount: number
+  readonly cursor: EventQuery.Cursor
+  readonly more: boolean
+}
+
+const sidePage = Effect.fnUntraced(function* (
+  backend: Backend.Service,
+  filter: EventQuery.EventFilter,
+  limit: number | undefined,
+  reached: Reached | null
+): Effect.fn.Return<SidePage, BackendError> {
+  if (reached === null) {
+    const page = yield* backend.query(limit === undefined ? filter : { ...filter, limit })
+    return { events: page.events, totalCount: page.totalCount, cursor: page.cursor, more: page.next !== undefined }
+  }
+  const whole = yield* backend.query({ ...filter, limit: 0 })
+  const until = filter.until === undefined ? reached.until : Math.min(filter.until, reached.until)
+  const page = yield* backend.query(
+    limit === undefined ? { ...filter, until } : { ...filter, until, limit: limit + reached.seen.length }
+  )
+  const seen = new Set(reached.seen)
+  return {
+    events: page.events.filter(({ id }) => !seen.has(EventId.format(id))),
+    totalCount: whole.totalCount,
+    cursor: whole.cursor,
+    more: page.next !== undefined
+  }
+})
+
+interface Sided {
+  readonly side: 0 | 1
+  readonly event: Event
+}
+
+const mergeNewestFirst = (first: ReadonlyArray<Event>, second: ReadonlyArray<Event>): ReadonlyArray<Sided> => {
+  const merged: Array<Sided> = []
+  let a = 0
+  let b = 0
+  while (a < first.length || b < second.length) {
+    const left = first[a]
+    const right = second[b]
+    if (right === undefined || (left !== undefined && left.last >= right.last)) {
+      merged.push({ side: 0, event: left! })
+      a++
+    } else {
+      merged.push({ side: 1, event: right })
+      b++
+    }
+  }
+  return merged
+}
+
+const lastOf = (item: EventQuery.WatchItem): number =>
+  item._tag === "Event" ? item.event.last : Number.NEGATIVE_INFINITY
+
+const mergeInOrder = (
+  first: ReadonlyArray<EventQuery.WatchItem>,
+  second: ReadonlyArray<EventQuery.WatchItem>
+): ReadonlyArray<{ readonly side: 0 | 1; readonly item: EventQuery.WatchItem }> => {
+  const merged: Array<{ readonly side: 0 | 1; readonly item: EventQuery.WatchItem }> = []
+  let a = 0
+  let b = 0
+  while (a < first.length || b < second.length) {
+    const left = first[a]
+    const right = second[b]
+    if (right === undefined || (left !== undefined && lastOf(left) <= lastOf(right))) {
+      merged.push({ side: 0, item: left! })
+      a++
+    } else {
+      merged.push({ side: 1, item: right })
+      b++
+    }
+  }
+  return merged
+}
+
+const advance = (reached: Reached | null, shown: ReadonlyArray<Sided>): Reached | null => {
+  const oldest = shown.at(-1)?.event
+  if (oldest === undefined) return reached
+  const seen = shown.filter(({ event }) => event.last === oldest.last).map(({ event }) => EventId.format(event.id))
+  return { until: oldest.last, seen: reached?.until === oldest.last ? [...reached.seen, ...seen] : seen }
+}

@@ -1,0 +1,112 @@
+/**
+ * Durations as Go writes and reads them (`1m30.5s`): the form in which Kubernetes shows them, in which message templates
+ * print them, and in which they travel as text.
+ *
+ * **When to use**
+ *
+ * Use `format` where a person or a wire gets a duration, `parse` where one comes from a wire, a file or a command line.
+ *
+ * **Details**
+ *
+ * A duration is a whole number of nanoseconds. A JavaScript `number` holds those exactly up to 2^53 - 1, which is 104
+ * days; `bigint` goes as far as Go does: 64 bits, about 292 years.
+ *
+ * @since 0.1.0
+ */
+import * as Data from "effect/Data"
+import * as Result from "effect/Result"
+import * as Display from "./internal/display.ts"
+import * as Internal from "./internal/goDuration.ts"
+
+/**
+ * Why a text is no duration.
+ *
+ * - `Empty`: there is nothing, or only a sign.
+ * - `Syntax`: a number was expected at `offset`, and something else stands there.
+ * - `MissingUnit`: the number that ends at `offset` has no unit.
+ * - `UnknownUnit`: what stands at `offset` is none of `h`, `m`, `s`, `ms`, `us`, `µs`, `ns`.
+ * - `OutOfRange`: the duration does not fit into 64 bits of nanoseconds (about 292 years).
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type GoDurationErrorReason = "Empty" | "Syntax" | "MissingUnit" | "UnknownUnit" | "OutOfRange"
+
+const explanations: { readonly [R in GoDurationErrorReason]: string } = {
+  Empty: "there is no number in it",
+  Syntax: "expected a number",
+  MissingUnit: "a number has no unit: write h, m, s, ms, us or ns after it",
+  UnknownUnit: "unknown unit: use h, m, s, ms, us or ns",
+  OutOfRange: "it is longer than 64 bits of nanoseconds can say (about 292 years)"
+}
+
+/**
+ * A text that is no Go duration. `offset` counts UTF-16 code units from 0.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class GoDurationError extends Data.TaggedError("GoDurationError")<{
+  readonly text: string
+  readonly reason: GoDurationErrorReason
+  readonly offset: number
+}> {
+  override get message(): string {
+    const place = this.reason === "Empty" || this.reason === "OutOfRange" ? "" : ` at column ${this.offset + 1}`
+    return `${Display.quote(this.text)} is no duration${place}: ${explanations[this.reason]} (an example: 1h2m3.5s)`
+  }
+}
+
+/**
+ * The duration as Go's `Duration.String()` writes it: no days, no padding, no rounding.
+ *
+ * **Details**
+ *
+ * `0` is `0s`. Below a second the unit is `ns`, `µs` (U+00B5) or `ms`, with as many fraction digits as there are; from a
+ * second on `1h2m3.5s`. A number with a fraction is rounded to whole nanoseconds, what 64 bits cannot hold is clamped to
+ * the longest duration of Go (`2562047h47m16.854775807s`), and `NaN` is `0s`.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict"
+ * import { GoDuration } from "@tidings/templates"
+ *
+ * assert.equal(GoDuration.format(90_500_000_000), "1m30.5s")
+ * assert.equal(GoDuration.format(1_500), "1.5µs")
+ * assert.equal(GoDuration.format(9_223_372_036_854_775_807n), "2562047h47m16.854775807s")
+ * ```
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const format: (nanoseconds: number | bigint) => string = Internal.format
+
+/**
+ * The whole nanoseconds that a Go duration text stands for: a `number` where it holds them exactly (up to 2^53 - 1 either
+ * way), else a `bigint`. `format` takes both.
+ *
+ * **Details**
+ *
+ * The grammar and the results of Go's `ParseDuration`: an optional sign, then numbers with a unit each (`h`, `m`, `s`,
+ * `ms`, `us` or `µs` or `μs`, `ns`), each with an optional fraction; or just `0`. Fractions finer than a nanosecond are
+ * cut off in the same floating-point arithmetic as Go's, so both sides of a wire see the same number.
+ *
+ * Fails with `GoDurationError`.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict"
+ * import * as Result from "effect/Result"
+ * import { GoDuration } from "@tidings/templates"
+ *
+ * assert.equal(Result.getOrThrow(GoDuration.parse("1m30.5s")), 90_500_000_000)
+ * assert.match(Result.getOrThrow(Result.flip(GoDuration.parse("5 minutes"))).message, /unknown unit/)
+ * ```
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const parse = (text: string): Result.Result<number | bigint, GoDurationError> => {
+  const parsed = Internal.parse(text)
+  return typeof parsed === "object" ? Result.fail(new GoDurationError({ text, ...parsed })) : Result.succeed(parsed)
+}

@@ -1,0 +1,197 @@
+/**
+ * Message templates: a strict subset of Go's `text/template`, checked when they are compiled.
+ *
+ * **When to use**
+ *
+ * Use `compile` for every template before it is put to use, at the start of a program or when a user sets one, and keep
+ * the result: it renders in about the time of a hand-written function.
+ *
+ * **Details**
+ *
+ * What is accepted, Go accepts with the same output; all else is refused with its place and a suggestion.
+ *
+ * ```text
+ * {{.Name}}                                     the value of a field
+ * {{if .Error}}: {{.Error}}{{end}}              only where the field has a value
+ * {{if eq .Phase "Ready"}}…{{else if .Error}}…{{else}}…{{end}}
+ * {{or .ServiceClass "no class"}}               the first that has a value
+ * {{if and (gt .StepCount 1) (not .Quiet)}}…    and, or, not; eq, ne; lt, le, gt, ge; len of a list
+ * {{.Arguments.region}}                         one key of an open field
+ * {{- .Name -}}                                 without the white space before and after
+ * {{/* a comment *\/}}  {{"{{"}}                 nothing, and two braces
+ * ```
+ *
+ * Data is only ever printed: braces in it have no meaning. Control characters in it are printed as they are; whoever
+ * shows a message to a terminal takes care of them.
+ *
+ * **Gotchas**
+ *
+ * - A text that says `false` is a text, and `{{if .ConditionResult}}` is true for it: test
+ *   `{{if eq .ConditionResult "true"}}`.
+ * - Counts and durations print nothing at zero and below, where plain Go prints `0` and `0s`.
+ *
+ * @since 0.1.0
+ */
+import * as Result from "effect/Result"
+import { check, fieldOf } from "./internal/checker.ts"
+import { generate, readerOf } from "./internal/closures.ts"
+import { Issues } from "./internal/issues.ts"
+import { parseParts } from "./internal/parser.ts"
+import { TemplateError } from "./TemplateError.ts"
+import type { Field, Fields } from "./TemplateFields.ts"
+import * as TemplateLimits from "./TemplateLimits.ts"
+import type { Expression, Part } from "./TemplateSyntax.ts"
+
+/**
+ * A template that was checked and can be rendered. Frozen.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface MessageTemplate<in D extends object = object> {
+  /** The text it was compiled from. */
+  readonly source: string
+  /** The names of the fields that it reads anywhere, without the dot: `StepID`, and `Arguments` for `.Arguments.key`. */
+  readonly fields: ReadonlySet<string>
+  /** The data keys that it prints outside every if: without them the message has a hole. Open fields do not count. */
+  readonly required: ReadonlySet<string>
+  /**
+   * The message for some data.
+   *
+   * **Details**
+   *
+   * Pure, and total: it throws for no data. Only own properties of `data` are read. A value that is missing, of another
+   * type than declared, or that throws when it is read prints nothing. A string or list beyond the limit `text` is cut
+   * and ends in `…`.
+   */
+  readonly render: (data: D) => string
+}
+
+/**
+ * What can be set when a template is compiled.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CompileOptions {
+  /** Replaces some of `TemplateLimits.defaults`. */
+  readonly limits?: { readonly [L in keyof TemplateLimits.TemplateLimits]?: number | undefined } | undefined
+}
+
+const namesIn = (root: ReadonlyArray<Part>): ReadonlySet<string> => {
+  const names = new Set<string>()
+  const ofExpression = (expression: Expression): void => {
+    if (expression._tag === "Field") names.add(expression.path[0])
+    else if (expression._tag === "Call") expression.arguments.forEach(ofExpression)
+  }
+  const ofParts = (parts: ReadonlyArray<Part>): void => {
+    for (const part of parts) {
+      if (part._tag === "Print") ofExpression(part.expression)
+      else if (part._tag === "If") {
+        for (const branch of part.branches) {
+          ofExpression(branch.condition)
+          ofParts(branch.parts)
+        }
+        ofParts(part.otherwise ?? [])
+      }
+    }
+  }
+  ofParts(root)
+  return names
+}
+
+const requiredBy = (root: ReadonlyArray<Part>, fields: Fields<never>): ReadonlySet<string> => {
+  const keys = new Set<string>()
+  for (const part of root) {
+    if (part._tag !== "Print" || part.expression._tag !== "Field") continue
+    const field = fieldOf(fields, part.expression.path[0])
+    if (field !== undefined && field.type !== "open") keys.add(field.key)
+  }
+  return keys
+}
+
+const mostItems = 4096
+
+/** A value without traps: what it holds is read once, here, one level deep. */
+const withoutTraps = (value: unknown): unknown => {
+  if (Array.isArray(value)) {
+    // No more items than can be printed, whatever length the list pretends to have.
+    const { length } = value
+    const items: Array<unknown> = Array.from({ length: Math.min(length, mostItems) }, (_, index) => value[index])
+    items.length = length
+    return items
+  }
+  return typeof value === "object" && value !== null ? { ...value } : value
+}
+
+/** The same fields, where a value that throws when it is read is missing. */
+const guarded = <D extends object>(fields: Fields<D>): Fields<D> => {
+  const guard = (field: Field<D>): Field<D> => {
+    const read = readerOf(field)
+    const get = (data: D): unknown => {
+      try {
+        return withoutTraps(read(data))
+      } catch {
+        return undefined
+      }
+    }
+    return { ...field, get }
+  }
+  return Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, guard(field)]))
+}
+
+/**
+ * Checks a template and compiles it.
+ *
+ * **Details**
+ *
+ * `fields` is what the template may name (`TemplateFields.make`). Fails with a `TemplateError` that has every mistake,
+ * each with its line, its column and, where one is near, a suggestion. A field that does not exist is a mistake also in a
+ * branch that never runs.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict"
+ * import * as Result from "effect/Result"
+ * import { MessageTemplate, TemplateFields } from "@tidings/templates"
+ *
+ * const fields = Result.getOrThrow(TemplateFields.make({ name: "text", podCount: "count", took: "duration" }))
+ * const template = Result.getOrThrow(
+ *   MessageTemplate.compile("{{.Name}} scaled to {{.PodCount}}{{if .Took}} in {{.Took}}{{end}}", fields)
+ * )
+ * assert.equal(template.render({ name: "web", podCount: 3, took: 1_500_000_000 }), "web scaled to 3 in 1.5s")
+ * assert.equal(template.render({ name: "web", podCount: 3 }), "web scaled to 3")
+ * assert.deepEqual([...template.required], ["name", "podCount"])
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const compile = <D extends object = object>(
+  source: string,
+  fields: Fields<D>,
+  options?: CompileOptions
+): Result.Result<MessageTemplate<D>, TemplateError> => {
+  const limits = TemplateLimits.make(options?.limits)
+  const issues = new Issues(limits.issues)
+  const parts = parseParts(source, limits, issues, (expression) => check(expression, fields, issues))
+  if (issues.count > 0) return Result.fail(new TemplateError({ source, issues: issues.located(source) }))
+
+  const run = generate(parts, fields, limits.text)
+  let runGuarded: ((data: D) => string) | undefined
+  const render = (data: D): string => {
+    try {
+      return run(data)
+    } catch {
+      // Something in the data throws when it is read: read it again, with care.
+      try {
+        runGuarded ??= generate(parts, guarded(fields), limits.text)
+        return runGuarded(data)
+      } catch {
+        // Only a message longer than a string can be, or the end of the stack, leads here.
+        return ""
+      }
+    }
+  }
+  return Result.succeed(Object.freeze({ source, fields: namesIn(parts), required: requiredBy(parts, fields), render }))
+}

@@ -1,0 +1,386 @@
+/**
+ * Turns a checked tree into one function from data to text.
+ *
+ * Speed comes from few and flat calls: a text with up to seven values in it is one `+` expression, an if around the value
+ * that it tests reads that value once, and text between values is captured and never called for. Nothing is compiled
+ * from source, so it also works where `eval` is forbidden.
+ *
+ * @internal
+ */
+import type { Field, Fields, FieldType } from "../TemplateFields.ts"
+import type { Call, Expression, If, Part } from "../TemplateSyntax.ts"
+import { fieldOf, kindOf } from "./checker.ts"
+import { format, parse } from "./goDuration.ts"
+
+type Read<D, A> = (data: D) => A
+
+/** The own property of an object, or `undefined`: what it inherits is no data. */
+const own = (data: object, key: string): unknown =>
+  Object.hasOwn(data, key) ? (data as { readonly [key: string]: unknown })[key] : undefined
+
+/** How the value of a field is read from data. */
+export const readerOf = <D extends object>(field: Field<D>): Read<D, unknown> => {
+  const { get, key } = field
+  return get ?? ((data) => own(data, key))
+}
+
+const isHighSurrogate = (code: number): boolean => code >= 0xd800 && code <= 0xdbff
+
+/** At most `most` UTF-16 code units of a longer text, the last of them `…`, never half a character. */
+const clip = (text: string, most: number): string => {
+  const end = most - 1
+  return `${text.slice(0, isHighSurrogate(text.charCodeAt(end - 1)) ? end - 1 : end)}…`
+}
+
+// ---- what the values of each type are -------------------------------------------------------------------------------
+
+const countOf = (value: unknown): number =>
+  typeof value === "number" && value > 0 && Number.isSafeInteger(value) ? value : 0
+
+const nanosecondsOf = (value: unknown): number | bigint => {
+  switch (typeof value) {
+    case "number": {
+      if (!(value > 0) || value === Number.POSITIVE_INFINITY) return 0
+      const whole = Math.round(value)
+      return Number.isSafeInteger(whole) ? whole : BigInt(whole)
+    }
+    case "bigint":
+      return value <= 0n ? 0 : value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value
+    case "string": {
+      const parsed = parse(value)
+      return typeof parsed === "object" || parsed <= 0 ? 0 : parsed
+    }
+    default:
+      return 0
+  }
+}
+
+const nanosecondsText = (value: unknown): string => {
+  const nanoseconds = nanosecondsOf(value)
+  return nanoseconds === 0 ? "" : format(nanoseconds)
+}
+
+const listOf = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])
+
+const listText = (items: ReadonlyArray<unknown>, most: number): string => {
+  let text = ""
+  for (let index = 0; index < items.length && text.length <= most; index++) {
+    const item = items[index]
+    if (index > 0) text += ", "
+    if (typeof item === "string") text += item
+  }
+  return text.length > most ? clip(text, most) : text
+}
+
+const argumentOf = (container: unknown, key: string): unknown =>
+  typeof container === "object" && container !== null && !Array.isArray(container) ? own(container, key) : undefined
+
+const argumentText = (value: unknown, most: number): string => {
+  switch (typeof value) {
+    case "string":
+      return value.length > most ? clip(value, most) : value
+    case "number":
+      return Number.isSafeInteger(value) ? String(value) : ""
+    case "boolean":
+      return String(value)
+    default:
+      return ""
+  }
+}
+
+const argumentTruth = (value: unknown): boolean =>
+  typeof value === "number"
+    ? Number.isSafeInteger(value) && value !== 0
+    : value === true || (typeof value === "string" && value !== "")
+
+// ---- sequences ------------------------------------------------------------------------------------------------------
+
+const mostAtOnce = 7
+
+/** Text around and between values: always one text more than there are values. */
+const sequence = <D>(texts: ReadonlyArray<string>, values: ReadonlyArray<Read<D, string>>): Read<D, string> => {
+  if (values.length > mostAtOnce) {
+    const groups: Array<Read<D, string>> = []
+    for (let from = 0; from < values.length; from += mostAtOnce) {
+      const some = values.slice(from, from + mostAtOnce)
+      const isLast = from + mostAtOnce >= values.length
+      const around = texts.slice(from, from + some.length)
+      groups.push(sequence([...around, isLast ? (texts.at(-1) ?? "") : ""], some))
+    }
+    return sequence(
+      Array.from({ length: groups.length + 1 }, () => ""),
+      groups
+    )
+  }
+  const [s0 = "", s1 = "", s2 = "", s3 = "", s4 = "", s5 = "", s6 = "", s7 = ""] = texts
+  const [v0, v1, v2, v3, v4, v5, v6] = values
+  if (v0 === undefined) return () => s0
+  if (v1 === undefined) return (data) => s0 + v0(data) + s1
+  if (v2 === undefined) return (data) => s0 + v0(data) + s1 + v1(data) + s2
+  if (v3 === undefined) return (data) => s0 + v0(data) + s1 + v1(data) + s2 + v2(data) + s3
+  if (v4 === undefined) return (data) => s0 + v0(data) + s1 + v1(data) + s2 + v2(data) + s3 + v3(data) + s4
+  if (v5 === undefined) {
+    return (data) => s0 + v0(data) + s1 + v1(data) + s2 + v2(data) + s3 + v3(data) + s4 + v4(data) + s5
+  }
+  if (v6 === undefined) {
+    return (data) => s0 + v0(data) + s1 + v1(data) + s2 + v2(data) + s3 + v3(data) + s4 + v4(data) + s5 + v5(data) + s6
+  }
+  return (data) =>
+    s0 + v0(data) + s1 + v1(data) + s2 + v2(data) + s3 + v3(data) + s4 + v4(data) + s5 + v5(data) + s6 + v6(data) + s7
+}
+
+/** The function that renders a checked tree. It may throw where reading the data throws. */
+export const generate = <D extends object>(
+  root: ReadonlyArray<Part>,
+  fields: Fields<D>,
+  most: number
+): Read<D, string> => {
+  const readField = (path: readonly [string, ...ReadonlyArray<string>]): readonly [FieldType, Read<D, unknown>] => {
+    const [name, key = ""] = path
+    const field = fieldOf(fields, name)
+    if (field === undefined) throw new Error(`unknown field .${name} was not refused`)
+    const read = readerOf(field)
+    return [field.type, field.type === "open" ? (data) => argumentOf(read(data), key) : read]
+  }
+
+  /** The first argument that decides an `and` or `or`, by whatever is wanted of it. */
+  const deciding = <A>(call: Call, wanted: (argument: Expression) => Read<D, A>): Read<D, A> => {
+    const readers = call.arguments.map(wanted)
+    const last = readers.pop()
+    if (last === undefined) throw new Error(`${call.name} without arguments was not refused`)
+    return readers.reduceRight((rest, read, index) => {
+      const decides = truth(call.arguments[index] ?? call)
+      return call.name === "or"
+        ? (data) => (decides(data) ? read(data) : rest(data))
+        : (data) => (decides(data) ? rest(data) : read(data))
+    }, last)
+  }
+
+  const isDeciding = (call: Call): boolean => call.name === "and" || call.name === "or"
+
+  const textValue = (expression: Expression): Read<D, string> => {
+    if (expression._tag === "Call" && isDeciding(expression)) return deciding(expression, textValue)
+    if (expression._tag === "Literal") {
+      const value = String(expression.value)
+      return () => value
+    }
+    if (expression._tag === "Call") return textual(expression)
+    const [, read] = readField(expression.path)
+    return (data) => {
+      const value = read(data)
+      return typeof value === "string" ? value : ""
+    }
+  }
+
+  const numberValue = (expression: Expression): Read<D, number | bigint> => {
+    if (expression._tag === "Call" && isDeciding(expression)) return deciding(expression, numberValue)
+    if (expression._tag === "Literal") {
+      const value = Number(expression.value)
+      return () => value
+    }
+    if (expression._tag === "Call") {
+      const [list] = expression.arguments
+      const items = list === undefined ? () => [] : listValue(list)
+      return (data) => items(data).length
+    }
+    const [type, read] = readField(expression.path)
+    return type === "duration" ? (data) => nanosecondsOf(read(data)) : (data) => countOf(read(data))
+  }
+
+  const listValue = (expression: Expression): Read<D, ReadonlyArray<unknown>> => {
+    if (expression._tag === "Call" && isDeciding(expression)) return deciding(expression, listValue)
+    if (expression._tag !== "Field") return () => []
+    const [, read] = readField(expression.path)
+    return (data) => listOf(read(data))
+  }
+
+  const equality = (call: Call): Read<D, boolean> => {
+    const value: (argument: Expression) => Read<D, unknown> = (argument) => {
+      switch (kindOf(argument, fields)) {
+        case "text":
+          return textValue(argument)
+        case "number":
+          return numberValue(argument)
+        default:
+          return truth(argument)
+      }
+    }
+    const [first, ...others] = call.arguments.map(value)
+    if (first === undefined) throw new Error(`${call.name} without arguments was not refused`)
+    const [other] = others
+    if (other !== undefined && others.length === 1) return (data) => first(data) === other(data)
+    return (data) => {
+      const wanted = first(data)
+      return others.some((read) => read(data) === wanted)
+    }
+  }
+
+  const comparison = (call: Call): Read<D, boolean> => {
+    const [left, right] = call.arguments.map(numberValue)
+    if (left === undefined || right === undefined) throw new Error(`${call.name} without arguments was not refused`)
+    switch (call.name) {
+      case "lt":
+        return (data) => left(data) < right(data)
+      case "le":
+        return (data) => left(data) <= right(data)
+      case "gt":
+        return (data) => left(data) > right(data)
+      default:
+        return (data) => left(data) >= right(data)
+    }
+  }
+
+  const callTruth = (call: Call): Read<D, boolean> => {
+    switch (call.name) {
+      case "and":
+      case "or":
+        return deciding(call, truth)
+      case "not": {
+        const [argument] = call.arguments
+        const test = argument === undefined ? () => false : truth(argument)
+        return (data) => !test(data)
+      }
+      case "eq":
+        return equality(call)
+      case "ne": {
+        const equal = equality(call)
+        return (data) => !equal(data)
+      }
+      case "len": {
+        const length = numberValue(call)
+        return (data) => length(data) !== 0
+      }
+      default:
+        return comparison(call)
+    }
+  }
+
+  const truth = (expression: Expression): Read<D, boolean> => {
+    if (expression._tag === "Call") return callTruth(expression)
+    if (expression._tag === "Literal") {
+      const value = Boolean(expression.value)
+      return () => value
+    }
+    const [type, read] = readField(expression.path)
+    switch (type) {
+      case "count":
+        return (data) => countOf(read(data)) !== 0
+      case "duration":
+        return (data) => nanosecondsOf(read(data)) !== 0
+      case "flag":
+        return (data) => read(data) === true
+      case "list":
+        return (data) => listOf(read(data)).length > 0
+      case "open":
+        return (data) => argumentTruth(read(data))
+      default:
+        return (data) => {
+          const value = read(data)
+          return typeof value === "string" && value !== ""
+        }
+    }
+  }
+
+  /** What an expression prints. */
+  const textual = (expression: Expression): Read<D, string> => {
+    if (expression._tag === "Call" && isDeciding(expression)) return deciding(expression, textual)
+    if (expression._tag === "Call") {
+      if (expression.name === "len") {
+        const length = numberValue(expression)
+        return (data) => String(length(data))
+      }
+      const test = callTruth(expression)
+      return (data) => (test(data) ? "true" : "false")
+    }
+    if (expression._tag === "Literal") {
+      const value = String(expression.value)
+      return () => value
+    }
+    const [type, read] = readField(expression.path)
+    switch (type) {
+      case "count":
+        return (data) => {
+          const count = countOf(read(data))
+          return count === 0 ? "" : String(count)
+        }
+      case "duration":
+        return (data) => nanosecondsText(read(data))
+      case "flag":
+        return (data) => {
+          const value = read(data)
+          return value === true ? "true" : value === false || value === undefined || value === null ? "false" : ""
+        }
+      case "list":
+        return (data) => listText(listOf(read(data)), most)
+      case "open":
+        return (data) => argumentText(read(data), most)
+      default:
+        return (data) => {
+          const value = read(data)
+          return typeof value === "string" ? (value.length > most ? clip(value, most) : value) : ""
+        }
+    }
+  }
+
+  /** `{{if .X}}before {{.X}} after{{end}}`: the commonest if there is. `undefined` for any other. */
+  const aroundItself = (condition: Expression, body: ReadonlyArray<Part>): Read<D, string> | undefined => {
+    const printed = body.filter((part) => part._tag !== "Text")
+    const [only] = printed
+    if (condition._tag !== "Field" || printed.length !== 1 || only?._tag !== "Print") return undefined
+    const { expression } = only
+    if (expression._tag !== "Field" || expression.path.join(".") !== condition.path.join(".")) return undefined
+    const [type, read] = readField(condition.path)
+    // Of these types alone it can be seen by what they print whether they are true.
+    if (type === "flag" || type === "list" || type === "open") return undefined
+    const at = body.indexOf(only)
+    const [before, after] = [body.slice(0, at), body.slice(at + 1)].map((parts) =>
+      parts.map((part) => (part._tag === "Text" ? part.text : "")).join("")
+    )
+    if (type === "count" || type === "duration") {
+      const value = textual(expression)
+      return (data) => {
+        const text = value(data)
+        return text === "" ? "" : before + text + after
+      }
+    }
+    return (data) => {
+      const value = read(data)
+      return typeof value === "string" && value !== ""
+        ? before + (value.length > most ? clip(value, most) : value) + after
+        : ""
+    }
+  }
+
+  const conditional = (part: If): Read<D, string> => {
+    const [branch] = part.branches
+    if (branch !== undefined && part.branches.length === 1 && part.otherwise === undefined) {
+      const short = aroundItself(branch.condition, branch.parts)
+      if (short !== undefined) return short
+    }
+    const otherwise = whole(part.otherwise ?? [])
+    return part.branches.reduceRight((rest, { condition, parts }) => {
+      const test = truth(condition)
+      const body = whole(parts)
+      return (data) => (test(data) ? body(data) : rest(data))
+    }, otherwise)
+  }
+
+  const whole = (parts: ReadonlyArray<Part>): Read<D, string> => {
+    const texts = [""]
+    const values: Array<Read<D, string>> = []
+    const addText = (text: string): void => {
+      texts[texts.length - 1] += text
+    }
+    for (const part of parts) {
+      if (part._tag === "Text") addText(part.text)
+      else if (part._tag === "Print" && part.expression._tag === "Literal") addText(String(part.expression.value))
+      else {
+        values.push(part._tag === "If" ? conditional(part) : textual(part.expression))
+        texts.push("")
+      }
+    }
+    return sequence(texts, values)
+  }
+
+  return whole(root)
+}

@@ -1,0 +1,335 @@
+import type { Write } from "@tidings/core/Event"
+import * as EventQuery from "@tidings/core/EventQuery"
+import * as Position from "@tidings/core/Position"
+import * as Arbitrary from "effect/Arbitrary"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import {
+  apply,
+  check,
+  type CheckContext,
+  type CheckDefinition,
+  create,
+  describeAll,
+  ensure,
+  ensureEvents,
+  ensureQuery,
+  ensureSame,
+  eventsOf,
+  folded,
+  keyOf,
+  pages,
+  propertyCheck,
+  query,
+  refusesPage,
+  settle,
+  type World,
+  watch
+} from "./contractWorld.ts"
+import { filterCases, makeStock, nearMisses, stockKeys } from "./filterCases.ts"
+import { garbage } from "./garbage.ts"
+
+const writeStock = (world: World) => {
+  const stock = makeStock(world)
+  return Effect.as(
+    create(world, ...stockKeys.map((key) => stock[key])),
+    stock
+  )
+}
+
+const many = (world: World, length: number, at?: (index: number) => number): ReadonlyArray<Write> =>
+  Array.from({ length }, (_, index) => world.series({ at: at?.(index) }))
+
+const reversed = <A>(values: ReadonlyArray<A>): ReadonlyArray<A> => [...values].reverse()
+
+/** Each of these exactly once over all pages, and nothing else. */
+const ensureOnce = (expected: ReadonlyArray<Write>, found: ReadonlyArray<EventQuery.EventPage>, what: string) =>
+  Effect.gen(function* () {
+    const events = found.flatMap((page) => page.events)
+    const times = new Map<string, number>()
+    for (const event of events) times.set(keyOf(event), (times.get(keyOf(event)) ?? 0) + 1)
+    const missing = expected.filter((one) => !times.has(keyOf(one)))
+    const repeated = expected.filter((one) => (times.get(keyOf(one)) ?? 0) > 1)
+    yield* ensure(missing.length === 0, () => `${what}: no page has ${describeAll(missing)}`)
+    yield* ensure(repeated.length === 0, () => `${what}: two pages have ${describeAll(repeated)}`)
+    yield* ensure(
+      events.length === expected.length,
+      () => `${what}: the pages have ${events.length} events, expected ${expected.length}`
+    )
+  })
+
+interface Plan {
+  readonly steps: ReadonlyArray<{ readonly series: number; readonly at: number }>
+  readonly limit: number
+  readonly reason: boolean
+  readonly warning: boolean
+  readonly since: number
+}
+
+const integer = (minimum: number, maximum: number) => Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
+
+const plan: Arbitrary.Arbitrary<Plan> = Arbitrary.all({
+  steps: Arbitrary.array(Arbitrary.all({ series: integer(0, 7), at: integer(0, 9) }), { minLength: 1, maxLength: 20 }),
+  limit: integer(1, 7),
+  reason: Arbitrary.schema(Schema.Boolean),
+  warning: Arbitrary.schema(Schema.Boolean),
+  since: integer(0, 4)
+})
+
+/** @internal */
+export const queryChecks: ReadonlyArray<CheckDefinition> = [
+  check("an empty store answers with nothing, and with a cursor", (world) =>
+    Effect.gen(function* () {
+      const page = yield* ensureQuery(world, world.only, [], "the empty store")
+      yield* ensure(page.next === undefined, () => "the empty store has a next page")
+      const first = world.series()
+      yield* create(world, first)
+      const watcher = yield* watch(world, world.only, page.cursor)
+      yield* ensureEvents([first], eventsOf((yield* watcher.untilLive).seen), "the watch from the cursor of an empty store")
+    })
+  ),
+
+  check("a query answers newest first by last seen, whatever the order of writing", (world) =>
+    Effect.gen(function* () {
+      const at = [3, 9, 1, 7, 5, 2]
+      const batch = at.map((tick) => world.series({ at: tick }))
+      yield* apply(world, batch)
+      const sorted = [...batch].sort((a, b) => b.last - a.last)
+      yield* ensureQuery(world, world.only, sorted, "the store")
+      const oldest = sorted.at(-1)!
+      const seenAgain = world.again(oldest, 8)
+      yield* apply(world, [seenAgain], batch)
+      yield* ensureQuery(
+        world,
+        world.only,
+        [...sorted.slice(0, -1), seenAgain].sort((a, b) => b.last - a.last),
+        "the store after the oldest was seen again"
+      )
+    })
+  ),
+
+  ...filterCases.map(({ expected, filter, name }) =>
+    check(`a query filters by ${name}`, (world) =>
+      Effect.gen(function* () {
+        const stock = yield* writeStock(world)
+        yield* ensureQuery(
+          world,
+          filter(world),
+          expected.map((key) => stock[key]),
+          `the query by ${name}`
+        )
+      })
+    )
+  ),
+
+  check("a filter matches whole values only", (world) =>
+    Effect.gen(function* () {
+      yield* writeStock(world)
+      for (const { filter, name } of nearMisses) {
+        const page = yield* ensureQuery(world, filter(world), [], `the query by ${name}`)
+        if (!world.context.shared) yield* ensure(page.next === undefined, () => `the query by ${name} has a next page`)
+      }
+    })
+  ),
+
+  check("totalCount is exact and counts before the limit", (world) =>
+    Effect.gen(function* () {
+      const batch = many(world, 25)
+      yield* create(world, ...batch)
+      for (const limit of [1, 24, 25, 100]) {
+        const page = yield* query(world, { ...world.only, limit })
+        yield* ensureSame(25, page.totalCount, `totalCount with the limit ${limit}`)
+      }
+      const filter = { ...world.only, since: batch[20]!.last }
+      yield* ensureSame(5, (yield* query(world, { ...filter, limit: 2 })).totalCount, "totalCount with a filter and a limit")
+      yield* apply(world, [world.again(batch[0]!)], batch)
+      yield* ensureSame(25, (yield* query(world, world.only)).totalCount, "totalCount after a count grew")
+    })
+  ),
+
+  check("a limit of 0, of one, and of as many as there are", (world) =>
+    Effect.gen(function* () {
+      const batch = many(world, 4)
+      yield* create(world, ...batch)
+      const newest = reversed(batch)
+      const none = yield* query(world, { ...world.only, limit: 0 })
+      yield* ensureEvents([], none.events, "the limit 0")
+      yield* ensureSame(4, none.totalCount, "totalCount with the limit 0")
+      const one = yield* query(world, { ...world.only, limit: 1 })
+      yield* ensureEvents(newest.slice(0, 1), one.events, "the limit 1")
+      yield* ensure(one.next !== undefined, () => "the limit 1 has no next page, though there are 4 events")
+      const three = yield* query(world, { ...world.only, limit: 3 })
+      yield* ensureEvents(newest.slice(0, 3), three.events, "the limit 3")
+      for (const limit of [4, 5]) {
+        const all = yield* query(world, { ...world.only, limit })
+        yield* ensureEvents(newest, all.events, `the limit ${limit}`)
+        yield* ensure(all.next === undefined, () => `the limit ${limit} leads to a next page, though there are 4 events`)
+      }
+    })
+  ),
+
+  check("paging yields every series once, newest first", (world) =>
+    Effect.gen(function* () {
+      const batch = many(world, 17)
+      yield* create(world, ...batch)
+      for (const limit of [1, 5, 16, 17]) {
+        const found = yield* pages(world, world.only, limit)
+        yield* ensureEvents(
+          reversed(batch),
+          found.flatMap((page) => page.events),
+          `the pages of ${limit}`
+        )
+        for (const page of found) yield* ensureSame(17, page.totalCount, `totalCount of each page of ${limit}`)
+      }
+    })
+  ),
+
+  check("paging yields every series once, when many were last seen at the same time", (world) =>
+    Effect.gen(function* () {
+      const batch = many(world, 12, (index) => (index < 2 ? 1 : index < 10 ? 2 : 3))
+      yield* create(world, ...batch)
+      for (const limit of [1, 3, 5]) {
+        const found = yield* pages(world, world.only, limit)
+        yield* ensureOnce(batch, found, `the pages of ${limit}`)
+        const times = found.flatMap((page) => page.events.map(({ last }) => last))
+        yield* ensureSame(
+          [...times].sort((a, b) => b - a),
+          times,
+          `the times over the pages of ${limit}`
+        )
+      }
+    })
+  ),
+
+  check("paging yields every series once, while new ones arrive", (world) =>
+    Effect.gen(function* () {
+      const batch = many(world, 11)
+      yield* create(world, ...batch)
+      const found = yield* pages(world, world.only, 3, () => create(world, world.series(), world.series()))
+      yield* ensureOnce(batch, found, "the pages")
+    })
+  ),
+
+  check("pages, and a watch from the cursor of the first, together miss nothing", (world) =>
+    Effect.gen(function* () {
+      const batch = many(world, 10)
+      yield* create(world, ...batch)
+      const history = [...batch]
+      const found = yield* pages(world, world.only, 4, (page) => {
+        // On the first pages or on the last, seen again or new, last seen now or long ago: paging may miss them.
+        const changes = [world.again(batch[page]!), world.again(batch[9 - page]!, 1), world.series(), world.series({ at: 2 })]
+        const written = apply(world, changes, history)
+        history.push(...changes)
+        return written
+      })
+      const watcher = yield* watch(world, world.only, found[0]!.cursor)
+      const { seen } = yield* watcher.untilLive
+      const states = folded(
+        [...found.flatMap((page) => page.events), ...eventsOf(seen)].sort((a, b) => a.upTo - b.upTo)
+      )
+      const byKey = new Map(states.map((state) => [keyOf(state), state.upTo]))
+      const missed = folded(history).filter((state) => byKey.get(keyOf(state)) !== state.upTo)
+      yield* ensure(missed.length === 0, () => `neither the pages nor the watch have ${describeAll(missed)}`)
+    })
+  ),
+
+  check("paging goes through the matches of a filter only", (world) =>
+    Effect.gen(function* () {
+      const batch = Array.from({ length: 16 }, (_, index) =>
+        world.series({ body: { type: index % 3 === 0 ? "Warning" : "Normal" } })
+      )
+      yield* create(world, ...batch)
+      const warnings = batch.filter(({ event }) => event.type === "Warning")
+      const found = yield* pages(world, { ...world.only, eventType: "Warning" }, 2)
+      yield* ensureEvents(
+        reversed(warnings),
+        found.flatMap((page) => page.events),
+        "the pages of warnings"
+      )
+      for (const page of found) yield* ensureSame(warnings.length, page.totalCount, "totalCount of each page of warnings")
+    })
+  ),
+
+  check("a page token of another filter is refused", (world) =>
+    Effect.gen(function* () {
+      yield* create(world, ...many(world, 4))
+      const { next } = yield* query(world, { ...world.only, limit: 1 })
+      const page = next!
+      yield* ensure(page !== undefined, () => "the first page leads to no next one")
+      for (const filter of [
+        { eventType: "Normal" },
+        { reason: "StepStarted" },
+        { since: world.at(0) },
+        { until: world.at(9_999) },
+        { namespace: world.context.namespaces[0] },
+        { resourceType: "Workflow" },
+        { resourceName: world.nameOf("deploy") },
+        { source: `${world.source}-2` }
+      ] satisfies ReadonlyArray<EventQuery.EventFilter>) {
+        yield* refusesPage(
+          world,
+          { ...world.only, ...filter, limit: 1, page },
+          `the page token of another filter (${Object.keys(filter).join()} was not in it)`
+        )
+      }
+    })
+  ),
+
+  check("what is no page token is refused", (world) =>
+    Effect.gen(function* () {
+      yield* create(world, ...many(world, 4))
+      const target = yield* world.backend.target
+      const encode = Position.pageTokenEncoder({ mode: world.backend.mode, target, filter: world.only })
+      const { cursor } = yield* query(world, world.only)
+      const texts = [...garbage, ...garbage.map(encode), cursor]
+      for (const text of texts) {
+        yield* refusesPage(world, { ...world.only, limit: 1, page: text as EventQuery.PageToken }, `the page token "${text.slice(0, 80)}"`)
+      }
+    })
+  ),
+
+  propertyCheck(
+    "queries answer what a model of the store does, whatever was written",
+    (_: CheckContext) => plan,
+    (world, { limit, reason, since, steps, warning }) =>
+      Effect.gen(function* () {
+        const states = new Map<number, Write>()
+        const history: Array<Write> = []
+        for (const step of steps) {
+          const state = states.get(step.series)
+          const change =
+            state === undefined
+              ? world.series({
+                  at: step.at,
+                  namespace: (step.series % 3) as 0 | 1 | 2,
+                  body: { reason: step.series % 2 === 0 ? "Step" : "StepFailed", type: step.series % 3 === 0 ? "Warning" : "Normal" }
+                })
+              : world.again(state, step.at)
+          states.set(step.series, change)
+          history.push(change)
+        }
+        for (const change of history) yield* world.backend.write([change])
+        const filter: EventQuery.EventFilter = {
+          ...world.only,
+          ...(reason ? { reason: "Step" } : undefined),
+          ...(warning ? { eventType: "Warning" as const } : undefined),
+          since: world.at(since)
+        }
+        const expected = folded(history).filter((state) => EventQuery.matches(filter, { ...state, name: "" }))
+        const found = yield* pages(world, filter, limit)
+        yield* ensureOnce(expected, found, "the pages")
+        const events = found.flatMap((page) => page.events)
+        yield* ensureEvents(
+          events.map((event) => expected.find((state) => keyOf(state) === keyOf(event))!),
+          events,
+          "the pages"
+        )
+        for (const [index, event] of events.entries()) {
+          const before = events[index - 1]
+          yield* ensure(before === undefined || before.last >= event.last, () => "the pages are not newest first")
+        }
+        for (const page of found) yield* ensureSame(expected.length, page.totalCount, "totalCount")
+        yield* settle(world, [history[0]!], ["present"])
+      })
+  )
+]

@@ -1,0 +1,54 @@
+#!/usr/bin/env node
+import { spawn, spawnSync } from "node:child_process"
+import { existsSync, readdirSync, statSync } from "node:fs"
+import module from "node:module"
+import { constants } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+
+const bundle = fileURLToPath(new URL("../dist/tidings.mjs", import.meta.url))
+const root = fileURLToPath(new URL("../../../", import.meta.url))
+const builder = join(root, "tools", "bundle.ts")
+const inCheckout = existsSync(builder)
+
+const fail = (message) => {
+  process.stderr.write(`error: ${message}\n`)
+  process.exit(1)
+}
+
+/** The repository brings a Node of its own, whatever the machine has. */
+const runWith = (node) => {
+  const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: "inherit" })
+  // A terminal sends its signals to both; the child decides what they mean.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal))
+  child.on("error", (error) => fail(`cannot run ${node}: ${error.message}`))
+  child.on("exit", (code, signal) => process.exit(code ?? 128 + (constants.signals[signal] ?? 0)))
+}
+
+/** A checkout has no build step: the bundle follows the sources. */
+const isStale = () => {
+  const built = existsSync(bundle) ? statSync(bundle).mtimeMs : 0
+  return readdirSync(join(root, "packages")).some((name) => {
+    const sources = join(root, "packages", name, "src")
+    return (
+      existsSync(sources) &&
+      readdirSync(sources, { recursive: true, withFileTypes: true }).some(
+        (entry) => entry.isFile() && statSync(join(entry.parentPath, entry.name)).mtimeMs > built
+      )
+    )
+  })
+}
+
+const [major, minor] = process.versions.node.split(".").map(Number)
+if (major < 22 || (major === 22 && minor < 19)) {
+  const node = join(root, "node_modules", ".bin", "node")
+  if (inCheckout && existsSync(node)) runWith(node)
+  else fail(`tidings needs Node 22.19 or later, this is ${process.versions.node}: install a newer one`)
+} else {
+  if (inCheckout && isStale()) {
+    const built = spawnSync(process.execPath, [builder], { cwd: root, encoding: "utf8" })
+    if (built.status !== 0) fail(`the command cannot be built from its sources:\n${built.stderr}`)
+  }
+  module.enableCompileCache?.()
+  await import("../dist/tidings.mjs")
+}

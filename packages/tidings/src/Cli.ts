@@ -1,0 +1,257 @@
+/**
+ * The command, as a library: `list`, `follow`, `get`, `emit`, `explain` and `template` over any backend.
+ *
+ * **When to use**
+ *
+ * Use `run` to give a store of your own a command of its own. Use `runWith` to run it inside a program or a test, with
+ * arguments of your choice. Use `make` to hang it into a larger command of `effect/cli`.
+ *
+ * **Example** (A command for a backend of one's own)
+ *
+ * ```ts no-run
+ * import * as Backend from "@tidings/core/Backend"
+ * import * as Cli from "tidings/Cli"
+ *
+ * const layer = Backend.layerMemory()
+ * Cli.run(layer, { name: "shop-events", version: "1.0.0" })
+ * ```
+ *
+ * @since 0.1.0
+ */
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import type { Backend } from "@tidings/core/Backend"
+import type { Kinds } from "@tidings/core/EventCatalogue"
+import { EventGenerator } from "@tidings/core/EventGenerator"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as References from "effect/References"
+import * as CliConfig from "effect/cli/CliConfig"
+import * as CliOutput from "effect/cli/CliOutput"
+import * as Command from "effect/cli/Command"
+import type * as Flag from "effect/cli/Flag"
+import { hostname } from "node:os"
+import * as argv from "./internal/cli/argv.ts"
+import * as catalogue from "./internal/cli/catalogue.ts"
+import { emit } from "./internal/cli/emit.ts"
+import { explain } from "./internal/cli/explain.ts"
+import * as failure from "./internal/cli/failure.ts"
+import * as flags from "./internal/cli/flags.ts"
+import { follow } from "./internal/cli/follow.ts"
+import { get } from "./internal/cli/get.ts"
+import * as help from "./internal/cli/help.ts"
+import { list } from "./internal/cli/list.ts"
+import * as process from "./internal/cli/process.ts"
+import { Session } from "./internal/cli/session.ts"
+import { template } from "./internal/cli/template.ts"
+
+// ---------------------------------------------------------------------------
+// models
+// ---------------------------------------------------------------------------
+
+/**
+ * A flag that chooses or configures the backend. It takes a text and may stand before or after the verb.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface BackendFlag {
+  /** What stands for its value in help: `DIRECTORY`. */
+  readonly value: string
+  /** What it does, with its default. */
+  readonly description: string
+  /** One letter: `d` for `-d`. */
+  readonly alias?: string | undefined
+}
+
+/**
+ * A backend that flags of the command choose or configure. Made by `withFlags`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface BackendWithFlags<out E> {
+  readonly flags: { readonly [flag: string]: BackendFlag }
+  readonly layer: (values: { readonly [flag: string]: string | undefined }) => Layer.Layer<Backend, E, Command.Environment>
+}
+
+/**
+ * What the command reads and writes: a layer, or a layer that depends on flags.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type BackendSource<E> = Layer.Layer<Backend, E, Command.Environment> | BackendWithFlags<E>
+
+/**
+ * What a command is called and knows.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** The command as its users type it. Its last word also is the source of the events that it records. */
+  readonly name: string
+  /** What `--version` prints. */
+  readonly version: string
+  /** One sentence for `--help`. */
+  readonly description?: string | undefined
+  /**
+   * Catalogues of the host (`EventCatalogue.Service`) beside the built-in one: `explain` shows their reasons, `emit`
+   * renders their messages and reads their data, filters know their kinds.
+   */
+  readonly catalogues?: ReadonlyArray<{ readonly kinds: Kinds }> | undefined
+}
+
+// ---------------------------------------------------------------------------
+// constructors
+// ---------------------------------------------------------------------------
+
+/**
+ * A backend that flags choose or configure; a flag that is not given is `undefined`.
+ *
+ * **Example** (A flag for the database)
+ *
+ * ```ts
+ * import * as Backend from "@tidings/core/Backend"
+ * import * as Cli from "tidings/Cli"
+ *
+ * const layerAt = (_file: string) => Backend.layerMemory()
+ *
+ * export const source = Cli.withFlags(
+ *   { database: { value: "FILE", description: "The database (default events.db)" } },
+ *   ({ database }) => layerAt(database ?? "events.db")
+ * )
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const withFlags = <const Flags extends { readonly [flag: string]: BackendFlag }, E>(
+  flags: Flags,
+  layer: (values: { readonly [F in keyof Flags]: string | undefined }) => Layer.Layer<Backend, E, Command.Environment>
+): BackendWithFlags<E> => ({
+  flags,
+  // The parser fills in a value for each flag, so the record has exactly the keys of `Flags`.
+  layer: layer as BackendWithFlags<E>["layer"]
+})
+
+/**
+ * The command as a value of `effect/cli`, to be run with `Command.runWith` or hung into a larger command.
+ *
+ * Wrong command lines fail with `CliError.ShowHelp`, as everywhere in `effect/cli`; what the backend fails with comes out
+ * as it is. `runWith` adds what a whole command needs: exit codes, messages on stderr, `-ojson`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = <E>(
+  backend: BackendSource<E>,
+  options: Options
+): Command.Command<string, never, {}, unknown, Command.Environment> => {
+  const known = catalogueOf(options)
+  const source: BackendWithFlags<E> = "flags" in backend ? backend : { flags: {}, layer: () => backend }
+  const backendFlags: Record<string, Flag.Flag<string | undefined>> = {}
+  for (const [name, flag] of Object.entries(source.flags)) backendFlags[name] = flags.text(name, flag)
+
+  const root = Command.make(options.name).pipe(
+    Command.withDescription(options.description ?? "Read and record Kubernetes Events."),
+    Command.withSharedFlags({ backend: backendFlags, color: flags.color })
+  )
+  const session = Layer.effect(
+    Session,
+    Effect.map(root, ({ color = "auto" }) => ({
+      command: options.name,
+      component: options.name.slice(options.name.lastIndexOf(" ") + 1),
+      host: hostname(),
+      catalogue: known,
+      colour: color
+    }))
+  )
+  const store = Layer.unwrap(Effect.map(root, ({ backend }) => source.layer(backend)))
+  const both = Layer.merge(session, store)
+
+  return root.pipe(
+    Command.withSubcommands([
+      Command.provide(list, both),
+      Command.provide(follow, both),
+      Command.provide(get, both),
+      Command.provide(emit, both),
+      Command.provide(explain, session),
+      Command.provide(template, session)
+    ])
+  )
+}
+
+const catalogueOf = ({ catalogues = [] }: Options): catalogue.Catalogue => catalogue.make([EventGenerator, ...catalogues])
+
+// ---------------------------------------------------------------------------
+// running
+// ---------------------------------------------------------------------------
+
+/**
+ * Runs the command with the given arguments (without the name of the command) and answers its exit code: 0, 1 for a
+ * failure, 2 for a wrong command line, 4 for a backend that cannot be reached or does not let us in.
+ *
+ * Data goes to `Console.log`, words to `Console.error`; logs of a backend go to stderr from `Warn` on.
+ *
+ * **Example** (Recording and reading in memory)
+ *
+ * ```ts
+ * import * as NodeServices from "@effect/platform-node/NodeServices"
+ * import * as Backend from "@tidings/core/Backend"
+ * import * as Effect from "effect/Effect"
+ * import assert from "node:assert/strict"
+ * import * as Cli from "tidings/Cli"
+ *
+ * const run = Cli.runWith(Backend.layerMemory(), { name: "events", version: "1.0.0" })
+ * const codes = await Effect.runPromise(
+ *   Effect.all([run(["emit", "Workflow/deploy", "WorkflowExecuted"]), run(["list", "--lmit", "5"])]).pipe(
+ *     Effect.provide(NodeServices.layer)
+ *   )
+ * )
+ * assert.deepEqual(codes, [0, 2])
+ * ```
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const runWith = <E>(
+  backend: BackendSource<E>,
+  options: Options
+): ((argv: ReadonlyArray<string>) => Effect.Effect<number, never, Command.Environment>) => {
+  const command = Command.runWith(make(backend, options), { version: options.version })
+  const services = Layer.mergeAll(
+    Layer.succeed(CliConfig.CliConfig, help.config(catalogueOf(options))),
+    Layer.succeed(CliOutput.Presenter, help.presenter),
+    Layer.succeed(Logger.LogToStderr, true),
+    Layer.succeed(References.MinimumLogLevel, "Warn")
+  )
+  return (args) =>
+    command(argv.normalise(args)).pipe(
+      Effect.as(0),
+      Effect.catchCause((cause) => {
+        const { exit, lines } = failure.reportOf(cause)
+        return Effect.as(
+          Effect.forEach(lines, (line, index) => Console.error(index === 0 ? `error: ${line}` : line), { discard: true }),
+          exit
+        )
+      }),
+      Effect.provide(services)
+    )
+}
+
+/**
+ * Runs the command as the main program of a process: arguments from the command line, exit codes, signals (130 for
+ * SIGINT, 143 for SIGTERM), quiet when the reader of a pipe leaves.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const run = <E>(backend: BackendSource<E>, options: Options): void =>
+  process.run(
+    Effect.suspend(() => runWith(backend, options)(globalThis.process.argv.slice(2))).pipe(
+      Effect.provide(NodeServices.layer)
+    )
+  )

@@ -1,0 +1,4 @@
+/**
+ * The command as a library, for a backend of one's own.
+ */
+export * as Cli from "./Cli.ts"

@@ -1,0 +1,27 @@
+/**
+ * What a user may write and the parser does not read: `-ojson`, `-nteam-a`, `--since -1h`.
+ *
+ * @internal
+ */
+
+/** The short flags that take a value. */
+const ATTACHED = /^-([on])(?!=)(.+)$/s
+/** Flags whose value may begin with a minus sign. */
+const SIGNED = new Set(["--since", "--until"])
+
+/** @internal */
+export const normalise = (argv: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const out: Array<string> = []
+  for (let index = 0; index < argv.length; index++) {
+    const argument = argv[index]!
+    if (argument === "--") return [...out, ...argv.slice(index)]
+    const attached = ATTACHED.exec(argument)
+    const next = argv[index + 1]
+    if (attached !== null) out.push(`-${attached[1]!}`, attached[2]!)
+    else if (SIGNED.has(argument) && next !== undefined && /^-\d/.test(next)) {
+      out.push(`${argument}=${next}`)
+      index++
+    } else out.push(argument)
+  }
+  return out
+}

@@ -1,0 +1,90 @@
+/**
+ * The kinds and reasons that the command knows by name.
+ *
+ * @internal
+ */
+import type { EventType } from "@tidings/core/Event"
+import type { Kinds } from "@tidings/core/EventCatalogue"
+import * as EventData from "@tidings/core/EventData"
+import * as Suggestion from "@tidings/templates/Suggestion"
+import type { FieldType } from "@tidings/templates/TemplateFields"
+
+/** @internal */
+export interface FieldTypes {
+  readonly [field: string]: FieldType
+}
+
+/** @internal */
+export interface KnownReason {
+  readonly reason: string
+  readonly kind: string
+  readonly type: EventType
+  readonly meaning: string
+  readonly message: string
+}
+
+/** @internal */
+export interface KnownKind {
+  readonly kind: string
+  readonly apiVersion: string
+  readonly fields: FieldTypes
+  readonly reasons: ReadonlyArray<KnownReason>
+}
+
+/** @internal */
+export interface Catalogue {
+  readonly definitions: ReadonlyArray<Kinds>
+  readonly kinds: ReadonlyArray<KnownKind>
+  /** Upper and lower case do not matter. */
+  readonly kind: (name: string) => KnownKind | undefined
+  /** Upper and lower case do not matter. */
+  readonly reason: (name: string) => KnownReason | undefined
+  readonly nearestReason: (name: string) => string | undefined
+  readonly nearestKind: (name: string) => string | undefined
+  /** The data fields of a kind; of a kind that no catalogue has, those that every event may have. */
+  readonly fieldsOf: (kind: string) => FieldTypes
+  /** The data fields of all kinds together. */
+  readonly fields: FieldTypes
+}
+
+/** @internal */
+export const make = (catalogues: ReadonlyArray<{ readonly kinds: Kinds }>): Catalogue => {
+  const kinds = catalogues.flatMap((catalogue) =>
+    Object.entries(catalogue.kinds).map(
+      ([kind, definition]): KnownKind => ({
+        kind,
+        apiVersion: definition.apiVersion,
+        fields: { ...EventData.fields, ...definition.fields },
+        reasons: Object.entries(definition.reasons).map(([reason, { meaning, message, type }]) => ({
+          reason,
+          kind,
+          type: type ?? "Normal",
+          meaning,
+          message
+        }))
+      })
+    )
+  )
+  const reasons = kinds.flatMap((kind) => kind.reasons)
+  const kindsByName = new Map(kinds.map((kind) => [kind.kind.toLowerCase(), kind]))
+  const reasonsByName = new Map(reasons.map((reason) => [reason.reason.toLowerCase(), reason]))
+  return {
+    definitions: catalogues.map(({ kinds }) => kinds),
+    kinds,
+    kind: (name) => kindsByName.get(name.toLowerCase()),
+    reason: (name) => reasonsByName.get(name.toLowerCase()),
+    nearestReason: (name) =>
+      Suggestion.nearest(
+        name,
+        reasons.map(({ reason }) => reason)
+      ),
+    nearestKind: (name) =>
+      Suggestion.nearest(
+        name,
+        kinds.map(({ kind }) => kind)
+      ),
+    fieldsOf: (kind) => kindsByName.get(kind.toLowerCase())?.fields ?? EventData.fields,
+    // What is built in has one meaning in every kind; of what hosts declare twice the first one counts.
+    fields: Object.assign({}, ...kinds.toReversed().map(({ fields }) => fields), EventData.fields) as FieldTypes
+  }
+}

@@ -1,0 +1,218 @@
+/**
+ * Event data as a command line or a file of tests gives it.
+ *
+ * @internal
+ */
+import * as GoDuration from "@tidings/templates/GoDuration"
+import * as Suggestion from "@tidings/templates/Suggestion"
+import * as TemplateFields from "@tidings/templates/TemplateFields"
+import * as Result from "effect/Result"
+import type { FieldTypes } from "./catalogue.ts"
+
+/** @internal */
+export interface Data {
+  readonly [field: string]: unknown
+}
+
+/** What the object of an event answers itself. */
+const OF_THE_OBJECT = { name: "text", namespace: "text" } as const
+
+/** @internal */
+export const templateFields = (fields: FieldTypes): Result.Result<TemplateFields.Fields, string> =>
+  Result.mapError(
+    TemplateFields.make({ ...OF_THE_OBJECT, arguments: "open", ...fields }),
+    (error) => error.message
+  )
+
+const quote = (value: unknown): string => {
+  const text = JSON.stringify(value) ?? String(value)
+  return text.length > 60 ? `${text.slice(0, 59)}…` : text
+}
+
+// ---------------------------------------------------------------------------
+// names
+// ---------------------------------------------------------------------------
+
+/** A field by its name in the data or in templates: `stepId`, `StepID`. */
+const fieldNamed = (name: string, fields: FieldTypes): string | undefined =>
+  Object.hasOwn(fields, name)
+    ? name
+    : Object.keys(fields).find((field) => TemplateFields.templateName(field) === name)
+
+const unknownField = (name: string, fields: FieldTypes): string => {
+  const meant = Suggestion.nearest(name, Object.keys(fields))
+  return `${quote(name)} is no field${meant === undefined ? "" : `; did you mean ${meant}?`} Anything of your own goes under arguments, as arguments.${/^\w+$/.test(name) ? name : "key"}`
+}
+
+// ---------------------------------------------------------------------------
+// values
+// ---------------------------------------------------------------------------
+
+const duration = (value: string): Result.Result<string, string> => {
+  // A whole number is nanoseconds, as everywhere in the data of events.
+  if (/^-?\d{1,18}$/.test(value)) return Result.succeed(GoDuration.format(BigInt(value)))
+  return Result.mapBoth(GoDuration.parse(value), {
+    onFailure: () => `a duration such as 1m30.5s, or whole nanoseconds`,
+    onSuccess: GoDuration.format
+  })
+}
+
+const parseJson = (text: string): Result.Result<unknown, "no JSON"> => {
+  try {
+    return Result.succeed(JSON.parse(text) as unknown)
+  } catch {
+    return Result.fail("no JSON")
+  }
+}
+
+const isTexts = (value: unknown): value is ReadonlyArray<string> =>
+  Array.isArray(value) && value.every((one) => typeof one === "string")
+
+const list = (value: string): Result.Result<ReadonlyArray<string>, string> => {
+  if (!value.trimStart().startsWith("[")) {
+    return Result.succeed(value === "" ? [] : value.split(",").map((one) => one.trim()))
+  }
+  const parsed = parseJson(value)
+  return Result.isSuccess(parsed) && isTexts(parsed.success)
+    ? Result.succeed(parsed.success)
+    : Result.fail(`a list such as a,b or ["a","b"]`)
+}
+
+/** Text of the command line as a value of a field; the failure says what was expected. */
+const read = (type: FieldTypes[string], value: string): Result.Result<unknown, string> => {
+  switch (type) {
+    case "text":
+      return Result.succeed(value)
+    case "count": {
+      const number = /^-?\d+$/.test(value) ? Number(value) : undefined
+      return number !== undefined && Number.isSafeInteger(number)
+        ? Result.succeed(number)
+        : Result.fail("a whole number")
+    }
+    case "flag":
+      return value === "true" || value === "false" ? Result.succeed(value === "true") : Result.fail("true or false")
+    case "duration":
+      return duration(value)
+    case "list":
+      return list(value)
+    case "open": {
+      const parsed = parseJson(value)
+      return Result.isSuccess(parsed) && isObject(parsed.success)
+        ? Result.succeed(parsed.success)
+        : Result.fail(`a JSON object such as {"team":"web"}`)
+    }
+    default:
+      return type.includes(value) ? Result.succeed(value) : Result.fail(`one of ${type.join(", ")}`)
+  }
+}
+
+const isObject = (value: unknown): value is { readonly [key: string]: unknown } =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+/**
+ * An argument of one's own: JSON where it cannot be meant as anything else, text otherwise. `1.10` is a version and
+ * stays one: as a number it would come back as `1.1`.
+ */
+const readArgument = (value: string): unknown => {
+  const parsed = parseJson(value)
+  if (Result.isFailure(parsed)) return value
+  return typeof parsed.success === "number" && String(parsed.success) !== value ? value : parsed.success
+}
+
+// ---------------------------------------------------------------------------
+// the command line
+// ---------------------------------------------------------------------------
+
+/**
+ * Reads the values of `--data`. `object` says whether the object is given elsewhere, so that its name and namespace
+ * are no data.
+ *
+ * @internal
+ */
+export const fromPairs = (
+  pairs: ReadonlyArray<string>,
+  fields: FieldTypes,
+  object: "elsewhere" | "in the data"
+): Result.Result<Data, string> => {
+  const all: FieldTypes = object === "elsewhere" ? fields : { ...OF_THE_OBJECT, ...fields }
+  const entries = new Map<string, unknown>()
+  const own = new Map<string, unknown>()
+  for (const pair of pairs) {
+    const equals = pair.indexOf("=")
+    if (equals < 1) return Result.fail(`--data is ${quote(pair)}, expected key=value`)
+    const key = pair.slice(0, equals)
+    const value = pair.slice(equals + 1)
+    const argument = /^arguments\.(.+)$/i.exec(key)
+    if (argument !== null) {
+      own.set(argument[1]!, readArgument(value))
+      continue
+    }
+    if (object === "elsewhere" && /^(?:name|namespace)$/i.test(key)) {
+      return Result.fail(`--data ${key}: the object is named by KIND/NAME and -n, leave it out here`)
+    }
+    if (/^arguments$/i.test(key)) {
+      const whole = read("open", value)
+      if (Result.isFailure(whole)) return Result.fail(`--data ${key} is ${quote(value)}, expected ${whole.failure}`)
+      for (const [name, member] of Object.entries(whole.success as object)) own.set(name, member)
+      continue
+    }
+    const field = fieldNamed(key, all)
+    if (field === undefined) return Result.fail(`--data ${unknownField(key, all)}`)
+    const parsed = read(all[field]!, value)
+    if (Result.isFailure(parsed)) {
+      return Result.fail(`--data ${field} is ${quote(value)}, expected ${parsed.failure}`)
+    }
+    entries.set(field, parsed.success)
+  }
+  if (own.size > 0) entries.set("arguments", Object.fromEntries(own))
+  return Result.succeed(Object.fromEntries(entries))
+}
+
+// ---------------------------------------------------------------------------
+// files
+// ---------------------------------------------------------------------------
+
+const mismatch = (type: FieldTypes[string], value: unknown): string | undefined => {
+  switch (type) {
+    case "text":
+      return typeof value === "string" ? undefined : "a text"
+    case "count":
+      return Number.isSafeInteger(value) ? undefined : "a whole number"
+    case "flag":
+      return typeof value === "boolean" ? undefined : "true or false"
+    case "duration":
+      return typeof value === "bigint" ||
+        Number.isSafeInteger(value) ||
+        (typeof value === "string" && Result.isSuccess(GoDuration.parse(value)))
+        ? undefined
+        : "whole nanoseconds or a text such as 1m30.5s"
+    case "list":
+      return isTexts(value) ? undefined : "a list of texts"
+    case "open":
+      return isObject(value) ? undefined : "an object"
+    default:
+      return typeof value === "string" ? undefined : "a text"
+  }
+}
+
+/**
+ * Reads the data of a test: a JSON object under the names of the data or of templates. `null` stands for nothing.
+ *
+ * @internal
+ */
+export const fromJson = (value: unknown, fields: FieldTypes): Result.Result<Data, string> => {
+  if (!isObject(value)) return Result.fail("data is no object")
+  const all: FieldTypes = { ...OF_THE_OBJECT, arguments: "open", ...fields }
+  const entries: Array<readonly [string, unknown]> = []
+  for (const [key, member] of Object.entries(value)) {
+    const field = fieldNamed(key, all)
+    if (field === undefined) return Result.fail(`data has ${unknownField(key, all)}`)
+    if (member === null) continue
+    const expected = mismatch(all[field]!, member)
+    if (expected !== undefined) {
+      return Result.fail(`data.${key} is ${quote(typeof member === "bigint" ? String(member) : member)}, expected ${expected}`)
+    }
+    entries.push([field, member])
+  }
+  return Result.succeed(Object.fromEntries(entries))
+}

@@ -1,0 +1,129 @@
+/**
+ * `emit`: record an event.
+ *
+ * @internal
+ */
+import * as EventId from "@tidings/core/EventId"
+import type { ObjectReference } from "@tidings/core/ObjectReference"
+import * as Recorder from "@tidings/core/Recorder"
+import * as Templates from "@tidings/core/Templates"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as data from "./data.ts"
+import { examples } from "./examples.ts"
+import * as failure from "./failure.ts"
+import * as flags from "./flags.ts"
+import * as session from "./session.ts"
+import * as templateUses from "./templateUses.ts"
+import * as words from "./words.ts"
+
+const DEFAULT_NAMESPACE = "default"
+
+/** The registry with what the command knows, so that messages and types are those of the catalogue. */
+const templates: Layer.Layer<Templates.Templates, Templates.CatalogueError, session.Session> = Layer.effect(
+  Templates.Templates,
+  Effect.gen(function* () {
+    const { catalogue } = yield* session.Session
+    const registry = yield* Templates.make
+    for (const kinds of catalogue.definitions) yield* registry.register(kinds)
+    return registry
+  })
+)
+
+const recorder = Layer.unwrap(
+  Effect.map(session.Session, ({ component, host }) => Recorder.layerDirect({ component, host }))
+)
+
+const settle = Effect.fnUntraced(function* (delivered: Recorder.Delivered) {
+  if (delivered._tag === "Filtered") {
+    return yield* new failure.Failure({ detail: `the event was left out by the transform ${delivered.by}` })
+  }
+  for (const settlement of Object.values(delivered.sinks)) {
+    if (settlement._tag !== "Settled") {
+      return yield* new failure.Failure({ detail: `the backend did not keep the event: ${settlement.reason}` })
+    }
+  }
+  yield* words.data(EventId.format(delivered.id))
+})
+
+/** What a careful reader of the command line would have asked, said after the event is recorded. */
+const remarks = Effect.fnUntraced(function* (
+  kind: string,
+  reason: string,
+  given: data.Data,
+  hasMessage: boolean
+): Effect.fn.Return<void, never, session.Session> {
+  const { catalogue } = yield* session.Session
+  const known = catalogue.reason(reason)
+  if (known?.reason !== reason) {
+    const meant = catalogue.kind(kind) === undefined ? undefined : catalogue.nearestReason(reason)
+    if (meant !== undefined) yield* words.say(`note: the catalogue has no reason ${reason}; did you mean ${meant}?`)
+    return
+  }
+  if (hasMessage) return
+  const missing = templateUses.of(known.message, catalogue.fieldsOf(kind)).required.filter((key) => given[key] === undefined)
+  if (missing.length > 0) {
+    yield* words.say(`note: the message of ${reason} has a hole without ${missing.map((key) => `--data ${key}=…`).join(" ")}`)
+  }
+})
+
+/** @internal */
+export const emit = Command.make(
+  "emit",
+  {
+    object: Argument.String("KIND/NAME").pipe(Argument.withDescription("The object that the event is about")),
+    reason: Argument.String("REASON").pipe(
+      Argument.withDescription("What happened, in one word: WorkflowExecuted. See explain")
+    ),
+    message: Argument.String("[MESSAGE]").pipe(
+      Argument.withDescription("The message, taken as it is (default: the catalogue's for this reason)"),
+      Argument.optional,
+      Argument.map(Option.getOrUndefined)
+    ),
+    data: flags.texts("data", {
+      value: "KEY=VALUE",
+      description: "Data of the event, once per key: stepId=build, duration=1m30s, arguments.region=eu"
+    }),
+    type: flags.eventType("Instead of the catalogue's (default Normal)"),
+    namespace: flags.text("namespace", {
+      alias: "n",
+      value: "NAMESPACE",
+      description: `Of the object (default ${DEFAULT_NAMESPACE}); "" for one that has none`
+    })
+  },
+  Effect.fnUntraced(function* ({ data: pairs, message, namespace = DEFAULT_NAMESPACE, object, reason, type }) {
+    const { catalogue } = yield* session.Session
+    const { kind, name } = yield* session.check(flags.readObject(object, catalogue))
+    if (name === undefined) {
+      return yield* session.refuse(`${JSON.stringify(object)} names no object, expected KIND/NAME such as ${kind}/deploy`)
+    }
+    const known = catalogue.reason(reason)
+    if (known?.reason === reason && known.kind !== kind && catalogue.kind(kind) !== undefined) {
+      return yield* session.refuse(`${reason} is a reason of ${known.kind}, not of ${kind}`)
+    }
+    const given = yield* session.check(data.fromPairs(pairs, catalogue.fieldsOf(kind), "elsewhere"))
+    const involvedObject: ObjectReference = namespace === "" ? { kind, name } : { kind, name, namespace }
+
+    yield* Recorder.Recorder.use((recorder) =>
+      recorder.recordSettled({ involvedObject, reason, message, type, data: given })
+    ).pipe(
+      Effect.provide(Layer.provide(recorder, templates)),
+      // Whatever is wrong with the event stood on the command line.
+      Effect.catchTag("InvalidEvent", ({ issues }) =>
+        session.refuse(issues.map(({ expected, field, found }) => `${field} is ${found}, expected ${expected}`).join("; "))
+      ),
+      Effect.flatMap(settle)
+    )
+    yield* remarks(kind, reason, given, message !== undefined)
+  }, session.asUsage("emit"))
+).pipe(
+  Command.withDescription("Record an event. Waits until the backend has it, then prints its id."),
+  Command.withShortDescription("Record an event"),
+  examples(
+    "Workflow/deploy WorkflowExecuted --data stepCount=3 --data duration=1m30s",
+    'Deployment/web RolloutStarted "version 2 is rolling out" -n team-a'
+  )
+)

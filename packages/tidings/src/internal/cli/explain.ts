@@ -1,0 +1,93 @@
+/**
+ * `explain`: what the reasons mean.
+ *
+ * @internal
+ */
+import type { FieldType } from "@tidings/templates/TemplateFields"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import type { KnownKind, KnownReason } from "./catalogue.ts"
+import type { Colours } from "./colour.ts"
+import { examples } from "./examples.ts"
+import * as session from "./session.ts"
+import * as table from "./table.ts"
+import * as templateUses from "./templateUses.ts"
+import * as words from "./words.ts"
+
+const nameOfType = (type: FieldType): string => (typeof type === "string" ? type : type.join(" or "))
+
+const warn = (colours: Colours) => (text: string, { type }: KnownReason) =>
+  type === "Warning" ? colours.warning(text) : text
+
+const overview = (kinds: ReadonlyArray<KnownKind>, colours: Colours, room: number | undefined): ReadonlyArray<string> => {
+  const rows = table.make<KnownReason>(
+    [
+      { title: "REASON", cell: ({ reason }) => `  ${reason}`, paint: warn(colours) },
+      { title: "TYPE", cell: ({ type }) => type, paint: warn(colours) },
+      { title: "MEANING", cell: ({ meaning }) => meaning }
+    ],
+    { room }
+  )
+  // One table, so that the columns of all kinds line up; its titles would only repeat what everybody sees.
+  const [, ...lines] = rows.print(kinds.flatMap(({ reasons }) => reasons))
+  let next = 0
+  return kinds.flatMap((kind, index) => {
+    const own = lines.slice(next, next + kind.reasons.length)
+    next += kind.reasons.length
+    return [...(index === 0 ? [] : [""]), `${colours.strong(kind.kind)} ${colours.faint(kind.apiVersion)}`, ...own]
+  })
+}
+
+const card = (command: string, { kind, meaning, message, reason, type }: KnownReason, of: KnownKind, colours: Colours) => {
+  const uses = templateUses.of(message, of.fields)
+  const data = [
+    ...uses.required.map((field) => `${field} (${nameOfType(of.fields[field]!)}, needed)`),
+    ...uses.optional.map((field) => `${field} (${nameOfType(of.fields[field]!)})`)
+  ]
+  const rows: ReadonlyArray<readonly [string, string]> = [
+    ["Reason:", reason],
+    ["Kind:", `${kind} (${of.apiVersion})`],
+    ["Type:", type === "Warning" ? colours.warning(type) : type],
+    ["Meaning:", meaning],
+    ["Message:", message],
+    ["Data:", data.length === 0 ? "none" : data.join(", ")],
+    [
+      "Record:",
+      [`${command} emit ${kind}/NAME ${reason}`, ...uses.required.map((field) => `--data ${field}=…`)].join(" ")
+    ]
+  ]
+  return rows.map(([label, text]) => `${colours.strong(label)}${" ".repeat(10 - label.length)}${text}`)
+}
+
+/** @internal */
+export const explain = Command.make(
+  "explain",
+  {
+    what: Argument.String("[REASON]").pipe(
+      Argument.withDescription("A reason, or a kind to see its reasons (default: all of them)"),
+      Argument.optional,
+      Argument.map(Option.getOrUndefined)
+    )
+  },
+  Effect.fnUntraced(function* ({ what }) {
+    const { catalogue, command } = yield* session.Session
+    const colours = yield* session.colours
+    if (what === undefined) return yield* words.lines(overview(catalogue.kinds, colours, yield* words.room))
+    const reason = catalogue.reason(what)
+    if (reason !== undefined) {
+      return yield* words.lines(card(command, reason, catalogue.kind(reason.kind)!, colours))
+    }
+    const kind = catalogue.kind(what)
+    if (kind !== undefined) return yield* words.lines(overview([kind], colours, yield* words.room))
+    const meant = catalogue.nearestReason(what) ?? catalogue.nearestKind(what)
+    return yield* session.refuse(
+      `the catalogue has no reason ${JSON.stringify(what)}${meant === undefined ? "" : `; did you mean ${meant}?`}`
+    )
+  }, session.asUsage("explain"))
+).pipe(
+  Command.withDescription("Explain what a reason means, and which data its message uses."),
+  Command.withShortDescription("Explain the reasons of events"),
+  examples("", "WorkflowStepFailed", "mcpserver")
+)

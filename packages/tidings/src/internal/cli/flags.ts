@@ -1,0 +1,247 @@
+/**
+ * The flags that several verbs share.
+ *
+ * @internal
+ */
+import type { EventType } from "@tidings/core/Event"
+import type { Cursor, EventFilter } from "@tidings/core/EventQuery"
+import * as Timestamp from "@tidings/core/Timestamp"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Argument from "effect/cli/Argument"
+import * as CliError from "effect/cli/CliError"
+import * as Flag from "effect/cli/Flag"
+import type { Catalogue } from "./catalogue.ts"
+import * as colour from "./colour.ts"
+import * as format from "./format.ts"
+import * as when from "./when.ts"
+
+// ---------------------------------------------------------------------------
+// kinds of flags
+// ---------------------------------------------------------------------------
+
+interface Description {
+  readonly alias?: string | undefined
+  /** What stands for the value in help. */
+  readonly value: string
+  readonly description: string
+}
+
+// A flag given twice is no error, the last one counts: aliases and scripts append to what is there.
+const last = <A>(flag: Flag.Flag<A>): Flag.Flag<A | undefined> =>
+  flag.pipe(
+    Flag.atLeast(0),
+    Flag.map((values) => values.at(-1))
+  )
+
+const described = ({ alias, description, value }: Description, name: string): Flag.Flag<string> => {
+  const flag = Flag.String(name).pipe(Flag.withMetavar(value), Flag.withDescription(description))
+  return alias === undefined ? flag : Flag.withAlias(flag, alias)
+}
+
+const invalid = (option: string, value: string, expected: string): CliError.InvalidValue =>
+  new CliError.InvalidValue({ option, value, expected, kind: "flag" })
+
+/** @internal */
+export const text = (name: string, description: Description): Flag.Flag<string | undefined> =>
+  last(described(description, name))
+
+/** @internal */
+export const texts = (name: string, description: Description): Flag.Flag<ReadonlyArray<string>> =>
+  Flag.atLeast(described(description, name), 0)
+
+const choice = <const Choices extends ReadonlyArray<string>>(
+  name: string,
+  choices: Choices,
+  description: Description
+): Flag.Flag<Choices[number] | undefined> =>
+  last(
+    Flag.mapEffect(described(description, name), (value) => {
+      const found = choices.find((one) => one.toLowerCase() === value.trim().toLowerCase())
+      return found === undefined
+        ? Effect.fail(invalid(name, value, `one of ${choices.join(", ")}`))
+        : Effect.succeed<Choices[number]>(found)
+    })
+  )
+
+const time = (name: string, description: Description): Flag.Flag<Timestamp.Micros | undefined> =>
+  last(
+    Flag.mapEffect(described(description, name), (value) =>
+      Effect.flatMap(
+        Clock.clockWith((clock) => Effect.sync(() => when.parse(value, Timestamp.now(clock)))),
+        (parsed) =>
+          Result.isSuccess(parsed)
+            ? Effect.succeed(parsed.success)
+            : Effect.fail(invalid(name, value, parsed.failure))
+      )
+    )
+  )
+
+const count = (name: string, description: Description): Flag.Flag<number | "all" | undefined> =>
+  last(
+    Flag.mapEffect(described(description, name), (value) => {
+      if (value.toLowerCase() === "all") return Effect.succeed<number | "all">("all")
+      const number = /^\d{1,15}$/.test(value) ? Number(value) : undefined
+      return number === undefined
+        ? Effect.fail(invalid(name, value, "a whole number, or all"))
+        : Effect.succeed<number | "all">(number)
+    })
+  )
+
+// ---------------------------------------------------------------------------
+// output
+// ---------------------------------------------------------------------------
+
+/** @internal */
+export const output = <const Formats extends ReadonlyArray<string>>(
+  formats: Formats
+): Flag.Flag<Formats[number] | undefined> =>
+  choice("output", formats, { alias: "o", value: formats.join("|"), description: `How to print (default ${formats[0]})` })
+
+/** @internal */
+export const color: Flag.Flag<colour.Mode | undefined> = choice("color", colour.MODES, {
+  value: colour.MODES.join("|"),
+  description: "When to colour (default auto: a terminal, unless NO_COLOR is set)"
+})
+
+/** @internal */
+export const eventFormat = output(format.FORMATS)
+
+/** @internal */
+export const showCursor = Flag.Boolean("show-cursor").pipe(
+  Flag.withDescription("Print on stderr where the answer ended, for --after"),
+  Flag.withoutNegation,
+  Flag.atLeast(0),
+  Flag.map((values) => values.at(-1) ?? false)
+)
+
+// ---------------------------------------------------------------------------
+// which events
+// ---------------------------------------------------------------------------
+
+/** @internal */
+export const eventType = (description: string): Flag.Flag<EventType | undefined> =>
+  choice("type", ["Normal", "Warning"], { value: "Normal|Warning", description })
+
+/** @internal */
+export const object = Argument.String("[KIND[/NAME]]").pipe(
+  Argument.withDescription("The object, or all objects of a kind: Workflow/deploy, workflow"),
+  Argument.optional,
+  Argument.map(Option.getOrUndefined)
+)
+
+/** @internal */
+export const selection = (limit: string) => ({
+  object,
+  kind: text("kind", { value: "KIND", description: "Of objects of this kind" }),
+  name: text("name", { value: "NAME", description: "Of objects of this name" }),
+  namespace: text("namespace", { alias: "n", value: "NAMESPACE", description: "In this namespace (default all)" }),
+  type: eventType("Of this type"),
+  reason: text("reason", { value: "REASON", description: "With this reason" }),
+  source: text("source", { value: "COMPONENT", description: "Reported by this component" }),
+  since: time("since", { value: "TIME", description: "Last seen then or later: 1h30m, yesterday, 2026-08-22, 10:30" }),
+  until: time("until", { value: "TIME", description: "Last seen then or earlier" }),
+  limit: count("limit", { value: "NUMBER|all", description: `At the most so many, the newest ones (default ${limit})` }),
+  after: text("after", { value: "CURSOR", description: "What came after this cursor; takes no --limit" })
+})
+
+/** @internal */
+export interface Selection {
+  readonly object: string | undefined
+  readonly kind: string | undefined
+  readonly name: string | undefined
+  readonly namespace: string | undefined
+  readonly type: EventType | undefined
+  readonly reason: string | undefined
+  readonly source: string | undefined
+  readonly since: Timestamp.Micros | undefined
+  readonly until: Timestamp.Micros | undefined
+  readonly limit: number | "all" | undefined
+  readonly after: string | undefined
+}
+
+/** @internal */
+export interface Selected {
+  readonly filter: EventFilter
+  /** The filter without its times: what a cursor is bound to, so that `--since 1h` means the same tomorrow. */
+  readonly timeless: EventFilter
+  readonly limit: number | undefined
+  readonly after: Cursor | undefined
+}
+
+/**
+ * `KIND` or `KIND/NAME`; the kind as its type spells it where the catalogue knows it.
+ *
+ * @internal
+ */
+export const readObject = (
+  given: string,
+  catalogue: Catalogue
+): Result.Result<{ readonly kind: string; readonly name: string | undefined }, string> => {
+  const slash = given.indexOf("/")
+  const kind = slash === -1 ? given : given.slice(0, slash)
+  const name = slash === -1 ? undefined : given.slice(slash + 1)
+  if (kind === "" || name === "" || name?.includes("/") === true) {
+    return Result.fail(`${JSON.stringify(given)} is no object such as Workflow/deploy, and no kind`)
+  }
+  return Result.succeed({ kind: catalogue.kind(kind)?.kind ?? kind, name })
+}
+
+const agree = (
+  flag: string,
+  fromObject: string | undefined,
+  fromFlag: string | undefined
+): Result.Result<string | undefined, string> =>
+  fromObject !== undefined && fromFlag !== undefined && fromObject !== fromFlag
+    ? Result.fail(`--${flag} ${fromFlag} contradicts ${fromObject} before it: leave one out`)
+    : Result.succeed(fromObject ?? fromFlag)
+
+/** @internal */
+export const select = (
+  given: Selection,
+  catalogue: Catalogue,
+  defaultLimit: number
+): Result.Result<Selected, string> => {
+  for (const name of ["kind", "name", "namespace", "reason", "source", "after"] as const) {
+    if (given[name] === "") return Result.fail(`--${name} is empty: leave it out to see all`)
+  }
+  const object = given.object === undefined ? undefined : readObject(given.object, catalogue)
+  if (object !== undefined && Result.isFailure(object)) return Result.fail(object.failure)
+  const flagKind = given.kind === undefined ? undefined : (catalogue.kind(given.kind)?.kind ?? given.kind)
+  const kind = agree("kind", object?.success.kind, flagKind)
+  if (Result.isFailure(kind)) return Result.fail(kind.failure)
+  const name = agree("name", object?.success.name, given.name)
+  if (Result.isFailure(name)) return Result.fail(name.failure)
+  const { after, limit, since, until } = given
+  if (after !== undefined && limit !== undefined) {
+    return Result.fail("--after shows everything since, so it takes no --limit")
+  }
+  if (since !== undefined && until !== undefined && since > until) {
+    return Result.fail("--since lies after --until, so nothing can match")
+  }
+  const reason = given.reason === undefined ? undefined : (catalogue.reason(given.reason)?.reason ?? given.reason)
+  const timeless: EventFilter = {
+    ...(kind.success === undefined ? undefined : { resourceType: kind.success }),
+    ...(name.success === undefined ? undefined : { resourceName: name.success }),
+    ...(given.namespace === undefined ? undefined : { namespace: given.namespace }),
+    ...(given.type === undefined ? undefined : { eventType: given.type }),
+    ...(reason === undefined ? undefined : { reason }),
+    ...(given.source === undefined ? undefined : { source: given.source })
+  }
+  return Result.succeed({
+    timeless,
+    filter:
+      since === undefined && until === undefined
+        ? timeless
+        : {
+            ...timeless,
+            ...(since === undefined ? undefined : { since }),
+            ...(until === undefined ? undefined : { until })
+          },
+    limit: limit === "all" ? undefined : (limit ?? defaultLimit),
+    // Opaque on both sides of this line: whether it is one, the backend that made it tells.
+    after: after as Cursor | undefined
+  })
+}

@@ -1,0 +1,195 @@
+/**
+ * The output formats: what `-o` takes, and how events become text.
+ *
+ * @internal
+ */
+import type { Event } from "@tidings/core/Event"
+import * as EventJson from "@tidings/core/EventJson"
+import type { Cursor } from "@tidings/core/EventQuery"
+import type { Micros } from "@tidings/core/Timestamp"
+import { Document, visit } from "yaml"
+import * as age from "./age.ts"
+import type { Colours } from "./colour.ts"
+import * as escape from "./escape.ts"
+import * as table from "./table.ts"
+
+/** @internal */
+export const FORMATS = ["table", "wide", "json", "ndjson", "yaml"] as const
+
+/** @internal */
+export type Format = (typeof FORMATS)[number]
+
+/** @internal */
+export const isTable = (format: Format): format is "table" | "wide" => format === "table" || format === "wide"
+
+// ---------------------------------------------------------------------------
+// documents
+// ---------------------------------------------------------------------------
+
+/** @internal */
+export const json = (value: unknown): string => escape.block(JSON.stringify(value, undefined, 2))
+
+/** @internal */
+export const yaml = (value: unknown): string => {
+  // Readers of YAML 1.1 take a bare `no` for false; `compat` quotes what they would misread.
+  const document = new Document(value, { compat: "yaml-1.1", aliasDuplicateObjects: false })
+  visit(document, {
+    Scalar: (_, node) => {
+      // Only between double quotes can a control character be written out and still be the same text.
+      if (typeof node.value === "string" && escape.block(node.value) !== node.value) node.type = "QUOTE_DOUBLE"
+    }
+  })
+  return escape.block(document.toString({ lineWidth: 0 }).trimEnd())
+}
+
+/**
+ * One event, alone.
+ *
+ * @internal
+ */
+export const one = (format: "json" | "ndjson" | "yaml", event: Event): string => {
+  switch (format) {
+    case "json":
+      return json(EventJson.toObject(event))
+    case "ndjson":
+      return EventJson.encode(event)
+    case "yaml":
+      return yaml(EventJson.toObject(event))
+  }
+}
+
+/**
+ * The answer of `list` as one document: a Kubernetes `EventList` with two fields of our own beside its `metadata`.
+ *
+ * @internal
+ */
+export const list = (
+  format: "json" | "yaml",
+  page: { readonly events: ReadonlyArray<Event>; readonly total: number; readonly cursor: Cursor }
+): string => {
+  const remaining = page.total - page.events.length
+  const value = {
+    apiVersion: "v1",
+    kind: "EventList",
+    metadata: remaining > 0 ? { remainingItemCount: remaining } : {},
+    total: page.total,
+    cursor: page.cursor,
+    items: page.events.map(EventJson.toObject)
+  }
+  return format === "json" ? json(value) : yaml(value)
+}
+
+// ---------------------------------------------------------------------------
+// tables
+// ---------------------------------------------------------------------------
+
+/** @internal */
+export interface TableOptions {
+  readonly format: "table" | "wide"
+  /** Ages count from it; a function where lines come in over time. */
+  readonly now: Micros | (() => Micros)
+  /** Ages of a line that stands still grow wrong, so what is followed gets the time of day. */
+  readonly time: "age" | "clock"
+  /** Left out where every row would say the same. */
+  readonly namespace: boolean
+  readonly colours: Colours
+  /** The columns of the terminal; absent where the output is no terminal. */
+  readonly room?: number | undefined
+}
+
+/** @internal */
+export const objectOf = (event: Event): string =>
+  escape.line(`${event.event.involvedObject.kind}/${event.event.involvedObject.name}`)
+
+/** @internal */
+export const events = (options: TableOptions): table.Table<Event> => {
+  const { colours, format, now, time } = options
+  const nowOf = typeof now === "number" ? () => now : now
+  const at = (micros: Micros): string => (time === "age" ? age.ago(micros, nowOf()) : age.clock(micros, nowOf()))
+  const warn = (text: string, event: Event): string => (event.event.type === "Warning" ? colours.warning(text) : text)
+  const wide = format === "wide"
+  const columns: Array<table.Column<Event>> = []
+  if (options.namespace || wide) {
+    columns.push({
+      title: "NAMESPACE",
+      cell: ({ event }) => escape.line(event.involvedObject.namespace ?? ""),
+      paint: (text) => colours.faint(text)
+    })
+  }
+  columns.push({
+    title: time === "age" ? "LAST SEEN" : "TIME",
+    cell: (event) =>
+      wide || event.count === 1
+        ? at(event.last)
+        : `${at(event.last)} (x${event.count} over ${age.length(event.last - event.first)})`
+  })
+  if (wide) {
+    columns.push(
+      { title: "FIRST SEEN", cell: (event) => at(event.first) },
+      { title: "COUNT", cell: (event) => String(event.count) }
+    )
+  }
+  columns.push(
+    { title: "TYPE", cell: ({ event }) => escape.line(event.type), paint: warn },
+    { title: "REASON", cell: ({ event }) => escape.line(event.reason), paint: warn },
+    { title: "OBJECT", cell: objectOf }
+  )
+  if (wide) {
+    columns.push(
+      {
+        title: "SOURCE",
+        cell: ({ event: { source } }) =>
+          escape.line(source.host === undefined ? source.component : `${source.component}, ${source.host}`)
+      },
+      { title: "NAME", cell: ({ name }) => escape.line(name) }
+    )
+  }
+  columns.push({ title: "MESSAGE", cell: ({ event }) => escape.line(event.message) })
+  return table.make(columns, { room: wide ? undefined : options.room, paintTitle: colours.strong })
+}
+
+// ---------------------------------------------------------------------------
+// one event in full
+// ---------------------------------------------------------------------------
+
+const dataLine = (key: string, value: unknown): string =>
+  `  ${escape.line(key)}: ${escape.line(typeof value === "string" ? value : JSON.stringify(value))}`
+
+/** @internal */
+export const card = (event: Event, options: { readonly now: Micros; readonly colours: Colours }): string => {
+  const { colours, now } = options
+  const body = event.event
+  const object = EventJson.toObject(event)
+  const { arguments: argumentsOf, ...data } = object.data
+  const seen = (at: Micros): string => `${age.local(at)} (${at > now ? age.ago(at, now) : `${age.ago(at, now)} ago`})`
+  const rows: Array<readonly [string, string]> = [
+    ["Name", event.name],
+    ["Id", object.id],
+    ["Object", objectOf(event)]
+  ]
+  const { apiVersion, fieldPath, namespace, uid } = body.involvedObject
+  if (namespace !== undefined) rows.push(["Namespace", namespace])
+  if (apiVersion !== undefined) rows.push(["API version", apiVersion])
+  if (uid !== undefined) rows.push(["Object uid", uid])
+  if (fieldPath !== undefined) rows.push(["Field path", fieldPath])
+  if (body.related !== undefined) rows.push(["Related", `${body.related.kind}/${body.related.name}`])
+  rows.push(["Type", body.type], ["Reason", body.reason], ["Action", body.action], ["Message", body.message])
+  if (event.count > 1) rows.push(["Count", String(event.count)], ["First seen", seen(event.first)])
+  rows.push(
+    ["Last seen", seen(event.last)],
+    ["Source", body.source.host === undefined ? body.source.component : `${body.source.component}, ${body.source.host}`],
+    ["Reported by", `${body.reportingController}, ${body.reportingInstance}`]
+  )
+  for (const [key, value] of Object.entries(body.labels ?? {})) rows.push(["Label", `${key}=${value}`])
+  for (const [key, value] of Object.entries(event.annotations ?? {})) rows.push(["Annotation", `${key}=${value}`])
+  const label = Math.max(...rows.map(([name]) => name.length)) + 1
+  const lines = rows.map(([name, value]) => {
+    const text = escape.line(value)
+    const painted = name === "Type" && body.type === "Warning" ? colours.warning(text) : text
+    return `${colours.strong(`${name}:`)}${" ".repeat(label - name.length)}${painted}`
+  })
+  const extra = Object.entries((argumentsOf ?? {}) as object).map(([key, value]) => dataLine(`arguments.${key}`, value))
+  const fields = [...Object.entries(data).map(([key, value]) => dataLine(key, value)), ...extra]
+  if (fields.length > 0) lines.push(colours.strong("Data:"), ...fields)
+  return lines.join("\n")
+}

@@ -1,0 +1,130 @@
+/**
+ * `list`: what is stored.
+ *
+ * @internal
+ */
+import { Backend } from "@tidings/core/Backend"
+import type { BackendError } from "@tidings/core/BackendError"
+import type { Event } from "@tidings/core/Event"
+import * as EventJson from "@tidings/core/EventJson"
+import * as EventQuery from "@tidings/core/EventQuery"
+import * as Timestamp from "@tidings/core/Timestamp"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as Command from "effect/cli/Command"
+import { examples } from "./examples.ts"
+import * as flags from "./flags.ts"
+import * as format from "./format.ts"
+import * as session from "./session.ts"
+import * as words from "./words.ts"
+
+const DEFAULT_LIMIT = 50
+
+interface Answer {
+  /** Oldest first. */
+  readonly events: ReadonlyArray<Event>
+  readonly total: number
+  readonly cursor: EventQuery.Cursor
+}
+
+/** The newest events of a filter. `resumable` says whether anybody gets to see the cursor. */
+const newest = Effect.fnUntraced(function* (
+  { filter, limit, timeless }: flags.Selected,
+  resumable: boolean
+): Effect.fn.Return<Answer, BackendError, Backend> {
+  const backend = yield* Backend
+  const hasTimes = filter.since !== undefined || filter.until !== undefined
+  // Taken before the query: what comes in between is shown twice, never missed.
+  const timelessCursor =
+    resumable && hasTimes ? yield* Stream.runHead(Stream.take(backend.watch(timeless, "now"), 1)) : Option.none()
+  const page = yield* backend.query(limit === undefined ? filter : { ...filter, limit })
+  return {
+    events: page.events.toReversed(),
+    total: page.totalCount,
+    cursor: Option.isSome(timelessCursor) ? timelessCursor.value.cursor : page.cursor
+  }
+})
+
+/** What changed after a cursor. */
+const since = Effect.fnUntraced(function* (
+  { filter, timeless }: flags.Selected,
+  after: EventQuery.Cursor
+): Effect.fn.Return<Answer, BackendError, Backend> {
+  const backend = yield* Backend
+  const changed = new Map<string, Event>()
+  let cursor = after
+  yield* backend.watch(timeless, after).pipe(
+    Stream.takeUntil((item) => item._tag === "Live"),
+    Stream.runForEach((item) => {
+      cursor = item.cursor
+      if (item._tag === "Gap") return words.say(`-- gap: ${item.reason} --`)
+      if (item._tag === "Event" && EventQuery.matches(filter, item.event)) {
+        const key = `${item.event.id.origin}.${item.event.id.seq}`
+        const known = changed.get(key)
+        if (known === undefined || known.upTo < item.event.upTo) changed.set(key, item.event)
+      }
+      return Effect.void
+    })
+  )
+  const events = [...changed.values()].sort((a, b) => a.last - b.last)
+  return { events, total: events.length, cursor }
+})
+
+const explainEmpty = Effect.fnUntraced(function* ({ after, filter }: flags.Selected) {
+  if (after !== undefined) return yield* words.say("no events since that cursor")
+  const { command } = yield* session.Session
+  if (Object.keys(filter).length > 0) {
+    const { totalCount } = yield* (yield* Backend).query({ limit: 0 })
+    if (totalCount > 0) {
+      return yield* words.say(`no events match; without the filter there are ${totalCount}: ${command} list`)
+    }
+  }
+  yield* words.say(`no events yet; this records one: ${command} emit Workflow/deploy WorkflowExecuted`)
+})
+
+/** @internal */
+export const list = Command.make(
+  "list",
+  { ...flags.selection(String(DEFAULT_LIMIT)), output: flags.eventFormat, showCursor: flags.showCursor },
+  Effect.fnUntraced(function* ({ output = "table", showCursor, ...given }) {
+    const { catalogue } = yield* session.Session
+    const selected = yield* session.check(flags.select(given, catalogue, DEFAULT_LIMIT))
+    const { events, total, cursor } = yield* selected.after === undefined
+      ? newest(selected, showCursor || output === "json" || output === "yaml")
+      : since(selected, selected.after)
+
+    switch (output) {
+      case "table":
+      case "wide": {
+        const table = format.events({
+          format: output,
+          now: Timestamp.now(yield* Clock.Clock),
+          time: "age",
+          namespace: given.namespace === undefined,
+          colours: yield* session.colours,
+          room: yield* words.room
+        })
+        if (events.length > 0) yield* words.lines(table.print(events))
+        break
+      }
+      case "ndjson":
+        yield* words.lines(events.map(EventJson.encode))
+        break
+      case "json":
+      case "yaml":
+        yield* words.data(format.list(output, { events, total, cursor }))
+    }
+
+    if (total === 0) yield* explainEmpty(selected)
+    else if (events.length < total) {
+      yield* words.say(`${events.length} of ${total} events, the newest; all of them: --limit all`)
+    }
+    if (showCursor) yield* words.say(`cursor: ${cursor}`)
+  }, session.asUsage("list"))
+).pipe(
+  Command.withDescription("List events, the oldest first. Of many the newest are shown."),
+  Command.withShortDescription("List events"),
+  examples("", "Workflow/deploy --since 1h30m", "-n team-a --type Warning -o ndjson")
+)

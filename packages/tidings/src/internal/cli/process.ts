@@ -1,0 +1,46 @@
+/**
+ * The life of the process: signals, broken pipes, exit codes.
+ *
+ * @internal
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { EXIT, reportOf } from "./failure.ts"
+
+const SIGNALS = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated, SIGHUP: EXIT.hungUp } as const
+
+/**
+ * Runs to the end of the process. A signal interrupts, so that what is open is closed; a second one ends at once. A
+ * reader that has seen enough (`| head`) is no failure.
+ *
+ * @internal
+ */
+export const run = (program: Effect.Effect<number>): void => {
+  // Nothing else keeps the process alive while a fiber waits for another one.
+  const keepAlive = setInterval(() => {}, 2_147_483_647)
+  let forced: number | undefined
+  const fiber = Effect.runFork(program)
+
+  const end = (code: number): void => {
+    if (forced !== undefined) process.exit(forced)
+    forced = code
+    fiber.interruptUnsafe()
+  }
+  for (const [signal, code] of Object.entries(SIGNALS)) process.on(signal, () => end(code))
+
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") return end(EXIT.ok)
+    process.stderr.write(`error: cannot write the output: ${error.message}\n`)
+    end(EXIT.failed)
+  })
+  // Nobody reads what is said: there is nobody to tell.
+  process.stderr.on("error", () => {})
+
+  fiber.addObserver((exit) => {
+    clearInterval(keepAlive)
+    const code = forced ?? (Exit.isSuccess(exit) ? exit.value : reportOf(exit.cause).exit)
+    // Where pipes are asynchronous, what is still on its way would be lost.
+    if (process.stdout.writable) process.stdout.write("", () => process.exit(forced ?? code))
+    else process.exit(code)
+  })
+}

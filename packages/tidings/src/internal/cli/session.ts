@@ -1,0 +1,55 @@
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type * as CliError from "effect/cli/CliError"
+import type { Catalogue } from "./catalogue.ts"
+import * as colour from "./colour.ts"
+import * as failure from "./failure.ts"
+
+/**
+ * What every verb knows about the run it is part of.
+ *
+ * @internal
+ */
+export class Session extends Context.Service<
+  Session,
+  {
+    /** The command as the user types it. */
+    readonly command: string
+    /** Who reports the events that the command records. */
+    readonly component: string
+    readonly host: string
+    readonly catalogue: Catalogue
+    readonly colour: colour.Mode
+  }
+>()("tidings/internal/cli/Session") {}
+
+/** @internal */
+export const colours: Effect.Effect<colour.Colours, never, Session> = Session.use((session) =>
+  colour.coloursOf(session.colour)
+)
+
+/** @internal */
+export const check = <A>(result: Result.Result<A, string>): Effect.Effect<A, failure.Usage> =>
+  Result.isSuccess(result)
+    ? Effect.succeed(result.success)
+    : Effect.fail(new failure.Usage({ detail: result.failure }))
+
+/**
+ * A wrong command line that a verb found out is told like one that the parser found out.
+ *
+ * @internal
+ */
+export const asUsage =
+  (...path: ReadonlyArray<string>) =>
+  <A, E, R>(
+    self: Effect.Effect<A, E | failure.Usage, R>
+  ): Effect.Effect<A, Exclude<E, failure.Usage> | CliError.ShowHelp, R | Session> =>
+    Effect.catchIf(
+      self,
+      (error): error is failure.Usage => error instanceof failure.Usage,
+      (error) => Session.use(({ command }) => Effect.fail(failure.usage([command, ...path], error)))
+    ) as Effect.Effect<A, Exclude<E, failure.Usage> | CliError.ShowHelp, R | Session>
+
+/** @internal */
+export const refuse = (detail: string): Effect.Effect<never, failure.Usage> => Effect.fail(new failure.Usage({ detail }))

@@ -1,0 +1,28 @@
+/**
+ * `template check`: is a template one?
+ *
+ * @internal
+ */
+import * as Effect from "effect/Effect"
+import * as Command from "effect/cli/Command"
+import { examples } from "./examples.ts"
+import * as templateVerbs from "./templateVerbs.ts"
+import * as words from "./words.ts"
+
+/** @internal */
+export const templateCheck = Command.make(
+  "check",
+  { template: templateVerbs.template },
+  Effect.fnUntraced(function* ({ template }) {
+    const { fields, required } = yield* templateVerbs.compile(template)
+    const names = [...fields].map((name) => `.${name}`)
+    yield* words.lines([
+      names.length === 0 ? "valid: it names no field" : `valid: it names ${names.join(", ")}`,
+      ...(required.size === 0 ? [] : [`prints outside every if: ${[...required].join(", ")}`])
+    ])
+  })
+).pipe(
+  Command.withDescription("Check a template. Each mistake is shown with its place and what would be right."),
+  Command.withShortDescription("Check a template"),
+  examples("'{{.Name}} failed{{if .Error}}: {{.Error}}{{end}}'", "- < message.tmpl")
+)

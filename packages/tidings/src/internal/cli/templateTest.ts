@@ -1,0 +1,116 @@
+/**
+ * `template test`: keep the templates of a host honest.
+ *
+ * @internal
+ */
+import * as MessageTemplate from "@tidings/templates/MessageTemplate"
+import type * as TemplateFields from "@tidings/templates/TemplateFields"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import type { FieldTypes } from "./catalogue.ts"
+import * as data from "./data.ts"
+import * as escape from "./escape.ts"
+import { examples } from "./examples.ts"
+import * as failure from "./failure.ts"
+import * as session from "./session.ts"
+import * as table from "./table.ts"
+import * as templateVerbs from "./templateVerbs.ts"
+import * as words from "./words.ts"
+
+/** Why a line fails, on lines of its own; nothing when it passes. */
+type Verdict = ReadonlyArray<string> | undefined
+
+const show = (text: string): string => escape.line(JSON.stringify(text))
+
+/** Both texts under each other, with a caret under the first place where they differ. */
+const difference = (expected: string, rendered: string): ReadonlyArray<string> => {
+  const [left, right] = [show(expected), show(rendered)]
+  let same = 0
+  while (same < left.length && left[same] === right[same]) same++
+  const caret = " ".repeat(table.width(left.slice(0, same)))
+  return [`expected ${left}`, `rendered ${right}`, `         ${caret}^`]
+}
+
+/** Numbers that a JavaScript number cannot hold stay whole: a duration may be one. */
+const parse = (line: string): unknown =>
+  JSON.parse(line, (_, value: unknown, context?: { readonly source?: string }) =>
+    typeof value === "number" &&
+    context?.source !== undefined &&
+    /^-?\d+$/.test(context.source) &&
+    !Number.isSafeInteger(value)
+      ? BigInt(context.source)
+      : value
+  )
+
+const judge = (line: string, types: FieldTypes, fields: TemplateFields.Fields): Verdict => {
+  let test: unknown
+  try {
+    test = parse(line)
+  } catch (error) {
+    return [`it is no JSON: ${error instanceof Error ? error.message : String(error)}`]
+  }
+  if (typeof test !== "object" || test === null || Array.isArray(test)) return ["it is no JSON object"]
+  const { data: given = {}, expected, rejected, template } = test as { readonly [key: string]: unknown }
+  if (typeof template !== "string") return [`it has no "template"`]
+  if (rejected !== undefined && rejected !== true) return [`"rejected" can only be true`]
+  if (rejected === true && expected !== undefined) return [`it has both "expected" and "rejected"`]
+  if (rejected === undefined && typeof expected !== "string") return [`it has neither "expected" (a text) nor "rejected": true`]
+
+  const compiled = MessageTemplate.compile(template, fields)
+  if (Result.isFailure(compiled)) {
+    return rejected === true ? undefined : [`expected ${show(expected as string)}`, "the template is rejected:", ...compiled.failure.message.split("\n")]
+  }
+  const values = data.fromJson(given, types)
+  if (Result.isFailure(values)) return [values.failure]
+  const rendered = compiled.success.render(values.success)
+  if (rejected === true) return ["expected to be rejected", `rendered ${show(rendered)}`]
+  return rendered === expected ? undefined : difference(expected as string, rendered)
+}
+
+const LONGEST = 120
+const shorten = (line: string): string => (line.length > LONGEST ? `${line.slice(0, LONGEST - 1)}…` : line)
+
+/** @internal */
+export const templateTest = Command.make(
+  "test",
+  {
+    file: Argument.String("FILE").pipe(
+      Argument.withDescription("JSON Lines: { template, data, expected } or { template, rejected: true }; - is standard input")
+    )
+  },
+  Effect.fnUntraced(function* ({ file }) {
+    const { catalogue } = yield* session.Session
+    const fields = yield* Effect.mapError(
+      Effect.fromResult(data.templateFields(catalogue.fields)),
+      (detail) => new failure.Failure({ detail })
+    )
+    const text = yield* templateVerbs.read(file)
+    let passed = 0
+    let failed = 0
+    const lines = text.replace(/^\ufeff/, "").split(/\r?\n/)
+    for (const [index, line] of lines.entries()) {
+      if (line.trim() === "") continue
+      const verdict = judge(line, catalogue.fields, fields)
+      if (verdict === undefined) {
+        passed++
+        continue
+      }
+      failed++
+      yield* words.lines([
+        `line ${index + 1}: ${escape.line(shorten(line))}`,
+        ...verdict.map((one) => `  ${escape.line(one)}`)
+      ])
+    }
+    yield* words.data(`${passed} passed, ${failed} failed`)
+    if (failed > 0) return yield* new failure.Told({ exit: failure.EXIT.failed })
+  })
+).pipe(
+  Command.withDescription(
+    "Test templates with a file of JSON Lines. Names in data are those of templates (StepID) or of the data (stepId); " +
+      "durations are texts such as 1m30.5s or whole nanoseconds."
+  ),
+  Command.withShortDescription("Test templates with a file of cases"),
+  examples("templates.jsonl")
+)

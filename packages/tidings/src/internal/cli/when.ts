@@ -1,0 +1,139 @@
+/**
+ * The time grammar of `--since` and `--until`.
+ *
+ * @internal
+ */
+import type { Micros } from "@tidings/core/Timestamp"
+import * as Result from "effect/Result"
+
+const MICROS: { readonly [unit: string]: number } = {
+  ms: 1_000,
+  s: 1_000_000,
+  m: 60_000_000,
+  h: 3_600_000_000,
+  d: 86_400_000_000,
+  w: 604_800_000_000
+}
+
+const WORDS: { readonly [word: string]: string } = {
+  ...{ milli: "ms", millis: "ms", millisecond: "ms", milliseconds: "ms" },
+  ...{ sec: "s", secs: "s", second: "s", seconds: "s" },
+  ...{ min: "m", mins: "m", minute: "m", minutes: "m" },
+  ...{ hr: "h", hrs: "h", hour: "h", hours: "h" },
+  ...{ day: "d", days: "d", week: "w", weeks: "w" }
+}
+
+// Short units are lower case only: an "M" may be meant as a month, and a month has no fixed length.
+const microsOf = (unit: string): number | undefined => MICROS[unit] ?? MICROS[WORDS[unit.toLowerCase()] ?? ""]
+
+const PART = /(\d+(?:\.\d+)?)\s*([A-Za-z]+)(?:\s*,\s*|\s+and\s+|\s*)/y
+
+/** The length of `1h30m`, `1.5h`, `2 hours and 5 min`; `undefined` when it is none. */
+const readLength = (text: string): number | undefined => {
+  let total = 0
+  let position = 0
+  while (position < text.length) {
+    PART.lastIndex = position
+    const match = PART.exec(text)
+    const unit = match === null ? undefined : microsOf(match[2]!)
+    if (match === null || unit === undefined) return undefined
+    total += Number(match[1]) * unit
+    position = PART.lastIndex
+  }
+  return position === 0 ? undefined : Math.round(total)
+}
+
+const startOfDay = (now: Micros, days: number): Micros => {
+  const date = new Date(Math.floor(now / 1_000))
+  return new Date(date.getFullYear(), date.getMonth(), date.getDate() + days).getTime() * 1_000
+}
+
+const DAYS: { readonly [word: string]: number } = { yesterday: -1, today: 0, tomorrow: 1 }
+
+const CLOCK = /^(\d{1,2}):(\d{2})(?::(\d{2}))?$/
+const DATE =
+  /^(\d{4})-(\d{2})-(\d{2})(?:(?:[Tt]|\s+)(\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?)?\s*(Z|z|UTC|[+-]\d{2}:?\d{2})?$/
+
+const EXAMPLES = `1h30m, "2 hours ago", yesterday, 10:30, 2026-08-22, 2026-08-22T10:00:00Z, @1755856800`
+
+const refuse = (why: string): Result.Result<never, string> => Result.fail(`a time such as ${EXAMPLES}${why}`)
+
+const readDate = (match: RegExpExecArray): Result.Result<Micros, string> => {
+  const [year, month, day, hour, minute, second] = [1, 2, 3, 4, 5, 6].map((index) => Number(match[index] ?? 0)) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number
+  ]
+  const zone = match[8]
+  if (zone !== undefined && match[4] === undefined) return refuse(" (a zone needs a time of day before it)")
+  // Read as UTC first: JavaScript rolls 30 February over into March, and a day that nobody wrote is not one that was meant.
+  const asUtc = new Date(Date.UTC(year, month - 1, day, hour, minute, second))
+  if (
+    asUtc.getUTCMonth() !== month - 1 ||
+    asUtc.getUTCDate() !== day ||
+    asUtc.getUTCHours() !== hour ||
+    minute > 59 ||
+    second > 59
+  ) {
+    return refuse(" (there is no such day or time of day)")
+  }
+  let millis = asUtc.getTime()
+  if (zone === undefined) {
+    millis = new Date(year, month - 1, day, hour, minute, second).getTime()
+  } else if (zone.length >= 5) {
+    const offset = Number(zone.slice(1, 3)) * 60 + Number(zone.slice(-2))
+    if (offset > 18 * 60 || Number(zone.slice(-2)) > 59) return refuse(" (there is no such zone)")
+    millis -= (zone.startsWith("-") ? -1 : 1) * offset * 60_000
+  }
+  return Result.succeed(millis * 1_000 + Number((match[7] ?? "").padEnd(6, "0").slice(0, 6)))
+}
+
+/**
+ * Reads a point in time as people write one; the failure is a noun phrase with examples.
+ *
+ * A length alone means that long ago, `+` or `in` before it that far ahead. What names no zone is local time, a day
+ * without a time of day is its first moment. What could be read in two ways is refused.
+ *
+ * @internal
+ */
+export const parse = (input: string, now: Micros): Result.Result<Micros, string> => {
+  const text = input.trim()
+  const word = text.toLowerCase()
+  if (word === "now") return Result.succeed(now)
+  if (Object.hasOwn(DAYS, word)) return Result.succeed(startOfDay(now, DAYS[word]!))
+
+  const unix = /^@(\d{1,12})(?:\.(\d{1,9}))?$/.exec(text)
+  if (unix !== null) {
+    return Result.succeed(Number(unix[1]) * 1_000_000 + Number((unix[2] ?? "").padEnd(6, "0").slice(0, 6)))
+  }
+  // Ten digits are the seconds, thirteen the milliseconds of the years 2001 to 2286; other numbers are anybody's guess.
+  if (/^\d{10}$/.test(text)) return Result.succeed(Number(text) * 1_000_000)
+  if (/^\d{13}$/.test(text)) return Result.succeed(Number(text) * 1_000)
+  if (/^[-+]?\d+(?:\.\d+)?$/.test(text)) return refuse(` (a bare number has no unit: ${text.replace(/^[-+]/, "")}m?)`)
+  if (/^\d{1,2}[/.]\d{1,2}[/.]\d{2,4}/.test(text)) return refuse(" (day and month could be swapped)")
+
+  const clock = CLOCK.exec(text)
+  if (clock !== null) {
+    const [hour, minute, second] = [Number(clock[1]), Number(clock[2]), Number(clock[3] ?? 0)] as const
+    if (hour > 23 || minute > 59 || second > 59) return refuse(" (there is no such time of day)")
+    const day = new Date(Math.floor(now / 1_000))
+    return Result.succeed(
+      new Date(day.getFullYear(), day.getMonth(), day.getDate(), hour, minute, second).getTime() * 1_000
+    )
+  }
+  const date = DATE.exec(text)
+  if (date !== null) return readDate(date)
+
+  const relative = /^(\+|-|in\s+)?\s*(.*?)(\s+ago)?$/i.exec(text)!
+  const ahead = relative[1] !== undefined && relative[1] !== "-"
+  const length = readLength(relative[2]!)
+  if (length !== undefined) {
+    if (ahead && relative[3] !== undefined) return refuse(" (it is either ahead or ago)")
+    const result = now + (ahead ? length : -length)
+    return Number.isSafeInteger(result) ? Result.succeed(result) : refuse(" (too far away)")
+  }
+  return /\d+\s*M$/.test(text) ? refuse(" (a month has no fixed length; minutes are m)") : refuse("")
+}
