@@ -153,7 +153,10 @@ export const build = async (options: BuildOptions = {}): Promise<Tools> => {
   ]) {
     hash.update(part).update("\0")
   }
-  const home = path.join(options.cacheDirectory ?? defaultCacheDirectory(), hash.digest("hex").slice(0, 16))
+  const home = path.join(
+    path.resolve(options.cacheDirectory ?? defaultCacheDirectory()),
+    hash.digest("hex").slice(0, 16)
+  )
   const directory = path.join(home, "bin")
   const extension = go.GOHOSTOS === "windows" ? ".exe" : ""
   const file = (name: string): string => path.join(directory, name + extension)

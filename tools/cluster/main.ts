@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { parseArgs } from "node:util"
+import { onNpmGone } from "./Ancestors.ts"
 import { defaultCacheDirectory, formatElapsed, logToStandardError } from "./Build.ts"
 import * as Cluster from "./Cluster.ts"
 import { ClusterError, messageOf, type Reason, throwIfAborted } from "./ClusterError.ts"
@@ -166,6 +167,9 @@ const printExports = (cluster: Cluster.Cluster): void => {
   )
 }
 
+const echoMillis = 500
+const abandonedGraceMillis = 5_000
+
 type Interrupt = (signal: NodeJS.Signals) => void
 
 const runCommand = async (
@@ -233,15 +237,28 @@ const main = async (): Promise<number> => {
   const abort = new AbortController()
   let isOver = false
   let interrupt: Interrupt = () => abort.abort()
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.on(signal, () => {
-      if (isOver) {
-        // Asked again while ending: what holds the cluster ends it at once when this process goes.
-        process.exit(Cluster.exitCode(null, signal))
-      }
-      interrupt(signal)
-    })
+  let lastAsked = Number.NEGATIVE_INFINITY
+  const onSignal = (signal: NodeJS.Signals): void => {
+    // A Ctrl-C comes from the terminal, and again from those in front of this process who pass it on.
+    const isEcho = performance.now() - lastAsked < echoMillis
+    lastAsked = performance.now()
+    if (isEcho) {
+      return
+    }
+    if (isOver) {
+      // Asked again while ending: what holds the cluster ends it at once when this process goes.
+      process.exit(Cluster.exitCode(null, signal))
+    }
+    interrupt(signal)
   }
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(signal, onSignal)
+  }
+  onNpmGone(() => {
+    onSignal("SIGTERM")
+    // Nobody is left to insist.
+    setTimeout(() => onSignal("SIGTERM"), abandonedGraceMillis).unref()
+  })
   const buildOptions = { progress, signal: abort.signal, cacheDirectory: args.cache }
   if (args.build === true) {
     const tools = await Cluster.build(buildOptions)

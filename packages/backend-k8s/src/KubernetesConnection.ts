@@ -217,7 +217,8 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
     new BackendError.Transient({
       applied: "unknown",
       detail: `${address}: no answer within ${Duration.format(timeout)}`
-    })
+    }),
+    new answer.NoAnswer()
   )
   const inTime = Effect.timeoutOrElse({ duration: timeout, orElse: () => Effect.fail(late) })
 

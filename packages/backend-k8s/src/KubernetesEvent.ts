@@ -220,10 +220,24 @@ const isLabel = (key: string, value: string): boolean => syntax.isQualifiedName(
 export interface ShapeOptions {
   /** The uid of the involved object, where the write has none. */
   readonly uid?: string | undefined
+  /** The apiVersion of the involved object, where the write has none. */
+  readonly apiVersion?: string | undefined
   /** Leaves out what an event can do without: for a server that found it too large. */
   readonly withoutData?: boolean | undefined
   /** Leaves out `eventTime`, and with it the checks that come with it: for a server that found the event invalid. */
   readonly withoutEventTime?: boolean | undefined
+}
+
+const completed = (reference: ObjectReference, options: ShapeOptions | undefined): ObjectReference => {
+  const uid = reference.uid ?? options?.uid
+  const apiVersion = reference.apiVersion ?? options?.apiVersion
+  return uid === reference.uid && apiVersion === reference.apiVersion
+    ? reference
+    : {
+        ...reference,
+        ...(apiVersion === undefined ? undefined : { apiVersion }),
+        ...(uid === undefined ? undefined : { uid })
+      }
 }
 
 /**
@@ -274,10 +288,7 @@ export const toResource = (write: Write, options?: ShapeOptions): EventResource 
       ...(labels === undefined ? undefined : { labels }),
       annotations: own
     },
-    involvedObject:
-      body.involvedObject.uid === undefined && options?.uid !== undefined
-        ? { ...body.involvedObject, uid: options.uid }
-        : body.involvedObject,
+    involvedObject: completed(body.involvedObject, options),
     ...(body.related === undefined ? undefined : { related: body.related }),
     ...fields,
     ...(options?.withoutEventTime !== true && takesEventTime(fields) ? { eventTime: Timestamp.format(write.first) } : undefined),
@@ -304,7 +315,7 @@ const referencePatch = (reference: ObjectReference) => ({
  *
  * **Details**
  *
- * Everything in it is absolute. A uid that an earlier write knew is kept; labels can be added and changed, not removed.
+ * Everything in it is absolute. A uid and an apiVersion that an earlier write knew are kept; labels can be added and changed, not removed.
  *
  * @category conversions
  * @since 0.1.0
@@ -314,11 +325,17 @@ export const toPatch = (write: Write, resourceVersion: string, options?: ShapeOp
   const body = write.event
   const changed: Record<string, string | null> = own
   for (const name of absent) changed[name] = null
-  const { uid, ...involvedObject } = referencePatch(body.involvedObject)
-  const knownUid = uid ?? options?.uid
+  const { apiVersion, uid, ...involvedObject } = completed(body.involvedObject, options)
   return {
     metadata: { resourceVersion, ...(labels === undefined ? undefined : { labels }), annotations: changed },
-    involvedObject: knownUid === undefined ? involvedObject : { ...involvedObject, uid: knownUid },
+    involvedObject: {
+      ...(apiVersion === undefined ? undefined : { apiVersion }),
+      kind: involvedObject.kind,
+      namespace: involvedObject.namespace ?? null,
+      name: involvedObject.name,
+      fieldPath: involvedObject.fieldPath ?? null,
+      ...(uid === undefined ? undefined : { uid })
+    },
     related: body.related === undefined ? null : referencePatch(body.related),
     ...fields,
     eventTime: options?.withoutEventTime !== true && takesEventTime(fields) ? Timestamp.format(write.first) : null,

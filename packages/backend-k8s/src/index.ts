@@ -1,1 +1,14 @@
-export {}
+/**
+ * The backend over the events of a cluster.
+ */
+export * as KubernetesBackend from "./KubernetesBackend.ts"
+
+/**
+ * The connection to the API server.
+ */
+export * as KubernetesConnection from "./KubernetesConnection.ts"
+
+/**
+ * Events as objects of the API server.
+ */
+export * as KubernetesEvent from "./KubernetesEvent.ts"

@@ -101,6 +101,9 @@ interface Series {
   body: EventBody
   /** Occurrences that no write has carried yet. */
   held: number
+  /** The first of them. */
+  heldFrom: number
+  heldSince: Micros
 }
 
 interface Group {
@@ -144,6 +147,33 @@ const bucketKeyOf = (body: EventBody): string =>
 const touch = <A>(map: Map<string, A>, key: string, value: A): void => {
   map.delete(key)
   map.set(key, value)
+}
+
+/**
+ * A write that leaves, and how many occurrences no earlier one has carried.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Released {
+  readonly write: Write
+  readonly occurrences: number
+  /** The seq of the first of them. */
+  readonly from: number
+  /** When the first of them happened. */
+  readonly since: Micros
+}
+
+/**
+ * What taking in one occurrence led to.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Step {
+  /** The series that it was folded into. */
+  readonly series: EventId
+  readonly released: ReadonlyArray<Released>
 }
 
 /**
@@ -192,13 +222,14 @@ export class Correlator {
     return this.series.size
   }
 
-  /** Takes in one occurrence; answers the writes that leave now. */
-  step(id: EventId, occurrence: Occurrence, now: Micros): ReadonlyArray<Write> {
+  /** Takes in one occurrence; answers what leaves now. */
+  step(id: EventId, occurrence: Occurrence, now: Micros): Step {
     const body = bodyOf(occurrence)
     if (this.options === off) {
-      return [{ id, upTo: id.seq, count: 1, first: occurrence.at, last: occurrence.at, event: body }]
+      const write = { id, upTo: id.seq, count: 1, first: occurrence.at, last: occurrence.at, event: body }
+      return { series: id, released: [{ write, occurrences: 1, from: id.seq, since: occurrence.at }] }
     }
-    const writes: Array<Write> = []
+    const released: Array<Released> = []
     const groupKey = groupKeyOf(body)
     const aggregated = this.isAggregated(groupKey, body.message, occurrence.at)
     const key = aggregated ? `${groupKey}*` : `${groupKey}=${body.message}`
@@ -214,7 +245,9 @@ export class Correlator {
         first: occurrence.at,
         last: occurrence.at,
         body: event,
-        held: 1
+        held: 0,
+        heldFrom: id.seq,
+        heldSince: occurrence.at
       }
     } else {
       series.upTo = id.seq
@@ -222,34 +255,38 @@ export class Correlator {
       series.first = Math.min(series.first, occurrence.at)
       series.last = Math.max(series.last, occurrence.at)
       series.body = event
-      series.held++
     }
+    if (series.held === 0) {
+      series.heldFrom = id.seq
+      series.heldSince = occurrence.at
+    }
+    series.held++
     this.heldOccurrences++
     touch(this.series, key, series)
-    if (this.series.size > this.capacity) this.evict(writes)
+    if (this.series.size > this.capacity) this.evict(released)
     // Who is already waiting keeps its place, and nobody overtakes those who wait for the same budget.
     const line = this.holding.get(series.bucket)
     if (line === undefined) {
-      if (this.spend(series.bucket, now)) writes.push(this.release(series))
+      if (this.spend(series.bucket, now)) released.push(this.release(series))
       else this.holding.set(series.bucket, new Map([[key, series]]))
     } else if (!line.has(key)) line.set(key, series)
-    return writes
+    return { series: series.id, released }
   }
 
   /** What may leave by now of what is held, of each budget the longest holding first. */
-  tick(now: Micros): ReadonlyArray<Write> {
-    const writes: Array<Write> = []
+  tick(now: Micros): ReadonlyArray<Released> {
+    const released: Array<Released> = []
     for (const [bucket, line] of this.holding) {
       for (const series of line.values()) {
         if (!this.spend(bucket, now)) break
-        writes.push(this.release(series))
+        released.push(this.release(series))
       }
     }
-    return writes
+    return released
   }
 
   /** Everything that is held, at once: for the end of a sink. */
-  drain(): ReadonlyArray<Write> {
+  drain(): ReadonlyArray<Released> {
     return [...this.holding.values()].flatMap((line) => [...line.values()]).map((series) => this.release(series))
   }
 
@@ -261,6 +298,17 @@ export class Correlator {
       if (next === undefined || at < next) next = at
     }
     return next
+  }
+
+  /** The first seq of what is held, and when it happened; `undefined` when nothing is. */
+  oldest(): { readonly from: number; readonly since: Micros } | undefined {
+    let oldest: { readonly from: number; readonly since: Micros } | undefined
+    for (const line of this.holding.values()) {
+      for (const { heldFrom: from, heldSince: since } of line.values()) {
+        if (oldest === undefined || from < oldest.from) oldest = { from, since }
+      }
+    }
+    return oldest
   }
 
   private isAggregated(groupKey: string, message: string, at: Micros): boolean {
@@ -285,29 +333,24 @@ export class Correlator {
     return true
   }
 
-  private release(series: Series): Write {
+  private release(series: Series): Released {
     const line = this.holding.get(series.bucket)
     if (line?.delete(series.key) === true && line.size === 0) this.holding.delete(series.bucket)
-    this.heldOccurrences -= series.held
+    const occurrences = series.held
+    this.heldOccurrences -= occurrences
     series.held = 0
-    return {
-      id: series.id,
-      upTo: series.upTo,
-      count: series.count,
-      first: series.first,
-      last: series.last,
-      event: series.body
-    }
+    const { body: event, count, first, heldFrom: from, heldSince: since, id, last, upTo } = series
+    return { write: { id, upTo, count, first, last, event }, occurrences, from, since }
   }
 
-  private evict(writes: Array<Write>): void {
+  private evict(released: Array<Released>): void {
     const oldest = this.series.values().next().value
     if (oldest === undefined) return
     this.series.delete(oldest.key)
     this.evictions.total++
     if (oldest.held > 0) {
       this.evictions.flushed++
-      writes.push(this.release(oldest))
+      released.push(this.release(oldest))
     }
   }
 
@@ -325,6 +368,8 @@ export class Correlator {
         one.first,
         one.last,
         one.held,
+        one.heldFrom,
+        one.heldSince,
         one.body as unknown as Json
       ]),
       // The order of a line is the order of its waiting, which the order of use does not tell.
@@ -342,15 +387,16 @@ export class Correlator {
     const state = snapshot as unknown as {
       readonly options: Options
       readonly series: ReadonlyArray<
-        readonly [string, string, string, number, number, number, number, number, number, EventBody]
+        readonly [string, string, string, number, number, number, number, number, number, number, number, EventBody]
       >
       readonly holding: ReadonlyArray<string>
       readonly groups: ReadonlyArray<readonly [string, Micros, ReadonlyArray<string>]>
       readonly buckets: ReadonlyArray<readonly [string, Bucket]>
     }
     const correlator = new Correlator(state.options)
-    for (const [key, bucket, origin, seq, upTo, count, first, last, held, body] of state.series) {
-      correlator.series.set(key, { key, bucket, id: { origin, seq }, upTo, count, first, last, held, body })
+    for (const [key, bucket, origin, seq, upTo, count, first, last, held, heldFrom, heldSince, body] of state.series) {
+      const id = { origin, seq }
+      correlator.series.set(key, { key, bucket, id, upTo, count, first, last, held, heldFrom, heldSince, body })
       correlator.heldOccurrences += held
     }
     for (const key of state.holding) {

@@ -394,7 +394,9 @@ export const Service =
             getTemplate: templates.get,
             isKubernetesMode: mode === "kubernetes"
           }
-          return { ...catalogueCalls.make<Generator<Ks>>(kinds, recorder), ...common }
+          // The names of the methods are computed from the kinds, here and in the type.
+          const methods = catalogueCalls.make(kinds, recorder) as Generator<Ks>
+          return { ...methods, ...common }
         })
       )
     // The condition on Self is open in here, so no value has its type.

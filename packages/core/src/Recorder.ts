@@ -11,14 +11,18 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { Backend } from "./Backend.ts"
+import { Backend, type Service as BackendService } from "./Backend.ts"
 import type { BackendError } from "./BackendError.ts"
+import * as Correlation from "./Correlation.ts"
 import type { EventType } from "./Event.ts"
 import type { EventDataInput } from "./EventData.ts"
 import type { EventId } from "./EventId.ts"
 import * as acceptance from "./internal/acceptance.ts"
 import * as directRecorder from "./internal/directRecorder.ts"
+import * as journalRecorder from "./internal/journalRecorder.ts"
+import type * as sinks from "./internal/sink.ts"
 import type { InvalidEvent, Issue } from "./InvalidEvent.ts"
+import { Journal, type JournalError, type Parked } from "./Journal.ts"
 import type { ObjectReference } from "./ObjectReference.ts"
 import { Templates } from "./Templates.ts"
 import type { Micros } from "./Timestamp.ts"
@@ -90,6 +94,8 @@ export type Delivered =
 export interface SinkStatus {
   /** `degraded`: repeating after failures; `blocked`: waiting for something a person must do; `down`: gave up or closed. */
   readonly state: "up" | "degraded" | "blocked" | "down"
+  /** Found in the journal at the start. */
+  readonly recovered: number
   readonly settled: number
   readonly parked: number
   /** By reason. */
@@ -112,8 +118,6 @@ export interface SinkStatus {
  */
 export interface RecorderStatus {
   readonly accepted: number
-  /** Found in the journal at the start. */
-  readonly recovered: number
   /** Refused before acceptance, by reason: `invalid`, `full`, `closed`, `rejected`, `failed`, `interrupted`. */
   readonly refused: Readonly<Record<string, number>>
   /** Left out by transforms, by their names. */
@@ -131,6 +135,16 @@ export interface FlushReport {
   /** Whether everything accepted before the flush is through. */
   readonly complete: boolean
   readonly pending: Readonly<Record<string, number>>
+}
+
+/**
+ * A series that a sink has parked.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ParkedSeries extends Parked {
+  readonly sink: string
 }
 
 // ---------------------------------------------------------------------------
@@ -159,7 +173,7 @@ export class Rejected extends Data.TaggedClass("Rejected")<{ readonly detail: st
  * @category errors
  * @since 0.1.0
  */
-export type RecorderErrorReason = Closed | Rejected | BackendError
+export type RecorderErrorReason = Closed | Rejected | BackendError | JournalError
 
 /**
  * An event that was in order was not accepted, with a tagged `reason`. Nothing was recorded.
@@ -177,6 +191,7 @@ export class RecorderError extends Data.TaggedError("RecorderError")<{
       case "Rejected":
         return `the event was not recorded: the backend will never take it: ${this.reason.detail}`
       case "BackendError":
+      case "JournalError":
         return `the event was not recorded: ${this.reason.message}`
     }
   }
@@ -213,6 +228,12 @@ export class Recorder extends Context.Service<
     readonly recordNow: (draft: EventDraft) => Effect.Effect<void>
     readonly flush: (deadline: Duration.Input) => Effect.Effect<FlushReport>
     readonly status: Effect.Effect<RecorderStatus>
+    /** What backends will never take, kept aside. A recorder without a journal keeps nothing. */
+    readonly parked: Effect.Effect<ReadonlyArray<ParkedSeries>, JournalError>
+    /** Delivers parked series once more; answers how many occurrences they carry. */
+    readonly retryParked: (sink: string, series: ReadonlyArray<EventId>) => Effect.Effect<number, JournalError>
+    /** Gives parked series up, counted as dropped, `parked`; answers how many occurrences they carry. */
+    readonly dropParked: (sink: string, series: ReadonlyArray<EventId>) => Effect.Effect<number, JournalError>
   }
 >()("@tidings/core/Recorder") {}
 
@@ -317,6 +338,137 @@ export const layerDirect = (
         queueCapacity: Math.max(1, options?.queueCapacity ?? 10_000),
         drainTimeout: Duration.fromInputUnsafe(options?.drainTimeout ?? "10 seconds"),
         writeTimeout: Duration.fromInputUnsafe(options?.writeTimeout ?? "30 seconds")
+      })
+    })
+  )
+
+/**
+ * A destination of a recorder, with a cursor of its own over the journal: a slow or dead one never holds up another.
+ *
+ * `backend` is the key of a backend. Two sinks need two keys, or both would get the same one:
+ *
+ * ```ts
+ * import * as Backend from "@tidings/core/Backend"
+ * import * as Recorder from "@tidings/core/Recorder"
+ * import * as Context from "effect/Context"
+ *
+ * export class Archive extends Context.Service<Archive, Backend.Service>()("example/Archive") {}
+ *
+ * export const sinks = [
+ *   Recorder.sink({ name: "cluster", backend: Backend.Backend }),
+ *   Recorder.sink({ name: "archive", backend: Archive, correlation: "off" })
+ * ]
+ * ```
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface Sink<R> {
+  readonly name: string
+  readonly backend: Effect.Effect<BackendService, never, R>
+  readonly options: Omit<sinks.Options, "name">
+}
+
+/**
+ * Makes a sink.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const sink = <R>(options: {
+  /** Names its cursor in the journal and its metrics: never change it while something is pending. */
+  readonly name: string
+  readonly backend: Effect.Effect<BackendService, never, R>
+  /** `Correlation.defaults` unless given. */
+  readonly correlation?: Correlation.Options | undefined
+  /** Writes under way at once. 16 unless given. */
+  readonly concurrency?: number | undefined
+  /** Items in one write. 32 unless given. */
+  readonly batch?: number | undefined
+  /** Series in memory that wait for delivery; what is beyond stays in the journal. 1,024 unless given. */
+  readonly capacity?: number | undefined
+  /** How long one write may take; then its outcome is unknown and it is repeated. 30 seconds unless given. */
+  readonly writeTimeout?: Duration.Input | undefined
+}): Sink<R> => ({
+  name: options.name,
+  backend: options.backend,
+  options: {
+    correlation: options.correlation ?? Correlation.defaults,
+    concurrency: Math.max(1, options.concurrency ?? 16),
+    batch: Math.max(1, options.batch ?? 32),
+    capacity: Math.max(1, options.capacity ?? 1_024),
+    writeTimeout: Duration.fromInputUnsafe(options.writeTimeout ?? "30 seconds")
+  }
+})
+
+/**
+ * A recorder that accepts into a journal and delivers in the background: the recorder for a cluster.
+ *
+ * `record` resolves when the event is as durable as the journal promises. From then on it becomes visible in every
+ * sink's backend, counted exactly once, across outages of any length, and across restarts where the journal outlives
+ * them. Retry is without end; what a backend will never take is parked. When the scope closes, the recorder refuses new
+ * events, lets go of what is held and delivers until `drainTimeout`; the rest stays in a durable journal and is counted as
+ * dropped, `shutdown`, of one in memory.
+ *
+ * **Example** (A journal in memory, one sink)
+ *
+ * ```ts
+ * import * as Backend from "@tidings/core/Backend"
+ * import * as Journal from "@tidings/core/Journal"
+ * import * as Recorder from "@tidings/core/Recorder"
+ * import * as Templates from "@tidings/core/Templates"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import assert from "node:assert/strict"
+ *
+ * const Live = Recorder.layer({ component: "example" }).pipe(
+ *   Layer.provideMerge(Layer.mergeAll(Templates.layer, Backend.layerMemory(), Journal.layerMemory()))
+ * )
+ * const page = await Effect.runPromise(
+ *   Effect.gen(function* () {
+ *     const recorder = yield* Recorder.Recorder
+ *     const draft = { involvedObject: { kind: "Pod", name: "web" }, reason: "Restarted", message: "It runs again" }
+ *     for (let n = 0; n < 1_000; n++) yield* recorder.record(draft)
+ *     yield* recorder.flush("5 seconds")
+ *     return yield* (yield* Backend.Backend).query({})
+ *   }).pipe(Effect.provide(Live))
+ * )
+ * assert.equal(page.totalCount, 1)
+ * assert.equal(page.events[0]?.count, 1_000)
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = <R = Backend>(
+  options?: Omit<RecorderOptions, "writeTimeout"> & {
+    /** One sink to `Backend` unless given. */
+    readonly sinks?: ReadonlyArray<Sink<R>> | undefined
+  }
+): Layer.Layer<Recorder, InvalidRecorderOptions | JournalError, Journal | Templates | R> =>
+  Layer.effect(
+    Recorder,
+    Effect.gen(function* () {
+      const prepare = yield* preparation(options)
+      const given = options?.sinks ?? ([sink({ name: "default", backend: Backend })] as unknown as ReadonlyArray<Sink<R>>)
+      const names = given.map(({ name }) => name)
+      const twice = names.find((name, index) => names.indexOf(name) !== index)
+      if (given.length === 0 || twice !== undefined) {
+        const found = twice === undefined ? "no sink" : `two sinks named "${twice}"`
+        return yield* new InvalidRecorderOptions({
+          issues: [{ field: "sinks", found, expected: "at least one sink, each with a name of its own" }]
+        })
+      }
+      const backends: Array<{ readonly options: sinks.Options; readonly backend: BackendService }> = []
+      for (const { backend, name, options: sinkOptions } of given) {
+        backends.push({ backend: yield* backend, options: { name, ...sinkOptions } })
+      }
+      return yield* journalRecorder.make({
+        prepare,
+        journal: yield* Journal,
+        sinks: backends,
+        queueCapacity: Math.max(1, options?.queueCapacity ?? 10_000),
+        drainTimeout: Duration.fromInputUnsafe(options?.drainTimeout ?? "10 seconds")
       })
     })
   )

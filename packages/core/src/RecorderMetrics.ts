@@ -21,7 +21,7 @@ export const accepted = Metric.counter("tidings_accepted_total", {
 })
 
 /**
- * `tidings_recovered_total`: found in the journal at the start.
+ * `tidings_recovered_total{sink}`: found in the journal at the start.
  *
  * @category metrics
  * @since 0.1.0

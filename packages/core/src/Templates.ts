@@ -164,7 +164,7 @@ export class Templates extends Context.Service<
     readonly set: (reason: string, template: string) => Effect.Effect<void, TemplateError | CatalogueError>
     readonly register: (
       kinds: Kinds,
-      messages?: { readonly [reason: string]: string } | undefined
+      messages?: { readonly [reason: string]: string }
     ) => Effect.Effect<void, CatalogueError>
     readonly reason: (name: string) => ReasonEntry | undefined
     readonly kind: (name: string) => KindEntry | undefined

@@ -270,11 +270,20 @@ describe("EventGenerator", () => {
       const generator = yield* EventGenerator
       // The reason is known only at run time here.
       const methods = generator as unknown as {
-        readonly [method: string]: (object: object, reason: string, data: object) => ReturnType<Recorder["Service"]["record"]>
+        readonly [method: string]: (
+          object: object,
+          reason: string,
+          data: object
+        ) => ReturnType<Recorder["Service"]["record"]>
       }
       const object = { metadata: { name: "x", namespace: "default" } }
       for (const { kind, reason } of rows) {
-        const method = { MCPServer: "mcpServer", ServiceClass: "serviceClass", Workflow: "workflow", ServiceInstance: "serviceInstance" }[kind]!
+        const method = {
+          MCPServer: "mcpServer",
+          ServiceClass: "serviceClass",
+          Workflow: "workflow",
+          ServiceInstance: "serviceInstance"
+        }[kind]!
         yield* methods[`${method}Event`]!(object, reason, full)
         yield* methods["emit"]!(object, reason, full)
       }
@@ -299,7 +308,9 @@ describe("EventGenerator", () => {
       const generator = yield* EventGenerator
       const instance = { metadata: { name: "web-1", namespace: "default" } }
       yield* generator.serviceInstanceEvent(instance, "ServiceInstanceCreated", { serviceClass: "web" })
-      yield* generator.crdEvent("ServiceInstance", "web-1", "default", "ServiceInstanceCreated", { serviceClass: "web" })
+      yield* generator.crdEvent("ServiceInstance", "web-1", "default", "ServiceInstanceCreated", {
+        serviceClass: "web"
+      })
       const expected = {
         involvedObject: {
           apiVersion: "muster.giantswarm.io/v1alpha1",

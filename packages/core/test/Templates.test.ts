@@ -50,7 +50,10 @@ describe("Templates.render", () => {
           "Vanished was reported for shop/web"
         )
         assert.strictEqual(templates.render("Vanished", { name: "node-1" }), "Vanished was reported for node-1")
-        assert.strictEqual(templates.render("Vanished", { name: "node-1", namespace: "" }), "Vanished was reported for node-1")
+        assert.strictEqual(
+          templates.render("Vanished", { name: "node-1", namespace: "" }),
+          "Vanished was reported for node-1"
+        )
       })
     )
   )
@@ -58,7 +61,10 @@ describe("Templates.render", () => {
   it.effect("renders the message of a declared reason from its data", () =>
     withShop((templates) =>
       Effect.sync(() => {
-        assert.strictEqual(templates.render("OrderScaled", { name: "o", orderId: "17", podCount: 3 }), "Order 17 has 3 pods")
+        assert.strictEqual(
+          templates.render("OrderScaled", { name: "o", orderId: "17", podCount: 3 }),
+          "Order 17 has 3 pods"
+        )
       })
     )
   )
@@ -67,7 +73,10 @@ describe("Templates.render", () => {
     withShop((templates) =>
       Effect.sync(() => {
         const data = { name: "o", orderId: "17", podCount: 3 }
-        assert.strictEqual(templates.render("OrderScaled", { ...data, took: "1m30s" }), "Order 17 has 3 pods after 1m30s")
+        assert.strictEqual(
+          templates.render("OrderScaled", { ...data, took: "1m30s" }),
+          "Order 17 has 3 pods after 1m30s"
+        )
         assert.strictEqual(templates.render("OrderScaled", { ...data, took: "0s" }), "Order 17 has 3 pods")
       })
     )
@@ -118,7 +127,10 @@ describe("Templates.set", () => {
           ]
         )
         assert.match(error.message, /^2:7 unknown field \.PodCnt \(did you mean \.PodCount\?\)/)
-        assert.strictEqual(templates.render("OrderScaled", { name: "o", orderId: "1", podCount: 2 }), "Order 1 has 2 pods")
+        assert.strictEqual(
+          templates.render("OrderScaled", { name: "o", orderId: "1", podCount: 2 }),
+          "Order 1 has 2 pods"
+        )
         assert.strictEqual(templates.get("OrderScaled"), templates.reason("OrderScaled")?.message)
       })
     )
@@ -171,7 +183,22 @@ describe("Templates.set", () => {
     )
   )
 
-  const pieces = ["{{", "}}", "{{.Name}}", "{{if .Error}}", "{{else}}", "{{end}}", "{{.Nope}}", " ", "-", "text", '"', "/*", "*/", "("]
+  const pieces = [
+    "{{",
+    "}}",
+    "{{.Name}}",
+    "{{if .Error}}",
+    "{{else}}",
+    "{{end}}",
+    "{{.Nope}}",
+    " ",
+    "-",
+    "text",
+    '"',
+    "/*",
+    "*/",
+    "("
+  ]
   it.effect.prop(
     "takes or refuses any text, and after a refusal the former message is rendered",
     [Arbitrary.array(Arbitrary.schema(Schema.Union([Schema.Literals(pieces), Schema.String])), { maxLength: 12 })],
@@ -252,7 +279,11 @@ describe("Templates.register", () => {
     withShop((templates) =>
       Effect.gen(function* () {
         const more = (apiVersion: string): Kinds => ({
-          Order: { apiVersion, fields: { lane: "text" }, reasons: { OrderMoved: { meaning: "m", message: "{{.Lane}}" } } }
+          Order: {
+            apiVersion,
+            fields: { lane: "text" },
+            reasons: { OrderMoved: { meaning: "m", message: "{{.Lane}}" } }
+          }
         })
         yield* templates.register(more("shop.example.com/v1"))
         assert.strictEqual(templates.render("OrderMoved", { name: "o", lane: "fast" }), "fast")

@@ -34,7 +34,7 @@
  */
 import * as Result from "effect/Result"
 import { check, fieldOf } from "./internal/checker.ts"
-import { generate, readerOf } from "./internal/closures.ts"
+import { generate, inheritsNothing, readerOf } from "./internal/closures.ts"
 import { Issues } from "./internal/issues.ts"
 import { parseParts } from "./internal/parser.ts"
 import { TemplateError } from "./TemplateError.ts"
@@ -177,21 +177,33 @@ export const compile = <D extends object = object>(
   const parts = parseParts(source, limits, issues, (expression) => check(expression, fields, issues))
   if (issues.count > 0) return Result.fail(new TemplateError({ source, issues: issues.located(source) }))
 
+  const names = namesIn(parts)
   const run = generate(parts, fields, limits.text)
-  let runGuarded: ((data: D) => string) | undefined
-  const render = (data: D): string => {
+  let runCarefully: ((data: D) => string) | undefined
+  const careful = (data: D): string => {
     try {
-      return run(data)
+      runCarefully ??= generate(parts, guarded(fields), limits.text)
+      return runCarefully(data)
     } catch {
-      // Something in the data throws when it is read: read it again, with care.
-      try {
-        runGuarded ??= generate(parts, guarded(fields), limits.text)
-        return runGuarded(data)
-      } catch {
-        // Only a message longer than a string can be, or the end of the stack, leads here.
-        return ""
-      }
+      // Only a message longer than a string can be, or the end of the stack, leads here.
+      return ""
     }
   }
-  return Result.succeed(Object.freeze({ source, fields: namesIn(parts), required: requiredBy(parts, fields), render }))
+  const render = [...names].every((name) => fieldOf(fields, name)?.get !== undefined)
+    ? (data: D): string => {
+        try {
+          return run(data)
+        } catch {
+          return careful(data)
+        }
+      }
+    : (data: D): string => {
+        try {
+          if (inheritsNothing(data)) return run(data)
+        } catch {
+          // Something in the data throws when it is read: it is read again, with care.
+        }
+        return careful(data)
+      }
+  return Result.succeed(Object.freeze({ source, fields: names, required: requiredBy(parts, fields), render }))
 }

@@ -299,6 +299,13 @@ export const readErrorOf = (response: KubernetesResponse, permission: Permission
 // connections
 // ---------------------------------------------------------------------------
 
+/**
+ * The cause of an error that says that there was no answer in time.
+ *
+ * @internal
+ */
+export class NoAnswer extends Error {}
+
 const NOTHING_WAS_SENT = new Set([
   "ECONNREFUSED",
   "ENOTFOUND",
@@ -311,7 +318,6 @@ const NOTHING_WAS_SENT = new Set([
   "EMFILE",
   "ENFILE",
   "UND_ERR_CONNECT_TIMEOUT",
-  "UND_ERR_DESTROYED",
   "UND_ERR_CLOSED"
 ])
 

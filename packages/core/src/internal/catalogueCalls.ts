@@ -18,6 +18,8 @@ import * as Timestamp from "../Timestamp.ts"
 import * as acceptance from "./acceptance.ts"
 import * as text from "./text.ts"
 
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+
 type Record = (
   object: ObjectInput,
   reason: string,
@@ -26,11 +28,11 @@ type Record = (
 ) => Effect.Effect<Recorded, RecordError>
 
 /**
- * The methods of a catalogue, by name. `Methods` is the type that the definition gives them.
+ * The methods of a catalogue, by name.
  *
  * @internal
  */
-export const make = <Methods>(kinds: Kinds, recorder: Recorder["Service"]): Methods => {
+export const make = (kinds: Kinds, recorder: Recorder["Service"]): { readonly [name: string]: unknown } => {
   const ofKind = new Map<string, Record>()
   const ofReason = new Map<string, Record>()
   const methods: { [name: string]: unknown } = {}
@@ -63,8 +65,7 @@ export const make = <Methods>(kinds: Kinds, recorder: Recorder["Service"]): Meth
       : record({ metadata: { name, namespace } }, reason, data, options)
   }
 
-  // Their names are computed from the definition, here and in the type.
-  return methods as Methods
+  return methods
 }
 
 /**
@@ -90,14 +91,17 @@ const makeRecord = (kind: string, definition: Kind, recorder: Recorder["Service"
     }
     if (!reasons.has(reason)) (issues ??= []).push(unknownName("reason", reason, `the reasons of ${kind}`, reasons))
 
-    let given = data
+    let given: Mutable<EventData.EventDataInput> | undefined = data
     if (checks.length > 0 && typeof data === "object" && data !== null) {
       for (const check of checks) {
         const value = Object.hasOwn(data, check.field) ? data[check.field] : undefined
         if (value === undefined) continue
         const read = check.read(value)
         if (read === undefined) issues = add(issues, `data.${check.field}`, value, check.expected)
-        else if (read !== value) given = { ...given, [check.field]: read }
+        else if (read !== value) {
+          if (given === data) given = { ...data }
+          given![check.field] = read
+        }
       }
     }
 
@@ -122,7 +126,7 @@ const makeRecord = (kind: string, definition: Kind, recorder: Recorder["Service"
 
 const referenceOf = (object: ObjectInput, name: string, kind: string, apiVersion: string): ObjectReference => {
   const { namespace, uid } = object.metadata!
-  const reference: { -readonly [K in keyof ObjectReference]: ObjectReference[K] } = {
+  const reference: Mutable<ObjectReference> = {
     apiVersion: isGiven(object.apiVersion) ? object.apiVersion : apiVersion,
     kind,
     name

@@ -390,6 +390,9 @@ export const make = Effect.fnUntraced(function* (
     recordSettled,
     recordNow,
     flush,
+    parked: Effect.succeed([]),
+    retryParked: () => Effect.succeed(0),
+    dropParked: () => Effect.succeed(0),
     status: Effect.sync(() => {
       const first = oldest()
       return ledger.status({ [SINK]: sink.status(first === undefined ? 0 : Timestamp.now(clock) - first.acceptedAt) })

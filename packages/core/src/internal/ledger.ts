@@ -45,6 +45,7 @@ class Labelled {
  * @internal
  */
 export class SinkLedger {
+  recovered = 0
   settled = 0
   parked = 0
   pending = 0
@@ -53,6 +54,7 @@ export class SinkLedger {
   lastError: string | undefined
   private readonly settledBy: Labelled
   private readonly droppedBy: Labelled
+  private readonly recoveredCounter: Metric.Counter<number>
   private readonly pendingGauge: Metric.Gauge<number>
   private readonly parkedGauge: Metric.Gauge<number>
   private readonly context: Context.Context<never>
@@ -61,8 +63,16 @@ export class SinkLedger {
     this.context = context
     this.settledBy = new Labelled(RecorderMetrics.settled, "how", context, { sink })
     this.droppedBy = new Labelled(RecorderMetrics.dropped, "reason", context, { sink })
+    this.recoveredCounter = Metric.withAttributes(RecorderMetrics.recovered, { sink })
     this.pendingGauge = Metric.withAttributes(RecorderMetrics.pending, { sink })
     this.parkedGauge = Metric.withAttributes(RecorderMetrics.parked, { sink })
+  }
+
+  recover(pending: number, parked: number): void {
+    this.recovered += pending + parked
+    this.recoveredCounter.updateUnsafe(pending + parked, this.context)
+    this.addPending(pending)
+    this.park(parked)
   }
 
   addPending(n: number): void {
@@ -87,6 +97,7 @@ export class SinkLedger {
   status(oldestAgeMicros: number): SinkStatus {
     return {
       state: this.state,
+      recovered: this.recovered,
       settled: this.settled,
       parked: this.parked,
       dropped: { ...this.droppedBy.counts },
@@ -105,7 +116,6 @@ export class SinkLedger {
  */
 export class Ledger {
   accepted = 0
-  recovered = 0
   private readonly context: Context.Context<never>
   private readonly refusedBy: Labelled
   private readonly filteredBy: Labelled
@@ -121,11 +131,6 @@ export class Ledger {
     RecorderMetrics.accepted.updateUnsafe(n, this.context)
   }
 
-  recover(n: number): void {
-    this.recovered += n
-    RecorderMetrics.recovered.updateUnsafe(n, this.context)
-  }
-
   refuse(n: number, reason: string): void {
     this.refusedBy.add(reason, n)
   }
@@ -137,7 +142,6 @@ export class Ledger {
   status(sinks: Readonly<Record<string, SinkStatus>>): RecorderStatus {
     return {
       accepted: this.accepted,
-      recovered: this.recovered,
       refused: { ...this.refusedBy.counts },
       filtered: { ...this.filteredBy.counts },
       sinks

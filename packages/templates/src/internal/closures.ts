@@ -18,10 +18,35 @@ type Read<D, A> = (data: D) => A
 const own = (data: object, key: string): unknown =>
   Object.hasOwn(data, key) ? (data as { readonly [key: string]: unknown })[key] : undefined
 
-/** How the value of a field is read from data. */
+/** Reads the value of a field from any data. */
 export const readerOf = <D extends object>(field: Field<D>): Read<D, unknown> => {
   const { get, key } = field
   return get ?? ((data) => own(data, key))
+}
+
+/**
+ * Reads the value of a field from data that inherits nothing (`inheritsNothing`): asking an object whether a property is
+ * its own costs as much as all the rest of printing it.
+ */
+const fastReaderOf = <D extends object>(field: Field<D>): Read<D, unknown> => {
+  const { get, key } = field
+  return (
+    get ?? (key in Object.prototype ? readerOf(field) : (data) => (data as { readonly [key: string]: unknown })[key])
+  )
+}
+
+const empty = {}
+
+/**
+ * Whether an object has no properties but its own, and those that every object has. A loop over the inherited properties
+ * of an empty object finds whatever was assigned to `Object.prototype`, and costs a few nanoseconds.
+ */
+export const inheritsNothing = (data: object): boolean => {
+  const prototype: unknown = Object.getPrototypeOf(data)
+  if (prototype !== Object.prototype && prototype !== null) return false
+  // oxlint-disable-next-line guard-for-in -- what is inherited is the question
+  for (const _ in empty) return false
+  return true
 }
 
 const isHighSurrogate = (code: number): boolean => code >= 0xd800 && code <= 0xdbff
@@ -129,7 +154,10 @@ const sequence = <D>(texts: ReadonlyArray<string>, values: ReadonlyArray<Read<D,
     s0 + v0(data) + s1 + v1(data) + s2 + v2(data) + s3 + v3(data) + s4 + v4(data) + s5 + v5(data) + s6 + v6(data) + s7
 }
 
-/** The function that renders a checked tree. It may throw where reading the data throws. */
+/**
+ * The function that renders a checked tree: for data that `inheritsNothing`, and that throws nowhere when it is read. For
+ * any data where each field has a `get` that takes care of both.
+ */
 export const generate = <D extends object>(
   root: ReadonlyArray<Part>,
   fields: Fields<D>,
@@ -139,7 +167,7 @@ export const generate = <D extends object>(
     const [name, key = ""] = path
     const field = fieldOf(fields, name)
     if (field === undefined) throw new Error(`unknown field .${name} was not refused`)
-    const read = readerOf(field)
+    const read = fastReaderOf(field)
     return [field.type, field.type === "open" ? (data) => argumentOf(read(data), key) : read]
   }
 

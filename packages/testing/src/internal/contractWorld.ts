@@ -37,6 +37,7 @@ export interface Settings {
   readonly namespaces: Namespaces
   readonly shared: boolean
   readonly unit: number
+  readonly maximumData: number
   readonly runs: number
   readonly seed: string | number
   readonly reopenable: Effect.Effect<Layer.Layer<Backend.Backend, unknown>, unknown, Scope.Scope> | undefined

@@ -41,7 +41,8 @@ const fieldNamed = (name: string, fields: FieldTypes): string | undefined =>
 
 const unknownField = (name: string, fields: FieldTypes): string => {
   const meant = Suggestion.nearest(name, Object.keys(fields))
-  return `${quote(name)} is no field${meant === undefined ? "" : `; did you mean ${meant}?`} Anything of your own goes under arguments, as arguments.${/^\w+$/.test(name) ? name : "key"}`
+  const question = meant === undefined ? "." : `; did you mean ${meant}?`
+  return `${quote(name)} is no field${question} Anything of your own goes under arguments: arguments.${/^\w+$/.test(name) ? name : "key"}`
 }
 
 // ---------------------------------------------------------------------------
@@ -206,7 +207,7 @@ export const fromJson = (value: unknown, fields: FieldTypes): Result.Result<Data
   const entries: Array<readonly [string, unknown]> = []
   for (const [key, member] of Object.entries(value)) {
     const field = fieldNamed(key, all)
-    if (field === undefined) return Result.fail(`data has ${unknownField(key, all)}`)
+    if (field === undefined) return Result.fail(`data: ${unknownField(key, all)}`)
     if (member === null) continue
     const expected = mismatch(all[field]!, member)
     if (expected !== undefined) {

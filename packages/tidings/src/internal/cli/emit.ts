@@ -91,7 +91,7 @@ export const emit = Command.make(
     namespace: flags.text("namespace", {
       alias: "n",
       value: "NAMESPACE",
-      description: `Of the object (default ${DEFAULT_NAMESPACE}); "" for one that has none`
+      description: `Of the object (default \"${DEFAULT_NAMESPACE}\"); "" for one that has none`
     })
   },
   Effect.fnUntraced(function* ({ data: pairs, message, namespace = DEFAULT_NAMESPACE, object, reason, type }) {

@@ -84,7 +84,7 @@ const watch = Effect.fnUntraced(function* (selected: flags.Selected, print: Prin
           break
         case "Live":
           if (!wasLive && snapshot.length > 0) steps.push(print(snapshot))
-          if (!wasLive && snapshot.length === 0) steps.push(words.say("no events yet; waiting for the first one"))
+          if (!wasLive && snapshot.length === 0) steps.push(words.say("nothing yet; waiting for events"))
           wasLive = true
           failures = 0
           snapshot = []

@@ -160,7 +160,8 @@ export const card = (event: Event, options: { readonly now: Micros; readonly col
   const { colours, now } = options
   const body = event.event
   const object = EventJson.toObject(event)
-  const { arguments: argumentsOf, ...data } = object.data
+  // Name and namespace are the object's, which stands above.
+  const { arguments: argumentsOf, name: _, namespace: __, ...data } = object.data
   const seen = (at: Micros): string => `${age.local(at)} (${at > now ? age.ago(at, now) : `${age.ago(at, now)} ago`})`
   const rows: Array<readonly [string, string]> = [
     ["Name", event.name],

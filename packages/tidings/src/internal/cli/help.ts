@@ -70,7 +70,9 @@ const argumentRow = ({ description, name }: ArgDoc): readonly [string, string] =
 const flagRow = ({ aliases, description, name, type }: FlagDoc): readonly [string, string] => {
   const short = aliases.find((alias) => /^-[^-]$/.test(alias))
   const value = type === "boolean" ? "" : ` ${type}`
-  return [`${short === undefined ? "    " : `${short}, `}--${name}${value}`, Option.getOrElse(description, () => "")]
+  // The choices stand for the value already.
+  const text = Option.getOrElse(description, () => "").replace(/ \(choices: [^)]*\)$/, "")
+  return [`${short === undefined ? "    " : `${short}, `}--${name}${value}`, text]
 }
 
 /** @internal */
@@ -132,8 +134,8 @@ const completions = (catalogue: Catalogue): GlobalFlag.Action<Option.Option<Comp
       ["powershell", "powershell"]
     ] as const).pipe(
       Flag.optional,
-      Flag.withMetavar("SHELL"),
-      Flag.withDescription("Print the completion script of a shell")
+      Flag.withMetavar("bash|zsh|fish|powershell"),
+      Flag.withDescription("Print a completion script")
     ),
     run: (shell, { command }) =>
       Option.isNone(shell)

@@ -1,0 +1,267 @@
+import { BackendError, Unauthorized } from "@tidings/core/BackendError"
+import * as EventId from "@tidings/core/EventId"
+import * as Timestamp from "@tidings/core/Timestamp"
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as path from "node:path"
+import type { Disk } from "./disk.ts"
+import { codeOf, fromDisk, unavailable } from "./diskError.ts"
+import * as SegmentName from "./segmentName.ts"
+
+const META = ".meta.json"
+const NEWEST = "events.log"
+const FORMAT = 1
+
+/** A meta file is some hundred bytes; what is larger is none. */
+const LARGEST_META = 65_536
+
+/**
+ * The directory of a log: who it is, which segments it has, and making what is missing.
+ *
+ * @internal
+ */
+export class LogDirectory {
+  readonly path: string
+  readonly disk: Disk
+  private readonly clock: Clock.Clock
+  /** Makes the names of temporary files unlike those of every other process. */
+  private readonly tag: string
+
+  constructor(options: {
+    readonly path: string
+    readonly disk: Disk
+    readonly clock: Clock.Clock
+    readonly tag: string
+  }) {
+    this.path = options.path
+    this.disk = options.disk
+    this.clock = options.clock
+    this.tag = options.tag
+  }
+
+  pathOf(file: string): string {
+    return path.join(this.path, file)
+  }
+
+  /**
+   * Makes sure that the directory is there, ours and safe, and that the log in it has an identity, which it answers.
+   * Of several processes that begin a log at once exactly one gives it its identity.
+   */
+  prepare(create: boolean): Effect.Effect<string, BackendError> {
+    return Effect.gen({ self: this }, function* () {
+      const existing = yield* this.attempt(() => {
+        this.checkDirectory(create)
+        return this.readIdentity()
+      })
+      if (existing !== undefined) return existing
+      if (!create) return yield* Effect.fail(this.missing())
+      const id = yield* EventId.makeOrigin
+      return yield* this.attempt(() => {
+        this.writeIdentity(id)
+        const winner = this.readIdentity()
+        if (winner === undefined) throw unavailable(`${this.pathOf(META)} vanished as soon as it was made: try again`)
+        return winner
+      })
+    })
+  }
+
+  /** Runs what uses the disk; what the disk throws becomes an error that says what to do. */
+  attempt<A>(use: () => A, file?: string): Effect.Effect<A, BackendError> {
+    return Effect.try({
+      try: use,
+      catch: (cause) => fromDisk(cause, file === undefined ? this.path : this.pathOf(file))
+    })
+  }
+
+  missing(): BackendError {
+    return unavailable(
+      `there is no event log in ${this.path}: record an event first, or name the right directory (TIDINGS_DIRECTORY)`
+    )
+  }
+
+  private checkDirectory(create: boolean): void {
+    let status = this.disk.status(this.path)
+    if (status === undefined) {
+      if (!create) throw this.missing()
+      this.disk.makeDirectory(this.path, 0o700)
+      status = this.disk.status(this.path)
+      if (status === undefined) throw unavailable(`${this.path} vanished as soon as it was made: try again`)
+    }
+    if (status.kind !== "directory") {
+      throw unavailable(
+        `${this.path} is a file where the directory of the log should be: move it away, ` +
+          "or choose another directory (TIDINGS_DIRECTORY)"
+      )
+    }
+    const { user } = this.disk
+    if (user === undefined) return
+    if (status.owner !== user) {
+      throw new BackendError({
+        reason: new Unauthorized({
+          detail:
+            `${this.path} belongs to user ${status.owner}, and this process runs as user ${user}: ` +
+            "whoever owns the directory of a log can change what it says; run as its owner, " +
+            "or choose another directory (TIDINGS_DIRECTORY)"
+        })
+      })
+    }
+    if ((status.permissions & 0o022) !== 0) {
+      throw new BackendError({
+        reason: new Unauthorized({
+          detail:
+            `${this.path} may be written by other users (mode ${status.permissions.toString(8)}), ` +
+            `who could change what the log says: chmod go-w ${this.path}`
+        })
+      })
+    }
+  }
+
+  /** Who this log is; absent when it has not begun. */
+  readIdentity(): string | undefined {
+    const file = this.pathOf(META)
+    let text: string
+    try {
+      text = this.readSmall(file)
+    } catch (cause) {
+      if (codeOf(cause) === "ENOENT") return undefined
+      throw fromDisk(cause, file)
+    }
+    const damaged = (what: string) =>
+      unavailable(
+        `${file} ${what}: restore it from a copy; or remove it, then the log gets a new identity, and cursors of before no longer fit`
+      )
+    let meta: unknown
+    try {
+      meta = JSON.parse(text)
+    } catch {
+      throw damaged("is no JSON")
+    }
+    if (typeof meta !== "object" || meta === null || !("format" in meta) || !("id" in meta)) {
+      throw damaged("lacks format or id")
+    }
+    if (meta.format !== FORMAT) {
+      throw unavailable(
+        `the log in ${this.path} has format ${String(meta.format)}, this version reads format ${FORMAT}: use the version that wrote it`
+      )
+    }
+    if (typeof meta.id !== "string" || meta.id === "") throw damaged("has no text as id")
+    return meta.id
+  }
+
+  private readSmall(file: string): string {
+    const opened = this.disk.openToRead(file)
+    try {
+      const buffer = Buffer.alloc(LARGEST_META)
+      return buffer.toString("utf8", 0, this.disk.read(opened, buffer, 0, buffer.length, 0))
+    } finally {
+      this.disk.close(opened)
+    }
+  }
+
+  private writeIdentity(id: string): void {
+    const { disk } = this
+    const temporary = this.pathOf(`${META}.${this.tag}`)
+    const meta = { format: FORMAT, id, createdAt: Timestamp.format(Timestamp.now(this.clock)) }
+    const bytes = Buffer.from(`${JSON.stringify(meta)}\n`)
+    const opened = disk.create(temporary, 0o600)
+    try {
+      try {
+        if (disk.append(opened, bytes, 0, bytes.length) !== bytes.length) {
+          throw Object.assign(new Error("the disk is full"), { code: "ENOSPC" })
+        }
+        disk.sync(opened)
+      } finally {
+        disk.close(opened)
+      }
+      // A link and not a rename: of two processes the second fails here instead of taking the first one's place.
+      try {
+        disk.link(temporary, this.pathOf(META))
+      } catch (cause) {
+        const code = codeOf(cause)
+        if (code === "EEXIST") return
+        // A file system without hard links has no better way, and there the last of two at once wins.
+        if (code !== "EPERM" && code !== "ENOTSUP" && code !== "ENOSYS" && code !== "EMLINK") throw cause
+        if (disk.status(this.pathOf(META)) === undefined) disk.rename(temporary, this.pathOf(META))
+      }
+      this.syncDirectory()
+    } finally {
+      this.removeQuietly(temporary)
+    }
+  }
+
+  /** Makes names durable. Some systems cannot, and there nothing better is to be had. */
+  private syncDirectory(): void {
+    try {
+      const opened = this.disk.openDirectory(this.path)
+      try {
+        this.disk.sync(opened)
+      } finally {
+        this.disk.close(opened)
+      }
+    } catch {
+      // Names are then as durable as the system makes them by itself.
+    }
+  }
+
+  private removeQuietly(file: string): void {
+    try {
+      this.disk.unlink(file)
+    } catch {
+      // It is not there, or can't be removed; it bears a name that nobody reads.
+    }
+  }
+
+  /** The segments there are, oldest first; none when the directory is gone. */
+  segments(): Array<SegmentName.SegmentName> {
+    let files: ReadonlyArray<string>
+    try {
+      files = this.disk.list(this.path)
+    } catch (cause) {
+      if (codeOf(cause) === "ENOENT") return []
+      throw fromDisk(cause, this.path)
+    }
+    const names: Array<SegmentName.SegmentName> = []
+    for (const file of files) {
+      const name = SegmentName.parse(file)
+      if (name !== undefined) names.push(name)
+    }
+    return names.sort(SegmentName.order)
+  }
+
+  /**
+   * Begins a segment and answers it open for appending; absent when another process was first with that very name.
+   */
+  createSegment(number: number): { readonly name: SegmentName.SegmentName; readonly opened: number } | undefined {
+    const date = Timestamp.format(Timestamp.now(this.clock)).slice(0, 10).replaceAll("-", "")
+    const name = SegmentName.make(number, date)
+    let opened: number
+    try {
+      opened = this.disk.create(this.pathOf(name.file), 0o600)
+    } catch (cause) {
+      if (codeOf(cause) === "EEXIST") return undefined
+      throw cause
+    }
+    this.syncDirectory()
+    this.leadTo(name)
+    return { name, opened }
+  }
+
+  /**
+   * Lets `events.log` lead to a segment. It is for people, with `tail -F` or `jq`, and the log itself never opens it:
+   * whatever goes wrong here hurts nobody.
+   */
+  private leadTo(name: SegmentName.SegmentName): void {
+    const link = this.pathOf(NEWEST)
+    const temporary = this.pathOf(`.${NEWEST}.${this.tag}`)
+    try {
+      const target = this.disk.readLink(link)
+      if (target === name.file) return
+      // A file of that name that is no link belongs to somebody else.
+      if (target === undefined && this.disk.status(link) !== undefined) return
+      this.disk.linkSymbolic(name.file, temporary)
+      this.disk.rename(temporary, link)
+    } catch {
+      this.removeQuietly(temporary)
+    }
+  }
+}

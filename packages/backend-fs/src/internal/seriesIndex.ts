@@ -1,0 +1,128 @@
+/**
+ * What one origin has stored: the series of a single occurrence as ranges of seqs, since they come one after another,
+ * and the last counted seq of those whose count grew.
+ */
+interface OriginState {
+  /** Pairs of first and last seq, ascending, neither touching nor overlapping. */
+  ranges: Array<number>
+  counted: Map<number, number> | undefined
+}
+
+/**
+ * Up to which seq each series is stored.
+ *
+ * A program that records each occurrence as a series of its own costs two numbers, however many there are. A series
+ * that stands alone costs 16 bytes, one whose count grew about 50, and an origin about 200.
+ *
+ * @internal
+ */
+export class SeriesIndex {
+  private readonly origins = new Map<string, OriginState>()
+  private readonly limit: number
+  private lastOrigin = ""
+  private lastState: OriginState | undefined = undefined
+
+  /** With a `limit` no more than about so many entries of each kind are kept, and the oldest are forgotten. */
+  constructor(limit?: number) {
+    this.limit = limit ?? Number.POSITIVE_INFINITY
+  }
+
+  private stateOf(origin: string): OriginState | undefined {
+    if (origin === this.lastOrigin && this.lastState !== undefined) return this.lastState
+    const state = this.origins.get(origin)
+    if (state !== undefined) {
+      this.lastOrigin = origin
+      this.lastState = state
+    }
+    return state
+  }
+
+  hasOrigin(origin: string): boolean {
+    return this.stateOf(origin) !== undefined
+  }
+
+  addOrigin(origin: string): void {
+    if (this.stateOf(origin) !== undefined) return
+    if (this.origins.size >= this.limit) {
+      const oldest = this.origins.keys().next().value
+      if (oldest !== undefined) this.origins.delete(oldest)
+      this.lastState = undefined
+    }
+    // A copy: the text may be a piece of a line of the log, which would stay in memory with it.
+    this.origins.set(Buffer.from(origin).toString(), { ranges: [], counted: undefined })
+  }
+
+  clear(): void {
+    this.origins.clear()
+    this.lastState = undefined
+  }
+
+  /** The last seq that is counted in; absent when the series is not stored. */
+  get(origin: string, seq: number): number | undefined {
+    const state = this.stateOf(origin)
+    if (state === undefined) return undefined
+    return state.counted?.get(seq) ?? (inRanges(state.ranges, seq) ? seq : undefined)
+  }
+
+  /** Takes in that a series is stored up to a seq; false when nothing changes by it. */
+  raise(origin: string, seq: number, upTo: number): boolean {
+    let state = this.stateOf(origin)
+    if (state === undefined) {
+      this.addOrigin(origin)
+      state = this.stateOf(origin)!
+    }
+    if (upTo === seq && state.counted === undefined) return this.addTo(state, seq)
+    const before = state.counted?.get(seq) ?? (inRanges(state.ranges, seq) ? seq : undefined)
+    if (before !== undefined && before >= upTo) return false
+    if (upTo === seq) return this.addTo(state, seq)
+    const counted = (state.counted ??= new Map())
+    counted.delete(seq)
+    counted.set(seq, upTo)
+    if (counted.size > this.limit) {
+      const oldest = counted.keys().next().value
+      if (oldest !== undefined) counted.delete(oldest)
+    }
+    return true
+  }
+
+  private addTo(state: OriginState, seq: number): boolean {
+    if (!insert(state.ranges, seq)) return false
+    if (state.ranges.length > 2 * this.limit) state.ranges = state.ranges.slice(state.ranges.length >> 2 << 1)
+    return true
+  }
+}
+
+/** The index of the first pair that ends at `seq` or later. */
+const pairAt = (ranges: ReadonlyArray<number>, seq: number): number => {
+  let low = 0
+  let high = ranges.length >> 1
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (ranges[2 * middle + 1]! < seq) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+const inRanges = (ranges: ReadonlyArray<number>, seq: number): boolean => {
+  const at = 2 * pairAt(ranges, seq)
+  return at < ranges.length && ranges[at]! <= seq
+}
+
+const insert = (ranges: Array<number>, seq: number): boolean => {
+  const { length } = ranges
+  // What comes next in order, which is nearly always.
+  if (length > 0 && ranges[length - 1] === seq - 1) {
+    ranges[length - 1] = seq
+    return true
+  }
+  const at = 2 * pairAt(ranges, seq)
+  if (at < length && ranges[at]! <= seq) return false
+  const joinsBefore = at > 0 && ranges[at - 1] === seq - 1
+  const joinsAfter = at < length && ranges[at] === seq + 1
+  if (joinsBefore && joinsAfter) ranges.splice(at - 1, 2)
+  else if (joinsBefore) ranges[at - 1] = seq
+  else if (joinsAfter) ranges[at] = seq
+  else ranges.splice(at, 0, seq, seq)
+  return true
+}

@@ -1,0 +1,182 @@
+/**
+ * The events of a Kubernetes cluster as a backend: written so that `kubectl` shows them right, queried and followed
+ * whoever wrote them.
+ *
+ * @since 0.1.0
+ */
+import * as Backend from "@tidings/core/Backend"
+import type { BackendError } from "@tidings/core/BackendError"
+import type { EventFilter } from "@tidings/core/EventQuery"
+import type { Scope as CursorScope } from "@tidings/core/Position"
+import * as Clock from "effect/Clock"
+import * as Config from "effect/Config"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import * as involvedObjects from "./internal/involvedObjects.ts"
+import * as listing from "./internal/listing.ts"
+import * as querying from "./internal/querying.ts"
+import * as watching from "./internal/watching.ts"
+import * as writing from "./internal/writing.ts"
+import * as KubernetesConnection from "./KubernetesConnection.ts"
+
+// ---------------------------------------------------------------------------
+// options
+// ---------------------------------------------------------------------------
+
+/**
+ * How the backend writes and reads.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** How many writes are under way at once, each series one at a time. Default: 16. */
+  readonly concurrency?: number | undefined
+  /**
+   * How long a write waits for the uid of its involved object, where the event does not name it; an event whose object
+   * is not found in time goes without. Zero: uids are not looked up. Default: 1 second.
+   */
+  readonly uidWait?: Duration.Input | undefined
+  /**
+   * Of how many series the version in the cluster is remembered, which saves a request when a count grows. The least
+   * recently written are forgotten. Default: 8,192, some 2 MB.
+   */
+  readonly knownSeries?: number | undefined
+  /** How many events a list asks for at a time. Default: 500, as kubectl. */
+  readonly pageSize?: number | undefined
+}
+
+/**
+ * The options of the connection and of the backend over it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface LayerOptions extends KubernetesConnection.Options, Options {}
+
+// ---------------------------------------------------------------------------
+// constructors
+// ---------------------------------------------------------------------------
+
+/** How long the identity of the cluster is taken as read when a query makes a cursor. */
+const CLUSTER_ID_MILLIS = 60_000
+
+/**
+ * Makes the backend over a connection. Sends nothing yet.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function* (options?: Options) {
+  const connection = yield* KubernetesConnection.KubernetesConnection
+  const clock = yield* Clock.Clock
+  const random = yield* Random.Random
+  const scope = yield* Effect.scope
+  const wait = Duration.fromInputUnsafe(options?.uidWait ?? "1 second")
+  const list = listing.make(connection, Math.max(1, options?.pageSize ?? 500))
+
+  let known: { readonly target: string; readonly until: number } | undefined
+  const scopeOf = (filter: EventFilter): Effect.Effect<CursorScope, BackendError> =>
+    Effect.suspend(() => {
+      const now = clock.currentTimeMillisUnsafe()
+      if (known !== undefined && now < known.until) {
+        return Effect.succeed({ mode: "kubernetes", target: known.target, filter })
+      }
+      return Effect.map(connection.clusterId, (target) => {
+        known = { target, until: now + CLUSTER_ID_MILLIS }
+        return { mode: "kubernetes", target, filter }
+      })
+    })
+
+  return Backend.Backend.of({
+    mode: "kubernetes",
+    target: connection.clusterId,
+    write: writing.make({
+      connection,
+      uidOf:
+        Duration.toMillis(wait) > 0
+          ? involvedObjects.make({ connection, clock, wait, scope })
+          : () => Effect.succeed({}),
+      concurrency: Math.max(1, options?.concurrency ?? 16),
+      knownSeries: Math.max(1, options?.knownSeries ?? 8_192)
+    }),
+    query: querying.make({ listing: list, scopeOf }),
+    watch: watching.make({ connection, listing: list, clock, random, clusterId: connection.clusterId })
+  })
+})
+
+// ---------------------------------------------------------------------------
+// layers
+// ---------------------------------------------------------------------------
+
+/**
+ * The backend over a `KubernetesConnection` that the host has: to share one connection, or to put a double in its place.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConnection = (
+  options?: Options
+): Layer.Layer<Backend.Backend, never, KubernetesConnection.KubernetesConnection> =>
+  Layer.effect(Backend.Backend, make(options))
+
+/**
+ * The events of the cluster that `kubectl` would use.
+ *
+ * **When to use**
+ *
+ * In a controller in the cluster, and for everything that works on a cluster from outside. The layer fails with
+ * `Unavailable` when no cluster is configured; a cluster that does not answer is for each write and read to say.
+ *
+ * **Details**
+ *
+ * - Writing needs the verbs `create` and `patch` on `events` of the core group, in the namespaces of the involved objects
+ *   and in `default` for what is cluster-scoped. Reading needs `list` and `watch`.
+ * - A write is repeated safely at any time: an event's name comes from its identity, and a count only grows, by a patch
+ *   that names the version it was made for.
+ * - `get` on the kinds of involved objects lets events carry the object's uid, by which `kubectl describe` finds them;
+ *   `get` on namespace `kube-system` gives the uid that cursors and journals are bound to. Both can be done without.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import * as KubernetesBackend from "@tidings/backend-k8s/KubernetesBackend"
+ * import * as Backend from "@tidings/core/Backend"
+ * import * as Effect from "effect/Effect"
+ * import assert from "node:assert/strict"
+ *
+ * const count = Backend.Backend.use((backend) => backend.query({ namespace: "default" })).pipe(
+ *   Effect.map((page) => page.totalCount),
+ *   Effect.provide(KubernetesBackend.layer({ kubeconfig: "/nowhere/kubeconfig" }))
+ * )
+ * const error = await Effect.runPromise(Effect.flip(count))
+ * assert.equal(error.reason._tag, "Unavailable")
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options?: LayerOptions): Layer.Layer<Backend.Backend, BackendError> =>
+  Layer.provide(layerConnection(options), KubernetesConnection.layer(options))
+
+/**
+ * `layer`, with its options from a `Config`.
+ *
+ * **Example** (The context from the environment)
+ *
+ * ```ts
+ * import * as KubernetesBackend from "@tidings/backend-k8s/KubernetesBackend"
+ * import * as Config from "effect/Config"
+ *
+ * export const Events = KubernetesBackend.layerConfig({ context: Config.String("EVENTS_CONTEXT") })
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConfig = (
+  options: Config.Wrap<LayerOptions>
+): Layer.Layer<Backend.Backend, BackendError | Config.ConfigError> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))

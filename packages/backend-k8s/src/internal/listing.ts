@@ -1,0 +1,106 @@
+/**
+ * Lists of events, page by page.
+ */
+import * as BackendError from "@tidings/core/BackendError"
+import type { EventFilter } from "@tidings/core/EventQuery"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type { KubernetesConnection } from "../KubernetesConnection.ts"
+import * as KubernetesEvent from "../KubernetesEvent.ts"
+import * as answer from "./answer.ts"
+import * as selection from "./selection.ts"
+
+/** How often a list is begun anew, page by page, before it is asked for in one piece, which cannot expire. */
+const RESTARTS = 2
+
+interface Page {
+  readonly items: ReadonlyArray<unknown>
+  readonly resourceVersion: string
+  readonly next: string | undefined
+}
+
+const pageOf = (body: string | undefined): Page | undefined => {
+  const list = answer.parseBody(body)
+  if (typeof list !== "object" || list === null || !("metadata" in list)) return undefined
+  const { metadata } = list
+  if (typeof metadata !== "object" || metadata === null) return undefined
+  const resourceVersion = "resourceVersion" in metadata ? metadata.resourceVersion : undefined
+  if (typeof resourceVersion !== "string") return undefined
+  const next = "continue" in metadata ? metadata.continue : undefined
+  const items = "items" in list && Array.isArray(list.items) ? list.items : []
+  return { items, resourceVersion, next: typeof next === "string" && next !== "" ? next : undefined }
+}
+
+const brokenOff = BackendError.make(
+  new BackendError.Transient({ applied: "no", detail: "the list of events broke off before its end" })
+)
+
+/** @internal */
+export interface Listing {
+  /**
+   * Every event that a filter's part for the server selects, each given to the collector that `begin` makes, in the
+   * order of names. A list that expires on the way is begun anew, with a new collector: what the server would go on with
+   * is another state, in which an event may be missing from both halves.
+   */
+  readonly all: <C>(
+    filter: EventFilter,
+    begin: () => C,
+    add: (collector: C, stored: KubernetesEvent.StoredEvent) => void
+  ) => Effect.Effect<{ readonly resourceVersion: string; readonly collector: C }, BackendError.BackendError>
+  /** The resourceVersion that the server is at. */
+  readonly version: (filter: EventFilter) => Effect.Effect<string, BackendError.BackendError>
+}
+
+/** @internal */
+export const make = (connection: KubernetesConnection["Service"], pageSize: number): Listing => {
+  const readPage = (
+    filter: EventFilter,
+    parameters: Readonly<Record<string, string | undefined>>
+  ): Effect.Effect<Page | "expired", BackendError.BackendError> => {
+    const { namespace, path } = selection.collectionOf(filter)
+    return Effect.flatMap(
+      connection.request({ method: "GET", path: selection.pathOf(path, parameters) }),
+      (response): Effect.Effect<Page | "expired", BackendError.BackendError> => {
+        if (response.status === 200) {
+          const page = pageOf(response.body)
+          return page === undefined ? Effect.fail(brokenOff) : Effect.succeed(page)
+        }
+        if (answer.isExpired(response.status, answer.statusOf(answer.parseBody(response.body)))) {
+          return Effect.succeed("expired")
+        }
+        return Effect.fail(answer.readErrorOf(response, selection.readingPermission(namespace)))
+      }
+    )
+  }
+
+  return {
+    all: Effect.fnUntraced(function* (filter, begin, add) {
+      const fieldSelector = selection.fieldSelectorOf(filter)
+      for (let restart = 0; ; restart++) {
+        const limit = restart < RESTARTS ? String(pageSize) : undefined
+        const collector = begin()
+        let resourceVersion: string | undefined
+        let next: string | undefined
+        do {
+          const page: Page | "expired" = yield* readPage(filter, { fieldSelector, limit, continue: next })
+          if (page === "expired") {
+            if (restart > RESTARTS) return yield* brokenOff
+            resourceVersion = undefined
+            break
+          }
+          resourceVersion ??= page.resourceVersion
+          next = page.next
+          for (const item of page.items) {
+            const stored = KubernetesEvent.fromResource(item)
+            if (Result.isSuccess(stored)) add(collector, stored.success)
+          }
+        } while (next !== undefined)
+        if (resourceVersion !== undefined) return { resourceVersion, collector }
+      }
+    }),
+    version: (filter) =>
+      Effect.flatMap(readPage(filter, { limit: "1" }), (page) =>
+        page === "expired" ? Effect.fail(brokenOff) : Effect.succeed(page.resourceVersion)
+      )
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * Queries: everything that matches is counted, and only what is asked for is kept.
+ */
+import * as BackendError from "@tidings/core/BackendError"
+import * as EventId from "@tidings/core/EventId"
+import * as EventQuery from "@tidings/core/EventQuery"
+import * as Position from "@tidings/core/Position"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type * as KubernetesEvent from "../KubernetesEvent.ts"
+import { versionNumber } from "../KubernetesEvent.ts"
+import type { Listing } from "./listing.ts"
+
+interface Place {
+  readonly last: number
+  readonly version: number
+}
+
+const newestFirst = (a: Place, b: Place): number => b.last - a.last || b.version - a.version
+
+interface Kept extends Place {
+  readonly stored: KubernetesEvent.StoredEvent
+}
+
+/** The newest `limit` events after a place, out of any number in any order. */
+class Newest {
+  /** By identity: a copy that somebody made of an event does not make two of it. */
+  readonly ids = new Set<string>()
+  /** How many of all come after the place. */
+  following = 0
+  private kept: Array<Kept> = []
+  private readonly limit: number
+  private readonly after: Place | undefined
+
+  constructor(limit: number, after: Place | undefined) {
+    this.limit = limit
+    this.after = after
+  }
+
+  add(stored: KubernetesEvent.StoredEvent): void {
+    const id = EventId.format(stored.event.id)
+    const isCopy = this.ids.has(id)
+    this.ids.add(id)
+    const kept: Kept = { last: stored.event.last, version: versionNumber(stored.resourceVersion), stored }
+    if (this.after !== undefined && newestFirst(this.after, kept) >= 0) return
+    if (!isCopy) this.following++
+    this.kept.push(kept)
+    if (this.kept.length > 2 * this.limit + 64) this.trim()
+  }
+
+  private trim(): void {
+    this.kept.sort(newestFirst)
+    this.kept.length = Math.min(this.kept.length, this.limit)
+  }
+
+  take(): ReadonlyArray<Kept> {
+    this.kept.sort(newestFirst)
+    const best = new Map<string, Kept>()
+    for (const kept of this.kept) {
+      const id = EventId.format(kept.stored.event.id)
+      const other = best.get(id)
+      if (other === undefined || other.stored.event.upTo < kept.stored.event.upTo) best.set(id, kept)
+    }
+    return this.kept.filter((kept) => best.get(EventId.format(kept.stored.event.id)) === kept).slice(0, this.limit)
+  }
+}
+
+const placeOf = (text: string): Result.Result<Place, BackendError.BackendError> => {
+  const [last, version] = text.split(" ").map(Number)
+  return last !== undefined && version !== undefined && Number.isSafeInteger(last) && Number.isSafeInteger(version)
+    ? Result.succeed({ last, version })
+    : Result.fail(
+        BackendError.make(
+          new BackendError.CursorMismatch({ detail: "its position is no time and number; begin anew without it" })
+        )
+      )
+}
+
+/** @internal */
+export const make =
+  (options: {
+    readonly listing: Listing
+    readonly scopeOf: (filter: EventQuery.EventFilter) => Effect.Effect<Position.Scope, BackendError.BackendError>
+  }) =>
+  (query: EventQuery.EventQuery): Effect.Effect<EventQuery.EventPage, BackendError.BackendError> =>
+    Effect.gen(function* () {
+      const filter = EventQuery.filterOf(query)
+      const scope = yield* options.scopeOf(filter)
+      const after =
+        query.page === undefined
+          ? undefined
+          : yield* Effect.fromResult(Result.flatMap(Position.decodePageToken(scope, query.page), placeOf))
+      const limit = Math.max(0, query.limit ?? Number.POSITIVE_INFINITY)
+      const { collector, resourceVersion } = yield* options.listing.all(
+        filter,
+        () => new Newest(limit, after),
+        (newest, stored) => {
+          if (EventQuery.matches(filter, stored.event)) newest.add(stored)
+        }
+      )
+      const kept = collector.take()
+      const oldest = kept.at(-1)
+      const page = {
+        events: kept.map(({ stored }) => stored.event),
+        totalCount: collector.ids.size,
+        cursor: Position.cursorEncoder(scope)(resourceVersion)
+      }
+      return oldest !== undefined && collector.following > kept.length
+        ? { ...page, next: Position.pageTokenEncoder(scope)(`${oldest.last} ${oldest.version}`) }
+        : page
+    })

@@ -1,0 +1,217 @@
+/**
+ * Where a recorder keeps what it has accepted until every sink is through with it.
+ *
+ * The journal is the only durable point of delivery: an event is accepted when it stands in it, and its place in it is
+ * its identity. `layerMemory` keeps it for the life of the process; the file journal of `@tidings/backend-fs` keeps it
+ * across restarts and power loss.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import type * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import type { Occurrence, Write } from "./Event.ts"
+import type { Json } from "./EventData.ts"
+import type { EventId } from "./EventId.ts"
+import * as memoryJournal from "./internal/memoryJournal.ts"
+import type { Micros } from "./Timestamp.ts"
+
+// ---------------------------------------------------------------------------
+// errors
+// ---------------------------------------------------------------------------
+
+/**
+ * No room: the quota is reached, or the disk is full.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class JournalFull extends Data.TaggedClass("JournalFull")<{ readonly detail: string }> {}
+
+/**
+ * The store of the journal failed. Nothing of the batch is accepted.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class JournalFailed extends Data.TaggedClass("JournalFailed")<{ readonly detail: string }> {}
+
+/**
+ * Another process owns the journal.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class JournalLocked extends Data.TaggedClass("JournalLocked")<{ readonly detail: string }> {}
+
+/**
+ * The journal cannot be read: it is of another format, or its state is damaged where that must not be passed over.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class JournalDamaged extends Data.TaggedClass("JournalDamaged")<{ readonly detail: string }> {}
+
+/**
+ * Why a journal failed.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type JournalErrorReason = JournalFull | JournalFailed | JournalLocked | JournalDamaged
+
+/**
+ * The one error of journals, with a tagged `reason`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class JournalError extends Data.TaggedError("JournalError")<{
+  readonly reason: JournalErrorReason
+  readonly cause?: unknown
+}> {
+  override get message(): string {
+    switch (this.reason._tag) {
+      case "JournalFull":
+        return `the journal has no room: ${this.reason.detail}`
+      case "JournalFailed":
+        return `the journal failed: ${this.reason.detail}`
+      case "JournalLocked":
+        return `the journal is in use: ${this.reason.detail}`
+      case "JournalDamaged":
+        return `the journal cannot be read: ${this.reason.detail}`
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------
+// models
+// ---------------------------------------------------------------------------
+
+/**
+ * An accepted occurrence and its identity.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface JournalEntry {
+  readonly id: EventId
+  readonly occurrence: Occurrence
+}
+
+/**
+ * What a sink reads: entries in order, and the ranges that a quota took before the sink had read them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface JournalPage {
+  readonly entries: ReadonlyArray<JournalEntry>
+  /** Both ends belong to a range. */
+  readonly lost: ReadonlyArray<{ readonly from: number; readonly to: number }>
+  /** The last seq that this page covers: where the next read begins after. */
+  readonly reached: number
+}
+
+/**
+ * How far a sink is, in one record: what it has read, and everything of that which is not settled.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Checkpoint {
+  readonly upTo: number
+  readonly state: Json
+  /** What the sink writes to; bound in the first checkpoint. */
+  readonly target?: string
+}
+
+/**
+ * A write that its backend will never take, kept aside with the number of occurrences that it carries.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Parked {
+  readonly write: Write
+  readonly occurrences: number
+  readonly reason: string
+  readonly at: Micros
+}
+
+/**
+ * What an accepted event survives.
+ *
+ * - `memory`: outages of the backend, within the life of this process
+ * - `process`: also the end of the process in any way
+ * - `disk`: also the end of the machine
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Durability = "memory" | "process" | "disk"
+
+/**
+ * What happens to a new event when the quota is reached.
+ *
+ * - `fail`: it is refused with `JournalFull`
+ * - `block`: it waits for room
+ * - `dropOldest`: the oldest events that no sink has read make room, counted as dropped, `quota`
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type OnFull = "fail" | "block" | "dropOldest"
+
+// ---------------------------------------------------------------------------
+// service
+// ---------------------------------------------------------------------------
+
+/**
+ * The journal of a recorder.
+ *
+ * Seqs are dense from 1, also across restarts. `append` has one caller, is all or nothing, and answers the identities in
+ * the order of the batch. Entries are freed up to the checkpoint that is furthest behind, of the sinks that have called
+ * `restore` in this life.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Journal extends Context.Service<
+  Journal,
+  {
+    readonly origin: string
+    readonly durability: Durability
+    /** The last seq that was given. */
+    readonly head: Effect.Effect<number>
+    readonly append: (batch: ReadonlyArray<Occurrence>) => Effect.Effect<ReadonlyArray<EventId>, JournalError>
+    readonly read: (sink: string, after: number, max: number) => Effect.Effect<JournalPage, JournalError>
+    readonly checkpoint: (sink: string, checkpoint: Checkpoint) => Effect.Effect<void, JournalError>
+    readonly restore: (sink: string) => Effect.Effect<Checkpoint | undefined, JournalError>
+    /** Keeps a write aside; of a series the highest `upTo` is kept, and the occurrences add up. */
+    readonly park: (sink: string, write: Write, occurrences: number, reason: string) => Effect.Effect<void, JournalError>
+    readonly parked: (sink: string) => Effect.Effect<ReadonlyArray<Parked>, JournalError>
+    /** Forgets parked writes: they are delivered after all, or given up. */
+    readonly unpark: (sink: string, series: ReadonlyArray<EventId>) => Effect.Effect<void, JournalError>
+  }
+>()("@tidings/core/Journal") {}
+
+// ---------------------------------------------------------------------------
+// layers
+// ---------------------------------------------------------------------------
+
+/**
+ * A journal in the memory of this process: `record` resolves at once, and outages of the backend of any length lose
+ * nothing while the process lives and the capacity lasts.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerMemory = (options?: {
+  /** How many events it keeps at the most. 100,000 unless given. */
+  readonly capacity?: number | undefined
+  /** `fail` unless given. */
+  readonly onFull?: OnFull | undefined
+}): Layer.Layer<Journal> => memoryJournal.layer(Journal, options)
+

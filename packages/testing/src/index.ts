@@ -1,0 +1,19 @@
+/**
+ * Arbitraries of events, drafts, writes and queries.
+ */
+export * as Arbitraries from "./Arbitraries.ts"
+
+/**
+ * The contract suite of backends.
+ */
+export * as Contract from "./Contract.ts"
+
+/**
+ * The error of a backend that does not keep its contract.
+ */
+export * as ContractViolation from "./ContractViolation.ts"
+
+/**
+ * A backend that fails on purpose.
+ */
+export * as FaultyBackend from "./FaultyBackend.ts"

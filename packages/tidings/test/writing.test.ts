@@ -1,0 +1,260 @@
+// emit
+import * as Backend from "@tidings/core/Backend"
+import * as BackendError from "@tidings/core/BackendError"
+import * as EventCatalogue from "@tidings/core/EventCatalogue"
+import * as EventId from "@tidings/core/EventId"
+import * as EventJson from "@tidings/core/EventJson"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { TestClock } from "effect/testing"
+import { memory, run } from "./harness.ts"
+
+const only = (backend: Backend.Service) =>
+  Effect.map(backend.query({}), ({ events, totalCount }) => {
+    assert.strictEqual(totalCount, 1)
+    return events[0]!
+  })
+
+describe("emit", () => {
+  it.effect("waits until the backend has the event and prints its id", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(1_000)
+      const { layer, service } = yield* memory()
+      const ran = yield* run(layer, ["emit", "workflow/deploy", "WorkflowStepFailed", "--data", "stepId=build", "--data", "error=boom"])
+      const event = yield* only(service)
+      assert.deepStrictEqual(ran, { code: 0, out: [EventId.format(event.id)], err: [] })
+      const object = EventJson.toObject(event)
+      assert.deepStrictEqual(object.involvedObject, {
+        apiVersion: "muster.giantswarm.io/v1alpha1",
+        kind: "Workflow",
+        name: "deploy",
+        namespace: "default"
+      })
+      assert.strictEqual(object.type, "Warning")
+      assert.strictEqual(object.firstTimestamp, "1970-01-01T00:00:01.000000Z")
+      assert.match(object.message, /build.*boom/)
+      assert.strictEqual(object.source.component, "tidings")
+      assert.strictEqual(object.reportingComponent, "tidings")
+    })
+  )
+
+  it.effect("takes message, type and namespace as given", () =>
+    Effect.gen(function* () {
+      const { layer, service } = yield* memory()
+      const message = "{{.Name}} is no template here: 100% done"
+      const ran = yield* run(layer, ["emit", "Deployment/web", "RolloutStarted", message, "--type=warning", "-nteam-a"])
+      assert.strictEqual(ran.code, 0)
+      const { event } = yield* only(service)
+      assert.deepStrictEqual(event.involvedObject, { kind: "Deployment", name: "web", namespace: "team-a" })
+      assert.strictEqual(event.message, message)
+      assert.strictEqual(event.type, "Warning")
+    })
+  )
+
+  it.effect("records an object without a namespace", () =>
+    Effect.gen(function* () {
+      const { layer, service } = yield* memory()
+      yield* run(layer, ["emit", "Node/worker-1", "NodeReady", "-n", ""])
+      assert.deepStrictEqual((yield* only(service)).event.involvedObject, { kind: "Node", name: "worker-1" })
+    })
+  )
+
+  it.effect("reads data as each field is declared", () =>
+    Effect.gen(function* () {
+      const { layer, service } = yield* memory()
+      const pairs = [
+        "operation=7",
+        "serviceClass=true",
+        "error=",
+        "duration=1m30.5s",
+        "stepCount=3",
+        "StepID=build=1",
+        "stepTool=x_run",
+        "conditionResult=false",
+        "executionId=e-1",
+        `toolNames=["a, b","c"]`,
+        "allowFailure=true",
+        "arguments.version=1.10",
+        "arguments.count=3",
+        "arguments.list=[1,2]",
+        "arguments.text=plain text",
+        "arguments.yes=true",
+        `Arguments.quoted="3"`,
+        `arguments={"region":"eu","count":4}`
+      ]
+      const ran = yield* run(layer, ["emit", "Workflow/deploy", "Started", ...pairs.flatMap((pair) => ["--data", pair])])
+      assert.deepStrictEqual([ran.code, ran.err], [0, []])
+      assert.deepStrictEqual((yield* only(service)).event.data, {
+        name: "deploy",
+        namespace: "default",
+        operation: "7",
+        serviceClass: "true",
+        error: "",
+        duration: 90_500_000_000,
+        stepCount: 3,
+        stepId: "build=1",
+        stepTool: "x_run",
+        conditionResult: "false",
+        executionId: "e-1",
+        toolNames: ["a, b", "c"],
+        allowFailure: true,
+        arguments: { version: "1.10", count: 4, list: [1, 2], text: "plain text", yes: true, quoted: "3", region: "eu" }
+      })
+    })
+  )
+
+  it.effect.each([
+    ["duration=1500", { duration: 1_500 }],
+    ["duration=-2s", { duration: -2_000_000_000 }],
+    ["toolNames=a, b,c", { toolNames: ["a", "b", "c"] }],
+    ["toolNames=", { toolNames: [] }],
+    ["stepCount=-1", { stepCount: -1 }],
+    ["arguments.a.b=1", { arguments: { "a.b": 1 } }],
+    ["arguments.__proto__=1", { arguments: Object.fromEntries([["__proto__", 1]]) }]
+  ] as const)("reads --data %s", ([pair, expected]) =>
+    Effect.gen(function* () {
+      const { layer, service } = yield* memory()
+      yield* run(layer, ["emit", "Workflow/deploy", "Started", "--data", pair])
+      const { name: _, namespace: __, ...data } = (yield* only(service)).event.data
+      assert.deepStrictEqual(data, expected)
+    })
+  )
+
+  it.effect("masks values under keys that name secrets", () =>
+    Effect.gen(function* () {
+      const { layer, service } = yield* memory()
+      yield* run(layer, ["emit", "Workflow/deploy", "Started", "--data", "arguments.password=hunter2"])
+      assert.isFalse(JSON.stringify((yield* only(service)).event).includes("hunter2"))
+    })
+  )
+
+  it.effect.each([
+    ["stepCont=3", /^error: --data "stepCont" is no field; did you mean stepCount\? Anything of your own goes under arguments: arguments.stepCont$/],
+    ["customer=3", /^error: --data "customer" is no field\. Anything of your own goes under arguments: arguments.customer$/],
+    ["stepCount=three", /^error: --data stepCount is "three", expected a whole number$/],
+    ["stepCount=99999999999999999999", /expected a whole number$/],
+    ["allowFailure=yes", /^error: --data allowFailure is "yes", expected true or false$/],
+    ["duration=5 minutes", /^error: --data duration is "5 minutes", expected a duration such as 1m30.5s/],
+    ["toolNames=[1]", /^error: --data toolNames is "\[1\]", expected a list such as a,b/],
+    ["arguments=[1]", /^error: --data arguments is "\[1\]", expected a JSON object/],
+    ["arguments={", /expected a JSON object/],
+    ["name=other", /^error: --data name: the object is named by KIND\/NAME/],
+    ["Namespace=other", /^error: --data Namespace: the object is named by KIND\/NAME/],
+    ["nothing", /^error: --data is "nothing", expected key=value$/],
+    ["=x", /expected key=value$/]
+  ] as const)("refuses --data %s", ([pair, expected]) =>
+    Effect.gen(function* () {
+      const { layer, service } = yield* memory()
+      const ran = yield* run(layer, ["emit", "Workflow/deploy", "Started", "--data", pair])
+      assert.strictEqual(ran.code, 2)
+      assert.match(ran.err[0]!, expected)
+      assert.strictEqual(ran.err.length, 2)
+      assert.strictEqual((yield* service.query({})).totalCount, 0)
+    })
+  )
+
+  it.effect.each([
+    [["Workflow", "Started"], /^error: "Workflow" names no object, expected KIND\/NAME such as Workflow\/deploy$/],
+    [["/x", "Started"], /^error: "\/x" is no object/],
+    [["Workflow/a b", "Started"], /^error: involvedObject.name is "a b", expected /],
+    [["Work flow/a", "Started"], /^error: involvedObject.kind is "Work flow", expected /],
+    [["Workflow/a", ""], /^error: reason is "", expected /],
+    [["Workflow/a", "not a reason"], /^error: reason is "not a reason", expected /],
+    [["Workflow/a", "Started", "-n", "Not_A_Namespace"], /^error: involvedObject.namespace is "Not_A_Namespace", expected /],
+    [["Workflow/a", "MCPServerStarted"], /^error: MCPServerStarted is a reason of MCPServer, not of Workflow$/],
+    [["Workflow/a"], /^error: REASON is missing$/],
+    [[], /^error: KIND\/NAME is missing$/],
+    [["Workflow/a", "Started", "two", "words"], /^error: unexpected "words": put a text with blanks in quotes/]
+  ] as const)("refuses emit %j", ([argv, expected]) =>
+    Effect.gen(function* () {
+      const { layer, service } = yield* memory()
+      const ran = yield* run(layer, ["emit", ...argv])
+      assert.strictEqual(ran.code, 2)
+      assert.match(ran.err[0]!, expected)
+      assert.strictEqual(ran.err[1], "usage: tidings emit KIND/NAME REASON [MESSAGE] [flags] (more: tidings emit --help)")
+      assert.strictEqual((yield* service.query({})).totalCount, 0)
+    })
+  )
+
+  it.effect("records what looks like a mistake, and asks", () =>
+    Effect.gen(function* () {
+      const { layer } = yield* memory()
+      const typo = yield* run(layer, ["emit", "Workflow/deploy", "WorkflowExecutd"])
+      assert.strictEqual(typo.code, 0)
+      assert.deepStrictEqual(typo.err, ["note: the catalogue has no reason WorkflowExecutd; did you mean WorkflowExecuted?"])
+      const hole = yield* run(layer, ["emit", "Workflow/deploy", "WorkflowStepStarted"])
+      assert.deepStrictEqual(hole.err, ["note: the message of WorkflowStepStarted has a hole without --data stepId=…"])
+      const own = yield* run(layer, ["emit", "Workflow/deploy", "WorkflowStepStarted", "in my own words"])
+      assert.deepStrictEqual(own.err, [])
+    })
+  )
+
+  it.effect.each([
+    [new BackendError.Unavailable({ detail: "gone" }), 4, /the event was not recorded: .*gone/],
+    [new BackendError.Unauthorized({ detail: "no" }), 4, /the event was not recorded: not allowed: no/],
+    [new BackendError.Full({ detail: "the disk is full" }), 1, /the event was not recorded: .*the disk is full/]
+  ] as const)("tells why nothing was recorded: %s", ([reason, code, expected]) =>
+    Effect.gen(function* () {
+      const { service } = yield* memory()
+      const failing = Layer.succeed(Backend.Backend, { ...service, write: () => Effect.fail(BackendError.make(reason)) })
+      const ran = yield* run(failing, ["emit", "Workflow/deploy", "Started"])
+      assert.strictEqual(ran.code, code)
+      assert.deepStrictEqual(ran.out, [])
+      assert.match(ran.err[0]!, expected)
+    })
+  )
+
+  it.effect("fails when the backend rejects or drops the event", () =>
+    Effect.gen(function* () {
+      const { service } = yield* memory()
+      const answering = (outcome: Backend.Outcome) =>
+        Layer.succeed(Backend.Backend, { ...service, write: () => Effect.succeed([outcome]) })
+      const rejected = yield* run(answering({ _tag: "Rejected", reason: "too large" }), ["emit", "Workflow/deploy", "Started"])
+      assert.strictEqual(rejected.code, 1)
+      assert.match(rejected.err[0]!, /will never take it: too large/)
+      const dropped = yield* run(answering({ _tag: "Dropped", reason: "quota" }), ["emit", "Workflow/deploy", "Started"])
+      assert.deepStrictEqual(dropped, { code: 1, out: [], err: ["error: the backend did not keep the event: quota"] })
+    })
+  )
+})
+
+describe("a catalogue of the host", () => {
+  class Orders extends EventCatalogue.Service<Orders>()("shop/Orders", {
+    Order: {
+      apiVersion: "shop.example.com/v1",
+      fields: { podCount: "count", took: "duration", payment: ["card", "cash"] },
+      reasons: {
+        OrderScaled: {
+          meaning: "More or fewer pods work on it.",
+          type: "Warning",
+          message: "Order {{.Name}} has {{.PodCount}} pods{{if .Took}} after {{.Took}}{{end}}"
+        }
+      }
+    }
+  }) {}
+  const options = { catalogues: [Orders] }
+
+  it.effect("is known to every verb", () =>
+    Effect.gen(function* () {
+      const { layer, service } = yield* memory()
+      const emitted = yield* run(
+        layer,
+        ["emit", "order/o-17", "OrderScaled", "--data", "podCount=3", "--data", "took=2s", "--data", "payment=cash"],
+        { options }
+      )
+      assert.deepStrictEqual([emitted.code, emitted.err], [0, []])
+      const { event } = yield* only(service)
+      assert.strictEqual(event.involvedObject.apiVersion, "shop.example.com/v1")
+      assert.strictEqual(event.message, "Order o-17 has 3 pods after 2s")
+      assert.strictEqual(event.type, "Warning")
+      assert.strictEqual((yield* run(layer, ["list", "ORDER/o-17", "-ondjson"], { options })).out.length, 1)
+      const explained = yield* run(layer, ["explain", "orderscaled"], { options })
+      assert.include(explained.out, "Data:     podCount (count, needed), took (duration)")
+      const rendered = yield* run(layer, ["template", "render", "{{.PodCount}} {{.Payment}}", "--data", "podCount=2"], { options })
+      assert.deepStrictEqual(rendered.out, ["2 "])
+      const refused = yield* run(layer, ["emit", "Order/o", "OrderScaled", "--data", "payment=gold"], { options })
+      assert.strictEqual(refused.err[0], `error: --data payment is "gold", expected one of card, cash`)
+    })
+  )
+})
