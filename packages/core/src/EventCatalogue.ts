@@ -16,7 +16,9 @@
  *
  * ```ts
  * import * as EventCatalogue from "@tidings/core/EventCatalogue"
+ * import * as EventManager from "@tidings/core/EventManager"
  * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
  * import assert from "node:assert/strict"
  *
  * class Orders extends EventCatalogue.Service<Orders>()("shop/Orders", {
@@ -36,14 +38,23 @@
  *
  * const order = { metadata: { name: "o-17", namespace: "shop" } }
  *
- * export const program = Effect.gen(function* () {
+ * const program = Effect.gen(function* () {
  *   const orders = yield* Orders
  *   yield* orders.orderEvent(order, "OrderPlaced")
- *   yield* orders.orderEvent(order, "OrderScaled", { podCount: 3, took: "2 seconds" })
- *   yield* orders.emit(order, "OrderLost", { orderId: "17" }, { type: "Normal" })
+ *   yield* orders.orderEvent(order, "OrderScaled", { podCount: 3, took: "90 seconds" })
+ *   yield* orders.emit(order, "OrderLost", { orderId: "17" }, { action: "search" })
+ *
+ *   const manager = yield* EventManager.EventManager
+ *   const { events } = yield* manager.queryEvents({ namespace: "shop" })
+ *   return events.map(({ event }) => `${event.type}: ${event.message}`)
  * })
  *
- * assert.equal(Orders.kinds.Order.reasons.OrderLost.type, "Warning")
+ * const layer = Orders.layer.pipe(Layer.provideMerge(EventManager.layerMemory()))
+ * assert.deepEqual(await Effect.runPromise(Effect.provide(program, layer)), [
+ *   "Warning: Order 17 is lost",
+ *   "Normal: Order o-17 now has 3 pods, after 1m30s",
+ *   "Normal: Order o-17 was placed"
+ * ])
  * ```
  *
  * @since 0.1.0

@@ -1,5 +1,5 @@
 /**
- * The write side of Tidings: records the events of the four built-in kinds, in an object's words and yours.
+ * The write side of Tidings: records the events of the four built-in kinds.
  *
  * **When to use**
  *
@@ -25,26 +25,33 @@ import { workflow } from "./internal/workflowReasons.ts"
  *
  * A ServiceInstance is no resource of a cluster: its events are about a synthetic object of that kind.
  *
- * **Example**
+ * **Example** (What happened to a workflow)
  *
  * ```ts
  * import { EventGenerator } from "@tidings/core/EventGenerator"
+ * import * as EventManager from "@tidings/core/EventManager"
  * import * as Effect from "effect/Effect"
  * import assert from "node:assert/strict"
  *
  * const workflow = { metadata: { name: "deploy", namespace: "default" } }
+ * const instance = { metadata: { name: "web-1", namespace: "default" } }
  *
- * export const program = Effect.gen(function* () {
+ * const program = Effect.gen(function* () {
  *   const generator = yield* EventGenerator
- *   yield* generator.workflowEvent(workflow, "WorkflowExecutionStarted", { executionId: "e-1" })
  *   yield* generator.workflowEvent(workflow, "WorkflowStepFailed", { stepId: "build", error: "exit code 2" })
- *   yield* generator.serviceInstanceEvent({ metadata: { name: "web-1", namespace: "default" } }, "ServiceInstanceCreated", {
- *     serviceClass: "web"
- *   })
+ *   yield* generator.serviceInstanceEvent(instance, "ServiceInstanceCreated", { serviceClass: "web" })
  *   yield* generator.crdEvent("MCPServer", "github", "default", "MCPServerStarted")
+ *
+ *   const manager = yield* EventManager.EventManager
+ *   const { events } = yield* manager.queryEvents()
+ *   return events.map(({ event }) => event.message)
  * })
  *
- * assert.equal(EventGenerator.kinds.Workflow.reasons.WorkflowStepFailed.type, "Warning")
+ * assert.deepEqual(await Effect.runPromise(Effect.provide(program, EventManager.layerMemory())), [
+ *   "MCP server github has started",
+ *   "Service instance web-1 was created from service class web in namespace default",
+ *   "Step build of workflow deploy failed: exit code 2"
+ * ])
  * ```
  *
  * @category services

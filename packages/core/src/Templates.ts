@@ -149,8 +149,8 @@ export class CatalogueError extends Data.TaggedError("CatalogueError")<{
  * - `get`: the template of a reason, `undefined` where it has none.
  * - `set`: replaces the template of a reason, declared or not, from the next event on. Fails with `TemplateError` where
  *   the template is wrong and with `CatalogueError` where the reason is no reason; the former template stays.
- * - `register`: adds a catalogue, with other `messages` for some of its reasons. All or nothing. Adding the same
- *   definition again only applies the messages.
+ * - `register`: adds a catalogue, with other `messages` for some of its reasons, and replaces what was set for a reason
+ *   before it was declared. All or nothing. Adding the same definition again only applies the messages.
  * - `reason` and `kind`: what is known of one; `reasons` and `kinds`: of all, in the order in which they were declared.
  *
  * @category services

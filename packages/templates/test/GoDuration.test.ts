@@ -142,10 +142,7 @@ describe("parse", () => {
 
   it.prop(
     "undoes format for every size of number",
-    [
-      Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 999_999_999 })),
-      Schema.Literals([1, 1e3, 1e6, 9007199])
-    ],
+    [Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 999_999_999 })), Schema.Literals([1, 1e3, 1e6, 9007199])],
     ([value, scale]) => {
       const nanoseconds = value * scale
       assert.strictEqual(parsed(GoDuration.format(nanoseconds)), nanoseconds)
@@ -156,7 +153,12 @@ describe("parse", () => {
 
   it.prop(
     "never throws",
-    [Arbitrary.array(Arbitrary.schema(Schema.Literals(["1", "9", ".", "-", "h", "ms", "s", "µs", " ", "e", "é", "0"])), { maxLength: 12 })],
+    [
+      Arbitrary.array(
+        Arbitrary.schema(Schema.Literals(["1", "9", ".", "-", "h", "ms", "s", "µs", " ", "e", "é", "0"])),
+        { maxLength: 12 }
+      )
+    ],
     ([parts]) => {
       const text = parts.join("")
       const result = GoDuration.parse(text)

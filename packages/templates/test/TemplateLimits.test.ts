@@ -97,7 +97,13 @@ describe("what exceeds a limit is refused, what just reaches it is not", () => {
 
 describe("ceilings", () => {
   it("are reached without an end of the stack", () => {
-    const limits = { length: Infinity, parts: Infinity, ifDepth: Infinity, elseIfs: Infinity, expressionDepth: Infinity }
+    const limits = {
+      length: Infinity,
+      parts: Infinity,
+      ifDepth: Infinity,
+      elseIfs: Infinity,
+      expressionDepth: Infinity
+    }
     const { elseIfs, expressionDepth, ifDepth } = TemplateLimits.ceilings
     assert.strictEqual(compile(nested(ifDepth), { limits }).render({ name: "a" }), "")
     assert.strictEqual(compile(chained(elseIfs), { limits }).render({ name: "a" }), "")

@@ -105,7 +105,17 @@ export interface Piece {
   readonly source: string
 }
 
-const texts = [".Name", ".Error", ".StepID", ".ConditionResult", '"a b"', '""', '"}}"', "`{{`", '"\\n\\"é\\u00e9"'] as const
+const texts = [
+  ".Name",
+  ".Error",
+  ".StepID",
+  ".ConditionResult",
+  '"a b"',
+  '""',
+  '"}}"',
+  "`{{`",
+  '"\\n\\"é\\u00e9"'
+] as const
 const wholes = [".StepCount", ".Duration", "3", "0", "-1", "(len .ToolNames)", "1500000000"] as const
 const flags = [".AllowFailure", "true", "false"] as const
 
@@ -145,7 +155,7 @@ const expression = (choices: Choices, depth: number): string => {
 }
 
 const text = (choices: Choices): string =>
-  choices.one(["step ", " ", "", "\n  ", "}", "é👩‍👩‍👧", " {", "{ ", "}}", "\t", "$1 \\ %s", "__proto__"])
+  choices.one(["step ", " ", "a", "\n  ", "}", "é👩‍👩‍👧", " {", "{ ", "}}", "\t", "$1 \\ %s", "__proto__"])
 
 const pieces = (choices: Choices, depth: number): ReadonlyArray<Piece> => {
   const left = (): string => choices.one(["{{", "{{", "{{", "{{ ", "{{- ", "{{-\n"])
@@ -190,8 +200,12 @@ export const templates: Arbitrary.Arbitrary<ReadonlyArray<Piece>> = Arbitrary.ma
 export const sourceOf = (all: ReadonlyArray<Piece>): string => all.map((piece) => piece.source).join("")
 
 const soup = [
-  ..."{{ }} {{ }} {{- -}} if else end range with and or not eq lt len true nil . .Name .StepCount .Nope Name ( )".split(" "),
-  ..." |\n|\t|\u00a0|\"|`|\"a\"|`b`|\"\\q\"|\"\\u12\"|'c'|$x|:=|,|!|/*|*/|{{/* c */}}|{|}|é|日本|👩‍👩‍👧|-|+|\\|1.5|0x1".split("|"),
+  ..."{{ }} {{ }} {{- -}} if else end range with and or not eq lt len true nil . .Name .StepCount .Nope Name ( )".split(
+    " "
+  ),
+  ...' |\n|\t|\u00a0|"|`|"a"|`b`|"\\q"|"\\u12"|\'c\'|$x|:=|,|!|/*|*/|{{/* c */}}|{|}|é|日本|👩‍👩‍👧|-|+|\\|1.5|0x1'.split(
+    "|"
+  ),
   " |",
   " ",
   ".Arguments",
@@ -226,7 +240,21 @@ export const damaged: Arbitrary.Arbitrary<string> = Arbitrary.map(
 
 // ---- random data ----------------------------------------------------------------------------------------------------
 
-const words = ["", "a", "deploy app", "{{.Error}}", "{{end}}", "}}", "{{/*", "é👩‍👩‍👧", "false", "0", "$& \\", "\u001b[31m", "\n"] as const
+const words = [
+  "",
+  "a",
+  "deploy app",
+  "{{.Error}}",
+  "{{end}}",
+  "}}",
+  "{{/*",
+  "é👩‍👩‍👧",
+  "false",
+  "0",
+  "$& \\",
+  "\u001b[31m",
+  "\n"
+] as const
 
 /** Data of the declared types, some of it missing. */
 export const data: Arbitrary.Arbitrary<{ readonly [key: string]: unknown }> = Arbitrary.map(numbers(40), (some) => {
@@ -248,7 +276,13 @@ export const data: Arbitrary.Arbitrary<{ readonly [key: string]: unknown }> = Ar
         made[key] = choices.one([true, false, null, "true"])
         break
       case "open":
-        made[key] = choices.one([{}, { region: "eu", retries: 3 }, { region: false, retries: 0 }, { region: [] }, ["a"]])
+        made[key] = choices.one([
+          {},
+          { region: "eu", retries: 3 },
+          { region: false, retries: 0 },
+          { region: [] },
+          ["a"]
+        ])
         break
       default:
         made[key] = choices.one(words)

@@ -15,7 +15,9 @@ import { describe, it } from "@effect/vitest"
 import type * as Backend from "@tidings/core/Backend"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as References from "effect/References"
 import type * as Scope from "effect/Scope"
 import { ContractViolation } from "./ContractViolation.ts"
@@ -102,29 +104,28 @@ const toCheck = (definition: CheckDefinition, settings: Settings, timeout: Durat
     name,
     effect: Effect.suspend(() => {
       const progress = { waitingFor: "the check to begin" }
-      return definition.run({ ...settings, progress }).pipe(
-        Effect.scoped,
-        Effect.catch((error) =>
-          Effect.fail(
+      const violation = (detail: string, cause?: unknown) =>
+        new ContractViolation(cause === undefined ? { check: name, detail } : { check: name, detail, cause })
+      const run = definition
+        .run({ ...settings, progress })
+        .pipe(
+          Effect.scoped,
+          Effect.mapError((error) =>
             error instanceof Finding
-              ? new ContractViolation({ check: name, detail: error.detail })
-              : new ContractViolation({
-                  check: name,
-                  detail: `${describeFailure(error)}, while waiting for ${progress.waitingFor}`,
-                  cause: error
-                })
+              ? violation(error.detail)
+              : violation(`${describeFailure(error)}, while waiting for ${progress.waitingFor}`, error)
           )
-        ),
-        Effect.timeoutOrElse({
-          duration: timeout,
-          orElse: () =>
-            Effect.fail(
-              new ContractViolation({
-                check: name,
-                detail: `did not end within ${Duration.format(timeout)}: it waited for ${progress.waitingFor}`
-              })
-            )
-        })
+        )
+      return Effect.flatMap(Effect.forkDetach(run), (fiber) =>
+        Effect.timeoutOption(Fiber.await(fiber), timeout).pipe(
+          Effect.onInterrupt(() => Fiber.interrupt(fiber)),
+          Effect.flatMap((exit): Effect.Effect<void, ContractViolation> => {
+            if (Option.isSome(exit)) return exit.value
+            const detail = `did not end within ${Duration.format(timeout)}: it waited for ${progress.waitingFor}`
+            // Not waiting for it: a backend that cannot be interrupted is one of the things to find out.
+            return Effect.andThen(Effect.forkDetach(Fiber.interrupt(fiber)), Effect.fail(violation(detail)))
+          })
+        )
       )
     })
   }

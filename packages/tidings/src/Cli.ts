@@ -8,7 +8,7 @@
  *
  * **Example** (A command for a backend of one's own)
  *
- * ```ts no-run
+ * ```ts
  * import * as Backend from "@tidings/core/Backend"
  * import * as Cli from "tidings/Cli"
  *
@@ -22,16 +22,19 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import type { Backend } from "@tidings/core/Backend"
 import type { Kinds } from "@tidings/core/EventCatalogue"
 import { EventGenerator } from "@tidings/core/EventGenerator"
+import * as Cause from "effect/Cause"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as References from "effect/References"
+import type * as CliError from "effect/cli/CliError"
 import * as CliConfig from "effect/cli/CliConfig"
 import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
 import type * as Flag from "effect/cli/Flag"
 import { hostname } from "node:os"
+import type { CommandError } from "./CommandError.ts"
 import * as argv from "./internal/cli/argv.ts"
 import * as catalogue from "./internal/cli/catalogue.ts"
 import { emit } from "./internal/cli/emit.ts"
@@ -73,7 +76,9 @@ export interface BackendFlag {
  */
 export interface BackendWithFlags<out E> {
   readonly flags: { readonly [flag: string]: BackendFlag }
-  readonly layer: (values: { readonly [flag: string]: string | undefined }) => Layer.Layer<Backend, E, Command.Environment>
+  readonly layer: (values: {
+    readonly [flag: string]: string | undefined
+  }) => Layer.Layer<Backend, E, Command.Environment>
 }
 
 /**
@@ -140,8 +145,8 @@ export const withFlags = <const Flags extends { readonly [flag: string]: Backend
 /**
  * The command as a value of `effect/cli`, to be run with `Command.runWith` or hung into a larger command.
  *
- * Wrong command lines fail with `CliError.ShowHelp`, as everywhere in `effect/cli`; what the backend fails with comes out
- * as it is. `runWith` adds what a whole command needs: exit codes, messages on stderr, `-ojson`.
+ * Wrong command lines fail with `CliError.ShowHelp`, as everywhere in `effect/cli`, and all else with `CommandError`.
+ * `runWith` adds what a whole command needs: exit codes, help and errors where they belong, `-ojson`.
  *
  * @category constructors
  * @since 0.1.0
@@ -149,7 +154,7 @@ export const withFlags = <const Flags extends { readonly [flag: string]: Backend
 export const make = <E>(
   backend: BackendSource<E>,
   options: Options
-): Command.Command<string, never, {}, unknown, Command.Environment> => {
+): Command.Command<string, never, {}, CliError.CliError | CommandError, Command.Environment> => {
   const known = catalogueOf(options)
   const source: BackendWithFlags<E> = "flags" in backend ? backend : { flags: {}, layer: () => backend }
   const backendFlags: Record<string, Flag.Flag<string | undefined>> = {}
@@ -169,7 +174,14 @@ export const make = <E>(
       colour: color
     }))
   )
-  const store = Layer.unwrap(Effect.map(root, ({ backend }) => source.layer(backend)))
+  const store = Layer.catchCause(
+    Layer.unwrap(Effect.map(root, ({ backend }) => source.layer(backend))),
+    (cause): Layer.Layer<Backend, CommandError> =>
+      Cause.hasFails(cause)
+        ? Layer.unwrap(Effect.fail(failure.toCommandError(Cause.squash(cause))))
+        : // What is left are interruptions and bugs, which are not for the caller to handle.
+          Layer.unwrap(Effect.failCause(Cause.fromReasons(cause.reasons.filter((reason) => !Cause.isFailReason(reason)))))
+  )
   const both = Layer.merge(session, store)
 
   return root.pipe(
@@ -184,7 +196,8 @@ export const make = <E>(
   )
 }
 
-const catalogueOf = ({ catalogues = [] }: Options): catalogue.Catalogue => catalogue.make([EventGenerator, ...catalogues])
+const catalogueOf = ({ catalogues = [] }: Options): catalogue.Catalogue =>
+  catalogue.make([EventGenerator, ...catalogues])
 
 // ---------------------------------------------------------------------------
 // running
@@ -225,6 +238,7 @@ export const runWith = <E>(
   const services = Layer.mergeAll(
     Layer.succeed(CliConfig.CliConfig, help.config(catalogueOf(options))),
     Layer.succeed(CliOutput.Presenter, help.presenter),
+    CliOutput.layer(help.formatter),
     Layer.succeed(Logger.LogToStderr, true),
     Layer.succeed(References.MinimumLogLevel, "Warn")
   )
@@ -232,11 +246,8 @@ export const runWith = <E>(
     command(argv.normalise(args)).pipe(
       Effect.as(0),
       Effect.catchCause((cause) => {
-        const { exit, lines } = failure.reportOf(cause)
-        return Effect.as(
-          Effect.forEach(lines, (line, index) => Console.error(index === 0 ? `error: ${line}` : line), { discard: true }),
-          exit
-        )
+        const { exit, untold } = failure.outcomeOf(cause)
+        return Effect.as(untold.length === 0 ? Effect.void : Console.error(`error: ${untold.join("\n")}`), exit)
       }),
       Effect.provide(services)
     )

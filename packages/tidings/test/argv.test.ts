@@ -2,14 +2,38 @@ import { assert, it } from "@effect/vitest"
 import { normalise } from "../src/internal/cli/argv.ts"
 
 it.each([
-  [["list", "-ojson"], ["list", "-o", "json"]],
-  [["list", "-nteam-a", "-owide"], ["list", "-n", "team-a", "-o", "wide"]],
-  [["list", "-o=json"], ["list", "-o=json"]],
-  [["list", "-o", "json"], ["list", "-o", "json"]],
-  [["list", "--since", "-1h"], ["list", "--since=-1h"]],
-  [["list", "--since", "-n", "a"], ["list", "--since", "-n", "a"]],
-  [["list", "--since"], ["list", "--since"]],
-  [["list", "--", "-ojson"], ["list", "--", "-ojson"]],
+  [
+    ["list", "-ojson"],
+    ["list", "-o", "json"]
+  ],
+  [
+    ["list", "-nteam-a", "-owide"],
+    ["list", "-n", "team-a", "-o", "wide"]
+  ],
+  [
+    ["list", "-o=json"],
+    ["list", "-o=json"]
+  ],
+  [
+    ["list", "-o", "json"],
+    ["list", "-o", "json"]
+  ],
+  [
+    ["list", "--since", "-1h"],
+    ["list", "--since=-1h"]
+  ],
+  [
+    ["list", "--since", "-n", "a"],
+    ["list", "--since", "-n", "a"]
+  ],
+  [
+    ["list", "--since"],
+    ["list", "--since"]
+  ],
+  [
+    ["list", "--", "-ojson"],
+    ["list", "--", "-ojson"]
+  ],
   [["-h"], ["-h"]],
   [["--output"], ["--output"]]
 ])("%j becomes %j", (given, expected) => {

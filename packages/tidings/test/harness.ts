@@ -28,7 +28,8 @@ export interface Surroundings {
   readonly options?: Partial<Cli.Options> | undefined
 }
 
-const lines = (texts: ReadonlyArray<unknown>): ReadonlyArray<string> => texts.flatMap((text) => String(text).split("\n"))
+const lines = (texts: ReadonlyArray<unknown>): ReadonlyArray<string> =>
+  texts.flatMap((text) => String(text).split("\n"))
 
 const surroundings = ({ canColor = false, columns, stdin = "" }: Surroundings) =>
   Layer.mergeAll(

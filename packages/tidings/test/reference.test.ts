@@ -27,7 +27,9 @@ describe("the reference of the command", () => {
 
   it.effect("leaves out no verb", () =>
     Effect.gen(function* () {
-      const documented = [...(yield* Effect.promise(() => readFile(file, "utf8"))).matchAll(BLOCK)].map(([, verb]) => verb)
+      const documented = [...(yield* Effect.promise(() => readFile(file, "utf8"))).matchAll(BLOCK)].map(
+        ([, verb]) => verb
+      )
       const { subcommands } = Cli.make(Backend.layerMemory(), { name: "tidings", version: "1" })
       const verbs = subcommands
         .flatMap(({ commands }) => commands)

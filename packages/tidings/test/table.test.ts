@@ -54,7 +54,11 @@ describe("tables", () => {
       { name: "b", text: "日本語日本語日本語日本語" },
       { name: "c", text: "exactly twenty wide." }
     ])
-    assert.deepStrictEqual(rows.slice(1), ["a     as long as the room…", "b     日本語日本語日本語…", "c     exactly twenty wide."])
+    assert.deepStrictEqual(rows.slice(1), [
+      "a     as long as the room…",
+      "b     日本語日本語日本語…",
+      "c     exactly twenty wide."
+    ])
   })
 
   it("show a little of the last column on the narrowest terminal", () => {
@@ -104,7 +108,9 @@ describe("escaping", () => {
 describe("arbitrary control characters", () => {
   it.prop(
     "are all written out",
-    { characters: Arbitrary.array(Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 0xa0 })))) },
+    {
+      characters: Arbitrary.array(Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 0xa0 }))))
+    },
     ({ characters }) => !/\p{Cc}/u.test(escape.line(String.fromCharCode(...characters))),
     { arbitrary: { runs: 200, size: 60 } }
   )

@@ -12,7 +12,8 @@ const runs = (argv: ReadonlyArray<string>, stdin?: string) =>
 describe("template render", () => {
   it.effect("renders with data under either name", () =>
     Effect.gen(function* () {
-      const template = "{{.Name}}: {{.StepID}}{{if .Duration}} in {{.Duration}}{{end}} {{.ToolNames}} {{.Arguments.region}}"
+      const template =
+        "{{.Name}}: {{.StepID}}{{if .Duration}} in {{.Duration}}{{end}} {{.ToolNames}} {{.Arguments.region}}"
       const data = ["name=deploy", "stepId=build", "Duration=90500000000", "toolNames=a,b", "arguments.region=eu"]
       const ran = yield* runs(["template", "render", template, ...data.flatMap((pair) => ["--data", pair])])
       assert.deepStrictEqual(ran, { code: 0, out: ["deploy: build in 1m30.5s a, b eu"], err: [] })
@@ -23,7 +24,15 @@ describe("template render", () => {
 
   it.effect("never reads data as a template, and escapes what would drive the terminal", () =>
     Effect.gen(function* () {
-      const ran = yield* runs(["template", "render", "{{.Error}}", "--data", "error={{.Name}}\u001b[31m", "--data", "name=x"])
+      const ran = yield* runs([
+        "template",
+        "render",
+        "{{.Error}}",
+        "--data",
+        "error={{.Name}}\u001b[31m",
+        "--data",
+        "name=x"
+      ])
       assert.deepStrictEqual(ran.out, ["{{.Name}}\\u001b[31m"])
     })
   )
@@ -97,7 +106,11 @@ describe("template test", () => {
         { template: "{{.StepID}} {{.Duration}}", data: { stepId: "s", duration: "1m30.5s" }, expected: "s 1m30.5s" },
         { template: "{{.Duration}}", data: { Duration: 90_500_000_000 }, expected: "1m30.5s" },
         `{ "template": "{{.Duration}}", "data": { "Duration": 9223372036854775807 }, "expected": "2562047h47m16.854775807s" }`,
-        { template: "{{.ToolNames}}{{.StepCount}}{{.AllowFailure}}", data: { toolNames: ["a", "b"], stepCount: 2, allowFailure: false }, expected: "a, b2false" },
+        {
+          template: "{{.ToolNames}}{{.StepCount}}{{.AllowFailure}}",
+          data: { toolNames: ["a", "b"], stepCount: 2, allowFailure: false },
+          expected: "a, b2false"
+        },
         { template: "{{.Arguments.region}}", data: { arguments: { region: "eu" } }, expected: "eu" },
         { template: "{{.Error}}", data: { error: null }, expected: "" },
         { template: "no data", expected: "no data" },
@@ -105,7 +118,9 @@ describe("template test", () => {
         "",
         { template: "{{if .Name}}", rejected: true, "note": "other keys are ignored" }
       )
-      const ran = yield* withFile(`\ufeff${text.replaceAll("\n", "\r\n")}\r\n`, (file) => runs(["template", "test", file]))
+      const ran = yield* withFile(`\ufeff${text.replaceAll("\n", "\r\n")}\r\n`, (file) =>
+        runs(["template", "test", file])
+      )
       assert.deepStrictEqual(ran, { code: 0, out: ["11 passed, 0 failed"], err: [] })
     })
   )
@@ -183,7 +198,9 @@ describe("explain", () => {
       const kinds = out.filter((line) => /^\w/.test(line))
       assert.deepStrictEqual(
         kinds,
-        ["MCPServer", "ServiceClass", "Workflow", "ServiceInstance"].map((kind) => `${kind} muster.giantswarm.io/v1alpha1`)
+        ["MCPServer", "ServiceClass", "Workflow", "ServiceInstance"].map(
+          (kind) => `${kind} muster.giantswarm.io/v1alpha1`
+        )
       )
       assert.strictEqual(out.filter((line) => /^ {2}\w+ +(?:Normal|Warning) +\S/.test(line)).length, 69)
     })
@@ -217,7 +234,10 @@ describe("explain", () => {
         `error: the catalogue has no reason "WorkflowExecutd"; did you mean WorkflowExecuted?`,
         "usage: tidings explain [REASON] [flags] (more: tidings explain --help)"
       ])
-      assert.strictEqual((yield* runs(["explain", "Zzzzzzzzzzz"])).err[0], `error: the catalogue has no reason "Zzzzzzzzzzz"`)
+      assert.strictEqual(
+        (yield* runs(["explain", "Zzzzzzzzzzz"])).err[0],
+        `error: the catalogue has no reason "Zzzzzzzzzzz"`
+      )
     })
   )
 })

@@ -21,7 +21,15 @@ describe("emit", () => {
     Effect.gen(function* () {
       yield* TestClock.setTime(1_000)
       const { layer, service } = yield* memory()
-      const ran = yield* run(layer, ["emit", "workflow/deploy", "WorkflowStepFailed", "--data", "stepId=build", "--data", "error=boom"])
+      const ran = yield* run(layer, [
+        "emit",
+        "workflow/deploy",
+        "WorkflowStepFailed",
+        "--data",
+        "stepId=build",
+        "--data",
+        "error=boom"
+      ])
       const event = yield* only(service)
       assert.deepStrictEqual(ran, { code: 0, out: [EventId.format(event.id)], err: [] })
       const object = EventJson.toObject(event)
@@ -83,7 +91,12 @@ describe("emit", () => {
         `Arguments.quoted="3"`,
         `arguments={"region":"eu","count":4}`
       ]
-      const ran = yield* run(layer, ["emit", "Workflow/deploy", "Started", ...pairs.flatMap((pair) => ["--data", pair])])
+      const ran = yield* run(layer, [
+        "emit",
+        "Workflow/deploy",
+        "Started",
+        ...pairs.flatMap((pair) => ["--data", pair])
+      ])
       assert.deepStrictEqual([ran.code, ran.err], [0, []])
       assert.deepStrictEqual((yield* only(service)).event.data, {
         name: "deploy",
@@ -130,8 +143,14 @@ describe("emit", () => {
   )
 
   it.effect.each([
-    ["stepCont=3", /^error: --data "stepCont" is no field; did you mean stepCount\? Anything of your own goes under arguments: arguments.stepCont$/],
-    ["customer=3", /^error: --data "customer" is no field\. Anything of your own goes under arguments: arguments.customer$/],
+    [
+      "stepCont=3",
+      /^error: --data "stepCont" is no field; did you mean stepCount\? Anything of your own goes under arguments: arguments.stepCont$/
+    ],
+    [
+      "customer=3",
+      /^error: --data "customer" is no field\. Anything of your own goes under arguments: arguments.customer$/
+    ],
     ["stepCount=three", /^error: --data stepCount is "three", expected a whole number$/],
     ["stepCount=99999999999999999999", /expected a whole number$/],
     ["allowFailure=yes", /^error: --data allowFailure is "yes", expected true or false$/],
@@ -161,7 +180,10 @@ describe("emit", () => {
     [["Work flow/a", "Started"], /^error: involvedObject.kind is "Work flow", expected /],
     [["Workflow/a", ""], /^error: reason is "", expected /],
     [["Workflow/a", "not a reason"], /^error: reason is "not a reason", expected /],
-    [["Workflow/a", "Started", "-n", "Not_A_Namespace"], /^error: involvedObject.namespace is "Not_A_Namespace", expected /],
+    [
+      ["Workflow/a", "Started", "-n", "Not_A_Namespace"],
+      /^error: involvedObject.namespace is "Not_A_Namespace", expected /
+    ],
     [["Workflow/a", "MCPServerStarted"], /^error: MCPServerStarted is a reason of MCPServer, not of Workflow$/],
     [["Workflow/a"], /^error: REASON is missing$/],
     [[], /^error: KIND\/NAME is missing$/],
@@ -172,7 +194,10 @@ describe("emit", () => {
       const ran = yield* run(layer, ["emit", ...argv])
       assert.strictEqual(ran.code, 2)
       assert.match(ran.err[0]!, expected)
-      assert.strictEqual(ran.err[1], "usage: tidings emit KIND/NAME REASON [MESSAGE] [flags] (more: tidings emit --help)")
+      assert.strictEqual(
+        ran.err[1],
+        "usage: tidings emit KIND/NAME REASON [MESSAGE] [flags] (more: tidings emit --help)"
+      )
       assert.strictEqual((yield* service.query({})).totalCount, 0)
     })
   )
@@ -182,7 +207,9 @@ describe("emit", () => {
       const { layer } = yield* memory()
       const typo = yield* run(layer, ["emit", "Workflow/deploy", "WorkflowExecutd"])
       assert.strictEqual(typo.code, 0)
-      assert.deepStrictEqual(typo.err, ["note: the catalogue has no reason WorkflowExecutd; did you mean WorkflowExecuted?"])
+      assert.deepStrictEqual(typo.err, [
+        "note: the catalogue has no reason WorkflowExecutd; did you mean WorkflowExecuted?"
+      ])
       const hole = yield* run(layer, ["emit", "Workflow/deploy", "WorkflowStepStarted"])
       assert.deepStrictEqual(hole.err, ["note: the message of WorkflowStepStarted has a hole without --data stepId=…"])
       const own = yield* run(layer, ["emit", "Workflow/deploy", "WorkflowStepStarted", "in my own words"])
@@ -197,7 +224,10 @@ describe("emit", () => {
   ] as const)("tells why nothing was recorded: %s", ([reason, code, expected]) =>
     Effect.gen(function* () {
       const { service } = yield* memory()
-      const failing = Layer.succeed(Backend.Backend, { ...service, write: () => Effect.fail(BackendError.make(reason)) })
+      const failing = Layer.succeed(Backend.Backend, {
+        ...service,
+        write: () => Effect.fail(BackendError.make(reason))
+      })
       const ran = yield* run(failing, ["emit", "Workflow/deploy", "Started"])
       assert.strictEqual(ran.code, code)
       assert.deepStrictEqual(ran.out, [])
@@ -210,10 +240,18 @@ describe("emit", () => {
       const { service } = yield* memory()
       const answering = (outcome: Backend.Outcome) =>
         Layer.succeed(Backend.Backend, { ...service, write: () => Effect.succeed([outcome]) })
-      const rejected = yield* run(answering({ _tag: "Rejected", reason: "too large" }), ["emit", "Workflow/deploy", "Started"])
+      const rejected = yield* run(answering({ _tag: "Rejected", reason: "too large" }), [
+        "emit",
+        "Workflow/deploy",
+        "Started"
+      ])
       assert.strictEqual(rejected.code, 1)
       assert.match(rejected.err[0]!, /will never take it: too large/)
-      const dropped = yield* run(answering({ _tag: "Dropped", reason: "quota" }), ["emit", "Workflow/deploy", "Started"])
+      const dropped = yield* run(answering({ _tag: "Dropped", reason: "quota" }), [
+        "emit",
+        "Workflow/deploy",
+        "Started"
+      ])
       assert.deepStrictEqual(dropped, { code: 1, out: [], err: ["error: the backend did not keep the event: quota"] })
     })
   )
@@ -251,7 +289,9 @@ describe("a catalogue of the host", () => {
       assert.strictEqual((yield* run(layer, ["list", "ORDER/o-17", "-ondjson"], { options })).out.length, 1)
       const explained = yield* run(layer, ["explain", "orderscaled"], { options })
       assert.include(explained.out, "Data:     podCount (count, needed), took (duration)")
-      const rendered = yield* run(layer, ["template", "render", "{{.PodCount}} {{.Payment}}", "--data", "podCount=2"], { options })
+      const rendered = yield* run(layer, ["template", "render", "{{.PodCount}} {{.Payment}}", "--data", "podCount=2"], {
+        options
+      })
       assert.deepStrictEqual(rendered.out, ["2 "])
       const refused = yield* run(layer, ["emit", "Order/o", "OrderScaled", "--data", "payment=gold"], { options })
       assert.strictEqual(refused.err[0], `error: --data payment is "gold", expected one of card, cash`)

@@ -58,12 +58,16 @@ const reasonOf = (cause: unknown, path: string): BackendErrorReason => {
 }
 
 /**
- * What a failing disk means to whoever uses the log, in words that say what to do.
+ * What a failing disk means to whoever uses the log, in words that say what to do. What the disk did not throw is thrown
+ * again: it is a mistake of the program.
  *
  * @internal
  */
-export const fromDisk = (cause: unknown, path: string): BackendError =>
-  cause instanceof BackendError ? cause : new BackendError({ reason: reasonOf(cause, path), cause })
+export const fromDisk = (cause: unknown, path: string): BackendError => {
+  if (cause instanceof BackendError) return cause
+  if (codeOf(cause) === undefined) throw cause
+  return new BackendError({ reason: reasonOf(cause, path), cause })
+}
 
 /** @internal */
 export const unavailable = (detail: string): BackendError => new BackendError({ reason: new Unavailable({ detail }) })

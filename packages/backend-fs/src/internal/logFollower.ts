@@ -134,7 +134,7 @@ export class LogFollower {
         this.ledger,
         view,
         (record, segment) => table.take(record, segment, (record) => record.matches(this.filter)),
-        end
+        { until: end }
       )
       yield* this.report
       this.stored = table.toIndex()
@@ -274,7 +274,7 @@ export class LogFollower {
             (record) => {
               stored.raise(record.origin, record.seq, record.upTo)
             },
-            until
+            { until }
           ),
         (view) => Effect.sync(() => view.close())
       ).pipe(
@@ -292,8 +292,11 @@ export class LogFollower {
    */
   private recover(reason: string): Effect.Effect<ReadonlyArray<WatchItem>, BackendError> {
     this.leave()
-    const position = this.stored === undefined ? this.fold() : Effect.succeed(LogReader.beginning)
-    return Effect.map(position, (position) => {
+    const oldest = this.directory.attempt((): LogReader.LogPosition => {
+      const segment = this.directory.segments()[0]
+      return segment === undefined ? LogReader.beginning : { segment, offset: 0, check: 0 }
+    })
+    return Effect.map(this.stored === undefined ? this.fold() : oldest, (position) => {
       this.position = position
       return [{ _tag: "Gap", reason, cursor: this.cursorAt(position) }]
     })

@@ -284,7 +284,7 @@ export const settledView = (directory: LogDirectory): Effect.Effect<LogView, Bac
   })
 
 /**
- * Reads a view from a place on, oldest first, and answers where it ended. Others get their turn between two slices.
+ * Reads a view, oldest first, and answers where it ended. Others get their turn between two slices.
  *
  * @internal
  */
@@ -293,10 +293,11 @@ export const scan = (
   ledger: DamageLedger,
   view: LogView,
   visit: (record: LogLine.LogRecord, segment: number) => void,
-  until?: LogPosition
+  bounds: { readonly from?: LogPosition | undefined; readonly until?: LogPosition | undefined } = {}
 ): Effect.Effect<LogPosition, BackendError> =>
   Effect.suspend(() => {
     const { disk } = directory
+    const { from, until } = bounds
     let index = -1
     let reader: SegmentReader | undefined
     let end: LogPosition = beginning
@@ -314,7 +315,14 @@ export const scan = (
       const next = view.segments[index]
       if (next === undefined) return false
       if (until !== undefined && (until.segment === undefined || SegmentName.order(next.name, until.segment) > 0)) return false
-      reader = new SegmentReader(disk, next, ledger, 0)
+      let offset = 0
+      if (from?.segment !== undefined) {
+        const order = SegmentName.order(next.name, from.segment)
+        if (order < 0) offset = next.status.size
+        // A segment that is no longer what it was is read whole.
+        else if (order === 0 && checkAt(disk, next.opened, from.offset) === from.check) offset = from.offset
+      }
+      reader = new SegmentReader(disk, next, ledger, offset)
       return true
     }
     const loop: Effect.Effect<LogPosition, BackendError> = Effect.suspend(() =>

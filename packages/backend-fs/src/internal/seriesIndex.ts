@@ -52,6 +52,16 @@ export class SeriesIndex {
     this.origins.set(Buffer.from(origin).toString(), { ranges: [], counted: undefined })
   }
 
+  /** Takes over all that another index knows of its origins, which is then no longer the other's. */
+  adopt(other: SeriesIndex): void {
+    for (const [origin, state] of other.origins) {
+      this.addOrigin(origin)
+      this.origins.set(origin, state)
+    }
+    this.lastState = undefined
+    other.clear()
+  }
+
   clear(): void {
     this.origins.clear()
     this.lastState = undefined

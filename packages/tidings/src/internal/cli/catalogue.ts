@@ -50,20 +50,18 @@ export interface Catalogue {
 /** @internal */
 export const make = (catalogues: ReadonlyArray<{ readonly kinds: Kinds }>): Catalogue => {
   const kinds = catalogues.flatMap((catalogue) =>
-    Object.entries(catalogue.kinds).map(
-      ([kind, definition]): KnownKind => ({
+    Object.entries(catalogue.kinds).map(([kind, definition]): KnownKind => ({
+      kind,
+      apiVersion: definition.apiVersion,
+      fields: { ...EventData.fields, ...definition.fields },
+      reasons: Object.entries(definition.reasons).map(([reason, { meaning, message, type }]) => ({
+        reason,
         kind,
-        apiVersion: definition.apiVersion,
-        fields: { ...EventData.fields, ...definition.fields },
-        reasons: Object.entries(definition.reasons).map(([reason, { meaning, message, type }]) => ({
-          reason,
-          kind,
-          type: type ?? "Normal",
-          meaning,
-          message
-        }))
-      })
-    )
+        type: type ?? "Normal",
+        meaning,
+        message
+      }))
+    }))
   )
   const reasons = kinds.flatMap((kind) => kind.reasons)
   const kindsByName = new Map(kinds.map((kind) => [kind.kind.toLowerCase(), kind]))

@@ -19,10 +19,7 @@ const OF_THE_OBJECT = { name: "text", namespace: "text" } as const
 
 /** @internal */
 export const templateFields = (fields: FieldTypes): Result.Result<TemplateFields.Fields, string> =>
-  Result.mapError(
-    TemplateFields.make({ ...OF_THE_OBJECT, arguments: "open", ...fields }),
-    (error) => error.message
-  )
+  Result.mapError(TemplateFields.make({ ...OF_THE_OBJECT, arguments: "open", ...fields }), (error) => error.message)
 
 const quote = (value: unknown): string => {
   const text = JSON.stringify(value) ?? String(value)
@@ -35,9 +32,7 @@ const quote = (value: unknown): string => {
 
 /** A field by its name in the data or in templates: `stepId`, `StepID`. */
 const fieldNamed = (name: string, fields: FieldTypes): string | undefined =>
-  Object.hasOwn(fields, name)
-    ? name
-    : Object.keys(fields).find((field) => TemplateFields.templateName(field) === name)
+  Object.hasOwn(fields, name) ? name : Object.keys(fields).find((field) => TemplateFields.templateName(field) === name)
 
 const unknownField = (name: string, fields: FieldTypes): string => {
   const meant = Suggestion.nearest(name, Object.keys(fields))
@@ -211,7 +206,9 @@ export const fromJson = (value: unknown, fields: FieldTypes): Result.Result<Data
     if (member === null) continue
     const expected = mismatch(all[field]!, member)
     if (expected !== undefined) {
-      return Result.fail(`data.${key} is ${quote(typeof member === "bigint" ? String(member) : member)}, expected ${expected}`)
+      return Result.fail(
+        `data.${key} is ${quote(typeof member === "bigint" ? String(member) : member)}, expected ${expected}`
+      )
     }
     entries.push([field, member])
   }

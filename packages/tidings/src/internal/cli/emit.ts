@@ -64,9 +64,13 @@ const remarks = Effect.fnUntraced(function* (
     return
   }
   if (hasMessage) return
-  const missing = templateUses.of(known.message, catalogue.fieldsOf(kind)).required.filter((key) => given[key] === undefined)
+  const missing = templateUses
+    .of(known.message, catalogue.fieldsOf(kind))
+    .required.filter((key) => given[key] === undefined)
   if (missing.length > 0) {
-    yield* words.say(`note: the message of ${reason} has a hole without ${missing.map((key) => `--data ${key}=…`).join(" ")}`)
+    yield* words.say(
+      `note: the message of ${reason} has a hole without ${missing.map((key) => `--data ${key}=…`).join(" ")}`
+    )
   }
 })
 
@@ -91,14 +95,16 @@ export const emit = Command.make(
     namespace: flags.text("namespace", {
       alias: "n",
       value: "NAMESPACE",
-      description: `Of the object (default \"${DEFAULT_NAMESPACE}\"); "" for one that has none`
+      description: `Of the object (default "${DEFAULT_NAMESPACE}"); "" for one that has none`
     })
   },
   Effect.fnUntraced(function* ({ data: pairs, message, namespace = DEFAULT_NAMESPACE, object, reason, type }) {
     const { catalogue } = yield* session.Session
     const { kind, name } = yield* session.check(flags.readObject(object, catalogue))
     if (name === undefined) {
-      return yield* session.refuse(`${JSON.stringify(object)} names no object, expected KIND/NAME such as ${kind}/deploy`)
+      return yield* session.refuse(
+        `${JSON.stringify(object)} names no object, expected KIND/NAME such as ${kind}/deploy`
+      )
     }
     const known = catalogue.reason(reason)
     if (known?.reason === reason && known.kind !== kind && catalogue.kind(kind) !== undefined) {
@@ -113,12 +119,14 @@ export const emit = Command.make(
       Effect.provide(Layer.provide(recorder, templates)),
       // Whatever is wrong with the event stood on the command line.
       Effect.catchTag("InvalidEvent", ({ issues }) =>
-        session.refuse(issues.map(({ expected, field, found }) => `${field} is ${found}, expected ${expected}`).join("; "))
+        session.refuse(
+          issues.map(({ expected, field, found }) => `${field} is ${found}, expected ${expected}`).join("; ")
+        )
       ),
       Effect.flatMap(settle)
     )
     yield* remarks(kind, reason, given, message !== undefined)
-  }, session.asUsage("emit"))
+  }, session.verb("emit"))
 ).pipe(
   Command.withDescription("Record an event. Waits until the backend has it, then prints its id."),
   Command.withShortDescription("Record an event"),

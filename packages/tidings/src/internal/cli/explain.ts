@@ -18,10 +18,16 @@ import * as words from "./words.ts"
 
 const nameOfType = (type: FieldType): string => (typeof type === "string" ? type : type.join(" or "))
 
-const warn = (colours: Colours) => (text: string, { type }: KnownReason) =>
-  type === "Warning" ? colours.warning(text) : text
+const warn =
+  (colours: Colours) =>
+  (text: string, { type }: KnownReason) =>
+    type === "Warning" ? colours.warning(text) : text
 
-const overview = (kinds: ReadonlyArray<KnownKind>, colours: Colours, room: number | undefined): ReadonlyArray<string> => {
+const overview = (
+  kinds: ReadonlyArray<KnownKind>,
+  colours: Colours,
+  room: number | undefined
+): ReadonlyArray<string> => {
   const rows = table.make<KnownReason>(
     [
       { title: "REASON", cell: ({ reason }) => `  ${reason}`, paint: warn(colours) },
@@ -40,7 +46,12 @@ const overview = (kinds: ReadonlyArray<KnownKind>, colours: Colours, room: numbe
   })
 }
 
-const card = (command: string, { kind, meaning, message, reason, type }: KnownReason, of: KnownKind, colours: Colours) => {
+const card = (
+  command: string,
+  { kind, meaning, message, reason, type }: KnownReason,
+  of: KnownKind,
+  colours: Colours
+) => {
   const uses = templateUses.of(message, of.fields)
   const data = [
     ...uses.required.map((field) => `${field} (${nameOfType(of.fields[field]!)}, needed)`),
@@ -85,7 +96,7 @@ export const explain = Command.make(
     return yield* session.refuse(
       `the catalogue has no reason ${JSON.stringify(what)}${meant === undefined ? "" : `; did you mean ${meant}?`}`
     )
-  }, session.asUsage("explain"))
+  }, session.verb("explain"))
 ).pipe(
   Command.withDescription("Explain what a reason means, and which data its message uses."),
   Command.withShortDescription("Explain the reasons of events"),

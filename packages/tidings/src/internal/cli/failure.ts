@@ -7,6 +7,7 @@ import type { BackendError } from "@tidings/core/BackendError"
 import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as CliError from "effect/cli/CliError"
+import { CommandError } from "../../CommandError.ts"
 import * as escape from "./escape.ts"
 
 /**
@@ -17,7 +18,15 @@ import * as escape from "./escape.ts"
  *
  * @internal
  */
-export const EXIT = { ok: 0, failed: 1, usage: 2, unreachable: 4, hungUp: 129, interrupted: 130, terminated: 143 } as const
+export const EXIT = {
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  unreachable: 4,
+  hungUp: 129,
+  interrupted: 130,
+  terminated: 143
+} as const
 
 /**
  * A failure at run time, in words. `detail` says what went wrong; `hint`, on a line of its own, what to do.
@@ -27,19 +36,11 @@ export const EXIT = { ok: 0, failed: 1, usage: 2, unreachable: 4, hungUp: 129, i
 export class Failure extends Data.TaggedError("Failure")<{
   readonly detail: string
   readonly hint?: string | undefined
-  readonly exit?: number | undefined
 }> {
   override get message(): string {
     return this.detail
   }
 }
-
-/**
- * A failure about which everything was printed already.
- *
- * @internal
- */
-export class Told extends Data.TaggedError("Told")<{ readonly exit: number }> {}
 
 /**
  * A wrong command line that only the verb could find out.
@@ -97,36 +98,36 @@ export const describe = (error: CliError.CliError): string => {
 // run-time failures
 // ---------------------------------------------------------------------------
 
-/** @internal */
-export interface Report {
-  readonly lines: ReadonlyArray<string>
+interface Report {
   readonly exit: number
+  readonly detail: string
+  readonly hint?: string | undefined
 }
 
-const report = (exit: number, detail: string, hint?: string): Report => ({
-  lines: hint === undefined ? [detail] : [detail, hint],
-  exit
-})
-
 const ofBackend = (error: BackendError): Report => {
+  const detail = error.message
   switch (error.reason._tag) {
     case "Unavailable":
     case "Unauthorized":
-      return report(EXIT.unreachable, error.message)
+      return { exit: EXIT.unreachable, detail }
     case "CursorMismatch":
-      return report(EXIT.failed, error.message, "a cursor is good for the store and the filter it was made with; to begin anew leave out --after")
+      return {
+        exit: EXIT.failed,
+        detail,
+        hint: "a cursor is good for the store and the filter it was made with; to begin anew leave out --after"
+      }
     case "Transient":
-      return report(EXIT.failed, error.message, "it may pass: try again")
+      return { exit: EXIT.failed, detail, hint: "it may pass: try again" }
     case "Throttled":
     case "Full":
-      return report(EXIT.failed, error.message)
+      return { exit: EXIT.failed, detail }
   }
 }
 
-const isTagged = (value: unknown): value is { readonly _tag: string; readonly message?: unknown } =>
+const isTagged = (value: unknown): value is { readonly _tag: string } =>
   typeof value === "object" && value !== null && "_tag" in value && typeof value._tag === "string"
 
-/** The reasons of a BackendError: what has one of these tags inside is one, also of another copy of the package. */
+/** What has one of these inside is a BackendError, also when it is of another copy of the package. */
 const BACKEND_REASONS = new Set(["Transient", "Throttled", "Unauthorized", "Unavailable", "Full", "CursorMismatch"])
 
 const isBackendError = (value: unknown): value is BackendError =>
@@ -136,33 +137,51 @@ const isBackendError = (value: unknown): value is BackendError =>
   isTagged(value.reason) &&
   BACKEND_REASONS.has(value.reason._tag)
 
-const ofError = (error: unknown): Report => {
-  if (isBackendError(error)) return ofBackend(error)
-  if (error instanceof Failure) return report(error.exit ?? EXIT.failed, error.detail, error.hint)
-  if (error instanceof Told) return { lines: [], exit: error.exit }
-  if (isTagged(error) && error._tag === "RecorderError" && "reason" in error && isBackendError(error.reason)) {
-    return { ...ofBackend(error.reason), lines: [(error as { readonly message?: unknown }).message as string] }
-  }
-  if (error instanceof Error && error.message !== "") return report(EXIT.failed, error.message)
-  return report(EXIT.failed, isTagged(error) ? error._tag : String(error))
+const messageOf = (error: unknown): string => {
+  if (error instanceof Error && error.message !== "") return error.message
+  return isTagged(error) ? error._tag : String(error)
 }
 
+const reportOf = (error: unknown): Report => {
+  if (isBackendError(error)) return ofBackend(error)
+  if (error instanceof Failure) return { exit: EXIT.failed, detail: error.detail, hint: error.hint }
+  if (isTagged(error) && error._tag === "RecorderError" && "reason" in error && isBackendError(error.reason)) {
+    return { ...ofBackend(error.reason), detail: messageOf(error) }
+  }
+  return { exit: EXIT.failed, detail: messageOf(error) }
+}
+
+/** What a message of somebody else holds besides its first lines (a stack, a page of HTML) is not for a terminal. */
+const MOST_LINES = 2
+
 /**
- * What to say on stderr, and with which code to exit.
+ * Any failure in one or two lines, with its exit code.
  *
  * @internal
  */
-export const reportOf = (cause: Cause.Cause<unknown>): Report => {
-  if (Cause.hasInterruptsOnly(cause)) return { lines: [], exit: EXIT.interrupted }
+export const toCommandError = (error: unknown): CommandError => {
+  if (error instanceof CommandError) return error
+  const { detail, exit, hint } = reportOf(error)
+  const lines = [detail, ...(hint === undefined ? [] : [hint])]
+    .flatMap((text) => text.split(/\r?\n/))
+    .filter((line) => line.trim() !== "")
+  return new CommandError({ lines: lines.slice(0, MOST_LINES).map(escape.line), exit, cause: error })
+}
+
+/**
+ * What is printed of a failure that nobody printed yet, and the exit code.
+ *
+ * @internal
+ */
+export const outcomeOf = (
+  cause: Cause.Cause<unknown>
+): { readonly exit: number; readonly untold: ReadonlyArray<string> } => {
+  if (Cause.hasInterruptsOnly(cause)) return { exit: EXIT.interrupted, untold: [] }
   const error = Cause.squash(cause)
-  // A bug, not a failure: the first line says what, nobody at a terminal wants the stack.
+  if (error instanceof CommandError) return { exit: error.exit, untold: [] }
   if (CliError.isCliError(error)) {
-    return { lines: [], exit: error._tag === "ShowHelp" && error.errors.length === 0 ? EXIT.ok : EXIT.usage }
+    return { exit: error._tag === "ShowHelp" && error.errors.length === 0 ? EXIT.ok : EXIT.usage, untold: [] }
   }
-  const { exit, lines } = ofError(error)
-  return {
-    // Two lines at the most, whatever a message of somebody else holds.
-    lines: lines.flatMap((text) => text.split(/\r?\n/).map(escape.line).filter((one) => one.trim() !== "")).slice(0, 2),
-    exit
-  }
+  const { exit, lines } = toCommandError(error)
+  return { exit, untold: lines }
 }

@@ -72,9 +72,7 @@ const time = (name: string, description: Description): Flag.Flag<Timestamp.Micro
       Effect.flatMap(
         Clock.clockWith((clock) => Effect.sync(() => when.parse(value, Timestamp.now(clock)))),
         (parsed) =>
-          Result.isSuccess(parsed)
-            ? Effect.succeed(parsed.success)
-            : Effect.fail(invalid(name, value, parsed.failure))
+          Result.isSuccess(parsed) ? Effect.succeed(parsed.success) : Effect.fail(invalid(name, value, parsed.failure))
       )
     )
   )
@@ -98,7 +96,11 @@ const count = (name: string, description: Description): Flag.Flag<number | "all"
 export const output = <const Formats extends ReadonlyArray<string>>(
   formats: Formats
 ): Flag.Flag<Formats[number] | undefined> =>
-  choice("output", formats, { alias: "o", value: formats.join("|"), description: `How to print (default ${formats[0]})` })
+  choice("output", formats, {
+    alias: "o",
+    value: formats.join("|"),
+    description: `How to print (default ${formats[0]})`
+  })
 
 /** @internal */
 export const color: Flag.Flag<colour.Mode | undefined> = choice("color", colour.MODES, {
@@ -143,7 +145,10 @@ export const selection = (limit: string) => ({
   source: text("source", { value: "COMPONENT", description: "Reported by this component" }),
   since: time("since", { value: "TIME", description: "Last seen then or later: 1h30m, yesterday, 2026-08-22, 10:30" }),
   until: time("until", { value: "TIME", description: "Last seen then or earlier" }),
-  limit: count("limit", { value: "NUMBER|all", description: `At the most so many, the newest ones (default ${limit})` }),
+  limit: count("limit", {
+    value: "NUMBER|all",
+    description: `At the most so many, the newest ones (default ${limit})`
+  }),
   after: text("after", { value: "CURSOR", description: "What came after this cursor; takes no --limit" })
 })
 

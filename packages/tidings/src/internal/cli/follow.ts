@@ -122,10 +122,12 @@ export const follow = Command.make(
     const { catalogue } = yield* session.Session
     const selected = yield* session.check(flags.select(given, catalogue, DEFAULT_LIMIT))
     if (showCursor && selected.after === undefined && selected.filter !== selected.timeless) {
-      return yield* session.refuse("--show-cursor needs a filter that means the same later: leave out --since and --until")
+      return yield* session.refuse(
+        "--show-cursor needs a filter that means the same later: leave out --since and --until"
+      )
     }
     yield* watch(selected, yield* printer(output, given.namespace === undefined), showCursor)
-  }, session.asUsage("follow"))
+  }, session.verb("follow"))
 ).pipe(
   Command.withDescription(
     "Show the latest events, then every one as it comes. Does not end by itself. -o json prints a line per event, " +

@@ -178,7 +178,10 @@ export const card = (event: Event, options: { readonly now: Micros; readonly col
   if (event.count > 1) rows.push(["Count", String(event.count)], ["First seen", seen(event.first)])
   rows.push(
     ["Last seen", seen(event.last)],
-    ["Source", body.source.host === undefined ? body.source.component : `${body.source.component}, ${body.source.host}`],
+    [
+      "Source",
+      body.source.host === undefined ? body.source.component : `${body.source.component}, ${body.source.host}`
+    ],
     ["Reported by", `${body.reportingController}, ${body.reportingInstance}`]
   )
   for (const [key, value] of Object.entries(body.labels ?? {})) rows.push(["Label", `${key}=${value}`])

@@ -60,7 +60,7 @@ export const get = Command.make(
         ? format.card(event, { now: Timestamp.now(yield* Clock.Clock), colours: yield* session.colours })
         : format.one(output, event)
     )
-  })
+  }, session.verb("get"))
 ).pipe(
   Command.withDescription("Show one event in full, with its data."),
   Command.withShortDescription("Show one event in full"),

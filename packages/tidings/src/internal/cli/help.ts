@@ -15,6 +15,7 @@ import type { ArgDoc, FlagDoc, HelpDoc } from "effect/cli/HelpDoc"
 import type { Catalogue } from "./catalogue.ts"
 import type { Colours } from "./colour.ts"
 import * as colour from "./colour.ts"
+import * as escape from "./escape.ts"
 import * as failure from "./failure.ts"
 import * as format from "./format.ts"
 import * as table from "./table.ts"
@@ -47,8 +48,8 @@ const section = (
   if (rows.length === 0) return []
   const left = Math.max(...rows.map(([name]) => table.width(name)))
   const lines = rows.flatMap(([name, text]) =>
-    wrap(text, WIDEST - left - 4).map(
-      (line, index) => `  ${index === 0 ? name.padEnd(left) : " ".repeat(left)}  ${line}`.trimEnd()
+    wrap(text, WIDEST - left - 4).map((line, index) =>
+      `  ${index === 0 ? name.padEnd(left) : " ".repeat(left)}  ${line}`.trimEnd()
     )
   )
   return ["", colours.strong(title), ...lines]
@@ -90,7 +91,11 @@ export const render = (doc: HelpDoc, colours: Colours): string => {
     ),
     ...section("Arguments:", (doc.args ?? []).map(argumentRow), colours),
     ...section("Flags:", doc.flags.map(flagRow), colours),
-    ...section("Flags of every command:", [...(doc.inheritedFlags ?? []), ...(doc.globalFlags ?? [])].map(flagRow), colours),
+    ...section(
+      "Flags of every command:",
+      [...(doc.inheritedFlags ?? []), ...(doc.globalFlags ?? [])].map(flagRow),
+      colours
+    ),
     ...(doc.examples === undefined || doc.examples.length === 0
       ? []
       : ["", colours.strong("Examples:"), ...doc.examples.map(({ command }) => `  ${command}`)])
@@ -156,6 +161,16 @@ export const config = (catalogue: Catalogue): CliConfig.CliConfig.Service =>
 // ---------------------------------------------------------------------------
 // where it goes
 // ---------------------------------------------------------------------------
+
+/**
+ * How the command words what goes wrong.
+ *
+ * @internal
+ */
+export const formatter: CliOutput.Formatter = {
+  ...CliOutput.defaultFormatter({ colors: false }),
+  formatError: ({ message }) => `error: ${escape.block(message)}`
+}
 
 /**
  * Help that was asked for is the answer and goes to stdout; a wrong command line is two lines on stderr.

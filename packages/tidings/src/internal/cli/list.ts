@@ -122,7 +122,7 @@ export const list = Command.make(
       yield* words.say(`${events.length} of ${total} events, the newest; all of them: --limit all`)
     }
     if (showCursor) yield* words.say(`cursor: ${cursor}`)
-  }, session.asUsage("list"))
+  }, session.verb("list"))
 ).pipe(
   Command.withDescription("List events, the oldest first. Of many the newest are shown."),
   Command.withShortDescription("List events"),

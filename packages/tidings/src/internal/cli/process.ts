@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { EXIT, reportOf } from "./failure.ts"
+import { EXIT, outcomeOf } from "./failure.ts"
 
 const SIGNALS = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated, SIGHUP: EXIT.hungUp } as const
 
@@ -38,7 +38,7 @@ export const run = (program: Effect.Effect<number>): void => {
 
   fiber.addObserver((exit) => {
     clearInterval(keepAlive)
-    const code = forced ?? (Exit.isSuccess(exit) ? exit.value : reportOf(exit.cause).exit)
+    const code = forced ?? (Exit.isSuccess(exit) ? exit.value : outcomeOf(exit.cause).exit)
     // Where pipes are asynchronous, what is still on its way would be lost.
     if (process.stdout.writable) process.stdout.write("", () => process.exit(forced ?? code))
     else process.exit(code)

@@ -2,6 +2,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as CliError from "effect/cli/CliError"
+import type { CommandError } from "../../CommandError.ts"
 import type { Catalogue } from "./catalogue.ts"
 import * as colour from "./colour.ts"
 import * as failure from "./failure.ts"
@@ -31,25 +32,23 @@ export const colours: Effect.Effect<colour.Colours, never, Session> = Session.us
 
 /** @internal */
 export const check = <A>(result: Result.Result<A, string>): Effect.Effect<A, failure.Usage> =>
-  Result.isSuccess(result)
-    ? Effect.succeed(result.success)
-    : Effect.fail(new failure.Usage({ detail: result.failure }))
+  Result.isSuccess(result) ? Effect.succeed(result.success) : Effect.fail(new failure.Usage({ detail: result.failure }))
 
 /**
- * A wrong command line that a verb found out is told like one that the parser found out.
+ * How every verb ends: a wrong command line that the verb found out is told like one that the parser found out, anything
+ * else in one or two lines.
  *
  * @internal
  */
-export const asUsage =
+export const verb =
   (...path: ReadonlyArray<string>) =>
-  <A, E, R>(
-    self: Effect.Effect<A, E | failure.Usage, R>
-  ): Effect.Effect<A, Exclude<E, failure.Usage> | CliError.ShowHelp, R | Session> =>
-    Effect.catchIf(
-      self,
-      (error): error is failure.Usage => error instanceof failure.Usage,
-      (error) => Session.use(({ command }) => Effect.fail(failure.usage([command, ...path], error)))
-    ) as Effect.Effect<A, Exclude<E, failure.Usage> | CliError.ShowHelp, R | Session>
+  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, CommandError | CliError.ShowHelp, R | Session> =>
+    Effect.catch(self, (error): Effect.Effect<never, CommandError | CliError.ShowHelp, Session> =>
+      error instanceof failure.Usage
+        ? Session.use(({ command }) => Effect.fail(failure.usage([command, ...path], error)))
+        : Effect.fail(failure.toCommandError(error))
+    )
 
 /** @internal */
-export const refuse = (detail: string): Effect.Effect<never, failure.Usage> => Effect.fail(new failure.Usage({ detail }))
+export const refuse = (detail: string): Effect.Effect<never, failure.Usage> =>
+  Effect.fail(new failure.Usage({ detail }))

@@ -6,6 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
 import { examples } from "./examples.ts"
+import * as session from "./session.ts"
 import * as templateVerbs from "./templateVerbs.ts"
 import * as words from "./words.ts"
 
@@ -20,7 +21,7 @@ export const templateCheck = Command.make(
       names.length === 0 ? "valid: it names no field" : `valid: it names ${names.join(", ")}`,
       ...(required.size === 0 ? [] : [`prints outside every if: ${[...required].join(", ")}`])
     ])
-  })
+  }, session.verb("template", "check"))
 ).pipe(
   Command.withDescription("Check a template. Each mistake is shown with its place and what would be right."),
   Command.withShortDescription("Check a template"),

@@ -23,12 +23,15 @@ export const templateRender = Command.make(
       description: "Data for the template, once per key: name=deploy, StepID=build, arguments.region=eu"
     })
   },
-  Effect.fnUntraced(function* ({ data: pairs, template }) {
-    const { catalogue } = yield* session.Session
-    const given = yield* session.check(data.fromPairs(pairs, catalogue.fields, "in the data"))
-    const compiled = yield* templateVerbs.compile(template)
-    yield* words.data(escape.block(compiled.render(given)))
-  }, session.asUsage("template", "render"))
+  Effect.fnUntraced(
+    function* ({ data: pairs, template }) {
+      const { catalogue } = yield* session.Session
+      const given = yield* session.check(data.fromPairs(pairs, catalogue.fields, "in the data"))
+      const compiled = yield* templateVerbs.compile(template)
+      yield* words.data(escape.block(compiled.render(given)))
+    },
+    session.verb("template", "render")
+  )
 ).pipe(
   Command.withDescription("Render a template with the data given."),
   examples("'Workflow {{.Name}} failed{{if .Error}}: {{.Error}}{{end}}' --data name=deploy --data error=timeout")

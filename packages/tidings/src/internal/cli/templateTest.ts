@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
+import { CommandError } from "../../CommandError.ts"
 import type { FieldTypes } from "./catalogue.ts"
 import * as data from "./data.ts"
 import * as escape from "./escape.ts"
@@ -56,11 +57,14 @@ const judge = (line: string, types: FieldTypes, fields: TemplateFields.Fields): 
   if (typeof template !== "string") return [`it has no "template"`]
   if (rejected !== undefined && rejected !== true) return [`"rejected" can only be true`]
   if (rejected === true && expected !== undefined) return [`it has both "expected" and "rejected"`]
-  if (rejected === undefined && typeof expected !== "string") return [`it has neither "expected" (a text) nor "rejected": true`]
+  if (rejected === undefined && typeof expected !== "string")
+    return [`it has neither "expected" (a text) nor "rejected": true`]
 
   const compiled = MessageTemplate.compile(template, fields)
   if (Result.isFailure(compiled)) {
-    return rejected === true ? undefined : [`expected ${show(expected as string)}`, "the template is rejected:", ...compiled.failure.message.split("\n")]
+    return rejected === true
+      ? undefined
+      : [`expected ${show(expected as string)}`, "the template is rejected:", ...compiled.failure.message.split("\n")]
   }
   const values = data.fromJson(given, types)
   if (Result.isFailure(values)) return [values.failure]
@@ -77,7 +81,9 @@ export const templateTest = Command.make(
   "test",
   {
     file: Argument.String("FILE").pipe(
-      Argument.withDescription("JSON Lines: { template, data, expected } or { template, rejected: true }; - is standard input")
+      Argument.withDescription(
+        "JSON Lines: { template, data, expected } or { template, rejected: true }; - is standard input"
+      )
     )
   },
   Effect.fnUntraced(function* ({ file }) {
@@ -104,8 +110,8 @@ export const templateTest = Command.make(
       ])
     }
     yield* words.data(`${passed} passed, ${failed} failed`)
-    if (failed > 0) return yield* new failure.Told({ exit: failure.EXIT.failed })
-  })
+    if (failed > 0) return yield* new CommandError({ lines: [], exit: failure.EXIT.failed })
+  }, session.verb("template", "test"))
 ).pipe(
   Command.withDescription(
     "Test templates with a file of JSON Lines. Names in data are those of templates (StepID) or of the data (stepId); " +

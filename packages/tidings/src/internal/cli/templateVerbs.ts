@@ -12,6 +12,7 @@ import * as Result from "effect/Result"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import * as Argument from "effect/cli/Argument"
+import { CommandError } from "../../CommandError.ts"
 import * as data from "./data.ts"
 import * as escape from "./escape.ts"
 import * as failure from "./failure.ts"
@@ -25,9 +26,7 @@ export const template = Argument.String("TEMPLATE").pipe(
 
 const stdin: Effect.Effect<string, failure.Failure, Stdio.Stdio> = Stdio.Stdio.use(({ stdin }) =>
   Stream.mkString(Stream.decodeText(stdin))
-).pipe(
-  Effect.mapError(({ message }) => new failure.Failure({ detail: `cannot read standard input: ${message}` }))
-)
+).pipe(Effect.mapError(({ message }) => new failure.Failure({ detail: `cannot read standard input: ${message}` })))
 
 /**
  * The text of a file, or of standard input for `-`.
@@ -51,13 +50,14 @@ export const read = Effect.fnUntraced(function* (file: string) {
 const sourceOf = (given: string) =>
   given === "-" ? Effect.map(stdin, (text) => text.replace(/\r?\n$/, "")) : Effect.succeed(given)
 
-const tell = ({ issues, message }: TemplateError): Effect.Effect<never, failure.Told> =>
+const tell = ({ issues, message }: TemplateError): Effect.Effect<never, CommandError> =>
   Effect.andThen(
     Effect.andThen(
       words.say(`error: the template has ${issues.length === 1 ? "a mistake" : `${issues.length} mistakes`}`),
       Console.error(escape.block(message))
     ),
-    Effect.fail(new failure.Told({ exit: failure.EXIT.failed }))
+    // All of it has been said, with more lines than an error has.
+    Effect.fail(new CommandError({ lines: [], exit: failure.EXIT.failed }))
   )
 
 /** The template of an argument, compiled against the fields of all kinds. @internal */

@@ -15,13 +15,16 @@ const MICROS: { readonly [unit: string]: number } = {
   w: 604_800_000_000
 }
 
-const WORDS: { readonly [word: string]: string } = {
-  ...{ milli: "ms", millis: "ms", millisecond: "ms", milliseconds: "ms" },
-  ...{ sec: "s", secs: "s", second: "s", seconds: "s" },
-  ...{ min: "m", mins: "m", minute: "m", minutes: "m" },
-  ...{ hr: "h", hrs: "h", hour: "h", hours: "h" },
-  ...{ day: "d", days: "d", week: "w", weeks: "w" }
-}
+const WORDS: { readonly [word: string]: string } = Object.fromEntries(
+  Object.entries({
+    ms: ["milli", "millis", "millisecond", "milliseconds"],
+    s: ["sec", "secs", "second", "seconds"],
+    m: ["min", "mins", "minute", "minutes"],
+    h: ["hr", "hrs", "hour", "hours"],
+    d: ["day", "days"],
+    w: ["week", "weeks"]
+  }).flatMap(([unit, words]) => words.map((word) => [word, unit] as const))
+)
 
 // Short units are lower case only: an "M" may be meant as a month, and a month has no fixed length.
 const microsOf = (unit: string): number | undefined => MICROS[unit] ?? MICROS[WORDS[unit.toLowerCase()] ?? ""]

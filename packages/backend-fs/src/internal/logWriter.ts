@@ -1,0 +1,443 @@
+import * as Backend from "@tidings/core/Backend"
+import { BackendError, Transient } from "@tidings/core/BackendError"
+import type { Write } from "@tidings/core/Event"
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Semaphore from "effect/Semaphore"
+import type { FileStatus } from "./disk.ts"
+import { fromDisk, unavailable } from "./diskError.ts"
+import type { LogChanges } from "./logChanges.ts"
+import type { LogDirectory } from "./logDirectory.ts"
+import * as LogLine from "./logLine.ts"
+import * as LogReader from "./logReader.ts"
+import * as SegmentName from "./segmentName.ts"
+import { SeriesIndex } from "./seriesIndex.ts"
+
+/** What one write(2) carries at the most, and the longest line, in bytes. A larger one would block others for long. */
+const LARGEST_WRITE = 1_048_576
+
+/** How long the writer trusts that it still writes to the newest segment, in nanoseconds. */
+const TRUSTED = 20_000_000n
+
+/**
+ * When a write ended later than this after the last look, in nanoseconds, the process was held up in between, and the
+ * writer looks again before it answers. Well below `LogReader.GRACE`, for which readers wait.
+ */
+const HELD_UP = 100_000_000n
+
+/** A clock that stands still must not make the trust endless: so many writes are one look. */
+const TRUSTED_WRITES = 128
+
+/** How often one write opens the log anew, when what it finds changes at once again. */
+const MOST_TRIES = 16
+
+/** How many entries of each kind the writer remembers of what it stored. */
+const REMEMBERED = 65_536
+
+/** How many origins are noted as seen in the log; beyond that each new one is looked up in the log. */
+const MOST_SEEN = 4_194_304
+
+const LINE_END = Buffer.from("\n")
+
+interface Open {
+  readonly name: SegmentName.SegmentName
+  readonly opened: number
+  readonly status: FileStatus
+}
+
+/** 30 bits of an origin, enough to tell that it was not seen. */
+const hashOf = (origin: string): number => {
+  let hash = 0x811c9dc5
+  for (let index = 0; index < origin.length; index++) hash = Math.imul(hash ^ origin.charCodeAt(index), 0x01000193)
+  return (hash ^ (hash >>> 15)) & 0x3fffffff
+}
+
+const EARLIEST = -62_167_219_200_000_000
+const LATEST = 253_402_300_799_999_999
+
+const isTime = (micros: number): boolean => Number.isSafeInteger(micros) && micros >= EARLIEST && micros <= LATEST
+
+/** Why no reader would take the line of a write; absent when one would. */
+const objection = ({ count, event, first, id, last, upTo }: Write): string | undefined => {
+  if (!Number.isSafeInteger(id.seq) || id.seq < 0) return "id.seq is no whole number from 0"
+  if (!Number.isSafeInteger(upTo) || upTo < 0) return "upTo is no whole number from 0"
+  if (!Number.isSafeInteger(count) || count < 1) return "count is no whole number from 1"
+  if (!isTime(first) || !isTime(last)) return "first and last are no times of the years 0 to 9999 in whole microseconds"
+  if (event.reason === "") return "the reason is empty"
+  if (event.type !== "Normal" && event.type !== "Warning") return "the type is neither Normal nor Warning"
+  return undefined
+}
+
+/**
+ * Appends to the newest segment.
+ *
+ * Several processes append to one segment at once: each write is one write(2) to a file that is open for appending, which
+ * the kernel keeps in one piece. There is no lock, so nothing that another process may have written is ever taken back:
+ * what was written in part is ended with a line end, and readers skip it.
+ *
+ * @internal
+ */
+export class LogWriter {
+  private readonly directory: LogDirectory
+  private readonly changes: LogChanges
+  private readonly ledger: LogReader.DamageLedger
+  private readonly clock: Clock.Clock
+  /** Makes sure that there is a log, and answers its identity. */
+  private readonly prepare: Effect.Effect<string, BackendError>
+  private readonly mutex = Semaphore.makeUnsafe(1)
+  private current: Open | undefined
+  private target: string | undefined
+  private lookedAt = 0n
+  private writesLeft = 0
+  /** The last byte of the segment may be no line end: the next write begins with one. */
+  private torn = false
+  private buffer = Buffer.alloc(0)
+  /** What is stored of the origins that this writer wrote for. */
+  private readonly stored = new SeriesIndex(REMEMBERED)
+  /** Which origins the log has, up to `seenTo`: only ever too many. */
+  private readonly seen = new Set<number>()
+  private seenTo: LogReader.LogPosition = LogReader.beginning
+
+  constructor(options: {
+    readonly directory: LogDirectory
+    readonly changes: LogChanges
+    readonly ledger: LogReader.DamageLedger
+    readonly clock: Clock.Clock
+    readonly prepare: Effect.Effect<string, BackendError>
+  }) {
+    this.directory = options.directory
+    this.changes = options.changes
+    this.ledger = options.ledger
+    this.clock = options.clock
+    this.prepare = options.prepare
+  }
+
+  close(): void {
+    if (this.current === undefined) return
+    this.directory.disk.close(this.current.opened)
+    this.current = undefined
+  }
+
+  /** Stores a batch; `stored` is called with each write that is in the log and was not before. */
+  write(
+    batch: ReadonlyArray<Write>,
+    stored: (write: Write) => void,
+    tries = 0
+  ): Effect.Effect<ReadonlyArray<Backend.Outcome>, BackendError> {
+    return Effect.suspend(() => {
+      try {
+        const now = this.clock.monotonicTimeNanosUnsafe()
+        if (this.current === undefined || this.writesLeft <= 0 || now - this.lookedAt > TRUSTED) {
+          if (!this.stillNewest(now)) return this.tryAgain(this.open, batch, stored, tries)
+        }
+        this.writesLeft -= 1
+        for (const { id } of batch) {
+          if (!this.stored.hasOrigin(id.origin) && tries < MOST_TRIES) {
+            return this.tryAgain(this.learn(batch), batch, stored, tries)
+          }
+        }
+        return Effect.succeed(this.append(batch, stored))
+      } catch (cause) {
+        return Effect.fail(fromDisk(cause, this.pathOfCurrent()))
+      }
+    })
+  }
+
+  private tryAgain(
+    first: Effect.Effect<void, BackendError>,
+    batch: ReadonlyArray<Write>,
+    stored: (write: Write) => void,
+    tries: number
+  ): Effect.Effect<ReadonlyArray<Backend.Outcome>, BackendError> {
+    return tries < MOST_TRIES
+      ? Effect.andThen(first, Effect.suspend(() => this.write(batch, stored, tries + 1)))
+      : Effect.fail(
+          new BackendError({
+            reason: new Transient({
+              applied: "no",
+              detail: `the segments in ${this.directory.path} change faster than they can be opened`
+            })
+          })
+        )
+  }
+
+  private pathOfCurrent(): string {
+    return this.current === undefined ? this.directory.path : this.directory.pathOf(this.current.name.file)
+  }
+
+  // -------------------------------------------------------------------------
+  // which segment
+  // -------------------------------------------------------------------------
+
+  /** Whether the open segment is there and the newest; looks at its last byte too, which another process may have torn. */
+  private stillNewest(now: bigint): boolean {
+    const { current } = this
+    if (current === undefined) return false
+    const status = this.directory.disk.status(this.directory.pathOf(current.name.file))
+    if (status === undefined || status.identity !== current.status.identity) return false
+    if (this.directory.segments().some((name) => SegmentName.order(name, current.name) > 0)) return false
+    if (!this.torn) this.torn = this.isTorn(current.opened, status.size)
+    this.lookedAt = now
+    this.writesLeft = TRUSTED_WRITES
+    return true
+  }
+
+  private isTorn(opened: number, size: number): boolean {
+    const last = new Uint8Array(1)
+    return size > 0 && this.directory.disk.read(opened, last, 0, 1, size - 1) === 1 && last[0] !== 0x0a
+  }
+
+  /** Opens the newest segment, or begins one; makes the directory when it is gone. */
+  private readonly open: Effect.Effect<void, BackendError> = this.mutex.withPermit(
+    Effect.suspend(() =>
+      Effect.flatMap(this.prepare, (target) => this.directory.attempt(() => this.openNewest(target)))
+    )
+  )
+
+  private openNewest(target: string): void {
+    const { disk } = this.directory
+    const now = this.clock.monotonicTimeNanosUnsafe()
+    const before = this.current
+    if (this.target !== target) {
+      // Another log: nothing that was stored is in it.
+      this.stored.clear()
+      this.seen.clear()
+      this.seenTo = LogReader.beginning
+    }
+    // Another fiber may have done it meanwhile.
+    else if (before !== undefined && this.stillNewest(now)) return
+    const lastNumber = this.target === target ? (before?.name.number ?? 0) : 0
+    this.close()
+    this.target = target
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
+      const newest = this.directory.segments().at(-1)
+      if (newest === undefined || newest.number < lastNumber) {
+        const begun = this.directory.createSegment(Math.max(lastNumber, newest?.number ?? 0) + 1)
+        if (begun === undefined) continue
+        this.current = { ...begun, status: disk.statusOf(begun.opened) }
+        this.torn = false
+      } else {
+        let opened: number
+        try {
+          opened = disk.openToAppend(this.directory.pathOf(newest.file))
+        } catch (cause) {
+          throw fromDisk(cause, this.directory.pathOf(newest.file))
+        }
+        const status = disk.statusOf(opened)
+        if (status.kind !== "file") {
+          disk.close(opened)
+          throw unavailable(`${this.directory.pathOf(newest.file)} is no regular file, which a segment of the log has to be: move it away`)
+        }
+        this.current = { name: newest, opened, status }
+        this.torn = this.isTorn(opened, status.size)
+      }
+      this.lookedAt = now
+      this.writesLeft = TRUSTED_WRITES
+      return
+    }
+    throw unavailable(`no segment could be made in ${this.directory.path}: other processes were always faster; try again`)
+  }
+
+  // -------------------------------------------------------------------------
+  // what is stored already
+  // -------------------------------------------------------------------------
+
+  /**
+   * Finds out what the log has of the origins of a batch that this writer writes for the first time. An origin has one
+   * writer at a time, so this is the only time.
+   *
+   * Reads what came since it read last, and notes of which origins it is; the whole log only when one of the batch's
+   * origins may be among those noted before.
+   */
+  private learn(batch: ReadonlyArray<Write>): Effect.Effect<void, BackendError> {
+    return this.mutex.withPermit(Effect.suspend(() => {
+      const wanted = new Set<string>()
+      for (const { id } of batch) if (!this.stored.hasOrigin(id.origin)) wanted.add(id.origin)
+      if (wanted.size === 0) return Effect.void
+      let again = this.seen.size >= MOST_SEEN
+      for (const origin of wanted) again ||= this.seen.has(hashOf(origin))
+      const from = again ? LogReader.beginning : this.seenTo
+      const learned = new SeriesIndex(REMEMBERED)
+      for (const origin of wanted) learned.addOrigin(origin)
+      let lastOrigin = ""
+      return Effect.acquireUseRelease(
+        LogReader.settledView(this.directory),
+        (view) =>
+          LogReader.scan(
+            this.directory,
+            this.ledger,
+            view,
+            (record) => {
+              const { origin } = record
+              if (wanted.has(origin)) learned.raise(origin, record.seq, record.upTo)
+              if (origin === lastOrigin) return
+              lastOrigin = origin
+              if (this.seen.size < MOST_SEEN) this.seen.add(hashOf(origin))
+            },
+            { from }
+          ),
+        (view) => Effect.sync(() => view.close())
+      ).pipe(
+        Effect.map((end) => {
+          this.seenTo = end
+          this.stored.adopt(learned)
+        })
+      )
+    }))
+  }
+
+  // -------------------------------------------------------------------------
+  // appending
+  // -------------------------------------------------------------------------
+
+  private append(batch: ReadonlyArray<Write>, stored: (write: Write) => void): ReadonlyArray<Backend.Outcome> {
+    if (this.buffer.length === 0) this.buffer = Buffer.allocUnsafeSlow(LARGEST_WRITE + 1)
+    const outcomes: Array<Backend.Outcome> = []
+    let error: BackendError | undefined
+    let answered = false
+    /** Which writes are in the buffer, and where the line of each ends. */
+    let waiting: Array<number> = []
+    let ends: Array<number> = []
+    let length = this.begin()
+
+    const leave = (): void => {
+      let done = length
+      try {
+        if (waiting.length > 0) this.put(length, ends)
+      } catch (cause) {
+        if (!(cause instanceof WrittenInPart)) throw cause
+        done = cause.done
+        error = fromDisk(cause.cause, this.pathOfCurrent())
+      }
+      for (let index = 0; index < waiting.length; index++) {
+        const at = waiting[index]!
+        const write = batch[at]!
+        if (ends[index]! > done) {
+          outcomes[at] = { _tag: "Retry", error: error! }
+          continue
+        }
+        const { id, upTo } = write
+        outcomes[at] = this.stored.get(id.origin, id.seq) === undefined ? Backend.created : Backend.updated
+        this.stored.raise(id.origin, id.seq, upTo)
+        answered = true
+        stored(write)
+      }
+      waiting = []
+      ends = []
+      length = this.begin()
+    }
+
+    for (let index = 0; index < batch.length; index++) {
+      const write = batch[index]!
+      const before = this.stored.get(write.id.origin, write.id.seq)
+      if (before !== undefined && before >= write.upTo) {
+        outcomes[index] = Backend.present
+        answered = true
+        continue
+      }
+      let written = this.encode(write, length)
+      if (written === -1 && waiting.length > 0) {
+        leave()
+        written = this.encode(write, length)
+      }
+      if (typeof written === "string" || written === -1) {
+        const reason =
+          typeof written === "string"
+            ? written
+            : `as a line of the log it is longer than ${LARGEST_WRITE} bytes; shorten its data`
+        outcomes[index] = { _tag: "Rejected", reason }
+        answered = true
+      } else if (error === undefined) {
+        length += written
+        waiting.push(index)
+        ends.push(length)
+      } else {
+        outcomes[index] = { _tag: "Retry", error }
+      }
+    }
+    leave()
+    if (error !== undefined && !answered) throw error
+    this.changes.notify()
+    return outcomes
+  }
+
+  /** Puts the line of a write into the buffer; -1 when there is no room, or the reason why it can have no line. */
+  private encode(write: Write, offset: number): number | string {
+    const refused = objection(write)
+    if (refused !== undefined) return refused
+    try {
+      return LogLine.encodeInto(LogLine.eventOf(write), this.buffer, offset)
+    } catch (cause) {
+      return `it cannot be written as JSON: ${cause instanceof Error ? cause.message : String(cause)}`
+    }
+  }
+
+  /** Begins the buffer anew: with a line end when the segment may not end with one. */
+  private begin(): number {
+    if (!this.torn) return 0
+    this.buffer[0] = 0x0a
+    return 1
+  }
+
+  /**
+   * Appends the first `length` bytes of the buffer, the lines of which end at `ends`. What is written in part is ended
+   * with a line end, and the line that was cut is written again whole: another process may have appended meanwhile, so
+   * nothing can continue it.
+   */
+  private put(length: number, ends: ReadonlyArray<number>): void {
+    const { disk } = this.directory
+    const { opened } = this.current!
+    let from = 0
+    try {
+      for (let cuts = 0; from < length; cuts++) {
+        // The system gives no reason for writing less, only for writing nothing at all.
+        if (cuts > MOST_TRIES) throw Object.assign(new Error("only parts were written"), { code: "ENOSPC" })
+        const reached = from + disk.append(opened, this.buffer, from, length - from)
+        if (reached < length) {
+          for (const end of ends) if (end <= reached) from = Math.max(from, end)
+          this.torn = true
+          disk.append(opened, LINE_END, 0, 1)
+        } else {
+          from = length
+        }
+        this.torn = false
+      }
+    } catch (cause) {
+      this.torn = true
+      throw new WrittenInPart(from, cause)
+    }
+    this.lookAgain(length)
+  }
+
+  /**
+   * Looks, when the process was held up while it wrote, whether it still was the newest segment that it wrote to: readers
+   * wait for late lines only so long. If not, the lines are written again, to the newest; readers show them once.
+   */
+  private lookAgain(length: number): void {
+    const now = this.clock.monotonicTimeNanosUnsafe()
+    if (now - this.lookedAt <= HELD_UP || this.stillNewest(now)) return
+    const identity = this.directory.readIdentity()
+    if (identity === undefined || identity !== this.target) {
+      this.close()
+      throw new BackendError({
+        reason: new Transient({
+          applied: "unknown",
+          detail: `the event log in ${this.directory.path} was removed or replaced while it was written to`
+        })
+      })
+    }
+    this.openNewest(identity)
+    this.put(length, [length])
+  }
+}
+
+/** A write that failed after the first `done` bytes of it were stored. */
+class WrittenInPart {
+  readonly done: number
+  readonly cause: unknown
+
+  constructor(done: number, cause: unknown) {
+    this.done = done
+    this.cause = cause
+  }
+}

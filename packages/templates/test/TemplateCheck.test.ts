@@ -1,0 +1,244 @@
+import { assert, describe, expect, expectTypeOf, it } from "@effect/vitest"
+import { Result } from "effect"
+import { MessageTemplate, type TemplateCheck } from "../src/index.ts"
+import { message, type Names } from "./message.ts"
+import { fields, vectors } from "./support.ts"
+
+type Analyse<T extends string> = TemplateCheck.Analyse<T, Names>
+type Mistake<M extends string> = TemplateCheck.Mistake<M>
+type Nearest<X extends string> = TemplateCheck.Nearest<X, keyof Names>
+
+describe("Analyse: what is printed outside every if", () => {
+  it("is the data keys of those fields", () => {
+    expectTypeOf<Analyse<"">>().toEqualTypeOf<never>()
+    expectTypeOf<Analyse<"plain {text} }}">>().toEqualTypeOf<never>()
+    expectTypeOf<Analyse<"{{.Error}}">>().toEqualTypeOf<"error">()
+    expectTypeOf<Analyse<"{{.StepID}} {{ .StepTool }}{{- .Error -}}">>().toEqualTypeOf<
+      "stepId" | "stepTool" | "error"
+    >()
+    expectTypeOf<Analyse<"{{\n.Error\t}}">>().toEqualTypeOf<"error">()
+  })
+
+  it("is none where no call gives the value", () => {
+    expectTypeOf<Analyse<"{{.Name}} in {{.Namespace}}">>().toEqualTypeOf<never>()
+    expectTypeOf<Analyse<"{{.Arguments.region}}">>().toEqualTypeOf<never>()
+  })
+
+  it("is nothing inside an if, nor what a function is given", () => {
+    expectTypeOf<Analyse<"{{if .Error}}{{.Error}}{{else}}{{.StepID}}{{end}}">>().toEqualTypeOf<never>()
+    expectTypeOf<Analyse<"{{if .Name}}{{if .Error}}{{.StepID}}{{end}}{{.StepTool}}{{end}}">>().toEqualTypeOf<never>()
+    expectTypeOf<Analyse<'{{or .Error "none"}}'>>().toEqualTypeOf<never>()
+  })
+
+  it("goes on after an if, a comment and a text", () => {
+    expectTypeOf<Analyse<"{{if .Name}}a{{else}}b{{end}}{{.Error}}">>().toEqualTypeOf<"error">()
+    expectTypeOf<Analyse<"{{if .Name}}a{{else if .StepID}}b{{end}}{{.Error}}">>().toEqualTypeOf<"error">()
+    expectTypeOf<Analyse<"{{if .Name}}{{if .StepID}}a{{end}}{{end}}{{.Error}}">>().toEqualTypeOf<"error">()
+    expectTypeOf<Analyse<"{{/* .Nope */}}{{.Error}}">>().toEqualTypeOf<"error">()
+    expectTypeOf<Analyse<"{{- /* .Nope */ -}}{{.Error}}">>().toEqualTypeOf<"error">()
+    expectTypeOf<Analyse<'{{"a b .Nope"}}{{.Error}}'>>().toEqualTypeOf<"error">()
+    expectTypeOf<Analyse<'{{`a " .Nope`}}{{.Error}}'>>().toEqualTypeOf<"error">()
+  })
+
+  it("is nothing for a text that is known only at run time", () => {
+    expectTypeOf<Analyse<string>>().toEqualTypeOf<never>()
+  })
+
+  it("takes each member of a union for itself", () => {
+    expectTypeOf<Analyse<"{{.Error}}" | "{{.StepID}}">>().toEqualTypeOf<"error" | "stepId">()
+    expectTypeOf<Analyse<"{{.Error}}" | "{{end}}">>().toEqualTypeOf<
+      "error" | Mistake<"this {{end}} belongs to no {{if}}">
+    >()
+  })
+
+  it("gives up, without a mistake, where an action may go on behind its first braces", () => {
+    expectTypeOf<Analyse<'{{.Error}}{{"}}"}}{{.StepID}}'>>().toEqualTypeOf<"error">()
+    expectTypeOf<Analyse<"{{.Error}}{{`}}`}}{{.StepID}}">>().toEqualTypeOf<"error">()
+    expectTypeOf<Analyse<"{{.Error}}{{/* }} */}}{{.StepID}}">>().toEqualTypeOf<"error">()
+    expectTypeOf<Analyse<'{{if eq .Name "}}"}}{{.Error}}{{end}}'>>().toEqualTypeOf<never>()
+    expectTypeOf<Analyse<'{{"{{"}}{{.Error}}'>>().toEqualTypeOf<"error">()
+    expectTypeOf<Analyse<'{{eq "\\"" .Nope}}{{.Error}}'>>().toEqualTypeOf<never>()
+  })
+})
+
+describe("Analyse: mistakes", () => {
+  it("an unknown field, with what was meant", () => {
+    type Few = { readonly PodCount: "podCount"; readonly Error: "error" }
+    expectTypeOf<TemplateCheck.Analyse<"{{.PodCnt}}", Few>>().toEqualTypeOf<
+      Mistake<"unknown field .PodCnt - did you mean .PodCount?">
+    >()
+    expectTypeOf<Analyse<"{{.StepId}}">>().toEqualTypeOf<Mistake<"unknown field .StepId - did you mean .StepID?">>()
+    expectTypeOf<Analyse<"{{.Eror}}">>().toEqualTypeOf<Mistake<"unknown field .Eror - did you mean .Error?">>()
+    expectTypeOf<Analyse<"{{.Customer}}">>().toEqualTypeOf<Mistake<"unknown field .Customer">>()
+    expectTypeOf<Analyse<"{{if .Name}}{{if .Eror}}a{{end}}{{end}}">>().toEqualTypeOf<
+      Mistake<"unknown field .Eror - did you mean .Error?">
+    >()
+    expectTypeOf<Analyse<"{{if .Name}}{{else if .Eror}}{{end}}">>().toEqualTypeOf<
+      Mistake<"unknown field .Eror - did you mean .Error?">
+    >()
+    expectTypeOf<Analyse<"{{if and .Name (not\n.Eror)}}{{end}}">>().toEqualTypeOf<
+      Mistake<"unknown field .Eror - did you mean .Error?">
+    >()
+    expectTypeOf<Analyse<'{{eq "a" .Eror}}'>>().toEqualTypeOf<Mistake<"unknown field .Eror - did you mean .Error?">>()
+    expectTypeOf<Analyse<'{{eq `a"` .Eror}}'>>().toEqualTypeOf<Mistake<"unknown field .Eror - did you mean .Error?">>()
+  })
+
+  it("a field inside a field", () => {
+    expectTypeOf<Analyse<"{{.Name.First}}">>().toEqualTypeOf<Mistake<".Name has no fields inside">>()
+    expectTypeOf<Analyse<"{{.Arguments}}">>().toEqualTypeOf<Mistake<"name a key: .Arguments.key">>()
+    expectTypeOf<Analyse<"{{.Arguments.a.b}}">>().toEqualTypeOf<Mistake<".Arguments.a.b names more than one key">>()
+    expectTypeOf<Analyse<"{{.}}">>().toEqualTypeOf<Mistake<"a bare dot is not supported">>()
+  })
+
+  it("an end or else too many or too few", () => {
+    expectTypeOf<Analyse<"{{if .Name}}a">>().toEqualTypeOf<Mistake<"an {{if}} is never closed - add {{end}}">>()
+    expectTypeOf<Analyse<"{{if .Name}}{{if .Error}}a{{end}}">>().toEqualTypeOf<
+      Mistake<"an {{if}} is never closed - add {{end}}">
+    >()
+    expectTypeOf<Analyse<"{{if .Name}}a{{else}}b">>().toEqualTypeOf<
+      Mistake<"an {{if}} is never closed - add {{end}}">
+    >()
+    expectTypeOf<Analyse<"a{{end}}">>().toEqualTypeOf<Mistake<"this {{end}} belongs to no {{if}}">>()
+    expectTypeOf<Analyse<"{{if .Name}}a{{end}}{{end}}">>().toEqualTypeOf<Mistake<"this {{end}} belongs to no {{if}}">>()
+    expectTypeOf<Analyse<"a{{else}}">>().toEqualTypeOf<Mistake<"this {{else}} belongs to no {{if}}">>()
+    expectTypeOf<Analyse<"a{{else if .Name}}">>().toEqualTypeOf<Mistake<"this {{else}} belongs to no {{if}}">>()
+    expectTypeOf<Analyse<"{{if .Name}}{{else}}{{else}}{{end}}">>().toEqualTypeOf<
+      Mistake<"this {{if}} already has an {{else}}">
+    >()
+    expectTypeOf<Analyse<"{{if .Name}}{{else}}{{else if .Error}}{{end}}">>().toEqualTypeOf<
+      Mistake<"this {{if}} already has an {{else}}">
+    >()
+    expectTypeOf<Analyse<"{{if .Name}}{{else .Error}}{{end}}">>().toEqualTypeOf<
+      Mistake<'only "else" or "else if" is possible here'>
+    >()
+  })
+
+  it("a missing value", () => {
+    expectTypeOf<Analyse<"{{}}">>().toEqualTypeOf<Mistake<"an action {{}} is empty">>()
+    expectTypeOf<Analyse<"{{- -}}">>().toEqualTypeOf<Mistake<"an action {{}} is empty"> | Mistake<'unknown word "-"'>>()
+    expectTypeOf<Analyse<"{{if}}{{end}}">>().toEqualTypeOf<Mistake<"if needs a value">>()
+    expectTypeOf<Analyse<"{{if -}}{{end}}">>().toEqualTypeOf<Mistake<"if needs a value">>()
+    expectTypeOf<Analyse<"{{if .Name}}{{else if}}{{end}}">>().toEqualTypeOf<Mistake<"else if needs a value">>()
+  })
+
+  it("braces that do not pair", () => {
+    expectTypeOf<Analyse<"{{.Name">>().toEqualTypeOf<Mistake<"a {{ has no }}">>()
+    expectTypeOf<Analyse<"{{.Name and {{.Error}}">>().toEqualTypeOf<Mistake<"a {{ has no }} before the next {{">>()
+    expectTypeOf<Analyse<"{{{.Name}}}">>().toEqualTypeOf<Mistake<'unknown word "{.Name"'>>()
+  })
+
+  it("words that are not supported, or not known", () => {
+    expectTypeOf<Analyse<"{{range .ToolNames}}{{end}}">>().toEqualTypeOf<Mistake<"range is not supported">>()
+    expectTypeOf<Analyse<"{{with .Error}}{{end}}">>().toEqualTypeOf<Mistake<"with is not supported">>()
+    expectTypeOf<Analyse<'{{printf "%s" .Name}}'>>().toEqualTypeOf<Mistake<"printf is not supported">>()
+    expectTypeOf<Analyse<"{{nil}}">>().toEqualTypeOf<Mistake<"nil is not supported">>()
+    expectTypeOf<Analyse<"{{.Name | len}}">>().toEqualTypeOf<Mistake<"pipes (|) are not supported">>()
+    expectTypeOf<Analyse<"{{$x}}">>().toEqualTypeOf<Mistake<"variables ($) are not supported">>()
+    expectTypeOf<Analyse<"{{if .Name && .Error}}{{end}}">>().toEqualTypeOf<Mistake<'"&&" is not supported - use and'>>()
+    expectTypeOf<Analyse<"{{if .Name == 3}}{{end}}">>().toEqualTypeOf<Mistake<'"==" is not supported - use eq'>>()
+    expectTypeOf<Analyse<"{{not end}}">>().toEqualTypeOf<Mistake<"end can only begin an action">>()
+    expectTypeOf<Analyse<"{{Name}}">>().toEqualTypeOf<Mistake<'unknown word "Name" - did you mean .Name?'>>()
+    expectTypeOf<Analyse<"{{ned}}">>().toEqualTypeOf<Mistake<'unknown word "ned" - did you mean end?'>>()
+    expectTypeOf<Analyse<"{{If .Name}}{{end}}">>().toEqualTypeOf<Mistake<'unknown word "If" - did you mean if?'>>()
+    expectTypeOf<Analyse<"{{frobnicate .Name}}">>().toEqualTypeOf<Mistake<'unknown word "frobnicate"'>>()
+  })
+})
+
+describe("Nearest", () => {
+  it("finds the same word, one edit away, or with the same beginning", () => {
+    expectTypeOf<Nearest<"stepid">>().toEqualTypeOf<"StepID">()
+    expectTypeOf<Nearest<"eror">>().toEqualTypeOf<"Error">()
+    expectTypeOf<Nearest<"errror">>().toEqualTypeOf<"Error">()
+    expectTypeOf<Nearest<"errar">>().toEqualTypeOf<"Error">()
+    expectTypeOf<Nearest<"erorr">>().toEqualTypeOf<"Error">()
+    expectTypeOf<Nearest<"durations">>().toEqualTypeOf<"Duration">()
+    expectTypeOf<Nearest<"durashun">>().toEqualTypeOf<"Duration">()
+    expectTypeOf<Nearest<"stepcnt">>().toEqualTypeOf<"StepCount">()
+    expectTypeOf<Nearest<"customer">>().toEqualTypeOf<never>()
+    expectTypeOf<Nearest<"x">>().toEqualTypeOf<never>()
+    expectTypeOf<TemplateCheck.Nearest<"orderplacd", "OrderPlaced" | "OrderPaid">>().toEqualTypeOf<"OrderPlaced">()
+  })
+
+  it("finds one alone, though several are as near", () => {
+    expectTypeOf<TemplateCheck.Nearest<"cat", "Bat" | "Hat">>().toExtend<"Bat" | "Hat">()
+    // @ts-expect-error it is not both
+    expectTypeOf<TemplateCheck.Nearest<"cat", "Bat" | "Hat">>().toEqualTypeOf<"Bat" | "Hat">()
+  })
+})
+
+describe("Check", () => {
+  it("refuses wrong literals, and nothing else", () => {
+    message("{{.Name}} failed{{if .Error}}: {{.Error}}{{end}}")
+    message("" as string)
+    // @ts-expect-error unknown field .Eror - did you mean .Error?
+    message("{{.Name}} failed: {{.Eror}}")
+    // @ts-expect-error an {{if}} is never closed - add {{end}}
+    message("{{if .Error}}: {{.Error}}")
+    expectTypeOf<TemplateCheck.Check<"{{.Name}}", Names>>().toEqualTypeOf<unknown>()
+    expectTypeOf<TemplateCheck.Check<"{{.Error}}", Names>>().toEqualTypeOf<unknown>()
+    expectTypeOf<TemplateCheck.Check<"{{.Eror}}", Names>>().toEqualTypeOf<
+      Mistake<"unknown field .Eror - did you mean .Error?">
+    >()
+  })
+
+  it("takes messages as large as the run time does", () => {
+    const large = `{{.Name}} {{.Name}} {{.Name}} {{.Name}} {{.Name}} {{.Name}} {{.Name}} {{.Name}} ` as const
+    message(`${large}${large}${large}${large}${large}${large}${large}${large}`)
+    message(
+      `${large}${large}${large}${large}${large}${large}${large}${large}${large}${large}${large}${large}${large}${large}${large}${large}`
+    )
+  })
+})
+
+describe("the vectors", () => {
+  // Mistakes that need more than a look at single words: the number and the types of arguments, numbers, escapes, spaces.
+  const leftToRunTime = new Set(
+    "1051 1126 1129 1172 1178 1207 1223 1234 1235 1240 1242 1244 1258 1260 1271 1279 1287 1580 1582 1586 1587 1658 1753".split(
+      " "
+    )
+  )
+  const different = [...new Map(vectors.map((vector) => [vector.template, vector])).values()].toSorted((left, right) =>
+    left.id < right.id ? -1 : 1
+  )
+  const literal = (text: string): string =>
+    JSON.stringify(text).replaceAll(
+      /[\u007f-\uffff]/g,
+      (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`
+    )
+  const moduleOf = (name: string, lines: ReadonlyArray<string>): string =>
+    [
+      "// Written by TemplateCheck.test.ts: after a change of the vectors run the tests with --update.",
+      'import { message } from "../message.ts"',
+      "",
+      `export const ${name} = [`,
+      ...lines,
+      "]",
+      ""
+    ].join("\n")
+
+  it("that render raise no false alarm (the module compiles)", async () => {
+    const accepted = different.filter((vector) => vector.recommended === "render")
+    assert.lengthOf(accepted, 190)
+    const lines = accepted.map((vector) => `  message(${literal(vector.template)}),`)
+    await expect(moduleOf("accepted", lines)).toMatchFileSnapshot("fixtures/accepted.ts")
+  })
+
+  it("that are refused are found by the compiler, but for a few (the module compiles)", async () => {
+    const refused = different.filter((vector) => vector.recommended === "reject")
+    assert.lengthOf(refused, 133)
+    const found = refused.filter((vector) => !leftToRunTime.has(vector.id))
+    assert.lengthOf(found, 110)
+    const lines = found.flatMap((vector) => [
+      `  // @ts-expect-error ${vector.id}`,
+      `  message(${literal(vector.template)}),`
+    ])
+    await expect(moduleOf("refused", lines)).toMatchFileSnapshot("fixtures/refused.ts")
+  })
+
+  it("that the compiler leaves to the run time are refused there", () => {
+    for (const vector of different) {
+      if (!leftToRunTime.has(vector.id)) continue
+      assert.isTrue(Result.isFailure(MessageTemplate.compile(vector.template, fields)))
+    }
+  })
+})

@@ -1,0 +1,306 @@
+// bin/tidings.mjs as users run it: processes, pipes, signals, files.
+import { assert, beforeAll, describe, it } from "@effect/vitest"
+import { spawn, type ChildProcess } from "node:child_process"
+import { once } from "node:events"
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, utimes, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+
+const own = join(import.meta.dirname, "..")
+const bin = join(own, "bin", "tidings.mjs")
+
+interface Ran {
+  readonly code: number | null
+  readonly out: string
+  readonly err: string
+}
+
+interface How {
+  readonly cwd: string
+  readonly env?: { readonly [name: string]: string | undefined } | undefined
+  readonly bin?: string | undefined
+}
+
+const start = (args: ReadonlyArray<string>, how: How): ChildProcess =>
+  spawn(process.execPath, [how.bin ?? bin, ...args], {
+    cwd: how.cwd,
+    env: { PATH: process.env["PATH"], HOME: how.cwd, TZ: "UTC", ...how.env }
+  })
+
+const collect = (child: ChildProcess): Promise<Ran> => {
+  let out = ""
+  let err = ""
+  child.stdout?.on("data", (chunk: Buffer) => (out += chunk.toString()))
+  child.stderr?.on("data", (chunk: Buffer) => (err += chunk.toString()))
+  return once(child, "close").then(([code]) => ({ code: code as number | null, out, err }))
+}
+
+const run = (args: ReadonlyArray<string>, how: How): Promise<Ran> => collect(start(args, how))
+
+/** What a shell makes of a line, with `tidings` in it. */
+const shell = (line: string, how: How): Promise<Ran> =>
+  collect(
+    spawn("bash", ["-c", `set -o pipefail; tidings() { "${process.execPath}" "${how.bin ?? bin}" "$@"; }; ${line}`], {
+      cwd: how.cwd,
+      env: { PATH: process.env["PATH"], HOME: how.cwd, TZ: "UTC", ...how.env }
+    })
+  )
+
+/** Resolves when a child has printed something. */
+const until = (child: ChildProcess, expected: RegExp): Promise<string> =>
+  new Promise((resolve, reject) => {
+    let seen = ""
+    const look = (chunk: Buffer) => {
+      seen += chunk.toString()
+      if (expected.test(seen)) resolve(seen)
+    }
+    child.stdout!.on("data", look)
+    child.stderr!.on("data", look)
+    child.on("close", () => reject(new Error(`ended without ${String(expected)}:\n${seen}`)))
+  })
+
+const inDirectory = async (use: (cwd: string) => Promise<void>): Promise<void> => {
+  const cwd = await mkdtemp(join(tmpdir(), "tidings-command-"))
+  try {
+    await use(cwd)
+  } finally {
+    await rm(cwd, { recursive: true, force: true })
+  }
+}
+
+const ids = (out: string): ReadonlyArray<string> =>
+  out
+    .split("\n")
+    .filter((line) => line.startsWith("{"))
+    .map((line) => JSON.parse(line).id as string)
+
+// The first run after a change of the sources builds the bundle.
+beforeAll(async () => {
+  const { code, err } = await run(["--version"], { cwd: tmpdir() })
+  assert.strictEqual(code, 0, err)
+}, 60_000)
+
+describe("the event log", () => {
+  it("is .tidings here, or where the environment or the flag says", () =>
+    inDirectory(async (cwd) => {
+      const emitted = await run(["emit", "Workflow/here", "WorkflowExecuted"], { cwd })
+      assert.match(emitted.out, /^[0-9a-f]{32}\.\d+\n$/)
+      assert.deepStrictEqual([emitted.code, emitted.err], [0, ""])
+      assert.match(await readFile(join(cwd, ".tidings", "events.log"), "utf8"), /"name":"here"/)
+
+      const env = { TIDINGS_DIRECTORY: join(cwd, "environment") }
+      await run(["emit", "Workflow/there", "WorkflowExecuted"], { cwd, env })
+      await run(["--directory", "flag", "emit", "Workflow/flagged", "WorkflowExecuted"], { cwd, env })
+
+      const names = async (args: ReadonlyArray<string>, how: How) =>
+        (await run(["list", "-ondjson", ...args], how)).out
+          .split("\n")
+          .filter((line) => line !== "")
+          .map((line) => JSON.parse(line).involvedObject.name)
+      assert.deepStrictEqual(await names([], { cwd }), ["here"])
+      assert.deepStrictEqual(await names([], { cwd, env }), ["there"])
+      assert.deepStrictEqual(await names(["--directory=flag"], { cwd, env }), ["flagged"])
+    }))
+
+  it("keeps what the command was given, and nothing goes to stderr", () =>
+    inDirectory(async (cwd) => {
+      const { out } = await run(
+        ["emit", "Workflow/deploy", "WorkflowStepFailed", "--data", "stepId=build", "--data", "duration=1m30s"],
+        { cwd }
+      )
+      const got = await run(["get", out.trim(), "-ojson"], { cwd })
+      assert.strictEqual(got.err, "")
+      const event = JSON.parse(got.out)
+      assert.strictEqual(event.id, out.trim())
+      assert.deepStrictEqual([event.data.stepId, event.data.duration], ["build", "1m30s"])
+      assert.strictEqual((await run(["get", event.metadata.name], { cwd })).code, 0)
+    }))
+})
+
+describe("exit codes", () => {
+  it("tell a wrong command line, a failure and an unusable backend apart, without a stack", () =>
+    inDirectory(async (cwd) => {
+      await writeFile(join(cwd, "file"), "")
+      const cases: ReadonlyArray<readonly [ReadonlyArray<string>, number]> = [
+        [["list", "--since", "5"], 2],
+        [["lst"], 2],
+        [["emit", "Workflow/deploy", ""], 2],
+        [["get", "nothing"], 1],
+        [["template", "check", "{{"], 1],
+        [["template", "test", "missing.jsonl"], 1],
+        [["list", "--after", "no-cursor"], 1],
+        [["--directory", "file", "list"], 4],
+        [["--directory", "file", "emit", "Workflow/deploy", "WorkflowExecuted"], 4]
+      ]
+      const ran = await Promise.all(cases.map(([args]) => run(args, { cwd })))
+      for (const [index, { code, err, out }] of ran.entries()) {
+        const about = cases[index]![0].join(" ")
+        assert.strictEqual(code, cases[index]![1], `${about}: ${err}`)
+        assert.strictEqual(out, "", about)
+        assert.match(err, /^error: /, about)
+        assert.isFalse(/\n\s+at /.test(err), err)
+      }
+    }))
+})
+
+describe("pipes", () => {
+  it("may be closed early without a word", () =>
+    inDirectory(async (cwd) => {
+      const line = (await run(["emit", "Workflow/deploy", "WorkflowExecuted"], { cwd })).out
+      assert.match(line, /\.1\n$/)
+      // More than a pipe holds, so that the reader leaves in the middle of it.
+      const log = join(cwd, ".tidings", "events.log")
+      const [event] = (await readFile(log, "utf8")).split("\n")
+      const many = Array.from({ length: 3_000 }, (_, index) => {
+        const { id, metadata, ...rest } = JSON.parse(event!)
+        const seq = index + 2
+        return JSON.stringify({
+          ...rest,
+          metadata: { ...metadata, name: `deploy.x.${seq}` },
+          id: id.replace(/1$/, seq),
+          upTo: seq
+        })
+      })
+      await writeFile(log, [event, ...many, ""].join("\n"))
+
+      const head = await shell("tidings list --limit all -o ndjson | head -1", { cwd })
+      assert.deepStrictEqual([head.code, head.err], [0, ""])
+      assert.strictEqual(ids(head.out).length, 1)
+      const json = await shell("tidings list --limit all -o json | head -c 10", { cwd })
+      assert.deepStrictEqual(json, { code: 0, out: '{\n  "apiVe', err: "" })
+      const silent = await shell("tidings list 2>&1 >/dev/full", { cwd })
+      assert.strictEqual(silent.code, 1)
+      assert.match(silent.out, /^error: cannot write the output: /)
+    }))
+
+  it("end a follow whose reader has left, at the next event", () =>
+    inDirectory(async (cwd) => {
+      await run(["emit", "Workflow/deploy", "WorkflowExecuted", "first"], { cwd })
+      const piped = shell("tidings follow | head -2", { cwd })
+      const emitting = (async () => {
+        // Whenever head has left, some emit comes after that.
+        for (;;) {
+          const emitted = run(["emit", "Workflow/deploy", "WorkflowExecuted", "again"], { cwd })
+          if ((await Promise.race([piped.then(() => "ended"), emitted])) === "ended") return emitted
+        }
+      })()
+      const { code, err, out } = await piped
+      await emitting
+      assert.deepStrictEqual([code, err], [0, ""])
+      assert.match(out, /^NAMESPACE .*\n.*first\n$/)
+    }))
+
+  it("get no colour, unless somebody asks for it", () =>
+    inDirectory(async (cwd) => {
+      await run(["emit", "Workflow/deploy", "WorkflowExecutionFailed"], { cwd })
+      const coloured = async (args: ReadonlyArray<string>, env: How["env"]) =>
+        (await run(["list", ...args], { cwd, env })).out.includes("\u001b[")
+      assert.isFalse(await coloured([], {}))
+      assert.isTrue(await coloured([], { FORCE_COLOR: "1" }))
+      assert.isFalse(await coloured([], { FORCE_COLOR: "1", NO_COLOR: "1" }))
+      assert.isTrue(await coloured(["--color", "always"], { NO_COLOR: "1" }))
+      assert.isFalse(await coloured(["--color", "never"], { FORCE_COLOR: "1" }))
+    }))
+})
+
+describe("follow", () => {
+  it("shows what other processes record, until a signal ends it", () =>
+    inDirectory(async (cwd) => {
+      await run(["emit", "Workflow/deploy", "WorkflowExecuted", "before"], { cwd })
+      const following = start(["follow", "-o", "ndjson"], { cwd })
+      const ended = collect(following)
+      await until(following, /"message":"before"/)
+      const shown = until(following, /"message":"after"/)
+      const { out: id } = await run(["emit", "Workflow/deploy", "WorkflowExecuted", "after"], { cwd })
+      await shown
+      following.kill("SIGINT")
+      const { code, err, out } = await ended
+      assert.deepStrictEqual([code, err], [130, ""])
+      assert.deepStrictEqual(ids(out).at(-1), id.trim())
+      assert.strictEqual(ids(out).length, 2)
+    }))
+
+  it.each([
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+    ["SIGHUP", 129]
+  ] as const)("exits after %s with %d", (signal, expected) =>
+    inDirectory(async (cwd) => {
+      const following = start(["follow"], { cwd })
+      const ended = collect(following)
+      await until(following, /waiting for events/)
+      following.kill(signal)
+      const { code, err, out } = await ended
+      assert.deepStrictEqual([code, out, err], [expected, "", "nothing yet; waiting for events\n"])
+    })
+  )
+
+  it("goes on after a cursor that an earlier process printed", () =>
+    inDirectory(async (cwd) => {
+      const emit = async (message: string) =>
+        (await run(["emit", "Workflow/deploy", "WorkflowExecuted", message], { cwd })).out.trim()
+      await emit("one")
+      const { cursor } = JSON.parse((await run(["list", "-o", "json", "--since", "1h"], { cwd })).out)
+      const two = await emit("two")
+      const three = await emit("three")
+      const following = start(["follow", "--after", cursor, "-o", "ndjson", "--show-cursor"], { cwd })
+      const ended = collect(following)
+      await until(following, /"message":"three"/)
+      following.kill("SIGTERM")
+      const { err, out } = await ended
+      assert.deepStrictEqual(ids(out), [two, three])
+      const next = /^cursor: (\S+)$/m.exec(err)![1]!
+      const four = await emit("four")
+      const listed = await run(["list", "--after", next, "-ondjson"], { cwd })
+      assert.deepStrictEqual(ids(listed.out), [four])
+    }))
+})
+
+describe("the bundle", () => {
+  it("needs nothing beside it", () =>
+    inDirectory(async (cwd) => {
+      await mkdir(join(cwd, "bin"))
+      await cp(bin, join(cwd, "bin", "tidings.mjs"))
+      await cp(join(own, "dist", "tidings.mjs"), join(cwd, "dist", "tidings.mjs"))
+      const copy = join(cwd, "bin", "tidings.mjs")
+      assert.strictEqual((await run(["emit", "Workflow/deploy", "WorkflowExecuted"], { cwd, bin: copy })).code, 0)
+      for (const output of ["table", "wide", "json", "ndjson", "yaml"]) {
+        assert.strictEqual((await run(["list", "-o", output], { cwd, bin: copy })).code, 0)
+      }
+      const manifest = JSON.parse(await readFile(join(own, "package.json"), "utf8"))
+      assert.strictEqual((await run(["--version"], { cwd, bin: copy })).out, `tidings ${manifest.version}\n`)
+      await symlink(copy, join(cwd, "kubectl-tidings"))
+      const plugin = await run(["list", "--lmit"], { cwd, bin: join(cwd, "kubectl-tidings") })
+      assert.match(plugin.err, /usage: kubectl tidings list /)
+    }))
+
+  it("is made anew in a checkout whose sources are newer", () =>
+    inDirectory(async (cwd) => {
+      const package_ = join(cwd, "packages", "tidings")
+      await mkdir(join(cwd, "tools"))
+      await mkdir(join(package_, "bin"), { recursive: true })
+      await mkdir(join(package_, "src", "internal"), { recursive: true })
+      await mkdir(join(package_, "dist"))
+      const copy = join(package_, "bin", "tidings.mjs")
+      await cp(bin, copy)
+      const source = join(package_, "src", "internal", "main.ts")
+      const bundle = join(package_, "dist", "tidings.mjs")
+      const builder = (body: string) => writeFile(join(cwd, "tools", "bundle.ts"), body)
+      await builder(
+        `import { writeFileSync } from "node:fs"\nwriteFileSync(${JSON.stringify(bundle)}, "console.log('new')")\n`
+      )
+      await writeFile(source, "")
+      assert.strictEqual((await run([], { cwd, bin: copy })).out, "new\n")
+
+      await writeFile(bundle, "console.log('as it is')")
+      await utimes(source, new Date(0), new Date(0))
+      assert.strictEqual((await run([], { cwd, bin: copy })).out, "as it is\n")
+
+      await builder("throw new Error('a mistake')")
+      await utimes(source, new Date(Date.now() + 60_000), new Date(Date.now() + 60_000))
+      const failed = await run([], { cwd, bin: copy })
+      assert.strictEqual(failed.code, 1)
+      assert.match(failed.err, /^error: the command cannot be built from its sources:\n/)
+      assert.strictEqual(failed.out, "")
+    }))
+})
