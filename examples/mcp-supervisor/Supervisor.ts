@@ -82,7 +82,7 @@ export const layer: Layer.Layer<Supervisor, never, EventGenerator.EventGenerator
       const server = objectOf(spec.name)
       const lost = toolsOf.get(spec.name) ?? []
       yield* stop(spec.name)
-      yield* events.mcpServerEvent(server, "MCPServerToolsUnavailable", { toolNames: lost })
+      if (lost.length > 0) yield* events.mcpServerEvent(server, "MCPServerToolsUnavailable", { toolNames: lost })
       yield* events.mcpServerEvent(server, "MCPServerRecoveryStarted")
       yield* events.mcpServerEvent(server, "MCPServerRestarting")
       const restarted = yield* Effect.exit(

@@ -158,6 +158,9 @@ const takesEventTime = (fields: {
 
 const timesOf = (write: Write): string => `${Timestamp.format(write.first)}/${Timestamp.format(write.last)}`
 
+/** `Timestamp.formatSeconds`, three times as fast for times of one second. */
+const secondsOf = (time: Timestamp.Micros): string => `${Timestamp.format(time).slice(0, -8)}Z`
+
 interface Parts {
   readonly annotations: Record<string, string>
   /** Names of annotations that this state of the series does not have, and an earlier one may. */
@@ -292,8 +295,8 @@ export const toResource = (write: Write, options?: ShapeOptions): EventResource 
     ...(body.related === undefined ? undefined : { related: body.related }),
     ...fields,
     ...(options?.withoutEventTime !== true && takesEventTime(fields) ? { eventTime: Timestamp.format(write.first) } : undefined),
-    firstTimestamp: Timestamp.formatSeconds(write.first),
-    lastTimestamp: Timestamp.formatSeconds(write.last),
+    firstTimestamp: secondsOf(write.first),
+    lastTimestamp: secondsOf(write.last),
     count: countOf(write),
     source: body.source
   }
@@ -339,8 +342,8 @@ export const toPatch = (write: Write, resourceVersion: string, options?: ShapeOp
     related: body.related === undefined ? null : referencePatch(body.related),
     ...fields,
     eventTime: options?.withoutEventTime !== true && takesEventTime(fields) ? Timestamp.format(write.first) : null,
-    firstTimestamp: Timestamp.formatSeconds(write.first),
-    lastTimestamp: Timestamp.formatSeconds(write.last),
+    firstTimestamp: secondsOf(write.first),
+    lastTimestamp: secondsOf(write.last),
     count: countOf(write),
     source: { component: body.source.component, host: body.source.host ?? null }
   }

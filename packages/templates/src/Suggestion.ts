@@ -64,9 +64,9 @@ export const distance = (left: string, right: string): number => {
  * **Details**
  *
  * Upper and lower case never matter. In this order: the same word; a candidate that begins with the word, or with which
- * the word begins (from two characters on, the one nearest in length); a candidate at an edit distance of at most a
- * third of the word's length, and of at most two in any case, but always less than the word's own length. Among equals
- * the first candidate wins, so the answer never depends on chance.
+ * the word begins (of two characters at least; the one that shares most, then the one nearest in length); a candidate at
+ * an edit distance of at most a third of the word's length, and of at most two in any case, but always less than the
+ * word's own length. Among equals the first candidate wins, so the answer never depends on chance.
  *
  * @example
  * ```ts
@@ -87,6 +87,7 @@ export const nearest = <C extends string>(word: string, candidates: Iterable<C>)
   const wanted = word.toLowerCase()
   const furthest = Math.min(wanted.length - 1, Math.max(2, Math.floor(wanted.length / 3)))
   let prefixed: C | undefined
+  let shared = 1
   let prefixedBy = Number.POSITIVE_INFINITY
   let near: C | undefined
   let nearBy = furthest + 1
@@ -94,13 +95,13 @@ export const nearest = <C extends string>(word: string, candidates: Iterable<C>)
     const known = candidate.toLowerCase()
     if (known === wanted) return candidate
     const longer = Math.abs(known.length - wanted.length)
-    if (
-      longer < prefixedBy &&
-      Math.min(known.length, wanted.length) >= 2 &&
-      (known.startsWith(wanted) || wanted.startsWith(known))
-    ) {
-      prefixed = candidate
-      prefixedBy = longer
+    if (known.startsWith(wanted) || wanted.startsWith(known)) {
+      const common = Math.min(known.length, wanted.length)
+      if (common > shared || (common === shared && longer < prefixedBy && prefixed !== undefined)) {
+        prefixed = candidate
+        shared = common
+        prefixedBy = longer
+      }
     }
     // The difference in length is a lower bound of the distance.
     if (longer < nearBy) {

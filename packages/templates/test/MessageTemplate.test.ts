@@ -51,7 +51,7 @@ describe("values", () => {
     [["a"], "", "no"],
     [{ toString: () => "a" }, "", "no"],
     [Object("a"), "", "no"]
-  ])("text: %j", (value, text, truth) => {
+  ])("text: %s", (value, text, truth) => {
     assert.deepStrictEqual(printed("Error", value), [text, truth])
   })
 
@@ -112,7 +112,7 @@ describe("values", () => {
     ["true", "", "no"],
     [1, "", "no"],
     [[], "", "no"]
-  ])("flag: %j", (value, text, truth) => {
+  ])("flag: %s", (value, text, truth) => {
     assert.deepStrictEqual(printed("AllowFailure", value), [text, truth])
   })
 
@@ -127,7 +127,7 @@ describe("values", () => {
     ["a", "", "no"],
     [{ length: 2, 0: "a", 1: "b" }, "", "no"],
     [new Set(["a"]), "", "no"]
-  ])("list: %j", (value, text, truth) => {
+  ])("list: %s", (value, text, truth) => {
     assert.deepStrictEqual(printed("ToolNames", value), [text, truth])
   })
 
@@ -147,7 +147,7 @@ describe("values", () => {
     [3n, "", "no"],
     [["a"], "", "no"],
     [{ a: 1 }, "", "no"]
-  ])("argument: %j", (value, text, truth) => {
+  ])("argument: %s", (value, text, truth) => {
     const data = { arguments: { region: value } }
     assert.strictEqual(render("{{.Arguments.region}}", data), text)
     assert.strictEqual(render("{{if .Arguments.region}}yes{{else}}no{{end}}", data), truth)

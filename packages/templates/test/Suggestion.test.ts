@@ -45,8 +45,7 @@ describe("nearest", () => {
     // The same but for capitals, before anything nearer in another way.
     ["stepid", "StepID"],
     ["STEPTOOL", "StepTool"],
-    // A beginning, either way; of several the one nearest in length.
-    ["Names", "Name"],
+    // A beginning, either way; of several the one that shares most, then the one nearest in length.
     ["Namesp", "Namespace"],
     ["Errors", "Error"],
     ["Dur", "Duration"],
@@ -58,7 +57,7 @@ describe("nearest", () => {
     ["TolNames", "ToolNames"],
     // Up to a third of the length.
     ["Namspacce", "Namespace"],
-    ["Durashun", "Duration"]
+    ["Duracione", "Duration"]
   ])("takes %s for %s", (word, meant) => {
     assert.strictEqual(Suggestion.nearest(word, fields), meant)
   })
@@ -70,8 +69,8 @@ describe("nearest", () => {
   it("allows two edits in short words and a third of the length in long ones", () => {
     assert.strictEqual(Suggestion.nearest("abxy", ["abcd"]), "abcd")
     assert.isUndefined(Suggestion.nearest("axyz", ["abcd"]))
-    assert.strictEqual(Suggestion.nearest("abcdefghixxx", ["abcdefghijkl"]), "abcdefghijkl")
-    assert.isUndefined(Suggestion.nearest("abcdefghxxxx", ["abcdefghijkl"]))
+    assert.strictEqual(Suggestion.nearest("abcdefghxxxx", ["abcdefghijkl"]), "abcdefghijkl")
+    assert.isUndefined(Suggestion.nearest("abcdefgxxxxx", ["abcdefghijkl"]))
   })
 
   it("never takes a word for one that shares nothing with it", () => {

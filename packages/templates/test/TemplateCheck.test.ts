@@ -197,8 +197,8 @@ describe("the vectors", () => {
       " "
     )
   )
-  const different = [...new Map(vectors.map((vector) => [vector.template, vector])).values()].toSorted((left, right) =>
-    left.id < right.id ? -1 : 1
+  const different = vectors.filter(
+    (vector, index) => vectors.findIndex((other) => other.template === vector.template) === index
   )
   const literal = (text: string): string =>
     JSON.stringify(text).replaceAll(

@@ -173,7 +173,7 @@ describe("all mistakes are collected", () => {
         "4:11 duplicate-else this if already has an else",
         '4:21 unknown-word unknown word "Nmae" (did you mean .Name?)',
         "5:9 unknown-field unknown field .Nope.x (did you mean .Name.x?)",
-        "5:16 missing-end this if is never closed (add {{end}})"
+        "5:18 missing-end this if is never closed (add {{end}})"
       ]
     )
   })
@@ -246,9 +246,9 @@ describe("message", () => {
         "2:14 unknown field .Eror (did you mean .Error?)",
         "    failed{{if .Eror}}: {{Error}}{{end}}",
         "               ^^^^^",
-        '2:24 unknown word "Error" (did you mean .Error?)',
+        '2:25 unknown word "Error" (did you mean .Error?)',
         "    failed{{if .Eror}}: {{Error}}{{end}}",
-        "                         ^^^^^"
+        "                          ^^^^^"
       ].join("\n")
     )
   })

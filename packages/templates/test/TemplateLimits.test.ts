@@ -82,7 +82,7 @@ describe("what exceeds a limit is refused, what just reaches it is not", () => {
 
   it("the arguments", () => {
     compile(called(16))
-    assert.deepStrictEqual(issues(called(17)), ["1:101 too-many-arguments or has more than 16 arguments"])
+    assert.deepStrictEqual(issues(called(17)), ["1:102 too-many-arguments or has more than 16 arguments"])
     compile(called(17), { limits: { arguments: 17 } })
   })
 

@@ -330,8 +330,11 @@ export const hostileValues: ReadonlyArray<() => unknown> = [
   () => new Map([["region", "x"]])
 ]
 
-/** Data with hostile values, getters that throw, proxies, and no data at all. */
-export const hostileData: Arbitrary.Arbitrary<object> = Arbitrary.map(numbers(40), (some) => {
+/**
+ * Data with hostile values, getters that throw, proxies, and no data at all. In a function, because whoever only looks at
+ * it may step into a trap.
+ */
+export const hostileData: Arbitrary.Arbitrary<() => object> = Arbitrary.map(numbers(40), (some) => () => {
   const choices = new Choices(some)
   const made: Record<string, unknown> = {}
   for (const key of Object.keys(types)) {
@@ -346,7 +349,7 @@ export const hostileData: Arbitrary.Arbitrary<object> = Arbitrary.map(numbers(40
     case 1:
       return new Proxy(made, { getPrototypeOf: trap, getOwnPropertyDescriptor: trap })
     case 2:
-      return Object.assign(Object.create({ name: "inherited" }), made) as object
+      return Object.create({ name: "inherited" }, Object.getOwnPropertyDescriptors(made)) as object
     case 3:
       return hostileValues[choices.below(hostileValues.length)]?.() as object
     default:

@@ -22,7 +22,6 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import type { Backend } from "@tidings/core/Backend"
 import type { Kinds } from "@tidings/core/EventCatalogue"
 import { EventGenerator } from "@tidings/core/EventGenerator"
-import * as Cause from "effect/Cause"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -76,9 +75,21 @@ export interface BackendFlag {
  */
 export interface BackendWithFlags<out E> {
   readonly flags: { readonly [flag: string]: BackendFlag }
-  readonly layer: (values: {
-    readonly [flag: string]: string | undefined
-  }) => Layer.Layer<Backend, E, Command.Environment>
+  readonly layer: (
+    values: { readonly [flag: string]: string | undefined },
+    use: BackendUse
+  ) => Layer.Layer<Backend, E, Command.Environment>
+}
+
+/**
+ * What a verb wants of the backend.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface BackendUse {
+  /** Whether a store that is not there yet should be begun. Verbs that only show what is stored leave nothing behind. */
+  readonly create: boolean
 }
 
 /**
@@ -135,7 +146,10 @@ export interface Options {
  */
 export const withFlags = <const Flags extends { readonly [flag: string]: BackendFlag }, E>(
   flags: Flags,
-  layer: (values: { readonly [F in keyof Flags]: string | undefined }) => Layer.Layer<Backend, E, Command.Environment>
+  layer: (
+    values: { readonly [F in keyof Flags]: string | undefined },
+    use: BackendUse
+  ) => Layer.Layer<Backend, E, Command.Environment>
 ): BackendWithFlags<E> => ({
   flags,
   // The parser fills in a value for each flag, so the record has exactly the keys of `Flags`.
@@ -166,30 +180,21 @@ export const make = <E>(
   )
   const session = Layer.effect(
     Session,
-    Effect.map(root, ({ color = "auto" }) => ({
+    Effect.map(root, ({ backend, color = "auto" }) => ({
       command: options.name,
       component: options.name.slice(options.name.lastIndexOf(" ") + 1),
-      host: hostname(),
+      host: hostname() || undefined,
       catalogue: known,
-      colour: color
+      colour: color,
+      store: (use: BackendUse) => source.layer(backend, use)
     }))
   )
-  const store = Layer.catchCause(
-    Layer.unwrap(Effect.map(root, ({ backend }) => source.layer(backend))),
-    (cause): Layer.Layer<Backend, CommandError> =>
-      Cause.hasFails(cause)
-        ? Layer.unwrap(Effect.fail(failure.toCommandError(Cause.squash(cause))))
-        : // What is left are interruptions and bugs, which are not for the caller to handle.
-          Layer.unwrap(Effect.failCause(Cause.fromReasons(cause.reasons.filter((reason) => !Cause.isFailReason(reason)))))
-  )
-  const both = Layer.merge(session, store)
-
   return root.pipe(
     Command.withSubcommands([
-      Command.provide(list, both),
-      Command.provide(follow, both),
-      Command.provide(get, both),
-      Command.provide(emit, both),
+      Command.provide(list, session),
+      Command.provide(follow, session),
+      Command.provide(get, session),
+      Command.provide(emit, session),
       Command.provide(explain, session),
       Command.provide(template, session)
     ])

@@ -35,6 +35,15 @@ it.each([
     ["list", "--", "-ojson"]
   ],
   [["-h"], ["-h"]],
+  [
+    ["help", "template", "check"],
+    ["template", "check", "--help"]
+  ],
+  [["help"], ["--help"]],
+  [
+    ["get", "help"],
+    ["get", "help"]
+  ],
   [["--output"], ["--output"]]
 ])("%j becomes %j", (given, expected) => {
   assert.deepStrictEqual(normalise(given), expected)

@@ -5,13 +5,8 @@ import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as Undici from "@effect/platform-node/Undici"
 import type { BackendError } from "@tidings/core/BackendError"
 import * as Effect from "effect/Effect"
-import * as Headers from "effect/http/Headers"
-import * as HttpBody from "effect/http/HttpBody"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
-import type * as HttpClientResponse from "effect/http/HttpClientResponse"
-import * as UrlParams from "effect/http/UrlParams"
-import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
@@ -77,44 +72,101 @@ const makeDispatcher = (
 
 interface Pools {
   readonly fingerprint: string
-  readonly dispatchers: ReadonlyArray<Undici.Dispatcher>
-  readonly requests: HttpClient.HttpClient
+  readonly requests: Undici.Dispatcher
   /** An open watch holds its connection, so watches have connections of their own. */
-  readonly watches: HttpClient.HttpClient
+  readonly watches: Undici.Dispatcher
+  readonly watchClient: HttpClient.HttpClient
 }
 
-// Made by hand: the client is needed here, not as a service, and again whenever the certificates change.
-const clientOf = (dispatcher: Undici.Dispatcher): Effect.Effect<HttpClient.HttpClient> =>
-  Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, dispatcher)
+const destroy = (pools: Pools | undefined): Promise<unknown> =>
+  Promise.all([pools?.requests.destroy(), pools?.watches.destroy()]).catch(() => undefined)
 
-const requestOf = (
-  server: string,
+const headersOf = (
   userAgent: string,
-  request: KubernetesRequest,
+  request: Pick<KubernetesRequest, "accept" | "body" | "contentType">,
   credentials: Credentials
-): HttpClientRequest.HttpClientRequest => {
+): Record<string, string> => {
   const headers: Record<string, string> = {
     ...credentials.headers,
     accept: request.accept ?? "application/json",
     "user-agent": userAgent
   }
-  let body: HttpBody.HttpBody = HttpBody.empty
-  if (request.body !== undefined) {
-    headers["content-type"] = request.contentType ?? "application/json"
-    body = HttpBody.raw(request.body)
-  }
-  return HttpClientRequest.makeWith(
-    request.method,
-    server + request.path,
-    UrlParams.empty,
-    Option.none(),
-    Headers.fromRecordUnsafe(headers),
-    body
-  )
+  if (request.body !== undefined) headers["content-type"] = request.contentType ?? "application/json"
+  return headers
 }
 
-const headersOf = (response: HttpClientResponse.HttpClientResponse): Readonly<Record<string, string | undefined>> =>
-  response.headers
+const firstValues = (
+  headers: Readonly<Record<string, string | ReadonlyArray<string> | undefined>>
+): Readonly<Record<string, string | undefined>> => {
+  const values: Record<string, string | undefined> = {}
+  for (const name in headers) {
+    const value = headers[name]
+    values[name] = typeof value === "string" ? value : value?.[0]
+  }
+  return values
+}
+
+/**
+ * One request, straight on the pool. A client over it, Effect's as well as undici's own, makes a stream of the answer and
+ * signals to cancel it, which doubles the CPU time of a create; an answer here is a kilobyte, and is wanted whole.
+ */
+const dispatch = (
+  dispatcher: Undici.Dispatcher,
+  server: string,
+  headers: Record<string, string>,
+  request: KubernetesRequest
+): Effect.Effect<KubernetesResponse, BackendError> =>
+  Effect.callback<KubernetesResponse, BackendError>((resume) => {
+    let controller: Undici.Dispatcher.DispatchController | undefined
+    let interrupted = false
+    let status = 0
+    let received: KubernetesResponse["headers"] = {}
+    const chunks: Array<Buffer> = []
+    const fail = (cause: unknown) => resume(Effect.fail(connectionError(cause, server)))
+    const abort = () => controller?.abort(new Error("the request was given up"))
+    try {
+      dispatcher.dispatch(
+        {
+          origin: server,
+          path: request.path,
+          method: request.method,
+          headers,
+          body: request.body ?? null,
+          headersTimeout: 0,
+          bodyTimeout: 0
+        },
+        {
+          onRequestStart: (started) => {
+            controller = started
+            if (interrupted) abort()
+          },
+          onResponseStart: (_, statusCode, responseHeaders) => {
+            if (statusCode < 200) return
+            status = statusCode
+            received = firstValues(responseHeaders)
+          },
+          onResponseData: (_, chunk) => {
+            chunks.push(chunk)
+          },
+          onResponseEnd: () => {
+            const body = (chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)).toString("utf8")
+            resume(Effect.succeed({ status, headers: received, body }))
+          },
+          onResponseError: (_, cause) => {
+            // The status line counts, whatever becomes of the rest.
+            if (status === 0) fail(cause)
+            else resume(Effect.succeed({ status, headers: received, body: undefined }))
+          }
+        }
+      )
+    } catch (cause) {
+      fail(cause)
+    }
+    return Effect.sync(() => {
+      interrupted = true
+      abort()
+    })
+  })
 
 /** @internal */
 export const make = (options: {
@@ -125,69 +177,68 @@ export const make = (options: {
 }): Effect.Effect<Transport, never, Scope.Scope> =>
   Effect.gen(function* () {
     const { proxy, server, userAgent } = options
+    const { origin, pathname } = new URL(server)
+    // An API server behind a gateway may have a path of its own.
+    const base = pathname.replace(/\/+$/, "")
     let pools: Pools | undefined
     let closed = false
     yield* Effect.addFinalizer(() =>
-      Effect.promise(async () => {
+      Effect.promise(() => {
         closed = true
-        await Promise.all((pools?.dispatchers ?? []).map((dispatcher) => dispatcher.destroy()))
+        return destroy(pools)
       })
     )
+
+    const renewPools = Effect.fnUntraced(function* (credentials: Credentials): Effect.fn.Return<Pools, BackendError> {
+      const [requests, watches] = yield* Effect.try({
+        try: () =>
+          [
+            makeDispatcher(credentials, proxy, options.connections),
+            makeDispatcher(credentials, proxy, null)
+          ] as const,
+        catch: (cause) => connectionError(cause, server)
+      })
+      const watchClient = yield* Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, watches)
+      const old = pools
+      const renewed: Pools = { fingerprint: credentials.fingerprint, requests, watches, watchClient }
+      pools = renewed
+      if (closed) yield* Effect.promise(() => destroy(renewed))
+      // What is under way on the old ones ends there.
+      for (const dispatcher of [old?.requests, old?.watches]) void dispatcher?.close().catch(() => undefined)
+      return renewed
+    })
 
     const poolsFor = (credentials: Credentials): Effect.Effect<Pools, BackendError> =>
       pools !== undefined && pools.fingerprint === credentials.fingerprint
         ? Effect.succeed(pools)
-        : Effect.gen(function* () {
-            const dispatchers = yield* Effect.try({
-              try: () => [
-                makeDispatcher(credentials, proxy, options.connections),
-                makeDispatcher(credentials, proxy, null)
-              ],
-              catch: (cause) => connectionError(cause, server)
-            })
-            const [requests, watches] = yield* Effect.forEach(dispatchers, clientOf)
-            const old = pools
-            pools = { fingerprint: credentials.fingerprint, dispatchers, requests: requests!, watches: watches! }
-            // What is under way on the old ones ends there.
-            for (const dispatcher of old?.dispatchers ?? []) void dispatcher.close().catch(() => undefined)
-            if (closed) for (const dispatcher of dispatchers) void dispatcher.destroy().catch(() => undefined)
-            return pools
-          })
+        : renewPools(credentials)
 
-    const send: Transport["send"] = (request, credentials) =>
-      Effect.flatMap(poolsFor(credentials), ({ requests }) =>
-        requests.execute(requestOf(server, userAgent, request, credentials)).pipe(
-          Effect.mapError((error) => connectionError(error, server)),
-          Effect.flatMap((response) =>
-            Effect.match(response.text, {
-              onFailure: (): KubernetesResponse => ({
-                status: response.status,
-                headers: headersOf(response),
-                body: undefined
-              }),
-              onSuccess: (body): KubernetesResponse => ({ status: response.status, headers: headersOf(response), body })
-            })
-          ),
-          // A span per request would cost as much as the request does here.
-          Effect.provideService(Tracer.DisablePropagation, true)
+    return {
+      send: (request, credentials) =>
+        Effect.flatMap(poolsFor(credentials), ({ requests }) =>
+          dispatch(
+            requests,
+            origin,
+            headersOf(userAgent, request, credentials),
+            base === "" ? request : { ...request, path: base + request.path }
+          )
+        ),
+      open: (path, credentials) =>
+        Effect.flatMap(poolsFor(credentials), ({ watchClient }) =>
+          watchClient
+            .execute(HttpClientRequest.get(server + path, { headers: headersOf(userAgent, {}, credentials) }))
+            .pipe(
+              Effect.map(
+                (response): KubernetesStream => ({
+                  status: response.status,
+                  headers: response.headers,
+                  text: Effect.orElseSucceed(response.text, () => undefined),
+                  bytes: Stream.mapError(response.stream, (error) => connectionError(error, server))
+                })
+              ),
+              Effect.mapError((error) => connectionError(error, server)),
+              Effect.provideService(Tracer.DisablePropagation, true)
+            )
         )
-      )
-
-    const open: Transport["open"] = (path, credentials) =>
-      Effect.flatMap(poolsFor(credentials), ({ watches }) =>
-        watches.execute(requestOf(server, userAgent, { method: "GET", path }, credentials)).pipe(
-          Effect.map(
-            (response): KubernetesStream => ({
-              status: response.status,
-              headers: headersOf(response),
-              text: Effect.orElseSucceed(response.text, () => undefined),
-              bytes: Stream.mapError(response.stream, (error) => connectionError(error, server))
-            })
-          ),
-          Effect.mapError((error) => connectionError(error, server)),
-          Effect.provideService(Tracer.DisablePropagation, true)
-        )
-      )
-
-    return { send, open }
+    }
   })

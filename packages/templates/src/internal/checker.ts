@@ -139,15 +139,9 @@ export const check = <D extends object>(root: Expression, fields: Fields<D>, iss
       if (Words.unsupported.has(call.name)) {
         issues.add({ ...Words.refusal(call.name), ...place })
       } else {
-        const known = Object.keys(fields).map((name) => `.${name}`)
-        const near = issues.isFull
-          ? undefined
-          : (nearest(
-              `.${call.name}`,
-              known.filter((name) => name.toLowerCase() === `.${call.name.toLowerCase()}`)
-            ) ??
-            nearest(call.name, [...Words.functions.keys(), ...Words.keywords, "true", "false"]) ??
-            nearest(`.${call.name}`, known))
+        const words = [...Words.functions.keys(), ...Words.keywords, "true", "false"]
+        const found = issues.isFull ? undefined : nearest(call.name, [...words, ...Object.keys(fields)])
+        const near = found === undefined || words.includes(found) ? found : `.${found}`
         const hint = didYouMean(near)
         issues.add({ code: "unknown-word", message: `unknown word ${Display.quote(call.name)}`, hint, ...place })
       }

@@ -1,5 +1,5 @@
 /**
- * What a user may write and the parser does not read: `-ojson`, `-nteam-a`, `--since -1h`.
+ * What a user may write and the parser does not read: `-ojson`, `-nteam-a`, `--since -1h`, `help list`.
  *
  * @internal
  */
@@ -11,6 +11,7 @@ const SIGNED = new Set(["--since", "--until"])
 
 /** @internal */
 export const normalise = (argv: ReadonlyArray<string>): ReadonlyArray<string> => {
+  if (argv[0] === "help") return [...argv.slice(1), "--help"]
   const out: Array<string> = []
   for (let index = 0; index < argv.length; index++) {
     const argument = argv[index]!

@@ -4,6 +4,7 @@
  * @internal
  */
 import * as EventId from "@tidings/core/EventId"
+import { InvalidEvent } from "@tidings/core/InvalidEvent"
 import type { ObjectReference } from "@tidings/core/ObjectReference"
 import * as Recorder from "@tidings/core/Recorder"
 import * as Templates from "@tidings/core/Templates"
@@ -117,11 +118,14 @@ export const emit = Command.make(
       recorder.recordSettled({ involvedObject, reason, message, type, data: given })
     ).pipe(
       Effect.provide(Layer.provide(recorder, templates)),
+      session.withBackend({ create: true }),
       // Whatever is wrong with the event stood on the command line.
-      Effect.catchTag("InvalidEvent", ({ issues }) =>
-        session.refuse(
-          issues.map(({ expected, field, found }) => `${field} is ${found}, expected ${expected}`).join("; ")
-        )
+      Effect.catchIf(
+        (error) => error instanceof InvalidEvent,
+        ({ issues }) =>
+          session.refuse(
+            issues.map(({ expected, field, found }) => `${field} is ${found}, expected ${expected}`).join("; ")
+          )
       ),
       Effect.flatMap(settle)
     )

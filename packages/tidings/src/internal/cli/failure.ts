@@ -43,6 +43,17 @@ export class Failure extends Data.TaggedError("Failure")<{
 }
 
 /**
+ * There is no store yet where one was looked for: whoever lists it sees nothing, and leaves nothing behind.
+ *
+ * @internal
+ */
+export class Absent extends Data.TaggedError("Absent")<{ readonly detail: string }> {
+  override get message(): string {
+    return this.detail
+  }
+}
+
+/**
  * A wrong command line that only the verb could find out.
  *
  * @internal
@@ -144,6 +155,7 @@ const messageOf = (error: unknown): string => {
 
 const reportOf = (error: unknown): Report => {
   if (isBackendError(error)) return ofBackend(error)
+  if (error instanceof Absent) return { exit: EXIT.unreachable, detail: error.detail }
   if (error instanceof Failure) return { exit: EXIT.failed, detail: error.detail, hint: error.hint }
   if (isTagged(error) && error._tag === "RecorderError" && "reason" in error && isBackendError(error.reason)) {
     return { ...ofBackend(error.reason), detail: messageOf(error) }

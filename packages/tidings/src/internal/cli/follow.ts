@@ -126,7 +126,9 @@ export const follow = Command.make(
         "--show-cursor needs a filter that means the same later: leave out --since and --until"
       )
     }
-    yield* watch(selected, yield* printer(output, given.namespace === undefined), showCursor)
+    const print = yield* printer(output, given.namespace === undefined)
+    // The first event may be still to come, also the first of all.
+    yield* session.withBackend({ create: true })(watch(selected, print, showCursor))
   }, session.verb("follow"))
 ).pipe(
   Command.withDescription(

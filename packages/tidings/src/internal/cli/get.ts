@@ -54,7 +54,7 @@ export const get = Command.make(
     output: flags.output(["text", "json", "ndjson", "yaml"])
   },
   Effect.fnUntraced(function* ({ id, output = "text" }) {
-    const event = yield* find(id)
+    const event = yield* session.withBackend({ create: false })(find(id))
     yield* words.data(
       output === "text"
         ? format.card(event, { now: Timestamp.now(yield* Clock.Clock), colours: yield* session.colours })

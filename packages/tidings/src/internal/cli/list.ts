@@ -15,6 +15,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as Command from "effect/cli/Command"
 import { examples } from "./examples.ts"
+import { Absent } from "./failure.ts"
 import * as flags from "./flags.ts"
 import * as format from "./format.ts"
 import * as session from "./session.ts"
@@ -26,7 +27,10 @@ interface Answer {
   /** Oldest first. */
   readonly events: ReadonlyArray<Event>
   readonly total: number
-  readonly cursor: EventQuery.Cursor
+  /** Absent where there is no store yet. */
+  readonly cursor?: EventQuery.Cursor | undefined
+  /** What to say where nothing was found. */
+  readonly emptiness?: string | undefined
 }
 
 /** The newest events of a filter. `resumable` says whether anybody gets to see the cursor. */
@@ -72,17 +76,38 @@ const since = Effect.fnUntraced(function* (
   return { events, total: events.length, cursor }
 })
 
-const explainEmpty = Effect.fnUntraced(function* ({ after, filter }: flags.Selected) {
-  if (after !== undefined) return yield* words.say("no events since that cursor")
-  const { command } = yield* session.Session
-  if (Object.keys(filter).length > 0) {
-    const { totalCount } = yield* (yield* Backend).query({ limit: 0 })
-    if (totalCount > 0) {
-      return yield* words.say(`no events match; without the filter there are ${totalCount}: ${command} list`)
-    }
-  }
-  yield* words.say(`no events yet; this records one: ${command} emit Workflow/deploy WorkflowExecuted`)
+const recordOne = ({ command }: session.Session["Service"]): string =>
+  `this records one: ${command} emit Workflow/deploy WorkflowExecuted`
+
+/** Why there is nothing: nothing was recorded, or the filter is to blame. */
+const emptinessOf = Effect.fnUntraced(function* ({
+  after,
+  filter
+}: flags.Selected): Effect.fn.Return<string, BackendError, Backend | session.Session> {
+  if (after !== undefined) return "no events since that cursor"
+  const all = Object.keys(filter).length === 0 ? 0 : (yield* (yield* Backend).query({ limit: 0 })).totalCount
+  const known = yield* session.Session
+  return all === 0
+    ? `no events yet; ${recordOne(known)}`
+    : `no events match; without the filter there are ${all}: ${known.command} list`
 })
+
+const answerTo = (selected: flags.Selected, resumable: boolean) =>
+  Effect.gen(function* () {
+    const answer: Answer = yield* selected.after === undefined
+      ? newest(selected, resumable)
+      : since(selected, selected.after)
+    return answer.total > 0 ? answer : { ...answer, emptiness: yield* emptinessOf(selected) }
+  }).pipe(
+    session.withBackend({ create: false }),
+    Effect.catchIf(
+      (error) => error instanceof Absent && selected.after === undefined,
+      (error) =>
+        session.Session.useSync(
+          (known): Answer => ({ events: [], total: 0, emptiness: `${(error as Absent).detail}; ${recordOne(known)}` })
+        )
+    )
+  )
 
 /** @internal */
 export const list = Command.make(
@@ -91,9 +116,8 @@ export const list = Command.make(
   Effect.fnUntraced(function* ({ output = "table", showCursor, ...given }) {
     const { catalogue } = yield* session.Session
     const selected = yield* session.check(flags.select(given, catalogue, DEFAULT_LIMIT))
-    const { events, total, cursor } = yield* selected.after === undefined
-      ? newest(selected, showCursor || output === "json" || output === "yaml")
-      : since(selected, selected.after)
+    const resumable = showCursor || output === "json" || output === "yaml"
+    const { cursor, emptiness, events, total } = yield* answerTo(selected, resumable)
 
     switch (output) {
       case "table":
@@ -117,11 +141,11 @@ export const list = Command.make(
         yield* words.data(format.list(output, { events, total, cursor }))
     }
 
-    if (total === 0) yield* explainEmpty(selected)
+    if (emptiness !== undefined) yield* words.say(emptiness)
     else if (events.length < total) {
       yield* words.say(`${events.length} of ${total} events, the newest; all of them: --limit all`)
     }
-    if (showCursor) yield* words.say(`cursor: ${cursor}`)
+    if (showCursor && cursor !== undefined) yield* words.say(`cursor: ${cursor}`)
   }, session.verb("list"))
 ).pipe(
   Command.withDescription("List events, the oldest first. Of many the newest are shown."),

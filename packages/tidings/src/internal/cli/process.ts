@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { EXIT, outcomeOf } from "./failure.ts"
+import { EXIT, outcomeOf, toCommandError } from "./failure.ts"
 
 const SIGNALS = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated, SIGHUP: EXIT.hungUp } as const
 
@@ -32,6 +32,12 @@ export const run = (program: Effect.Effect<number>): void => {
     if (error.code === "EPIPE") return end(EXIT.ok)
     process.stderr.write(`error: cannot write the output: ${error.message}\n`)
     end(EXIT.failed)
+  })
+  // A bug of a backend outside its effects. Whoever is at the terminal can do nothing with its stack.
+  process.on("uncaughtException", (error) => {
+    const { lines } = toCommandError(error)
+    process.stderr.write(`error: ${lines.join("\n")}\n`)
+    process.exit(EXIT.failed)
   })
   // Nobody reads what is said: there is nobody to tell.
   process.stderr.on("error", () => {})

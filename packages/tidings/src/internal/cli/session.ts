@@ -1,7 +1,10 @@
+import type { Backend } from "@tidings/core/Backend"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import type * as CliError from "effect/cli/CliError"
+import type * as Command from "effect/cli/Command"
 import type { CommandError } from "../../CommandError.ts"
 import type { Catalogue } from "./catalogue.ts"
 import * as colour from "./colour.ts"
@@ -19,9 +22,13 @@ export class Session extends Context.Service<
     readonly command: string
     /** Who reports the events that the command records. */
     readonly component: string
-    readonly host: string
+    readonly host: string | undefined
     readonly catalogue: Catalogue
     readonly colour: colour.Mode
+    /** What is read and written. `create`: whether the verb may begin a store that is not there yet. */
+    readonly store: (options: {
+      readonly create: boolean
+    }) => Layer.Layer<Backend, unknown, Command.Environment>
   }
 >()("tidings/internal/cli/Session") {}
 
@@ -29,6 +36,18 @@ export class Session extends Context.Service<
 export const colours: Effect.Effect<colour.Colours, never, Session> = Session.use((session) =>
   colour.coloursOf(session.colour)
 )
+
+/**
+ * Lends a backend to the part of a verb that needs one, so that a wrong command line is found out before any is built.
+ *
+ * @internal
+ */
+export const withBackend =
+  (options: { readonly create: boolean }) =>
+  <A, E, R>(
+    self: Effect.Effect<A, E, R>
+  ): Effect.Effect<A, unknown, Exclude<R, Backend> | Session | Command.Environment> =>
+    Session.use(({ store }) => Effect.provide(self, store(options)))
 
 /** @internal */
 export const check = <A>(result: Result.Result<A, string>): Effect.Effect<A, failure.Usage> =>
