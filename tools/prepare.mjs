@@ -6,7 +6,9 @@ import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
-const lock = createHash("sha256").update(readFileSync(join(root, "package-lock.json"))).digest("hex")
+const lock = createHash("sha256")
+  .update(readFileSync(join(root, "package-lock.json")))
+  .digest("hex")
 writeFileSync(join(root, "node_modules", ".tidings-installed"), lock)
 
 try {

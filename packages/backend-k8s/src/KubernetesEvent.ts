@@ -57,7 +57,7 @@ export const limits = {
   word: 128,
   message: 1_024,
   /** The JSON in the data annotation. The API server takes 256 KiB of annotations in all. */
-  data: 16_384,
+  data: 65_536,
   /** A text in the data, once the data as a whole is too long. */
   dataText: 1_024
 } as const
@@ -191,7 +191,8 @@ const partsOf = (write: Write, options: ShapeOptions | undefined): Parts => {
   const data = options?.withoutData === true ? undefined : eventData.encode(body.data, limits.data, limits.dataText)
   put(annotations.data, data?.json)
   put(annotations.dataCut, options?.withoutData === true ? "*" : data?.cut)
-  const areLabelsFit = body.labels === undefined || Object.entries(body.labels).every(([key, value]) => isLabel(key, value))
+  // Kubernetes does not tell empty labels from none.
+  const areLabelsFit = body.labels === undefined || areFit(Object.entries(body.labels))
   put(annotations.labels, areLabelsFit || options?.withoutData === true ? undefined : JSON.stringify(body.labels))
   put(annotations.count, write.count > MAXIMUM_COUNT ? String(write.count) : undefined)
   return {
@@ -211,6 +212,9 @@ const partsOf = (write: Write, options: ShapeOptions | undefined): Parts => {
     }
   }
 }
+
+const areFit = (labels: ReadonlyArray<readonly [string, string]>): boolean =>
+  labels.length > 0 && labels.every(([key, value]) => isLabel(key, value))
 
 const isLabel = (key: string, value: string): boolean => syntax.isQualifiedName(key) && syntax.isLabelValue(value)
 
@@ -470,7 +474,8 @@ export const fromResource = (value: unknown): Result.Result<StoredEvent, string>
   const foreignAnnotations = textsOf(
     Object.fromEntries(Object.entries(all).filter(([key]) => !(own && key.startsWith(OWN_PREFIX))))
   )
-  const labels = (own ? textsOf(parseJson(all[annotations.labels])) : undefined) ?? textsOf(metadata["labels"])
+  const allLabels = own ? parseJson(all[annotations.labels]) : undefined
+  const labels = isFields(allLabels) ? (textsOf(allLabels) ?? {}) : textsOf(metadata["labels"])
   const data = own ? EventJson.dataFromObject(parseJson(all[annotations.data]) ?? {}) : undefined
   const source = sourceOf(value)
   const reason = textOf(value["reason"]) ?? (own ? "" : "Unknown")

@@ -3,7 +3,7 @@ import { Arbitrary, Result, Schema } from "effect"
 import { GoDuration } from "../src/index.ts"
 import { fixture } from "./support.ts"
 
-const vectors = fixture<{ readonly ns: string; readonly expected: string }>("durations.jsonl")
+const vectors = fixture("durations.jsonl") as ReadonlyArray<{ readonly ns: string; readonly expected: string }>
 const longest = 2n ** 63n - 1n
 
 const parsed = (text: string): number | bigint => Result.getOrThrow(GoDuration.parse(text))

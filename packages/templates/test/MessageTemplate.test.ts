@@ -345,9 +345,9 @@ describe("render", () => {
   })
 
   it("keeps fields that go by the names of every object's properties", () => {
-    const odd = Result.getOrThrow(
-      TemplateFields.make({ constructor: "text", toString: "text", hasOwnProperty: "text", ["__proto__"]: "text" })
-    )
+    const keys = ["constructor", "toString", "hasOwnProperty", "__proto__"]
+    const types = Object.fromEntries(keys.map((key) => [key, "text" as const]))
+    const odd = Result.getOrThrow(TemplateFields.make(types))
     const template = Result.getOrThrow(
       MessageTemplate.compile("[{{.Constructor}}{{.ToString}}{{.HasOwnProperty}}{{.__proto__}}]", odd)
     )

@@ -47,7 +47,8 @@ describe("make", () => {
 
   it("passes reading functions on, for own keys of the record alone", () => {
     const read = (data: object): unknown => data
-    const fields = Result.getOrThrow(TemplateFields.make({ name: "text", toString: "text" }, { get: { name: read } }))
+    const types = { name: "text", toString: "text" as const } as const
+    const fields = Result.getOrThrow(TemplateFields.make(types, { get: { name: read } }))
     assert.deepStrictEqual(fields["Name"], { type: "text", key: "name", get: read })
     assert.deepStrictEqual(fields["ToString"], { type: "text", key: "toString" })
   })

@@ -49,11 +49,12 @@ export const issues = (source: string, options?: MessageTemplate.CompileOptions)
       `${issue.line}:${issue.column} ${issue.code} ${issue.message}${issue.hint === undefined ? "" : ` (${issue.hint})`}`
   )
 
-export const fixture = <A>(name: string): ReadonlyArray<A> =>
+/** The lines of a fixture in JSON Lines. */
+export const fixture = (name: string): ReadonlyArray<unknown> =>
   readFileSync(new URL(`fixtures/${name}`, import.meta.url), "utf8")
     .trimEnd()
     .split("\n")
-    .map((line) => JSON.parse(line) as A)
+    .map((line) => JSON.parse(line) as unknown)
 
 export interface Vector {
   readonly id: string
@@ -64,7 +65,7 @@ export interface Vector {
   readonly recommended: "render" | "reject"
 }
 
-export const vectors = fixture<Vector>("templates.jsonl")
+export const vectors = fixture("templates.jsonl") as ReadonlyArray<Vector>
 
 /** The data of a vector under the keys of the data. */
 export const dataOf = (vector: Vector): { readonly [key: string]: unknown } =>
@@ -276,7 +277,7 @@ export const data: Arbitrary.Arbitrary<{ readonly [key: string]: unknown }> = Ar
         made[key] = choices.one([true, false, null, "true"])
         break
       case "open":
-        made[key] = choices.one([
+        made[key] = choices.one<unknown>([
           {},
           { region: "eu", retries: 3 },
           { region: false, retries: 0 },

@@ -9,7 +9,9 @@ import { fields } from "./support.ts"
 const limits = TemplateLimits.make({ length: Infinity, parts: Infinity, ifDepth: Infinity, elseIfs: Infinity })
 
 /** How many characters the reader looks at, and how often the fields are searched for a suggestion. */
-const workOf = (source: string): { readonly characters: number; readonly searches: number } => {
+const workOf = (
+  source: string
+): { readonly length: number; readonly characters: number; readonly searches: number } => {
   let characters = 0
   let searches = 0
   const counted: Source = {
@@ -40,7 +42,7 @@ const workOf = (source: string): { readonly characters: number; readonly searche
   })
   const issues = new Issues(limits.issues)
   parseParts(counted, limits, issues, (expression) => check(expression, watched, issues))
-  return { characters, searches }
+  return { length: source.length, characters, searches }
 }
 
 describe("reading a template takes work in proportion to its length, whatever it holds", () => {
@@ -102,7 +104,7 @@ describe("reading a template takes work in proportion to its length, whatever it
     ] as const) {
       const works = [1000, 2000, 4000].map((count) => {
         const source = before + unit.repeat(count) + after
-        return { length: source.length, ...workOf(source) }
+        return workOf(source)
       })
       for (const [index, work] of works.entries()) {
         assert.isAtMost(work.characters, 40 * work.length + 1000)

@@ -149,7 +149,7 @@ const cut = (value: string, bytes: number): string => {
  * @since 0.1.0
  */
 export const message: Arbitrary.Arbitrary<string> = Arbitrary.map(
-  text,
+  oneOf(text, text, anyOf(["x".repeat(1_024), "ü".repeat(600), "🎉 ".repeat(300)])),
   (value) => cut(value.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, ""), 1_024) || "message"
 )
 

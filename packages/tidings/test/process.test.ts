@@ -2,7 +2,7 @@
 import { assert, beforeAll, describe, it } from "@effect/vitest"
 import { spawn, type ChildProcess } from "node:child_process"
 import { once } from "node:events"
-import { cp, mkdir, mkdtemp, readFile, rm, symlink, utimes, writeFile } from "node:fs/promises"
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 
@@ -102,6 +102,36 @@ describe("the event log", () => {
       assert.deepStrictEqual(await names(["--directory=flag"], { cwd, env }), ["flagged"])
     }))
 
+  it("is begun by those who record and follow, and not by those who look", () =>
+    inDirectory(async (cwd) => {
+      const listed = await run(["list"], { cwd })
+      assert.deepStrictEqual(listed, {
+        code: 0,
+        out: "",
+        err: `there is no event log in ${join(cwd, ".tidings")} yet; this records one: tidings emit Workflow/deploy WorkflowExecuted\n`
+      })
+      const json = JSON.parse((await run(["list", "-ojson", "--directory", "elsewhere"], { cwd })).out)
+      assert.deepStrictEqual(json, { apiVersion: "v1", kind: "EventList", metadata: {}, total: 0, items: [] })
+      const got = await run(["get", "x"], { cwd })
+      assert.strictEqual(got.code, 4)
+      assert.match(got.err, /^error: there is no event log in /)
+      assert.match(got.err, /\nrecord an event first, .*--directory\n$/)
+      assert.strictEqual((await run(["list", "--after", "x"], { cwd })).code, 4)
+      assert.deepStrictEqual(await readdir(cwd), [])
+      // A directory without a log in it is no log either, and stays as it is.
+      assert.strictEqual((await run(["--directory", cwd, "list"], { cwd })).code, 0)
+      assert.deepStrictEqual(await readdir(cwd), [])
+
+      const following = start(["follow"], { cwd })
+      const ended = collect(following)
+      const shown = until(following, /WorkflowExecuted/)
+      await until(following, /waiting for events/)
+      await run(["emit", "Workflow/deploy", "WorkflowExecuted"], { cwd })
+      await shown
+      following.kill("SIGTERM")
+      assert.strictEqual((await ended).code, 143)
+    }))
+
   it("keeps what the command was given, and nothing goes to stderr", () =>
     inDirectory(async (cwd) => {
       const { out } = await run(
@@ -121,6 +151,7 @@ describe("exit codes", () => {
   it("tell a wrong command line, a failure and an unusable backend apart, without a stack", () =>
     inDirectory(async (cwd) => {
       await writeFile(join(cwd, "file"), "")
+      await run(["emit", "Workflow/deploy", "WorkflowExecuted"], { cwd })
       const cases: ReadonlyArray<readonly [ReadonlyArray<string>, number]> = [
         [["list", "--since", "5"], 2],
         [["lst"], 2],
@@ -168,7 +199,7 @@ describe("pipes", () => {
       assert.strictEqual(ids(head.out).length, 1)
       const json = await shell("tidings list --limit all -o json | head -c 10", { cwd })
       assert.deepStrictEqual(json, { code: 0, out: '{\n  "apiVe', err: "" })
-      const silent = await shell("tidings list 2>&1 >/dev/full", { cwd })
+      const silent = await shell("tidings list --limit all 2>&1 >/dev/full", { cwd })
       assert.strictEqual(silent.code, 1)
       assert.match(silent.out, /^error: cannot write the output: /)
     }))

@@ -9,7 +9,7 @@ import { backend } from "../src/internal/cli/tidings.ts"
 import { memory, run } from "./harness.ts"
 
 const file = join(import.meta.dirname, "..", "..", "..", "docs", "reference", "command.md")
-const BLOCK = /<!-- help: ([a-z ]*?) ?-->\n```text\n[^`]*?```/g
+const BLOCK = /<!-- help: ([a-z ]*?) ?-->\n\n```text\n[^`]*?```/g
 
 describe("the reference of the command", () => {
   it.effect("shows the help of today (after a change of help: npx vitest run --project tidings -u)", () =>
@@ -19,7 +19,7 @@ describe("the reference of the command", () => {
       for (const [block, verb] of text.matchAll(BLOCK)) {
         const { code, out } = yield* run(backend, [...verb!.split(" ").filter((word) => word !== ""), "--help"])
         assert.strictEqual(code, 0)
-        current = current.replace(block, () => `<!-- help: ${verb!} -->\n\`\`\`text\n${out.join("\n")}\n\`\`\``)
+        current = current.replace(block, () => `<!-- help: ${verb!} -->\n\n\`\`\`text\n${out.join("\n")}\n\`\`\``)
       }
       yield* Effect.promise(() => expect(current).toMatchFileSnapshot(file))
     })

@@ -26,7 +26,7 @@ const TRUSTED = 20_000_000n
 const HELD_UP = 100_000_000n
 
 /** A clock that stands still must not make the trust endless: so many writes are one look. */
-const TRUSTED_WRITES = 128
+const TRUSTED_WRITES = 1_024
 
 /** How often one write opens the log anew, when what it finds changes at once again. */
 const MOST_TRIES = 16

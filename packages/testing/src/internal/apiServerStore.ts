@@ -35,7 +35,6 @@ interface Table {
   readonly entries: Map<string, Entry>
   /** Keys in order; undefined when one was added or removed since. */
   order: ReadonlyArray<string> | undefined
-  live: number
 }
 
 /** @internal */
@@ -79,8 +78,10 @@ export interface Store {
   readonly remove: (resource: string, key: string) => JsonObject | undefined
   /** Forgets all states but the newest ones. */
   readonly compact: () => void
-  /** The changes from a position on; undefined when some of them are gone. */
-  readonly changes: (position: number) => ReadonlyArray<Change> | undefined
+  /** The change at a position; undefined at the end, and where it is gone. */
+  readonly changeAt: (position: number) => Change | undefined
+  /** Position of the oldest change that is left. */
+  readonly begin: () => number
   /** Position behind the last change. */
   readonly end: () => number
   /** Position of the first change after a revision; undefined when it is gone. */
@@ -145,7 +146,7 @@ export const make = (options: { readonly now: number; readonly compactionMillis:
   const table = (resource: string): Table => {
     let found = tables.get(resource)
     if (found === undefined) {
-      found = { entries: new Map(), order: [], live: 0 }
+      found = { entries: new Map(), order: [] }
       tables.set(resource, found)
     }
     return found
@@ -194,7 +195,6 @@ export const make = (options: { readonly now: number; readonly compactionMillis:
       owner.order = undefined
     }
     entry.versions.push({ revision: at, object: after })
-    owner.live += (after === undefined ? 0 : 1) - (before === undefined ? 0 : 1)
     log.push({ revision: at, resource, key, before, after })
   }
 
@@ -343,7 +343,8 @@ export const make = (options: { readonly now: number; readonly compactionMillis:
       return removed
     },
     compact: () => compactTo(revision),
-    changes: (position) => (position < dropped ? undefined : log.slice(position - dropped)),
+    changeAt: (position) => log[position - dropped],
+    begin: () => dropped,
     end: () => dropped + log.length,
     positionAfter: (wanted) =>
       wanted + 1 < compacted ? undefined : dropped + lowerBound(log, (change) => change.revision > wanted),

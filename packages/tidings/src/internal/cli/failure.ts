@@ -47,7 +47,7 @@ export class Failure extends Data.TaggedError("Failure")<{
  *
  * @internal
  */
-export class Absent extends Data.TaggedError("Absent")<{ readonly detail: string }> {
+export class Absent extends Data.TaggedError("Absent")<{ readonly detail: string; readonly hint: string }> {
   override get message(): string {
     return this.detail
   }
@@ -155,7 +155,7 @@ const messageOf = (error: unknown): string => {
 
 const reportOf = (error: unknown): Report => {
   if (isBackendError(error)) return ofBackend(error)
-  if (error instanceof Absent) return { exit: EXIT.unreachable, detail: error.detail }
+  if (error instanceof Absent) return { exit: EXIT.unreachable, detail: error.detail, hint: error.hint }
   if (error instanceof Failure) return { exit: EXIT.failed, detail: error.detail, hint: error.hint }
   if (isTagged(error) && error._tag === "RecorderError" && "reason" in error && isBackendError(error.reason)) {
     return { ...ofBackend(error.reason), detail: messageOf(error) }

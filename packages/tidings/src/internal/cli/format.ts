@@ -65,7 +65,7 @@ export const one = (format: "json" | "ndjson" | "yaml", event: Event): string =>
  */
 export const list = (
   format: "json" | "yaml",
-  page: { readonly events: ReadonlyArray<Event>; readonly total: number; readonly cursor: Cursor }
+  page: { readonly events: ReadonlyArray<Event>; readonly total: number; readonly cursor?: Cursor | undefined }
 ): string => {
   const remaining = page.total - page.events.length
   const value = {

@@ -103,9 +103,11 @@ const answerTo = (selected: flags.Selected, resumable: boolean) =>
     Effect.catchIf(
       (error) => error instanceof Absent && selected.after === undefined,
       (error) =>
-        session.Session.useSync(
-          (known): Answer => ({ events: [], total: 0, emptiness: `${(error as Absent).detail}; ${recordOne(known)}` })
-        )
+        session.Session.useSync((known): Answer => ({
+          events: [],
+          total: 0,
+          emptiness: `${(error as Absent).detail}; ${recordOne(known)}`
+        }))
     )
   )
 

@@ -3,8 +3,10 @@
  *
  * @internal
  */
+import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import { EXIT, outcomeOf, toCommandError } from "./failure.ts"
 
 const SIGNALS = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated, SIGHUP: EXIT.hungUp } as const
@@ -18,35 +20,48 @@ const SIGNALS = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated, SIGHUP: EX
 export const run = (program: Effect.Effect<number>): void => {
   // Nothing else keeps the process alive while a fiber waits for another one.
   const keepAlive = setInterval(() => {}, 2_147_483_647)
+  let fiber: Fiber.Fiber<number> | undefined
   let forced: number | undefined
-  const fiber = Effect.runFork(program)
 
   const end = (code: number): void => {
     if (forced !== undefined) process.exit(forced)
     forced = code
-    fiber.interruptUnsafe()
+    fiber?.interruptUnsafe()
   }
   for (const [signal, code] of Object.entries(SIGNALS)) process.on(signal, () => end(code))
-
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") return end(EXIT.ok)
     process.stderr.write(`error: cannot write the output: ${error.message}\n`)
     end(EXIT.failed)
   })
-  // A bug of a backend outside its effects. Whoever is at the terminal can do nothing with its stack.
-  process.on("uncaughtException", (error) => {
-    const { lines } = toCommandError(error)
-    process.stderr.write(`error: ${lines.join("\n")}\n`)
-    process.exit(EXIT.failed)
-  })
   // Nobody reads what is said: there is nobody to tell.
   process.stderr.on("error", () => {})
+  // A bug of a backend outside its effects. Whoever is at the terminal can do nothing with its stack.
+  process.on("uncaughtException", (error) => {
+    process.stderr.write(`error: ${toCommandError(error).message}\n`)
+    process.exit(EXIT.failed)
+  })
 
+  // Only now, because what runs may be through, or tell others to send signals, before this line is left.
+  fiber = Effect.runFork(Effect.provideService(program, Console.Console, output))
   fiber.addObserver((exit) => {
     clearInterval(keepAlive)
     const code = forced ?? (Exit.isSuccess(exit) ? exit.value : outcomeOf(exit.cause).exit)
+    // What went wrong with the output is told in an event of its own, which comes before this.
+    const leave = () => setImmediate(() => process.exit(forced ?? code))
     // Where pipes are asynchronous, what is still on its way would be lost.
-    if (process.stdout.writable) process.stdout.write("", () => process.exit(forced ?? code))
-    else process.exit(code)
+    if (process.stdout.writable) process.stdout.write("", leave)
+    else leave()
   })
+}
+
+/** Node's own console swallows what goes wrong, and a list that ends at a full disk would look like a whole one. */
+const output: Console.Console = {
+  ...console,
+  log: (text: unknown) => {
+    process.stdout.write(`${String(text)}\n`)
+  },
+  error: (text: unknown) => {
+    process.stderr.write(`${String(text)}\n`)
+  }
 }

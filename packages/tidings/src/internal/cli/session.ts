@@ -26,9 +26,7 @@ export class Session extends Context.Service<
     readonly catalogue: Catalogue
     readonly colour: colour.Mode
     /** What is read and written. `create`: whether the verb may begin a store that is not there yet. */
-    readonly store: (options: {
-      readonly create: boolean
-    }) => Layer.Layer<Backend, unknown, Command.Environment>
+    readonly store: (options: { readonly create: boolean }) => Layer.Layer<Backend, unknown, Command.Environment>
   }
 >()("tidings/internal/cli/Session") {}
 

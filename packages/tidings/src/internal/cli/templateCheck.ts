@@ -14,14 +14,17 @@ import * as words from "./words.ts"
 export const templateCheck = Command.make(
   "check",
   { template: templateVerbs.template },
-  Effect.fnUntraced(function* ({ template }) {
-    const { fields, required } = yield* templateVerbs.compile(template)
-    const names = [...fields].map((name) => `.${name}`)
-    yield* words.lines([
-      names.length === 0 ? "valid: it names no field" : `valid: it names ${names.join(", ")}`,
-      ...(required.size === 0 ? [] : [`prints outside every if: ${[...required].join(", ")}`])
-    ])
-  }, session.verb("template", "check"))
+  Effect.fnUntraced(
+    function* ({ template }) {
+      const { fields, required } = yield* templateVerbs.compile(template)
+      const names = [...fields].map((name) => `.${name}`)
+      yield* words.lines([
+        names.length === 0 ? "valid: it names no field" : `valid: it names ${names.join(", ")}`,
+        ...(required.size === 0 ? [] : [`prints outside every if: ${[...required].join(", ")}`])
+      ])
+    },
+    session.verb("template", "check")
+  )
 ).pipe(
   Command.withDescription("Check a template. Each mistake is shown with its place and what would be right."),
   Command.withShortDescription("Check a template"),

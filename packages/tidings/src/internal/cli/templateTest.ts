@@ -86,32 +86,35 @@ export const templateTest = Command.make(
       )
     )
   },
-  Effect.fnUntraced(function* ({ file }) {
-    const { catalogue } = yield* session.Session
-    const fields = yield* Effect.mapError(
-      Effect.fromResult(data.templateFields(catalogue.fields)),
-      (detail) => new failure.Failure({ detail })
-    )
-    const text = yield* templateVerbs.read(file)
-    let passed = 0
-    let failed = 0
-    const lines = text.replace(/^\ufeff/, "").split(/\r?\n/)
-    for (const [index, line] of lines.entries()) {
-      if (line.trim() === "") continue
-      const verdict = judge(line, catalogue.fields, fields)
-      if (verdict === undefined) {
-        passed++
-        continue
+  Effect.fnUntraced(
+    function* ({ file }) {
+      const { catalogue } = yield* session.Session
+      const fields = yield* Effect.mapError(
+        Effect.fromResult(data.templateFields(catalogue.fields)),
+        (detail) => new failure.Failure({ detail })
+      )
+      const text = yield* templateVerbs.read(file)
+      let passed = 0
+      let failed = 0
+      const lines = text.replace(/^\ufeff/, "").split(/\r?\n/)
+      for (const [index, line] of lines.entries()) {
+        if (line.trim() === "") continue
+        const verdict = judge(line, catalogue.fields, fields)
+        if (verdict === undefined) {
+          passed++
+          continue
+        }
+        failed++
+        yield* words.lines([
+          `line ${index + 1}: ${escape.line(shorten(line))}`,
+          ...verdict.map((one) => `  ${escape.line(one)}`)
+        ])
       }
-      failed++
-      yield* words.lines([
-        `line ${index + 1}: ${escape.line(shorten(line))}`,
-        ...verdict.map((one) => `  ${escape.line(one)}`)
-      ])
-    }
-    yield* words.data(`${passed} passed, ${failed} failed`)
-    if (failed > 0) return yield* new CommandError({ lines: [], exit: failure.EXIT.failed })
-  }, session.verb("template", "test"))
+      yield* words.data(`${passed} passed, ${failed} failed`)
+      if (failed > 0) return yield* new CommandError({ lines: [], exit: failure.EXIT.failed })
+    },
+    session.verb("template", "test")
+  )
 ).pipe(
   Command.withDescription(
     "Test templates with a file of JSON Lines. Names in data are those of templates (StepID) or of the data (stepId); " +
