@@ -64,7 +64,9 @@ const program = Effect.gen(function* () {
   const { events } = yield* manager.queryEvents({ namespace: "shop" })
   console.log()
   for (const { event } of events.toReversed()) {
-    console.log(`${event.type.padEnd(8)} ${event.involvedObject.kind.padEnd(10)} ${event.reason.padEnd(25)} ${event.message}`)
+    console.log(
+      `${event.type.padEnd(8)} ${event.involvedObject.kind.padEnd(10)} ${event.reason.padEnd(25)} ${event.message}`
+    )
   }
 })
 

@@ -66,7 +66,8 @@ export class GoDurationError extends Data.TaggedError("GoDurationError")<{
  * second on `1h2m3.5s`. A number with a fraction is rounded to whole nanoseconds, what 64 bits cannot hold is clamped to
  * the longest duration of Go (`2562047h47m16.854775807s`), and `NaN` is `0s`.
  *
- * @example
+ * **Example** (Writing durations)
+ *
  * ```ts
  * import assert from "node:assert/strict"
  * import { GoDuration } from "@tidings/templates"
@@ -93,7 +94,8 @@ export const format: (nanoseconds: number | bigint) => string = Internal.format
  *
  * Fails with `GoDurationError`.
  *
- * @example
+ * **Example** (Reading durations)
+ *
  * ```ts
  * import assert from "node:assert/strict"
  * import * as Result from "effect/Result"

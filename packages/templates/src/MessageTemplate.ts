@@ -149,7 +149,8 @@ const guarded = <D extends object>(fields: Fields<D>): Fields<D> => {
  * each with its line, its column and, where one is near, a suggestion. A field that does not exist is a mistake also in a
  * branch that never runs.
  *
- * @example
+ * **Example** (Compiling and rendering)
+ *
  * ```ts
  * import assert from "node:assert/strict"
  * import * as Result from "effect/Result"

@@ -23,7 +23,8 @@ export const longestWord = 64
  *
  * Counts UTF-16 code units. Takes time and memory in proportion to the product of both lengths.
  *
- * @example
+ * **Example** (Counting edits)
+ *
  * ```ts
  * import assert from "node:assert/strict"
  * import { Suggestion } from "@tidings/templates"
@@ -68,7 +69,8 @@ export const distance = (left: string, right: string): number => {
  * an edit distance of at most a third of the word's length, and of at most two in any case, but always less than the
  * word's own length. Among equals the first candidate wins, so the answer never depends on chance.
  *
- * @example
+ * **Example** (Finding what was meant)
+ *
  * ```ts
  * import assert from "node:assert/strict"
  * import { Suggestion } from "@tidings/templates"

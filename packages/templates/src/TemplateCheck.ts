@@ -330,7 +330,8 @@ type GoOn<Wrong extends string, Rest extends string, M, Open extends string, Pri
  * The data keys that the template `T` prints outside every if, or a `Mistake`. Each member of a union is taken for itself,
  * and a `string` that is no literal prints `never`: nothing is known of it.
  *
- * @example
+ * **Example** (What a message prints, and what is wrong with it)
+ *
  * ```ts
  * import type { TemplateCheck } from "@tidings/templates"
  *
@@ -356,7 +357,8 @@ export type Analyse<T extends string, M> = string extends T ? never : T extends 
  * `unknown` for a template that is right, else its `Mistake`: intersected with the type of a parameter it refuses wrong
  * literals.
  *
- * @example
+ * **Example** (A parameter that takes right templates only)
+ *
  * ```ts
  * import type { TemplateCheck } from "@tidings/templates"
  *

@@ -114,7 +114,8 @@ const excerpt = (source: string, issue: TemplateIssue): string => {
  * `message` shows each mistake with its line and a caret under it. Control characters of the template are shown as
  * pictures, so a template from elsewhere cannot drive the terminal that shows the error.
  *
- * @example
+ * **Example** (Showing what is wrong)
+ *
  * ```ts
  * import assert from "node:assert/strict"
  * import * as Result from "effect/Result"

@@ -103,7 +103,8 @@ export class TemplateFieldsError extends Data.TaggedError("TemplateFieldsError")
 /**
  * The name of a data key in templates: its first letter is a capital, and an `Id` at its end is `ID`.
  *
- * @example
+ * **Example** (Naming data keys)
+ *
  * ```ts
  * import assert from "node:assert/strict"
  * import { TemplateFields } from "@tidings/templates"
@@ -128,7 +129,8 @@ export const templateName = <const K extends string>(key: K): TemplateName<K> =>
  * `get` gives some keys a reading function of their own (see `Field`). Fails with `TemplateFieldsError` where a key has
  * no name in templates, or two keys have the same.
  *
- * @example
+ * **Example** (Declaring fields)
+ *
  * ```ts
  * import assert from "node:assert/strict"
  * import * as Result from "effect/Result"

@@ -166,7 +166,8 @@ const printExpression = (expression: Expression): string => {
  * Writes a tree as a template in one spelling: no comments, no needless parentheses, a trim marker only where a `{` of
  * the text stands before an action. Reading the result gives the same tree.
  *
- * @example
+ * **Example** (Writing a template in one spelling)
+ *
  * ```ts
  * import assert from "node:assert/strict"
  * import * as Result from "effect/Result"

@@ -66,9 +66,9 @@ class Newest {
 }
 
 const placeOf = (text: string): Result.Result<Place, BackendError.BackendError> => {
-  const [last, version] = text.split(" ").map(Number)
-  return last !== undefined && version !== undefined && Number.isSafeInteger(last) && Number.isSafeInteger(version)
-    ? Result.succeed({ last, version })
+  const match = /^(-?\d{1,16}) (\d{1,16})$/.exec(text)
+  return match !== null
+    ? Result.succeed({ last: Number(match[1]), version: Number(match[2]) })
     : Result.fail(
         BackendError.make(
           new BackendError.CursorMismatch({ detail: "its position is no time and number; begin anew without it" })
