@@ -14,7 +14,6 @@ const checks: ReadonlyArray<Check> = [
   { name: "tests", command: ["npm", "test"] },
   { name: "types", command: npx("tsc", "-b") },
   { name: "lint", command: ["npm", "run", "lint"] },
-  { name: "import boundaries", command: node("tools/boundaries.ts") },
   { name: "documentation", command: node("tools/docs.ts") },
   { name: "examples", command: node("tools/examples.ts") },
   { name: "unused code and dependencies", command: npx("knip") },

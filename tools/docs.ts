@@ -3,9 +3,10 @@
 //
 // The ```sh blocks of a document run in order in one scratch folder, `npx tidings` being the command of this repository.
 import { spawn, spawnSync } from "node:child_process"
-import { chmodSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { chmodSync, existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { delimiter, join, resolve } from "node:path"
+import { pages } from "./reference.ts"
 
 interface Block {
   readonly file: string
@@ -15,7 +16,8 @@ interface Block {
   readonly code: string
 }
 
-const only = process.argv[2]
+const write = process.argv.includes("--write")
+const only = process.argv.slice(2).find((argument) => !argument.startsWith("--"))
 const scratch = resolve(".doctest")
 const tidings = resolve("packages/tidings/bin/tidings.mjs")
 
@@ -136,6 +138,16 @@ for (const [, group] of byFile) {
 rmSync(playground, { recursive: true, force: true })
 rmSync(scratch, { recursive: true, force: true })
 
+let made = 0
+for (const [file, page] of Object.entries(pages)) {
+  if (only !== undefined && !file.includes(only)) continue
+  made++
+  if (write) writeFileSync(file, page())
+  else if (!existsSync(file) || readFileSync(file, "utf8") !== page()) {
+    failures.push(`${file} is stale: npm run docs -- --write\n`)
+  }
+}
+
 for (const failure of failures) console.error(failure)
-console.log(`\n${blocks.length - failures.length} passed, ${failures.length} failed`)
+console.log(`\n${blocks.length + made - failures.length} passed, ${failures.length} failed`)
 process.exitCode = failures.length === 0 ? 0 : 1

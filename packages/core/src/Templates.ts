@@ -321,7 +321,7 @@ class Reading {
   readKinds(definition: Kinds): void {
     const methods = new Map<string, string>()
     for (const [kind, declaration] of Object.entries(definition)) {
-      if (!names.KIND.test(kind)) {
+      if (!names.isKind(kind)) {
         this.note(text.show(kind), "expected a kind such as Order: letters and digits, a letter first")
       }
       const method = catalogueCalls.methodName(kind)
@@ -330,7 +330,7 @@ class Reading {
       methods.set(method, kind)
 
       const { apiVersion, reasons } = declaration
-      if (typeof apiVersion !== "string" || !names.API_VERSION.test(apiVersion)) {
+      if (typeof apiVersion !== "string" || !names.isApiVersion(apiVersion)) {
         this.note(`${kind}.apiVersion`, `${text.show(apiVersion)} is none, expected a version such as v1 or apps/v1`)
       }
       const fields = this.readFields(kind, declaration)

@@ -240,11 +240,8 @@ type WordsMistake<S extends string, M> = S extends `${infer Word} ${infer Rest}`
     : never
   : WordMistake<S, M>
 type ExpressionMistake<S extends string, M> = WordsMistake<Flat<WithoutTexts<S>>, M>
-type ConditionMistake<S extends string, M, Word extends string> = S extends `.${FieldName<M>}`
-  ? ""
-  : S extends ""
-    ? `${Word} needs a value`
-    : ExpressionMistake<S, M>
+/** Most conditions are one field. */
+type ConditionMistake<S extends string, M> = S extends `.${FieldName<M>}` ? "" : ExpressionMistake<S, M>
 
 // ---- the walk -------------------------------------------------------------------------------------------------------
 
@@ -287,7 +284,7 @@ type OnOther<
   Open extends string,
   Printed
 > = C extends `if${Space}${infer Test}`
-  ? GoOn<ConditionMistake<TrimStart<Test>, M, "if">, Rest, M, `i${Open}`, Printed>
+  ? GoOn<ConditionMistake<TrimStart<Test>, M>, Rest, M, `i${Open}`, Printed>
   : C extends "else"
     ? Open extends `i${infer Outer}`
       ? Walk<Rest, M, `e${Outer}`, Printed>
@@ -312,7 +309,7 @@ type OnElseIf<
   Printed
 > = More extends `if${Space}${infer Test}`
   ? Open extends `i${string}`
-    ? GoOn<ConditionMistake<TrimStart<Test>, M, "else if">, Rest, M, Open, Printed>
+    ? GoOn<ConditionMistake<TrimStart<Test>, M>, Rest, M, Open, Printed>
     : ElseMistake<Open>
   : More extends "if"
     ? Mistake<"else if needs a value">

@@ -46,7 +46,11 @@ if (major < 22 || (major === 22 && minor < 19)) {
   else fail(`tidings needs Node 22.19 or later, this is ${process.versions.node}: install a newer one`)
 } else {
   if (inCheckout && isStale()) {
-    const built = spawnSync(process.execPath, [builder], { cwd: root, encoding: "utf8" })
+    const built = spawnSync(process.execPath, [builder], {
+      cwd: root,
+      encoding: "utf8",
+      env: { ...process.env, NO_COLOR: "1" }
+    })
     if (built.status !== 0) fail(`the command cannot be built from its sources:\n${built.stderr}`)
   }
   module.enableCompileCache?.()

@@ -18,20 +18,27 @@
  *
  * @since 0.1.0
  */
-import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
+import * as NodeStdio from "@effect/platform-node/NodeStdio"
 import type { Backend } from "@tidings/core/Backend"
 import type { Kinds } from "@tidings/core/EventCatalogue"
 import { EventGenerator } from "@tidings/core/EventGenerator"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import type * as Path from "effect/Path"
 import * as References from "effect/References"
+import type * as Stdio from "effect/Stdio"
+import * as Terminal from "effect/Terminal"
 import type * as CliError from "effect/cli/CliError"
 import * as CliConfig from "effect/cli/CliConfig"
 import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
 import type * as Flag from "effect/cli/Flag"
+import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
 import { hostname } from "node:os"
 import type { CommandError } from "./CommandError.ts"
 import * as argv from "./internal/cli/argv.ts"
@@ -51,6 +58,14 @@ import { template } from "./internal/cli/template.ts"
 // ---------------------------------------------------------------------------
 // models
 // ---------------------------------------------------------------------------
+
+/**
+ * What the layer of a backend may use: files, paths, and the standard streams. `run` brings them along.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Services = FileSystem.FileSystem | Path.Path | Stdio.Stdio
 
 /**
  * A flag that chooses or configures the backend. It takes a text and may stand before or after the verb.
@@ -78,7 +93,7 @@ export interface BackendWithFlags<out E> {
   readonly layer: (
     values: { readonly [flag: string]: string | undefined },
     use: BackendUse
-  ) => Layer.Layer<Backend, E, Command.Environment>
+  ) => Layer.Layer<Backend, E, Services>
 }
 
 /**
@@ -98,7 +113,7 @@ export interface BackendUse {
  * @category models
  * @since 0.1.0
  */
-export type BackendSource<E> = Layer.Layer<Backend, E, Command.Environment> | BackendWithFlags<E>
+export type BackendSource<E> = Layer.Layer<Backend, E, Services> | BackendWithFlags<E>
 
 /**
  * What a command is called and knows.
@@ -149,7 +164,7 @@ export const withFlags = <const Flags extends { readonly [flag: string]: Backend
   layer: (
     values: { readonly [F in keyof Flags]: string | undefined },
     use: BackendUse
-  ) => Layer.Layer<Backend, E, Command.Environment>
+  ) => Layer.Layer<Backend, E, Services>
 ): BackendWithFlags<E> => ({
   flags,
   // The parser fills in a value for each flag, so the record has exactly the keys of `Flags`.
@@ -208,6 +223,25 @@ const catalogueOf = ({ catalogues = [] }: Options): catalogue.Catalogue =>
 // running
 // ---------------------------------------------------------------------------
 
+/** The parser would start editors and ask for flags where a command says so. None of ours does. */
+const unused = Layer.mergeAll(
+  Layer.succeed(
+    Terminal.Terminal,
+    Terminal.make({
+      columns: Effect.die("the command asks no questions"),
+      rows: Effect.die("the command asks no questions"),
+      size: Effect.die("the command asks no questions"),
+      readInput: Effect.die("the command asks no questions"),
+      readLine: Effect.die("the command asks no questions"),
+      display: () => Effect.die("the command asks no questions")
+    })
+  ),
+  Layer.succeed(
+    ChildProcessSpawner.ChildProcessSpawner,
+    ChildProcessSpawner.make(() => Effect.die("the command starts no processes"))
+  )
+)
+
 /**
  * Runs the command with the given arguments (without the name of the command) and answers its exit code: 0, 1 for a
  * failure, 2 for a wrong command line, 4 for a backend that cannot be reached or does not let us in.
@@ -238,12 +272,13 @@ const catalogueOf = ({ catalogues = [] }: Options): catalogue.Catalogue =>
 export const runWith = <E>(
   backend: BackendSource<E>,
   options: Options
-): ((argv: ReadonlyArray<string>) => Effect.Effect<number, never, Command.Environment>) => {
+): ((argv: ReadonlyArray<string>) => Effect.Effect<number, never, Services>) => {
   const command = Command.runWith(make(backend, options), { version: options.version })
   const services = Layer.mergeAll(
     Layer.succeed(CliConfig.CliConfig, help.config(catalogueOf(options))),
     Layer.succeed(CliOutput.Presenter, help.presenter),
     CliOutput.layer(help.formatter),
+    unused,
     Layer.succeed(Logger.LogToStderr, true),
     Layer.succeed(References.MinimumLogLevel, "Warn")
   )
@@ -268,6 +303,7 @@ export const runWith = <E>(
 export const run = <E>(backend: BackendSource<E>, options: Options): void =>
   process.run(
     Effect.suspend(() => runWith(backend, options)(globalThis.process.argv.slice(2))).pipe(
-      Effect.provide(NodeServices.layer)
+      // Not all of NodeServices: what is never used would be loaded at every start.
+      Effect.provide(Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeStdio.layer))
     )
   )

@@ -7,10 +7,10 @@ import * as Layer from "effect/Layer"
 import * as Sink from "effect/Sink"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
-import * as Terminal from "effect/Terminal"
 import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
 import { TestConsole } from "effect/testing"
 import * as Cli from "../src/Cli.ts"
+import { Columns } from "../src/internal/cli/words.ts"
 
 export interface Ran {
   readonly code: number
@@ -34,22 +34,11 @@ const lines = (texts: ReadonlyArray<unknown>): ReadonlyArray<string> =>
 const surroundings = ({ canColor = false, columns, stdin = "" }: Surroundings) =>
   Layer.mergeAll(
     Stdio.layerTest({
-      stdoutIsTerminal: Effect.succeed(columns !== undefined),
       stdin: Stream.make(new TextEncoder().encode(stdin)),
       stdout: () => Sink.drain,
       stderr: () => Sink.drain
     }),
-    Layer.succeed(
-      Terminal.Terminal,
-      Terminal.make({
-        columns: Effect.succeed(columns ?? 0),
-        rows: Effect.succeed(24),
-        size: Effect.die("not used"),
-        readInput: Effect.die("not used"),
-        readLine: Effect.die("not used"),
-        display: () => Effect.void
-      })
-    ),
+    Layer.succeed(Columns, () => columns),
     Layer.succeed(TerminalCapabilities.TerminalCapabilities, { canColor, canAnimate: false, canPrompt: false })
   )
 

@@ -13,8 +13,10 @@ import { isUtf8 } from "node:buffer"
 /**
  * How every line begins. Readers that meet a damaged line look for the next beginning in it, so nothing inside of a line
  * may look like one.
+ *
+ * @internal
  */
-const BEGINNING = '{"lastTimestamp":"'
+export const BEGINNING = '{"lastTimestamp":"'
 /** The same key as JSON reads it, and other bytes. */
 const INNER = String.raw`{"\u006castTimestamp":"`
 
@@ -38,29 +40,6 @@ export const eventOf = (write: Write): Event => ({
 export const encode = (event: Event): string => {
   const line = EventJson.encode(event)
   return line.includes(BEGINNING, 1) ? `${line[0]}${line.slice(1).replaceAll(BEGINNING, INNER)}\n` : `${line}\n`
-}
-
-/**
- * Writes the line of an event into a buffer and answers how many bytes it took; -1 when there may not be enough room.
- *
- * Nearly all lines are printable ASCII, which shows by bytes and characters being as many. Those need none of the care
- * that `EventJson.encode` takes for terminals, and looking for it costs a fifth of making the line.
- *
- * @internal
- */
-export const encodeInto = (event: Event, buffer: Buffer, offset: number): number => {
-  const line = JSON.stringify(EventJson.toObject(event))
-  const room = buffer.length - offset
-  // Three times, because a text that does not fit is cut without a word, and might then look like ASCII.
-  if (3 * line.length < room && !line.includes("\u007f") && !line.includes(BEGINNING, 1)) {
-    const written = buffer.write(line, offset, "utf8")
-    if (written === line.length) {
-      buffer[offset + written] = 0x0a
-      return written + 1
-    }
-  }
-  const careful = encode(event)
-  return Buffer.byteLength(careful) > room ? -1 : buffer.write(careful, offset, "utf8")
 }
 
 // ---------------------------------------------------------------------------

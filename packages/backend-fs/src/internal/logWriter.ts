@@ -6,9 +6,9 @@ import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import type { FileStatus } from "./disk.ts"
 import { fromDisk, unavailable } from "./diskError.ts"
+import { LineEncoder } from "./lineEncoder.ts"
 import type { LogChanges } from "./logChanges.ts"
 import type { LogDirectory } from "./logDirectory.ts"
-import * as LogLine from "./logLine.ts"
 import * as LogReader from "./logReader.ts"
 import * as SegmentName from "./segmentName.ts"
 import { SeriesIndex } from "./seriesIndex.ts"
@@ -92,6 +92,7 @@ export class LogWriter {
   /** The last byte of the segment may be no line end: the next write begins with one. */
   private torn = false
   private buffer = Buffer.alloc(0)
+  private readonly encoder = new LineEncoder()
   /** What is stored of the origins that this writer wrote for. */
   private readonly stored = new SeriesIndex(REMEMBERED)
   /** Which origins the log has, up to `seenTo`: only ever too many. */
@@ -335,22 +336,22 @@ export class LogWriter {
         answered = true
         continue
       }
-      let written = this.encode(write, length)
-      if (written === -1 && waiting.length > 0) {
+      let end = this.encode(write, length)
+      if (end === -1 && waiting.length > 0) {
         leave()
-        written = this.encode(write, length)
+        end = this.encode(write, length)
       }
-      if (typeof written === "string" || written === -1) {
+      if (typeof end === "string" || end === -1) {
         const reason =
-          typeof written === "string"
-            ? written
+          typeof end === "string"
+            ? end
             : `as a line of the log it is longer than ${LARGEST_WRITE} bytes; shorten its data`
         outcomes[index] = { _tag: "Rejected", reason }
         answered = true
       } else if (error === undefined) {
-        length += written
+        length = end
         waiting.push(index)
-        ends.push(length)
+        ends.push(end)
       } else {
         outcomes[index] = { _tag: "Retry", error }
       }
@@ -361,12 +362,12 @@ export class LogWriter {
     return outcomes
   }
 
-  /** Puts the line of a write into the buffer; -1 when there is no room, or the reason why it can have no line. */
+  /** Puts the line of a write into the buffer: where it ends, -1 when there is no room, or why it can have no line. */
   private encode(write: Write, offset: number): number | string {
     const refused = objection(write)
     if (refused !== undefined) return refused
     try {
-      return LogLine.encodeInto(LogLine.eventOf(write), this.buffer, offset)
+      return this.encoder.encodeInto(write, this.buffer, offset)
     } catch (cause) {
       return `it cannot be written as JSON: ${cause instanceof Error ? cause.message : String(cause)}`
     }

@@ -1,33 +1,92 @@
 /**
- * What the names in a catalogue may look like. The same as acceptance asks of an event, so that whatever is declared can
- * be recorded.
+ * What names may look like, in a catalogue and at acceptance alike, so that whatever is declared can be recorded.
  *
  * @internal
  */
+import { remember } from "./remember.ts"
 import * as text from "./text.ts"
 
-/** @internal */
-export const KIND = /^[A-Za-z][A-Za-z0-9]*$/
+/**
+ * Limits of Kubernetes' Events in bytes of UTF-8: `reason`, `action` and `reportingInstance` 128, `note` (which is the
+ * message) 1024; and of the name of any object, 253.
+ *
+ * @internal
+ */
+export const LIMITS = { reason: 128, action: 128, reportingInstance: 128, message: 1_024, name: 253 } as const
+
+const matching =
+  (pattern: RegExp) =>
+  (text: string): boolean =>
+    pattern.test(text)
 
 /** @internal */
-export const API_VERSION = /^(?:[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?\/)?[a-z0-9](?:[-a-z0-9]*[a-z0-9])?$/
+export const isKind = remember(matching(/^[A-Za-z][A-Za-z0-9]*$/))
 
-const REASON = /^[A-Za-z](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?$/
+/** @internal */
+export const isApiVersion = remember(
+  matching(/^(?:[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?\/)?[a-z0-9](?:[-a-z0-9]*[a-z0-9])?$/)
+)
 
-// Kubernetes' limit on the reason of an Event, in bytes of UTF-8. An event's reason is cut there, a declared one must fit:
-// what is cut would never find its message.
-const MAXIMUM_REASON = 128
+/**
+ * ASCII letters and digits, `-`, `_` and `.`; so its length is its size in bytes.
+ *
+ * @internal
+ */
+export const isReason = remember(matching(/^[A-Za-z](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?$/))
+
+/** @internal */
+export const isNamespace = remember(matching(/^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/))
+
+// What the API server asks of every name at least, one segment of a path; and nothing that a terminal or a store would
+// show or keep otherwise: blanks, control characters, marks of direction, lone surrogates.
+const SEGMENT =
+  // oxlint-disable-next-line no-control-regex
+  /^(?!\.{1,2}$)[^\u0000-\u0020\u007f-\u00a0\s/%\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+$/u
+
+/**
+ * The name of an object: at most 253 bytes.
+ *
+ * @internal
+ */
+export const isName = remember(
+  (name) =>
+    name.length <= LIMITS.name &&
+    SEGMENT.test(name) &&
+    (name.length * 3 <= LIMITS.name || text.byteLength(name) <= LIMITS.name)
+)
+
+/** @internal */
+export const isUid = (uid: string): boolean => uid.length <= 128 && SEGMENT.test(uid)
+
+const QUALIFIED_NAME =
+  /^(?:([a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*)\/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/
+
+/**
+ * Kubernetes' qualified name, which keys of labels and the names of controllers are: at most 63 characters, after an
+ * optional prefix of at most 253 and a slash.
+ *
+ * @internal
+ */
+export const isQualifiedName = remember((name) => {
+  const match = QUALIFIED_NAME.exec(name)
+  return match !== null && (match[1] ?? "").length <= 253
+})
+
+/** @internal */
+export const isLabelValue = remember(matching(/^(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/))
 
 /**
  * What is wrong with the name of a reason, `undefined` when nothing is.
  *
+ * An event's reason is cut at the limit, a declared one must fit: what is cut would never find its message.
+ *
  * @internal
  */
 export const reasonFault = (reason: string): string | undefined => {
-  if (text.byteLength(reason) > MAXIMUM_REASON) {
-    return `the name has ${text.byteLength(reason)} bytes, expected at most ${MAXIMUM_REASON}`
+  if (text.byteLength(reason) > LIMITS.reason) {
+    return `the name has ${text.byteLength(reason)} bytes, expected at most ${LIMITS.reason}`
   }
-  if (!REASON.test(reason)) {
+  if (!isReason(reason)) {
     return "expected a word that begins with a letter, such as OrderPlaced: letters, digits, - _ ."
   }
   return undefined

@@ -5,13 +5,31 @@
 /** Printed to mark where a text was cut. Three bytes of UTF-8. */
 const CUT_MARK = "…"
 
-// Control characters of ASCII and Latin-1, line and paragraph separators, bidirectional overrides, and surrogates, of
-// which only lone ones are replaced.
-const SUSPECT =
-  // oxlint-disable-next-line no-control-regex
-  /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]/
+// Control characters of ASCII and Latin-1, line and paragraph separators, marks and overrides of direction.
 // oxlint-disable-next-line no-control-regex
-const CONTROL = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]/g
+const CONTROL = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g
+
+/** Whether anything in it may have to be replaced: what `CONTROL` matches, and surrogates, of which only lone ones are. */
+const isSuspect = (text: string): boolean => {
+  for (let index = 0; index < text.length; index++) {
+    const unit = text.charCodeAt(index)
+    if (unit >= 0x20 && unit < 0x7f) continue
+    if (unit < 0xa0) return true
+    if (unit < 0x61c) continue
+    if (
+      unit === 0x61c ||
+      unit === 0x200e ||
+      unit === 0x200f ||
+      (unit >= 0x2028 && unit <= 0x202e) ||
+      (unit >= 0x2066 && unit <= 0x2069) ||
+      (unit >= 0xd800 && unit < 0xe000) ||
+      unit === 0xfeff
+    ) {
+      return true
+    }
+  }
+  return false
+}
 
 const escapeOne = (character: string): string => {
   switch (character) {
@@ -32,7 +50,7 @@ const escapeOne = (character: string): string => {
  * @internal
  */
 export const escapeControl = (text: string): string =>
-  SUSPECT.test(text) ? text.toWellFormed().replace(CONTROL, escapeOne) : text
+  isSuspect(text) ? text.toWellFormed().replace(CONTROL, escapeOne) : text
 
 /**
  * The length in bytes of UTF-8.
@@ -59,7 +77,7 @@ export const byteLength = (text: string): number => {
  * @internal
  */
 export const cut = (text: string, limit: number): string => {
-  if (text.length * 3 <= limit || byteLength(text) <= limit) return text
+  if (text.length * 3 <= limit || (text.length <= limit && byteLength(text) <= limit)) return text
   let room = limit - 3
   let end = 0
   for (const character of text) {
@@ -72,18 +90,71 @@ export const cut = (text: string, limit: number): string => {
 }
 
 /**
- * A value as an error message shows it: JSON where it is some, shortened, on one line.
+ * Both: the text with its control characters visible, in at most `limit` bytes.
+ *
+ * @internal
+ */
+export const tidy = (text: string, limit: number): string =>
+  // A unit of UTF-16 is at least a byte, and escaping shortens nothing: what is beyond the limit is cut in any case.
+  cut(escapeControl(text.length > limit ? text.slice(0, limit + 1) : text), limit)
+
+const SHOWN_CHARACTERS = 60
+const SHOWN_VALUES = 60
+
+/**
+ * A value as an error message shows it: JSON where it is some, shortened, on one line. What it costs is bounded,
+ * whatever the value is.
  *
  * @internal
  */
 export const show = (value: unknown): string => {
-  if (value === undefined) return "missing"
-  let text: string | undefined
-  try {
-    text = typeof value === "bigint" ? `${value}n` : JSON.stringify(value)
-  } catch {
-    text = undefined
+  const shown = escapeControl(describe(value))
+  return shown.length > SHOWN_CHARACTERS
+    ? `${shown.slice(0, SHOWN_CHARACTERS - 1).toWellFormed()}${CUT_MARK}`
+    : shown
+}
+
+const describe = (value: unknown): string => {
+  switch (typeof value) {
+    case "undefined":
+      return "missing"
+    case "string":
+      return JSON.stringify(value.slice(0, SHOWN_CHARACTERS))
+    case "bigint":
+      return `${value}n`
+    case "number":
+      return String(value)
+    case "object":
+      return describeObject(value)
+    default:
+      return `a ${typeof value}`
   }
-  const shown = escapeControl(text ?? `a ${typeof value}`)
-  return shown.length > 60 ? `${shown.slice(0, 59)}${CUT_MARK}` : shown
+}
+
+const describeObject = (value: object | null): string => {
+  let left = SHOWN_VALUES
+  try {
+    const json = JSON.stringify(value, (_, member: unknown) => {
+      // Thrown and caught here: more than is shown would be worked out otherwise, without an end where it contains itself.
+      if (left-- === 0) throw new RangeError()
+      return typeof member === "string" ? member.slice(0, SHOWN_CHARACTERS) : member
+    })
+    if (typeof json === "string") return json
+  } catch {
+    // Described below.
+  }
+  return Array.isArray(value) ? "a list" : "an object"
+}
+
+/**
+ * What was thrown, in words; never throws itself.
+ *
+ * @internal
+ */
+export const showThrown = (thrown: unknown): string => {
+  try {
+    return show(String(thrown))
+  } catch {
+    return show(thrown)
+  }
 }

@@ -4,9 +4,8 @@
  * @internal
  */
 import * as Console from "effect/Console"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Stdio from "effect/Stdio"
-import * as Terminal from "effect/Terminal"
 import * as escape from "./escape.ts"
 
 /** So many lines leave in one write: one by one would be slow, all in one would need a text as long as the answer. */
@@ -33,9 +32,9 @@ export const say = (text: string): Effect.Effect<void> => Console.error(escape.l
  *
  * @internal
  */
-export const room: Effect.Effect<number | undefined, never, Stdio.Stdio | Terminal.Terminal> = Effect.gen(function* () {
-  const stdio = yield* Stdio.Stdio
-  if (!(yield* stdio.stdoutIsTerminal)) return undefined
-  const columns = yield* (yield* Terminal.Terminal).columns
-  return columns > 0 ? columns : undefined
+export const Columns = Context.Reference<() => number | undefined>("tidings/internal/cli/Columns", {
+  defaultValue: () => () => (process.stdout.isTTY && process.stdout.columns > 0 ? process.stdout.columns : undefined)
 })
+
+/** @internal */
+export const room: Effect.Effect<number | undefined> = Columns.useSync((columns) => columns())

@@ -1,0 +1,31 @@
+// `npm run bench [-- NAME …] [-- --json]`: measures side by side with what a user would have instead, and prints ratios.
+import { type Group, table } from "./Measurement.ts"
+
+const suites: Readonly<Record<string, () => Promise<{ readonly run: () => Promise<ReadonlyArray<Group>> }>>> = {
+  templates: () => import("./templates.ts"),
+  record: () => import("./record.ts"),
+  log: () => import("./log.ts"),
+  start: () => import("./start.ts")
+}
+
+const json = process.argv.includes("--json")
+const names = process.argv.slice(2).filter((argument) => !argument.startsWith("--"))
+const unknown = names.filter((name) => !(name in suites))
+if (unknown.length > 0) {
+  console.error(`There is no benchmark ${unknown.join(", ")}; there are: ${Object.keys(suites).join(", ")}`)
+  process.exit(2)
+}
+
+const all: Record<string, ReadonlyArray<Group>> = {}
+let missed = 0
+for (const name of names.length > 0 ? names : Object.keys(suites)) {
+  const groups = await (await suites[name]!()).run()
+  all[name] = groups
+  for (const group of groups) {
+    missed += group.rows.filter(({ met }) => met === false).length
+    if (!json) console.log(`${table(group)}\n`)
+  }
+}
+if (json) console.log(JSON.stringify({ node: process.version, suites: all }, null, 2))
+else console.log(missed === 0 ? "Every bar is met." : `${missed} bars are missed.`)
+process.exitCode = missed === 0 ? 0 : 1

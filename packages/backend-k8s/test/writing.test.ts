@@ -1,0 +1,435 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Backend from "@tidings/core/Backend"
+import type { Write } from "@tidings/core/Event"
+import * as Arbitrary from "effect/Arbitrary"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Schema from "effect/Schema"
+import * as KubernetesBackend from "../src/KubernetesBackend.ts"
+import type { KubernetesRequest } from "../src/KubernetesConnection.ts"
+import { answer, failure, FakeCluster, refused, reset } from "./FakeCluster.ts"
+import { bump, write } from "./writes.ts"
+
+const backend = (fake: FakeCluster, options?: KubernetesBackend.Options) =>
+  KubernetesBackend.make(options).pipe(Effect.provide(fake.layer))
+
+const settle = (service: Backend.Service, one: Write) => Effect.map(service.write([one]), ([outcome]) => outcome!)
+
+const verbs = (fake: FakeCluster) =>
+  fake.requests.map(({ body, method }) => (method === "PATCH" && body === "{}" ? "READ" : method))
+
+const counts = (fake: FakeCluster) =>
+  [...fake.objects.values()].map((object) => [object["metadata"].name.split(".").at(-1), object["count"]])
+
+const isCreate = ({ method }: KubernetesRequest) => method === "POST"
+const isBump = ({ body, method }: KubernetesRequest) => method === "PATCH" && body !== "{}"
+const isRead = ({ body, method }: KubernetesRequest) => method === "PATCH" && body === "{}"
+
+/** True the first `times` times. */
+const times = (count: number) => {
+  let left = count
+  return () => left-- > 0
+}
+
+describe("one write after another", () => {
+  it.effect("is one request each: create, then patches that name the version", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      const first = write(1)
+      assert.deepStrictEqual(yield* settle(service, first), Backend.created)
+      assert.deepStrictEqual(yield* settle(service, bump(first)), Backend.updated)
+      assert.deepStrictEqual(yield* settle(service, bump(first, 5)), Backend.updated)
+      assert.deepStrictEqual(verbs(fake), ["POST", "PATCH", "PATCH"])
+      assert.strictEqual(fake.requests[1]!.contentType, "application/merge-patch+json")
+      assert.match(fake.requests[1]!.path, /^\/api\/v1\/namespaces\/default\/events\/web\.0123456789abcdef\.1\?/)
+      assert.deepStrictEqual(counts(fake), [["1", 6]])
+    })
+  )
+
+  it.effect("that is repeated is present, and so is an older state", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      const first = write(1)
+      const second = bump(first, 3)
+      yield* settle(service, first)
+      assert.deepStrictEqual(yield* settle(service, first), Backend.present)
+      yield* settle(service, second)
+      assert.deepStrictEqual(yield* settle(service, second), Backend.present)
+      assert.deepStrictEqual(yield* settle(service, first), Backend.present)
+      assert.deepStrictEqual(counts(fake), [["1", 4]])
+    })
+  )
+
+  it.effect("meets what an earlier process wrote", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const first = write(1)
+      yield* settle(yield* backend(fake), bump(first, 3))
+      const service = yield* backend(fake)
+      assert.deepStrictEqual(yield* settle(service, first), Backend.present)
+      assert.deepStrictEqual(yield* settle(service, bump(first, 2)), Backend.present)
+      assert.deepStrictEqual(yield* settle(service, bump(first, 9)), Backend.updated)
+      assert.deepStrictEqual(counts(fake), [["1", 10]])
+      // The first occurrence needs no look: whatever is there counts it in.
+      assert.deepStrictEqual(verbs(fake), ["POST", "POST", "POST", "READ", "PATCH", "READ", "PATCH"].toSpliced(4, 2))
+    })
+  )
+
+  it.effect("creates again what expired or was deleted, with the whole count", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      const first = write(1)
+      yield* settle(service, first)
+      fake.remove("default/web.0123456789abcdef.1")
+      assert.deepStrictEqual(yield* settle(service, bump(first, 4)), Backend.created)
+      assert.deepStrictEqual(counts(fake), [["1", 5]])
+      fake.remove("default/web.0123456789abcdef.1")
+      assert.deepStrictEqual(yield* settle(service, bump(first, 4)), Backend.created)
+      assert.deepStrictEqual(verbs(fake), ["POST", "PATCH", "POST", "READ", "POST"])
+    })
+  )
+
+  it.effect("meets somebody who changes the same object", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      const first = write(1)
+      yield* settle(service, first)
+      fake.put("web.0123456789abcdef.1", { ...fake.objects.get("default/web.0123456789abcdef.1"), note: "edited" })
+      assert.deepStrictEqual(yield* settle(service, bump(first)), Backend.updated)
+      assert.deepStrictEqual(verbs(fake), ["POST", "PATCH", "READ", "PATCH"])
+    })
+  )
+
+  it.effect("is put off when somebody never stops changing it", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      const first = write(1)
+      yield* settle(service, first)
+      fake.before = (request) => (isBump(request) ? failure(409, "Conflict", "modified", { kind: "events" }) : undefined)
+      const outcome = yield* settle(service, bump(first))
+      assert.strictEqual(outcome._tag, "Retry")
+      assert.isBelow(fake.requests.length, 20)
+    })
+  )
+
+  it.effect("never touches an object of somebody else", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      fake.put("web.0123456789abcdef.1", { count: 1 })
+      const outcome = yield* settle(service, bump(write(1)))
+      assert.isTrue(outcome._tag === "Rejected" && outcome.reason.startsWith("name-taken:"))
+      assert.deepStrictEqual(counts(fake), [["1", 1]])
+    })
+  )
+})
+
+describe("answers that are lost", () => {
+  it.effect("of a create: repeated, it is the same object", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      const lost = times(1)
+      fake.after = (request, response) => (isCreate(request) && lost() ? reset : response)
+      const outcome = yield* settle(service, write(1))
+      assert.isTrue(outcome._tag === "Retry" && outcome.error.reason._tag === "Transient" && outcome.error.reason.applied === "unknown")
+      assert.deepStrictEqual(yield* settle(service, write(1)), Backend.present)
+      assert.deepStrictEqual(counts(fake), [["1", 1]])
+    })
+  )
+
+  it.effect("of a patch: repeated, it counts once", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      const first = write(1)
+      yield* settle(service, first)
+      const lost = times(1)
+      fake.after = (request, response) => (isBump(request) && lost() ? reset : response)
+      assert.strictEqual((yield* settle(service, bump(first)))._tag, "Retry")
+      assert.deepStrictEqual(yield* settle(service, bump(first)), Backend.present)
+      assert.deepStrictEqual(yield* settle(service, bump(first, 2)), Backend.updated)
+      assert.deepStrictEqual(counts(fake), [["1", 3]])
+    })
+  )
+
+  it.effect("in the middle, after the status line: settled all the same", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      const first = write(1)
+      fake.after = (_, response) => ({ ...response, body: undefined })
+      assert.deepStrictEqual(yield* settle(service, first), Backend.created)
+      fake.after = (_, response) => response
+      assert.deepStrictEqual(yield* settle(service, bump(first)), Backend.updated)
+      assert.deepStrictEqual(verbs(fake), ["POST", "POST", "READ", "PATCH"])
+    })
+  )
+
+  it.effect("writes that arrive late change nothing", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      const first = write(1)
+      const late: Array<KubernetesRequest> = []
+      yield* settle(service, first)
+      // The server answers "too late", and does it after all, once everything else is done.
+      fake.before = (request) => {
+        if (!isBump(request) || late.length > 0) return undefined
+        late.push(request)
+        return failure(504, "Timeout", "late")
+      }
+      assert.strictEqual((yield* settle(service, bump(first, 1)))._tag, "Retry")
+      assert.deepStrictEqual(yield* settle(service, bump(first, 5)), Backend.updated)
+      const answered = yield* fake.service.request(late[0]!)
+      assert.strictEqual(answered.status, 409)
+      assert.deepStrictEqual(counts(fake), [["1", 6]])
+    })
+  )
+})
+
+describe("objects that a server does not take", () => {
+  it.effect("too large: once more without data, then rejected", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      fake.before = ({ body }) => (body?.includes("tidings.dev/data\":\"") === true ? failure(413, "RequestEntityTooLarge", "too large") : undefined)
+      assert.deepStrictEqual(yield* settle(service, write(1)), Backend.created)
+      assert.deepStrictEqual(yield* settle(service, bump(write(1))), Backend.updated)
+      fake.before = () => failure(500, "", "etcdserver: request is too large")
+      const outcome = yield* settle(service, write(2))
+      assert.isTrue(outcome._tag === "Rejected" && outcome.reason.startsWith("too-large:"))
+    })
+  )
+
+  it.effect("invalid: once more without eventTime, then rejected", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      fake.before = ({ body }) => (body?.includes("\"eventTime\":\"") === true ? failure(422, "Invalid", "Event is invalid") : undefined)
+      assert.deepStrictEqual(yield* settle(service, write(1)), Backend.created)
+      assert.deepStrictEqual(yield* settle(service, bump(write(1))), Backend.updated)
+      fake.before = () => failure(422, "Invalid", "Event is invalid")
+      const outcome = yield* settle(service, write(2))
+      assert.isTrue(outcome._tag === "Rejected" && outcome.reason.startsWith("invalid:"))
+    })
+  )
+
+  it.effect("in what cannot be a namespace: rejected without a request", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      for (const namespace of ["..", ".", "a/b", "Shop", "a b", "x".repeat(64), "%2e%2e"]) {
+        const outcome = yield* settle(service, write(1, {}, { involvedObject: { kind: "X", name: "x", namespace, uid: "u" } }))
+        assert.isTrue(outcome._tag === "Rejected" && outcome.reason.startsWith("bad-namespace:"), namespace)
+      }
+      assert.deepStrictEqual(fake.requests, [])
+    })
+  )
+})
+
+describe("a batch", () => {
+  const many = (count: number) => Array.from({ length: count }, (_, index) => write(index + 1))
+
+  it.effect("is answered in its order, and not more than so many are under way", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake, { concurrency: 5 })
+      fake.delay = Effect.yieldNow
+      fake.before = (request) => (isCreate(request) && /\.[59]"/.test(request.body ?? "") ? reset : undefined)
+      const outcomes = yield* service.write(many(12))
+      assert.deepStrictEqual(
+        outcomes.map((outcome) => outcome._tag === "Settled"),
+        [true, true, true, true, false, true, true, true, false, true, true, true]
+      )
+      assert.strictEqual(fake.mostInFlight, 5)
+    })
+  )
+
+  it.effect("shares the limit with other batches, and is 16 unless said otherwise", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      fake.delay = Effect.yieldNow
+      yield* Effect.all([service.write(many(40)), service.write(many(80).slice(40))], { concurrency: "unbounded" })
+      assert.strictEqual(fake.mostInFlight, 16)
+      assert.strictEqual(fake.objects.size, 80)
+    })
+  )
+
+  it.effect("that meets a server that is away is given up at once", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake, { concurrency: 4 })
+      fake.delay = Effect.yieldNow
+      fake.before = () => refused
+      const outcomes = yield* service.write(many(1_000))
+      assert.strictEqual(outcomes.length, 1_000)
+      assert.isTrue(outcomes.every((outcome) => outcome._tag === "Retry"))
+      assert.isBelow(fake.requests.length, 10)
+    })
+  )
+
+  it.effect("that the server throttles as a whole waits as a whole, and goes on where only a namespace is throttled", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake, { concurrency: 2 })
+      fake.delay = Effect.yieldNow
+      fake.before = () => failure(429, "TooManyRequests", "later", {}, { "retry-after": "7" })
+      yield* service.write(many(100))
+      assert.isBelow(fake.requests.length, 6)
+      fake.requests.length = 0
+      fake.before = () => failure(429, "TooManyRequests", "limit reached on type Namespace for key default")
+      yield* service.write(many(100))
+      assert.strictEqual(fake.requests.length, 100)
+    })
+  )
+
+  it.effect("of one series, written twice at once, is written in order", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      const gate = yield* Deferred.make<void>()
+      fake.delay = Deferred.await(gate)
+      const first = write(1)
+      const fiber = yield* Effect.forkChild(
+        Effect.all([settle(service, first), settle(service, bump(first, 1)), settle(service, bump(first, 2))], {
+          concurrency: "unbounded"
+        }),
+        { startImmediately: true }
+      )
+      yield* Effect.yieldNow
+      assert.strictEqual(fake.mostInFlight, 1)
+      yield* Deferred.succeed(gate, undefined)
+      assert.deepStrictEqual(yield* Fiber.join(fiber), [Backend.created, Backend.updated, Backend.updated])
+      assert.deepStrictEqual(verbs(fake), ["POST", "PATCH", "PATCH"])
+      assert.strictEqual(fake.mostInFlight, 1)
+    })
+  )
+
+  it.effect("that is interrupted leaves nothing locked", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake, { concurrency: 1 })
+      fake.delay = Effect.never
+      const fibers = yield* Effect.forEach([write(1), bump(write(1)), write(2)], (one) =>
+        Effect.forkChild(settle(service, one), { startImmediately: true })
+      )
+      yield* Fiber.interruptAll(fibers)
+      fake.delay = Effect.void
+      assert.deepStrictEqual(yield* service.write([write(1), write(2)]), [Backend.created, Backend.created])
+    })
+  )
+})
+
+it.effect("of more series than are remembered, each still grows", () =>
+  Effect.gen(function* () {
+    const fake = new FakeCluster()
+    const service = yield* backend(fake, { knownSeries: 3, concurrency: 1 })
+    const all = Array.from({ length: 10 }, (_, index) => write(index + 1))
+    yield* service.write(all)
+    fake.requests.length = 0
+    assert.deepStrictEqual(yield* service.write(all.map((one) => bump(one))), all.map(() => Backend.updated))
+    // Those that were written last take one request, the forgotten ones three.
+    assert.isBelow(verbs(fake).filter((verb) => verb === "POST").length, 11)
+    assert.isTrue([...fake.objects.values()].every(({ count }) => count === 2))
+  })
+)
+
+it.effect("what is refused is said once, with the rule to add", () =>
+  Effect.gen(function* () {
+    const lines: Array<string> = []
+    const logger = Logger.make(({ message }) => {
+      lines.push(String(message))
+    })
+    const fake = new FakeCluster()
+    fake.before = () => failure(403, "Forbidden", 'User "writer" cannot create resource "events"')
+    yield* Effect.gen(function* () {
+      const service = yield* backend(fake)
+      for (let round = 0; round < 5; round++) yield* service.write([write(1), write(2)])
+    }).pipe(Effect.provide(Logger.layer([logger])))
+    assert.strictEqual(lines.length, 1)
+    assert.include(lines[0], 'verbs: ["create", "patch"]')
+  })
+)
+
+describe("two deliverers of the same entries, with answers lost and refusals at random", () => {
+  const fault = Schema.Literals(["none", "lost", "refused", "late"])
+  it.effect.prop(
+    "end with one object per series and exact counts",
+    { faults: Arbitrary.array(Arbitrary.schema(fault), { minLength: 10, maxLength: 60 }) },
+    ({ faults }) =>
+      Effect.gen(function* () {
+        const fake = new FakeCluster()
+        const late: Array<KubernetesRequest> = []
+        let index = 0
+        // Faults without end would only show that nothing is ever given up.
+        const next = () => (index < 400 ? faults[index++ % faults.length] : "none")
+        fake.delay = Effect.yieldNow
+        fake.before = (request) => {
+          if (late.includes(request)) return undefined
+          const found = next()
+          if (found === "refused") return refused
+          if (found !== "late") return undefined
+          late.push(request)
+          return failure(504, "Timeout", "late")
+        }
+        fake.after = (_, response) => (next() === "lost" ? reset : response)
+        const series = Array.from({ length: 5 }, (_, number) => write(number * 10 + 1))
+        const deliver = Effect.gen(function* () {
+          const service = yield* backend(fake, { concurrency: 3 })
+          for (let by = 0; by < 4; by++) {
+            let left: ReadonlyArray<Write> = series.map((one) => (by === 0 ? one : bump(one, by)))
+            for (let round = 0; round < 200 && left.length > 0; round++) {
+              const outcomes = yield* service.write(left)
+              left = left.filter((_, place) => outcomes[place]!._tag !== "Settled")
+              // Now and then what was given up long ago arrives.
+              const zombie = late.shift()
+              if (zombie !== undefined) yield* Effect.ignore(fake.service.request(zombie))
+            }
+            assert.deepStrictEqual(left, [])
+          }
+        })
+        yield* Effect.all([deliver, deliver], { concurrency: "unbounded" })
+        for (const zombie of late) yield* Effect.ignore(fake.service.request(zombie))
+        assert.strictEqual(fake.objects.size, 5)
+        assert.deepStrictEqual([...new Set([...fake.objects.values()].map(({ count }) => count))], [4])
+        // The count of an object never went down on the way.
+        const last = new Map<string, number>()
+        for (const { object } of fake.history) {
+          const name = object["metadata"].name
+          assert.isAtLeast(object["count"], last.get(name) ?? 0)
+          last.set(name, object["count"])
+        }
+      }),
+    { arbitrary: { runs: 150, size: 60 } }
+  )
+})
+
+it.effect("reads with an empty patch, so that no verb but create and patch is needed", () =>
+  Effect.gen(function* () {
+    const fake = new FakeCluster()
+    fake.before = (request) => (isRead(request) ? answer(503, "later") : undefined)
+    const service = yield* backend(fake)
+    const first = write(1)
+    yield* settle(service, first)
+    assert.strictEqual((yield* settle(yield* backend(fake), bump(first)))._tag, "Retry")
+    assert.isTrue(fake.requests.every(({ method }) => method === "POST" || method === "PATCH"))
+  })
+)
+
+it.effect("the layer over a connection is a backend of mode kubernetes", () =>
+  Effect.gen(function* () {
+    const service = yield* Backend.Backend
+    assert.strictEqual(service.mode, "kubernetes")
+    assert.strictEqual(yield* service.target, "00000000-0000-4000-8000-000000000001")
+  }).pipe(Effect.provide(Layer.provide(KubernetesBackend.layerConnection(), new FakeCluster().layer)))
+)

@@ -1,0 +1,132 @@
+/**
+ * What a caller gives as JSON: bounded in depth and in number, so that neither a value that contains itself nor one that
+ * shares its parts again and again costs the host more than a refusal.
+ *
+ * @internal
+ */
+import type { Json } from "../EventData.ts"
+import type { Issue } from "../InvalidEvent.ts"
+import * as text from "./text.ts"
+
+/** @internal */
+export const MAXIMUM_DEPTH = 32
+
+/** @internal */
+export const MAXIMUM_VALUES = 65_536
+
+const MAXIMUM_ISSUES = 10
+
+/**
+ * An object that is nothing but its own fields: a literal, what `JSON.parse` makes, or one without a prototype.
+ *
+ * @internal
+ */
+export const isPlain = (value: object): value is { readonly [key: string]: unknown } => {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === null || prototype === Object.prototype
+}
+
+/**
+ * Sets a field whatever its name is: an assignment to `__proto__` would set the prototype instead.
+ *
+ * @internal
+ */
+export const setField = (record: Record<string, unknown>, key: string, value: unknown): void => {
+  if (key === "__proto__") {
+    Object.defineProperty(record, key, { value, enumerable: true, configurable: true, writable: true })
+  } else record[key] = value
+}
+
+const INVALID = Symbol("no JSON")
+
+interface Budget {
+  left: number
+}
+
+/**
+ * A copy that is JSON and nothing else, so that no later change of the caller's object reaches the event; `undefined`,
+ * with what is wrong noted, where it is none.
+ *
+ * @internal
+ */
+export const read = (issues: Array<Issue>, field: string, value: unknown): Json | undefined => {
+  const copied = copy(value, 0, { left: MAXIMUM_VALUES })
+  if (copied !== INVALID) return copied
+  // Places are worked out only where there is something to say about them.
+  const before = issues.length
+  explain(issues, field, value, 0, { left: MAXIMUM_VALUES }, before + MAXIMUM_ISSUES)
+  if (issues.length === before) {
+    issues.push({ field, found: "larger", expected: `at most ${MAXIMUM_VALUES} values, and no cycles` })
+  }
+  return undefined
+}
+
+const copy = (value: unknown, depth: number, budget: Budget): Json | typeof INVALID => {
+  if (budget.left-- <= 0) return INVALID
+  switch (typeof value) {
+    case "string":
+      // A lone surrogate would be another text after the way through a store that keeps UTF-8.
+      return value.toWellFormed()
+    case "boolean":
+      return value
+    case "number":
+      // JSON has no -0.
+      return Number.isFinite(value) ? value + 0 : INVALID
+    case "object": {
+      if (value === null) return null
+      if (depth >= MAXIMUM_DEPTH) return INVALID
+      if (Array.isArray(value)) {
+        const list: Array<Json> = []
+        for (let index = 0; index < value.length; index++) {
+          const member = copy(value[index] ?? null, depth + 1, budget)
+          if (member === INVALID) return INVALID
+          list.push(member)
+        }
+        return list
+      }
+      if (!isPlain(value)) return INVALID
+      const record: Record<string, Json> = {}
+      for (const key of Object.keys(value)) {
+        const given = value[key]
+        if (given === undefined) continue
+        const member = copy(given, depth + 1, budget)
+        if (member === INVALID) return INVALID
+        setField(record, key.toWellFormed(), member)
+      }
+      return record
+    }
+    default:
+      return INVALID
+  }
+}
+
+const explain = (
+  issues: Array<Issue>,
+  field: string,
+  value: unknown,
+  depth: number,
+  budget: Budget,
+  most: number
+): void => {
+  if (budget.left-- <= 0 || issues.length >= most) return
+  if (typeof value === "object" && value !== null && (Array.isArray(value) || isPlain(value))) {
+    if (depth >= MAXIMUM_DEPTH) {
+      issues.push({ field, found: "nested deeper", expected: `at most ${MAXIMUM_DEPTH} levels, and no cycles` })
+      return
+    }
+    const isList = Array.isArray(value)
+    for (const key of Object.keys(value)) {
+      const member = (value as { readonly [key: string]: unknown })[key]
+      if (member === undefined) continue
+      explain(issues, isList ? `${field}[${key}]` : `${field}.${key}`, member, depth + 1, budget, most)
+      if (budget.left <= 0 || issues.length >= most) return
+    }
+    return
+  }
+  if (value === null || typeof value === "string" || typeof value === "boolean" || Number.isFinite(value)) return
+  issues.push({
+    field: text.escapeControl(field),
+    found: text.show(value),
+    expected: "JSON: text, finite number, true, false, null, list or plain object"
+  })
+}
