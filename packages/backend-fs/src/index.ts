@@ -10,3 +10,8 @@
  * @since 0.1.0
  */
 export * as FileBackend from "./FileBackend.ts"
+
+/**
+ * The file journal of a recorder.
+ */
+export * as FileJournal from "./FileJournal.ts"

@@ -178,14 +178,19 @@ export class FakeCluster {
 
   /** Breaks every watch. */
   cut(error: BackendError.BackendError = reset): void {
-    for (const { connection } of this.watchers) Queue.failCauseUnsafe(connection, Cause.fail(error))
-    this.watchers.clear()
+    for (const { connection } of this.takeWatchers()) Queue.failCauseUnsafe(connection, Cause.fail(error))
   }
 
   /** Ends every watch as the server does after its time. */
   end(): void {
-    for (const { connection } of this.watchers) Queue.endUnsafe(connection)
+    for (const { connection } of this.takeWatchers()) Queue.endUnsafe(connection)
+  }
+
+  /** What ends may begin anew at once, and must not end with the others. */
+  private takeWatchers(): ReadonlyArray<Watcher> {
+    const watchers = [...this.watchers]
     this.watchers.clear()
+    return watchers
   }
 
   sendToAll(line: string): void {

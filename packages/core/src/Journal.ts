@@ -109,7 +109,12 @@ export interface JournalEntry {
 export interface JournalPage {
   readonly entries: ReadonlyArray<JournalEntry>
   /** Both ends belong to a range. */
-  readonly lost: ReadonlyArray<{ readonly from: number; readonly to: number }>
+  readonly lost: ReadonlyArray<{
+    readonly from: number
+    readonly to: number
+    /** `quota` (it took the range) unless given; `damaged`: what stood there cannot be read. */
+    readonly reason?: "quota" | "damaged"
+  }>
   /** The last seq that this page covers: where the next read begins after. */
   readonly reached: number
 }
@@ -163,6 +168,18 @@ export type Durability = "memory" | "process" | "disk"
  * @since 0.1.0
  */
 export type OnFull = "fail" | "block" | "dropOldest"
+
+/**
+ * How far beyond its last durable checkpoint a sink may have read, in entries.
+ *
+ * What an earlier life read, and may have delivered, without a checkpoint behind it would be counted twice if a quota took
+ * a part of it and the rest began a new series. So a sink reads no further than this, and after a restart a quota leaves
+ * as many entries behind each checkpoint alone.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const READ_AHEAD = 8_192
 
 // ---------------------------------------------------------------------------
 // service

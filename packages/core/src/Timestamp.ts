@@ -8,10 +8,9 @@
  */
 import type * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
-import * as Option from "effect/Option"
 
 /**
- * Microseconds since 1970-01-01T00:00:00Z, a whole number.
+ * Microseconds since 1970-01-01T00:00:00Z, a whole number: exact until the year 2255, to 32 of them until 9999.
  *
  * @category models
  * @since 0.1.0
@@ -28,18 +27,36 @@ export type Micros = number
  */
 export type Input = Date | DateTime.DateTime | string
 
+// The years 0 to 9999, which is what RFC 3339 can say. The last microsecond of them is no number; this is the one before
+// it that is.
+const EARLIEST: Micros = -62_167_219_200_000_000
+const LATEST: Micros = 253_402_300_799_999_968
+
+/**
+ * Whether a value is a point in time that has a text: whole microseconds in the years 0 to 9999.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isMicros = (value: unknown): value is Micros =>
+  Number.isInteger(value) && (value as number) >= EARLIEST && (value as number) <= LATEST
+
 /**
  * The time of a clock in microseconds.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const now = (clock: Clock.Clock): Micros => Math.floor(Number(clock.currentTimeNanosUnsafe()) / 1_000)
+export const now = (clock: Clock.Clock): Micros =>
+  // A number holds today's nanoseconds to 256 of them. Rounding gives the microsecond that was meant; the floor would
+  // give the one before it for every second millisecond.
+  Math.round(Number(clock.currentTimeNanosUnsafe()) / 1_000)
 
 /**
- * Reads a point in time; `undefined` when it is none.
+ * Reads a point in time; `undefined` when it is none, or outside the years 0 to 9999.
  *
- * Text is RFC 3339 with a zone and any number of fractional digits, of which six are kept.
+ * Text is RFC 3339 with a zone and any number of fractional digits, of which six are kept. Every other value that is no
+ * `Date` and no `DateTime` is none, whatever TypeScript was told.
  *
  * **Example** (RFC 3339 in, microseconds out)
  *
@@ -57,14 +74,17 @@ export const now = (clock: Clock.Clock): Micros => Math.floor(Number(clock.curre
  */
 export const fromInput = (input: Input): Micros | undefined => {
   if (typeof input === "string") return parse(input)
-  const dateTime = DateTime.make(input)
-  return Option.isSome(dateTime) ? Math.round(DateTime.toEpochMillis(dateTime.value) * 1_000) : undefined
+  const millis =
+    input instanceof Date ? input.getTime() : DateTime.isDateTime(input) ? DateTime.toEpochMillis(input) : Number.NaN
+  return within(Math.round(millis * 1_000) + 0)
 }
 
-const rfc3339 = /^(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,12}))?([Zz]|[+-]\d{2}:\d{2})$/
+const within = (micros: number): Micros | undefined => (isMicros(micros) ? micros : undefined)
+
+const rfc3339 = /^(\d{4}-\d{2}-\d{2})[Tt ]((?:[01]\d|2[0-3]):\d{2}:\d{2})(?:\.(\d+))?([Zz]|[+-]\d{2}:\d{2})$/
 
 /**
- * Reads RFC 3339 text; `undefined` when it is not.
+ * Reads RFC 3339 text; `undefined` when it is not, or when in UTC it lies outside the years 0 to 9999.
  *
  * @category constructors
  * @since 0.1.0
@@ -76,7 +96,9 @@ export const parse = (text: string): Micros | undefined => {
   if (Number.isNaN(seconds)) return undefined
   // Date.parse rolls 30 February over into March; a time that nobody wrote is not a time that was meant.
   if (new Date(`${match[1]!}T00:00:00Z`).toISOString().slice(0, 10) !== match[1]) return undefined
-  return seconds * 1_000 + Number((match[3] ?? "").padEnd(6, "0").slice(0, 6))
+  const whole = within(seconds * 1_000)
+  if (whole === undefined) return undefined
+  return Math.min(LATEST, whole + Number((match[3] ?? "").slice(0, 6).padEnd(6, "0")))
 }
 
 let lastSecond = Number.NaN

@@ -312,7 +312,7 @@ describe("declared fields", () => {
     ["orderId", null, "null", "a text"],
     ["podCount", 1.5, "1.5", "a whole number"],
     ["podCount", "3", '"3"', "a whole number"],
-    ["podCount", Number.NaN, "null", "a whole number"],
+    ["podCount", Number.NaN, "NaN", "a whole number"],
     ["podCount", 2 ** 53, "9007199254740992", "a whole number"],
     ["urgent", "yes", '"yes"', "true or false"],
     ["tools", "x", '"x"', "a list of texts"],

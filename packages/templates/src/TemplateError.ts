@@ -91,7 +91,7 @@ const excerptWidth = 80
 
 /** The line of an issue with a caret under it, at most 80 code points of it. */
 const excerpt = (source: string, issue: TemplateIssue): string => {
-  const lineStart = issue.offset === 0 ? 0 : source.lastIndexOf("\n", issue.offset - 1) + 1
+  const lineStart = source.lastIndexOf("\n", issue.offset - 1) + 1
   const newline = source.indexOf("\n", issue.offset)
   const lineEnd = newline === -1 ? source.length : newline
   const line = Array.from(source.slice(lineStart, lineEnd), Display.character)

@@ -351,6 +351,9 @@ describe("render", () => {
     const template = Result.getOrThrow(
       MessageTemplate.compile("[{{.Constructor}}{{.ToString}}{{.HasOwnProperty}}{{.__proto__}}]", odd)
     )
+    // A flag shows the difference between a missing value and one of a wrong type.
+    const flags = Result.getOrThrow(TemplateFields.make({ valueOf: "flag" } as { readonly [key: string]: "flag" }))
+    assert.strictEqual(Result.getOrThrow(MessageTemplate.compile("{{.ValueOf}}", flags)).render({}), "false")
     assert.strictEqual(template.render({}), "[]")
     assert.strictEqual(
       template.render(JSON.parse('{"constructor":"a","toString":"b","hasOwnProperty":"c","__proto__":"d"}') as object),
@@ -412,7 +415,9 @@ describe("only own properties are data", () => {
       }
     }
     assert.strictEqual(template.render(new Data()), "[own]")
-    assert.strictEqual(template.render({ arguments: Object.create({ region: "c" }) }), "[]")
+    assert.strictEqual(template.render({ arguments: Object.create({ region: "c" }) as unknown }), "[]")
+    const listed = Object.create(inherited, { toolNames: { value: Array.from({ length: 5000 }, () => "a") } }) as object
+    assert.strictEqual(render("{{len .ToolNames}}", listed), "5000")
     assert.strictEqual(template.render(Object.assign(Object.create(null) as object, { name: "a" })), "[a]")
   })
 

@@ -150,11 +150,13 @@ describe("one mistake has no others in its wake", () => {
     // The end of an action or comment is missing: what it swallowed is not missed.
     ["{{if .Name}}a{{ end"],
     ["{{if .Name}}a{{/* b {{end}}"],
+    ["{{if .Name}}a{{/* b */ c"],
     ["{{else}}a{{end}}"],
     // One wrong word, and no complaint about what follows it.
     ["{{frobnicate .Nope what}}"],
     // A wrong operand does not make the comparison wrong as well.
     ["{{eq .Nope 3 4}}"],
+    ["{{eq (or .Nope 3) 4}}"],
     ["{{if lt (len .Nope) 3}}{{end}}"]
   ])("%j", (source) => {
     assert.lengthOf(issues(source), 1)
@@ -276,6 +278,12 @@ describe("message", () => {
       refusal(`\n${"x".repeat(4096)}`).message,
       "1:1 the template has 4097 characters (at most 4096)\n  \n  ^"
     )
+  })
+
+  it("does not underline beyond the window", () => {
+    const [, line = "", carets = ""] = refusal(`${"a".repeat(60)}{{.${"B".repeat(200)}}}`).message.split("\n")
+    assert.strictEqual(line, `  …${"a".repeat(38)}{{.${"B".repeat(39)}…`)
+    assert.strictEqual(carets, `   ${" ".repeat(40)}${"^".repeat(40)}`)
   })
 
   it("cannot drive a terminal", () => {

@@ -10,7 +10,8 @@ const limits = TemplateLimits.make({ length: Infinity, parts: Infinity, ifDepth:
 
 /** How many characters the reader looks at, and how often the fields are searched for a suggestion. */
 const workOf = (
-  source: string
+  source: string,
+  limits: TemplateLimits.TemplateLimits
 ): { readonly length: number; readonly characters: number; readonly searches: number } => {
   let characters = 0
   let searches = 0
@@ -104,7 +105,7 @@ describe("reading a template takes work in proportion to its length, whatever it
     ] as const) {
       const works = [1000, 2000, 4000].map((count) => {
         const source = before + unit.repeat(count) + after
-        return workOf(source)
+        return workOf(source, limits)
       })
       for (const [index, work] of works.entries()) {
         assert.isAtMost(work.characters, 40 * work.length + 1000)
@@ -114,5 +115,18 @@ describe("reading a template takes work in proportion to its length, whatever it
         assert.isAtMost(work.searches, 3 * limits.issues)
       }
     }
+  })
+})
+
+describe("nothing is done for issues that nobody sees", () => {
+  it("reading stops at the last", () => {
+    const wrong = "{{.Nope}}".repeat(limits.issues)
+    assert.isAtMost(workOf(wrong + "x{{.Name}}".repeat(10_000), limits).characters, 40 * wrong.length)
+  })
+
+  it("no field is suggested after the last", () => {
+    const wide = { ...limits, arguments: 1000 }
+    assert.isAtMost(workOf(`{{or ${".Nope ".repeat(1000)}}}`, wide).searches, limits.issues)
+    assert.isAtMost(workOf(`{{or ${"nope ".repeat(1000)}}}`, wide).searches, limits.issues)
   })
 })

@@ -53,7 +53,9 @@ const compact = <T extends object>(value: T): Compact<T> =>
 
 const record = <F extends Record<string, Arbitrary.Arbitrary<unknown>>>(fields: F) =>
   Arbitrary.map(
-    Arbitrary.all(fields) as Arbitrary.Arbitrary<{ [K in keyof F]: F[K] extends Arbitrary.Arbitrary<infer A> ? A : never }>,
+    Arbitrary.all(fields) as Arbitrary.Arbitrary<{
+      [K in keyof F]: F[K] extends Arbitrary.Arbitrary<infer A> ? A : never
+    }>,
     (value) => compact(value)
   )
 
@@ -195,7 +197,10 @@ export const reason: Arbitrary.Arbitrary<string> = oneOf(
 export const labels: Arbitrary.Arbitrary<Readonly<Record<string, string>>> = Arbitrary.map(
   Arbitrary.array(
     Arbitrary.all({
-      key: oneOf(anyOf(["app", "tier", "app.kubernetes.io/name", "example.com/Owner_1.x"]), pattern(/^[a-z][-a-z0-9]{0,8}[a-z0-9]$/)),
+      key: oneOf(
+        anyOf(["app", "tier", "app.kubernetes.io/name", "example.com/Owner_1.x"]),
+        pattern(/^[a-z][-a-z0-9]{0,8}[a-z0-9]$/)
+      ),
       value: oneOf(anyOf(["", "shop", "A_b-c.9", "x".repeat(63)]), pattern(/^[a-z0-9]([-a-z0-9_.]{0,10}[a-z0-9])?$/))
     }),
     { maxLength: 4 }
@@ -278,7 +283,14 @@ const durationInput: Arbitrary.Arbitrary<NonNullable<EventDataInput["duration"]>
   NonNullable<EventDataInput["duration"]>
 >(
   integer(0, 100_000_000),
-  anyOf<NonNullable<EventDataInput["duration"]>>(["5 seconds", "1m30.5s", "0s", "250ms", Duration.minutes(3), 90_500_000_000n])
+  anyOf<NonNullable<EventDataInput["duration"]>>([
+    "5 seconds",
+    "1m30.5s",
+    "0s",
+    "250ms",
+    Duration.minutes(3),
+    90_500_000_000n
+  ])
 )
 
 const inputFields = {
@@ -327,10 +339,11 @@ const namespaced = Arbitrary.map(
   ({ kind, rest }): ObjectReference => ({ ...kind, ...rest })
 )
 
-const clusterScoped = Arbitrary.map(
-  record({ name: objectName, uid: optional(uid) }),
-  (rest): ObjectReference => ({ apiVersion: "v1", kind: "Node", ...rest })
-)
+const clusterScoped = Arbitrary.map(record({ name: objectName, uid: optional(uid) }), (rest): ObjectReference => ({
+  apiVersion: "v1",
+  kind: "Node",
+  ...rest
+}))
 
 /**
  * A reference to a `Workflow`, an `Order`, or (cluster-scoped, without a namespace) a `Node`.
@@ -472,7 +485,13 @@ export const write: Arbitrary.Arbitrary<Write> = Arbitrary.map(
  * @since 0.1.0
  */
 export const event: Arbitrary.Arbitrary<Event> = Arbitrary.map(
-  Arbitrary.all({ write, added: record({ uid: optional(uid), annotations: optional(Arbitrary.map(text, (value) => ({ "example.com/note": value }))) }) }),
+  Arbitrary.all({
+    write,
+    added: record({
+      uid: optional(uid),
+      annotations: optional(Arbitrary.map(text, (value) => ({ "example.com/note": value })))
+    })
+  }),
   ({ added, write }) => ({ ...write, name: EventId.objectName(write.id, write.event.involvedObject.name), ...added })
 )
 

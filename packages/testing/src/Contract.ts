@@ -65,9 +65,7 @@ export interface Options {
    * For stores that keep only so much: a new, empty one that is sure to have forgotten what came before the last `series`
    * series.
    */
-  readonly forgetful?:
-    | { readonly layer: Layer.Layer<Backend.Backend, unknown>; readonly series: number }
-    | undefined
+  readonly forgetful?: { readonly layer: Layer.Layer<Backend.Backend, unknown>; readonly series: number } | undefined
   /** How many random inputs each property gets; 20 unless given. */
   readonly runs?: number | undefined
   /** Fixes the random inputs; the same ones in each run unless given. */
@@ -96,7 +94,8 @@ export interface Check {
 
 const units = { microseconds: 1, milliseconds: 1_000, seconds: 1_000_000 } as const
 
-const describeFailure = (error: unknown): string => (error instanceof Error ? `${error.name}: ${error.message}` : String(error))
+const describeFailure = (error: unknown): string =>
+  error instanceof Error ? `${error.name}: ${error.message}` : String(error)
 
 const toCheck = (definition: CheckDefinition, settings: Settings, timeout: Duration.Duration): Check => {
   const { name } = definition
@@ -106,16 +105,14 @@ const toCheck = (definition: CheckDefinition, settings: Settings, timeout: Durat
       const progress = { waitingFor: "the check to begin" }
       const violation = (detail: string, cause?: unknown) =>
         new ContractViolation(cause === undefined ? { check: name, detail } : { check: name, detail, cause })
-      const run = definition
-        .run({ ...settings, progress })
-        .pipe(
-          Effect.scoped,
-          Effect.mapError((error) =>
-            error instanceof Finding
-              ? violation(error.detail)
-              : violation(`${describeFailure(error)}, while waiting for ${progress.waitingFor}`, error)
-          )
+      const run = definition.run({ ...settings, progress }).pipe(
+        Effect.scoped,
+        Effect.mapError((error) =>
+          error instanceof Finding
+            ? violation(error.detail)
+            : violation(`${describeFailure(error)}, while waiting for ${progress.waitingFor}`, error)
         )
+      )
       return Effect.flatMap(Effect.forkDetach(run), (fiber) =>
         Effect.timeoutOption(Fiber.await(fiber), timeout).pipe(
           Effect.onInterrupt(() => Fiber.interrupt(fiber)),
@@ -151,10 +148,7 @@ const toCheck = (definition: CheckDefinition, settings: Settings, timeout: Durat
  * @category checks
  * @since 0.1.0
  */
-export const checks = (
-  layer: Layer.Layer<Backend.Backend, unknown>,
-  options: Options = {}
-): ReadonlyArray<Check> => {
+export const checks = (layer: Layer.Layer<Backend.Backend, unknown>, options: Options = {}): ReadonlyArray<Check> => {
   const settings: Settings = {
     layer,
     namespaces: options.namespaces ?? ["default", "team-a", "team-b"],
@@ -201,11 +195,7 @@ export const suite = (name: string, layer: Layer.Layer<Backend.Backend, unknown>
   const timeout = Duration.toMillis(Duration.fromInputUnsafe(options.timeout ?? "30 seconds")) + 5_000
   describe(`${name} keeps the contract of backends`, () => {
     for (const check of checks(layer, options)) {
-      it.live(
-        check.name,
-        () => Effect.provideService(check.effect, References.MinimumLogLevel, "Error"),
-        timeout
-      )
+      it.live(check.name, () => Effect.provideService(check.effect, References.MinimumLogLevel, "Error"), timeout)
     }
   })
 }

@@ -664,7 +664,9 @@ const make = (
         const outcomes: Array<Backend.Outcome> = []
         for (const applied of taken) {
           if (!applied && fault.rest === "missing") break
-          const outcome: Backend.Outcome | undefined = applied ? remaining.shift() : { _tag: "Retry", error: fault.error }
+          const outcome: Backend.Outcome | undefined = applied
+            ? remaining.shift()
+            : { _tag: "Retry", error: fault.error }
           if (outcome === undefined) break
           outcomes.push(outcome)
         }
@@ -687,7 +689,12 @@ const make = (
           count("Late")
           return backend
             .write(batch)
-            .pipe(Effect.delay(fault.after), Effect.ignore, Effect.forkIn(scope), Effect.andThen(Effect.fail(fault.error)))
+            .pipe(
+              Effect.delay(fault.after),
+              Effect.ignore,
+              Effect.forkIn(scope),
+              Effect.andThen(Effect.fail(fault.error))
+            )
         }
         case "HangAfter": {
           count("HangAfter")
@@ -730,7 +737,12 @@ const make = (
           return cutOff(fault, stream)
         case "Delay": {
           count("Delay")
-          return Stream.unwrap(Effect.as(Effect.sleep(fault.by), Stream.suspend(() => watch(fault.then, stream))))
+          return Stream.unwrap(
+            Effect.as(
+              Effect.sleep(fault.by),
+              Stream.suspend(() => watch(fault.then, stream))
+            )
+          )
         }
         default:
           return Stream.fromEffect(read<never>(fault, Effect.never))
@@ -738,7 +750,10 @@ const make = (
     }
 
     /** Counts the call, and fails it in an outage before it can take anything from the script. */
-    const begin = <A, E>(operation: Operation, go: () => Effect.Effect<A, E>): Effect.Effect<A, E | BackendError.BackendError> =>
+    const begin = <A, E>(
+      operation: Operation,
+      go: () => Effect.Effect<A, E>
+    ): Effect.Effect<A, E | BackendError.BackendError> =>
       Effect.suspend((): Effect.Effect<A, E | BackendError.BackendError> => {
         calls[operation]++
         if (outage === undefined) return go()

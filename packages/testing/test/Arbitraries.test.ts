@@ -60,8 +60,23 @@ describe("texts", () => {
       const any = yield* sample(Arbitraries.anyText)
       assert.isTrue(any.some((text) => !text.isWellFormed()))
       for (const values of [texts, any]) {
-        for (const nasty of ["{{.Name}}", "\u001b[31m", "\n", "\u0000", "\u2028", "\u202e", '"', "\\", "漢字", "👩‍👩‍👧‍👦", "__proto__"]) {
-          assert.isTrue(values.some((text) => text.includes(nasty)), JSON.stringify(nasty))
+        for (const nasty of [
+          "{{.Name}}",
+          "\u001b[31m",
+          "\n",
+          "\u0000",
+          "\u2028",
+          "\u202e",
+          '"',
+          "\\",
+          "漢字",
+          "👩‍👩‍👧‍👦",
+          "__proto__"
+        ]) {
+          assert.isTrue(
+            values.some((text) => text.includes(nasty)),
+            JSON.stringify(nasty)
+          )
         }
         assert.isTrue(values.includes(""))
       }
@@ -110,10 +125,20 @@ describe("events", () => {
     Effect.gen(function* () {
       const bodies = yield* sample(Arbitraries.eventBody)
       assertComesAndGoes(bodies, ["related", "labels"])
-      assertComesAndGoes(bodies.map(({ source }) => source), ["host"])
-      assertComesAndGoes(bodies.map(({ involvedObject }) => involvedObject), ["namespace", "uid", "fieldPath"])
+      assertComesAndGoes(
+        bodies.map(({ source }) => source),
+        ["host"]
+      )
+      assertComesAndGoes(
+        bodies.map(({ involvedObject }) => involvedObject),
+        ["namespace", "uid", "fieldPath"]
+      )
       assert.deepStrictEqual([...new Set(bodies.map(({ type }) => type))].sort(), ["Normal", "Warning"])
-      assert.deepStrictEqual([...new Set(bodies.map(({ involvedObject }) => involvedObject.kind))].sort(), ["Node", "Order", "Workflow"])
+      assert.deepStrictEqual([...new Set(bodies.map(({ involvedObject }) => involvedObject.kind))].sort(), [
+        "Node",
+        "Order",
+        "Workflow"
+      ])
       assertComesAndGoes(yield* sample(Arbitraries.event), ["uid", "annotations"])
     })
   )
@@ -126,7 +151,10 @@ describe("events", () => {
       }
       const bodies = yield* sample(Arbitraries.eventBody)
       for (const body of bodies) agrees(body)
-      assertComesAndGoes(bodies.map(({ data }) => data), ["name", "namespace"])
+      assertComesAndGoes(
+        bodies.map(({ data }) => data),
+        ["name", "namespace"]
+      )
       for (const { data, involvedObject } of yield* sample(Arbitraries.eventDraft)) {
         agrees({ involvedObject, data: { name: data?.name, namespace: data?.namespace } as EventData })
       }
@@ -210,7 +238,9 @@ describe("events", () => {
       }
       assert.isTrue(scripts.some((script) => new Set(script.map(({ id }) => id.seq)).size === 3))
       assert.isTrue(scripts.some((script) => script.some(({ count }) => count > 2)))
-      assert.isTrue(scripts.some((script) => script.some((write, index) => write.last < (script[index - 1]?.last ?? 0))))
+      assert.isTrue(
+        scripts.some((script) => script.some((write, index) => write.last < (script[index - 1]?.last ?? 0)))
+      )
     })
   )
 })

@@ -22,7 +22,8 @@ const stored = Effect.gen(function* () {
   return (yield* backend.query({})).events.map(({ id }) => id.seq).sort()
 })
 
-const reasonOf = <A>(effect: Effect.Effect<A, BackendError.BackendError>) => Effect.map(Effect.flip(effect), ({ reason }) => reason)
+const reasonOf = <A>(effect: Effect.Effect<A, BackendError.BackendError>) =>
+  Effect.map(Effect.flip(effect), ({ reason }) => reason)
 
 Contract.suite("the backend in memory behind FaultyBackend without faults", faulty(), { runs: 5 })
 
@@ -33,7 +34,10 @@ describe("faults of writes", () => {
       const reason = yield* reasonOf(backend.write(batch))
       assert.deepInclude(reason, { _tag: "Transient", applied: "no" })
       assert.deepStrictEqual(yield* stored, [])
-      assert.deepStrictEqual(yield* backend.write(batch), batch.map(() => Backend.created))
+      assert.deepStrictEqual(
+        yield* backend.write(batch),
+        batch.map(() => Backend.created)
+      )
       assert.strictEqual((yield* injected).FailBefore, 1)
     }).pipe(Effect.provide(faulty({ script: { write: [FaultyBackend.failBefore()] } })))
   )
@@ -57,7 +61,10 @@ describe("faults of writes", () => {
       const reason = yield* reasonOf(backend.write(batch))
       assert.deepInclude(reason, { _tag: "Transient", applied: "unknown" })
       assert.deepStrictEqual(yield* stored, [1, 2, 3, 4])
-      assert.deepStrictEqual(yield* backend.write(batch), batch.map(() => Backend.present))
+      assert.deepStrictEqual(
+        yield* backend.write(batch),
+        batch.map(() => Backend.present)
+      )
       assert.strictEqual((yield* injected).FailAfter, 1)
     }).pipe(Effect.provide(faulty({ script: { write: [FaultyBackend.failAfter()] } })))
   )
@@ -67,7 +74,10 @@ describe("faults of writes", () => {
     return Effect.gen(function* () {
       const [backend, { injected }] = yield* services
       const outcomes = yield* backend.write(batch)
-      assert.deepStrictEqual(outcomes.map(({ _tag }) => _tag), ["Settled", "Settled", "Retry", "Retry"])
+      assert.deepStrictEqual(
+        outcomes.map(({ _tag }) => _tag),
+        ["Settled", "Settled", "Retry", "Retry"]
+      )
       assert.isTrue(outcomes[2]?._tag === "Retry" && outcomes[2].error === error)
       assert.deepStrictEqual(yield* stored, [1, 2])
       assert.strictEqual((yield* injected).Partial, 1)
@@ -111,7 +121,10 @@ describe("faults of writes", () => {
       yield* Effect.flip(backend.write([first]))
       assert.deepStrictEqual(yield* backend.write([second]), [Backend.updated])
       yield* TestClock.adjust("1 minute")
-      assert.deepStrictEqual((yield* backend.query({})).events.map(({ count }) => count), [2])
+      assert.deepStrictEqual(
+        (yield* backend.query({})).events.map(({ count }) => count),
+        [2]
+      )
       assert.strictEqual((yield* injected).Late, 2)
     }).pipe(
       Effect.provide(faulty({ script: { write: [FaultyBackend.late("1 minute"), FaultyBackend.late("1 minute")] } }))
@@ -122,7 +135,11 @@ describe("faults of writes", () => {
     Effect.gen(function* () {
       const backend = yield* Layer.build(Backend.layerMemory())
       yield* Effect.flip(Backend.Backend.use((one) => one.write(batch))).pipe(
-        Effect.provide(Layer.succeedContext(backend).pipe(FaultyBackend.layer({ script: { write: [FaultyBackend.late("1 second")] } })))
+        Effect.provide(
+          Layer.succeedContext(backend).pipe(
+            FaultyBackend.layer({ script: { write: [FaultyBackend.late("1 second")] } })
+          )
+        )
       )
       yield* TestClock.adjust("1 minute")
       assert.deepStrictEqual(yield* Effect.provide(stored, backend), [])
@@ -158,7 +175,10 @@ describe("faults of writes", () => {
       assert.isUndefined(slow.pollUnsafe())
       assert.deepStrictEqual(yield* stored, [])
       yield* TestClock.adjust("1 second")
-      assert.deepStrictEqual(yield* Fiber.join(slow), batch.map(() => Backend.created))
+      assert.deepStrictEqual(
+        yield* Fiber.join(slow),
+        batch.map(() => Backend.created)
+      )
 
       const failing = yield* Effect.forkChild(Effect.flip(backend.write([series(9)])), { startImmediately: true })
       yield* TestClock.adjust("1 second")
@@ -222,6 +242,15 @@ describe("faults of reads", () => {
     )
   )
 
+  it.effect("a slow read may fail in the end", () =>
+    Effect.gen(function* () {
+      const [backend] = yield* services
+      const slow = yield* Effect.forkChild(reasonOf(backend.query({})), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Fiber.join(slow))._tag, "Throttled")
+    }).pipe(Effect.provide(faulty({ script: { query: [FaultyBackend.delay("1 second", FaultyBackend.throttle())] } })))
+  )
+
   it.effect("cut: a watch breaks off after some items, and a resume misses nothing", () =>
     Effect.gen(function* () {
       const [backend, { injected }] = yield* services
@@ -279,7 +308,9 @@ describe("the handle", () => {
   it.effect("makes an outage: calls fail, open watches break off, the script waits; and heals all", () =>
     Effect.gen(function* () {
       const [backend, handle] = yield* services
-      const open = yield* Effect.forkChild(Effect.flip(Stream.runDrain(backend.watch({}, "now"))), { startImmediately: true })
+      const open = yield* Effect.forkChild(Effect.flip(Stream.runDrain(backend.watch({}, "now"))), {
+        startImmediately: true
+      })
       yield* backend.query({})
       yield* handle.outage()
       assert.strictEqual((yield* Fiber.join(open)).reason._tag, "Unavailable")
@@ -291,7 +322,10 @@ describe("the handle", () => {
 
       yield* handle.heal
       assert.strictEqual((yield* handle.remaining).write, 0)
-      assert.deepStrictEqual(yield* backend.write(batch), batch.map(() => Backend.created))
+      assert.deepStrictEqual(
+        yield* backend.write(batch),
+        batch.map(() => Backend.created)
+      )
       const items = yield* Stream.runCollect(Stream.take(backend.watch({}, "beginning"), 5))
       assert.strictEqual(items.length, 5)
       yield* handle.inject({ query: [FaultyBackend.failBefore()] })
@@ -303,8 +337,12 @@ describe("the handle", () => {
     Effect.gen(function* () {
       const [backend, handle] = yield* services
       const error = BackendError.make(new BackendError.Unauthorized({ detail: "expired" }))
-      for (let time = 0; time < 2; time++) {
-        const open = yield* Effect.forkChild(Effect.flip(Stream.runDrain(backend.watch({}, "now"))), { startImmediately: true })
+      for (let time = 0; time < 3; time++) {
+        const open = yield* Effect.forkChild(Effect.flip(Stream.runDrain(backend.watch({}, "now"))), {
+          startImmediately: true
+        })
+        yield* TestClock.adjust("1 hour")
+        assert.isUndefined(open.pollUnsafe())
         yield* handle.outage(error)
         assert.strictEqual(yield* Fiber.join(open), error)
         yield* handle.heal
@@ -315,7 +353,16 @@ describe("the handle", () => {
 
 describe("faults by seed", () => {
   const rates: FaultyBackend.Rates = {
-    write: { failBefore: 0.1, failAfter: 0.1, partial: 0.1, late: 0.1, throttle: 0.1, delay: 0.1, hang: 0.1, hangAfter: 0.1 },
+    write: {
+      failBefore: 0.1,
+      failAfter: 0.1,
+      partial: 0.1,
+      late: 0.1,
+      throttle: 0.1,
+      delay: 0.1,
+      hang: 0.1,
+      hangAfter: 0.1
+    },
     query: { failBefore: 0.2, throttle: 0.1, delay: 0.1 },
     watch: { cut: 0.5, failBefore: 0.2 }
   }
@@ -382,6 +429,18 @@ describe("faults by seed", () => {
     }).pipe(Effect.provide(faulty({ rates: { query: { failBefore: 1 }, write: { failAfter: 0 } }, seed: 1 })))
   )
 
+  it.effect("a partial write that is drawn leaves out at least one, also of one", () =>
+    Effect.gen(function* () {
+      const [backend, { injected }] = yield* services
+      for (let call = 0; call < 30; call++) {
+        const outcomes = yield* backend.write([series(1)])
+        assert.notStrictEqual(outcomes[0]?._tag, "Settled")
+      }
+      assert.strictEqual((yield* injected).Partial, 30)
+      assert.deepStrictEqual(yield* stored, [])
+    }).pipe(Effect.provide(faulty({ rates: { write: { partial: 1 } }, seed: 1 })))
+  )
+
   it.effect("rates that cannot be are refused when the layer is built", () =>
     Effect.gen(function* () {
       for (const [rates, message] of [
@@ -417,8 +476,9 @@ describe("faults by seed", () => {
           yield* deliver(states)
           let seq = 4
           for (const index of growth) {
-            states[index] = again(states[index]!, ++seq)
-            yield* deliver([states[index]!])
+            const next = again(states[index]!, ++seq)
+            states[index] = next
+            yield* deliver([next])
           }
         })
         const fiber = yield* Effect.forkChild(program, { startImmediately: true })

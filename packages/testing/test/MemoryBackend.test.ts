@@ -15,6 +15,9 @@ Contract.suite("the backend in memory", Backend.layerMemory(), {
   forgetful: { layer: Backend.layerMemory({ capacity: 8 }), series: 8 }
 })
 
+const integer = (minimum: number, maximum: number) =>
+  Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
+
 const seqsOf = (events: ReadonlyArray<Event>) => events.map(({ id }) => id.seq)
 
 const stored = Effect.gen(function* () {
@@ -52,7 +55,10 @@ describe("capacity", () => {
       yield* backend.write([series(1), series(2), series(3)])
       assert.deepStrictEqual(yield* backend.write([again(series(1), 4)]), [Backend.created])
       const { events } = yield* backend.query({ resourceName: "order-1" })
-      assert.deepStrictEqual(events.map(({ count, upTo }) => [count, upTo]), [[2, 4]])
+      assert.deepStrictEqual(
+        events.map(({ count, upTo }) => [count, upTo]),
+        [[2, 4]]
+      )
     }).pipe(Effect.provide(Backend.layerMemory({ capacity: 2 })))
   )
 
@@ -60,7 +66,10 @@ describe("capacity", () => {
     Effect.gen(function* () {
       const backend = yield* Backend.Backend
       const batch = Array.from({ length: 50 }, (_, index) => series(index + 1))
-      assert.deepStrictEqual(yield* backend.write(batch), batch.map(() => Backend.created))
+      assert.deepStrictEqual(
+        yield* backend.write(batch),
+        batch.map(() => Backend.created)
+      )
       assert.deepStrictEqual(yield* stored, [49, 50])
     }).pipe(Effect.provide(Backend.layerMemory({ capacity: 2 })))
   )
@@ -80,6 +89,17 @@ describe("capacity", () => {
         assert.strictEqual(page.totalCount, kept)
       }
     })
+  )
+})
+
+describe("limits", () => {
+  it.effect("below 0 are 0", () =>
+    Effect.gen(function* () {
+      const backend = yield* Backend.Backend
+      yield* backend.write([series(1), series(2), series(3)])
+      const page = yield* backend.query({ limit: -1 })
+      assert.deepStrictEqual([page.events.length, page.totalCount], [0, 3])
+    }).pipe(Effect.provide(Backend.layerMemory()))
   )
 })
 
@@ -151,7 +171,9 @@ describe("history that is gone", () => {
 
   it.effect.prop(
     "a reader of any pace sees each state at most once, the last of all that survive, and a gap where some do not",
-    { steps: Arbitrary.array(Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 9 }))), { maxLength: 60 }) },
+    {
+      steps: Arbitrary.array(integer(0, 9), { maxLength: 60 })
+    },
     ({ steps }) =>
       Effect.gen(function* () {
         const backend = yield* Backend.Backend
@@ -178,7 +200,10 @@ describe("history that is gone", () => {
         while (!seen.some((item) => show(item) === 8)) seen.push(...(yield* pull))
 
         const upTos = seen.flatMap((item) => (item._tag === "Event" ? [item.event.upTo] : []))
-        assert.deepStrictEqual(upTos, [...new Set(upTos)].sort((a, b) => a - b))
+        assert.deepStrictEqual(
+          upTos,
+          [...new Set(upTos)].sort((a, b) => a - b)
+        )
         const reached = new Set(upTos)
         const survivors = (yield* backend.query({})).events
         for (const { upTo } of survivors) assert.isTrue(reached.has(upTo))
@@ -206,6 +231,32 @@ describe("memory", () => {
       [100_000]
     )
   })
+
+  it.prop(
+    "keeps what a plain list would keep, in the same order",
+    {
+      capacity: integer(1, 6),
+      // Many changes of one series in a row, so that places are squeezed out, and others between, so that some are evicted.
+      bursts: Arbitrary.array(Arbitrary.all({ seq: integer(1, 9), times: integer(1, 60) }), { maxLength: 30 })
+    },
+    ({ bursts, capacity }) => {
+      const store = new Store(capacity)
+      let model: Array<{ readonly seq: number; readonly upTo: number }> = []
+      const seqs = bursts.flatMap(({ seq, times }) => Array.from({ length: times }, () => seq))
+      for (const [index, seq] of seqs.entries()) {
+        const write = { ...series(seq), upTo: index + 100 }
+        assert.deepStrictEqual(
+          store.write(write),
+          model.some((one) => one.seq === seq) ? Backend.updated : Backend.created
+        )
+        model = [...model.filter((one) => one.seq !== seq), { seq, upTo: write.upTo }].slice(-capacity)
+        const kept = store.entries().map(({ write }) => ({ seq: write.id.seq, upTo: write.upTo }))
+        assert.deepStrictEqual(kept, model)
+        assert.strictEqual(store.size, model.length)
+      }
+    },
+    { arbitrary: { runs: 60, size: 30 } }
+  )
 
   it("does not grow with the series that were evicted", () => {
     const store = new Store(100)
@@ -247,7 +298,10 @@ describe("memory", () => {
       yield* backend.write(Array.from({ length }, (_, index) => series(index + 1)))
       const seen: Array<unknown> = []
       while (seen.length < length) seen.push(show(yield* Queue.take(queue)))
-      assert.deepStrictEqual(seen, Array.from({ length }, (_, index) => index + 1))
+      assert.deepStrictEqual(
+        seen,
+        Array.from({ length }, (_, index) => index + 1)
+      )
     }).pipe(Effect.scoped, Effect.provide(Backend.layerMemory()))
   )
 

@@ -1,8 +1,6 @@
 #!/usr/bin/env node
-import { spawn, spawnSync } from "node:child_process"
 import { existsSync, readdirSync, statSync } from "node:fs"
 import module from "node:module"
-import { constants } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 
@@ -16,8 +14,12 @@ const fail = (message) => {
   process.exit(1)
 }
 
+// What only some starts need is imported there: node:child_process alone takes longer than all of this file.
+
 /** The repository brings a Node of its own, whatever the machine has. */
-const runWith = (node) => {
+const runWith = async (node) => {
+  const { spawn } = await import("node:child_process")
+  const { constants } = await import("node:os")
   const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: "inherit" })
   // A terminal sends its signals to both; the child decides what they mean.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal))
@@ -42,10 +44,11 @@ const isStale = () => {
 const [major, minor] = process.versions.node.split(".").map(Number)
 if (major < 22 || (major === 22 && minor < 19)) {
   const node = join(root, "node_modules", ".bin", "node")
-  if (inCheckout && existsSync(node)) runWith(node)
+  if (inCheckout && existsSync(node)) await runWith(node)
   else fail(`tidings needs Node 22.19 or later, this is ${process.versions.node}: install a newer one`)
 } else {
   if (inCheckout && isStale()) {
+    const { spawnSync } = await import("node:child_process")
     const built = spawnSync(process.execPath, [builder], {
       cwd: root,
       encoding: "utf8",

@@ -209,6 +209,25 @@ describe("list", () => {
     })
   )
 
+  it.effect("shows a series once, as it is now, whatever a watch repeats", () =>
+    Effect.gen(function* () {
+      const { service } = yield* five
+      const { cursor, events } = yield* service.query({ limit: 1 })
+      const state = (count: number): WatchItem => ({
+        _tag: "Event",
+        cursor,
+        event: { ...events[0]!, count, upTo: 100 + count }
+      })
+      const items: ReadonlyArray<WatchItem> = [state(1), state(3), state(2), { _tag: "Live", cursor }]
+      const repeating = Layer.succeed(Backend.Backend, { ...service, watch: () => Stream.fromIterable(items) })
+      const { out } = yield* run(repeating, ["list", "--after", cursor, "-ondjson"])
+      assert.deepStrictEqual(
+        out.map((line) => JSON.parse(line).count),
+        [3]
+      )
+    })
+  )
+
   it.effect("says where history is gone", () =>
     Effect.gen(function* () {
       const { layer, service } = yield* memory({ capacity: 2 })
@@ -267,6 +286,18 @@ describe("list", () => {
       assert.strictEqual(JSON.parse(asJson.out.join("\n")).items[0].message, evil)
       const asYaml = yield* run(layer, ["list", "-o", "yaml"])
       assert.strictEqual(yaml.parse(asYaml.out.join("\n")).items[0].message, evil)
+      // Characters that YAML would not have quoted of its own accord, and a text that a reader of YAML 1.1 takes for false.
+      yield* service.write([write(2, { at: "2026-08-22T10:00:00Z", message: "a \u202eb", data: { error: "no" } })])
+      const quoted = (yield* run(layer, ["list", "-o", "yaml"])).out
+      assert.isFalse(CONTROL.test(quoted.join("")))
+      assert.include(
+        quoted.map((line) => line.trim()),
+        `message: "a \\u202eb"`
+      )
+      assert.include(
+        quoted.map((line) => line.trim()),
+        `error: "no"`
+      )
       const card = yield* run(layer, ["get", `${origin}.1`])
       assert.isFalse(CONTROL.test(card.out.join("")))
     })
@@ -434,7 +465,8 @@ describe("follow", () => {
       const { service } = yield* five
       const { cursor } = yield* service.query({})
       yield* service.write([write(6, { at: "2026-08-22T10:31:00Z" })])
-      const first = yield* following(service, "--after", cursor, "-o", "ndjson", "--show-cursor")
+      // A time that is relative does not make the cursor one of another filter.
+      const first = yield* following(service, "--after", cursor, "--since", "1h", "-ondjson", "--show-cursor")
       assert.deepStrictEqual(ids(yield* first.until(/"message 6"/)), [6])
       yield* Fiber.interrupt(first.fiber)
       const told = (yield* first.until(/^cursor: /))

@@ -83,6 +83,9 @@ describe("escaping", () => {
     assert.strictEqual(escape.line("\u001b[31mred\u009b0m"), "\\u001b[31mred\\u009b0m")
     assert.strictEqual(escape.line("\u202egnp.exe\u2066\ufeff\u2028"), "\\u202egnp.exe\\u2066\\ufeff\\u2028")
     assert.strictEqual(escape.block("a\nb\u0007"), "a\nb\\u0007")
+    for (const code of [0x61c, 0x200e, 0x200f, 0x2028, 0x2029, 0x202a, 0x202d, 0x202e, 0x2066, 0x2069, 0xfeff]) {
+      assert.strictEqual(escape.line(String.fromCharCode(code)), `\\u${code.toString(16).padStart(4, "0")}`)
+    }
     assert.strictEqual(escape.line("日本 é 👍"), "日本 é 👍")
   })
 

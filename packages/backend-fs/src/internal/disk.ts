@@ -43,6 +43,15 @@ export interface Disk {
   /** At the end of the file. May write less than it was given. */
   readonly append: (file: number, from: Uint8Array, offset: number, length: number) => number
   readonly sync: (file: number) => void
+  /** The same without stopping the process meanwhile: only the data, which is enough for a file that has its name. */
+  readonly syncLater: (file: number, done: (cause: unknown) => void) => void
+  /** Cuts the file to this many bytes; works on a full disk too. */
+  readonly truncate: (file: number, size: number) => void
+  /**
+   * Makes this process the only one that holds the file's lock, until it lets go or ends in whatever way; absent when
+   * another one has it.
+   */
+  readonly lock: (path: string) => { readonly release: () => void } | undefined
   readonly statusOf: (file: number) => FileStatus
   /** Of what the path leads to; absent when there is nothing. */
   readonly status: (path: string) => FileStatus | undefined
@@ -92,6 +101,27 @@ export const node: Disk = {
   read: (file, into, offset, length, position) => fs.readSync(file, into, offset, length, position),
   append: (file, from, offset, length) => fs.writeSync(file, from, offset, length),
   sync: (file) => fs.fsyncSync(file),
+  syncLater: (file, done) => fs.fdatasync(file, done),
+  truncate: (file, size) => fs.ftruncateSync(file, size),
+  lock: (path) => {
+    // Through SQLite, because its lock is the system's own: it ends with the process, by whatever end, and Node has no
+    // other one. The file stays empty, and the transaction that holds the lock never writes.
+    const { DatabaseSync } = process.getBuiltinModule("node:sqlite")
+    fs.closeSync(fs.openSync(path, fs.constants.O_RDWR | fs.constants.O_CREAT | CAREFULLY, 0o600))
+    const database = new DatabaseSync(path, { timeout: 0 })
+    try {
+      database.exec("BEGIN EXCLUSIVE")
+    } catch {
+      database.close()
+      return undefined
+    }
+    return {
+      release: () => {
+        database.exec("ROLLBACK")
+        database.close()
+      }
+    }
+  },
   statusOf: (file) => statusOfStats(fs.fstatSync(file)),
   status: (path) => {
     const stats = fs.statSync(path, { throwIfNoEntry: false })

@@ -61,14 +61,18 @@ const logWrite = ({ count, event, id }: Write): Effect.Effect<void> => {
 export const make = (
   options: Options
 ): Effect.Effect<
-  { readonly backend: Backend.Service; readonly status: Effect.Effect<Status, BackendError>; readonly directory: string },
+  {
+    readonly backend: Backend.Service
+    readonly status: Effect.Effect<Status, BackendError>
+    readonly directory: string
+  },
   BackendError,
   Scope.Scope
 > =>
   Effect.gen(function* () {
     const disk = yield* Disk
     const clock = yield* Clock.Clock
-    const context = yield* Effect.context<never>()
+    const context = yield* Effect.context()
     const directory = new LogDirectory({
       path: path.resolve(options.directory),
       disk,
@@ -121,14 +125,21 @@ export const make = (
       target: prepare,
       write: options.console ? writeAndLog : write,
       query: (query) =>
-        Effect.flatMap(prepare, (target) =>
-          Effect.tap(LogQuery.query(directory, ledger, target, query), () => report)
-        ),
+        Effect.flatMap(prepare, (target) => Effect.tap(LogQuery.query(directory, ledger, target, query), () => report)),
       watch: (filter, from) =>
         Stream.unwrap(
           Effect.gen(function* () {
             const target = yield* prepare
-            const follower = yield* LogFollower.make({ directory, changes, ledger, report, clock, filter, from, target })
+            const follower = yield* LogFollower.make({
+              directory,
+              changes,
+              ledger,
+              report,
+              clock,
+              filter,
+              from,
+              target
+            })
             return Stream.flattenIterable(Stream.fromEffectRepeat(Effect.suspend(() => follower.next)))
           })
         )

@@ -1,4 +1,5 @@
 import type { EventBody, Write } from "@tidings/core/Event"
+import type { EventData } from "@tidings/core/EventData"
 import * as EventId from "@tidings/core/EventId"
 import * as EventJson from "@tidings/core/EventJson"
 import type { ObjectReference } from "@tidings/core/ObjectReference"
@@ -23,13 +24,23 @@ interface ReasonPiece {
 interface ObjectPiece {
   readonly object: ObjectReference
   readonly origin: string
+  readonly reporter: Uint8Array
+  /** The object, who reports, and the name of the event as far as it is the same for all of them. */
   readonly bytes: Uint8Array
-  /** The name of the event as far as it is the same for all of this object and origin. */
-  readonly name: Uint8Array
   readonly afterName: Uint8Array
 }
 
-const NOTHING = new Uint8Array()
+interface Same {
+  readonly reason: Uint8Array
+  readonly message: Uint8Array
+  readonly object: ObjectPiece | undefined
+  readonly data: Uint8Array
+  readonly origin: Uint8Array
+  head: Uint8Array
+  tail: Uint8Array
+}
+
+const NOTHING: Uint8Array = new Uint8Array()
 const BEGINNING = Buffer.from(LogLine.BEGINNING)
 const FIRST = Buffer.from('","firstTimestamp":"')
 const UP_TO = Buffer.from('","upTo":')
@@ -51,6 +62,18 @@ const sameObject = (a: ObjectReference, b: ObjectReference): boolean =>
     a.uid === b.uid &&
     a.apiVersion === b.apiVersion &&
     a.fieldPath === b.fieldPath)
+
+/** Whether two data are surely the same: what has an inside of its own may have changed. */
+const sameData = (a: EventData, b: EventData): boolean => {
+  let fields = 0
+  for (const key in b) {
+    const value = b[key as keyof EventData]
+    if (value !== a[key as keyof EventData] || (typeof value === "object" && value !== null)) return false
+    fields += 1
+  }
+  for (const _ in a) fields -= 1
+  return fields === 0
+}
 
 /**
  * Makes lines, the bytes that `LogLine.encode` gives, in half of the time.
@@ -75,6 +98,17 @@ export class LineEncoder {
     bytes: NOTHING
   }
   private origin = { origin: "", bytes: NOTHING }
+  private message: { text: string; same: Uint8Array | undefined } = { text: "", same: undefined }
+  private data: { data: EventData; same: Uint8Array | undefined } = { data: {}, same: undefined }
+  private same: Same = {
+    reason: NOTHING,
+    message: NOTHING,
+    object: undefined,
+    data: NOTHING,
+    origin: NOTHING,
+    head: NOTHING,
+    tail: NOTHING
+  }
   private second = Number.NaN
   private secondBytes: Uint8Array = NOTHING
 
@@ -89,38 +123,80 @@ export class LineEncoder {
   private encodePieces({ count, event, first, id, last, upTo }: Write, buffer: Buffer, offset: number): number {
     if (event.related !== undefined || event.labels !== undefined) return -1
     const reason = this.reasonOf(count, event)
-    const object = this.objectOf(event.involvedObject, id.origin)
     const reporter = this.reporterOf(event)
     const origin = this.originOf(id.origin)
-    if (reason === undefined || object === undefined || reporter === undefined || origin === undefined) return -1
-    const message = JSON.stringify(event.message)
-    const data = JSON.stringify(EventJson.dataToObject(event.data))
-    if (data.includes(LogLine.BEGINNING)) return -1
-    const known =
-      reason.length + object.bytes.length + reporter.length + object.name.length + object.afterName.length + origin.length
-    // Three bytes for each character of what is not known to be ASCII yet: a text that does not fit is cut silently.
-    if (known + 3 * (message.length + data.length) + 256 > buffer.length - offset) return -1
+    if (reason === undefined || reporter === undefined || origin === undefined) return -1
+    const object = this.objectOf(event.involvedObject, id.origin, reporter)
+    if (object === undefined) return -1
+    const message = this.messageOf(event.message)
+    const data = this.dataOf(event.data)
+    if (message === undefined || data === undefined) return -1
+    const pieces = reason.length + object.bytes.length + object.afterName.length + origin.length
+    // Three bytes for each character of what is not known to be ASCII: a text that does not fit is cut without a word.
+    if (pieces + 3 * (message.length + data.length) + 256 > buffer.length - offset) return -1
 
     this.buffer = buffer
     this.at = offset
     this.put(BEGINNING)
+    const start = this.at
     this.putTime(last)
+    const end = this.at
     this.put(FIRST)
-    this.putTime(first)
-    this.put(reason)
-    if (!this.write(message)) return -1
-    this.put(object.bytes)
-    this.put(reporter)
-    this.put(object.name)
-    this.putDigits(id.seq.toString(36))
-    this.put(object.afterName)
-    if (!this.write(data)) return -1
-    this.put(origin)
-    this.putDigits(String(id.seq))
+    if (first === last) {
+      buffer.copyWithin(this.at, start, end)
+      this.at += end - start
+    } else {
+      this.putTime(first)
+    }
+    const same =
+      typeof message === "string" || typeof data === "string"
+        ? undefined
+        : this.sameOf(reason, message, object, data, origin)
+    if (same !== undefined) {
+      this.put(same.head)
+      this.putDigits(id.seq.toString(36))
+      this.put(same.tail)
+    } else {
+      this.put(reason)
+      if (!this.write(message)) return -1
+      this.put(object.bytes)
+      this.putDigits(id.seq.toString(36))
+      this.put(object.afterName)
+      if (!this.write(data)) return -1
+      this.put(origin)
+    }
+    const digits = String(id.seq)
+    this.putDigits(digits)
     this.put(UP_TO)
-    this.putDigits(String(upTo))
+    this.putDigits(upTo === id.seq ? digits : String(upTo))
     this.put(END)
     return this.at
+  }
+
+  /** What stands before and after the name when everything is as it was the last times; absent when it is not. */
+  private sameOf(
+    reason: Uint8Array,
+    message: Uint8Array,
+    object: ObjectPiece,
+    data: Uint8Array,
+    origin: Uint8Array
+  ): Same | undefined {
+    const { same } = this
+    if (
+      same.reason !== reason ||
+      same.message !== message ||
+      same.object !== object ||
+      same.data !== data ||
+      same.origin !== origin
+    ) {
+      this.same = { reason, message, object, data, origin, head: NOTHING, tail: NOTHING }
+      return undefined
+    }
+    if (same.head.length === 0) {
+      same.head = Buffer.concat([reason, message, object.bytes])
+      same.tail = Buffer.concat([object.afterName, data, origin])
+    }
+    return same
   }
 
   private put(bytes: Uint8Array): void {
@@ -132,7 +208,11 @@ export class LineEncoder {
     for (let index = 0; index < digits.length; index++) this.buffer[this.at++] = digits.charCodeAt(index)
   }
 
-  private write(json: string): boolean {
+  private write(json: string | Uint8Array): boolean {
+    if (typeof json !== "string") {
+      this.put(json)
+      return true
+    }
     const written = this.buffer.write(json, this.at)
     this.at += written
     return isPlain(json, written)
@@ -156,9 +236,32 @@ export class LineEncoder {
     this.at += 7
   }
 
+  /** The message in JSON; as bytes when it is the same once more. */
+  private messageOf(message: string): string | Uint8Array | undefined {
+    const { same } = this.message
+    if (message !== this.message.text) {
+      this.message = { text: message, same: undefined }
+      return JSON.stringify(message)
+    }
+    return same ?? (this.message.same = bytesOf(JSON.stringify(message)))
+  }
+
+  /** The data in JSON; as bytes when they are the same once more. */
+  private dataOf(data: EventData): string | Uint8Array | undefined {
+    const { same } = this.data
+    if (same !== undefined && sameData(this.data.data, data)) return same
+    const json = JSON.stringify(EventJson.dataToObject(data))
+    if (json.includes(LogLine.BEGINNING)) return undefined
+    const again = sameData(this.data.data, data)
+    // A copy: whoever gave it may change it.
+    this.data = { data: { ...data }, same: again ? bytesOf(json) : undefined }
+    return json
+  }
+
   private reasonOf(count: number, { action, reason, type }: EventBody): Uint8Array | undefined {
     const known = this.reasons.get(reason)
-    if (known !== undefined && known.count === count && known.type === type && known.action === action) return known.bytes
+    if (known !== undefined && known.count === count && known.type === type && known.action === action)
+      return known.bytes
     const bytes = bytesOf(
       `","count":${count},"type":${JSON.stringify(type)},"reason":${JSON.stringify(reason)},` +
         `"action":${JSON.stringify(action)},"message":`
@@ -169,9 +272,16 @@ export class LineEncoder {
     return bytes
   }
 
-  private objectOf(object: ObjectReference, origin: string): ObjectPiece | undefined {
+  private objectOf(object: ObjectReference, origin: string, reporter: Uint8Array): ObjectPiece | undefined {
     const known = this.objects.get(object.name)
-    if (known !== undefined && known.origin === origin && sameObject(known.object, object)) return known
+    if (
+      known !== undefined &&
+      known.reporter === reporter &&
+      known.origin === origin &&
+      sameObject(known.object, object)
+    ) {
+      return known
+    }
     const json = JSON.stringify(object)
     const { namespace } = object
     const name = EventId.objectName({ origin, seq: 0 }, object.name).slice(0, -1)
@@ -181,7 +291,13 @@ export class LineEncoder {
     if (name.length + LONGEST_SEQ > LONGEST_NAME || json.startsWith(LogLine.BEGINNING)) return undefined
     if (bytes === undefined || afterName === undefined) return undefined
     if (this.objects.size >= MOST_PIECES) this.objects.clear()
-    const piece: ObjectPiece = { object: { ...object }, origin, bytes, name: Buffer.from(name), afterName }
+    const piece: ObjectPiece = {
+      object: { ...object },
+      origin,
+      reporter,
+      bytes: Buffer.concat([bytes, reporter, Buffer.from(name)]),
+      afterName
+    }
     this.objects.set(object.name, piece)
     return piece
   }

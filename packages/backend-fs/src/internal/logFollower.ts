@@ -125,7 +125,11 @@ export class LogFollower {
         if (gap !== undefined) items.push({ _tag: "Gap", reason: gap, cursor: from })
       }
       const end = yield* this.directory.attempt(() => this.endOf(view))
-      if (from === "now" || (typeof from === "object" && !(from.last > 0)) || (after !== undefined && samePlace(after, end))) {
+      if (
+        from === "now" ||
+        (typeof from === "object" && !(from.last > 0)) ||
+        (after !== undefined && samePlace(after, end))
+      ) {
         return this.goLive(items, end)
       }
       const table = new FoldTable()
@@ -355,7 +359,8 @@ export class LogFollower {
     }
     const names = this.directory.segments()
     const same = names.find(({ key }) => key === position.segment?.key)
-    const name = same ?? names.find((name) => position.segment === undefined || SegmentName.order(name, position.segment) > 0)
+    const name =
+      same ?? names.find((name) => position.segment === undefined || SegmentName.order(name, position.segment) > 0)
     if (name === undefined) {
       return names.length === 0 ? { _tag: "Idle" } : { _tag: "Lost", reason: `${position.segment!.file} was removed` }
     }

@@ -55,10 +55,12 @@ const DURATION = String.raw`"-?(?:(?:\d{1,6}h)?(?:\d{1,2}m)?\d{1,2}(?:\.\d{1,9})
 const NUMBER = String.raw`-?(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?(?:[eE][-+]?\d{1,2})?`
 const SIMPLE = String.raw`(?:${TEXT}|${NUMBER}|true|false|null)`
 const ARGUMENTS = String.raw`\{(?:${TEXT}:${SIMPLE}(?:,${TEXT}:${SIMPLE})*)?\}`
+const TEXT_FIELDS = "name|namespace|operation|serviceClass|error|stepId|stepTool|conditionResult|executionId"
 const DATUM =
-  String.raw`(?:"(?:name|namespace|operation|serviceClass|error|stepId|stepTool|conditionResult|executionId)":${TEXT}` +
-  String.raw`|"duration":${DURATION}|"stepCount":-?(?:0|[1-9]\d{0,14})|"allowFailure":(?:true|false)` +
-  String.raw`|"toolNames":${LIST}|"arguments":${ARGUMENTS})`
+  String.raw`(?:"(?:${TEXT_FIELDS})":${TEXT}|"duration":${DURATION}|"stepCount":-?(?:0|[1-9]\d{0,14})` +
+  String.raw`|"allowFailure":(?:true|false)|"toolNames":${LIST}|"arguments":${ARGUMENTS}` +
+  // The fields of a host's own catalogue.
+  String.raw`|"(?!(?:${TEXT_FIELDS}|duration|stepCount|allowFailure|toolNames|arguments)")[^"\\\u0000-\u001f]*":(?:${SIMPLE}|${LIST}))`
 
 /**
  * A line as this log writes it. What matches is an event, and decoding it would say the same; what does not may still be
@@ -263,7 +265,8 @@ const readOddLine = (line: Buffer, position: number, next: number, visit: (recor
   if (emit(mark, next, mark === 0 ? line : line.subarray(mark))) return 0
 
   const beginnings: Array<number> = []
-  for (let at = line.indexOf(BEGINNING_BYTES); at !== -1; at = line.indexOf(BEGINNING_BYTES, at + 1)) beginnings.push(at)
+  for (let at = line.indexOf(BEGINNING_BYTES); at !== -1; at = line.indexOf(BEGINNING_BYTES, at + 1))
+    beginnings.push(at)
   let damaged = (beginnings[0] ?? line.length) - mark
   for (let index = 0; index < beginnings.length; index++) {
     const from = beginnings[index]!

@@ -64,8 +64,7 @@ export const parsePosition = (text: string): Result.Result<LogPosition, BackendE
 }
 
 /** @internal */
-export const mismatch = (detail: string): BackendError =>
-  new BackendError({ reason: new CursorMismatch({ detail }) })
+export const mismatch = (detail: string): BackendError => new BackendError({ reason: new CursorMismatch({ detail }) })
 
 const checked = Buffer.allocUnsafe(CHECKED)
 
@@ -144,7 +143,8 @@ export const openSegment = (directory: LogDirectory, name: SegmentName.SegmentNa
   }
   try {
     const status = disk.statusOf(opened)
-    if (status.kind !== "file") throw unavailable(`${path} is no regular file, which a segment of the log has to be: move it away`)
+    if (status.kind !== "file")
+      throw unavailable(`${path} is no regular file, which a segment of the log has to be: move it away`)
     return { name, opened, status }
   } catch (cause) {
     disk.close(opened)
@@ -314,7 +314,8 @@ export const scan = (
       index += 1
       const next = view.segments[index]
       if (next === undefined) return false
-      if (until !== undefined && (until.segment === undefined || SegmentName.order(next.name, until.segment) > 0)) return false
+      if (until !== undefined && (until.segment === undefined || SegmentName.order(next.name, until.segment) > 0))
+        return false
       let offset = 0
       if (from?.segment !== undefined) {
         const order = SegmentName.order(next.name, from.segment)

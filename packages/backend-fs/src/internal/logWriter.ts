@@ -39,6 +39,10 @@ const MOST_SEEN = 4_194_304
 
 const LINE_END = Buffer.from("\n")
 
+const CREATED: ReadonlyArray<Backend.Outcome> = [Backend.created]
+const UPDATED: ReadonlyArray<Backend.Outcome> = [Backend.updated]
+const PRESENT: ReadonlyArray<Backend.Outcome> = [Backend.present]
+
 interface Open {
   readonly name: SegmentName.SegmentName
   readonly opened: number
@@ -52,17 +56,12 @@ const hashOf = (origin: string): number => {
   return (hash ^ (hash >>> 15)) & 0x3fffffff
 }
 
-const EARLIEST = -62_167_219_200_000_000
-const LATEST = 253_402_300_799_999_999
-
-const isTime = (micros: number): boolean => Number.isSafeInteger(micros) && micros >= EARLIEST && micros <= LATEST
-
 /** Why no reader would take the line of a write; absent when one would. */
 const objection = ({ count, event, first, id, last, upTo }: Write): string | undefined => {
   if (!Number.isSafeInteger(id.seq) || id.seq < 0) return "id.seq is no whole number from 0"
   if (!Number.isSafeInteger(upTo) || upTo < 0) return "upTo is no whole number from 0"
   if (!Number.isSafeInteger(count) || count < 1) return "count is no whole number from 1"
-  if (!isTime(first) || !isTime(last)) return "first and last are no times of the years 0 to 9999 in whole microseconds"
+  if (!Number.isSafeInteger(first) || !Number.isSafeInteger(last)) return "first or last is no whole microsecond"
   if (event.reason === "") return "the reason is empty"
   if (event.type !== "Normal" && event.type !== "Warning") return "the type is neither Normal nor Warning"
   return undefined
@@ -87,6 +86,8 @@ export class LogWriter {
   private readonly mutex = Semaphore.makeUnsafe(1)
   private current: Open | undefined
   private target: string | undefined
+  /** The highest number of a segment that this writer wrote to; it is never used again, also when all are deleted. */
+  private highest = 0
   private lookedAt = 0n
   private writesLeft = 0
   /** The last byte of the segment may be no line end: the next write begins with one. */
@@ -132,6 +133,10 @@ export class LogWriter {
           if (!this.stillNewest(now)) return this.tryAgain(this.open, batch, stored, tries)
         }
         this.writesLeft -= 1
+        if (batch.length === 1) {
+          const outcomes = this.appendOne(batch[0]!, stored)
+          if (outcomes !== undefined) return Effect.succeed(outcomes)
+        }
         for (const { id } of batch) {
           if (!this.stored.hasOrigin(id.origin) && tries < MOST_TRIES) {
             return this.tryAgain(this.learn(batch), batch, stored, tries)
@@ -151,7 +156,10 @@ export class LogWriter {
     tries: number
   ): Effect.Effect<ReadonlyArray<Backend.Outcome>, BackendError> {
     return tries < MOST_TRIES
-      ? Effect.andThen(first, Effect.suspend(() => this.write(batch, stored, tries + 1)))
+      ? Effect.andThen(
+          first,
+          Effect.suspend(() => this.write(batch, stored, tries + 1))
+        )
       : Effect.fail(
           new BackendError({
             reason: new Transient({
@@ -204,16 +212,16 @@ export class LogWriter {
       this.stored.clear()
       this.seen.clear()
       this.seenTo = LogReader.beginning
+      this.highest = 0
     }
     // Another fiber may have done it meanwhile.
     else if (before !== undefined && this.stillNewest(now)) return
-    const lastNumber = this.target === target ? (before?.name.number ?? 0) : 0
     this.close()
     this.target = target
     for (let tries = 0; tries < MOST_TRIES; tries++) {
       const newest = this.directory.segments().at(-1)
-      if (newest === undefined || newest.number < lastNumber) {
-        const begun = this.directory.createSegment(Math.max(lastNumber, newest?.number ?? 0) + 1)
+      if (newest === undefined || newest.number < this.highest) {
+        const begun = this.directory.createSegment(this.highest + 1)
         if (begun === undefined) continue
         this.current = { ...begun, status: disk.statusOf(begun.opened) }
         this.torn = false
@@ -227,16 +235,21 @@ export class LogWriter {
         const status = disk.statusOf(opened)
         if (status.kind !== "file") {
           disk.close(opened)
-          throw unavailable(`${this.directory.pathOf(newest.file)} is no regular file, which a segment of the log has to be: move it away`)
+          throw unavailable(
+            `${this.directory.pathOf(newest.file)} is no regular file, which a segment of the log has to be: move it away`
+          )
         }
         this.current = { name: newest, opened, status }
         this.torn = this.isTorn(opened, status.size)
       }
+      this.highest = this.current.name.number
       this.lookedAt = now
       this.writesLeft = TRUSTED_WRITES
       return
     }
-    throw unavailable(`no segment could be made in ${this.directory.path}: other processes were always faster; try again`)
+    throw unavailable(
+      `no segment could be made in ${this.directory.path}: other processes were always faster; try again`
+    )
   }
 
   // -------------------------------------------------------------------------
@@ -251,48 +264,77 @@ export class LogWriter {
    * origins may be among those noted before.
    */
   private learn(batch: ReadonlyArray<Write>): Effect.Effect<void, BackendError> {
-    return this.mutex.withPermit(Effect.suspend(() => {
-      const wanted = new Set<string>()
-      for (const { id } of batch) if (!this.stored.hasOrigin(id.origin)) wanted.add(id.origin)
-      if (wanted.size === 0) return Effect.void
-      let again = this.seen.size >= MOST_SEEN
-      for (const origin of wanted) again ||= this.seen.has(hashOf(origin))
-      const from = again ? LogReader.beginning : this.seenTo
-      const learned = new SeriesIndex(REMEMBERED)
-      for (const origin of wanted) learned.addOrigin(origin)
-      let lastOrigin = ""
-      return Effect.acquireUseRelease(
-        LogReader.settledView(this.directory),
-        (view) =>
-          LogReader.scan(
-            this.directory,
-            this.ledger,
-            view,
-            (record) => {
-              const { origin } = record
-              if (wanted.has(origin)) learned.raise(origin, record.seq, record.upTo)
-              if (origin === lastOrigin) return
-              lastOrigin = origin
-              if (this.seen.size < MOST_SEEN) this.seen.add(hashOf(origin))
-            },
-            { from }
-          ),
-        (view) => Effect.sync(() => view.close())
-      ).pipe(
-        Effect.map((end) => {
-          this.seenTo = end
-          this.stored.adopt(learned)
-        })
-      )
-    }))
+    return this.mutex.withPermit(
+      Effect.suspend(() => {
+        const wanted = new Set<string>()
+        for (const { id } of batch) if (!this.stored.hasOrigin(id.origin)) wanted.add(id.origin)
+        if (wanted.size === 0) return Effect.void
+        let again = this.seen.size >= MOST_SEEN
+        for (const origin of wanted) again ||= this.seen.has(hashOf(origin))
+        const from = again ? LogReader.beginning : this.seenTo
+        const learned = new SeriesIndex(REMEMBERED)
+        for (const origin of wanted) learned.addOrigin(origin)
+        let lastOrigin = ""
+        return Effect.acquireUseRelease(
+          LogReader.settledView(this.directory),
+          (view) =>
+            LogReader.scan(
+              this.directory,
+              this.ledger,
+              view,
+              (record) => {
+                const { origin } = record
+                if (wanted.has(origin)) learned.raise(origin, record.seq, record.upTo)
+                if (origin === lastOrigin) return
+                lastOrigin = origin
+                if (this.seen.size < MOST_SEEN) this.seen.add(hashOf(origin))
+              },
+              { from }
+            ),
+          (view) => Effect.sync(() => view.close())
+        ).pipe(
+          Effect.map((end) => {
+            this.seenTo = end
+            this.stored.adopt(learned)
+          })
+        )
+      })
+    )
   }
 
   // -------------------------------------------------------------------------
   // appending
   // -------------------------------------------------------------------------
 
-  private append(batch: ReadonlyArray<Write>, stored: (write: Write) => void): ReadonlyArray<Backend.Outcome> {
+  /**
+   * The short way for the common case: one write, of an origin that is known, to a segment that ends with a line end.
+   * Absent when it is another case; then nothing was written, and the long way finds out.
+   */
+  private appendOne(write: Write, stored: (write: Write) => void): ReadonlyArray<Backend.Outcome> | undefined {
+    const { origin, seq } = write.id
+    if (this.torn || !this.stored.hasOrigin(origin)) return undefined
+    const before = this.stored.get(origin, seq)
+    if (before !== undefined && before >= write.upTo) return PRESENT
+    this.allocate()
+    const length = this.encode(write, 0)
+    if (typeof length === "string" || length === -1) return undefined
+    try {
+      this.put(length, [length])
+    } catch (cause) {
+      throw cause instanceof WrittenInPart ? fromDisk(cause.cause, this.pathOfCurrent()) : cause
+    }
+    this.stored.raise(origin, seq, write.upTo)
+    stored(write)
+    this.changes.notify()
+    return before === undefined ? CREATED : UPDATED
+  }
+
+  private allocate(): void {
     if (this.buffer.length === 0) this.buffer = Buffer.allocUnsafeSlow(LARGEST_WRITE + 1)
+  }
+
+  private append(batch: ReadonlyArray<Write>, stored: (write: Write) => void): ReadonlyArray<Backend.Outcome> {
+    this.allocate()
     const outcomes: Array<Backend.Outcome> = []
     let error: BackendError | undefined
     let answered = false
@@ -317,9 +359,7 @@ export class LogWriter {
           outcomes[at] = { _tag: "Retry", error: error! }
           continue
         }
-        const { id, upTo } = write
-        outcomes[at] = this.stored.get(id.origin, id.seq) === undefined ? Backend.created : Backend.updated
-        this.stored.raise(id.origin, id.seq, upTo)
+        this.stored.raise(write.id.origin, write.id.seq, write.upTo)
         answered = true
         stored(write)
       }
@@ -349,6 +389,7 @@ export class LogWriter {
         outcomes[index] = { _tag: "Rejected", reason }
         answered = true
       } else if (error === undefined) {
+        outcomes[index] = before === undefined ? Backend.created : Backend.updated
         length = end
         waiting.push(index)
         ends.push(end)

@@ -97,7 +97,7 @@ export class SeriesIndex {
 
   private addTo(state: OriginState, seq: number): boolean {
     if (!insert(state.ranges, seq)) return false
-    if (state.ranges.length > 2 * this.limit) state.ranges = state.ranges.slice(state.ranges.length >> 2 << 1)
+    if (state.ranges.length > 2 * this.limit) state.ranges = state.ranges.slice((state.ranges.length >> 2) << 1)
     return true
   }
 }

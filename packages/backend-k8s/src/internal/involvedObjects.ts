@@ -112,6 +112,7 @@ export const make = (options: {
   const kindsOf = new Lru<Kinds>(CAPACITY)
   const found = new Lru<Found>(CAPACITY)
   const forbidden = new Lru<number>(CAPACITY)
+  const said = new Lru<true>(CAPACITY)
   const underWay = new Map<string, Deferred.Deferred<ShapeOptions>>()
   const permits = Semaphore.makeUnsafe(CONCURRENT_LOOKUPS)
 
@@ -192,7 +193,8 @@ export const make = (options: {
         // What was just deleted is still what its last events are about.
         return { shape: found.get(key)?.shape ?? nothing, until: now() + NOT_FOUND_MILLIS }
       case 403: {
-        if (deniedUntil === undefined) {
+        if (said.get(`${path}/${resource.plural}`) === undefined) {
+          said.set(`${path}/${resource.plural}`, true)
           const denied = answer.forbidden(response, {
             verbs: ["get"],
             group: groupOf(resource.apiVersion),

@@ -26,12 +26,15 @@ import * as selection from "./selection.ts"
 /** For how long the server surely keeps history: it compacts every five minutes what is older than five minutes. */
 const HISTORY_MILLIS = 240_000
 
-/** The server ends a watch after a time between these, so that also a connection that only seems to live ends. */
-const MINIMUM_WATCH_SECONDS = 200
-const MAXIMUM_WATCH_SECONDS = 280
-
-/** When the server did not end it in so much more time, nobody is there. */
-const OVERDUE_MILLIS = 15_000
+/**
+ * The server is asked to end a watch after a time between these, and one that did not end in a few seconds more has lost
+ * its other side: so a connection that only seems to live is found within 45 seconds, also behind a load balancer that
+ * answers the system's own questions for a server that is gone. A watch that ends in order goes on over the same
+ * connection, which costs one small request.
+ */
+const MINIMUM_WATCH_SECONDS = 25
+const MAXIMUM_WATCH_SECONDS = 36
+const OVERDUE_MILLIS = 8_000
 
 /** A watch that ends sooner than this without an event may be a refusal: old servers answer so for history that is gone. */
 const SHORT_MILLIS = 1_000

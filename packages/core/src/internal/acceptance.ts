@@ -7,23 +7,18 @@ import type { EventData, EventDataInput, Json } from "../EventData.ts"
 import { InvalidEvent, type Issue } from "../InvalidEvent.ts"
 import type { ObjectReference } from "../ObjectReference.ts"
 import type { EventDraft } from "../Recorder.ts"
+import * as Timestamp from "../Timestamp.ts"
 import type { Transform } from "../Transform.ts"
-import { remember } from "./remember.ts"
+import * as json from "./json.ts"
+import * as names from "./names.ts"
 import * as text from "./text.ts"
 
-/**
- * Limits of Kubernetes' Events in UTF-8 bytes: `reason`, `action` and `reportingInstance` 128, `note` (which is the
- * message) 1024.
- *
- * @internal
- */
-export const LIMITS = { reason: 128, action: 128, reportingInstance: 128, message: 1_024, name: 253 } as const
-
-const MAXIMUM_DEPTH = 32
+const { LIMITS } = names
 
 /** @internal */
 export type Prepared =
-  | { readonly _tag: "Body"; readonly body: EventBody }
+  /** `at` is what the draft says, after the transforms. */
+  | { readonly _tag: "Body"; readonly body: EventBody; readonly at: Timestamp.Micros | undefined }
   | { readonly _tag: "Filtered"; readonly by: string }
   | { readonly _tag: "Invalid"; readonly error: InvalidEvent }
 
@@ -38,72 +33,76 @@ export interface Options {
   readonly render: (reason: string, data: EventData) => string
 }
 
-const matching = (pattern: RegExp) => (text: string) => pattern.test(text)
-
-const isReason = remember(matching(/^[A-Za-z](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?$/))
-const isKind = remember(matching(/^[A-Za-z][A-Za-z0-9]*$/))
-const isApiVersion = remember(matching(/^(?:[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?\/)?[a-z0-9](?:[-a-z0-9]*[a-z0-9])?$/))
-// What the API server asks of every name at least: one segment of a path.
-// oxlint-disable-next-line no-control-regex
-const NAME = /^(?!\.{1,2}$)[^\u0000-\u0020\u007f-\u00a0/%]+$/
-const isNamespace = remember(matching(/^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/))
-const LABEL_KEY =
-  /^(?:[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*\/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/
-const LABEL_VALUE = /^(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/
-const QUALIFIED_NAME = LABEL_KEY
-
 /**
  * Works out an event at acceptance: transforms, checks, rendering, escaping, cutting.
  *
  * @internal
  */
 export const make = (options: Options): ((draft: EventDraft) => Prepared) => {
+  const prepare = preparation(options)
+  return (draft) => {
+    try {
+      return prepare(draft)
+    } catch (thrown) {
+      return invalid([
+        { field: "event", found: text.showThrown(thrown), expected: "plain data, whose fields can be read" }
+      ])
+    }
+  }
+}
+
+const preparation = (options: Options): ((draft: EventDraft) => Prepared) => {
   const { apiVersionOf, render, reportingController, reportingInstance, source, transforms, typeOf } = options
   return (given) => {
+    const issues: Array<Issue> = []
     let draft = given
+    if (typeof draft !== "object" || draft === null) {
+      issue(issues, "event", draft, "an object with involvedObject and reason")
+      return invalid(issues)
+    }
     for (const transform of transforms) {
       let transformed: EventDraft | undefined
       try {
         transformed = transform.apply(draft)
-      } catch (cause) {
-        return invalid([
-          {
-            field: `transform ${transform.name}`,
-            found: text.show(String(cause)),
-            expected: "a function that never throws"
-          }
-        ])
+      } catch (thrown) {
+        issues.push({
+          field: `transform ${transform.name}`,
+          found: text.showThrown(thrown),
+          expected: "a function that never throws"
+        })
+        return invalid(issues)
       }
       if (transformed === undefined) return { _tag: "Filtered", by: transform.name }
       draft = transformed
     }
 
-    const issues: Array<Issue> = []
-    const { labels, reason, type } = draft
-    if (typeof reason !== "string" || !isReason(reason)) {
+    const { action, at, labels, message, reason, related, type } = draft
+    if (typeof reason !== "string" || !names.isReason(reason)) {
       issue(issues, "reason", reason, "a word that begins with a letter, such as Started: letters, digits, - _ .")
     }
     if (type !== undefined && type !== "Normal" && type !== "Warning") issue(issues, "type", type, "Normal or Warning")
-    const involvedObject = reference(issues, "involvedObject", draft.involvedObject, apiVersionOf)
-    const related = draft.related === undefined ? undefined : reference(issues, "related", draft.related, apiVersionOf)
-    if (labels !== undefined) checkLabels(issues, labels)
-    if (draft.message !== undefined && typeof draft.message !== "string") {
-      issue(issues, "message", draft.message, "a text")
+    const involvedObject = readReference(issues, "involvedObject", draft.involvedObject, apiVersionOf)
+    const readRelated = related === undefined ? undefined : readReference(issues, "related", related, apiVersionOf)
+    const readLabels = labels === undefined ? undefined : copyLabels(issues, labels)
+    if (message !== undefined && typeof message !== "string") issue(issues, "message", message, "a text")
+    if (action !== undefined && (typeof action !== "string" || action === "")) {
+      issue(issues, "action", action, "a text that is not empty")
     }
-    if (draft.action !== undefined && (typeof draft.action !== "string" || draft.action === "")) {
-      issue(issues, "action", draft.action, "a text that is not empty")
+    if (at !== undefined && !Timestamp.isMicros(at)) {
+      issue(issues, "at", at, "whole microseconds since 1970, in the years 0 to 9999")
     }
     const data = readData(issues, draft.data, involvedObject)
     if (issues.length > 0) return invalid(issues)
 
-    const message = draft.message ?? render(reason, data)
-    const action = draft.action ?? (data.operation === undefined || data.operation === "" ? reason : data.operation)
+    // A reason is ASCII: its length is its size, and there is nothing to escape in it.
+    const cutReason = reason.length <= LIMITS.reason ? reason : text.cut(reason, LIMITS.reason)
+    const done = action ?? data.operation
     const body: EventBody = {
       involvedObject,
-      reason: text.cut(reason, LIMITS.reason),
+      reason: cutReason,
       type: type ?? typeOf(reason) ?? "Normal",
-      action: text.cut(text.escapeControl(action), LIMITS.action),
-      message: text.cut(text.escapeControl(message), LIMITS.message),
+      action: done === undefined || done === "" ? cutReason : text.tidy(done, LIMITS.action),
+      message: text.tidy(message ?? render(reason, data), LIMITS.message),
       data,
       source,
       reportingController,
@@ -111,13 +110,14 @@ export const make = (options: Options): ((draft: EventDraft) => Prepared) => {
     }
     return {
       _tag: "Body",
+      at,
       body:
-        related === undefined && labels === undefined
+        readRelated === undefined && readLabels === undefined
           ? body
           : {
               ...body,
-              ...(related === undefined ? undefined : { related }),
-              ...(labels === undefined ? undefined : { labels: { ...labels } })
+              ...(readRelated === undefined ? undefined : { related: readRelated }),
+              ...(readLabels === undefined ? undefined : { labels: readLabels })
             }
     }
   }
@@ -129,7 +129,7 @@ const issue = (issues: Array<Issue>, field: string, found: unknown, expected: st
   issues.push({ field, found: text.show(found), expected })
 }
 
-const reference = (
+const readReference = (
   issues: Array<Issue>,
   field: string,
   given: ObjectReference,
@@ -140,43 +140,55 @@ const reference = (
     return { kind: "", name: "" }
   }
   const { fieldPath, kind, name, namespace, uid } = given
-  if (typeof kind !== "string" || !isKind(kind)) issue(issues, `${field}.kind`, kind, "a kind such as Workflow")
-  if (
-    typeof name !== "string" ||
-    !NAME.test(name) ||
-    (name.length * 3 > LIMITS.name && text.byteLength(name) > LIMITS.name)
-  ) {
+  if (typeof kind !== "string" || !names.isKind(kind)) issue(issues, `${field}.kind`, kind, "a kind such as Workflow")
+  if (typeof name !== "string" || !names.isName(name)) {
     issue(issues, `${field}.name`, name, `the name of an object: 1 to ${LIMITS.name} bytes without / % and blanks`)
   }
   const hasNamespace = namespace !== undefined && namespace !== ""
-  if (hasNamespace && (typeof namespace !== "string" || !isNamespace(namespace))) {
+  if (hasNamespace && (typeof namespace !== "string" || !names.isNamespace(namespace))) {
     issue(issues, `${field}.namespace`, namespace, "a namespace: 1 to 63 lower-case letters, digits and -")
   }
-  if (uid !== undefined && uid !== "" && (typeof uid !== "string" || !NAME.test(uid) || uid.length > 128)) {
+  const hasUid = uid !== undefined && uid !== ""
+  if (hasUid && (typeof uid !== "string" || !names.isUid(uid))) {
     issue(issues, `${field}.uid`, uid, "the uid of the object, or none")
   }
   if (fieldPath !== undefined && typeof fieldPath !== "string") issue(issues, `${field}.fieldPath`, fieldPath, "a text")
   const apiVersion = given.apiVersion === undefined || given.apiVersion === "" ? apiVersionOf(kind) : given.apiVersion
-  if (apiVersion !== undefined && (typeof apiVersion !== "string" || !isApiVersion(apiVersion))) {
+  if (apiVersion !== undefined && (typeof apiVersion !== "string" || !names.isApiVersion(apiVersion))) {
     issue(issues, `${field}.apiVersion`, apiVersion, "a version such as v1 or apps/v1")
   }
   const read: { -readonly [K in keyof ObjectReference]: ObjectReference[K] } = { kind, name }
   if (apiVersion !== undefined) read.apiVersion = apiVersion
   if (hasNamespace) read.namespace = namespace
-  if (uid !== undefined && uid !== "") read.uid = uid
-  if (fieldPath !== undefined && fieldPath !== "") read.fieldPath = text.escapeControl(fieldPath)
+  if (hasUid) read.uid = uid
+  if (typeof fieldPath === "string" && fieldPath !== "") read.fieldPath = text.tidy(fieldPath, LIMITS.message)
   return read
 }
 
-const checkLabels = (issues: Array<Issue>, labels: Readonly<Record<string, string>>): void => {
-  for (const [key, value] of Object.entries(labels)) {
-    if (!LABEL_KEY.test(key)) {
+/** Also fields that are `undefined`, which is how a program writes a label that it does not have, are left out. */
+const copyLabels = (issues: Array<Issue>, labels: Readonly<Record<string, string>>): Record<string, string> => {
+  const copy: Record<string, string> = {}
+  if (typeof labels !== "object" || labels === null || Array.isArray(labels)) {
+    issue(issues, "labels", labels, "an object of texts")
+    return copy
+  }
+  for (const key of Object.keys(labels)) {
+    const value = labels[key]
+    if (value === undefined) continue
+    if (!names.isQualifiedName(key)) {
       issue(issues, "labels", key, "label keys such as team or example.com/team: letters, digits, - _ .")
     }
-    if (typeof value !== "string" || !LABEL_VALUE.test(value)) {
-      issue(issues, `labels.${key}`, value, "at most 63 letters, digits, - _ . with a letter or digit at both ends")
+    if (typeof value !== "string" || !names.isLabelValue(value)) {
+      issue(
+        issues,
+        `labels.${text.tidy(key, LIMITS.name)}`,
+        value,
+        "at most 63 letters, digits, - _ . with a letter or digit at both ends"
+      )
     }
+    copy[key] = value
   }
+  return copy
 }
 
 /**
@@ -186,7 +198,7 @@ const checkLabels = (issues: Array<Issue>, labels: Readonly<Record<string, strin
  */
 export const checkReporter = (reportingController: string, reportingInstance: string): ReadonlyArray<Issue> => {
   const issues: Array<Issue> = []
-  if (!QUALIFIED_NAME.test(reportingController)) {
+  if (!names.isQualifiedName(reportingController)) {
     issue(
       issues,
       "reportingController",
@@ -217,8 +229,9 @@ const readData = (
     if (value === undefined) continue
     switch (key) {
       case "name":
-        if (value !== name)
+        if (value !== name) {
           issue(issues, "data.name", value, `the name of the involved object, ${text.show(name)}, or none`)
+        }
         break
       case "namespace":
         if (value !== (namespace ?? "")) {
@@ -237,11 +250,12 @@ const readData = (
       case "stepTool":
       case "conditionResult":
       case "executionId":
-        if (typeof value === "string") data[key] = value
+        // A lone surrogate would be another text after the way through a store that keeps UTF-8.
+        if (typeof value === "string") data[key] = value.toWellFormed()
         else issue(issues, `data.${key}`, value, "a text")
         break
       case "stepCount":
-        if (Number.isSafeInteger(value)) data[key] = value as number
+        if (Number.isSafeInteger(value)) data[key] = (value as number) + 0
         else issue(issues, "data.stepCount", value, "a whole number")
         break
       case "allowFailure":
@@ -249,93 +263,79 @@ const readData = (
         else issue(issues, "data.allowFailure", value, "true or false")
         break
       case "toolNames":
-        if (Array.isArray(value) && value.every((one) => typeof one === "string"))
-          data[key] = [...(value as Array<string>)]
+        if (isTexts(value)) data[key] = value.map((one) => one.toWellFormed())
         else issue(issues, "data.toolNames", value, "a list of texts")
         break
       case "duration": {
         const nanoseconds = readDuration(value)
-        if (nanoseconds === undefined) {
-          issue(
-            issues,
-            "data.duration",
-            value,
-            `a finite duration such as "1m30.5s", "90 seconds" or Duration.seconds(90)`
-          )
-        } else data[key] = nanoseconds
+        if (nanoseconds === undefined) issue(issues, "data.duration", value, EXPECTED_DURATION)
+        else data[key] = nanoseconds
         break
       }
       case "arguments":
         if (typeof value === "object" && value !== null && !Array.isArray(value)) {
-          data[key] = readJson(issues, "data.arguments", value, 0) ?? {}
+          data[key] = json.read(issues, "data.arguments", value) ?? {}
         } else issue(issues, "data.arguments", value, "an object of JSON values")
         break
       default: {
-        const json = readJson(issues, `data.${key}`, value, 0)
-        // A plain assignment to __proto__ would set the prototype instead of the field.
-        if (json !== undefined)
-          Object.defineProperty(data, key, { value: json, enumerable: true, configurable: true, writable: true })
+        const read = json.read(issues, `data.${key}`, value)
+        if (read !== undefined) json.setField(data, key, read)
       }
     }
   }
   return data
 }
 
+/** @internal */
+export const isTexts = (value: unknown): value is ReadonlyArray<string> =>
+  Array.isArray(value) && value.every((one) => typeof one === "string")
+
 /**
- * Nanoseconds of anything that is a finite duration.
+ * What a duration must be, for error messages.
+ *
+ * @internal
+ */
+export const EXPECTED_DURATION = `a finite duration such as "1m30.5s", "90 seconds" or Duration.seconds(90)`
+
+/**
+ * Whole nanoseconds of anything that is a duration within Go's 64 bits (292 years); exact up to 104 days, where a number
+ * stops being so.
  *
  * @internal
  */
 export const readDuration = (value: unknown): number | undefined => {
   if (typeof value === "string") {
     const parsed = GoDuration.parse(value)
-    if (Result.isSuccess(parsed)) return safe(Number(parsed.success))
+    if (Result.isSuccess(parsed)) return Number(parsed.success)
   }
+  // Effect takes NaN, and any object that names none of its units, for no time at all.
+  if (Number.isNaN(value) || (isObject(value) && !Duration.isDuration(value) && !hasUnits(value))) return undefined
   const duration = Duration.fromInput(value as Duration.Input)
   if (Option.isNone(duration)) return undefined
   const nanoseconds = Duration.toNanos(duration.value)
-  return Option.isNone(nanoseconds) ? undefined : safe(Number(nanoseconds.value))
+  if (Option.isNone(nanoseconds)) return undefined
+  const whole = Number(nanoseconds.value)
+  return Math.abs(whole) <= 2 ** 63 ? whole : undefined
 }
 
-const safe = (nanoseconds: number): number | undefined => (Number.isSafeInteger(nanoseconds) ? nanoseconds : undefined)
+const isObject = (value: unknown): value is object => typeof value === "object" && value !== null
 
-/** A copy that is JSON and nothing else, so that no later change of the caller's object reaches the event. */
-const readJson = (issues: Array<Issue>, field: string, value: unknown, depth: number): Json | undefined => {
-  switch (typeof value) {
-    case "string":
-    case "boolean":
-      return value
-    case "number":
-      if (Number.isFinite(value)) return value
-      break
-    case "object": {
-      if (value === null) return null
-      if (depth >= MAXIMUM_DEPTH) {
-        issues.push({ field, found: "nested deeper", expected: `at most ${MAXIMUM_DEPTH} levels, and no cycles` })
-        return undefined
-      }
-      if (Array.isArray(value)) {
-        const list: Array<Json> = []
-        for (let index = 0; index < value.length; index++) {
-          list.push(readJson(issues, `${field}[${index}]`, value[index] ?? null, depth + 1) ?? null)
-        }
-        return list
-      }
-      const prototype: unknown = Object.getPrototypeOf(value)
-      if (prototype === null || prototype === Object.prototype) {
-        const record: Record<string, Json> = {}
-        for (const [key, member] of Object.entries(value)) {
-          if (member === undefined) continue
-          const json = readJson(issues, `${field}.${key}`, member, depth + 1)
-          if (json === undefined) continue
-          if (key === "__proto__")
-            Object.defineProperty(record, key, { value: json, enumerable: true, configurable: true, writable: true })
-          else record[key] = json
-        }
-        return record
-      }
-    }
-  }
-  issue(issues, field, value, "JSON: text, finite number, true, false, null, list or plain object")
-  return undefined
+const UNITS: ReadonlySet<string> = new Set([
+  "weeks",
+  "days",
+  "hours",
+  "minutes",
+  "seconds",
+  "milliseconds",
+  "microseconds",
+  "nanoseconds"
+])
+
+/** Seconds and nanoseconds as a pair, or an object of units. */
+const hasUnits = (value: object): boolean => {
+  const entries = Object.entries(value)
+  return (
+    entries.length > 0 &&
+    entries.every(([key, amount]) => (Array.isArray(value) || UNITS.has(key)) && (amount === undefined || Number.isFinite(amount)))
+  )
 }

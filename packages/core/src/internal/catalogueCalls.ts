@@ -6,16 +6,15 @@
  *
  * @internal
  */
-import * as GoDuration from "@tidings/templates/GoDuration"
 import * as Suggestion from "@tidings/templates/Suggestion"
 import * as Effect from "effect/Effect"
-import type { CallOptions, Field, Kind, Kinds } from "../EventCatalogue.ts"
-import * as EventData from "../EventData.ts"
+import type { CallOptions, Kind, Kinds } from "../EventCatalogue.ts"
+import type { EventDataInput } from "../EventData.ts"
 import { InvalidEvent, type Issue } from "../InvalidEvent.ts"
 import type { ObjectInput, ObjectReference } from "../ObjectReference.ts"
 import type { Recorded, RecordError, Recorder } from "../Recorder.ts"
 import * as Timestamp from "../Timestamp.ts"
-import * as acceptance from "./acceptance.ts"
+import * as declaredFields from "./declaredFields.ts"
 import * as text from "./text.ts"
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
@@ -23,7 +22,7 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 type Record = (
   object: ObjectInput,
   reason: string,
-  data?: EventData.EventDataInput,
+  data?: EventDataInput,
   options?: CallOptions
 ) => Effect.Effect<Recorded, RecordError>
 
@@ -56,7 +55,7 @@ export const make = (kinds: Kinds, recorder: Recorder["Service"]): { readonly [n
     name: string,
     namespace: string | undefined,
     reason: string,
-    data?: EventData.EventDataInput,
+    data?: EventDataInput,
     options?: CallOptions
   ) => {
     const record = ofKind.get(kind)
@@ -79,7 +78,7 @@ export const methodName = (kind: string): string =>
 const makeRecord = (kind: string, definition: Kind, recorder: Recorder["Service"]): Record => {
   const { apiVersion } = definition
   const reasons = new Set(Object.keys(definition.reasons))
-  const checks = Object.entries(definition.fields ?? {}).flatMap(([field, type]) => checkOf(field, type) ?? [])
+  const readData = declaredFields.reader(definition.fields)
 
   return (object, reason, data, options) => {
     let issues: Array<Issue> | undefined
@@ -91,18 +90,11 @@ const makeRecord = (kind: string, definition: Kind, recorder: Recorder["Service"
     }
     if (!reasons.has(reason)) (issues ??= []).push(unknownName("reason", reason, `the reasons of ${kind}`, reasons))
 
-    let given: Mutable<EventData.EventDataInput> | undefined = data
-    if (checks.length > 0 && typeof data === "object" && data !== null) {
-      for (const check of checks) {
-        const value = Object.hasOwn(data, check.field) ? data[check.field] : undefined
-        if (value === undefined) continue
-        const read = check.read(value)
-        if (read === undefined) issues = add(issues, `data.${check.field}`, value, check.expected)
-        else if (read !== value) {
-          if (given === data) given = { ...data }
-          given![check.field] = read
-        }
-      }
+    let given = data
+    if (readData !== undefined) {
+      const read = readData(data)
+      given = read.data
+      if (read.issues !== undefined) issues = [...(issues ?? []), ...read.issues]
     }
 
     const at = options?.at === undefined ? undefined : Timestamp.fromInput(options.at)
@@ -139,48 +131,6 @@ const referenceOf = (object: ObjectInput, name: string, kind: string, apiVersion
 /** Kubernetes leaves empty what it does not say, and so do its clients, each in its own way. */
 const isGiven = (value: string | null | undefined): value is string =>
   value !== undefined && value !== null && value !== ""
-
-// ---------------------------------------------------------------------------
-// declared fields
-// ---------------------------------------------------------------------------
-
-interface FieldCheck {
-  readonly field: string
-  readonly expected: string
-  /** What travels, `undefined` when the value is not what was declared. */
-  readonly read: (value: unknown) => unknown
-}
-
-/** Acceptance knows the built-in fields; a host's own, and choices, nobody else knows. */
-const checkOf = (field: string, type: Field): FieldCheck | undefined => {
-  if (typeof type !== "string") {
-    const choices = type.map((choice) => text.show(choice)).join(" or ")
-    return { field, expected: choices, read: onlyIf((value) => typeof value === "string" && type.includes(value)) }
-  }
-  return Object.hasOwn(EventData.fields, field) ? undefined : { field, ...checks[type] }
-}
-
-const onlyIf =
-  (holds: (value: unknown) => boolean) =>
-  (value: unknown): unknown =>
-    holds(value) ? value : undefined
-
-const checks: { readonly [T in Extract<Field, string>]: Omit<FieldCheck, "field"> } = {
-  text: { expected: "a text", read: onlyIf((value) => typeof value === "string") },
-  count: { expected: "a whole number", read: onlyIf((value) => Number.isSafeInteger(value)) },
-  flag: { expected: "true or false", read: onlyIf((value) => typeof value === "boolean") },
-  list: {
-    expected: "a list of texts",
-    read: onlyIf((value) => Array.isArray(value) && value.every((one) => typeof one === "string"))
-  },
-  duration: {
-    expected: `a finite duration such as "1m30.5s", "90 seconds" or Duration.seconds(90)`,
-    read: (value) => {
-      const nanoseconds = acceptance.readDuration(value)
-      return nanoseconds === undefined ? undefined : GoDuration.format(nanoseconds)
-    }
-  }
-}
 
 // ---------------------------------------------------------------------------
 // refusals

@@ -16,6 +16,7 @@ import type { Delivered, EventDraft, FlushReport, Recorded, RecordError, Recorde
 import * as Timestamp from "../Timestamp.ts"
 import type * as acceptance from "./acceptance.ts"
 import { Ledger, SinkLedger } from "./ledger.ts"
+import { missing } from "./retryPolicy.ts"
 
 /** @internal */
 export const SINK = "default"
@@ -40,13 +41,20 @@ const MAXIMUM_BATCH = 256
 const FIRST_DELAY = 100
 const LAST_DELAY = 30_000
 
-type Exits = Exit.Exit<ReadonlyArray<Backend.Outcome>, BackendError>
-
-/** A missing answer tells nothing: the write is repeated. */
-const missing: Backend.Outcome = {
-  _tag: "Retry",
-  error: new BackendError({ reason: new Transient({ applied: "unknown", detail: "the backend gave no answer" }) })
+/** What the caller is told, once the write is through. */
+interface Answers<A> {
+  readonly filtered: (by: string) => A
+  readonly accepted: (id: EventId.EventId, settlement: Settlement) => A
 }
+
+const filtered = (by: string): { readonly _tag: "Filtered"; readonly by: string } => ({ _tag: "Filtered", by })
+const recorded: Answers<Recorded> = { filtered, accepted: (id) => ({ _tag: "Accepted", id }) }
+const delivered: Answers<Delivered> = {
+  filtered,
+  accepted: (id, settlement) => ({ _tag: "Accepted", id, sinks: { [SINK]: settlement } })
+}
+
+type Exits = Exit.Exit<ReadonlyArray<Backend.Outcome>, BackendError>
 
 const outcomesOf = (exit: Exits, batch: ReadonlyArray<Write>): ReadonlyArray<Backend.Outcome> => {
   if (Exit.isSuccess(exit)) {
@@ -79,7 +87,10 @@ export const make = Effect.fnUntraced(function* (
   const ledger = new Ledger(context)
   const sink = new SinkLedger(SINK, context)
   let seq = 0
+  /** Nothing new is taken. */
   let closed = false
+  /** Nothing is repeated any more, and what is left has been counted. */
+  let stopped = false
 
   // -------------------------------------------------------------------------
   // one write
@@ -101,7 +112,13 @@ export const make = Effect.fnUntraced(function* (
     callers: Context.Context<never>,
     interrupted: () => void
   ): ReadonlyArray<Backend.Outcome> | Effect.Effect<ReadonlyArray<Backend.Outcome>> => {
-    const fiber = Effect.runForkWith(callers)(backend.write(batch))
+    let writing: Effect.Effect<ReadonlyArray<Backend.Outcome>, BackendError>
+    try {
+      writing = backend.write(batch)
+    } catch (thrown) {
+      return outcomesOf(Exit.die(thrown), batch)
+    }
+    const fiber = Effect.runForkWith(callers)(writing)
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) return outcomesOf(exit, batch)
     return Fiber.await(fiber).pipe(
@@ -149,11 +166,15 @@ export const make = Effect.fnUntraced(function* (
     return Effect.fail(error)
   }
 
-  /** The end of one try: a settlement, or what must happen instead. */
+  /**
+   * The end of one try: a settlement, or what must happen instead. `unclear` is the failure of an earlier try that may
+   * have taken effect.
+   */
   const conclude = (
     write: Write,
     outcome: Backend.Outcome,
-    failures: number
+    failures: number,
+    unclear: BackendError | undefined
   ): Settlement | Effect.Effect<Settlement, RecordError> => {
     switch (outcome._tag) {
       case "Settled":
@@ -169,16 +190,22 @@ export const make = Effect.fnUntraced(function* (
         return refuse("rejected", new RecorderError({ reason: new Rejected({ detail: outcome.reason }) }))
       case "Retry": {
         sink.lastError = outcome.error.message
-        // What certainly was not written is the caller's to repeat; what may have been written is repeated here, with
-        // the same id, until somebody knows: a caller who repeated it would count it twice.
-        if (!isUnknown(outcome.error)) return refuse("failed", new RecorderError({ reason: outcome.error }))
+        // What certainly was not written is the caller's to repeat; what may have been written, by this try or by one
+        // before it, is repeated here, with the same id, until somebody knows: a caller who repeated it would count it
+        // twice. Nobody repeats for a recorder that is gone.
+        const doubt = isUnknown(outcome.error) ? outcome.error : unclear
+        if (doubt === undefined || stopped) {
+          return refuse("failed", new RecorderError({ reason: doubt ?? outcome.error }))
+        }
         sink.state = "degraded"
+        const pause = Effect.raceFirst(
+          clock.sleep(Duration.millis(delayOf(failures, outcome.error))),
+          until(() => stopped)
+        )
         return Effect.andThen(
-          Effect.onInterrupt(clock.sleep(Duration.millis(delayOf(failures, outcome.error))), () =>
-            Effect.sync(countInterrupted)
-          ),
+          Effect.onInterrupt(pause, () => Effect.sync(countInterrupted)),
           Effect.flatMap(attempt([write], countInterrupted), (outcomes) => {
-            const concluded = conclude(write, outcomes[0]!, failures + 1)
+            const concluded = conclude(write, outcomes[0]!, failures + 1, doubt)
             return Effect.isEffect(concluded) ? concluded : Effect.succeed(concluded)
           })
         )
@@ -186,49 +213,36 @@ export const make = Effect.fnUntraced(function* (
     }
   }
 
-  /** `answer` is what the caller is told, once the write is through. */
-  const deliver = <A>(
-    draft: EventDraft,
-    filtered: (by: string) => A,
-    answer: (id: EventId.EventId, settlement: Settlement) => A
-  ): Effect.Effect<A, RecordError> =>
-    Effect.contextWith((callers): Effect.Effect<A, RecordError> => {
+  const deliver = <A>(draft: EventDraft, answers: Answers<A>): Effect.Effect<A, RecordError> =>
+    Effect.withFiber((fiber): Effect.Effect<A, RecordError> => {
       if (closed) return refuse("closed", new RecorderError({ reason: new Closed() }))
       const prepared = prepare(draft)
       if (prepared._tag === "Invalid") return refuse("invalid", prepared.error)
       if (prepared._tag === "Filtered") {
         ledger.filter(prepared.by)
-        return Effect.succeed(filtered(prepared.by))
+        return Effect.succeed(answers.filtered(prepared.by))
       }
       const id = { origin, seq: ++seq }
-      const at = draft.at ?? Timestamp.now(clock)
+      const at = prepared.at ?? Timestamp.now(clock)
       const write: Write = { id, upTo: id.seq, count: 1, first: at, last: at, event: prepared.body }
-      const started = start([write], callers, countInterrupted)
+      const started = start([write], fiber.context, countInterrupted)
       if (Effect.isEffect(started)) {
-        return Effect.flatMap(started, (outcomes) => settle(id, conclude(write, outcomes[0]!, 1), answer))
+        return Effect.flatMap(started, (outcomes) => settle(id, conclude(write, outcomes[0]!, 1, undefined), answers))
       }
-      return settle(id, conclude(write, started[0]!, 1), answer)
+      return settle(id, conclude(write, started[0]!, 1, undefined), answers)
     })
 
   const settle = <A>(
     id: EventId.EventId,
     concluded: Settlement | Effect.Effect<Settlement, RecordError>,
-    answer: (id: EventId.EventId, settlement: Settlement) => A
+    answers: Answers<A>
   ): Effect.Effect<A, RecordError> =>
     Effect.isEffect(concluded)
-      ? Effect.map(concluded, (settlement) => answer(id, settlement))
-      : Effect.succeed(answer(id, concluded))
+      ? Effect.map(concluded, (settlement) => answers.accepted(id, settlement))
+      : Effect.succeed(answers.accepted(id, concluded))
 
-  const filtered = (by: string): { readonly _tag: "Filtered"; readonly by: string } => ({ _tag: "Filtered", by })
-  const record = (draft: EventDraft): Effect.Effect<Recorded, RecordError> =>
-    deliver<Recorded>(draft, filtered, (id) => ({ _tag: "Accepted", id }))
-
-  const recordSettled = (draft: EventDraft): Effect.Effect<Delivered, RecordError> =>
-    deliver<Delivered>(draft, filtered, (id, settlement) => ({
-      _tag: "Accepted",
-      id,
-      sinks: { [SINK]: settlement }
-    }))
+  const record = (draft: EventDraft): Effect.Effect<Recorded, RecordError> => deliver(draft, recorded)
+  const recordSettled = (draft: EventDraft): Effect.Effect<Delivered, RecordError> => deliver(draft, delivered)
 
   // -------------------------------------------------------------------------
   // recordNow: a bounded queue, one worker
@@ -267,7 +281,7 @@ export const make = Effect.fnUntraced(function* (
       if (prepared._tag === "Invalid") return ledger.refuse(1, "invalid")
       if (prepared._tag === "Filtered") return ledger.filter(prepared.by)
       const acceptedAt = Timestamp.now(clock)
-      const at = draft.at ?? acceptedAt
+      const at = prepared.at ?? acceptedAt
       const id = { origin, seq: ++seq }
       queue.push({
         write: { id, upTo: id.seq, count: 1, first: at, last: at, event: prepared.body },
@@ -288,7 +302,6 @@ export const make = Effect.fnUntraced(function* (
   }
 
   let failures = 0
-  let stopped = false
   const ignored = () => {}
   const deliverQueued = Effect.suspend(() => {
     const batch = queue.slice(head, head + MAXIMUM_BATCH)
@@ -380,6 +393,7 @@ export const make = Effect.fnUntraced(function* (
             take(left)
           }
           sink.state = "down"
+          wakeAll()
         })
       )
     })

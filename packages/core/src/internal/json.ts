@@ -16,6 +16,8 @@ export const MAXIMUM_VALUES = 65_536
 
 const MAXIMUM_ISSUES = 10
 
+const MAXIMUM_PATH = 200
+
 /**
  * An object that is nothing but its own fields: a literal, what `JSON.parse` makes, or one without a prototype.
  *
@@ -125,7 +127,7 @@ const explain = (
   }
   if (value === null || typeof value === "string" || typeof value === "boolean" || Number.isFinite(value)) return
   issues.push({
-    field: text.escapeControl(field),
+    field: text.tidy(field, MAXIMUM_PATH),
     found: text.show(value),
     expected: "JSON: text, finite number, true, false, null, list or plain object"
   })

@@ -6,10 +6,20 @@ import * as RecorderMetrics from "../RecorderMetrics.ts"
 
 type Counter = Metric.Counter<number>
 
-/** Counters by a bounded label, each made once. */
+const MAXIMUM_LABELS = 64
+const OTHERS = "other"
+
+interface Entry {
+  count: number
+  readonly counter: Counter
+}
+
+/**
+ * Counters by a label, each made once. Hosts choose some labels (the name of a transform, the reason of a policy's drop):
+ * from a certain number on they share one, so that they cost bounded memory even where somebody puts a name in them.
+ */
 class Labelled {
-  readonly counts: Record<string, number> = {}
-  private readonly counters = new Map<string, Counter>()
+  private readonly entries = new Map<string, Entry>()
   private readonly metric: Counter
   private readonly attributes: Readonly<Record<string, string>>
   private readonly label: string
@@ -28,13 +38,24 @@ class Labelled {
   }
 
   add(value: string, n: number): void {
-    this.counts[value] = (this.counts[value] ?? 0) + n
-    let counter = this.counters.get(value)
-    if (counter === undefined) {
-      counter = Metric.withAttributes(this.metric, { ...this.attributes, [this.label]: value })
-      this.counters.set(value, counter)
+    const entry = this.entries.get(value) ?? this.make(value)
+    entry.count += n
+    entry.counter.updateUnsafe(n, this.context)
+  }
+
+  private make(value: string): Entry {
+    const label = this.entries.size < MAXIMUM_LABELS ? value : OTHERS
+    let entry = this.entries.get(label)
+    if (entry === undefined) {
+      const counter = Metric.withAttributes(this.metric, { ...this.attributes, [this.label]: label })
+      entry = { count: 0, counter }
+      this.entries.set(label, entry)
     }
-    counter.updateUnsafe(n, this.context)
+    return entry
+  }
+
+  get counts(): Record<string, number> {
+    return Object.fromEntries(Array.from(this.entries, ([label, { count }]) => [label, count]))
   }
 }
 
@@ -100,7 +121,7 @@ export class SinkLedger {
       recovered: this.recovered,
       settled: this.settled,
       parked: this.parked,
-      dropped: { ...this.droppedBy.counts },
+      dropped: this.droppedBy.counts,
       pending: this.pending,
       held: this.held,
       oldestAge: Duration.micros(BigInt(Math.max(0, Math.floor(oldestAgeMicros)))),
@@ -142,8 +163,8 @@ export class Ledger {
   status(sinks: Readonly<Record<string, SinkStatus>>): RecorderStatus {
     return {
       accepted: this.accepted,
-      refused: { ...this.refusedBy.counts },
-      filtered: { ...this.filteredBy.counts },
+      refused: this.refusedBy.counts,
+      filtered: this.filteredBy.counts,
       sinks
     }
   }

@@ -512,11 +512,11 @@ export const make = Effect.fnUntraced(function* (
   const fold = Effect.fnUntraced(function* (upTo: number) {
     const page = yield* patiently(journal.read(name, position, Math.min(PAGE, upTo - position)))
     const at = now()
-    for (const { from, to } of page.lost) {
+    for (const { from, reason = "quota", to } of page.lost) {
       const n = to - from + 1
       ledger.addPending(-n)
-      ledger.drop(n, "quota")
-      for (let seq = from; seq <= to; seq++) abandon(seq, "quota")
+      ledger.drop(n, reason)
+      for (let seq = from; seq <= to; seq++) abandon(seq, reason)
     }
     for (const { id, occurrence } of page.entries) {
       const { released, series } = correlator.step(id, occurrence, at)
@@ -576,6 +576,7 @@ export const make = Effect.fnUntraced(function* (
     let next = Math.min(checkpointDueAt(), correlator.nextTick() ?? Number.POSITIVE_INFINITY)
     if (gateUntil > now()) return Math.min(next, gateUntil)
     if (underway >= options.concurrency) return next
+    if (failuresInARow >= options.concurrency && underway > 0) return next
     for (const one of outbox.values()) {
       if (one.underway === undefined && one.occurrences > 0 && one.nextAt < next) next = one.nextAt
     }

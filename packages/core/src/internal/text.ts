@@ -9,27 +9,13 @@ const CUT_MARK = "…"
 // oxlint-disable-next-line no-control-regex
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g
 
-/** Whether anything in it may have to be replaced: what `CONTROL` matches, and surrogates, of which only lone ones are. */
-const isSuspect = (text: string): boolean => {
-  for (let index = 0; index < text.length; index++) {
-    const unit = text.charCodeAt(index)
-    if (unit >= 0x20 && unit < 0x7f) continue
-    if (unit < 0xa0) return true
-    if (unit < 0x61c) continue
-    if (
-      unit === 0x61c ||
-      unit === 0x200e ||
-      unit === 0x200f ||
-      (unit >= 0x2028 && unit <= 0x202e) ||
-      (unit >= 0x2066 && unit <= 0x2069) ||
-      (unit >= 0xd800 && unit < 0xe000) ||
-      unit === 0xfeff
-    ) {
-      return true
-    }
-  }
-  return false
-}
+// What may have to be replaced: the same, and surrogates, of which only lone ones are.
+const SUSPECT =
+  // oxlint-disable-next-line no-control-regex
+  /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]/
+
+// One range, so that the usual text is through at once.
+const UNUSUAL = /[^ -~]/
 
 const escapeOne = (character: string): string => {
   switch (character) {
@@ -50,7 +36,7 @@ const escapeOne = (character: string): string => {
  * @internal
  */
 export const escapeControl = (text: string): string =>
-  isSuspect(text) ? text.toWellFormed().replace(CONTROL, escapeOne) : text
+  UNUSUAL.test(text) && SUSPECT.test(text) ? text.toWellFormed().replace(CONTROL, escapeOne) : text
 
 /**
  * The length in bytes of UTF-8.
@@ -123,6 +109,7 @@ const describe = (value: unknown): string => {
     case "bigint":
       return `${value}n`
     case "number":
+    case "boolean":
       return String(value)
     case "object":
       return describeObject(value)

@@ -102,7 +102,6 @@ const fractionOf = (digits: string, unit: number): number => {
   let gathered = 0n
   let scale = 1
   for (const digit of digits) {
-    if (gathered > longest / 10n) break
     const next = gathered * 10n + BigInt(digit)
     if (next > longest + 1n) break
     gathered = next

@@ -75,6 +75,13 @@ const bootstrap = (name: string, groups: ReadonlyArray<string>, rules: ReadonlyA
 
 const readyPaths = ["/healthz", "/livez", "/readyz", "/version", "/version/"]
 
+const issuerPaths = [
+  "/.well-known/openid-configuration",
+  "/.well-known/openid-configuration/",
+  "/openid/v1/jwks",
+  "/openid/v1/jwks/"
+]
+
 // What every cluster has from the start, as far as somebody without a grant of their own meets it.
 const bootstrapGrants: ReadonlyArray<Grant> = [
   bootstrap(
@@ -103,6 +110,16 @@ const bootstrapGrants: ReadonlyArray<Grant> = [
     "system:public-info-viewer",
     ["system:authenticated", "system:unauthenticated"],
     [{ verbs: ["get"], nonResourceURLs: readyPaths }]
+  ),
+  bootstrap(
+    "system:cluster-trust-bundle-discovery",
+    ["system:serviceaccounts"],
+    [{ verbs: ["get", "list", "watch"], apiGroups: ["certificates.k8s.io"], resources: ["clustertrustbundles"] }]
+  ),
+  bootstrap(
+    "system:service-account-issuer-discovery",
+    ["system:serviceaccounts"],
+    [{ verbs: ["get"], nonResourceURLs: issuerPaths }]
   )
 ]
 

@@ -12,7 +12,7 @@ import {
   type MutableJsonObject,
   stringify
 } from "./apiServerJson.ts"
-import { objectMeta, validateObjectMeta } from "./apiServerMeta.ts"
+import { checkObjectNames, objectMeta, validateObjectMeta } from "./apiServerMeta.ts"
 import { checkQualifiedName, checkSubdomain } from "./apiServerNames.ts"
 import { type FieldError, invalid, required } from "./apiServerStatus.ts"
 
@@ -225,13 +225,10 @@ export const checkCreate = (version: EventVersion, event: JsonObject): ReadonlyA
   if (version === "core") {
     return common
   }
-  const name = asText(at(event, "metadata", "name"))
   const type = asText(event["type"])
   return [
     ...common,
-    ...(name === ""
-      ? [required("metadata.name", "name or generateName is required")]
-      : checkSubdomain(name).map((detail) => invalid("metadata.name", name, detail))),
+    ...checkObjectNames(asObject(event["metadata"]), checkSubdomain),
     ...checkSeries(event),
     ...(isZero(event["eventTime"]) ? [required("eventTime")] : []),
     ...(type === "Normal" || type === "Warning" ? [] : [invalid("type", "", `has invalid value: ${type}`)]),

@@ -324,6 +324,8 @@ const readContinueToken = (token: string): { readonly revision: number; readonly
   return { revision: typeof revision === "number" ? revision : 0, start }
 }
 
+const versionOf = (object: JsonObject): number => Number(at(object, "metadata", "resourceVersion"))
+
 const sameButVersion = (before: JsonObject, after: JsonObject): boolean => {
   const strip = (object: JsonObject): Json => {
     const { managedFields: _managed, resourceVersion: _version, ...meta } = asObject(object["metadata"])
@@ -332,13 +334,53 @@ const sameButVersion = (before: JsonObject, after: JsonObject): boolean => {
   return equals(strip(before), strip(after))
 }
 
+/** Browsers and command line tools get indented JSON, unless they say otherwise. */
+const wantsIndent = ({ query, userAgent = "" }: IncomingRequest): boolean => {
+  const pretty = query.get("pretty") ?? ""
+  return pretty === "" ? /^(?:curl|Wget|Mozilla\/5\.0)/.test(userAgent) : ["1", "t", "T", "true", "TRUE", "True"].includes(pretty)
+}
+
+const indent = (request: IncomingRequest, outcome: Outcome): Outcome => {
+  if (outcome._tag === "Watch" || outcome.answer.contentType !== "application/json" || !wantsIndent(request)) {
+    return outcome
+  }
+  const body = stringify(JSON.parse(outcome.answer.body), 2)
+  return answered({ ...outcome.answer, body })
+}
+
+// The order of fields, which Go's structs have and JSON does not.
+const fieldOrders: Readonly<Record<string, ReadonlyArray<string>>> = {
+  Role: ["metadata", "rules"],
+  ClusterRole: ["metadata", "rules", "aggregationRule"],
+  RoleBinding: ["metadata", "subjects", "roleRef"],
+  ClusterRoleBinding: ["metadata", "subjects", "roleRef"],
+  Namespace: ["metadata", "spec", "status"],
+  CustomResourceDefinition: ["metadata", "spec", "status"]
+}
+const ruleOrder = ["verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs"]
+
+const inOrder = (object: JsonObject, order: ReadonlyArray<string>): JsonObject => {
+  const rank = (key: string): number => (order.includes(key) ? order.indexOf(key) : order.length)
+  return Object.fromEntries(Object.entries(object).sort(([left], [right]) => rank(left) - rank(right)))
+}
+
+const ordered = (resource: ResourceType, object: JsonObject): JsonObject => {
+  const { rules } = object
+  const isRole = resource.group === "rbac.authorization.k8s.io" && isArray(rules)
+  const complete = isRole ? { ...object, rules: rules.map((rule) => inOrder(asObject(rule), ruleOrder)) } : object
+  return inOrder(complete, fieldOrders[resource.kind] ?? [])
+}
+
 /** @internal */
 export const make = (options: HandlerOptions): Handlers => {
   const { store } = options
   let generated = 0
 
   const definitions = (): ReadonlyArray<ResourceType> =>
-    store.all("customresourcedefinitions.apiextensions.k8s.io").flatMap(customResources)
+    store
+      .all("customresourcedefinitions.apiextensions.k8s.io")
+      .toSorted((left, right) => versionOf(left) - versionOf(right))
+      .flatMap(customResources)
   const resources = (): ReadonlyArray<ResourceType> => [...builtInResources, ...definitions()]
 
   const roles = (): Roles => ({
@@ -364,28 +406,18 @@ export const make = (options: HandlerOptions): Handlers => {
   }
 
   const objectAnswer = (
-    request: IncomingRequest,
     status: number,
     resource: ResourceType,
     object: JsonObject,
     headers?: Answer["headers"]
-  ): Answer => bodyAnswer(request, status, objectText(resource, object, false), headers)
+  ): Answer => bodyAnswer(status, objectText(resource, object, false), headers)
 
-  const bodyAnswer = (
-    request: IncomingRequest,
-    status: number,
-    text: string,
-    headers?: Answer["headers"]
-  ): Answer => {
-    const pretty = request.query.get("pretty")
-    const isPretty = pretty === "true" || pretty === "1"
-    return {
-      status,
-      contentType: "application/json",
-      body: isPretty ? stringify(JSON.parse(text), 2) : `${text}\n`,
-      headers
-    }
-  }
+  const bodyAnswer = (status: number, text: string, headers?: Answer["headers"]): Answer => ({
+    status,
+    contentType: "application/json",
+    body: `${text}\n`,
+    headers
+  })
 
   const admitNamespace = (resource: ResourceType, namespace: string, name: string): void => {
     if (!resource.namespaced) {
@@ -441,9 +473,9 @@ export const make = (options: HandlerOptions): Handlers => {
     return object
   }
 
-  const decodeGeneric = (body: JsonObject): JsonObject => {
+  const decodeGeneric = (resource: ResourceType, body: JsonObject): JsonObject => {
     const { apiVersion: _apiVersion, kind: _kind, metadata, ...rest } = body
-    return { metadata: decode(objectMeta, asObject(metadata)).value, ...rest }
+    return ordered(resource, { metadata: decode(objectMeta, asObject(metadata)).value, ...rest })
   }
 
   const decodeBody = (
@@ -460,7 +492,7 @@ export const make = (options: HandlerOptions): Handlers => {
       )
     try {
       if (version === undefined) {
-        return { object: decodeGeneric(body), unknown: [] }
+        return { object: decodeGeneric(resource, body), unknown: [] }
       }
       const { unknown, value } = decodeEvent(version, body)
       if (validation === "Strict" && unknown.length > 0) {
@@ -574,13 +606,13 @@ export const make = (options: HandlerOptions): Handlers => {
     const managed =
       version === undefined ? complete : withManagedFields(version, undefined, complete, managerOf(request))
     if (request.query.get("dryRun") === "All") {
-      return objectAnswer(request, 201, resource, managed, warningHeaders(unknown))
+      return objectAnswer(201, resource, managed, warningHeaders(unknown))
     }
     checkSize(resource, managed)
     if (store.get(tableOf(resource), key) !== undefined) {
       refuse(Status.alreadyExists(groupResource(resource), name))
     }
-    return objectAnswer(request, 201, resource, write(resource, key, managed), warningHeaders(unknown))
+    return objectAnswer(201, resource, write(resource, key, managed), warningHeaders(unknown))
   }
 
   const checkNew = (resource: ResourceType, version: EventVersion | undefined, object: JsonObject): void => {
@@ -628,12 +660,10 @@ export const make = (options: HandlerOptions): Handlers => {
       refuse(Status.conflict(groupResource(resource), name))
     }
     const uid = asText(sentMeta["uid"])
-    if (uid !== "" && uid !== oldMeta["uid"]) {
-      refuse(
-        Status.invalidObject(kindWithGroup(resource), name, [
-          Status.invalid("metadata.uid", uid, "field is immutable")
-        ])
-      )
+    const isOtherUid = uid !== "" && uid !== oldMeta["uid"]
+    if (isOtherUid && request.method === "PUT") {
+      const key = `/registry/${resource.plural}/${keyOf(resource, asText(oldMeta["namespace"]), name)}`
+      refuse(Status.uidConflict(groupResource(resource), name, key, uid, asText(oldMeta["uid"])))
     }
     const { managedFields: _managed, selfLink: _selfLink, ...meta } = sentMeta
     const after: JsonObject = {
@@ -651,10 +681,11 @@ export const make = (options: HandlerOptions): Handlers => {
       })
     }
     const version = eventVersionOf(resource)
-    const errors =
-      version === undefined
-        ? validateObjectMeta(asObject(after["metadata"]), checkName(resource))
-        : checkUpdate(version, before, after)
+    const errors = [
+      ...(isOtherUid ? [Status.invalid("metadata.uid", uid, "field is immutable")] : []),
+      ...validateObjectMeta(asObject(after["metadata"]), () => []),
+      ...(version === undefined ? [] : checkUpdate(version, before, after))
+    ]
     if (errors.length > 0) {
       refuse(Status.invalidObject(kindWithGroup(resource), name, errors))
     }
@@ -703,7 +734,7 @@ export const make = (options: HandlerOptions): Handlers => {
       return create(identity, resource, info.namespace, request, body, info.name)
     }
     const after = replace(identity, resource, request, before, object)
-    return objectAnswer(request, 200, resource, after, warningHeaders(unknown))
+    return objectAnswer(200, resource, after, warningHeaders(unknown))
   }
 
   const checkRequestName = (resource: ResourceType, object: JsonObject, info: RequestInfo): void => {
@@ -750,14 +781,14 @@ export const make = (options: HandlerOptions): Handlers => {
     const { object, unknown } = decodePatched(resource, patched, validation)
     checkRequestName(resource, object, info)
     const after = replace(identity, resource, request, before, object)
-    return objectAnswer(request, 200, resource, after, warningHeaders(unknown))
+    return objectAnswer(200, resource, after, warningHeaders(unknown))
   }
 
   const applyPatch = (type: "merge" | "json", shown: JsonObject, change: Json): JsonObject => {
     if (type === "json") {
       if (!isArray(change)) {
         return refuse(
-          Status.badRequest("error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch")
+          Status.badRequest("error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp")
         )
       }
       const patched = jsonPatch(shown, change)
@@ -796,9 +827,13 @@ export const make = (options: HandlerOptions): Handlers => {
       )
     }
     const version = eventVersionOf(resource)
+    const kind = asText(patched["kind"])
+    if (kind !== resource.kind) {
+      return failed(`converting (v1.${kind}) to (core.${resource.kind}): unknown conversion`)
+    }
     try {
       if (version === undefined) {
-        return { object: decodeGeneric(patched), unknown: [] }
+        return { object: decodeGeneric(resource, patched), unknown: [] }
       }
       const { unknown, value } = decodeEvent(version, patched)
       if (validation === "Strict" && unknown.length > 0) {
@@ -818,20 +853,21 @@ export const make = (options: HandlerOptions): Handlers => {
     return version === undefined ? metadataLabels : fieldLabels[version]
   }
 
-  const listQuery = (resource: ResourceType, info: RequestInfo, query: URLSearchParams): ListQuery => ({
-    namespace: resource.namespaced ? info.namespace : "",
-    timeoutSeconds: integerParameter(query, "timeoutSeconds"),
-    limit: Math.max(0, integerParameter(query, "limit") ?? 0),
-    matches: bothMatch(
-      parseFieldSelector(query.get("fieldSelector") ?? "", labelsOf(resource)),
-      parseLabelSelector(query.get("labelSelector") ?? "")
-    ),
-    resourceVersion: query.get("resourceVersion") ?? "",
-    versionMatch: query.get("resourceVersionMatch") ?? "",
-    continueToken: query.get("continue") ?? "",
-    sendInitialEvents: flagParameter(query, "sendInitialEvents"),
-    wantsBookmarks: flagParameter(query, "allowWatchBookmarks") ?? false
-  })
+  const listQuery = (resource: ResourceType, info: RequestInfo, query: URLSearchParams): ListQuery => {
+    const fields = parseFieldSelector(query.get("fieldSelector") ?? "", labelsOf(resource))
+    return {
+      // A list of all namespaces that selects one is a list of that one, also in its continue token.
+      namespace: resource.namespaced ? info.namespace || (fields?.namespace ?? "") : "",
+      timeoutSeconds: integerParameter(query, "timeoutSeconds"),
+      limit: Math.max(0, integerParameter(query, "limit") ?? 0),
+      matches: bothMatch(fields?.matches, parseLabelSelector(query.get("labelSelector") ?? "")),
+      resourceVersion: query.get("resourceVersion") ?? "",
+      versionMatch: query.get("resourceVersionMatch") ?? "",
+      continueToken: query.get("continue") ?? "",
+      sendInitialEvents: flagParameter(query, "sendInitialEvents"),
+      wantsBookmarks: flagParameter(query, "allowWatchBookmarks") ?? false
+    }
+  }
 
   /** The revision to read at (undefined: the newest), and where to start. */
   const listStart = (list: ListQuery): { readonly revision: number | undefined; readonly start: string } => {
@@ -897,7 +933,6 @@ export const make = (options: HandlerOptions): Handlers => {
         resourceVersion: version
       })
       return bodyAnswer(
-        request,
         200,
         `{"apiVersion":"${apiVersion}","items":[${items}],"kind":"${resource.listKind}","metadata":${meta}}`
       )
@@ -908,7 +943,6 @@ export const make = (options: HandlerOptions): Handlers => {
       ...(page.remaining === undefined ? {} : { remainingItemCount: page.remaining })
     })
     return bodyAnswer(
-      request,
       200,
       `{"kind":"${resource.listKind}","apiVersion":"${apiVersion}","metadata":${meta},"items":[${items}]}`
     )
@@ -956,7 +990,7 @@ export const make = (options: HandlerOptions): Handlers => {
     const errorLine = (status: Json): string => watchLine("ERROR", stringify(status))
     if (sendInitialEvents ?? wanted === 0n) {
       if (wanted > BigInt(current)) {
-        return plan([errorLine(Status.versionTooLarge(wanted, current, 2))], store.end(), true)
+        return plan([errorLine(Status.versionTooLarge(wanted, current, 1))], store.end(), true)
       }
       const { objects } = store.list(table, { prefix, start: prefix, revision: undefined, limit: 0, matches })
       const added = objects.map((object) => watchLine("ADDED", text(object)))
@@ -984,7 +1018,7 @@ export const make = (options: HandlerOptions): Handlers => {
   const removeObject = (resource: ResourceType, namespace: string, name: string): JsonObject | undefined =>
     store.remove(tableOf(resource), keyOf(resource, namespace, name))
 
-  const remove = (resource: ResourceType, info: RequestInfo, request: IncomingRequest): Answer => {
+  const remove = (resource: ResourceType, info: RequestInfo): Answer => {
     const target = groupResource(resource)
     const before = store.get(tableOf(resource), keyOf(resource, info.namespace, info.name))
     if (resource.plural === "namespaces" && undeletableNamespaces.includes(info.name)) {
@@ -1004,7 +1038,7 @@ export const make = (options: HandlerOptions): Handlers => {
               status: { phase: "Terminating" }
             })
           : before
-      return objectAnswer(request, 200, resource, after)
+      return objectAnswer(200, resource, after)
     }
     removeObject(resource, info.namespace, info.name)
     return Status.success({
@@ -1040,7 +1074,7 @@ export const make = (options: HandlerOptions): Handlers => {
     const found = store.get(tableOf(resource), keyOf(resource, info.namespace, info.name))
     return found === undefined
       ? refuse(Status.notFound(groupResource(resource), info.name))
-      : objectAnswer(request, 200, resource, found)
+      : objectAnswer(200, resource, found)
   }
 
   const finalize = (resource: ResourceType, info: RequestInfo, request: IncomingRequest): Answer => {
@@ -1053,9 +1087,9 @@ export const make = (options: HandlerOptions): Handlers => {
     const after: JsonObject = { ...before, spec: isEmpty ? {} : { finalizers } }
     if (isEmpty && at(before, "metadata", "deletionTimestamp") !== undefined) {
       store.remove(tableOf(resource), info.name)
-      return objectAnswer(request, 200, resource, after)
+      return objectAnswer(200, resource, after)
     }
-    return objectAnswer(request, 200, resource, write(resource, info.name, after))
+    return objectAnswer(200, resource, write(resource, info.name, after))
   }
 
   const accessReview = (identity: Identity, spec: JsonObject): Answer => {
@@ -1206,7 +1240,7 @@ export const make = (options: HandlerOptions): Handlers => {
       case "patch":
         return answered(patch(identity, resource, info, request))
       case "delete":
-        return answered(remove(resource, info, request))
+        return answered(remove(resource, info))
       case "deletecollection":
         return answered(removeAll(resource, info, request))
       default:
@@ -1289,12 +1323,13 @@ export const make = (options: HandlerOptions): Handlers => {
       ),
     handle: (identity, info, request) => {
       try {
-        return info.isResource
-          ? handleResource(identity, info, request)
-          : answered(handlePath(info, request))
+        return indent(
+          request,
+          info.isResource ? handleResource(identity, info, request) : answered(handlePath(info, request))
+        )
       } catch (error) {
         if (error instanceof Refused) {
-          return answered(error.answer)
+          return indent(request, answered(error.answer))
         }
         throw error
       }

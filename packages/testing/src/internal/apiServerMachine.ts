@@ -303,12 +303,7 @@ export const make = (options: MachineOptions): Machine => {
         setImmediate(() => (how === "reset" ? reset(exchange) : close(exchange)))
       }
     }
-    const nextLine = (): string | undefined => {
-      const [line, ...rest] = initial
-      if (line !== undefined) {
-        initial = rest
-        return line
-      }
+    const nextChange = (): string | undefined => {
       for (;;) {
         const change = store.changeAt(position)
         if (change === undefined) {
@@ -341,7 +336,7 @@ export const make = (options: MachineOptions): Machine => {
         const lines: Array<string> = [...flushInitial()]
         let size = 0
         while (sent < allowed && initial.length === 0 && size < batchSize) {
-          const line = nextLine()
+          const line = nextChange()
           if (line === undefined) {
             break
           }
@@ -684,7 +679,9 @@ export const make = (options: MachineOptions): Machine => {
   secure.on("tlsClientError", (_error, socket) => socket.destroy())
 
   const handshake = (raw: net.Socket): void => {
-    secure.emit("connection", raw)
+    if (!raw.destroyed) {
+      secure.emit("connection", raw)
+    }
   }
 
   const onConnection = (raw: net.Socket): void => {
@@ -692,7 +689,12 @@ export const make = (options: MachineOptions): Machine => {
     opened += 1
     connections.set(port, { ordinal: opened, raw, active: 0 })
     raw.on("error", () => {})
-    raw.once("close", () => connections.delete(port))
+    raw.once("close", () => {
+      // The port may be somebody else's by now.
+      if (connections.get(port)?.raw === raw) {
+        connections.delete(port)
+      }
+    })
     if (isPaused) {
       held.push(raw)
     } else {

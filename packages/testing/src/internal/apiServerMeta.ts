@@ -42,12 +42,28 @@ export const objectMeta: Struct = {
 
 const annotationsLimit = 256 * 1024
 
+type NameCheck = (name: string) => ReadonlyArray<string>
+
+/** @internal */
+export const checkObjectNames = (meta: JsonObject, check: NameCheck): ReadonlyArray<FieldError> => {
+  const name = asText(meta["name"])
+  const prefix = asText(meta["generateName"])
+  return [
+    // Something follows a prefix, so it may end in a dash.
+    ...(prefix === ""
+      ? []
+      : check(prefix.replace(/-$/, "a")).map((detail) => invalid("metadata.generateName", prefix, detail))),
+    ...(name === ""
+      ? [required("metadata.name", "name or generateName is required")]
+      : check(name).map((detail) => invalid("metadata.name", name, detail)))
+  ]
+}
+
 /** @internal */
 export const validateObjectMeta = (
   meta: JsonObject,
-  checkName: (name: string) => ReadonlyArray<string> = checkPathSegment
+  checkName: NameCheck = checkPathSegment
 ): ReadonlyArray<FieldError> => {
-  const name = asText(meta["name"])
   const labels = Object.entries(asObject(meta["labels"]))
   const annotations = Object.entries(asObject(meta["annotations"]))
   const annotationsSize = annotations.reduce(
@@ -55,9 +71,7 @@ export const validateObjectMeta = (
     0
   )
   return [
-    ...(name === ""
-      ? [required("metadata.name", "name or generateName is required")]
-      : checkName(name).map((detail) => invalid("metadata.name", name, detail))),
+    ...checkObjectNames(meta, checkName),
     ...labels.flatMap(([key, value]) => [
       ...checkQualifiedName(key).map((detail) => invalid("metadata.labels", key, detail)),
       ...checkLabelValue(asText(value)).map((detail) => invalid("metadata.labels", asText(value), detail))

@@ -51,11 +51,18 @@ const unescapeValue = (text: string): string => {
   return value
 }
 
+/** @internal */
+export interface FieldSelector {
+  readonly matches: Matcher
+  /** The one namespace that can match, if the selector says so. */
+  readonly namespace: string | undefined
+}
+
 /** Throws what the server answers to a selector it does not take. @internal */
 export const parseFieldSelector = (
   text: string,
   labels: ReadonlyMap<string, (object: JsonObject) => string>
-): Matcher | undefined => {
+): FieldSelector | undefined => {
   const terms = splitTerms(text).map((term) => {
     const found = /^(.*?)(!=|==|=)(.*)$/s.exec(term)
     if (found === null) {
@@ -71,7 +78,11 @@ export const parseFieldSelector = (
     }
     return (object: JsonObject) => (read(object) === value) === isEqual
   })
-  return tests.length === 0 ? undefined : (object) => tests.every((test) => test(object))
+  if (tests.length === 0) {
+    return undefined
+  }
+  const namespace = terms.find(({ isEqual, label }) => isEqual && label === "metadata.namespace")?.value
+  return { matches: (object) => tests.every((test) => test(object)), namespace }
 }
 
 /** What every object can be selected by. @internal */

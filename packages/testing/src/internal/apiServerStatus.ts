@@ -134,12 +134,19 @@ export const methodNotAllowed: Answer = failure(
 )
 
 /** @internal */
-export const notAcceptable: Answer = failure(
-  406,
-  "NotAcceptable",
-  "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, application/vnd.kubernetes.protobuf, application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch",
-  {}
-)
+export const notAcceptable: Answer = {
+  status: 406,
+  contentType: jsonType,
+  body: stringify(
+    statusObject(
+      406,
+      "NotAcceptable",
+      "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, application/vnd.kubernetes.protobuf, application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch",
+      {}
+    ),
+    2
+  )
+}
 
 /** @internal */
 export const alreadyExists = (target: GroupResource, name: string): Answer =>
@@ -155,6 +162,21 @@ export const conflict = (target: GroupResource, name: string): Answer =>
     409,
     "Conflict",
     `Operation cannot be fulfilled on ${qualified(target)} "${name}": the object has been modified; please apply your changes to the latest version and try again`,
+    { name, group: target.group, kind: target.resource }
+  )
+
+/** What is sent for a name belongs to another object of that name. @internal */
+export const uidConflict = (
+  target: GroupResource,
+  name: string,
+  key: string,
+  wanted: string,
+  found: string
+): Answer =>
+  failure(
+    409,
+    "Conflict",
+    `Operation cannot be fulfilled on ${qualified(target)} "${name}": StorageError: invalid object, Code: 4, Key: ${key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: ${wanted}, UID in object meta: ${found}`,
     { name, group: target.group, kind: target.resource }
   )
 

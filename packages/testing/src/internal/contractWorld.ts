@@ -78,7 +78,8 @@ export const found = (detail: string): Effect.Effect<never, Finding> => Effect.f
 export const ensure = (condition: boolean, detail: () => string): Effect.Effect<void, Finding> =>
   condition ? Effect.void : Effect.suspend(() => found(detail()))
 
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === "object" && value !== null
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null
 
 const show = (value: unknown): string => {
   const text = value === undefined ? "nothing" : JSON.stringify(value)
@@ -356,7 +357,12 @@ export const propertyCheck = <A>(
   run: (context) =>
     Arbitrary.checkEffect(
       arbitrary(context),
-      (input) => open(context).pipe(Effect.flatMap((world) => run(world, input)), Effect.as(true), Effect.scoped),
+      (input) =>
+        open(context).pipe(
+          Effect.flatMap((world) => run(world, input)),
+          Effect.as(true),
+          Effect.scoped
+        ),
       { runs: context.runs, seed: context.seed, size: 30, maxShrinks: 100 }
     ).pipe(
       Effect.flatMap((result) => {
@@ -515,7 +521,10 @@ export const pages = (
     while (true) {
       const { events, next } = page
       all.push(page)
-      yield* ensure(events.length <= limit, () => `page ${all.length} has ${events.length} events, the limit is ${limit}`)
+      yield* ensure(
+        events.length <= limit,
+        () => `page ${all.length} has ${events.length} events, the limit is ${limit}`
+      )
       if (next === undefined) return all
       yield* ensure(events.length > 0, () => `page ${all.length} is empty and yet leads to a next one`)
       yield* ensure(all.length < 200, () => "paging does not end: 200 pages were read")
@@ -577,7 +586,10 @@ export interface Seen {
 export interface Watcher {
   readonly next: (expecting: string) => Effect.Effect<WatchItem, Finding | BackendError>
   /** The snapshot: what comes up to `Live`. */
-  readonly untilLive: Effect.Effect<{ readonly seen: ReadonlyArray<Seen>; readonly live: Cursor }, Finding | BackendError>
+  readonly untilLive: Effect.Effect<
+    { readonly seen: ReadonlyArray<Seen>; readonly live: Cursor },
+    Finding | BackendError
+  >
   /** What comes up to this state of a series, and it too. */
   readonly until: (last: Write) => Effect.Effect<ReadonlyArray<Seen>, Finding | BackendError>
   /** Interrupts the watch and waits until it has ended. */
@@ -589,20 +601,14 @@ export interface Watcher {
  *
  * @internal
  */
-export const watch = (
-  world: World,
-  filter: EventFilter,
-  from: WatchFrom
-): Effect.Effect<Watcher, never, Scope.Scope> =>
+export const watch = (world: World, filter: EventFilter, from: WatchFrom): Effect.Effect<Watcher, never, Scope.Scope> =>
   Effect.gen(function* () {
     const scope = yield* Scope.fork(yield* Effect.scope)
     const queue = yield* Stream.toQueue(world.backend.watch(filter, from), { capacity: "unbounded" }).pipe(
       Scope.provide(scope)
     )
-    const take = Effect.catch(
-      Queue.take(queue),
-      (error): Effect.Effect<never, Finding | BackendError> =>
-        Cause.isDone(error) ? found("the watch ended by itself") : Effect.fail(error)
+    const take = Effect.catch(Queue.take(queue), (error): Effect.Effect<never, Finding | BackendError> =>
+      Cause.isDone(error) ? found("the watch ended by itself") : Effect.fail(error)
     )
     const next = (expecting: string): Effect.Effect<WatchItem, Finding | BackendError> =>
       Effect.gen(function* () {

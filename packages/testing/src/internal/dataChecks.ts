@@ -38,7 +38,7 @@ const texts: ReadonlyArray<string> = [
   "null",
   "-1e9",
   "1m30.5s",
-  "{\"json\":[1]}",
+  '{"json":[1]}',
   "__proto__",
   "very long ".repeat(400)
 ]
@@ -58,13 +58,30 @@ const values: Readonly<Record<string, ReadonlyArray<Json>>> = {
     Object.fromEntries(texts.map((text) => [text.slice(0, 40), text]))
   ],
   error: texts,
-  duration: [0, 1, 999, 1_000, 1_500_000, 90_500_000_000, 3_600_000_000_000, -1, -90_500_000_000, Number.MAX_SAFE_INTEGER],
+  duration: [
+    0,
+    1,
+    999,
+    1_000,
+    1_500_000,
+    90_500_000_000,
+    3_600_000_000_000,
+    -1,
+    -90_500_000_000,
+    Number.MAX_SAFE_INTEGER
+  ],
   stepCount: [0, 1, -1, 1_000_000, Number.MAX_SAFE_INTEGER, Number.MIN_SAFE_INTEGER],
   stepId: texts,
   stepTool: texts,
   conditionResult: texts,
   executionId: texts,
-  toolNames: [[], ["one"], ["a, b", "", "a, b"], texts.slice(0, -1), Array.from({ length: 100 }, (_, index) => `tool-${index}`)],
+  toolNames: [
+    [],
+    ["one"],
+    ["a, b", "", "a, b"],
+    texts.slice(0, -1),
+    Array.from({ length: 100 }, (_, index) => `tool-${index}`)
+  ],
   allowFailure: [true, false]
 }
 
@@ -203,7 +220,12 @@ export const dataChecks: ReadonlyArray<CheckDefinition> = [
       yield* ensureQuery(world, world.only, [...batch].reverse(), "the store")
       const later = world.again(batch[0]!, 123_457)
       yield* update(world, later)
-      yield* ensureQuery(world, { ...world.only, since: later.last, until: later.last }, [later], "the store at that time")
+      yield* ensureQuery(
+        world,
+        { ...world.only, since: later.last, until: later.last },
+        [later],
+        "the store at that time"
+      )
     })
   ),
 
@@ -248,7 +270,10 @@ export const dataChecks: ReadonlyArray<CheckDefinition> = [
   propertyCheck(
     "events of any content come back as they were",
     ({ maximumData }) =>
-      Arbitrary.filter(Arbitraries.write, ({ event }) => encoder.encode(JSON.stringify(event.data)).length <= maximumData),
+      Arbitrary.filter(
+        Arbitraries.write,
+        ({ event }) => encoder.encode(JSON.stringify(event.data)).length <= maximumData
+      ),
     (world, written) =>
       Effect.gen(function* () {
         const own = world.series({ kind: written.event.involvedObject.kind as "Workflow" | "Order" | "Node" })
@@ -264,7 +289,9 @@ export const dataChecks: ReadonlyArray<CheckDefinition> = [
             ...written.event,
             involvedObject: {
               ...involvedObject,
-              ...(written.event.involvedObject.uid === undefined ? undefined : { uid: written.event.involvedObject.uid })
+              ...(written.event.involvedObject.uid === undefined
+                ? undefined
+                : { uid: written.event.involvedObject.uid })
             },
             source: { ...written.event.source, component: world.source },
             data: {

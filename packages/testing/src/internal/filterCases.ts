@@ -107,7 +107,10 @@ export const nearMisses: ReadonlyArray<{ readonly name: string; readonly filter:
   { name: "the beginning of a name", filter: () => ({ resourceName: "deploy" }) },
   { name: "a name in capitals", filter: (world) => ({ resourceName: world.nameOf("deploy").toUpperCase() }) },
   { name: "a pattern", filter: () => ({ resourceName: "*" }) },
-  { name: "two names with a comma", filter: (world) => ({ resourceName: `${world.nameOf("deploy")},${world.nameOf("build")}` }) },
+  {
+    name: "two names with a comma",
+    filter: (world) => ({ resourceName: `${world.nameOf("deploy")},${world.nameOf("build")}` })
+  },
   { name: "a name with an operator", filter: (world) => ({ resourceName: `${world.nameOf("deploy")}=x` }) },
   { name: "the beginning of a reason", filter: () => ({ reason: "Ste" }) },
   { name: "a reason in small letters", filter: () => ({ reason: "step" }) },

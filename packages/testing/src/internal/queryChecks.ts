@@ -7,7 +7,6 @@ import * as Schema from "effect/Schema"
 import {
   apply,
   check,
-  type CheckContext,
   type CheckDefinition,
   create,
   describeAll,
@@ -31,10 +30,7 @@ import { garbage } from "./garbage.ts"
 
 const writeStock = (world: World) => {
   const stock = makeStock(world)
-  return Effect.as(
-    create(world, ...stockKeys.map((key) => stock[key])),
-    stock
-  )
+  return Effect.as(create(world, ...stockKeys.map((key) => stock[key])), stock)
 }
 
 const many = (world: World, length: number, at?: (index: number) => number): ReadonlyArray<Write> =>
@@ -66,7 +62,8 @@ interface Plan {
   readonly since: number
 }
 
-const integer = (minimum: number, maximum: number) => Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
+const integer = (minimum: number, maximum: number) =>
+  Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
 
 const plan: Arbitrary.Arbitrary<Plan> = Arbitrary.all({
   steps: Arbitrary.array(Arbitrary.all({ series: integer(0, 7), at: integer(0, 9) }), { minLength: 1, maxLength: 20 }),
@@ -85,7 +82,11 @@ export const queryChecks: ReadonlyArray<CheckDefinition> = [
       const first = world.series()
       yield* create(world, first)
       const watcher = yield* watch(world, world.only, page.cursor)
-      yield* ensureEvents([first], eventsOf((yield* watcher.untilLive).seen), "the watch from the cursor of an empty store")
+      yield* ensureEvents(
+        [first],
+        eventsOf((yield* watcher.untilLive).seen),
+        "the watch from the cursor of an empty store"
+      )
     })
   ),
 
@@ -141,7 +142,11 @@ export const queryChecks: ReadonlyArray<CheckDefinition> = [
         yield* ensureSame(25, page.totalCount, `totalCount with the limit ${limit}`)
       }
       const filter = { ...world.only, since: batch[20]!.last }
-      yield* ensureSame(5, (yield* query(world, { ...filter, limit: 2 })).totalCount, "totalCount with a filter and a limit")
+      yield* ensureSame(
+        5,
+        (yield* query(world, { ...filter, limit: 2 })).totalCount,
+        "totalCount with a filter and a limit"
+      )
       yield* apply(world, [world.again(batch[0]!)], batch)
       yield* ensureSame(25, (yield* query(world, world.only)).totalCount, "totalCount after a count grew")
     })
@@ -163,7 +168,10 @@ export const queryChecks: ReadonlyArray<CheckDefinition> = [
       for (const limit of [4, 5]) {
         const all = yield* query(world, { ...world.only, limit })
         yield* ensureEvents(newest, all.events, `the limit ${limit}`)
-        yield* ensure(all.next === undefined, () => `the limit ${limit} leads to a next page, though there are 4 events`)
+        yield* ensure(
+          all.next === undefined,
+          () => `the limit ${limit} leads to a next page, though there are 4 events`
+        )
       }
     })
   ),
@@ -251,7 +259,8 @@ export const queryChecks: ReadonlyArray<CheckDefinition> = [
         found.flatMap((page) => page.events),
         "the pages of warnings"
       )
-      for (const page of found) yield* ensureSame(warnings.length, page.totalCount, "totalCount of each page of warnings")
+      for (const page of found)
+        yield* ensureSame(warnings.length, page.totalCount, "totalCount of each page of warnings")
     })
   ),
 
@@ -288,14 +297,18 @@ export const queryChecks: ReadonlyArray<CheckDefinition> = [
       const { cursor } = yield* query(world, world.only)
       const texts = [...garbage, ...garbage.map(encode), cursor]
       for (const text of texts) {
-        yield* refusesPage(world, { ...world.only, limit: 1, page: text as EventQuery.PageToken }, `the page token "${text.slice(0, 80)}"`)
+        yield* refusesPage(
+          world,
+          { ...world.only, limit: 1, page: text as EventQuery.PageToken },
+          `the page token "${text.slice(0, 80)}"`
+        )
       }
     })
   ),
 
   propertyCheck(
     "queries answer what a model of the store does, whatever was written",
-    (_: CheckContext) => plan,
+    () => plan,
     (world, { limit, reason, since, steps, warning }) =>
       Effect.gen(function* () {
         const states = new Map<number, Write>()
@@ -307,7 +320,10 @@ export const queryChecks: ReadonlyArray<CheckDefinition> = [
               ? world.series({
                   at: step.at,
                   namespace: (step.series % 3) as 0 | 1 | 2,
-                  body: { reason: step.series % 2 === 0 ? "Step" : "StepFailed", type: step.series % 3 === 0 ? "Warning" : "Normal" }
+                  body: {
+                    reason: step.series % 2 === 0 ? "Step" : "StepFailed",
+                    type: step.series % 3 === 0 ? "Warning" : "Normal"
+                  }
                 })
               : world.again(state, step.at)
           states.set(step.series, change)

@@ -165,7 +165,13 @@ export const restartChecks = (
           Effect.gen(function* () {
             const watcher = yield* watch(world, world.only, cursor)
             const { seen } = yield* watcher.untilLive
-            yield* ensureFollowed({ history, after, seen, matches: () => true, what: "the watch resumed after a restart" })
+            yield* ensureFollowed({
+              history,
+              after,
+              seen,
+              matches: () => true,
+              what: "the watch resumed after a restart"
+            })
             yield* watcher.stop
           }),
         { discard: true }
@@ -213,7 +219,8 @@ export const forgetfulChecks = ({ layer, series }: Forgetful): ReadonlyArray<Che
         const survivors = new Set(events.map(keyOf))
         yield* ensure(
           survivors.has(keyOf(fillers.at(-1)!)) && !survivors.has(keyOf(fillers[0]!)),
-          () => `after ${series} further series the store still has what came before; options.forgetful.series is too small`
+          () =>
+            `after ${series} further series the store still has what came before; options.forgetful.series is too small`
         )
 
         const survivorsAfter = (from: Cursor, gapFirst: boolean) =>
@@ -222,7 +229,8 @@ export const forgetfulChecks = ({ layer, series }: Forgetful): ReadonlyArray<Che
             let gap: Cursor | undefined
             if (gapFirst) {
               const item = yield* watcher.next("Gap")
-              if (item._tag !== "Gap") return yield* found(`the watch began with ${item._tag}, history is lost without a Gap`)
+              if (item._tag !== "Gap")
+                return yield* found(`the watch began with ${item._tag}, history is lost without a Gap`)
               yield* ensure(item.reason !== "", () => "the gap gives no reason")
               gap = item.cursor
             }

@@ -40,7 +40,8 @@ interface Plan {
   readonly from: number
 }
 
-const integer = (minimum: number, maximum: number) => Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
+const integer = (minimum: number, maximum: number) =>
+  Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
 
 const step = Arbitrary.all({ series: integer(0, 4), at: integer(0, 9) })
 
@@ -205,7 +206,11 @@ export const watchChecks: ReadonlyArray<CheckDefinition> = [
       })
       const fresh = several(world, 2)
       yield* apply(world, fresh)
-      yield* ensureEvents(fresh, eventsOf(yield* watcher.until(fresh[1]!)), "the watch from the cursor of a query, later")
+      yield* ensureEvents(
+        fresh,
+        eventsOf(yield* watcher.until(fresh[1]!)),
+        "the watch from the cursor of a query, later"
+      )
     })
   ),
 

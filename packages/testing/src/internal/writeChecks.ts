@@ -1,5 +1,4 @@
-import type * as Backend from "@tidings/core/Backend"
-import * as BackendService from "@tidings/core/Backend"
+import * as Backend from "@tidings/core/Backend"
 import type { Write } from "@tidings/core/Event"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -95,7 +94,12 @@ export const writeChecks: ReadonlyArray<CheckDefinition> = [
       const end = world.series()
       yield* create(world, end)
       yield* ensureEvents([end], eventsOf(yield* watcher.until(end)), "the watch after repeated writes")
-      yield* ensureQuery(world, { ...world.only, reason: "StepStarted" }, [end, first], "the store after repeated writes")
+      yield* ensureQuery(
+        world,
+        { ...world.only, reason: "StepStarted" },
+        [end, first],
+        "the store after repeated writes"
+      )
     })
   ),
 
@@ -154,11 +158,7 @@ export const writeChecks: ReadonlyArray<CheckDefinition> = [
       const d = world.series()
       const e = world.series()
       const laterA = world.again(a)
-      yield* settle(
-        world,
-        [d, world.again(c), b, e, laterA],
-        ["created", "updated", "present", "created", "updated"]
-      )
+      yield* settle(world, [d, world.again(c), b, e, laterA], ["created", "updated", "present", "created", "updated"])
       yield* settle(world, [a, world.again(e), world.series()], ["present", "updated", "created"])
     })
   ),
@@ -166,7 +166,11 @@ export const writeChecks: ReadonlyArray<CheckDefinition> = [
   check("a batch of many series stores each of them", (world) =>
     Effect.gen(function* () {
       const batch = Array.from({ length: 100 }, (_, index) =>
-        world.series({ name: `many-${index}`, namespace: (index % 3) as 0 | 1 | 2, kind: index % 2 === 0 ? "Workflow" : "Order" })
+        world.series({
+          name: `many-${index}`,
+          namespace: (index % 3) as 0 | 1 | 2,
+          kind: index % 2 === 0 ? "Workflow" : "Order"
+        })
       )
       yield* create(world, ...batch)
       yield* ensureQuery(world, world.only, reversed(batch), "the store")
@@ -210,7 +214,7 @@ export const writeChecks: ReadonlyArray<CheckDefinition> = [
   check("what was refused, applied in part or lost its answer is stored once when it is repeated", (world) =>
     Effect.gen(function* () {
       const context = yield* Layer.build(
-        Layer.succeed(BackendService.Backend, world.backend).pipe(
+        Layer.succeed(Backend.Backend, world.backend).pipe(
           FaultyBackend.layer({
             script: {
               write: [
@@ -227,7 +231,7 @@ export const writeChecks: ReadonlyArray<CheckDefinition> = [
           })
         )
       )
-      const backend = Context.get(context, BackendService.Backend)
+      const backend = Context.get(context, Backend.Backend)
       const faulty = Context.get(context, FaultyBackend.FaultyBackend)
       const batch = Array.from({ length: 9 }, () => world.series())
       yield* deliver(world, batch, backend)
@@ -243,14 +247,22 @@ export const writeChecks: ReadonlyArray<CheckDefinition> = [
   check("the name of an event is its own and stays", (world) =>
     Effect.gen(function* () {
       const batch = Array.from({ length: 12 }, (_, index) =>
-        world.series({ name: index < 6 ? "deploy" : "build", kind: index % 3 === 0 ? "Node" : "Workflow", namespace: (index % 3) as 0 | 1 | 2 })
+        world.series({
+          name: index < 6 ? "deploy" : "build",
+          kind: index % 3 === 0 ? "Node" : "Workflow",
+          namespace: (index % 3) as 0 | 1 | 2
+        })
       )
       yield* create(world, ...batch)
       const stored = (yield* query(world, world.only)).events.filter(world.isMine)
       const before = new Map(stored.map((event) => [keyOf(event), event.name]))
       const names = new Set(stored.map(({ event, name }) => `${event.involvedObject.namespace ?? ""}/${name}`))
       yield* ensure(names.size === batch.length, () => `${batch.length} series have ${names.size} names`)
-      yield* apply(world, batch.map((one) => world.again(one)), batch)
+      yield* apply(
+        world,
+        batch.map((one) => world.again(one)),
+        batch
+      )
       for (const event of (yield* query(world, world.only)).events.filter(world.isMine)) {
         yield* ensureSame(before.get(keyOf(event)), event.name, `the name of ${describe(event)} after an update`)
       }

@@ -35,7 +35,7 @@ const find = Effect.fnUntraced(function* (
     const answer = yield* backend.query(page === undefined ? { limit: PAGE } : { limit: PAGE, page })
     const found = answer.events.find(isWanted)
     if (found !== undefined) return found
-    page = undefined
+    page = answer.next
   } while (page !== undefined)
   const { command } = yield* session.Session
   return yield* new Failure({

@@ -1,0 +1,213 @@
+import { assert, describe, it } from "@effect/vitest"
+import type { ObjectReference } from "@tidings/core/ObjectReference"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
+import { TestClock } from "effect/testing"
+import * as KubernetesBackend from "../src/KubernetesBackend.ts"
+import { answer, failure, FakeCluster, refused } from "./FakeCluster.ts"
+import { write } from "./writes.ts"
+
+const resourceList = (...resources: ReadonlyArray<readonly [kind: string, name: string, namespaced: boolean]>) =>
+  answer(200, { kind: "APIResourceList", resources: resources.map(([kind, name, namespaced]) => ({ kind, name, namespaced })) })
+
+const groups = (...items: ReadonlyArray<readonly [group: string, version: string, kind: string, resource: string]>) =>
+  answer(200, {
+    kind: "APIGroupDiscoveryList",
+    items: items.map(([name, version, kind, resource]) => ({
+      metadata: name === "" ? {} : { name },
+      versions: [{ version, resources: [{ resource, responseKind: { group: name, version, kind }, scope: "Namespaced" }] }]
+    }))
+  })
+
+/** A cluster with these objects, by their paths. */
+const make = Effect.fnUntraced(function* (options?: KubernetesBackend.Options) {
+  const fake = new FakeCluster()
+  const objects = new Map<string, string>()
+  const asked: Array<string> = []
+  fake.before = ({ method, path }) => {
+    if (method !== "GET") return undefined
+    asked.push(path)
+    if (path === "/api/v1") return resourceList(["Pod", "pods", true], ["Pod", "pods/log", true], ["Node", "nodes", false])
+    if (path === "/apis/shop.dev/v1") return resourceList(["Order", "orders", true])
+    if (path === "/api") return groups(["", "v1", "Pod", "pods"])
+    if (path === "/apis") {
+      return groups(["shop.dev", "v1", "Order", "orders"], ["a.dev", "v1", "Twice", "twices"], ["b.dev", "v1", "Twice", "twices"])
+    }
+    const uid = objects.get(path)
+    return uid === undefined ? failure(404, "NotFound", "not found") : answer(200, { metadata: { uid } })
+  }
+  const backend = yield* KubernetesBackend.make(options).pipe(Effect.provide(fake.layer))
+  let seq = 0
+  const referenceOf = (involvedObject: ObjectReference) =>
+    Effect.map(backend.write([write(++seq, {}, { involvedObject })]), ([outcome]) => {
+      assert.strictEqual(outcome!._tag, "Settled")
+      return fake.history.at(-1)!.object["involvedObject"] as ObjectReference
+    })
+  return { fake, objects, asked, backend, referenceOf }
+})
+
+const pod: ObjectReference = { apiVersion: "v1", kind: "Pod", name: "web", namespace: "default" }
+const podPath = "/api/v1/namespaces/default/pods/web"
+
+describe("the uid of an involved object", () => {
+  it.effect("is looked up by the plural of its kind, once", () =>
+    Effect.gen(function* () {
+      const { asked, objects, referenceOf } = yield* make()
+      objects.set(podPath, "pod-uid")
+      objects.set("/apis/shop.dev/v1/namespaces/default/orders/4711", "order-uid")
+      objects.set("/api/v1/nodes/worker-1", "node-uid")
+      assert.strictEqual((yield* referenceOf(pod)).uid, "pod-uid")
+      assert.strictEqual((yield* referenceOf(pod)).uid, "pod-uid")
+      const order = { apiVersion: "shop.dev/v1", kind: "Order", name: "4711", namespace: "default" }
+      assert.strictEqual((yield* referenceOf(order)).uid, "order-uid")
+      assert.strictEqual((yield* referenceOf({ apiVersion: "v1", kind: "Node", name: "worker-1" })).uid, "node-uid")
+      assert.deepStrictEqual(asked, [
+        "/api/v1",
+        podPath,
+        "/apis/shop.dev/v1",
+        "/apis/shop.dev/v1/namespaces/default/orders/4711",
+        "/api/v1/nodes/worker-1"
+      ])
+    })
+  )
+
+  it.effect("is the caller's where there is one, and not looked up where that is switched off", () =>
+    Effect.gen(function* () {
+      const one = yield* make()
+      assert.strictEqual((yield* one.referenceOf({ ...pod, uid: "given" })).uid, "given")
+      const two = yield* make({ uidWait: 0 })
+      assert.isUndefined((yield* two.referenceOf(pod)).uid)
+      assert.deepStrictEqual([...one.asked, ...two.asked], [])
+    })
+  )
+
+  it.effect("comes with the apiVersion for a kind that only one group has", () =>
+    Effect.gen(function* () {
+      const { objects, referenceOf } = yield* make()
+      objects.set(podPath, "pod-uid")
+      objects.set("/apis/shop.dev/v1/namespaces/default/orders/4711", "order-uid")
+      objects.set("/apis/a.dev/v1/namespaces/default/twices/x", "twice-uid")
+      const bare = (kind: string, name: string) => referenceOf({ kind, name, namespace: "default" })
+      assert.deepInclude(yield* bare("Pod", "web"), { apiVersion: "v1", uid: "pod-uid" })
+      assert.deepInclude(yield* bare("Order", "4711"), { apiVersion: "shop.dev/v1", uid: "order-uid" })
+      assert.isUndefined((yield* bare("Twice", "x")).uid)
+      assert.isUndefined((yield* bare("Twice", "x")).apiVersion)
+    })
+  )
+
+  it.effect("is left out for what is no resource, what is not there, and names that lead elsewhere", () =>
+    Effect.gen(function* () {
+      const { asked, referenceOf } = yield* make()
+      const none: ReadonlyArray<ObjectReference> = [
+        { ...pod, kind: "ServiceInstance" },
+        { ...pod, name: "gone" },
+        { ...pod, apiVersion: "nowhere.dev/v1" },
+        { ...pod, apiVersion: "../../api" },
+        { ...pod, apiVersion: "v1/../.." },
+        { ...pod, name: ".." },
+        { ...pod, name: "../secrets/x" },
+        { ...pod, name: "a%2fb" },
+        { apiVersion: "v1", kind: "Pod", name: "web" },
+        { apiVersion: "v1", kind: "Node", name: "worker-1", namespace: "default" }
+      ]
+      for (const reference of none) assert.isUndefined((yield* referenceOf(reference)).uid, JSON.stringify(reference))
+      assert.deepStrictEqual(asked, ["/api/v1", "/api/v1/namespaces/default/pods/gone", "/apis/nowhere.dev/v1"])
+    })
+  )
+
+  it.effect("is remembered for a while, also that there is none, and kept for an object that was just deleted", () =>
+    Effect.gen(function* () {
+      const { asked, objects, referenceOf } = yield* make()
+      assert.isUndefined((yield* referenceOf(pod)).uid)
+      assert.isUndefined((yield* referenceOf(pod)).uid)
+      assert.strictEqual(asked.length, 2)
+      objects.set(podPath, "first")
+      yield* TestClock.adjust("11 seconds")
+      assert.strictEqual((yield* referenceOf(pod)).uid, "first")
+      objects.set(podPath, "second")
+      yield* TestClock.adjust("50 seconds")
+      assert.strictEqual((yield* referenceOf(pod)).uid, "first")
+      yield* TestClock.adjust("11 seconds")
+      assert.strictEqual((yield* referenceOf(pod)).uid, "second")
+      objects.delete(podPath)
+      yield* TestClock.adjust("61 seconds")
+      assert.strictEqual((yield* referenceOf(pod)).uid, "second")
+    })
+  )
+
+  it.effect("of a kind that is defined later is found then", () =>
+    Effect.gen(function* () {
+      const { fake, objects, referenceOf } = yield* make()
+      const late = { apiVersion: "late.dev/v1", kind: "Late", name: "x", namespace: "default" }
+      assert.isUndefined((yield* referenceOf(late)).uid)
+      const { before } = fake
+      fake.before = (request) => (request.path === "/apis/late.dev/v1" ? resourceList(["Late", "lates", true]) : before(request))
+      objects.set("/apis/late.dev/v1/namespaces/default/lates/x", "late-uid")
+      assert.isUndefined((yield* referenceOf(late)).uid)
+      yield* TestClock.adjust("61 seconds")
+      assert.strictEqual((yield* referenceOf(late)).uid, "late-uid")
+    })
+  )
+
+  it.effect("is waited for only so long; what comes late serves the next event", () =>
+    Effect.gen(function* () {
+      const { fake, objects, referenceOf } = yield* make({ uidWait: "2 seconds" })
+      objects.set(podPath, "pod-uid")
+      // Each of the two look-ups takes five seconds; the write itself takes as long again.
+      fake.delay = Effect.sleep("5 seconds")
+      const fiber = yield* Effect.forkChild(referenceOf(pod), { startImmediately: true })
+      yield* TestClock.adjust("6 seconds")
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust("1 second")
+      assert.isUndefined((yield* Fiber.join(fiber)).uid)
+      yield* TestClock.adjust("5 seconds")
+      fake.delay = Effect.void
+      assert.strictEqual((yield* referenceOf(pod)).uid, "pod-uid")
+    })
+  )
+
+  it.effect("is asked for once by many writes at the same time", () =>
+    Effect.gen(function* () {
+      const { asked, backend, fake, objects } = yield* make()
+      objects.set(podPath, "pod-uid")
+      fake.delay = Effect.yieldNow
+      yield* backend.write(Array.from({ length: 50 }, (_, index) => write(index + 1, {}, { involvedObject: pod })))
+      assert.deepStrictEqual(asked, ["/api/v1", podPath])
+      assert.isTrue([...fake.objects.values()].every((object) => object["involvedObject"].uid === "pod-uid"))
+    })
+  )
+
+  it.effect("that may not be read is left out, said once per kind with the rule to add, and not asked for again", () =>
+    Effect.gen(function* () {
+      const lines: Array<string> = []
+      const logger = Logger.make(({ message }) => {
+        lines.push(String(message))
+      })
+      yield* Effect.gen(function* () {
+        const { asked, fake, referenceOf } = yield* make()
+        const { before } = fake
+        fake.before = (request) =>
+          request.path.includes("/pods/") ? (asked.push(request.path), failure(403, "Forbidden", 'User "u" cannot get resource "pods"')) : before(request)
+        for (const name of ["a", "b", "c"]) assert.isUndefined((yield* referenceOf({ ...pod, name })).uid)
+        assert.isUndefined((yield* referenceOf({ ...pod, namespace: "other" })).uid)
+        assert.strictEqual(asked.filter((path) => path.includes("/pods/")).length, 2)
+        yield* TestClock.adjust("301 seconds")
+        assert.isUndefined((yield* referenceOf({ ...pod, name: "d" })).uid)
+        assert.strictEqual(asked.filter((path) => path.includes("/pods/")).length, 3)
+      }).pipe(Effect.provide(Logger.layer([logger])))
+      assert.strictEqual(lines.length, 1)
+      assert.include(lines[0], 'resources: ["pods"], verbs: ["get"]}')
+    })
+  )
+
+  it.effect("never fails a write, whatever the server says", () =>
+    Effect.gen(function* () {
+      const { fake, referenceOf } = yield* make()
+      for (const [index, response] of [refused, failure(500, "", "etcd"), answer(200, "<html>"), answer(200, "null"), answer(429, "")].entries()) {
+        fake.before = ({ method }) => (method === "GET" ? response : undefined)
+        assert.isUndefined((yield* referenceOf({ ...pod, name: `p-${index}` })).uid)
+      }
+    })
+  )
+})

@@ -1,0 +1,173 @@
+import { assert, describe, it } from "@effect/vitest"
+import type * as Backend from "@tidings/core/Backend"
+import type { EventQuery, PageToken } from "@tidings/core/EventQuery"
+import * as Effect from "effect/Effect"
+import * as KubernetesBackend from "../src/KubernetesBackend.ts"
+import * as selection from "../src/internal/selection.ts"
+import { failure, FakeCluster } from "./FakeCluster.ts"
+import { write } from "./writes.ts"
+
+const make = Effect.fnUntraced(function* (options?: KubernetesBackend.Options) {
+  const fake = new FakeCluster()
+  const backend = yield* KubernetesBackend.make({ pageSize: 3, ...options }).pipe(Effect.provide(fake.layer))
+  return { fake, backend }
+})
+
+const SECOND = 1_000_000
+
+/** `count` series, each a second later than the one before. */
+const fill = (backend: Backend.Service, count: number) =>
+  Effect.forEach(
+    Array.from({ length: count }, (_, index) => write(index + 1, { last: 1_700_000_000_000_000 + index * SECOND })),
+    (one) => backend.write([one])
+  )
+
+const seqs = (events: ReadonlyArray<{ readonly id: { readonly seq: number } }>) => events.map(({ id }) => id.seq)
+
+const lists = (fake: FakeCluster) => fake.requests.filter(({ method, path }) => method === "GET" && path.includes("events"))
+
+describe("a query", () => {
+  it.effect("reads page by page, newest first, and counts all", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      yield* fill(backend, 8)
+      const page = yield* backend.query({ limit: 3 })
+      assert.deepStrictEqual(seqs(page.events), [8, 7, 6])
+      assert.strictEqual(page.totalCount, 8)
+      assert.strictEqual(lists(fake).length, 3)
+      const second = yield* backend.query({ limit: 3, page: page.next! })
+      assert.deepStrictEqual(seqs(second.events), [5, 4, 3])
+      const third = yield* backend.query({ limit: 3, page: second.next! })
+      assert.deepStrictEqual(seqs(third.events), [2, 1])
+      assert.isUndefined(third.next)
+      assert.strictEqual(third.totalCount, 8)
+    })
+  )
+
+  it.effect("begins anew when the list expires on the way, and misses nothing", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      yield* fill(backend, 8)
+      let pages = 0
+      fake.after = (request, response) => {
+        if (request.method === "GET" && ++pages === 2) {
+          // Between two pages a change, and history is gone.
+          fake.remove("default/web.0123456789abcdef.1")
+          fake.compact()
+        }
+        return response
+      }
+      const page = yield* backend.query({})
+      assert.deepStrictEqual(seqs(page.events), [8, 7, 6, 5, 4, 3, 2])
+      assert.strictEqual(page.totalCount, 7)
+    })
+  )
+
+  it.effect("asks for all in one piece when lists keep expiring", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      yield* fill(backend, 8)
+      fake.before = ({ path }) => (path.includes("continue=") ? failure(410, "Expired", "too old") : undefined)
+      assert.strictEqual((yield* backend.query({})).totalCount, 8)
+      assert.isFalse(lists(fake).at(-1)!.path.includes("limit="))
+      fake.before = ({ method, path }) => (method === "GET" && path.includes("events") ? failure(410, "Expired", "too old") : undefined)
+      const error = yield* Effect.flip(backend.query({}))
+      assert.strictEqual(error.reason._tag, "Transient")
+    })
+  )
+
+  it.effect("pushes down to the server what it can, and compares the rest", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      yield* fill(backend, 4)
+      const query: EventQuery = {
+        resourceType: "ConfigMap",
+        resourceName: "web",
+        namespace: "default",
+        eventType: "Normal",
+        reason: "Started",
+        source: "example",
+        since: 1_700_000_000_000_000 + SECOND,
+        until: 1_700_000_000_000_000 + 2 * SECOND
+      }
+      assert.deepStrictEqual(seqs((yield* backend.query(query)).events), [3, 2])
+      const path = decodeURIComponent(lists(fake)[0]!.path)
+      assert.include(path, "/api/v1/namespaces/default/events?")
+      assert.include(
+        path,
+        "fieldSelector=involvedObject.kind=ConfigMap,involvedObject.name=web,involvedObject.namespace=default,reason=Started,source=example,type!=Warning"
+      )
+      assert.strictEqual((yield* backend.query({ ...query, eventType: "Warning" })).totalCount, 0)
+    })
+  )
+
+  it.effect("shows a copy of an event once, the one that counts further", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      yield* fill(backend, 2)
+      const original = fake.objects.get("default/web.0123456789abcdef.1")!
+      fake.put("web.0123456789abcdef.1", { ...original, metadata: { ...original["metadata"], annotations: { ...original["metadata"].annotations, "tidings.dev/seq": "9" } } }, "other")
+      const page = yield* backend.query({})
+      assert.strictEqual(page.totalCount, 2)
+      assert.deepStrictEqual(page.events.map(({ upTo }) => upTo).sort(), [2, 9])
+    })
+  )
+
+  it.effect("shows events of any writer beside its own, and passes over what is none", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      yield* fill(backend, 1)
+      fake.put("foreign", { involvedObject: { kind: "Pod", name: "p" }, reason: "Pulled", type: "Normal", lastTimestamp: "2026-01-01T00:00:00Z" })
+      fake.objects.set("default/z", {})
+      const page = yield* backend.query({})
+      assert.deepStrictEqual(page.events.map(({ event }) => event.reason), ["Pulled", "Started"])
+      assert.strictEqual(page.events[0]!.id.origin, "uid-of-foreign")
+    })
+  )
+
+  it.effect("refuses page tokens of other queries and positions that are none", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* make()
+      yield* fill(backend, 4)
+      const { cursor, next } = yield* backend.query({ limit: 1 })
+      for (const query of [
+        { limit: 1, page: next!, reason: "Started" },
+        { limit: 1, page: "nonsense" as PageToken },
+        { limit: 1, page: cursor as string as PageToken }
+      ]) {
+        assert.strictEqual((yield* Effect.flip(backend.query(query))).reason._tag, "CursorMismatch")
+      }
+    })
+  )
+
+  it.effect("fails with the rule to add when it is refused, and as transient when the answer broke off", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      fake.before = ({ path }) => (path.includes("events") ? failure(403, "Forbidden", 'User "u" cannot list') : undefined)
+      const refusal = yield* Effect.flip(backend.query({ namespace: "shop" }))
+      assert.strictEqual(refusal.reason._tag, "Unauthorized")
+      assert.include(refusal.message, 'verbs: ["list", "watch"]} to a Role in namespace shop')
+      fake.before = () => ({ status: 200, headers: {}, body: undefined })
+      assert.strictEqual((yield* Effect.flip(backend.query({}))).reason._tag, "Transient")
+    })
+  )
+})
+
+describe("the part of a filter for the server", () => {
+  it("escapes what would end a value", () => {
+    assert.strictEqual(
+      selection.fieldSelectorOf({ resourceName: "a,b=c\\d", reason: "" }),
+      "involvedObject.name=a\\,b\\=c\\\\d,reason="
+    )
+  })
+
+  it("never leaves the collection, whatever the namespace is called", () => {
+    for (const namespace of ["..", "../nodes", "a/b", "", "A"]) {
+      assert.deepStrictEqual(selection.collectionOf({ namespace }), {
+        path: "/api/v1/namespaces/default/events",
+        namespace: "default"
+      })
+    }
+    assert.strictEqual(selection.collectionOf({}).path, "/api/v1/events")
+  })
+})

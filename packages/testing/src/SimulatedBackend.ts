@@ -1,0 +1,192 @@
+/**
+ * An API server for simulated worlds: a backend that loses requests, loses answers, answers late, throttles, fails, goes
+ * away for a while, forgets objects and loses its history, all as the seed says.
+ *
+ * It stands outside of every process of the simulation: a request that has left a process is carried out also when the
+ * process is killed meanwhile. What happened is counted by the simulation, under the name of the backend and that of the
+ * fault (`backend.resetAfter`), so that a campaign can prove that it met each.
+ *
+ * **Example** (A write whose answer is lost)
+ *
+ * ```ts
+ * import type { Write } from "@tidings/core/Event"
+ * import * as SimulatedBackend from "@tidings/testing/SimulatedBackend"
+ * import * as Simulation from "@tidings/testing/Simulation"
+ * import * as Effect from "effect/Effect"
+ * import * as Exit from "effect/Exit"
+ * import assert from "node:assert/strict"
+ *
+ * const write: Write = {
+ *   id: { origin: "00000000000000000000000000000001", seq: 1 },
+ *   upTo: 1,
+ *   count: 1,
+ *   first: 0,
+ *   last: 0,
+ *   event: {
+ *     involvedObject: { kind: "Order", name: "order-1", namespace: "shop" },
+ *     reason: "Shipped",
+ *     type: "Normal",
+ *     action: "Ship",
+ *     message: "order-1 was shipped",
+ *     data: {},
+ *     source: { component: "shop" },
+ *     reportingController: "shop",
+ *     reportingInstance: "shop-0"
+ *   }
+ * }
+ *
+ * const run = Simulation.run({ seed: 1 }, (simulation) =>
+ *   Effect.gen(function* () {
+ *     const server = SimulatedBackend.make(simulation, { faults: { resetAfter: 1 } })
+ *     yield* Effect.flip(server.backend.write([write]))
+ *     server.heal()
+ *     return yield* server.backend.write([write])
+ *   })
+ * )
+ * assert.deepEqual(run.exit, Exit.succeed([{ _tag: "Settled", how: "present" }]))
+ * assert.equal(run.counts["backend.resetAfter"], 1)
+ * ```
+ *
+ * @since 0.1.0
+ */
+import { Backend, type Service } from "@tidings/core/Backend"
+import type { Write } from "@tidings/core/Event"
+import type * as Duration from "effect/Duration"
+import * as Layer from "effect/Layer"
+import * as simulatedBackend from "./internal/simulatedBackend.ts"
+import type { Simulation } from "./Simulation.ts"
+
+// ---------------------------------------------------------------------------
+// models
+// ---------------------------------------------------------------------------
+
+/**
+ * How often a request meets each fault: shares of 1, at most 1 together.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Faults {
+  /** The connection breaks before the request arrives. */
+  readonly resetBefore?: number | undefined
+  /** The request is carried out, and the connection breaks before the answer. */
+  readonly resetAfter?: number | undefined
+  /** Answered as timed out, and carried out later, when others may have overtaken it. */
+  readonly late?: number | undefined
+  /** Never arrives and is never answered. */
+  readonly hang?: number | undefined
+  /** Carried out and never answered. */
+  readonly hangAfter?: number | undefined
+  /** Refused for now, without a word on when to come again. */
+  readonly throttle?: number | undefined
+  /** Refused for now, with `retryAfter`. */
+  readonly throttleUntil?: number | undefined
+  /** Fails, and nothing happened. */
+  readonly fail?: number | undefined
+  /** Some of a batch is carried out, the rest is answered with `Retry`. */
+  readonly partial?: number | undefined
+  /** Carried out, and the answers end early. */
+  readonly missing?: number | undefined
+}
+
+/**
+ * Why nothing works for a while.
+ *
+ * - `refused`: nobody listens
+ * - `unauthorized`: the credentials are not accepted
+ * - `unavailable`: it is there and cannot work
+ * - `silent`: requests disappear
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Outage = "refused" | "unauthorized" | "unavailable" | "silent"
+
+/**
+ * What is wrong with one namespace.
+ *
+ * - `gone`: what is written there is rejected for good
+ * - `missing`: not there yet: answered with `Retry` and `parkAfter`
+ * - `failing`: answered with `Retry`
+ * - `silent`: a request that has something for it is never answered, though the rest of it is carried out
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type NamespaceTrouble = "gone" | "missing" | "failing" | "silent"
+
+/**
+ * What the server knows of a series.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StoredSeries {
+  /** The highest state that was ever written, also of an object that has expired since. */
+  readonly write: Write
+  /** Whether the object exists now. */
+  readonly exists: boolean
+  /** How often it was made: more than once when it expired in between. */
+  readonly creations: number
+}
+
+/**
+ * A simulated API server.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SimulatedBackend {
+  readonly backend: Service
+  /** For a process: every life gets the same server. */
+  readonly layer: Layer.Layer<Backend>
+  /** Replaces the shares of faults. */
+  readonly setFaults: (faults: Faults) => void
+  /** Begins an outage; it ends with `recover`. */
+  readonly fail: (outage: Outage) => void
+  readonly recover: () => void
+  /** Gives a namespace a trouble, or ends it. */
+  readonly trouble: (namespace: string, trouble: NamespaceTrouble | undefined) => void
+  /** Ends every fault, outage and trouble. Requests that are late may still arrive. */
+  readonly heal: () => void
+  /** Loses the history: who follows from an older cursor finds a gap. */
+  readonly forgetHistory: () => void
+  /** Every series that was ever written. */
+  readonly series: () => ReadonlyArray<StoredSeries>
+  /** Is told of every write that changes a series, with the state before it. */
+  readonly onWrite: (told: (write: Write, before: Write | undefined) => void) => void
+}
+
+// ---------------------------------------------------------------------------
+// constructors
+// ---------------------------------------------------------------------------
+
+/**
+ * Makes a simulated API server.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (
+  simulation: Simulation,
+  options?: {
+    /** What faults are counted under; `backend` unless given. */
+    readonly name?: string | undefined
+    /** Its identity; the name unless given. */
+    readonly target?: string | undefined
+    readonly faults?: Faults | undefined
+    /** How long a request or an answer takes at the most; 20 milliseconds unless given. */
+    readonly latency?: Duration.Input | undefined
+    /** How late a late request is at the most; 30 seconds unless given. */
+    readonly lateness?: Duration.Input | undefined
+    /** `retryAfter` of what is throttled, at the most; 10 seconds unless given. */
+    readonly retryAfter?: Duration.Input | undefined
+    /** `parkAfter` of what is written to a namespace that is missing; 60 seconds unless given. */
+    readonly parkAfter?: Duration.Input | undefined
+    /** How long an object lives after its last change; for ever unless given. */
+    readonly timeToLive?: Duration.Input | undefined
+  }
+): SimulatedBackend => {
+  const made = simulatedBackend.make(simulation, options ?? {})
+  return { ...made, layer: Layer.succeed(Backend, made.backend) }
+}
