@@ -1,13 +1,839 @@
 import { FileBackend } from "@tidings/backend-fs"
+import { Backend } from "@tidings/core/Backend"
+import type { BackendError } from "@tidings/core/BackendError"
+import type { Event } from "@tidings/core/Event"
+import * as EventJson from "@tidings/core/EventJson"
 import { Contract } from "@tidings/testing"
-import { Effect, Layer } from "effect"
+import { assert, describe, it } from "@effect/vitest"
+import {
+  ConfigProvider,
+  Context,
+  Effect,
+  Layer,
+  Logger,
+  Metric,
+  Option,
+  References,
+  Result,
+  type Scope,
+  Stream
+} from "effect"
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync
+} from "node:fs"
+import * as path from "node:path"
+import * as LogLine from "../src/internal/logLine.ts"
 import * as TestDirectory from "./TestDirectory.ts"
+import { again, at, first, seqsOf } from "./writes.ts"
 
-const fresh = Layer.unwrap(
-  Effect.map(TestDirectory.make, (directory) => FileBackend.layer({ directory, console: false }))
-)
+type Log = { readonly backend: Backend["Service"]; readonly log: FileBackend.EventLog["Service"] }
+
+const quiet = { console: false } as const
+
+/** Opens the log anew, as another run of a program does; closed with the scope. */
+const open = (options: FileBackend.Options): Effect.Effect<Log, BackendError, Scope.Scope> =>
+  Effect.map(Layer.build(Layer.fresh(FileBackend.layer({ ...quiet, ...options }))), (context) => ({
+    backend: Context.get(context, Backend),
+    log: Context.get(context, FileBackend.EventLog)
+  }))
+
+/** One run of a program. */
+const run = <A, E>(directory: string, use: (log: Log) => Effect.Effect<A, E, Scope.Scope>) =>
+  Effect.scoped(Effect.flatMap(open({ directory }), use))
+
+const segmentsOf = (directory: string): Array<string> =>
+  readdirSync(directory)
+    .filter((file) => file.endsWith(".ndjson"))
+    .sort()
+
+const newestOf = (directory: string): string => path.join(directory, segmentsOf(directory).at(-1)!)
+
+const line = (seq: number): string => LogLine.encode(LogLine.eventOf(first(seq)))
+
+const query = (directory: string, asked = {}) => run(directory, ({ backend }) => backend.query(asked))
+
+const fresh = Layer.unwrap(Effect.map(TestDirectory.make, (directory) => FileBackend.layer({ ...quiet, directory })))
 
 Contract.suite("The event log on disk", fresh, {
   other: fresh,
-  reopenable: Effect.map(TestDirectory.make, (directory) => FileBackend.layer({ directory, console: false }))
+  reopenable: Effect.map(TestDirectory.make, (directory) => FileBackend.layer({ ...quiet, directory }))
+})
+
+describe("the directory of a log", () => {
+  it.effect("is made, with segments and a link that only their owner may read", () =>
+    Effect.gen(function* () {
+      const directory = path.join(yield* TestDirectory.make, "of", "the", "log")
+      const status = yield* run(directory, ({ backend, log }) => Effect.andThen(backend.write([first(1)]), log.status))
+      const [segment] = segmentsOf(directory)
+      assert.match(segment!, /^events-00000001-\d{8}\.ndjson$/)
+      assert.strictEqual(statSync(directory).mode & 0o777, 0o700)
+      assert.strictEqual(statSync(path.join(directory, segment!)).mode & 0o777, 0o600)
+      assert.strictEqual(statSync(path.join(directory, ".meta.json")).mode & 0o777, 0o600)
+      assert.strictEqual(readlinkSync(path.join(directory, "events.log")), segment)
+      assert.strictEqual(readFileSync(path.join(directory, "events.log"), "utf8"), line(1))
+      assert.deepStrictEqual(status, {
+        directory,
+        target: status.target,
+        segments: [{ file: segment!, bytes: Buffer.byteLength(line(1)) }],
+        damaged: { lines: 0, bytes: 0 }
+      })
+      assert.deepStrictEqual(JSON.parse(readFileSync(path.join(directory, ".meta.json"), "utf8")), {
+        format: 1,
+        id: status.target,
+        createdAt: "1970-01-01T00:00:00.000000Z"
+      })
+      assert.deepStrictEqual(readdirSync(directory).sort(), [".meta.json", "events.log", segment].sort())
+    })
+  )
+
+  it.effect("its lines are what the command prints", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const write = again(first(1, { labels: { app: "shop" }, message: "ünïcödé" }), 4)
+      yield* run(directory, ({ backend }) => backend.write([write]))
+      const [text] = readFileSync(newestOf(directory), "utf8").split("\n")
+      assert.strictEqual(text, EventJson.encode(LogLine.eventOf(write)))
+      assert.deepStrictEqual(EventJson.decode(text!), Result.succeed(LogLine.eventOf(write)))
+    })
+  )
+
+  it.effect("keeps its identity, whichever of several makes it first", () =>
+    Effect.gen(function* () {
+      const directory = path.join(yield* TestDirectory.make, "log")
+      const targets = yield* Effect.all(
+        Array.from({ length: 8 }, () => run(directory, ({ backend }) => backend.target)),
+        { concurrency: "unbounded" }
+      )
+      targets.push(yield* run(directory, ({ backend }) => backend.target))
+      assert.strictEqual(new Set(targets).size, 1)
+      assert.match(targets[0]!, /^[0-9a-f]{32}$/)
+    })
+  )
+
+  it.effect("may be reached through a symbolic link", () =>
+    Effect.gen(function* () {
+      const parent = yield* TestDirectory.make
+      mkdirSync(path.join(parent, "real"), { mode: 0o700 })
+      symlinkSync("real", path.join(parent, "link"))
+      yield* run(path.join(parent, "link"), ({ backend }) => backend.write([first(1)]))
+      assert.strictEqual((yield* query(path.join(parent, "real"))).totalCount, 1)
+    })
+  )
+
+  const failure = (options: FileBackend.Options) =>
+    Effect.flip(Effect.scoped(open(options))).pipe(Effect.map(({ message, reason }) => ({ tag: reason._tag, message })))
+
+  it.effect("is refused where it is a file, or something on the way to it is", () =>
+    Effect.gen(function* () {
+      const parent = yield* TestDirectory.make
+      const file = path.join(parent, "file")
+      writeFileSync(file, "mine")
+      const refused = yield* failure({ directory: file })
+      assert.strictEqual(refused.tag, "Unavailable")
+      assert.include(refused.message, `${file} is a file where the directory of the log should be: move it away`)
+      const below = yield* failure({ directory: path.join(file, "log") })
+      assert.strictEqual(below.tag, "Unavailable")
+      assert.include(below.message, "something on the way to it is no directory")
+      assert.strictEqual(readFileSync(file, "utf8"), "mine")
+    })
+  )
+
+  it.effect("is refused where others may write", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      for (const mode of [0o720, 0o702, 0o777]) {
+        chmodSync(directory, mode)
+        const refused = yield* failure({ directory })
+        assert.strictEqual(refused.tag, "Unauthorized")
+        assert.include(refused.message, `chmod go-w ${directory}`)
+      }
+      chmodSync(directory, 0o755)
+      yield* run(directory, ({ backend }) => backend.target)
+    })
+  )
+
+  it.effect("is not made when only reading was asked for", () =>
+    Effect.gen(function* () {
+      const parent = yield* TestDirectory.make
+      const directory = path.join(parent, "log")
+      for (const prepare of [() => {}, () => mkdirSync(directory, { mode: 0o700 })]) {
+        prepare()
+        const refused = yield* failure({ directory, create: false })
+        assert.strictEqual(refused.tag, "Unavailable")
+        assert.include(refused.message, `there is no event log in ${directory}`)
+      }
+      assert.deepStrictEqual(readdirSync(directory), [])
+      yield* run(directory, ({ backend }) => backend.write([first(1)]))
+      const page = yield* Effect.scoped(
+        Effect.flatMap(open({ directory, create: false }), ({ backend }) => backend.query({}))
+      )
+      assert.strictEqual(page.totalCount, 1)
+    })
+  )
+
+  it.effect("is refused where its identity cannot be read, with what to do", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const meta = path.join(directory, ".meta.json")
+      for (const [text, words] of [
+        ["", "is no JSON"],
+        ["{", "is no JSON"],
+        ["[]", "lacks format or id"],
+        ['{"format":1,"id":""}', "has no text as id"],
+        ['{"format":2,"id":"x"}', "has format 2, this version reads format 1"]
+      ] as const) {
+        writeFileSync(meta, text)
+        const refused = yield* failure({ directory })
+        assert.strictEqual(refused.tag, "Unavailable")
+        assert.include(refused.message, words)
+        assert.strictEqual(readFileSync(meta, "utf8"), text)
+      }
+    })
+  )
+
+  it.effect("a segment that is no regular file is refused and left alone", () =>
+    Effect.gen(function* () {
+      const parent = yield* TestDirectory.make
+      const elsewhere = path.join(parent, "elsewhere")
+      writeFileSync(elsewhere, "")
+      for (const make of [
+        (file: string) => symlinkSync(elsewhere, file),
+        (file: string) => mkdirSync(file)
+      ]) {
+        const directory = path.join(parent, `log-${readdirSync(parent).length}`)
+        mkdirSync(directory, { mode: 0o700 })
+        make(path.join(directory, "events-00000001-20260101.ndjson"))
+        const [written, read] = yield* run(directory, ({ backend }) =>
+          Effect.all([Effect.flip(backend.write([first(1)])), Effect.flip(backend.query({}))])
+        )
+        for (const refused of [written, read]) {
+          assert.strictEqual(refused.reason._tag, "Unavailable")
+          assert.include(refused.message, "events-00000001-20260101.ndjson")
+        }
+      }
+      assert.strictEqual(readFileSync(elsewhere, "utf8"), "")
+    })
+  )
+
+  it.effect("a file that only bears the name of the link stays as it is", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      writeFileSync(path.join(directory, "events.log"), "notes of somebody\n")
+      yield* run(directory, ({ backend }) => backend.write([first(1)]))
+      assert.isFalse(lstatSync(path.join(directory, "events.log")).isSymbolicLink())
+      assert.strictEqual((yield* query(directory)).totalCount, 1)
+    })
+  )
+})
+
+describe("where the log is", () => {
+  const parse = (environment: Record<string, string>) =>
+    FileBackend.directory.parse(ConfigProvider.fromUnknown(environment))
+
+  it.effect("TIDINGS_DIRECTORY, else .tidings in the current directory", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* parse({}), path.resolve(".tidings"))
+      assert.strictEqual(yield* parse({ TIDINGS_DIRECTORY: "" }), path.resolve(".tidings"))
+      assert.strictEqual(yield* parse({ TIDINGS_DIRECTORY: "/var/log/deploy" }), "/var/log/deploy")
+      assert.strictEqual(yield* parse({ TIDINGS_DIRECTORY: "logs" }), path.resolve("logs"))
+    })
+  )
+
+  it.effect("the layers ask there when no directory is given", () =>
+    Effect.gen(function* () {
+      const parent = yield* TestDirectory.make
+      const found = (layer: Layer.Layer<FileBackend.EventLog, unknown>) =>
+        FileBackend.EventLog.use(({ directory }) => Effect.succeed(directory)).pipe(
+          Effect.provide(
+            Layer.provide(
+              layer,
+              ConfigProvider.layer(ConfigProvider.fromUnknown({ TIDINGS_DIRECTORY: path.join(parent, "a") }))
+            )
+          )
+        )
+      assert.strictEqual(yield* found(FileBackend.layer(quiet)), path.join(parent, "a"))
+      assert.strictEqual(yield* found(FileBackend.layerConfig()), path.join(parent, "a"))
+      const given = { directory: path.join(parent, "b"), ...quiet }
+      assert.strictEqual(yield* found(FileBackend.layer(given)), path.join(parent, "b"))
+      assert.strictEqual(yield* found(FileBackend.layerConfig(given)), path.join(parent, "b"))
+    })
+  )
+})
+
+describe("what the logger gets", () => {
+  interface Entry {
+    readonly level: string
+    readonly message: unknown
+    readonly annotations: Readonly<Record<string, unknown>>
+  }
+
+  const logged = <A, E>(use: Effect.Effect<A, E, Backend>, options: FileBackend.Options, minimum: "Info" | "Warn" | "Error") =>
+    Effect.gen(function* () {
+      const entries: Array<Entry> = []
+      const logger = Logger.make(({ fiber, logLevel, message }) => {
+        entries.push({ level: logLevel, message, annotations: fiber.getRef(References.CurrentLogAnnotations) })
+      })
+      const directory = yield* TestDirectory.make
+      yield* use.pipe(
+        Effect.provide(FileBackend.layer({ directory, ...options })),
+        Effect.provide(Logger.layer([logger])),
+        Effect.provideService(References.MinimumLogLevel, minimum)
+      )
+      return entries
+    })
+
+  const failed = first(2, { type: "Warning", reason: "WorkflowStepFailed", message: "Step build failed" })
+  const node = first(3, { involvedObject: { kind: "Node", name: "worker-1" }, reason: "NodeReady", message: "Ready" })
+  const all = Backend.use((backend) =>
+    Effect.gen(function* () {
+      yield* backend.write([first(1), failed, node])
+      yield* backend.write([failed, again(first(1), 4)])
+    })
+  )
+
+  it.effect("a line for each event that is stored, a warning for each of that type", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* logged(all, {}, "Info"), [
+        {
+          level: "Info",
+          message: ["Workflow default/deploy WorkflowStepCompleted: Step 1 of workflow deploy was completed"],
+          annotations: { event: `${failed.id.origin}.1` }
+        },
+        {
+          level: "Warn",
+          message: ["Workflow default/deploy WorkflowStepFailed: Step build failed"],
+          annotations: { event: `${failed.id.origin}.2` }
+        },
+        { level: "Info", message: ["Node worker-1 NodeReady: Ready"], annotations: { event: `${failed.id.origin}.3` } },
+        {
+          level: "Info",
+          message: ["Workflow default/deploy WorkflowStepCompleted: Step 1 of workflow deploy was completed"],
+          annotations: { event: `${failed.id.origin}.1`, count: 2 }
+        }
+      ])
+    })
+  )
+
+  it.effect("only what its level lets through, and nothing when it is turned off", () =>
+    Effect.gen(function* () {
+      const warnings = yield* logged(all, {}, "Warn")
+      assert.deepStrictEqual(
+        warnings.map(({ level }) => level),
+        ["Warn"]
+      )
+      assert.deepStrictEqual(yield* logged(all, {}, "Error"), [])
+      assert.deepStrictEqual(yield* logged(all, quiet, "Info"), [])
+    })
+  )
+
+  it.effect("nothing that breaks the line or drives a terminal", () =>
+    Effect.gen(function* () {
+      const hostile = first(1, {
+        involvedObject: { kind: "Work\nflow", name: "\u001b[2J", namespace: "a\u2028b" },
+        message: "one\r\nINFO two \u009b31m \u202e"
+      })
+      const [entry] = yield* logged(
+        Backend.use((backend) => backend.write([hostile])),
+        {},
+        "Info"
+      )
+      assert.deepStrictEqual(entry?.message, [
+        String.raw`Work\u000aflow a\u2028b/\u001b[2J WorkflowStepCompleted: one\u000d\u000aINFO two \u009b31m \u202e`
+      ])
+    })
+  )
+
+  it.effect("one warning for all damage that a look finds, and none for finding it again", () =>
+    Effect.gen(function* () {
+      const entries = yield* logged(
+        Effect.gen(function* () {
+          const { directory } = yield* FileBackend.EventLog
+          const backend = yield* Backend
+          yield* backend.write([first(1)])
+          appendFileSync(newestOf(directory), `garbage\n${line(2)}{"lastTimestamp":\n`)
+          yield* backend.query({})
+          yield* backend.query({})
+          appendFileSync(newestOf(directory), "more\n")
+          yield* backend.query({})
+        }),
+        quiet,
+        "Info"
+      )
+      assert.deepStrictEqual(
+        entries.map(({ level, message }) => [level, String(message).replace(/in the event log in .*? \(/, "… (")]),
+        [
+          [
+            "Warn",
+            "2 damaged lines were skipped … (24 bytes): a process was stopped while it wrote, or the file was changed"
+          ],
+          ["Warn", "1 damaged line was skipped … (4 bytes): a process was stopped while it wrote, or the file was changed"]
+        ]
+      )
+    })
+  )
+})
+
+describe("damage", () => {
+  const damagedCount = Effect.map(Metric.value(FileBackend.damaged), ({ count }) => count)
+
+  it.effect("is skipped, and each line of it counted once, in the status and as a metric", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      yield* run(directory, ({ backend }) => backend.write([first(1)]))
+      const noise = ["garbage", "{", "\0\0\0\0", `${line(7).slice(0, 90)}`, "[1]", JSON.stringify({ kind: "Event" })]
+      appendFileSync(newestOf(directory), `${noise.join("\n")}\n\n\r\n${line(2).replace("\n", "\r\n")}${line(3)}`)
+      yield* run(directory, ({ backend, log }) =>
+        Effect.gen(function* () {
+          for (const asked of [{}, { reason: "WorkflowStepCompleted" }, { limit: 1 }]) {
+            assert.strictEqual((yield* backend.query(asked)).totalCount, 3)
+          }
+          yield* Stream.runCollect(Stream.take(backend.watch({}, "beginning"), 4))
+          const { damaged } = yield* log.status
+          assert.deepStrictEqual(damaged, { lines: noise.length, bytes: Buffer.byteLength(noise.join("")) })
+          assert.strictEqual(yield* damagedCount, noise.length)
+        })
+      )
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map()), Effect.provideService(References.MinimumLogLevel, "Error"))
+  )
+
+  it.effect("a tail torn at any byte hurts neither what is before it nor what is written after it", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      yield* run(directory, ({ backend }) => backend.write([first(1)]))
+      const segment = newestOf(directory)
+      const torn = Buffer.from(line(2))
+      for (let length = 0; length <= torn.length; length += length < 80 || length > torn.length - 5 ? 1 : 7) {
+        for (const tail of [Buffer.alloc(0), Buffer.alloc(5), Buffer.from("\u{1f389}").subarray(0, 2)]) {
+          writeFileSync(segment, Buffer.concat([Buffer.from(line(1)), torn.subarray(0, length), tail]))
+          const whole = length === torn.length || (length === torn.length - 1 && tail.length !== 2)
+          const before = yield* query(directory, { limit: 2 })
+          assert.deepStrictEqual(seqsOf(before.events), length === torn.length ? [2, 1] : [1], `${length}`)
+          yield* run(directory, ({ backend }) =>
+            Effect.gen(function* () {
+              assert.deepStrictEqual(yield* backend.write([first(3)]), [{ _tag: "Settled", how: "created" }])
+              const page = yield* backend.query({})
+              assert.deepStrictEqual(seqsOf(page.events), whole ? [3, 2, 1] : [3, 1], `${length} ${tail.length}`)
+            })
+          )
+          // Nothing was glued: the line that was written stands alone.
+          assert.include(readFileSync(segment, "latin1").split("\n"), line(3).slice(0, -1))
+        }
+      }
+    }).pipe(Effect.provideService(References.MinimumLogLevel, "Error"))
+  )
+
+  it.live("a tail that another process tears while this one writes is noticed, and what is glued before that is found", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      yield* run(directory, ({ backend }) =>
+        Effect.gen(function* () {
+          yield* backend.write([first(1)])
+          appendFileSync(newestOf(directory), line(90).slice(0, 200))
+          yield* backend.write([first(2)])
+          appendFileSync(newestOf(directory), line(91).slice(0, 200))
+          yield* Effect.sleep("30 millis")
+          yield* backend.write([first(3)])
+          assert.deepStrictEqual(seqsOf((yield* backend.query({})).events), [3, 2, 1])
+        })
+      )
+      assert.include(readFileSync(newestOf(directory), "utf8"), `\n${line(3)}`)
+    }).pipe(Effect.provideService(References.MinimumLogLevel, "Error"))
+  )
+
+  it.effect("a segment of pages that were never written is skipped, and a line longer than any is too", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      yield* run(directory, ({ backend }) => backend.write([first(1)]))
+      appendFileSync(newestOf(directory), Buffer.alloc(9_000_000))
+      appendFileSync(newestOf(directory), line(2))
+      appendFileSync(newestOf(directory), `${"x".repeat(5_000_000)}${LogLine.BEGINNING}\n${line(3)}`)
+      const page = yield* query(directory)
+      assert.deepStrictEqual(seqsOf(page.events), [3, 2, 1])
+    }).pipe(Effect.provideService(References.MinimumLogLevel, "Error"))
+  )
+})
+
+describe("a raw log", () => {
+  it.effect("with repeated, late and lower lines shows each series once, in its highest state", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      yield* run(directory, ({ backend }) => backend.target)
+      const series = first(1)
+      const states = [series, again(series, 3), again(series, 7)].map((write) => LogLine.encode(LogLine.eventOf(write)))
+      const other = line(2)
+      writeFileSync(
+        path.join(directory, "events-00000001-20260101.ndjson"),
+        [states[1], other, states[0], states[2], states[1], other, states[2], states[0]].join("")
+      )
+      const shown = yield* run(directory, ({ backend }) =>
+        Effect.gen(function* () {
+          const page = yield* backend.query({})
+          assert.deepStrictEqual(
+            page.events.map(({ id, upTo }) => [id.seq, upTo]),
+            [
+              [1, 7],
+              [2, 2]
+            ]
+          )
+          assert.deepStrictEqual(yield* backend.write([series, again(series, 5), first(2)]), [
+            { _tag: "Settled", how: "present" },
+            { _tag: "Settled", how: "present" },
+            { _tag: "Settled", how: "present" }
+          ])
+          return yield* Stream.runCollect(Stream.takeUntil(backend.watch({}, "beginning"), ({ _tag }) => _tag === "Live"))
+        })
+      )
+      assert.deepStrictEqual(
+        shown.map((item) => (item._tag === "Event" ? [item.event.id.seq, item.event.upTo] : item._tag)),
+        [[2, 2], [1, 7], "Live"]
+      )
+    })
+  )
+
+  it.effect("a state that no longer matches takes the one that did out of the answer", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const page = yield* run(directory, ({ backend }) =>
+        Effect.gen(function* () {
+          yield* backend.write([first(1), first(2)])
+          yield* backend.write([again(first(1), 50)])
+          return yield* backend.query({ until: at(10) })
+        })
+      )
+      assert.deepStrictEqual(seqsOf(page.events), [2])
+      assert.strictEqual(page.totalCount, 1)
+    })
+  )
+
+  it.effect("of several segments is one log, to readers, pages and writers", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      yield* run(directory, ({ backend }) => backend.write([first(1), first(2)]))
+      // The last line of a segment that is over may lack its end.
+      writeFileSync(path.join(directory, "events-00000002-20260102.ndjson"), line(3) + line(4).slice(0, -1), { mode: 0o600 })
+      writeFileSync(path.join(directory, "events-00000003-20260101.ndjson"), "", { mode: 0o600 })
+      writeFileSync(path.join(directory, "events-00000003-20260102.ndjson"), line(5), { mode: 0o600 })
+      writeFileSync(path.join(directory, "events-4.ndjson"), line(99))
+      yield* run(directory, ({ backend, log }) =>
+        Effect.gen(function* () {
+          assert.deepStrictEqual(yield* backend.write([first(6), first(3), first(1)]), [
+            { _tag: "Settled", how: "created" },
+            { _tag: "Settled", how: "present" },
+            { _tag: "Settled", how: "present" }
+          ])
+          const pages: Array<ReadonlyArray<number>> = []
+          let page = yield* backend.query({ limit: 2 })
+          for (;;) {
+            pages.push(seqsOf(page.events))
+            assert.strictEqual(page.totalCount, 6)
+            if (page.next === undefined) break
+            page = yield* backend.query({ limit: 2, page: page.next })
+          }
+          assert.deepStrictEqual(pages, [
+            [6, 5],
+            [4, 3],
+            [2, 1]
+          ])
+          const { damaged, segments } = yield* log.status
+          assert.strictEqual(damaged.lines, 0)
+          assert.deepStrictEqual(
+            segments.map(({ file }) => file.slice(7, 24)),
+            [segments[0]!.file.slice(7, 24), "00000002-20260102", "00000003-20260101", "00000003-20260102"]
+          )
+        })
+      )
+      assert.strictEqual(readFileSync(path.join(directory, "events-00000003-20260102.ndjson"), "utf8"), line(5) + line(6))
+    })
+  )
+})
+
+describe("writing", () => {
+  it.effect("answers Rejected with the reason for what no line can hold, and stores the rest", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const cyclic: { self?: unknown } = {}
+      cyclic.self = cyclic
+      const bad: ReadonlyArray<readonly [object, RegExp]> = [
+        [{ count: 0 }, /count/],
+        [{ upTo: 0.5 }, /upTo/],
+        [{ id: { origin: "x", seq: -1 } }, /seq/],
+        [{ first: Number.NaN }, /first/],
+        [{ last: 1.5 }, /last/],
+        [{ event: { ...first(1).event, reason: "" } }, /reason/],
+        [{ event: { ...first(1).event, type: "Error" } }, /type/],
+        [{ event: { ...first(1).event, data: { arguments: cyclic } } }, /JSON/],
+        [{ event: { ...first(1).event, message: "x".repeat(1_100_000) } }, /longer than 1048576 bytes; shorten its data/],
+        [{ event: { ...first(1).event, message: "ü".repeat(600_000) } }, /longer than 1048576 bytes/]
+      ]
+      const batch = bad.flatMap(([change], index) => [Object.assign(first(2 * index + 1), change), first(2 * index + 2)])
+      const { outcomes, page } = yield* run(directory, ({ backend }) =>
+        Effect.all({ outcomes: backend.write(batch), page: backend.query({}) })
+      )
+      for (const [index, [, reason]] of bad.entries()) {
+        const outcome = outcomes[2 * index]
+        assert.match(outcome?._tag === "Rejected" ? outcome.reason : "", reason)
+        assert.deepStrictEqual(outcomes[2 * index + 1], { _tag: "Settled", how: "created" })
+      }
+      assert.strictEqual(page.totalCount, bad.length)
+      // Alone, too.
+      const alone = yield* run(directory, ({ backend }) =>
+        Effect.andThen(backend.write([first(50)]), backend.write([Object.assign(first(51), { count: 0 })]))
+      )
+      assert.strictEqual(alone[0]?._tag, "Rejected")
+    })
+  )
+
+  it.effect("a batch of several MiB is stored whole, and each long line with it", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const batch = Array.from({ length: 40 }, (_, index) =>
+        first(index + 1, { data: { error: (index % 2 === 0 ? "x" : "ü").repeat(index * 12_000) } })
+      )
+      const page = yield* run(directory, ({ backend }) =>
+        Effect.gen(function* () {
+          for (const outcome of yield* backend.write(batch)) assert.strictEqual(outcome._tag, "Settled")
+          return yield* backend.query({})
+        })
+      )
+      assert.deepStrictEqual(
+        page.events.map(({ event }) => event.data.error?.length),
+        batch.map(({ event }) => event.data.error?.length).reverse()
+      )
+    })
+  )
+
+  it.effect("an empty batch is no write", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      assert.deepStrictEqual(yield* run(directory, ({ backend }) => backend.write([])), [])
+      assert.deepStrictEqual(segmentsOf(directory), [])
+    })
+  )
+
+  it.effect("knows what the log has of an origin, also of many that come one by one", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const imported = (index: number, version: number) => ({
+        ...first(0, {}, `uid-${index}`),
+        upTo: version,
+        count: 3
+      })
+      yield* run(directory, ({ backend }) =>
+        Effect.forEach(Array.from({ length: 30 }, (_, index) => index), (index) => backend.write([imported(index, 10)]))
+      )
+      const size = statSync(newestOf(directory)).size
+      const hows = yield* run(directory, ({ backend }) =>
+        Effect.forEach(Array.from({ length: 32 }, (_, index) => index), (index) =>
+          Effect.map(backend.write([imported(index, 10 + (index % 2))]), ([outcome]) =>
+            outcome?._tag === "Settled" ? outcome.how : outcome?._tag
+          )
+        )
+      )
+      assert.deepStrictEqual(
+        hows,
+        Array.from({ length: 32 }, (_, index) => (index >= 30 ? "created" : index % 2 === 0 ? "present" : "updated"))
+      )
+      assert.isAbove(statSync(newestOf(directory)).size, size)
+      assert.strictEqual((yield* query(directory)).totalCount, 32)
+    })
+  )
+
+  it.effect("two backends on one log, each with an origin of its own, are one log", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const one = yield* open({ directory })
+      const two = yield* open({ directory })
+      for (let seq = 1; seq <= 5; seq++) {
+        yield* one.backend.write([first(seq, {}, "one")])
+        yield* two.backend.write([first(seq, {}, "two")])
+      }
+      assert.strictEqual((yield* one.backend.query({})).totalCount, 10)
+      assert.strictEqual(segmentsOf(directory).length, 1)
+      // An origin that moved on to another process, as a journal does after a crash.
+      assert.deepStrictEqual(yield* two.backend.write([first(5, {}, "one"), first(6, {}, "one")]), [
+        { _tag: "Settled", how: "present" },
+        { _tag: "Settled", how: "created" }
+      ])
+    })
+  )
+
+  it.effect("after the layer is closed nothing is written", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const backend = yield* run(directory, ({ backend }) => Effect.as(backend.write([first(1)]), backend))
+      const refused = yield* Effect.flip(backend.write([first(2)]))
+      assert.strictEqual(refused.reason._tag, "Unavailable")
+      assert.strictEqual((yield* query(directory)).totalCount, 1)
+    })
+  )
+})
+
+describe("a log that is taken away while it is used", () => {
+  it.live("is begun anew when its directory was deleted", () =>
+    Effect.gen(function* () {
+      const directory = path.join(yield* TestDirectory.make, "log")
+      yield* run(directory, ({ backend }) =>
+        Effect.gen(function* () {
+          const before = yield* backend.target
+          yield* backend.write([first(1)])
+          rmSync(directory, { recursive: true })
+          yield* Effect.sleep("30 millis")
+          assert.deepStrictEqual(yield* backend.write([first(2)]), [{ _tag: "Settled", how: "created" }])
+          // What was there before is not there now: it is stored when it comes again.
+          assert.deepStrictEqual(yield* backend.write([first(1)]), [{ _tag: "Settled", how: "created" }])
+          assert.deepStrictEqual(seqsOf((yield* backend.query({})).events), [2, 1])
+          assert.notStrictEqual(yield* backend.target, before)
+          assert.match(segmentsOf(directory)[0]!, /^events-00000001-/)
+          assert.isTrue(existsSync(path.join(directory, "events.log")))
+        })
+      )
+    })
+  )
+
+  it.live("goes on in a segment of a new number when its segments were deleted", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      yield* run(directory, ({ backend }) =>
+        Effect.gen(function* () {
+          const before = yield* backend.target
+          yield* backend.write([first(1)])
+          rmSync(newestOf(directory))
+          yield* Effect.sleep("30 millis")
+          yield* backend.write([first(2)])
+          assert.match(segmentsOf(directory)[0]!, /^events-00000002-/)
+          assert.strictEqual(readlinkSync(path.join(directory, "events.log")), segmentsOf(directory)[0])
+          assert.strictEqual(yield* backend.target, before)
+          assert.deepStrictEqual(seqsOf((yield* backend.query({})).events), [2])
+        })
+      )
+    })
+  )
+
+  it.live("is left alone where it was moved to, and begun anew in its place", () =>
+    Effect.gen(function* () {
+      const parent = yield* TestDirectory.make
+      const directory = path.join(parent, "log")
+      yield* run(directory, ({ backend }) =>
+        Effect.gen(function* () {
+          yield* backend.write([first(1)])
+          renameSync(directory, path.join(parent, "moved"))
+          yield* Effect.sleep("30 millis")
+          yield* backend.write([first(2)])
+          assert.deepStrictEqual(seqsOf((yield* backend.query({})).events), [2])
+        })
+      )
+      assert.deepStrictEqual(seqsOf((yield* query(path.join(parent, "moved"))).events), [1])
+    })
+  )
+
+  it.live("a newer segment that another process began takes the next write", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      yield* run(directory, ({ backend }) =>
+        Effect.gen(function* () {
+          yield* backend.write([first(1)])
+          const newer = path.join(directory, "events-00000002-20990101.ndjson")
+          writeFileSync(newer, "", { mode: 0o600 })
+          yield* Effect.sleep("30 millis")
+          yield* backend.write([first(2)])
+          assert.strictEqual(readFileSync(newer, "utf8"), line(2))
+        })
+      )
+    })
+  )
+})
+
+describe("reading", () => {
+  it.effect("a large log is read in slices, with exact totals, and others get their turn meanwhile", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      yield* run(directory, ({ backend }) => backend.target)
+      const lines: Array<string> = []
+      const total = 4_000
+      for (let seq = 1; seq <= total; seq++) {
+        const event: Event = LogLine.eventOf(first(seq, seq % 10 === 0 ? { type: "Warning" } : {}))
+        lines.push(LogLine.encode(event))
+      }
+      writeFileSync(path.join(directory, "events-00000001-20260101.ndjson"), lines.join(""))
+      yield* run(directory, ({ backend }) =>
+        Effect.gen(function* () {
+          let turns = 0
+          const others = yield* Effect.forkChild(
+            Effect.forever(Effect.andThen(Effect.sync(() => turns++), Effect.yieldNow))
+          )
+          const page = yield* backend.query({ limit: 3, eventType: "Warning" })
+          others.interruptUnsafe()
+          assert.deepStrictEqual(seqsOf(page.events), [4_000, 3_990, 3_980])
+          assert.strictEqual(page.totalCount, 400)
+          assert.isAbove(turns, 4)
+          assert.strictEqual((yield* backend.query({})).events.length, total)
+          assert.strictEqual((yield* backend.query({ limit: 0 })).totalCount, total)
+        })
+      )
+    })
+  )
+
+  it.effect("an empty log answers with nothing, and a cursor that what comes then is followed from", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      yield* run(directory, ({ backend }) =>
+        Effect.gen(function* () {
+          const page = yield* backend.query({})
+          assert.deepStrictEqual([page.events, page.totalCount, page.next], [[], 0, undefined])
+          yield* backend.write([first(1)])
+          const items = yield* Stream.runCollect(Stream.take(backend.watch({}, page.cursor), 2))
+          assert.deepStrictEqual(
+            items.map(({ _tag }) => _tag),
+            ["Event", "Live"]
+          )
+        })
+      )
+    })
+  )
+
+  it.effect("a query that is interrupted leaves no file open", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      yield* run(directory, ({ backend }) => backend.target)
+      writeFileSync(
+        path.join(directory, "events-00000001-20260101.ndjson"),
+        Array.from({ length: 3_000 }, (_, index) => line(index + 1)).join("")
+      )
+      const openFiles = () =>
+        Option.getOrElse(
+          Option.liftThrowable(() => readdirSync("/proc/self/fd").length)(),
+          () => 0
+        )
+      yield* run(directory, ({ backend }) =>
+        Effect.gen(function* () {
+          const before = openFiles()
+          for (let times = 0; times < 20; times++) {
+            const fiber = yield* Effect.forkChild(backend.query({}), { startImmediately: true })
+            yield* Effect.yieldNow
+            fiber.interruptUnsafe()
+            yield* Effect.yieldNow
+            const watching = yield* Effect.forkChild(Stream.runDrain(backend.watch({}, "beginning")), {
+              startImmediately: true
+            })
+            yield* Effect.yieldNow
+            watching.interruptUnsafe()
+          }
+          yield* Effect.yieldNow
+          assert.isAtMost(openFiles(), before + 2)
+        })
+      )
+    })
+  )
 })

@@ -133,7 +133,7 @@ export interface Checkpoint {
 }
 
 /**
- * A write that its backend will never take, kept aside with the number of occurrences that it carries.
+ * A write that its backend will never take, kept aside with the number of its occurrences that no backend shows.
  *
  * @category models
  * @since 0.1.0
@@ -206,7 +206,10 @@ export class Journal extends Context.Service<
     readonly read: (sink: string, after: number, max: number) => Effect.Effect<JournalPage, JournalError>
     readonly checkpoint: (sink: string, checkpoint: Checkpoint) => Effect.Effect<void, JournalError>
     readonly restore: (sink: string) => Effect.Effect<Checkpoint | undefined, JournalError>
-    /** Keeps a write aside; of a series the highest `upTo` is kept, and the occurrences add up. */
+    /**
+     * Keeps a write aside. `occurrences` is how many of its series are kept aside in all, so repeating it adds nothing; of a
+     * series the highest `upTo` is kept, of equal ones the later.
+     */
     readonly park: (sink: string, write: Write, occurrences: number, reason: string) => Effect.Effect<void, JournalError>
     readonly parked: (sink: string) => Effect.Effect<ReadonlyArray<Parked>, JournalError>
     /** Forgets parked writes: they are delivered after all, or given up. */

@@ -67,6 +67,9 @@ export type Recorded =
 /**
  * How one sink is through with an occurrence.
  *
+ * `Kept`: it is not, because the recorder was closed first. It stays in the journal, and the next recorder on that journal
+ * delivers it.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -74,6 +77,7 @@ export type Settlement =
   | { readonly _tag: "Settled"; readonly how: "created" | "updated" | "present" }
   | { readonly _tag: "Parked"; readonly reason: string }
   | { readonly _tag: "Dropped"; readonly reason: string }
+  | { readonly _tag: "Kept" }
 
 /**
  * What came of recording and waiting for every sink.

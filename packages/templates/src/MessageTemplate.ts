@@ -75,7 +75,7 @@ export interface MessageTemplate<in D extends object = object> {
  */
 export interface CompileOptions {
   /** Replaces some of `TemplateLimits.defaults`. */
-  readonly limits?: { readonly [L in keyof TemplateLimits.TemplateLimits]?: number | undefined } | undefined
+  readonly limits?: TemplateLimits.Overrides | undefined
 }
 
 const namesIn = (root: ReadonlyArray<Part>): ReadonlySet<string> => {

@@ -41,6 +41,14 @@ export interface TemplateLimits {
 }
 
 /**
+ * Limits to replace: each is optional.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Overrides = { readonly [L in keyof TemplateLimits]?: number | undefined }
+
+/**
  * The limits of a template that sets none.
  *
  * **Details**
@@ -86,7 +94,7 @@ export const ceilings: TemplateLimits = Object.freeze({
  * @category constructors
  * @since 0.1.0
  */
-export const make = (overrides?: { readonly [L in keyof TemplateLimits]?: number | undefined }): TemplateLimits => {
+export const make = (overrides?: Overrides): TemplateLimits => {
   if (overrides === undefined) return defaults
   const limit = (name: keyof TemplateLimits): number => {
     const value = overrides[name]

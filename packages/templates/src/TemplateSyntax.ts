@@ -132,7 +132,7 @@ export type Part = Text | Print | If
  */
 export const parse = (
   source: string,
-  options?: { readonly limits?: Parameters<typeof TemplateLimits.make>[0] }
+  options?: { readonly limits?: TemplateLimits.Overrides | undefined }
 ): Result.Result<ReadonlyArray<Part>, TemplateError> => {
   const limits = TemplateLimits.make(options?.limits)
   const issues = new Issues(limits.issues)

@@ -739,9 +739,10 @@ export const watchSilence = (options: { readonly afterEvents?: number | undefine
  * @category faults
  * @since 0.1.0
  */
-export const watchExpired = (
-  options: { readonly where?: "stream" | "connect" | undefined } = {}
-): WatchExpired => ({ _tag: "WatchExpired", where: options.where ?? "stream" })
+export const watchExpired = (options: { readonly where?: "stream" | "connect" | undefined } = {}): WatchExpired => ({
+  _tag: "WatchExpired",
+  where: options.where ?? "stream"
+})
 
 // ---------------------------------------------------------------------------
 // errors
@@ -808,7 +809,7 @@ export class ApiServer extends Context.Service<
     readonly compact: Effect.Effect<void>
 
     /** Adds a fault behind those that wait already. */
-    readonly inject: (fault: Fault, options?: InjectOptions | undefined) => Effect.Effect<void>
+    readonly inject: (fault: Fault, options?: InjectOptions) => Effect.Effect<void>
     /** Begins or replaces faults by chance. */
     readonly chaos: (chaos: Chaos) => Effect.Effect<void>
     /** Ends all faults that wait, and chaos. `injected` stays. */
@@ -1053,7 +1054,8 @@ export const make = (options: Options = {}): Effect.Effect<ApiServer["Service"],
       }
       return yield* new ApiServerError({ reason: "Listen", message: "there is no free port on 127.0.0.1" })
     })
-    const listen = (wanted: number) => machine.listen(wanted).pipe(Effect.mapError((cause) => listenError(wanted, cause)))
+    const listen = (wanted: number) =>
+      machine.listen(wanted).pipe(Effect.mapError((cause) => listenError(wanted, cause)))
 
     port = yield* Effect.acquireRelease(
       options.port === undefined || options.port === 0 ? listenOnFreePort : listen(options.port),
@@ -1141,10 +1143,7 @@ export const make = (options: Options = {}): Effect.Effect<ApiServer["Service"],
       pauseApiServer: Effect.sync(machine.pause),
       resumeApiServer: Effect.sync(machine.resume),
       outage: (duration) =>
-        Effect.sync(machine.kill).pipe(
-          Effect.andThen(Effect.sleep(duration)),
-          Effect.andThen(startApiServer())
-        ),
+        Effect.sync(machine.kill).pipe(Effect.andThen(Effect.sleep(duration)), Effect.andThen(startApiServer())),
       pauseEtcd: Effect.sync(() => machine.setEtcd(false)),
       resumeEtcd: Effect.sync(() => machine.setEtcd(true))
     })

@@ -1,4 +1,9 @@
 /**
+ * Which store a host reads and writes.
+ */
+export * as BackendChoice from "./BackendChoice.ts"
+
+/**
  * The command as a library, for a backend of one's own.
  */
 export * as Cli from "./Cli.ts"
@@ -7,3 +12,8 @@ export * as Cli from "./Cli.ts"
  * How a verb of the command fails.
  */
 export * as CommandError from "./CommandError.ts"
+
+/**
+ * Everything a host needs, in one layer, and as promises.
+ */
+export * as Tidings from "./Tidings.ts"

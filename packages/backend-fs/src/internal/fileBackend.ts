@@ -86,7 +86,7 @@ export const make = (
     const ledger = new LogReader.DamageLedger()
     const writer = yield* Effect.acquireRelease(
       Effect.sync(() => new LogWriter({ directory, changes, ledger, clock, prepare })),
-      (writer) => Effect.sync(() => writer.close())
+      (writer) => Effect.sync(() => writer.end())
     )
 
     const reported = { lines: 0, bytes: 0 }

@@ -84,6 +84,7 @@ export class LogWriter {
   /** Makes sure that there is a log, and answers its identity. */
   private readonly prepare: Effect.Effect<string, BackendError>
   private readonly mutex = Semaphore.makeUnsafe(1)
+  private ended = false
   private current: Open | undefined
   private target: string | undefined
   /** The highest number of a segment that this writer wrote to; it is never used again, also when all are deleted. */
@@ -114,7 +115,13 @@ export class LogWriter {
     this.prepare = options.prepare
   }
 
-  close(): void {
+  /** Lets go of the segment for good. */
+  end(): void {
+    this.ended = true
+    this.close()
+  }
+
+  private close(): void {
     if (this.current === undefined) return
     this.directory.disk.close(this.current.opened)
     this.current = undefined
@@ -127,6 +134,7 @@ export class LogWriter {
     tries = 0
   ): Effect.Effect<ReadonlyArray<Backend.Outcome>, BackendError> {
     return Effect.suspend(() => {
+      if (this.ended) return Effect.fail(unavailable(`the event log in ${this.directory.path} was closed by this process`))
       try {
         const now = this.clock.monotonicTimeNanosUnsafe()
         if (this.current === undefined || this.writesLeft <= 0 || now - this.lookedAt > TRUSTED) {

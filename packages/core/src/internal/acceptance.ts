@@ -52,7 +52,8 @@ export const make = (options: Options): ((draft: EventDraft) => Prepared) => {
 }
 
 const preparation = (options: Options): ((draft: EventDraft) => Prepared) => {
-  const { apiVersionOf, render, reportingController, reportingInstance, source, transforms, typeOf } = options
+  const { render, reportingController, reportingInstance, source, transforms, typeOf } = options
+  const readReference = referenceReader(options.apiVersionOf)
   return (given) => {
     const issues: Array<Issue> = []
     let draft = given
@@ -81,8 +82,8 @@ const preparation = (options: Options): ((draft: EventDraft) => Prepared) => {
       issue(issues, "reason", reason, "a word that begins with a letter, such as Started: letters, digits, - _ .")
     }
     if (type !== undefined && type !== "Normal" && type !== "Warning") issue(issues, "type", type, "Normal or Warning")
-    const involvedObject = readReference(issues, "involvedObject", draft.involvedObject, apiVersionOf)
-    const readRelated = related === undefined ? undefined : readReference(issues, "related", related, apiVersionOf)
+    const involvedObject = readReference(issues, "involvedObject", draft.involvedObject)
+    const readRelated = related === undefined ? undefined : readReference(issues, "related", related)
     const readLabels = labels === undefined ? undefined : copyLabels(issues, labels)
     if (message !== undefined && typeof message !== "string") issue(issues, "message", message, "a text")
     if (action !== undefined && (typeof action !== "string" || action === "")) {
@@ -128,6 +129,36 @@ const invalid = (issues: ReadonlyArray<Issue>): Prepared => ({ _tag: "Invalid", 
 const issue = (issues: Array<Issue>, field: string, found: unknown, expected: string): void => {
   issues.push({ field, found: text.show(found), expected })
 }
+
+/**
+ * Reads references. Events come in bursts about the same objects: one that is named as before is not read again, and is
+ * kept once, however many events are about it.
+ */
+const referenceReader = (
+  apiVersionOf: (kind: string) => string | undefined
+): ((issues: Array<Issue>, field: string, given: ObjectReference) => ObjectReference) => {
+  const known = new Map<string, { readonly given: ObjectReference; readonly read: ObjectReference }>()
+  return (issues, field, given) => {
+    const before = known.get(given?.name)
+    if (before !== undefined && isSame(before.given, given)) {
+      // A kind may be declared later, so its version is looked up each time.
+      const apiVersion = given.apiVersion ?? apiVersionOf(given.kind)
+      if (apiVersion === before.read.apiVersion) return before.read
+    }
+    const earlier = issues.length
+    const read = readReference(issues, field, given, apiVersionOf)
+    if (issues.length === earlier) {
+      if (known.size >= MAXIMUM_REFERENCES) known.clear()
+      known.set(given.name, { given: { ...given }, read: Object.freeze(read) })
+    }
+    return read
+  }
+}
+
+const MAXIMUM_REFERENCES = 256
+
+const isSame = (a: ObjectReference, b: ObjectReference): boolean =>
+  a.name === b.name && a.kind === b.kind && a.namespace === b.namespace && a.uid === b.uid && a.fieldPath === b.fieldPath
 
 const readReference = (
   issues: Array<Issue>,

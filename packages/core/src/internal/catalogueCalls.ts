@@ -118,12 +118,10 @@ const makeRecord = (kind: string, definition: Kind, recorder: Recorder["Service"
 
 const referenceOf = (object: ObjectInput, name: string, kind: string, apiVersion: string): ObjectReference => {
   const { namespace, uid } = object.metadata!
-  const reference: Mutable<ObjectReference> = {
-    apiVersion: isGiven(object.apiVersion) ? object.apiVersion : apiVersion,
-    kind,
-    name
-  }
-  if (isGiven(namespace)) reference.namespace = namespace
+  const version = isGiven(object.apiVersion) ? object.apiVersion : apiVersion
+  const reference: Mutable<ObjectReference> = isGiven(namespace)
+    ? { apiVersion: version, kind, name, namespace }
+    : { apiVersion: version, kind, name }
   if (isGiven(uid)) reference.uid = uid
   return reference
 }

@@ -1,8 +1,9 @@
-import * as Clock from "effect/Clock"
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import type * as Backend from "../Backend.ts"
@@ -27,12 +28,15 @@ export interface Options {
 
 interface Waiting {
   readonly occurrence: Occurrence
-  /** Runs in the turn in which the event is accepted, before any sink can read it. */
-  readonly accepted: (id: EventId.EventId) => void
-  readonly refused: (error: JournalError) => void
+  /** Runs in the turn in which the event is accepted, before any sink can read it; answers what tells its caller. */
+  readonly accepted: (id: EventId.EventId) => () => void
+  readonly refused: (error: RecorderError) => void
 }
 
 const MAXIMUM_APPEND = 1_024
+
+const nothing = () => {}
+const unheard = () => nothing
 
 /** @internal */
 export const make = Effect.fnUntraced(function* (
@@ -41,7 +45,6 @@ export const make = Effect.fnUntraced(function* (
   const { drainTimeout, journal, prepare, queueCapacity } = options
   const clock = yield* Clock.Clock
   const context = yield* Effect.context<never>()
-  const scope = yield* Effect.scope
   const ledger = new Ledger(context)
   const shared: sinks.Shared = {
     journal,
@@ -61,89 +64,111 @@ export const make = Effect.fnUntraced(function* (
   // -------------------------------------------------------------------------
 
   let waiting: Array<Waiting> = []
-  let appending = false
-  const idle = new Set<() => void>()
+  /** What did not fit together, to be tried one by one. */
+  let singly: Array<Waiting> = []
+  let appending: Fiber.Fiber<ReadonlyArray<EventId.EventId>, JournalError> | true | undefined
 
   const runFork = Effect.runForkWith(context)
 
-  /** Head, books and callers move in one turn: between them the law would not hold. */
+  /**
+   * Head, books and expectations move in one turn, before anybody else can run: callers go on at once when they are told,
+   * and sinks read at once when they are woken.
+   */
   const accept = (batch: ReadonlyArray<Waiting>, ids: ReadonlyArray<EventId.EventId>): void => {
-    shared.head = ids.at(-1)!.seq
+    shared.head = ids[ids.length - 1]!.seq
     ledger.accept(batch.length)
     for (const sink of delivering) sink.ledger.addPending(batch.length)
-    for (const [index, one] of batch.entries()) one.accepted(ids[index]!)
-    for (const sink of delivering) sink.wake()
+    if (batch.length === 1) {
+      const [one] = batch as [Waiting]
+      const tell = one.accepted(ids[0]!)
+      for (const sink of delivering) sink.arrived(one.occurrence.at)
+      tell()
+      return
+    }
+    const tell = batch.map((one, index) => one.accepted(ids[index]!))
+    for (const sink of delivering) sink.arrived(batch[0]!.occurrence.at)
+    for (const one of tell) one()
   }
 
-  const errorOf = (exit: Exit.Failure<unknown, JournalError>): JournalError => {
-    const failure = Cause.findErrorOption(exit.cause)
-    return failure._tag === "Some"
-      ? failure.value
-      : new JournalError({ reason: new JournalFailed({ detail: "it died" }), cause: Cause.squash(exit.cause) })
-  }
-
-  const refuse = (batch: ReadonlyArray<Waiting>, error: JournalError): void => {
+  const refuse = (batch: ReadonlyArray<Waiting>, exit: Exit.Failure<unknown, JournalError>): void => {
+    const found = Cause.findErrorOption(exit.cause)
+    if (found._tag === "None" && Cause.hasInterruptsOnly(exit.cause)) return refuseClosed(batch)
+    const error =
+      found._tag === "Some"
+        ? found.value
+        : new JournalError({ reason: new JournalFailed({ detail: "it died" }), cause: Cause.squash(exit.cause) })
+    if (error.reason._tag === "JournalFull") {
+      for (const sink of delivering) sink.relieve()
+      if (batch.length > 1) {
+        // There may be room for some of them.
+        singly = [...batch, ...singly]
+        return
+      }
+    }
     ledger.refuse(batch.length, error.reason._tag === "JournalFull" ? "full" : "failed")
-    for (const one of batch) one.refused(error)
+    const refusal = new RecorderError({ reason: error })
+    for (const one of batch) one.refused(refusal)
   }
 
-  const concluded = (
+  const refuseClosed = (batch: ReadonlyArray<Waiting>): void => {
+    ledger.refuse(batch.length, "closed")
+    const refusal = new RecorderError({ reason: new Closed() })
+    for (const one of batch) one.refused(refusal)
+  }
+
+  const conclude = (
     batch: ReadonlyArray<Waiting>,
     exit: Exit.Exit<ReadonlyArray<EventId.EventId>, JournalError>
-  ): void => {
-    if (Exit.isSuccess(exit)) return accept(batch, exit.value)
-    refuse(batch, errorOf(exit))
-  }
+  ): void => (Exit.isSuccess(exit) ? accept(batch, exit.value) : refuse(batch, exit))
 
-  const append = (batch: ReadonlyArray<Waiting>) => journal.append(batch.map(({ occurrence }) => occurrence))
-
-  const appendWaiting: Effect.Effect<void> = Effect.suspend(() => {
-    if (waiting.length === 0) {
-      appending = false
-      for (const wake of [...idle]) wake()
-      return Effect.void
-    }
-    const batch = waiting.slice(0, MAXIMUM_APPEND)
-    waiting = waiting.slice(MAXIMUM_APPEND)
-    return Effect.flatMap(Effect.exit(append(batch)), (exit) => {
-      if (Exit.isFailure(exit) && batch.length > 1 && errorOf(exit).reason._tag === "JournalFull") {
-        // There may be room for some of them.
-        return Effect.andThen(
-          Effect.forEach(batch, (one) => Effect.map(Effect.exit(append([one])), (exit) => concluded([one], exit)), {
-            discard: true
-          }),
-          appendWaiting
-        )
+  /** Appends one batch after the other; a journal that answers at once needs no fiber of its own. */
+  const appendAll = (first: ReadonlyArray<Waiting>): void => {
+    let batch = first
+    while (true) {
+      const current = batch
+      const fiber = runFork(journal.append(current.map(({ occurrence }) => occurrence)))
+      const exit = fiber.pollUnsafe()
+      if (exit === undefined) {
+        appending = fiber
+        fiber.addObserver((exit) => {
+          appending = true
+          conclude(current, exit)
+          const next = nextBatch()
+          if (next !== undefined) appendAll(next)
+        })
+        return
       }
-      concluded(batch, exit)
-      return appendWaiting
-    })
-  })
-
-  /** Answers whether the event was accepted in this very turn. */
-  const submit = (one: Waiting): void => {
-    if (appending) {
-      waiting.push(one)
-      return
+      appending = true
+      conclude(current, exit)
+      const next = nextBatch()
+      if (next === undefined) return
+      batch = next
     }
-    appending = true
-    const batch = [one]
-    const fiber = runFork(append(batch))
-    const exit = fiber.pollUnsafe()
-    if (exit !== undefined) {
-      concluded(batch, exit)
-      if (waiting.length === 0) appending = false
-      else runFork(Effect.forkIn(appendWaiting, scope))
-      return
-    }
-    fiber.addObserver((exit) => {
-      concluded(batch, exit)
-      runFork(appendWaiting)
-    })
   }
 
-  const occurrenceOf = (draft: EventDraft, body: acceptance.Prepared & { readonly _tag: "Body" }): Occurrence => ({
-    ...body.body,
+  const nextBatch = (): ReadonlyArray<Waiting> | undefined => {
+    if (singly.length > 0) {
+      const batch = [singly[0]!]
+      singly = singly.slice(1)
+      return batch
+    }
+    if (waiting.length > 0) {
+      const batch = waiting.length <= MAXIMUM_APPEND ? waiting : waiting.slice(0, MAXIMUM_APPEND)
+      waiting = waiting.length <= MAXIMUM_APPEND ? [] : waiting.slice(MAXIMUM_APPEND)
+      return batch
+    }
+    appending = undefined
+    if (closed) for (const sink of delivering) sink.wake()
+    return undefined
+  }
+
+  const submit = (one: Waiting): void => {
+    if (appending === undefined) appendAll([one])
+    else waiting.push(one)
+  }
+
+  const occurrenceOf = (draft: EventDraft, { body }: acceptance.Prepared & { readonly _tag: "Body" }): Occurrence => ({
+    ...body,
     at: draft.at ?? Timestamp.now(clock)
   })
 
@@ -167,28 +192,38 @@ export const make = Effect.fnUntraced(function* (
       }
       let result: Effect.Effect<A, RecordError> | undefined
       let resume: ((effect: Effect.Effect<A, RecordError>) => void) | undefined
-      const done = (effect: Effect.Effect<A, RecordError>) => {
-        if (resume === undefined) result = effect
-        else resume(effect)
-      }
+      const tell = () => resume?.(result!)
       submit({
         occurrence: occurrenceOf(draft, prepared),
-        accepted: (id) => done(answer(id)),
-        refused: (error) => done(Effect.fail(new RecorderError({ reason: error })))
+        accepted: (id) => {
+          result = answer(id)
+          return tell
+        },
+        refused: (error) => {
+          result = Effect.fail(error)
+          tell()
+        }
       })
       // A caller who is interrupted from here on has still recorded its event.
-      return result ?? Effect.callback<A, RecordError>((callback) => {
-        if (result === undefined) resume = callback
-        else callback(result)
-      })
+      return (
+        result ??
+        Effect.callback<A, RecordError>((callback) => {
+          if (result === undefined) resume = callback
+          else callback(result)
+        })
+      )
     })
 
   const filtered = (by: string): { readonly _tag: "Filtered"; readonly by: string } => ({ _tag: "Filtered", by })
+  const accepted = (id: EventId.EventId): Effect.Effect<Recorded> => Effect.succeed({ _tag: "Accepted", id })
 
-  const settlementsOf = (seq: number): ReadonlyArray<readonly [string, Effect.Effect<Settlement>]> =>
-    delivering.map((sink) => [sink.name, sink.expect(seq)])
-
-  const through = (seq: number): boolean => delivering.every((sink) => sink.isThrough(seq))
+  const settled = (id: EventId.EventId): Effect.Effect<Delivered> => {
+    const expected = delivering.map((sink) => [sink.name, sink.expect(id.seq)] as const)
+    return Effect.map(
+      Effect.forEach(expected, ([name, settlement]) => Effect.map(settlement, (one): [string, Settlement] => [name, one])),
+      (sinks) => ({ _tag: "Accepted", id, sinks: Object.fromEntries(sinks) })
+    )
+  }
 
   const flush = (deadline: Duration.Input): Effect.Effect<FlushReport> =>
     Effect.suspend(() => {
@@ -196,50 +231,45 @@ export const make = Effect.fnUntraced(function* (
       return Effect.forEach(delivering, (sink) => sink.through(seq), { concurrency: "unbounded", discard: true }).pipe(
         Effect.timeoutOption(deadline),
         Effect.map(() => ({
-          complete: through(seq),
+          complete: delivering.every((sink) => sink.isThrough(seq)),
           pending: Object.fromEntries(delivering.map(({ ledger, name }) => [name, ledger.pending]))
         }))
       )
     })
 
-  const appended = Effect.callback<void>((resume) => {
-    if (!appending) return resume(Effect.void)
-    const wake = () => {
-      idle.delete(wake)
-      resume(Effect.void)
-    }
-    idle.add(wake)
-    return Effect.sync(() => idle.delete(wake))
+  /** What is still waiting for the journal when the deadline has passed is refused; what the journal has begun is not. */
+  const giveUpWaiting = Effect.suspend(() => {
+    const left = [...singly, ...waiting]
+    singly = []
+    waiting = []
+    if (left.length > 0) refuseClosed(left)
+    return appending === undefined || appending === true ? Effect.void : Fiber.interrupt(appending)
   })
 
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
       closed = true
-      return appended.pipe(
-        Effect.andThen(Effect.forEach(delivering, ({ drain }) => drain, { concurrency: "unbounded", discard: true })),
+      const complete = () => appending === undefined
+      return Effect.forEach(delivering, ({ drain }) => drain(complete), { concurrency: "unbounded", discard: true }).pipe(
         Effect.timeoutOption(drainTimeout),
-        Effect.andThen(Effect.forEach(delivering, ({ stop }) => stop, { discard: true })),
-        Effect.andThen(
-          Effect.sync(() => {
-            for (const { ledger } of delivering) ledger.state = "down"
-          })
-        )
+        Effect.andThen(giveUpWaiting),
+        Effect.andThen(Effect.forEach(delivering, ({ stop }) => stop, { discard: true }))
       )
     })
   )
 
+  const parked = Effect.forEach(delivering, ({ name, parked }) =>
+    Effect.map(parked, (list) => list.map((one) => ({ sink: name, ...one })))
+  )
+
+  const sinkNamed = (name: string, use: (sink: sinks.Sink) => Effect.Effect<number, JournalError>) => {
+    const sink = delivering.find((one) => one.name === name)
+    return sink === undefined ? Effect.succeed(0) : use(sink)
+  }
+
   return {
-    record: (draft) => deliver<Recorded>(draft, filtered, (id) => Effect.succeed({ _tag: "Accepted", id })),
-    recordSettled: (draft) =>
-      deliver<Delivered>(draft, filtered, (id) => {
-        const expected = settlementsOf(id.seq)
-        return Effect.map(
-          Effect.forEach(expected, ([name, settlement]) => Effect.map(settlement, (one) => [name, one] as const), {
-            concurrency: "unbounded"
-          }),
-          (settled) => ({ _tag: "Accepted", id, sinks: Object.fromEntries(settled) })
-        )
-      }),
+    record: (draft) => deliver<Recorded>(draft, filtered, accepted),
+    recordSettled: (draft) => deliver<Delivered>(draft, filtered, settled),
     recordNow: (draft) =>
       Effect.sync(() => {
         if (closed) return ledger.refuse(1, "closed")
@@ -247,22 +277,12 @@ export const make = Effect.fnUntraced(function* (
         const prepared = prepare(draft)
         if (prepared._tag === "Invalid") return ledger.refuse(1, "invalid")
         if (prepared._tag === "Filtered") return ledger.filter(prepared.by)
-        submit({ occurrence: occurrenceOf(draft, prepared), accepted: () => {}, refused: () => {} })
+        submit({ occurrence: occurrenceOf(draft, prepared), accepted: unheard, refused: nothing })
       }),
     flush,
-    status: Effect.sync(() =>
-      ledger.status(Object.fromEntries(delivering.map((sink) => [sink.name, sink.status()])))
-    ),
-    parked: Effect.map(
-      Effect.forEach(delivering, ({ name, parked }) => Effect.map(parked, (list) => list.map((one) => ({ sink: name, ...one })))),
-      (lists) => lists.flat()
-    ),
-    retryParked: (sink, series) => one(sink, (found) => found.retryParked(series)),
-    dropParked: (sink, series) => one(sink, (found) => found.dropParked(series))
-  }
-
-  function one(name: string, use: (sink: sinks.Sink) => Effect.Effect<number, JournalError>) {
-    const sink = delivering.find((one) => one.name === name)
-    return sink === undefined ? Effect.succeed(0) : use(sink)
+    status: Effect.sync(() => ledger.status(Object.fromEntries(delivering.map((sink) => [sink.name, sink.status()])))),
+    parked: Effect.map(parked, (lists) => lists.flat()),
+    retryParked: (name, series) => sinkNamed(name, (sink) => sink.retryParked(series)),
+    dropParked: (name, series) => sinkNamed(name, (sink) => sink.dropParked(series))
   }
 })

@@ -125,12 +125,8 @@ export const make = (
         parked.set(sink, bySeries)
         const key = EventId.format(write.id)
         const known = bySeries.get(key)
-        bySeries.set(key, {
-          write: known !== undefined && known.write.upTo > write.upTo ? known.write : write,
-          occurrences: (known?.occurrences ?? 0) + occurrences,
-          reason,
-          at: Timestamp.now(clock)
-        })
+        if (known !== undefined && known.write.upTo > write.upTo) return
+        bySeries.set(key, { write, occurrences, reason, at: Timestamp.now(clock) })
       }),
     parked: (sink) => Effect.sync(() => [...(parked.get(sink)?.values() ?? [])]),
     unpark: (sink, series) =>

@@ -4,7 +4,8 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Random from "effect/Random"
+import * as Fiber from "effect/Fiber"
+import type * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import type * as Backend from "../Backend.ts"
@@ -13,7 +14,7 @@ import * as Correlation from "../Correlation.ts"
 import type { Write } from "../Event.ts"
 import type { Json } from "../EventData.ts"
 import * as EventId from "../EventId.ts"
-import { type Checkpoint, type Journal, JournalDamaged, JournalError, type Parked } from "../Journal.ts"
+import { type Checkpoint, type Journal, JournalDamaged, JournalError, type Parked, READ_AHEAD } from "../Journal.ts"
 import type { Settlement, SinkStatus } from "../Recorder.ts"
 import * as Timestamp from "../Timestamp.ts"
 import { SinkLedger } from "./ledger.ts"
@@ -49,40 +50,46 @@ export interface Shared {
   readonly targets: Map<string, string>
 }
 
-const PAGE = 256
-const CHECKPOINT_ENTRIES = 4_096
-const CHECKPOINT_INTERVAL = 60_000_000
-const CHECKPOINT_IDLE = 1_000_000
-const FIRST_DELAY = 500_000
-const LAST_DELAY = 30_000_000
-const LAST_SLOW_DELAY = 300_000_000
+// Times are in microseconds.
+const SECOND = 1_000_000
+const MAXIMUM_PAGE = 256
+/** Entries between two checkpoints at the most; half of what a sink may read ahead, so that one may fail. */
+const MAXIMUM_CHECKPOINT_ENTRIES = READ_AHEAD / 2
+const CHECKPOINT_INTERVAL = 5 * SECOND
+const CHECKPOINT_IDLE = SECOND
+const FIRST_DELAY = SECOND / 2
+const LAST_DELAY = 30 * SECOND
+/** For what a person must mend: credentials, configuration, space. */
+const LAST_SLOW_DELAY = 300 * SECOND
 /** How long a series must have failed, while others got through, before it may be parked to make room. */
-const STUCK_AFTER = 30_000_000
+const STUCK_AFTER = 30 * SECOND
+const LOG_INTERVAL = 30 * SECOND
 
-interface Underway {
-  readonly write: Write
-  readonly occurrences: number
-}
+/** The state of a series, and which of its occurrences no earlier write has carried. */
+type Parcel = Correlation.Released
 
 /** One series with something to deliver. */
 interface Outgoing {
   readonly key: string
-  /** Its latest state. */
-  write: Write
-  /** Occurrences that `write` carries beyond what is under way. */
-  occurrences: number
-  from: number
-  since: Timestamp.Micros
-  underway: Underway | undefined
+  /** What is not under way. */
+  next: Parcel | undefined
+  underway: Parcel | undefined
   failures: number
-  firstFailureAt: Timestamp.Micros | undefined
+  firstFailureAt: number | undefined
   lastError: BackendError | undefined
-  nextAt: Timestamp.Micros
+  nextAt: number
+}
+
+interface ParkedState {
+  readonly upTo: number
+  readonly occurrences: number
 }
 
 interface State {
   readonly correlator: Json
   readonly outbox: ReadonlyArray<readonly [write: Write, occurrences: number, from: number, since: Timestamp.Micros]>
+  /** What the books count as parked; what the journal has kept aside beyond it is pending here. */
+  readonly parked: ReadonlyArray<readonly [origin: string, seq: number, upTo: number, occurrences: number]>
 }
 
 /** @internal */
@@ -90,8 +97,12 @@ export interface Sink {
   readonly name: string
   readonly ledger: SinkLedger
   readonly status: () => SinkStatus
-  /** Tells that there is something new to read. */
+  /** Tells that there is something new to read, and when the first of it happened. */
+  readonly arrived: (since: Timestamp.Micros) => void
+  /** Tells to look again. */
   readonly wake: () => void
+  /** Asks for a checkpoint soon, because the journal needs room. */
+  readonly relieve: () => void
   /** Resolves when the sink is through with the occurrence; called before the sink can have read it. */
   readonly expect: (seq: number) => Effect.Effect<Settlement>
   /** Resolves when everything up to `seq` is through; what is held leaves at once. */
@@ -100,13 +111,40 @@ export interface Sink {
   readonly parked: Effect.Effect<ReadonlyArray<Parked>, JournalError>
   readonly retryParked: (series: ReadonlyArray<EventId.EventId>) => Effect.Effect<number, JournalError>
   readonly dropParked: (series: ReadonlyArray<EventId.EventId>) => Effect.Effect<number, JournalError>
-  /** For the closing scope: lets go of what is held, then waits for `through` as long as the caller does. */
-  readonly drain: Effect.Effect<void>
+  /** For the closing scope: lets go of what is held and waits until everything accepted is through and `complete`. */
+  readonly drain: (complete: () => boolean) => Effect.Effect<void>
   /** After the drain: a last checkpoint where the journal outlives this process, else the rest is dropped. */
   readonly stop: Effect.Effect<void>
 }
 
 const isSlow = ({ reason }: BackendError): boolean => reason._tag !== "Transient" && reason._tag !== "Throttled"
+
+const merge = (parcel: Parcel, later: Parcel): Parcel => ({
+  write: later.write.upTo >= parcel.write.upTo ? later.write : parcel.write,
+  occurrences: parcel.occurrences + later.occurrences,
+  from: Math.min(parcel.from, later.from),
+  since: Math.min(parcel.since, later.since)
+})
+
+const readState = (json: Json): State => {
+  const state = json as unknown as State
+  const sound =
+    typeof state === "object" &&
+    state !== null &&
+    Array.isArray(state.outbox) &&
+    state.outbox.every(
+      (one) =>
+        Array.isArray(one) &&
+        typeof one[0] === "object" &&
+        typeof one[0]?.id?.origin === "string" &&
+        [one[0].id.seq, one[0].upTo, one[0].count, one[1], one[2], one[3]].every(Number.isSafeInteger) &&
+        typeof one[0].event === "object"
+    ) &&
+    Array.isArray(state.parked) &&
+    state.parked.every((one) => Array.isArray(one) && typeof one[0] === "string" && one.slice(1).every(Number.isSafeInteger))
+  if (!sound) throw new Error("it holds no state of a sink")
+  return state
+}
 
 /** @internal */
 export const make = Effect.fnUntraced(function* (
@@ -115,38 +153,74 @@ export const make = Effect.fnUntraced(function* (
   shared: Shared
 ): Effect.fn.Return<Sink, JournalError, Scope.Scope> {
   const { clock, journal, random } = shared
-  const { name } = options
+  const { capacity, concurrency, name } = options
   const context = yield* Effect.context<never>()
   const scope = yield* Effect.scope
   const ledger = new SinkLedger(name, context)
+  const durable = journal.durability !== "memory"
+  // A small sink keeps little of everything.
+  const maximumPage = Math.min(MAXIMUM_PAGE, capacity)
+  const checkpointEntries = Math.min(MAXIMUM_CHECKPOINT_ENTRIES, 4 * capacity)
+  const readAhead = 2 * checkpointEntries
+  /** What may be read beyond the capacity when all that is in it fails: only what gets through tells an outage from a stuck series. */
+  const probes = Math.max(1, capacity >> 2)
 
   // -------------------------------------------------------------------------
   // state
   // -------------------------------------------------------------------------
 
   const outbox = new Map<string, Outgoing>()
-  const parkedOf = new Map<string, number>()
+  /** How many in the outbox have failed and not got through since. */
+  let failing = 0
+  const parkedOf = new Map<string, ParkedState>()
+  /** The series that the journal has kept aside, also those whose occurrences are pending again. */
+  const kept = new Map<string, EventId.EventId>()
   const settlements = new Map<number, Deferred.Deferred<Settlement>>()
   const settlementsOf = new Map<string, Array<{ readonly seq: number; readonly done: Deferred.Deferred<Settlement> }>>()
-  const delivered: Array<EventId.EventId> = []
   let correlator = new Correlation.Correlator(options.correlation)
   let position = 0
+  /** When the first of what is accepted and not read happened. */
+  let unreadSince: Timestamp.Micros | undefined
   let target: string | undefined
+  /** While it is set, what was found at the start is folded as before: up to here, then the configuration changes. */
+  let foldAsBeforeUpTo: number | undefined
+
   let underway = 0
+  let retriesUnderway = 0
+  let retriedLast = false
   let failuresInARow = 0
+  let failingSince = Number.POSITIVE_INFINITY
+  let lastFailureIsSlow = false
   let lastSuccessAt = Number.NEGATIVE_INFINITY
-  let gateUntil = Number.NEGATIVE_INFINITY
-  let checkpointedPosition = -1
+  let throttledUntil = Number.NEGATIVE_INFINITY
+  let awayUntil = Number.NEGATIVE_INFINITY
+
+  let checkpointedPosition = 0
   let checkpointedAt = Number.NEGATIVE_INFINITY
-  let changedSinceCheckpoint = true
-  let stopped = false
+  let nextCheckpointAt = Number.NEGATIVE_INFINITY
+  let changedSinceCheckpoint = false
+  let relief = false
+  let journalFailures = 0
+
+  let bound = false
+  let unreachable: "degraded" | "blocked" | undefined
   let halted = false
+  let draining = false
+  let stopped = false
 
-  const now = () => Timestamp.now(clock)
+  /** For waiting and retrying; a wall clock may be set back. */
+  const monotonic = (): number => Number(clock.monotonicTimeNanosUnsafe()) / 1_000
+  const wall = (): Timestamp.Micros => Timestamp.now(clock)
 
-  // Level-triggered: whoever waits looks again when it registers, and at every change.
+  // -------------------------------------------------------------------------
+  // waiting
+  // -------------------------------------------------------------------------
+
+  // Level-triggered: whoever waits looks when it registers, and again at every change.
   const waiting = new Set<() => void>()
-  const changed = () => {
+  let changes = 0
+  const notify = (): void => {
+    changes++
     if (waiting.size === 0) return
     const woken = [...waiting]
     waiting.clear()
@@ -162,97 +236,215 @@ export const make = Effect.fnUntraced(function* (
       return Effect.sync(() => waiting.delete(look))
     })
 
-  const enqueue = ({ from, occurrences, since, write }: Correlation.Released): void => {
-    const key = EventId.format(write.id)
+  const sleep = (micros: number): Effect.Effect<void> =>
+    clock.sleep(Duration.millis(Math.max(1, Math.ceil(micros / 1_000))))
+
+  const runFork = Effect.runForkWith(context)
+  let alarm: { readonly at: number; readonly fiber: Fiber.Fiber<void> } | undefined
+  /** Notifies at a time; the earliest that was asked for counts. */
+  const notifyAt = (at: number): void => {
+    if (at === Number.POSITIVE_INFINITY || (alarm !== undefined && alarm.at <= at)) return
+    alarm?.fiber.interruptUnsafe()
+    const ring = Effect.sync(() => {
+      alarm = undefined
+      notify()
+    })
+    alarm = { at, fiber: runFork(Effect.andThen(sleep(at - monotonic()), ring)) }
+  }
+  yield* Effect.addFinalizer(() => Effect.sync(() => alarm?.fiber.interruptUnsafe()))
+
+  const backoff = (failures: number, last: number): number => {
+    // While the scope closes, only the deadline is left.
+    const most = draining ? FIRST_DELAY : last
+    return Math.min(most, FIRST_DELAY * 2 ** Math.min(20, failures - 1)) * (0.5 + 0.5 * random.nextDoubleUnsafe())
+  }
+
+  // -------------------------------------------------------------------------
+  // the state that is told: at once in the status, at intervals in the log
+  // -------------------------------------------------------------------------
+
+  let loggedState: SinkStatus["state"] = "up"
+  let loggedAt = Number.NEGATIVE_INFINITY
+
+  const stateNow = (): SinkStatus["state"] => {
+    if (stopped) return "down"
+    if (halted || journalFailures > 0 || (failuresInARow > 0 && lastFailureIsSlow)) return "blocked"
+    if (unreachable !== undefined) return unreachable
+    return failing > 0 || failuresInARow > 0 ? "degraded" : "up"
+  }
+
+  const tell: Effect.Effect<void> = Effect.suspend(() => {
+    ledger.state = stateNow()
+    if (ledger.state === loggedState || monotonic() - loggedAt < LOG_INTERVAL) return Effect.void
+    loggedState = ledger.state
+    loggedAt = monotonic()
+    return loggedState === "up"
+      ? Effect.logInfo(`Events reach the sink "${name}" again`)
+      : Effect.logWarning(`Events wait for the sink "${name}" (${loggedState}): ${ledger.lastError ?? "closed"}`)
+  })
+
+  const logDueAt = (): number => (ledger.state === loggedState ? Number.POSITIVE_INFINITY : loggedAt + LOG_INTERVAL)
+
+  // -------------------------------------------------------------------------
+  // outbox
+  // -------------------------------------------------------------------------
+
+  const enqueue = (parcel: Parcel): void => {
+    const key = EventId.format(parcel.write.id)
     const known = outbox.get(key)
     if (known === undefined) {
       outbox.set(key, {
         key,
-        write,
-        occurrences,
-        from,
-        since,
+        next: parcel,
         underway: undefined,
         failures: 0,
         firstFailureAt: undefined,
         lastError: undefined,
         nextAt: Number.NEGATIVE_INFINITY
       })
-    } else {
-      if (write.upTo >= known.write.upTo) known.write = write
-      known.occurrences += occurrences
-      known.from = Math.min(known.from, from)
-      known.since = Math.min(known.since, since)
-    }
+    } else known.next = known.next === undefined ? parcel : merge(known.next, parcel)
   }
 
-  const snapshot = (): Checkpoint => {
-    const state: State = {
-      correlator: correlator.snapshot(),
-      outbox: [...outbox.values()].map((one) => [
-        one.write,
-        one.occurrences + (one.underway?.occurrences ?? 0),
-        one.from,
-        one.since
-      ])
+  /** Takes something for delivery. */
+  const take = (one: Outgoing): Parcel => {
+    const parcel = one.next!
+    one.next = undefined
+    one.underway = parcel
+    return parcel
+  }
+
+  const hasNotFailed = (one: Outgoing): void => {
+    if (one.firstFailureAt !== undefined) failing--
+    one.failures = 0
+    one.firstFailureAt = undefined
+    one.lastError = undefined
+    one.nextAt = Number.NEGATIVE_INFINITY
+  }
+
+  /** The end of what was under way: delivered, dropped or parked. */
+  const landed = (one: Outgoing): void => {
+    one.underway = undefined
+    hasNotFailed(one)
+    if (one.next === undefined) outbox.delete(one.key)
+  }
+
+  const failed = (one: Outgoing, parcel: Parcel, error: BackendError): void => {
+    const at = monotonic()
+    const retryAfter = error.reason._tag === "Throttled" ? error.reason.retryAfter : undefined
+    one.underway = undefined
+    one.next = one.next === undefined ? parcel : merge(parcel, one.next)
+    one.lastError = error
+    if (one.firstFailureAt === undefined) {
+      one.firstFailureAt = at
+      failing++
     }
+    // Being asked to come at a certain time is no failure of the series.
+    if (retryAfter === undefined) one.failures++
+    const delay = backoff(Math.max(1, one.failures), isSlow(error) ? LAST_SLOW_DELAY : LAST_DELAY)
+    one.nextAt = at + (retryAfter === undefined ? delay : Math.max(delay, Duration.toMillis(retryAfter) * 1_000))
+  }
+
+  const release = (released: ReadonlyArray<Parcel>): void => {
+    if (released.length === 0) return
+    for (const one of released) enqueue(one)
+    ledger.held = correlator.held
+    changedSinceCheckpoint = true
+  }
+
+  // -------------------------------------------------------------------------
+  // checkpoints, and what is kept aside
+  // -------------------------------------------------------------------------
+
+  const snapshot = (): Checkpoint => {
+    // A journal in memory ends with this process, so nobody would read a state.
+    const state: State | null = durable
+      ? {
+          correlator: correlator.snapshot(),
+          outbox: [...outbox.values()].map(({ next, underway }) => {
+            const { from, occurrences, since, write } =
+              underway === undefined ? next! : next === undefined ? underway : merge(underway, next)
+            return [write, occurrences, from, since]
+          }),
+          parked: [...parkedOf].map(([key, { occurrences, upTo }]) => {
+            const { origin, seq } = kept.get(key)!
+            return [origin, seq, upTo, occurrences]
+          })
+        }
+      : null
     const checkpoint = { upTo: position, state: state as unknown as Json }
     return target === undefined ? checkpoint : { ...checkpoint, target }
   }
 
-  const restored = yield* journal.restore(name)
-  const headAtStart = shared.head
-  if (restored !== undefined) {
-    position = restored.upTo
-    checkpointedPosition = restored.upTo
-    target = restored.target
-    const state = restored.state as unknown as State
-    try {
-      correlator = Correlation.Correlator.restore(state.correlator)
-      for (const [write, occurrences, from, since] of state.outbox) enqueue({ write, occurrences, from, since })
-    } catch (cause) {
-      return yield* new JournalError({
-        reason: new JournalDamaged({ detail: `the checkpoint of the sink "${name}" holds no state of a sink` }),
-        cause
-      })
-    }
-  }
-  let parkedAtStart = 0
-  for (const { occurrences, write } of yield* journal.parked(name)) {
-    parkedOf.set(EventId.format(write.id), occurrences)
-    parkedAtStart += occurrences
-  }
-  let pendingAtStart = correlator.held + Math.max(0, headAtStart - position)
-  for (const { occurrences } of outbox.values()) pendingAtStart += occurrences
-  ledger.recover(pendingAtStart, parkedAtStart)
-  ledger.held = correlator.held
+  // Checkpoints and what is kept aside speak of the same occurrences: one change at a time.
+  const recording = Semaphore.makeUnsafe(1)
 
-  // -------------------------------------------------------------------------
-  // state of the sink, told once per change
-  // -------------------------------------------------------------------------
+  /** One record with all that is not settled; then what it no longer needs is forgotten. */
+  const checkpointNow: Effect.Effect<void, JournalError> = Effect.suspend(() => {
+    const made = snapshot()
+    changedSinceCheckpoint = false
+    relief = false
+    return Effect.matchEffect(journal.checkpoint(name, made), {
+      onFailure: (error) => {
+        changedSinceCheckpoint = true
+        return Effect.fail(error)
+      },
+      onSuccess: () => {
+        checkpointedPosition = made.upTo
+        checkpointedAt = monotonic()
+        const stale: Array<EventId.EventId> = []
+        for (const [key, id] of kept) if (!parkedOf.has(key) && !outbox.has(key)) stale.push(id)
+        if (stale.length === 0) return Effect.void
+        return Effect.andThen(
+          journal.unpark(name, stale),
+          Effect.sync(() => {
+            for (const id of stale) kept.delete(EventId.format(id))
+          })
+        )
+      }
+    })
+  })
 
-  const say = (state: SinkStatus["state"], error: string | undefined): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      if (error !== undefined) ledger.lastError = error
-      if (ledger.state === state) return Effect.void
-      ledger.state = state
-      return state === "up"
-        ? Effect.logInfo(`Events reach the sink "${name}" again`)
-        : Effect.logWarning(`Events wait for the sink "${name}" (${state}): ${error ?? "closed"}`)
+  const checkpoint: Effect.Effect<void, JournalError> = recording.withPermit(checkpointNow)
+
+  /** Tries again until it works: what follows must not happen without it. */
+  const insist = <A>(effect: Effect.Effect<A, JournalError>): Effect.Effect<A> =>
+    Effect.matchEffect(effect, {
+      onFailure: (error) => {
+        journalFailures++
+        ledger.lastError = error.message
+        return Effect.andThen(tell, Effect.andThen(sleep(backoff(journalFailures, LAST_DELAY)), insist(effect)))
+      },
+      onSuccess: (value) => {
+        journalFailures = 0
+        return Effect.succeed(value)
+      }
     })
 
-  const patiently = <A>(effect: Effect.Effect<A, JournalError>): Effect.Effect<A> => {
-    const attempt = (failures: number): Effect.Effect<A> =>
-      Effect.catch(effect, (error) =>
-        Effect.andThen(say("blocked", error.message), Effect.andThen(sleep(backoff(failures, LAST_DELAY)), attempt(failures + 1)))
-      )
-    return attempt(1)
+  const checkpointDueAt = (): number => {
+    const unsaved = position - checkpointedPosition
+    if (unsaved === 0 && !changedSinceCheckpoint) return Number.POSITIVE_INFINITY
+    if (!durable) return unsaved === 0 ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY
+    if (unsaved >= checkpointEntries || (relief && unsaved > 0)) return nextCheckpointAt
+    const idle = outbox.size === 0 && correlator.held === 0 && position === shared.head
+    return Math.max(nextCheckpointAt, checkpointedAt + (idle ? CHECKPOINT_IDLE : CHECKPOINT_INTERVAL))
   }
 
-  const sleep = (micros: number): Effect.Effect<void> => clock.sleep(Duration.millis(Math.max(1, Math.ceil(micros / 1_000))))
-
-  const backoff = (failures: number, last: number): number =>
-    Math.min(last, FIRST_DELAY * 2 ** Math.min(20, failures - 1)) * (0.5 + 0.5 * random.nextDoubleUnsafe())
+  const checkpointIfDue: Effect.Effect<void> = Effect.suspend(() => {
+    if (checkpointDueAt() > monotonic()) return Effect.void
+    return Effect.matchEffect(checkpoint, {
+      onFailure: (error) => {
+        journalFailures++
+        ledger.lastError = error.message
+        nextCheckpointAt = monotonic() + backoff(journalFailures, LAST_DELAY)
+        return tell
+      },
+      onSuccess: () => {
+        journalFailures = 0
+        nextCheckpointAt = Number.NEGATIVE_INFINITY
+        return tell
+      }
+    })
+  })
 
   // -------------------------------------------------------------------------
   // settling
@@ -260,82 +452,58 @@ export const make = Effect.fnUntraced(function* (
 
   const resolve = (write: Write, settlement: Settlement): void => {
     const key = EventId.format(write.id)
-    const waitingFor = settlementsOf.get(key)
-    if (waitingFor === undefined) return
-    const left = waitingFor.filter(({ done, seq }) => {
-      if (seq > write.upTo) return true
-      Deferred.doneUnsafe(done, Effect.succeed(settlement))
-      return false
-    })
+    const expecting = settlementsOf.get(key)
+    if (expecting === undefined) return
+    const left = expecting.filter(({ seq }) => seq > write.upTo)
     if (left.length === 0) settlementsOf.delete(key)
     else settlementsOf.set(key, left)
+    for (const { done, seq } of expecting) {
+      if (seq <= write.upTo) Deferred.doneUnsafe(done, Effect.succeed(settlement))
+    }
   }
 
-  const settled = ({ occurrences, write }: Underway, settlement: Settlement): void => {
+  const settle = (one: Outgoing, { occurrences, write }: Parcel, settlement: Settlement & Backend.Outcome): void => {
     changedSinceCheckpoint = true
     ledger.addPending(-occurrences)
-    switch (settlement._tag) {
-      case "Settled": {
-        ledger.settle(occurrences, settlement.how)
-        const key = EventId.format(write.id)
-        const parked = parkedOf.get(key)
-        if (parked !== undefined) {
-          // Counts are absolute: what was parked of this series is now visible with the rest.
-          parkedOf.delete(key)
-          ledger.park(-parked)
-          ledger.settle(parked, settlement.how)
-          delivered.push(write.id)
-        }
-        break
-      }
-      case "Dropped":
-        ledger.drop(occurrences, settlement.reason)
-        break
-      case "Parked": {
-        const key = EventId.format(write.id)
-        parkedOf.set(key, (parkedOf.get(key) ?? 0) + occurrences)
-        ledger.park(occurrences)
+    if (settlement._tag === "Dropped") ledger.drop(occurrences, settlement.reason)
+    else {
+      ledger.settle(occurrences, settlement.how)
+      const parked = parkedOf.get(one.key)
+      if (parked !== undefined) {
+        // Counts are absolute: what was parked of this series is now visible with the rest.
+        parkedOf.delete(one.key)
+        ledger.park(-parked.occurrences)
+        ledger.settle(parked.occurrences, settlement.how)
       }
     }
+    landed(one)
     resolve(write, settlement)
   }
 
-  const landed = (one: Outgoing, { write }: Underway): void => {
-    one.underway = undefined
-    if (one.occurrences === 0) outbox.delete(one.key)
-    else one.from = write.upTo + 1
-  }
-
-  const park = (one: Outgoing, parcel: Underway, reason: string): Effect.Effect<void> =>
-    Effect.matchEffect(journal.park(name, parcel.write, parcel.occurrences, reason), {
-      onFailure: (error) =>
-        Effect.suspend(() => {
-          // What cannot be put aside safely is kept where it is, and tried again.
-          failed(one, parcel, new BackendError({ reason: new Transient({ applied: "no", detail: error.message }) }), undefined)
-          return say("blocked", error.message)
-        }),
-      onSuccess: () =>
-        Effect.sync(() => {
-          settled(parcel, { _tag: "Parked", reason })
-          landed(one, parcel)
+  const park = (one: Outgoing, parcel: Parcel, reason: string): Effect.Effect<void> =>
+    recording.withPermit(
+      Effect.suspend(() => {
+        const { write } = parcel
+        // All that is parked of the series, so that repeating it after a crash adds nothing.
+        const occurrences = (parkedOf.get(one.key)?.occurrences ?? 0) + parcel.occurrences
+        return Effect.match(journal.park(name, write, occurrences, reason), {
+          onFailure: (error) => {
+            // What cannot be kept aside safely stays where it is.
+            ledger.lastError = error.message
+            failed(one, parcel, new BackendError({ reason: new Transient({ applied: "no", detail: error.message }) }))
+          },
+          onSuccess: () => {
+            changedSinceCheckpoint = true
+            kept.set(one.key, write.id)
+            parkedOf.set(one.key, { upTo: write.upTo, occurrences })
+            ledger.addPending(-parcel.occurrences)
+            ledger.park(parcel.occurrences)
+            landed(one)
+            resolve(write, { _tag: "Parked", reason })
+          }
         })
-    })
-
-  const failed = (
-    one: Outgoing,
-    parcel: Underway,
-    error: BackendError,
-    retryAfter: Duration.Duration | undefined
-  ): void => {
-    const at = now()
-    one.underway = undefined
-    one.occurrences += parcel.occurrences
-    one.failures++
-    one.firstFailureAt ??= at
-    one.lastError = error
-    const delay = backoff(one.failures, isSlow(error) ? LAST_SLOW_DELAY : LAST_DELAY)
-    one.nextAt = at + (retryAfter === undefined ? delay : Math.max(delay, Duration.toMillis(retryAfter) * 1_000))
-  }
+      })
+    )
 
   // -------------------------------------------------------------------------
   // delivery
@@ -345,39 +513,39 @@ export const make = Effect.fnUntraced(function* (
     reason: new Transient({ applied: "unknown", detail: `no answer within ${Duration.format(options.writeTimeout)}` })
   })
 
-  const deliver = (batch: ReadonlyArray<Outgoing>): Effect.Effect<void> =>
+  const deliver = (batch: ReadonlyArray<Outgoing>, isRetry: boolean): Effect.Effect<void> =>
     Effect.suspend(() => {
       const parcels = batch.map((one) => one.underway!)
       return backend.write(parcels.map(({ write }) => write)).pipe(
         Effect.timeoutOrElse({ duration: options.writeTimeout, orElse: () => Effect.fail(timedOut) }),
         Effect.exit,
-        Effect.flatMap((exit) => conclude(batch, parcels, exit))
+        Effect.flatMap((exit) => conclude(batch, parcels, isRetry, exit))
       )
     })
 
   const conclude = (
     batch: ReadonlyArray<Outgoing>,
-    parcels: ReadonlyArray<Underway>,
+    parcels: ReadonlyArray<Parcel>,
+    isRetry: boolean,
     exit: Exit.Exit<ReadonlyArray<Backend.Outcome>, BackendError>
   ): Effect.Effect<void> =>
     Effect.suspend(() => {
       underway--
+      if (isRetry) retriesUnderway--
       if (stopped) return Effect.void
+      const at = monotonic()
       const parking: Array<Effect.Effect<void>> = []
       let succeeded = false
       let error: BackendError | undefined
+      const whole = Exit.isSuccess(exit) ? undefined : retryOf(exit)
       for (const [index, one] of batch.entries()) {
         const parcel = parcels[index]!
-        const outcome = Exit.isSuccess(exit) ? (exit.value[index] ?? missing) : retryOf(exit)
+        const outcome = whole ?? (exit as Exit.Success<ReadonlyArray<Backend.Outcome>>).value[index] ?? missing
         switch (outcome._tag) {
           case "Settled":
           case "Dropped":
             succeeded = true
-            settled(parcel, outcome)
-            one.failures = 0
-            one.firstFailureAt = undefined
-            one.nextAt = Number.NEGATIVE_INFINITY
-            landed(one, parcel)
+            settle(one, parcel, outcome)
             break
           case "Rejected":
             succeeded = true
@@ -385,45 +553,53 @@ export const make = Effect.fnUntraced(function* (
             break
           case "Retry": {
             error = outcome.error
-            const { reason } = outcome.error
-            const firstFailureAt = one.firstFailureAt ?? now()
+            ledger.lastError = error.message
+            const { reason } = error
             const patience =
               outcome.parkAfter === undefined ? Number.POSITIVE_INFINITY : Duration.toMillis(outcome.parkAfter) * 1_000
-            if (now() - firstFailureAt >= patience) {
-              parking.push(park(one, parcel, outcome.error.message))
+            if (at - (one.firstFailureAt ?? at) >= patience) {
+              parking.push(park(one, parcel, error.message))
               break
             }
-            failed(one, parcel, outcome.error, reason._tag === "Throttled" ? reason.retryAfter : undefined)
+            failed(one, parcel, error)
             if (reason._tag === "Throttled" && reason.scope === "backend") {
-              gateUntil = Math.max(gateUntil, one.nextAt)
+              throttledUntil = Math.max(throttledUntil, one.nextAt)
             }
           }
         }
       }
-      if (succeeded) {
-        lastSuccessAt = now()
-        if (failuresInARow > 0) {
-          // The backend is back: what waited only because it was away need not wait on.
-          for (const one of outbox.values()) {
-            if (one.lastError?.reason._tag === "Transient") one.nextAt = Number.NEGATIVE_INFINITY
-          }
-        }
-        failuresInARow = 0
-      } else if (error !== undefined) {
-        failuresInARow++
-        if (failuresInARow >= options.concurrency || isSlow(error)) {
-          const last = isSlow(error) ? LAST_SLOW_DELAY : LAST_DELAY
-          gateUntil = Math.max(gateUntil, now() + backoff(failuresInARow - (isSlow(error) ? 0 : options.concurrency - 1), last))
-        }
-      }
-      const told =
-        error === undefined
-          ? anyFailing()
-            ? Effect.void
-            : say("up", undefined)
-          : say(!succeeded && isSlow(error) ? "blocked" : "degraded", error.message)
-      return Effect.andThen(Effect.forEach(parking, (one) => one, { discard: true }), Effect.andThen(told, Effect.sync(notify)))
+      if (succeeded) hasSucceeded(at)
+      else if (error !== undefined) hasFailed(at, error)
+      return Effect.andThen(
+        Effect.forEach(parking, (one) => one, { discard: true }),
+        Effect.andThen(tell, Effect.sync(notify))
+      )
     })
+
+  const hasSucceeded = (at: number): void => {
+    lastSuccessAt = at
+    awayUntil = Number.NEGATIVE_INFINITY
+    if (failuresInARow === 0) return
+    // What has failed only since the backend was away need not wait on, nor go alone.
+    for (const one of outbox.values()) {
+      if (one.failures > 0 && one.firstFailureAt! >= failingSince && one.lastError!.reason._tag !== "Throttled") {
+        one.failures = 0
+        one.nextAt = Number.NEGATIVE_INFINITY
+      }
+    }
+    failuresInARow = 0
+    failingSince = Number.POSITIVE_INFINITY
+  }
+
+  const hasFailed = (at: number, error: BackendError): void => {
+    if (failuresInARow === 0) failingSince = at
+    failuresInARow++
+    lastFailureIsSlow = isSlow(error)
+    if (isAway()) awayUntil = at + backoff(failuresInARow - concurrency + 1, LAST_DELAY)
+  }
+
+  /** When so many writes in a row have failed, one at a time finds out whether the backend is back. */
+  const isAway = (): boolean => failuresInARow >= concurrency
 
   const retryOf = (exit: Exit.Failure<ReadonlyArray<Backend.Outcome>, BackendError>): Backend.Outcome => {
     const failure = Cause.findErrorOption(exit.cause)
@@ -438,101 +614,131 @@ export const make = Effect.fnUntraced(function* (
         }
   }
 
-  const anyFailing = (): boolean => {
-    for (const { failures } of outbox.values()) if (failures > 0) return true
-    return false
+  const gateUntil = (): number => Math.max(throttledUntil, awayUntil)
+
+  const freeSlots = (): number => (isAway() ? (underway > 0 ? 0 : 1) : concurrency - underway)
+
+  /**
+   * How many of them what has failed before may take: at most half of all, so that the fresh always find one. Of a single
+   * one they take turns.
+   */
+  const slotsForRetries = (slots: number, hasFresh: boolean): number => {
+    if (slots === 1 && hasFresh && (concurrency === 1 || isAway())) return retriedLast ? 0 : 1
+    return Math.max(0, Math.min(slots, Math.max(1, concurrency >> 1) - retriesUnderway))
   }
 
   /** Starts what is ready. What has failed before goes alone, so that it can hold up nobody but itself. */
-  const dispatch = Effect.suspend((): Effect.Effect<void> => {
-    const at = now()
-    if (at < gateUntil) return Effect.void
-    const probing = failuresInARow >= options.concurrency
-    const slots = probing ? (underway > 0 ? 0 : 1) : options.concurrency - underway
-    if (slots <= 0) return Effect.void
+  const dispatch: Effect.Effect<void> = Effect.suspend(() => {
+    const at = monotonic()
+    const slots = freeSlots()
+    if (slots <= 0 || at < gateUntil()) return Effect.void
     const fresh: Array<Outgoing> = []
-    const batches: Array<Array<Outgoing>> = []
+    const retries: Array<Outgoing> = []
     for (const one of outbox.values()) {
-      if (one.underway !== undefined || one.occurrences === 0 || one.nextAt > at) continue
-      if (one.failures > 0) batches.push([one])
-      else fresh.push(one)
-      if (batches.length >= slots && fresh.length >= slots * options.batch) break
+      if (one.underway !== undefined || one.next === undefined || one.nextAt > at) continue
+      if (one.failures > 0) retries.push(one)
+      else if (fresh.length < slots * options.batch) fresh.push(one)
     }
-    // Failing series get at most half of the places while there is something fresh.
-    const retries = fresh.length === 0 ? slots : Math.max(1, slots >> 1)
-    batches.length = Math.min(batches.length, retries)
-    const size = Math.max(1, Math.min(options.batch, Math.ceil(fresh.length / Math.max(1, slots - batches.length))))
+    const batches: Array<Array<Outgoing>> = []
+    const forRetries = Math.min(retries.length, slotsForRetries(slots, fresh.length > 0))
+    if (forRetries < retries.length) retries.sort((a, b) => a.failures - b.failures)
+    for (const one of retries.slice(0, forRetries)) batches.push([one])
+    const forFresh = slots - forRetries
+    const size = Math.min(options.batch, Math.ceil(fresh.length / Math.max(1, forFresh)))
     for (let from = 0; from < fresh.length && batches.length < slots; from += size) {
       batches.push(fresh.slice(from, from + size))
     }
     if (batches.length === 0) return Effect.void
-    for (const batch of batches) {
-      underway++
-      for (const one of batch) {
-        one.underway = { write: one.write, occurrences: one.occurrences }
-        one.occurrences = 0
-      }
-    }
-    return Effect.forEach(batches, (batch) => Effect.forkIn(deliver(batch), scope), { discard: true })
+    retriedLast = forRetries > 0
+    underway += batches.length
+    retriesUnderway += forRetries
+    for (const batch of batches) for (const one of batch) take(one)
+    return Effect.forEach(batches, (batch, index) => Effect.forkIn(deliver(batch, index < forRetries), scope), {
+      discard: true
+    })
   })
+
+  /** When there may be something to dispatch again; what lands notifies by itself. */
+  const dispatchDueAt = (): number => {
+    const slots = freeSlots()
+    if (slots <= 0) return Number.POSITIVE_INFINITY
+    const noRetries = slotsForRetries(slots, false) <= 0
+    let next = Number.POSITIVE_INFINITY
+    for (const one of outbox.values()) {
+      if (one.underway !== undefined || one.next === undefined || (noRetries && one.failures > 0)) continue
+      if (one.nextAt < next) next = one.nextAt
+    }
+    return Math.max(next, gateUntil())
+  }
+
+  const allFail = (): boolean => failing > 0 && failing === outbox.size
 
   /**
    * When the outbox is full of series that fail while others get through, the longest stuck make room: they are parked,
    * which keeps and counts them.
    */
-  const makeRoom = Effect.suspend((): Effect.Effect<void> => {
-    if (outbox.size < options.capacity) return Effect.void
-    const at = now()
-    const stuck = [...outbox.values()]
-      .filter(
-        ({ firstFailureAt, underway: busy }) =>
-          busy === undefined &&
-          firstFailureAt !== undefined &&
-          at - firstFailureAt >= STUCK_AFTER &&
-          lastSuccessAt > firstFailureAt
-      )
-      .sort((a, b) => a.firstFailureAt! - b.firstFailureAt!)
-    if (stuck.length * 2 < options.capacity) return Effect.void
+  const makeRoom: Effect.Effect<void> = Effect.suspend(() => {
+    if (outbox.size < capacity || position === shared.head) return Effect.void
+    const at = monotonic()
+    const stuck: Array<Outgoing> = []
+    for (const one of outbox.values()) {
+      const since = one.firstFailureAt
+      if (since === undefined || one.underway !== undefined) continue
+      if (at - since >= STUCK_AFTER && lastSuccessAt > since) stuck.push(one)
+    }
+    if (stuck.length === 0 || (stuck.length * 2 < capacity && !allFail())) return Effect.void
+    stuck.sort((a, b) => a.firstFailureAt! - b.firstFailureAt!)
     return Effect.forEach(
       stuck.slice(0, Math.ceil(stuck.length / 2)),
       (one) => {
-        const parcel = { write: one.write, occurrences: one.occurrences }
-        one.occurrences = 0
-        one.underway = parcel
-        return park(one, parcel, `stuck: ${one.lastError?.message ?? "no answer"}`)
+        const why = one.lastError?.message ?? "no answer"
+        return park(one, take(one), `stuck: ${why}`)
       },
       { discard: true }
     )
   })
 
   // -------------------------------------------------------------------------
-  // reading and checkpoints
+  // reading
   // -------------------------------------------------------------------------
 
-  const fold = Effect.fnUntraced(function* (upTo: number) {
-    const page = yield* patiently(journal.read(name, position, Math.min(PAGE, upTo - position)))
-    const at = now()
-    for (const { from, reason = "quota", to } of page.lost) {
-      const n = to - from + 1
-      ledger.addPending(-n)
-      ledger.drop(n, reason)
-      for (let seq = from; seq <= to; seq++) abandon(seq, reason)
-    }
-    for (const { id, occurrence } of page.entries) {
-      const { released, series } = correlator.step(id, occurrence, at)
-      const done = settlements.get(id.seq)
-      if (done !== undefined) {
-        settlements.delete(id.seq)
-        const key = EventId.format(series)
-        const waitingFor = settlementsOf.get(key)
-        if (waitingFor === undefined) settlementsOf.set(key, [{ seq: id.seq, done }])
-        else waitingFor.push({ seq: id.seq, done })
+  /** Up to where may be read now. */
+  const readableUpTo = (): number => {
+    const room = outbox.size < capacity || (outbox.size < capacity + probes && allFail())
+    if (!room) return position
+    const upTo = Math.min(shared.head, position + (outbox.size < capacity ? maximumPage : probes))
+    const saved = durable ? Math.min(upTo, checkpointedPosition + readAhead) : upTo
+    return foldAsBeforeUpTo === undefined ? saved : Math.min(saved, foldAsBeforeUpTo)
+  }
+
+  const fold: Effect.Effect<void> = Effect.suspend(() => {
+    const upTo = readableUpTo()
+    if (upTo <= position) return Effect.void
+    return Effect.map(insist(journal.read(name, position, upTo - position)), (page) => {
+      const at = wall()
+      for (const { from, to } of page.lost) {
+        const n = to - from + 1
+        ledger.addPending(-n)
+        ledger.drop(n, "quota")
+        for (let seq = from; seq <= to; seq++) abandon(seq, "quota")
       }
-      for (const one of released) enqueue(one)
-    }
-    position = page.reached
-    ledger.held = correlator.held
-    changedSinceCheckpoint = true
+      for (const { id, occurrence } of page.entries) {
+        const { released, series } = correlator.step(id, occurrence, at)
+        const done = settlements.get(id.seq)
+        if (done !== undefined) {
+          settlements.delete(id.seq)
+          const key = EventId.format(series)
+          const expecting = settlementsOf.get(key)
+          if (expecting === undefined) settlementsOf.set(key, [{ seq: id.seq, done }])
+          else expecting.push({ seq: id.seq, done })
+        }
+        for (const one of released) enqueue(one)
+      }
+      position = page.reached
+      unreadSince = position < shared.head ? (page.entries.at(-1)?.occurrence.at ?? unreadSince) : undefined
+      ledger.held = correlator.held
+      changedSinceCheckpoint = true
+    })
   })
 
   const abandon = (seq: number, reason: string): void => {
@@ -542,52 +748,69 @@ export const make = Effect.fnUntraced(function* (
     Deferred.doneUnsafe(done, Effect.succeed({ _tag: "Dropped", reason }))
   }
 
-  // One at a time, or an older state could overwrite a newer one.
-  const checkpointing = Semaphore.makeUnsafe(1)
-  const checkpoint: Effect.Effect<void, JournalError> = checkpointing.withPermit(Effect.suspend(() => {
-    const made = snapshot()
-    changedSinceCheckpoint = false
-    const forgotten = delivered.splice(0)
-    return Effect.andThen(
-      journal.checkpoint(name, made),
-      Effect.suspend(() => {
-        checkpointedPosition = made.upTo
-        checkpointedAt = now()
-        return forgotten.length === 0 ? Effect.void : journal.unpark(name, forgotten)
-      })
-    )
-  }))
+  /**
+   * What an earlier life may have read is folded with the configuration that its correlator had, or a count could be begun
+   * twice. Only then, and with a checkpoint before anything else is read, the new configuration takes over.
+   */
+  const changeConfiguration: Effect.Effect<void> = Effect.suspend(() => {
+    if (foldAsBeforeUpTo === undefined || position < foldAsBeforeUpTo) return Effect.void
+    release(correlator.drain())
+    correlator = new Correlation.Correlator(options.correlation)
+    ledger.held = 0
+    foldAsBeforeUpTo = undefined
+    return insist(checkpoint)
+  })
 
-  const checkpointDueAt = (): number => {
-    if (!changedSinceCheckpoint) return Number.POSITIVE_INFINITY
-    if (position - checkpointedPosition >= CHECKPOINT_ENTRIES) return Number.NEGATIVE_INFINITY
-    const idle = outbox.size === 0 && correlator.held === 0 && position === shared.head
-    return checkpointedAt + (idle ? CHECKPOINT_IDLE : CHECKPOINT_INTERVAL)
-  }
+  // -------------------------------------------------------------------------
+  // start
+  // -------------------------------------------------------------------------
 
-  const release = (released: ReadonlyArray<Correlation.Released>): void => {
-    if (released.length === 0) return
-    for (const one of released) enqueue(one)
-    ledger.held = correlator.held
-    changedSinceCheckpoint = true
-  }
-
-  const nextWake = (): number => {
-    let next = Math.min(checkpointDueAt(), correlator.nextTick() ?? Number.POSITIVE_INFINITY)
-    if (gateUntil > now()) return Math.min(next, gateUntil)
-    if (underway >= options.concurrency) return next
-    if (failuresInARow >= options.concurrency && underway > 0) return next
-    for (const one of outbox.values()) {
-      if (one.underway === undefined && one.occurrences > 0 && one.nextAt < next) next = one.nextAt
+  const restored = yield* journal.restore(name)
+  const headAtStart = shared.head
+  // A sink that has no checkpoint was never there before: it gets what is accepted from now on.
+  position = restored?.upTo ?? headAtStart
+  checkpointedPosition = position
+  target = restored?.target
+  let pending = Math.max(0, headAtStart - position)
+  const damaged = (cause: unknown) =>
+    new JournalError({
+      reason: new JournalDamaged({ detail: `the checkpoint of the sink "${name}" cannot be read` }),
+      cause
+    })
+  if (restored !== undefined && restored.state !== null) {
+    const state = yield* Effect.try({ try: () => readState(restored.state), catch: damaged })
+    correlator = yield* Effect.try({ try: () => Correlation.Correlator.restore(state.correlator), catch: damaged })
+    pending += correlator.held
+    for (const [write, occurrences, from, since] of state.outbox) {
+      enqueue({ write, occurrences, from, since })
+      pending += occurrences
     }
-    return next
+    for (const [origin, seq, upTo, occurrences] of state.parked) {
+      parkedOf.set(EventId.format({ origin, seq }), { upTo, occurrences })
+    }
+    if (!Correlation.equals(correlator.options, options.correlation)) {
+      foldAsBeforeUpTo = Math.min(headAtStart, position + READ_AHEAD)
+    }
   }
+  for (const { write } of yield* journal.parked(name)) kept.set(EventId.format(write.id), write.id)
+  // What the journal no longer keeps aside was given up.
+  for (const key of [...parkedOf.keys()]) if (!kept.has(key)) parkedOf.delete(key)
+  let parkedAtStart = 0
+  for (const { occurrences } of parkedOf.values()) parkedAtStart += occurrences
+  ledger.recover(pending, parkedAtStart)
+  ledger.held = correlator.held
+  if (position < headAtStart) {
+    const [first] = (yield* journal.read(name, position, 1)).entries
+    unreadSince = first?.occurrence.at
+  }
+  // Before the first event is accepted, so that no later start takes this sink for a new one.
+  if (restored === undefined) yield* checkpoint
 
   // -------------------------------------------------------------------------
   // life
   // -------------------------------------------------------------------------
 
-  /** Nothing is written before it is known where to: the target is bound in the first checkpoint. */
+  /** Nothing is written before it is known where to: the target is in a checkpoint before the first write. */
   const bind = Effect.gen(function* () {
     let failures = 0
     let found: string | undefined
@@ -598,77 +821,67 @@ export const make = Effect.fnUntraced(function* (
       if (answer._tag === "Success") found = answer.success
       else {
         failures++
-        yield* say(isSlow(answer.failure) ? "blocked" : "degraded", answer.failure.message)
-        yield* sleep(backoff(failures, LAST_DELAY))
+        unreachable = isSlow(answer.failure) ? "blocked" : "degraded"
+        ledger.lastError = answer.failure.message
+        yield* tell
+        const wasDraining = draining
+        const again = monotonic() + backoff(failures, LAST_DELAY)
+        notifyAt(again)
+        yield* until(() => monotonic() >= again || draining !== wasDraining)
       }
     }
+    unreachable = undefined
+    const other = shared.targets.get(found)
     if (target !== undefined && target !== found) {
       halted = true
-      return yield* say(
-        "blocked",
-        `its journal belongs to ${target}, the backend is ${found}: point it back, or give this backend a journal of its own`
-      )
-    }
-    const other = shared.targets.get(found)
-    if (other !== undefined && other !== name) {
+      ledger.lastError = `its journal belongs to ${target}, the backend is ${found}: point it back, or give this backend a journal of its own`
+    } else if (other !== undefined && other !== name) {
       halted = true
-      return yield* say("blocked", `the sink "${other}" writes to the same target, ${found}: two sinks need two targets`)
+      ledger.lastError = `the sink "${other}" writes to the same target, ${found}: two sinks need two targets`
+    } else {
+      shared.targets.set(found, name)
+      if (target === undefined) {
+        target = found
+        yield* insist(checkpoint)
+      }
+      bound = true
     }
-    shared.targets.set(found, name)
-    const first = target === undefined
-    target = found
-    if (first) yield* patiently(checkpoint)
-    if (ledger.state !== "up") yield* say("up", undefined)
+    yield* tell
+    notify()
   })
 
-  /**
-   * What was found at the start is folded with the configuration that its correlator had, or a count could be begun
-   * twice. Only then, and with a checkpoint in between, may a new configuration take over.
-   */
-  const catchUp = Effect.gen(function* () {
-    const configured = new Correlation.Correlator(options.correlation)
-    if (JSON.stringify(correlator.options) === JSON.stringify(configured.options)) return
-    while (position < headAtStart) yield* fold(headAtStart)
-    release(correlator.drain())
-    correlator = configured
-    ledger.held = 0
-    yield* patiently(checkpoint)
-  })
+  const wakeAt = (): number => {
+    const nextTick = correlator.nextTick(wall())
+    return Math.min(
+      checkpointDueAt(),
+      dispatchDueAt(),
+      logDueAt(),
+      nextTick === undefined ? Number.POSITIVE_INFINITY : monotonic() + Math.max(0, nextTick - wall())
+    )
+  }
 
   const pump = Effect.gen(function* () {
     yield* bind
     if (halted) return
-    yield* catchUp
-    while (true) {
-      if (position < shared.head && outbox.size < options.capacity) yield* fold(shared.head)
-      release(correlator.tick(now()))
+    while (!stopped) {
+      const seen = changes
+      yield* fold
+      yield* changeConfiguration
+      release(correlator.tick(wall()))
       yield* dispatch
       yield* makeRoom
-      if (checkpointDueAt() <= now()) {
-        const exit = yield* Effect.exit(checkpoint)
-        if (Exit.isFailure(exit)) {
-          changedSinceCheckpoint = true
-          checkpointedAt = now()
-          checkpointedPosition = position
-        }
+      yield* checkpointIfDue
+      yield* tell
+      if (readableUpTo() > position) continue
+      const next = wakeAt()
+      if (next > monotonic()) {
+        notifyAt(next)
+        yield* until(() => changes !== seen)
       }
-      if (position < shared.head && outbox.size < options.capacity) continue
-      const seen = version()
-      const wakeAt = nextWake()
-      const moved = until(() => version() !== seen)
-      if (wakeAt <= now()) yield* Effect.yieldNow
-      else if (wakeAt === Number.POSITIVE_INFINITY) yield* moved
-      else yield* Effect.raceFirst(moved, sleep(wakeAt - now()))
+      // Whoever woke it goes on first, and brings more with it.
+      yield* Effect.yieldNow
     }
   })
-
-  // Changes that the pump has not looked at yet, as a number, so that none between a look and a wait is lost.
-  let changes = 0
-  const version = () => changes
-  const notify = () => {
-    changes++
-    changed()
-  }
 
   /** What is held leaves at once, whatever its budget says. */
   const letGo = () => {
@@ -677,9 +890,13 @@ export const make = Effect.fnUntraced(function* (
     notify()
   }
 
+  /** Of what is read. */
   const oldest = (): { readonly from: number; readonly since: Timestamp.Micros } | undefined => {
     let oldest = correlator.oldest()
-    for (const { from, since } of outbox.values()) if (oldest === undefined || from < oldest.from) oldest = { from, since }
+    for (const { next, underway } of outbox.values()) {
+      const first = underway ?? next!
+      if (oldest === undefined || first.from < oldest.from) oldest = first
+    }
     return oldest
   }
 
@@ -701,10 +918,19 @@ export const make = Effect.fnUntraced(function* (
     name,
     ledger,
     status: () => {
-      const first = oldest()
-      return ledger.status(first === undefined ? 0 : now() - first.since)
+      ledger.state = stateNow()
+      const since = oldest()?.since ?? unreadSince
+      return ledger.status(since === undefined ? 0 : wall() - since)
+    },
+    arrived: (since) => {
+      unreadSince ??= since
+      notify()
     },
     wake: notify,
+    relieve: () => {
+      relief = true
+      notify()
+    },
     expect: (seq) => {
       const done = Deferred.makeUnsafe<Settlement>()
       settlements.set(seq, done)
@@ -712,76 +938,86 @@ export const make = Effect.fnUntraced(function* (
     },
     isThrough,
     through: (seq) =>
-      Effect.suspend(() => {
-        notify()
-        return until(() => {
-          letGo()
-          return isThrough(seq)
-        })
+      until(() => {
+        letGo()
+        return isThrough(seq)
       }),
-    parked: readParked,
+    parked: Effect.map(readParked, (parked) =>
+      parked.flatMap((one) => {
+        const state = parkedOf.get(EventId.format(one.write.id))
+        return state === undefined ? [] : [{ ...one, occurrences: state.occurrences }]
+      })
+    ),
     retryParked: (series) =>
-      Effect.flatMap(readParked, (parked) =>
-        Effect.suspend(() => {
+      recording.withPermit(
+        Effect.flatMap(readParked, (parked) => {
           let n = 0
-          const again = chosen(parked, series)
-          for (const { occurrences, write } of again) {
+          for (const { write } of chosen(parked, series)) {
             const key = EventId.format(write.id)
-            if (!parkedOf.delete(key)) continue
+            const occurrences = parkedOf.get(key)?.occurrences
+            // What is not in the books is pending already.
+            if (occurrences === undefined) continue
+            parkedOf.delete(key)
             n += occurrences
             ledger.park(-occurrences)
             ledger.addPending(occurrences)
             enqueue({ write, occurrences, from: write.upTo, since: write.last })
           }
+          if (n === 0) return Effect.succeed(0)
           changedSinceCheckpoint = true
           notify()
-          // First the checkpoint that holds them, then the parked record goes: a crash in between repeats, never loses.
-          return Effect.as(
-            Effect.andThen(checkpoint, journal.unpark(name, again.map(({ write }) => write.id))),
-            n
-          )
+          // Kept aside until it is delivered: a crash before then repeats, and loses nothing.
+          return Effect.as(checkpointNow, n)
         })
       ),
     dropParked: (series) =>
-      Effect.flatMap(readParked, (parked) =>
-        Effect.suspend(() => {
-          const given = chosen(parked, series)
+      recording.withPermit(
+        Effect.flatMap(readParked, (parked) => {
+          const given = chosen(parked, series).filter(({ write }) => parkedOf.has(EventId.format(write.id)))
+          if (given.length === 0) return Effect.succeed(0)
           return Effect.map(journal.unpark(name, given.map(({ write }) => write.id)), () => {
             let n = 0
-            for (const { occurrences, write } of given) {
-              if (!parkedOf.delete(EventId.format(write.id))) continue
+            for (const { write } of given) {
+              const key = EventId.format(write.id)
+              const { occurrences } = parkedOf.get(key)!
+              parkedOf.delete(key)
+              kept.delete(key)
               n += occurrences
               ledger.park(-occurrences)
               ledger.drop(occurrences, "parked")
             }
+            changedSinceCheckpoint = true
             return n
           })
         })
       ),
-    drain: Effect.suspend(() => {
-      // Whatever waits for its next try has only the deadline left.
-      for (const one of outbox.values()) one.nextAt = Number.NEGATIVE_INFINITY
-      gateUntil = Number.NEGATIVE_INFINITY
-      notify()
-      const target = shared.head
-      return until(() => {
-        letGo()
-        return halted || isThrough(target)
-      })
-    }),
+    drain: (complete) =>
+      Effect.suspend(() => {
+        draining = true
+        // Whatever waits for its next try has only the deadline left.
+        for (const one of outbox.values()) one.nextAt = Number.NEGATIVE_INFINITY
+        awayUntil = Number.NEGATIVE_INFINITY
+        notify()
+        return until(() => {
+          letGo()
+          return halted || (complete() && isThrough(shared.head))
+        })
+      }),
     stop: Effect.suspend(() => {
       stopped = true
-      if (journal.durability !== "memory") return Effect.ignore(target === undefined ? Effect.void : checkpoint)
-      const left = ledger.pending
-      if (left > 0) {
-        ledger.addPending(-left)
-        ledger.drop(left, "shutdown")
+      ledger.state = "down"
+      const left: Settlement = durable ? { _tag: "Kept" } : { _tag: "Dropped", reason: "shutdown" }
+      for (const done of settlements.values()) Deferred.doneUnsafe(done, Effect.succeed(left))
+      for (const expecting of settlementsOf.values()) {
+        for (const { done } of expecting) Deferred.doneUnsafe(done, Effect.succeed(left))
       }
-      for (const seq of [...settlements.keys()]) abandon(seq, "shutdown")
-      for (const waitingFor of settlementsOf.values()) {
-        for (const { done } of waitingFor) Deferred.doneUnsafe(done, Effect.succeed({ _tag: "Dropped", reason: "shutdown" }))
-      }
-      return Effect.void
+      settlements.clear()
+      settlementsOf.clear()
+      if (durable) return bound && changedSinceCheckpoint ? Effect.ignore(checkpoint) : Effect.void
+      ledger.drop(ledger.pending, "shutdown")
+      ledger.addPending(-ledger.pending)
+      position = shared.head
+      return Effect.ignore(checkpoint)
     })
   }
 })

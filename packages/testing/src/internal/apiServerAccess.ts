@@ -102,7 +102,19 @@ const bootstrapGrants: ReadonlyArray<Grant> = [
     [
       {
         verbs: ["get"],
-        nonResourceURLs: ["/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz", "/version", "/version/"]
+        nonResourceURLs: [
+          "/api",
+          "/api/*",
+          "/apis",
+          "/apis/*",
+          "/healthz",
+          "/livez",
+          "/openapi",
+          "/openapi/*",
+          "/readyz",
+          "/version",
+          "/version/"
+        ]
       }
     ]
   ),
@@ -180,9 +192,7 @@ const grantsOf = (roles: Roles): ReadonlyArray<Grant> => {
     const isCluster = reference["kind"] === "ClusterRole"
     const role = isCluster
       ? roles.clusterRoles.find((candidate) => nameOf(candidate) === name)
-      : roles.roles.find(
-          (candidate) => nameOf(candidate) === name && namespaceOf(candidate) === namespaceOf(binding)
-        )
+      : roles.roles.find((candidate) => nameOf(candidate) === name && namespaceOf(candidate) === namespaceOf(binding))
     const subjects = binding["subjects"]
     return {
       namespace: namespaceOf(binding),
@@ -194,9 +204,7 @@ const grantsOf = (roles: Roles): ReadonlyArray<Grant> => {
   return [
     ...bootstrapGrants,
     ...roles.clusterRoleBindings.map((binding) => grant(binding, `ClusterRoleBinding "${nameOf(binding)}"`)),
-    ...roles.roleBindings.map((binding) =>
-      grant(binding, `RoleBinding "${nameOf(binding)}/${namespaceOf(binding)}"`)
-    )
+    ...roles.roleBindings.map((binding) => grant(binding, `RoleBinding "${nameOf(binding)}/${namespaceOf(binding)}"`))
   ]
 }
 

@@ -102,9 +102,7 @@ const zeroOf = (type: FieldType): Json => {
 
 /** What Go writes for a struct that nobody filled. @internal */
 export const zero = (of: Struct): JsonObject =>
-  Object.fromEntries(
-    of.fields.filter((field) => !field.omitEmpty).map((field) => [field.name, zeroOf(field.type)])
-  )
+  Object.fromEntries(of.fields.filter((field) => !field.omitEmpty).map((field) => [field.name, zeroOf(field.type)]))
 
 const limits = { int32: 2_147_483_647, int64: Number.MAX_SAFE_INTEGER }
 
@@ -160,7 +158,10 @@ const decodeField = (
         .sort()
         .map((key): readonly [string, Json] => {
           const member = value[key] ?? null
-          return [key, member === null ? "" : typeof member === "string" ? member : mismatch(member, owner, path, "string")]
+          return [
+            key,
+            member === null ? "" : typeof member === "string" ? member : mismatch(member, owner, path, "string")
+          ]
         })
       return entries.length === 0 ? undefined : Object.fromEntries(entries)
     }

@@ -51,19 +51,34 @@ const coreEvent: Struct = {
   name: "Event",
   goType: "v1.Event",
   fields: [
-    always("metadata", struct(() => objectMeta)),
-    always("involvedObject", struct(() => objectReference)),
+    always(
+      "metadata",
+      struct(() => objectMeta)
+    ),
+    always(
+      "involvedObject",
+      struct(() => objectReference)
+    ),
     optional("reason", "string"),
     optional("message", "string"),
-    always("source", struct(() => eventSource)),
+    always(
+      "source",
+      struct(() => eventSource)
+    ),
     always("firstTimestamp", "time"),
     always("lastTimestamp", "time"),
     optional("count", "int32"),
     optional("type", "string"),
     always("eventTime", "microTime"),
-    optional("series", pointer(() => eventSeries)),
+    optional(
+      "series",
+      pointer(() => eventSeries)
+    ),
     optional("action", "string"),
-    optional("related", pointer(() => objectReference)),
+    optional(
+      "related",
+      pointer(() => objectReference)
+    ),
     always("reportingComponent", "string"),
     always("reportingInstance", "string")
   ]
@@ -73,18 +88,33 @@ const newEvent: Struct = {
   name: "Event",
   goType: "v1.Event",
   fields: [
-    always("metadata", struct(() => objectMeta)),
+    always(
+      "metadata",
+      struct(() => objectMeta)
+    ),
     always("eventTime", "microTime"),
-    optional("series", pointer(() => newEventSeries)),
+    optional(
+      "series",
+      pointer(() => newEventSeries)
+    ),
     optional("reportingController", "string"),
     optional("reportingInstance", "string"),
     optional("action", "string"),
     optional("reason", "string"),
-    always("regarding", struct(() => objectReference)),
-    optional("related", pointer(() => objectReference)),
+    always(
+      "regarding",
+      struct(() => objectReference)
+    ),
+    optional(
+      "related",
+      pointer(() => objectReference)
+    ),
     optional("note", "string"),
     optional("type", "string"),
-    always("deprecatedSource", struct(() => eventSource)),
+    always(
+      "deprecatedSource",
+      struct(() => eventSource)
+    ),
     always("deprecatedFirstTimestamp", "time"),
     always("deprecatedLastTimestamp", "time"),
     optional("deprecatedCount", "int32")
@@ -195,9 +225,7 @@ const checkCommon = (version: EventVersion, event: JsonObject): ReadonlyArray<Fi
     ...checkRequiredText(event, "reportingInstance", 128),
     ...checkRequiredText(event, "action", 128),
     ...checkRequiredText(event, "reason", 128),
-    ...(byteLength(asText(event["message"])) > 1024
-      ? [invalid("message", "", "can have at most 1024 characters")]
-      : [])
+    ...(byteLength(asText(event["message"])) > 1024 ? [invalid("message", "", "can have at most 1024 characters")] : [])
   ]
 }
 
@@ -386,7 +414,9 @@ const metaSet = (meta: JsonObject): FieldSet => {
   if (isArray(meta["ownerReferences"])) {
     result["f:ownerReferences"] = {
       ".": {},
-      ...Object.fromEntries(meta["ownerReferences"].map((item) => [`k:${stringify({ uid: at(item, "uid") ?? "" })}`, {}]))
+      ...Object.fromEntries(
+        meta["ownerReferences"].map((item) => [`k:${stringify({ uid: at(item, "uid") ?? "" })}`, {}])
+      )
     }
   }
   return result

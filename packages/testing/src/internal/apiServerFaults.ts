@@ -24,8 +24,8 @@ export interface Faults {
   readonly remaining: () => number
 }
 
-const writeVerbs = ["create", "update", "patch", "delete", "deletecollection"]
-const bodyVerbs = ["create", "update", "patch"]
+const writeVerbs = new Set(["create", "update", "patch", "delete", "deletecollection"])
+const bodyVerbs = new Set(["create", "update", "patch"])
 
 const tags: ReadonlyArray<Fault["_tag"]> = [
   "Reset",
@@ -66,13 +66,13 @@ const applies = (fault: Fault, { groups, info }: Candidate): boolean => {
       return info.isResource
     case "EtcdTooLarge":
     case "EntityTooLarge":
-      return info.isResource && bodyVerbs.includes(info.verb)
+      return info.isResource && bodyVerbs.has(info.verb)
     case "TooManyRequests":
       return info.isResource && !isMaster
     case "Forbidden":
       return info.isResource && !isMaster
     case "EventRateLimit":
-      return info.resource === "events" && info.group === "" && bodyVerbs.includes(info.verb)
+      return info.resource === "events" && info.group === "" && bodyVerbs.has(info.verb)
     case "NamespaceTerminating":
       return info.isResource && info.verb === "create" && info.namespace !== ""
     case "Truncate":
@@ -104,7 +104,7 @@ interface Rule {
 }
 
 /** @internal */
-export const isWrite = (info: RequestInfo): boolean => info.isResource && writeVerbs.includes(info.verb)
+export const isWrite = (info: RequestInfo): boolean => info.isResource && writeVerbs.has(info.verb)
 
 /** @internal */
 export const make = (seed: number): Faults => {
@@ -139,9 +139,7 @@ export const make = (seed: number): Faults => {
     asked.set(key, turn + 1)
     return chaos.faults.find(
       ({ fault, match, rate }, index) =>
-        applies(fault, candidate) &&
-        isMeant(match ?? {}, candidate) &&
-        fraction(seed, `${key} ${turn} ${index}`) < rate
+        applies(fault, candidate) && isMeant(match ?? {}, candidate) && fraction(seed, `${key} ${turn} ${index}`) < rate
     )?.fault
   }
 
@@ -167,7 +165,6 @@ export const make = (seed: number): Faults => {
       asked.clear()
     },
     injected: () => Object.fromEntries(tags.map((tag) => [tag, counts.get(tag) ?? 0])) as Injected,
-    remaining: () =>
-      rules.reduce((sum, rule) => sum + (Number.isFinite(rule.times) ? Math.max(0, rule.times) : 0), 0)
+    remaining: () => rules.reduce((sum, rule) => sum + (Number.isFinite(rule.times) ? Math.max(0, rule.times) : 0), 0)
   }
 }

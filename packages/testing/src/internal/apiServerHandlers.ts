@@ -43,7 +43,15 @@ import {
   versionInfo
 } from "./apiServerResources.ts"
 import { uuid } from "./apiServerSeed.ts"
-import { type Matcher, metadataLabels, parseFieldSelector, parseLabelSelector } from "./apiServerSelectors.ts"
+import { metadataLabels } from "./apiServerSelectors.ts"
+import {
+  checkListQuery,
+  continueToken,
+  type ListQuery,
+  listStart,
+  parseVersionNumber,
+  readListQuery
+} from "./apiServerListQuery.ts"
 import * as Status from "./apiServerStatus.ts"
 import { type Answer, type FieldError, Refused } from "./apiServerStatus.ts"
 import { type Change, nameOf, type Store } from "./apiServerStore.ts"
@@ -99,7 +107,7 @@ export const eventTable = "events"
 
 // etcd's default for a request; what it stores is about as long as the JSON.
 const etcdRequestLimit = 1_572_864
-const undeletableNamespaces = ["default", "kube-system", "kube-public"]
+const undeletableNamespaces = new Set(["default", "kube-system", "kube-public"])
 const nameAlphabet = "bcdfghjklmnpqrstvwxz2456789"
 
 const refuse = (answer: Answer): never => {
@@ -123,8 +131,6 @@ const groupResource = (resource: ResourceType): Status.GroupResource => ({
   group: resource.group,
   resource: resource.plural
 })
-
-const parseVersionNumber = (text: string): bigint | undefined => (/^\d+$/.test(text) ? BigInt(text) : undefined)
 
 const warningHeaders = (unknown: ReadonlyArray<string>): Answer["headers"] =>
   unknown.length === 0
@@ -206,124 +212,6 @@ const fieldValidationOf = (request: IncomingRequest, optionsKind: string): Field
   )
 }
 
-interface ListQuery {
-  readonly namespace: string
-  readonly matches: Matcher | undefined
-  readonly resourceVersion: string
-  readonly versionMatch: string
-  readonly continueToken: string
-  readonly limit: number
-  readonly timeoutSeconds: number | undefined
-  readonly sendInitialEvents: boolean | undefined
-  readonly wantsBookmarks: boolean
-}
-
-const integerParameter = (query: URLSearchParams, name: string): number | undefined => {
-  const text = query.get(name)
-  if (text === null || text === "") {
-    return undefined
-  }
-  return /^[+-]?\d+$/.test(text)
-    ? Number(text)
-    : refuse(Status.badRequest(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`))
-}
-
-const flagParameter = (query: URLSearchParams, name: string): boolean | undefined => {
-  const text = query.get(name)
-  return text === null ? undefined : !["false", "0"].includes(text.toLowerCase())
-}
-
-const bothMatch = (left: Matcher | undefined, right: Matcher | undefined): Matcher | undefined =>
-  left === undefined || right === undefined ? (left ?? right) : (object) => left(object) && right(object)
-
-const versionMatchErrors = (
-  list: Pick<ListQuery, "continueToken" | "resourceVersion" | "versionMatch">
-): ReadonlyArray<FieldError> => {
-  const field = "resourceVersionMatch"
-  const { continueToken, resourceVersion, versionMatch } = list
-  if (versionMatch === "") {
-    return []
-  }
-  if (continueToken !== "") {
-    return [Status.forbiddenField(field, "resourceVersionMatch is forbidden when continue is provided")]
-  }
-  if (resourceVersion === "") {
-    return [Status.forbiddenField(field, "resourceVersionMatch is forbidden unless resourceVersion is provided")]
-  }
-  if (versionMatch !== "Exact" && versionMatch !== "NotOlderThan") {
-    return [Status.notSupported(field, versionMatch, ["Exact", "NotOlderThan", ""])]
-  }
-  if (versionMatch === "Exact" && resourceVersion === "0") {
-    return [Status.forbiddenField(field, `resourceVersionMatch "exact" is forbidden for resourceVersion "0"`)]
-  }
-  return []
-}
-
-const watchErrors = (list: ListQuery): ReadonlyArray<FieldError> => {
-  const field = "resourceVersionMatch"
-  const { continueToken, resourceVersion, sendInitialEvents, versionMatch } = list
-  if (sendInitialEvents === undefined) {
-    if (versionMatch !== "") {
-      return [
-        Status.forbiddenField(field, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")
-      ]
-    }
-    // Such a watch is one with initial events, and gets their resourceVersionMatch.
-    return continueToken !== "" && (resourceVersion === "" || resourceVersion === "0")
-      ? [Status.forbiddenField(field, "resourceVersionMatch is forbidden when continue is provided")]
-      : []
-  }
-  return versionMatch === "NotOlderThan"
-    ? []
-    : [Status.forbiddenField(field, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")]
-}
-
-const checkListQuery = (list: ListQuery, isWatch: boolean): void => {
-  const errors = isWatch
-    ? watchErrors(list)
-    : [
-        ...versionMatchErrors(list),
-        ...(list.sendInitialEvents === undefined
-          ? []
-          : [Status.forbiddenField("sendInitialEvents", "sendInitialEvents is forbidden for list")])
-      ]
-  if (errors.length > 0) {
-    refuse(Status.invalidObject({ group: "meta.k8s.io", kind: "ListOptions" }, "", errors))
-  }
-}
-
-const tokenVersion = "meta.k8s.io/v1"
-
-/** @internal */
-export const continueToken = (revision: number, start: string): string =>
-  Buffer.from(stringify({ v: tokenVersion, rv: revision, start })).toString("base64url")
-
-const readContinueToken = (token: string): { readonly revision: number; readonly start: string } => {
-  const bad = (problem: string): never =>
-    refuse(Status.badRequest(`invalid continue token: continue key is not valid: ${problem}`))
-  const wrongByte = token.search(/[^A-Za-z0-9_-]/)
-  if (wrongByte >= 0) {
-    return bad(`illegal base64 data at input byte ${wrongByte}`)
-  }
-  const text = Buffer.from(token, "base64url").toString()
-  let value: Json
-  try {
-    value = parse(text)
-  } catch {
-    return bad(`invalid character '${text.slice(0, 1)}' looking for beginning of value`)
-  }
-  const version = asText(at(value, "v"))
-  if (version !== tokenVersion) {
-    return bad(`server does not recognize this encoded version ${version}`)
-  }
-  const start = asText(at(value, "start"))
-  if (start === "" || start.split("/").some((step) => step === ".." || step === ".")) {
-    return bad(start)
-  }
-  const revision = at(value, "rv")
-  return { revision: typeof revision === "number" ? revision : 0, start }
-}
-
 const versionOf = (object: JsonObject): number => Number(at(object, "metadata", "resourceVersion"))
 
 const sameButVersion = (before: JsonObject, after: JsonObject): boolean => {
@@ -337,7 +225,9 @@ const sameButVersion = (before: JsonObject, after: JsonObject): boolean => {
 /** Browsers and command line tools get indented JSON, unless they say otherwise. */
 const wantsIndent = ({ query, userAgent = "" }: IncomingRequest): boolean => {
   const pretty = query.get("pretty") ?? ""
-  return pretty === "" ? /^(?:curl|Wget|Mozilla\/5\.0)/.test(userAgent) : ["1", "t", "T", "true", "TRUE", "True"].includes(pretty)
+  return pretty === ""
+    ? /^(?:curl|Wget|Mozilla\/5\.0)/.test(userAgent)
+    : ["1", "t", "T", "true", "TRUE", "True"].includes(pretty)
 }
 
 const indent = (request: IncomingRequest, outcome: Outcome): Outcome => {
@@ -510,21 +400,14 @@ export const make = (options: HandlerOptions): Handlers => {
   const checkRequestNamespace = (resource: ResourceType, object: JsonObject, namespace: string): void => {
     const own = asText(at(object, "metadata", "namespace"))
     if (resource.namespaced && own !== "" && own !== namespace) {
-      refuse(
-        Status.badRequest("the namespace of the provided object does not match the namespace sent on the request")
-      )
+      refuse(Status.badRequest("the namespace of the provided object does not match the namespace sent on the request"))
     }
   }
 
   const orderMeta = (meta: MutableJsonObject): JsonObject => decode(objectMeta, meta).value
 
   /** Metadata as the server fills it when an object is created. */
-  const freshMeta = (
-    resource: ResourceType,
-    given: JsonObject,
-    namespace: string,
-    keepUid: boolean
-  ): JsonObject => {
+  const freshMeta = (resource: ResourceType, given: JsonObject, namespace: string, keepUid: boolean): JsonObject => {
     const { deletionTimestamp: _deletion, managedFields: _managed, selfLink: _selfLink, ...meta } = given
     const prefix = asText(meta["generateName"])
     let name = asText(meta["name"])
@@ -586,7 +469,7 @@ export const make = (options: HandlerOptions): Handlers => {
     namespace: string,
     request: IncomingRequest,
     body: JsonObject,
-    forced?: string | undefined
+    forced?: string
   ): Answer => {
     const validation = fieldValidationOf(request, "CreateOptions")
     const { object, unknown } = decodeBody(resource, body, validation)
@@ -716,12 +599,7 @@ export const make = (options: HandlerOptions): Handlers => {
     }
   }
 
-  const update = (
-    identity: Identity,
-    resource: ResourceType,
-    info: RequestInfo,
-    request: IncomingRequest
-  ): Answer => {
+  const update = (identity: Identity, resource: ResourceType, info: RequestInfo, request: IncomingRequest): Answer => {
     const body = readBody(resource, request)
     const { object, unknown } = decodeBody(resource, body, fieldValidationOf(request, "UpdateOptions"))
     checkRequestName(resource, object, info)
@@ -740,11 +618,7 @@ export const make = (options: HandlerOptions): Handlers => {
   const checkRequestName = (resource: ResourceType, object: JsonObject, info: RequestInfo): void => {
     const name = nameOf(object)
     if (name !== info.name) {
-      refuse(
-        Status.badRequest(
-          `the name of the object (${name}) does not match the name on the URL (${info.name})`
-        )
-      )
+      refuse(Status.badRequest(`the name of the object (${name}) does not match the name on the URL (${info.name})`))
     }
     checkRequestNamespace(resource, object, info.namespace)
   }
@@ -755,12 +629,7 @@ export const make = (options: HandlerOptions): Handlers => {
     "application/json-patch+json": "json"
   }
 
-  const patch = (
-    identity: Identity,
-    resource: ResourceType,
-    info: RequestInfo,
-    request: IncomingRequest
-  ): Answer => {
+  const patch = (identity: Identity, resource: ResourceType, info: RequestInfo, request: IncomingRequest): Answer => {
     const type = patchTypes[request.contentType?.split(";")[0]?.trim() ?? ""]
     if (type === undefined) {
       return refuse(Status.unsupportedPatchType)
@@ -788,7 +657,9 @@ export const make = (options: HandlerOptions): Handlers => {
     if (type === "json") {
       if (!isArray(change)) {
         return refuse(
-          Status.badRequest("error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp")
+          Status.badRequest(
+            "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"
+          )
         )
       }
       const patched = jsonPatch(shown, change)
@@ -848,71 +719,27 @@ export const make = (options: HandlerOptions): Handlers => {
     }
   }
 
-  const labelsOf = (resource: ResourceType): ReadonlyMap<string, (object: JsonObject) => string> => {
+  const listQuery = (
+    resource: ResourceType,
+    info: RequestInfo,
+    request: IncomingRequest,
+    isWatch = false
+  ): ListQuery => {
     const version = eventVersionOf(resource)
-    return version === undefined ? metadataLabels : fieldLabels[version]
-  }
-
-  const listQuery = (resource: ResourceType, info: RequestInfo, query: URLSearchParams): ListQuery => {
-    const fields = parseFieldSelector(query.get("fieldSelector") ?? "", labelsOf(resource))
-    return {
-      // A list of all namespaces that selects one is a list of that one, also in its continue token.
-      namespace: resource.namespaced ? info.namespace || (fields?.namespace ?? "") : "",
-      timeoutSeconds: integerParameter(query, "timeoutSeconds"),
-      limit: Math.max(0, integerParameter(query, "limit") ?? 0),
-      matches: bothMatch(fields?.matches, parseLabelSelector(query.get("labelSelector") ?? "")),
-      resourceVersion: query.get("resourceVersion") ?? "",
-      versionMatch: query.get("resourceVersionMatch") ?? "",
-      continueToken: query.get("continue") ?? "",
-      sendInitialEvents: flagParameter(query, "sendInitialEvents"),
-      wantsBookmarks: flagParameter(query, "allowWatchBookmarks") ?? false
-    }
-  }
-
-  /** The revision to read at (undefined: the newest), and where to start. */
-  const listStart = (list: ListQuery): { readonly revision: number | undefined; readonly start: string } => {
-    const current = store.revision()
-    if (list.continueToken !== "") {
-      if (list.resourceVersion !== "" && list.resourceVersion !== "0") {
-        refuse(Status.badRequest("specifying resource version is not allowed when using continue"))
-      }
-      const { revision, start } = readContinueToken(list.continueToken)
-      if (revision < 0) {
-        return { revision: undefined, start }
-      }
-      if (revision < store.compacted()) {
-        refuse(Status.expiredContinue(continueToken(-1, start)))
-      }
-      return { revision, start }
-    }
-    if (list.resourceVersion === "" || list.resourceVersion === "0") {
-      return { revision: undefined, start: "" }
-    }
-    const wanted = parseVersionNumber(list.resourceVersion)
-    if (wanted === undefined) {
-      const shown = JSON.stringify(list.resourceVersion)
-      return refuse(
-        Status.badRequest(
-          `invalid resource version: resourceVersion: Invalid value: ${shown}: strconv.ParseUint: parsing ${shown}: invalid syntax`
-        )
-      )
-    }
-    if (wanted > BigInt(current)) {
-      return refuse(Status.jsonAnswer(504, Status.versionTooLarge(wanted, current)))
-    }
-    const isExact = list.versionMatch === "Exact" || (list.versionMatch === "" && list.limit > 0)
-    if (!isExact) {
-      return { revision: undefined, start: "" }
-    }
-    return Number(wanted) < store.compacted() ? refuse(Status.expired) : { revision: Number(wanted), start: "" }
+    const query = readListQuery(
+      request.query,
+      resource.namespaced ? info.namespace : undefined,
+      version === undefined ? metadataLabels : fieldLabels[version]
+    )
+    checkListQuery(query, isWatch)
+    return query
   }
 
   const prefixOf = (list: ListQuery): string => (list.namespace === "" ? "" : `${list.namespace}/`)
 
   const list = (resource: ResourceType, info: RequestInfo, request: IncomingRequest): Answer => {
-    const query = listQuery(resource, info, request.query)
-    checkListQuery(query, false)
-    const { revision, start } = listStart(query)
+    const query = listQuery(resource, info, request)
+    const { revision, start } = listStart(query, store)
     const prefix = prefixOf(query)
     const page = store.list(tableOf(resource), {
       prefix,
@@ -951,8 +778,7 @@ export const make = (options: HandlerOptions): Handlers => {
   const watchLine = (type: string, text: string): string => `{"type":"${type}","object":${text}}\n`
 
   const watch = (resource: ResourceType, info: RequestInfo, request: IncomingRequest): WatchPlan => {
-    const query = listQuery(resource, info, request.query)
-    checkListQuery(query, true)
+    const query = listQuery(resource, info, request, true)
     const { matches, resourceVersion, sendInitialEvents, timeoutSeconds } = query
     const wanted = parseVersionNumber(resourceVersion === "" ? "0" : resourceVersion)
     if (wanted === undefined) {
@@ -1001,9 +827,7 @@ export const make = (options: HandlerOptions): Handlers => {
       return plan([], store.end())
     }
     const position = wanted > BigInt(current) ? store.end() : store.positionAfter(Number(wanted))
-    return position === undefined
-      ? plan([errorLine(Status.expiredWatch)], store.end(), true)
-      : plan([], position)
+    return position === undefined ? plan([errorLine(Status.expiredWatch)], store.end(), true) : plan([], position)
   }
 
   const bookmark = (resource: ResourceType, revision: number): string => {
@@ -1021,7 +845,7 @@ export const make = (options: HandlerOptions): Handlers => {
   const remove = (resource: ResourceType, info: RequestInfo): Answer => {
     const target = groupResource(resource)
     const before = store.get(tableOf(resource), keyOf(resource, info.namespace, info.name))
-    if (resource.plural === "namespaces" && undeletableNamespaces.includes(info.name)) {
+    if (resource.plural === "namespaces" && undeletableNamespaces.has(info.name)) {
       return refuse(Status.forbiddenDelete(target, info.name))
     }
     if (before === undefined) {
@@ -1051,7 +875,7 @@ export const make = (options: HandlerOptions): Handlers => {
 
   const removeAll = (resource: ResourceType, info: RequestInfo, request: IncomingRequest): Answer => {
     const answer = list(resource, info, request)
-    const query = listQuery(resource, info, request.query)
+    const query = listQuery(resource, info, request)
     const prefix = prefixOf(query)
     const { objects } = store.list(tableOf(resource), {
       prefix,
@@ -1101,11 +925,7 @@ export const make = (options: HandlerOptions): Handlers => {
         : null
       return refuse(
         Status.invalidObject({ group: "authorization.k8s.io", kind: "" }, "", [
-          Status.invalid(
-            "spec",
-            value,
-            "exactly one of nonResourceAttributes or resourceAttributes must be specified"
-          )
+          Status.invalid("spec", value, "exactly one of nonResourceAttributes or resourceAttributes must be specified")
         ])
       )
     }
@@ -1149,11 +969,7 @@ export const make = (options: HandlerOptions): Handlers => {
     })
   }
 
-  const review = (
-    identity: Identity,
-    resource: ResourceType,
-    request: IncomingRequest
-  ): Answer | undefined => {
+  const review = (identity: Identity, resource: ResourceType, request: IncomingRequest): Answer | undefined => {
     switch (resource.plural) {
       case "selfsubjectaccessreviews":
         return accessReview(identity, asObject(readBody(resource, request)["spec"]))
@@ -1297,9 +1113,7 @@ export const make = (options: HandlerOptions): Handlers => {
     }
   }
 
-  const eventResource = builtInResources.find(
-    (resource) => resource.plural === "events" && resource.group === ""
-  )
+  const eventResource = builtInResources.find((resource) => resource.plural === "events" && resource.group === "")
 
   const resourceOf: Handlers["resourceOf"] = (apiVersion, kind) =>
     resources().find((resource) => resource.kind === kind && groupVersionOf(resource) === apiVersion)
@@ -1352,8 +1166,7 @@ export const make = (options: HandlerOptions): Handlers => {
       admitNamespace(resource, namespace, asText(meta["name"]))
       const version = eventVersionOf(resource)
       checkNew(resource, version, complete)
-      const managed =
-        version === undefined ? complete : withManagedFields(version, undefined, complete, "unknown")
+      const managed = version === undefined ? complete : withManagedFields(version, undefined, complete, "unknown")
       const key = keyOf(resource, namespace, asText(meta["name"]))
       const stored = write(resource, key, managed)
       return asObject(parse(objectText(resource, stored, false)))
@@ -1361,8 +1174,6 @@ export const make = (options: HandlerOptions): Handlers => {
     events: () =>
       eventResource === undefined
         ? []
-        : store
-            .all(eventTable)
-            .map((event) => ({ kind: "Event", apiVersion: apiVersions.core, ...event }))
+        : store.all(eventTable).map((event) => ({ kind: "Event", apiVersion: apiVersions.core, ...event }))
   }
 }

@@ -46,7 +46,7 @@ const goEscapes: Readonly<Record<string, string>> = {
 }
 
 /** The text that Go's encoder writes. @internal */
-export const stringify = (value: Json, indent?: number | undefined): string =>
+export const stringify = (value: Json, indent?: number): string =>
   JSON.stringify(value, undefined, indent).replace(/[<>&\u2028\u2029]/g, (character) => goEscapes[character] ?? "")
 
 /** Parses a text; lone surrogates become U+FFFD, as Go's decoder makes them. @internal */

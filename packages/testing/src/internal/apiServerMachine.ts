@@ -1,13 +1,13 @@
 /** Sockets, faults and time around the handlers. */
 import * as crypto from "node:crypto"
-import * as http from "node:http"
+import type * as http from "node:http"
 import * as https from "node:https"
 import * as net from "node:net"
 import * as tls from "node:tls"
 import * as zlib from "node:zlib"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import type { Fault, LoggedRequest, WatchCut } from "../ApiServer.ts"
 import { anonymous, type Identity, mastersGroup } from "./apiServerAccess.ts"
@@ -224,7 +224,7 @@ export const make = (options: MachineOptions): Machine => {
     exchange.connection.raw.destroy()
   }
 
-  const send = (exchange: Exchange, answer: Answer, fault?: Fault | undefined): void => {
+  const send = (exchange: Exchange, answer: Answer, fault?: Fault): void => {
     const { response } = exchange
     if (response.destroyed) {
       return
@@ -372,8 +372,7 @@ export const make = (options: MachineOptions): Machine => {
     })
     response.once("close", finish)
     const seconds =
-      plan.timeoutSeconds ??
-      Math.floor(minimumWatchSeconds * (1 + fraction(seed, `watch ${exchange.entry.ordinal}`)))
+      plan.timeoutSeconds ?? Math.floor(minimumWatchSeconds * (1 + fraction(seed, `watch ${exchange.entry.ordinal}`)))
     const isSilent = fault?._tag === "WatchSilence"
     // A server that is gone does not keep its own time either.
     const timer = isSilent
@@ -394,7 +393,7 @@ export const make = (options: MachineOptions): Machine => {
     watchLeases()
   }
 
-  const deliver = (exchange: Exchange, outcome: Outcome, fault?: Fault | undefined): void => {
+  const deliver = (exchange: Exchange, outcome: Outcome, fault?: Fault): void => {
     if (outcome._tag === "Watch") {
       startWatch(exchange, outcome.plan, fault)
     } else {
@@ -434,10 +433,7 @@ export const make = (options: MachineOptions): Machine => {
   }
 
   const answerLater = (exchange: Exchange, after: Duration.Duration, value: Answer): void => {
-    forkWhileOpen(
-      exchange,
-      Effect.sleep(after).pipe(Effect.andThen(Effect.sync(() => send(exchange, value))))
-    )
+    forkWhileOpen(exchange, Effect.sleep(after).pipe(Effect.andThen(Effect.sync(() => send(exchange, value)))))
   }
 
   const storageLimit = (info: RequestInfo): readonly [Duration.Duration, Answer] => {
@@ -470,8 +466,7 @@ export const make = (options: MachineOptions): Machine => {
   }
 
   const needsEtcd = (info: RequestInfo): boolean =>
-    info.path === "/readyz" ||
-    (info.isResource && !info.resource.startsWith("selfsubject") && info.verb !== "watch")
+    info.path === "/readyz" || (info.isResource && !info.resource.startsWith("selfsubject") && info.verb !== "watch")
 
   const serve = (exchange: Exchange): void => {
     if (!isEtcdRunning && needsEtcd(exchange.info) && turnedAway(exchange) === undefined) {
@@ -536,9 +531,7 @@ export const make = (options: MachineOptions): Machine => {
       case "EntityTooLarge":
         return send(exchange, Status.entityTooLarge)
       case "WatchExpired":
-        return fault.where === "connect"
-          ? send(exchange, Status.expired)
-          : deliver(exchange, perform(exchange), fault)
+        return fault.where === "connect" ? send(exchange, Status.expired) : deliver(exchange, perform(exchange), fault)
       case "Truncate":
       case "Slow":
       case "WatchCut":
@@ -619,7 +612,7 @@ export const make = (options: MachineOptions): Machine => {
       info,
       identity: identity ?? anonymous,
       connection,
-      acceptsGzip: /\bgzip\b/.test(String(incoming.headers["accept-encoding"] ?? "")),
+      acceptsGzip: /\bgzip\b/.test(incoming.headers["accept-encoding"] ?? ""),
       isTooLarge,
       entry
     }

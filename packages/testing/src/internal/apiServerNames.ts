@@ -71,5 +71,7 @@ export const checkPathSegment = (value: string): ReadonlyArray<string> => {
   if (value === "." || value === "..") {
     return [`may not be '${value}'`]
   }
-  return ["/", "%"].filter((character) => value.includes(character)).map((character) => `may not contain '${character}'`)
+  return ["/", "%"]
+    .filter((character) => value.includes(character))
+    .map((character) => `may not contain '${character}'`)
 }

@@ -47,7 +47,7 @@ const decodeSegment = (segment: string): string => {
   }
 }
 
-const namespaceSubresources = ["status", "finalize"]
+const namespaceSubresources = new Set(["status", "finalize"])
 
 /** @internal */
 export const requestInfo = (method: string, path: string, query: URLSearchParams): RequestInfo => {
@@ -83,7 +83,7 @@ export const requestInfo = (method: string, path: string, query: URLSearchParams
   let namespace = ""
   if (rest[0] === "namespaces" && rest.length > 1) {
     namespace = rest[1] ?? ""
-    if (rest.length > 2 && !namespaceSubresources.includes(rest[2] ?? "")) {
+    if (rest.length > 2 && !namespaceSubresources.has(rest[2] ?? "")) {
       rest = rest.slice(2)
     }
   }

@@ -118,7 +118,10 @@ export const parseLabelSelector = (text: string): Matcher | undefined => {
     const set = /^([^\s!=()]+)\s+(in|notin)\s*(.*)$/.exec(part)
     if (set !== null) {
       const [, key = "", operator, rest = ""] = set
-      const values = /^\((.*)\)$/.exec(rest)?.[1]?.split(",").map((value) => value.trim())
+      const values = /^\((.*)\)$/
+        .exec(rest)?.[1]
+        ?.split(",")
+        .map((value) => value.trim())
       if (values === undefined) {
         return refuse(`unable to parse requirement: found '${rest}' expected: '('`)
       }

@@ -66,7 +66,7 @@ export const statusObject = (
   code: number,
   reason: string | undefined,
   message: string,
-  details?: Details | undefined,
+  details?: Details,
   metadata: Json = {}
 ): Json => ({
   kind: "Status",
@@ -99,7 +99,7 @@ const failure = (
   code: number,
   reason: string | undefined,
   message: string,
-  details?: Details | undefined,
+  details?: Details,
   headers?: Answer["headers"]
 ): Answer => jsonAnswer(code, statusObject(code, reason, message, details), headers)
 
@@ -166,13 +166,7 @@ export const conflict = (target: GroupResource, name: string): Answer =>
   )
 
 /** What is sent for a name belongs to another object of that name. @internal */
-export const uidConflict = (
-  target: GroupResource,
-  name: string,
-  key: string,
-  wanted: string,
-  found: string
-): Answer =>
+export const uidConflict = (target: GroupResource, name: string, key: string, wanted: string, found: string): Answer =>
   failure(
     409,
     "Conflict",
@@ -192,11 +186,7 @@ export const expiredContinue = (token: string): Answer =>
   jsonAnswer(410, statusObject(410, "Expired", expiredContinueMessage, undefined, { continue: token }))
 
 /** @internal */
-export const expiredWatch: Json = statusObject(
-  410,
-  "Expired",
-  "The resourceVersion for the provided watch is too old."
-)
+export const expiredWatch: Json = statusObject(410, "Expired", "The resourceVersion for the provided watch is too old.")
 
 /** @internal */
 export const entityTooLarge: Answer = failure(
@@ -208,12 +198,7 @@ export const entityTooLarge: Answer = failure(
 )
 
 /** @internal */
-export const unsupportedPatchType: Answer = failure(
-  415,
-  "UnsupportedMediaType",
-  "415: Unsupported Media Type",
-  {}
-)
+export const unsupportedPatchType: Answer = failure(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
 
 /** @internal */
 export const unsupportedBodyType: Answer = failure(
@@ -243,7 +228,7 @@ export interface FieldError {
 }
 
 /** @internal */
-export const required = (field: string, detail?: string | undefined): FieldError => ({
+export const required = (field: string, detail?: string): FieldError => ({
   type: "FieldValueRequired",
   field,
   body: detail === undefined ? "Required value" : `Required value: ${detail}`
@@ -380,9 +365,7 @@ export const versionOnCreate: Answer = internal("resourceVersion should not be s
 export const etcdTooLarge: Answer = internal("etcdserver: request is too large")
 
 /** The connection to etcd broke while the request was on its way. @internal */
-export const etcdUnavailable: Answer = internal(
-  "rpc error: code = Unavailable desc = error reading from server: EOF"
-)
+export const etcdUnavailable: Answer = internal("rpc error: code = Unavailable desc = error reading from server: EOF")
 
 /** What a list says when etcd stopped answering. @internal */
 export const etcdSilent: Answer = internal(
@@ -410,11 +393,7 @@ export const requestTimeout: Answer = {
 const versionTooLargeCause = { reason: "ResourceVersionTooLarge", message: "Too large resource version" }
 
 /** @internal */
-export const versionTooLarge = (
-  version: bigint,
-  current: number,
-  retryAfterSeconds?: number | undefined
-): Json =>
+export const versionTooLarge = (version: bigint, current: number, retryAfterSeconds?: number): Json =>
   statusObject(504, "Timeout", `Timeout: Too large resource version: ${version}, current: ${current}`, {
     causes: [versionTooLargeCause],
     retryAfterSeconds

@@ -73,7 +73,7 @@ export interface Store {
   readonly list: (resource: string, options: ListOptions) => Page
   readonly all: (resource: string) => ReadonlyArray<JsonObject>
   /** Returns the object with its new resourceVersion. */
-  readonly put: (resource: string, key: string, object: JsonObject, ttlSeconds?: number | undefined) => JsonObject
+  readonly put: (resource: string, key: string, object: JsonObject, ttlSeconds?: number) => JsonObject
   /** Returns the object as it was, with the resourceVersion of its end. */
   readonly remove: (resource: string, key: string) => JsonObject | undefined
   /** Forgets all states but the newest ones. */
@@ -138,8 +138,7 @@ export const make = (options: { readonly now: number; readonly compactionMillis:
   let dropped = 0
   const leases: Array<Lease> = []
   let currentLease: Lease | undefined
-  let nextCompaction =
-    options.compactionMillis === undefined ? undefined : options.now + options.compactionMillis
+  let nextCompaction = options.compactionMillis === undefined ? undefined : options.now + options.compactionMillis
   let compactNextTo: number | undefined
   let now = options.now
 
@@ -241,7 +240,11 @@ export const make = (options: { readonly now: number; readonly compactionMillis:
         if (first > 0) {
           entry.versions = entry.versions.slice(first)
         }
-        if (entry.versions.length === 1 && newest(entry) === undefined && (entry.versions[0]?.revision ?? 0) <= target) {
+        if (
+          entry.versions.length === 1 &&
+          newest(entry) === undefined &&
+          (entry.versions[0]?.revision ?? 0) <= target
+        ) {
           owner.entries.delete(key)
           owner.order = undefined
         }

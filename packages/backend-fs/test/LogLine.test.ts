@@ -1,0 +1,288 @@
+import { assert, describe, it } from "@effect/vitest"
+import type { Event } from "@tidings/core/Event"
+import * as EventJson from "@tidings/core/EventJson"
+import * as EventQuery from "@tidings/core/EventQuery"
+import * as Arbitraries from "@tidings/testing/Arbitraries"
+import { Arbitrary, Effect, Result } from "effect"
+import { LineEncoder } from "../src/internal/lineEncoder.ts"
+import * as LogLine from "../src/internal/logLine.ts"
+import { at, first } from "./writes.ts"
+
+interface Read {
+  readonly events: Array<Event>
+  readonly records: Array<LogLine.LogRecord>
+  readonly damaged: number
+}
+
+/** Reads a text as the lines of a segment. */
+const read = (text: string | Buffer): Read => {
+  const buffer = Buffer.from(text)
+  const records: Array<LogLine.LogRecord> = []
+  let damaged = 0
+  let start = 0
+  while (start < buffer.length) {
+    const found = buffer.indexOf(0x0a, start)
+    const end = found === -1 ? buffer.length : found
+    damaged += LogLine.readLine(buffer, start, end, 0, Math.min(end + 1, buffer.length), (record) => records.push(record))
+    start = end + 1
+  }
+  return { events: records.map(({ event }) => event), records, damaged }
+}
+
+const event = (seq: number, body?: Parameters<typeof first>[1]): Event => LogLine.eventOf(first(seq, body))
+const line = (seq: number): string => LogLine.encode(event(seq))
+const seqs = ({ events }: Read): Array<number> => events.map(({ id }) => id.seq)
+
+describe("writing a line", () => {
+  it.effect.prop(
+    "the encoder writes the bytes of EventJson.encode, whatever came before",
+    { writes: Arbitrary.array(Arbitraries.write, { minLength: 1, maxLength: 4 }), order: Arbitraries.micros },
+    ({ order, writes }) =>
+      Effect.sync(() => {
+        const encoder = new LineEncoder()
+        const buffer = Buffer.alloc(262_144)
+        for (let turn = 0; turn < 12; turn++) {
+          // Every series comes several times in a row and again later, so that kept pieces are used and replaced.
+          const write = writes[Math.floor(turn / (1 + (order % 4))) % writes.length]!
+          const end = encoder.encodeInto({ ...write, upTo: write.upTo + turn }, buffer, turn)
+          const expected = LogLine.encode(LogLine.eventOf({ ...write, upTo: write.upTo + turn }))
+          assert.strictEqual(buffer.toString("utf8", turn, end), expected)
+          assert.deepStrictEqual(JSON.parse(expected), EventJson.toObject(LogLine.eventOf({ ...write, upTo: write.upTo + turn })))
+        }
+      }),
+    { arbitrary: { runs: 200, size: 20 } }
+  )
+
+  it("keeps nothing of data that the host changes afterwards", () => {
+    const encoder = new LineEncoder()
+    const buffer = Buffer.alloc(65_536)
+    const data: { stepId: string; arguments: { tries: number } } = { stepId: "build", arguments: { tries: 1 } }
+    const write = first(1, { data })
+    for (let turn = 1; turn <= 6; turn++) {
+      data.arguments.tries = turn
+      if (turn > 3) data.stepId = "deploy"
+      const end = encoder.encodeInto(write, buffer, 0)
+      assert.strictEqual(buffer.toString("utf8", 0, end), LogLine.encode(LogLine.eventOf(write)))
+    }
+  })
+
+  it("has room or says so", () => {
+    const whole = Buffer.byteLength(line(1))
+    for (let room = 0; room < whole + 2; room++) {
+      const buffer = Buffer.alloc(room)
+      const end = new LineEncoder().encodeInto(first(1), buffer, 0)
+      assert.strictEqual(end, room < whole ? -1 : whole, String(room))
+      if (end !== -1) assert.strictEqual(buffer.toString("utf8", 0, end), line(1))
+    }
+  })
+
+  it("nothing inside of a line looks like the beginning of one", () => {
+    const nested = { lastTimestamp: "2026-01-01T00:00:00.000000Z", deeper: [{ lastTimestamp: "x" }] }
+    const written = LogLine.encode(event(1, { data: { arguments: nested }, message: '{"lastTimestamp":"' }))
+    assert.strictEqual(written.lastIndexOf(LogLine.BEGINNING), 0)
+    const buffer = Buffer.alloc(8_192)
+    const end = new LineEncoder().encodeInto(first(1, { data: { arguments: nested } }), buffer, 0)
+    assert.strictEqual(buffer.toString("utf8", 0, end).lastIndexOf(LogLine.BEGINNING), 0)
+    assert.deepStrictEqual(read(written).events[0]?.event.data.arguments, nested)
+  })
+})
+
+describe("reading a line", () => {
+  it.effect.prop(
+    "what was written is read, with the same answers to every filter as the event itself gives",
+    { event: Arbitraries.event, others: Arbitrary.array(Arbitraries.write, { maxLength: 2 }), filter: Arbitraries.eventFilter },
+    ({ event, filter, others }) =>
+      Effect.gen(function* () {
+        const { damaged, records } = read(LogLine.encode(event))
+        const record = records[0]!
+        assert.strictEqual(damaged, 0)
+        assert.deepStrictEqual(record.event, Result.getOrThrow(EventJson.decode(EventJson.encode(event))))
+        assert.deepStrictEqual(
+          { origin: record.origin, seq: record.seq, upTo: record.upTo, last: record.last },
+          { origin: event.id.origin, seq: event.id.seq, upTo: event.upTo, last: event.last }
+        )
+        const filters = yield* Arbitrary.sampleEffect(Arbitraries.eventFilterOf([event, ...others]), { count: 10 })
+        for (const one of [filter, ...filters]) {
+          assert.strictEqual(record.matches(one), EventQuery.matches(one, event), JSON.stringify(one))
+        }
+      }),
+    { arbitrary: { runs: 300, size: 20 } }
+  )
+
+  it("a filter cannot be led astray by quotes, backslashes or the texts of other fields", () => {
+    const [record] = read(
+      LogLine.encode(
+        event(1, {
+          involvedObject: { kind: "Workflow", name: 'a","kind":"Order', namespace: "back\\slash" },
+          message: '"kind":"Order"',
+          source: { component: "x", host: "component" }
+        })
+      )
+    ).records
+    assert.isTrue(record!.matches({ resourceType: "Workflow", resourceName: 'a","kind":"Order', namespace: "back\\slash" }))
+    assert.isFalse(record!.matches({ resourceType: "Order" }))
+    const [plain] = read(line(1)).records
+    assert.isFalse(plain!.matches({ resourceType: 'Workflow","name":"deploy' }))
+    assert.isFalse(plain!.matches({ reason: "WorkflowStep" }))
+    assert.isFalse(plain!.matches({ source: "exampl" }))
+  })
+
+  it.effect.prop(
+    "a line with one byte changed is read exactly when decoding it would read it",
+    { event: Arbitraries.event, place: Arbitraries.micros, byte: Arbitraries.micros },
+    ({ byte, event, place }) =>
+      Effect.sync(() => {
+        const bytes = Buffer.from(LogLine.encode(event).slice(0, -1))
+        bytes[Math.abs(place) % bytes.length] = 0x20 + (Math.abs(byte) % 0x5f)
+        const text = bytes.toString()
+        if (text.includes("\ufffd")) return
+        const decoded = EventJson.decode(text)
+        const { events } = read(`${text}\n`)
+        if (Result.isSuccess(decoded)) assert.deepStrictEqual(events, [decoded.success])
+        else assert.deepStrictEqual(events, [])
+      }),
+    { arbitrary: { runs: 2_000, size: 10 } }
+  )
+
+  it("decodes what no line of this log looks like, and yet is an event", () => {
+    const object = EventJson.toObject(event(3))
+    const odd = [
+      JSON.stringify(object, null, 1).replaceAll("\n", " "),
+      JSON.stringify({ apiVersion: "v1", ...object, lastTimestamp: object.lastTimestamp }),
+      `${JSON.stringify(object)}\r`,
+      `\ufeff${JSON.stringify(object)}`,
+      JSON.stringify({ ...object, lastTimestamp: "2026-09-21T16:13:20+02:00" }),
+      JSON.stringify({ ...object, data: { stepCount: 3, ticket: { deep: [{ er: null }] } } }),
+      JSON.stringify({ ...object, lastTimestamp: "2026-02-28T00:00:00Z", firstTimestamp: "2024-02-29T00:00:00.000000Z" })
+    ]
+    for (const text of odd) {
+      const { damaged, events } = read(`${text}\n`)
+      assert.strictEqual(damaged, 0, text)
+      assert.strictEqual(events[0]?.id.seq, 3, text)
+    }
+  })
+
+  it("takes nothing for an event that is none", () => {
+    const object = EventJson.toObject(event(3))
+    const none = [
+      "garbage",
+      "{}",
+      "[]",
+      "null",
+      "{",
+      '"text"',
+      "\0\0\0\0",
+      JSON.stringify(object).slice(0, -1),
+      JSON.stringify(object).slice(1),
+      JSON.stringify({ ...object, count: 0 }),
+      JSON.stringify({ ...object, type: "Error" }),
+      JSON.stringify({ ...object, reason: "" }),
+      JSON.stringify({ ...object, lastTimestamp: "2026-02-30T00:00:00.000000Z" }),
+      JSON.stringify({ ...object, involvedObject: { kind: "Workflow" } }),
+      JSON.stringify({ ...object, source: { host: "laptop" } }),
+      JSON.stringify({ ...object, related: { name: "web" } }),
+      JSON.stringify({ ...object, data: { stepCount: "3" } }),
+      JSON.stringify({ ...object, data: { duration: "soon" } }),
+      JSON.stringify({ ...object, data: { toolNames: [1] } }),
+      JSON.stringify({ ...object, data: { arguments: [] } }),
+      JSON.stringify({ ...object, id: "no identity" })
+    ]
+    for (const text of none) {
+      const { damaged, events } = read(`${text}\n`)
+      assert.deepStrictEqual(events, [], text)
+      assert.strictEqual(damaged, Buffer.byteLength(text), text)
+    }
+    for (const blank of ["\n", "\r\n", " \t \n", ""]) assert.deepStrictEqual([read(blank).damaged, read(blank).events], [0, []])
+  })
+
+  it("a line that is no UTF-8 is damaged, wherever the wrong byte stands", () => {
+    const bytes = Buffer.from(line(1))
+    bytes[bytes.indexOf("workflow")] = 0xff
+    assert.deepStrictEqual(seqs(read(bytes)), [])
+    assert.deepStrictEqual(seqs(read(Buffer.concat([bytes, Buffer.from(line(2))]))), [2])
+    // The replacement character itself is a text like any other.
+    assert.deepStrictEqual(seqs(read(LogLine.encode(event(1, { message: "a \ufffd b" })))), [1])
+  })
+
+  it("keeps to the bounds of a record among several", () => {
+    const text = Buffer.from(line(1) + line(2))
+    const { records } = read(text)
+    for (const [index, { end, start }] of records.entries()) {
+      assert.strictEqual(text.toString("utf8", start, end), line(index + 1))
+    }
+  })
+
+  it("takes linear time for a long line that is nearly one of this log", () => {
+    const long = LogLine.encode(event(1, { message: 'x\\"'.repeat(5_000) })).replace('"apiVersion":"v1"', '"apiVersion":"v2"')
+    const before = read(long)
+    assert.strictEqual(before.events.length, 1)
+  })
+})
+
+describe("a piece of a line with another line glued to it", () => {
+  it("cut at any byte, the line after it is found, and the piece counted", () => {
+    const torn = Buffer.from(LogLine.encode(event(1, { message: "ünïcödé 🎉", data: { arguments: { a: [1, "}"] } } })))
+    for (let length = 1; length < torn.length; length++) {
+      const piece = torn.subarray(0, length)
+      const glued = Buffer.concat([piece, Buffer.from(line(2)), Buffer.from(line(3))])
+      const found = read(glued)
+      // A piece that only lacks its line end is whole.
+      const whole = length === torn.length - 1
+      assert.deepStrictEqual(seqs(found), whole ? [1, 2, 3] : [2, 3], String(length))
+      assert.strictEqual(found.damaged, whole ? 0 : length, String(length))
+      for (const { end, start } of found.records) {
+        assert.deepStrictEqual(seqs(read(glued.subarray(start, end))), seqs(read(glued.subarray(start, end))).slice(0, 1))
+        assert.strictEqual(read(glued.subarray(start, end)).events.length, 1)
+      }
+    }
+  })
+
+  it("NULs before, after and between are skipped", () => {
+    const whole = line(1).slice(0, -1)
+    assert.deepStrictEqual(seqs(read(`\0\0\0${whole}\n${line(2)}`)), [1, 2])
+    assert.deepStrictEqual(seqs(read(`${whole}\0\0\0\n${line(2)}`)), [1, 2])
+    assert.strictEqual(read(`${whole}\0\0\0\n`).damaged, 3)
+    assert.deepStrictEqual(seqs(read(`${whole}\0\0${line(2)}`)), [1, 2])
+    assert.deepStrictEqual(seqs(read(`${whole.slice(0, 100)}\0\0${line(2)}`)), [2])
+  })
+
+  it("several pieces before a line are skipped", () => {
+    const pieces = [1, 2, 3, 4].map((seq) => line(seq).slice(0, 60 * seq)).join("")
+    const found = read(pieces + line(5) + line(6))
+    assert.deepStrictEqual(seqs(found), [5, 6])
+    assert.strictEqual(found.damaged, 600)
+  })
+
+  it("event data that look like a whole line never become an event, wherever the line is cut", () => {
+    const forged = EventJson.toObject(event(666, { message: "forged" }))
+    const torn = LogLine.encode(event(1, { message: JSON.stringify(forged), data: { arguments: { forged: { ...forged } } } }))
+    const careful = Buffer.alloc(65_536)
+    const end = new LineEncoder().encodeInto(
+      first(1, { message: JSON.stringify(forged), data: { arguments: { forged: { ...forged } } } }),
+      careful,
+      0
+    )
+    for (const written of [torn, careful.toString("utf8", 0, end)]) {
+      for (let length = 1; length < written.length; length++) {
+        for (const after of ["\n", line(2)]) {
+          assert.notInclude(seqs(read(written.slice(0, length) + after)), 666, String(length))
+        }
+      }
+    }
+  })
+
+  it("does not spend long on a line of nothing but beginnings", () => {
+    const found = read(`${LogLine.BEGINNING.repeat(20_000)}\n${line(1)}`)
+    assert.deepStrictEqual(seqs(found), [1])
+  })
+})
+
+it("times before and after the usual are read", () => {
+  for (const micros of [0, -1, -1_000_001, at(0), 4_102_444_800_000_000]) {
+    const [record] = read(LogLine.encode({ ...event(1), first: micros, last: micros })).records
+    assert.strictEqual(record?.last, micros)
+    const buffer = Buffer.alloc(4_096)
+    const end = new LineEncoder().encodeInto({ ...first(1), first: micros, last: micros }, buffer, 0)
+    assert.strictEqual(read(buffer.subarray(0, end)).records[0]?.last, micros)
+  }
+})
