@@ -7,7 +7,14 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
   templates: [],
   core: ["@tidings/templates"],
   "backend-fs": ["@tidings/core", "@tidings/templates", "node:"],
-  "backend-k8s": ["@tidings/core", "@tidings/templates", "@effect/platform-node", "@kubernetes/client-node", "undici", "node:"],
+  "backend-k8s": [
+    "@tidings/core",
+    "@tidings/templates",
+    "@effect/platform-node",
+    "@kubernetes/client-node",
+    "undici",
+    "node:"
+  ],
   testing: ["@tidings/core", "@tidings/templates", "@effect/vitest", "vitest", "node:"],
   tidings: [
     "@tidings/core",
@@ -22,7 +29,8 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
 }
 
 /** Time, chance and the world come from services. */
-const ambient = /\b(?:Date\.now\(|new Date\(\)|Math\.random\(|crypto\.randomUUID|setTimeout\(|setInterval\(|setImmediate\(|process\.)/
+const ambient =
+  /\b(?:Date\.now\(|new Date\(\)|Math\.random\(|crypto\.randomUUID|setTimeout\(|setInterval\(|setImmediate\(|process\.)/
 
 const problems: Array<string> = []
 let files = 0
@@ -36,7 +44,8 @@ for (const [name, imports] of Object.entries(allowed)) {
         const target = specifier!
         if (target.startsWith(".") || target === "effect" || target.startsWith("effect/")) continue
         const own = name === "tidings" ? "tidings" : `@tidings/${name}`
-        if ([own, ...imports].some((one) => target === one || target.startsWith(one.endsWith(":") ? one : `${one}/`))) continue
+        if ([own, ...imports].some((one) => target === one || target.startsWith(one.endsWith(":") ? one : `${one}/`)))
+          continue
         problems.push(`${file}:${index + 1}: ${name} must not import ${target}`)
       }
       if ((name === "core" || name === "templates") && ambient.test(line)) {

@@ -44,12 +44,15 @@ for (const { command, name } of checks) {
   const { code, tail } = await run(command)
   const seconds = ((performance.now() - begun) / 1_000).toFixed(0)
   const counted = [...tail.matchAll(/^(\d+) passed, (\d+) failed$/gm)].at(-1)
-  const ofCheck = counted === undefined ? [code === 0 ? 1 : 0, code === 0 ? 0 : 1] : [Number(counted[1]), Number(counted[2])]
+  const ofCheck =
+    counted === undefined ? [code === 0 ? 1 : 0, code === 0 ? 0 : 1] : [Number(counted[1]), Number(counted[2])]
   // Ended badly though no case failed: that is a failure too.
   if (code !== 0 && ofCheck[1] === 0) ofCheck[1] = 1
   passed += ofCheck[0]!
   failed += ofCheck[1]!
-  summary.push(`${ofCheck[1] === 0 ? "ok    " : "FAILED"} ${name}: ${ofCheck[0]} passed, ${ofCheck[1]} failed (${seconds} s)`)
+  summary.push(
+    `${ofCheck[1] === 0 ? "ok    " : "FAILED"} ${name}: ${ofCheck[0]} passed, ${ofCheck[1]} failed (${seconds} s)`
+  )
 }
 console.log(`\n${summary.join("\n")}\n\n${passed} passed, ${failed} failed`)
 process.exitCode = failed === 0 ? 0 : 1

@@ -25,7 +25,9 @@ const blocksOf = (file: string): ReadonlyArray<Block> => {
   const lines = readFileSync(file, "utf8").split("\n")
   const comment = file.endsWith(".ts")
   const blocks: Array<Block> = []
-  let open: { readonly language: "ts" | "sh"; readonly run: boolean; readonly line: number; readonly code: Array<string> } | undefined
+  let open:
+    | { readonly language: "ts" | "sh"; readonly run: boolean; readonly line: number; readonly code: Array<string> }
+    | undefined
   let foreign = false
   for (const [index, raw] of lines.entries()) {
     const text = comment ? /^\s*\* ?(.*)$/.exec(raw)?.[1] : raw
@@ -79,7 +81,8 @@ writeFileSync(
 
 const failures: Array<string> = []
 const place = ({ file, line }: Block): string => `${file}:${line}`
-const fail = (block: Block, what: string, output: string) => failures.push(`${place(block)}: ${what}\n${output.trimEnd()}\n`)
+const fail = (block: Block, what: string, output: string) =>
+  failures.push(`${place(block)}: ${what}\n${output.trimEnd()}\n`)
 
 const check = spawnSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", scratch], { encoding: "utf8" })
 const untyped = new Set<string>()
@@ -94,7 +97,11 @@ for (const message of check.stdout.split("\n")) {
   }
 }
 
-const run = (command: string, args: ReadonlyArray<string>, options: { readonly cwd: string; readonly env: NodeJS.ProcessEnv }) =>
+const run = (
+  command: string,
+  args: ReadonlyArray<string>,
+  options: { readonly cwd: string; readonly env: NodeJS.ProcessEnv }
+) =>
   new Promise<{ readonly code: number; readonly output: string }>((done) => {
     const child = spawn(command, args, { ...options, stdio: ["ignore", "pipe", "pipe"], timeout: 60_000 })
     let output = ""
@@ -110,7 +117,10 @@ const queue = scripts.filter((block) => block.run && !untyped.has(nameOf(block))
 const worker = async (): Promise<void> => {
   for (let block = queue.shift(); block !== undefined; block = queue.shift()) {
     const cwd = mkdtempSync(join(playground, "ts-"))
-    const { code, output } = await run(process.execPath, [join(scratch, `${nameOf(block)}.ts`)], { cwd, env: environment })
+    const { code, output } = await run(process.execPath, [join(scratch, `${nameOf(block)}.ts`)], {
+      cwd,
+      env: environment
+    })
     if (code !== 0) fail(block, `ended with ${code}`, output)
   }
 }

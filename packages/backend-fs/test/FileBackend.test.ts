@@ -6,6 +6,7 @@ import * as EventJson from "@tidings/core/EventJson"
 import { Contract } from "@tidings/testing"
 import { assert, describe, it } from "@effect/vitest"
 import {
+  Config,
   ConfigProvider,
   Context,
   Effect,
@@ -265,9 +266,9 @@ describe("where the log is", () => {
         )
       assert.strictEqual(yield* found(FileBackend.layer(quiet)), path.join(parent, "a"))
       assert.strictEqual(yield* found(FileBackend.layerConfig()), path.join(parent, "a"))
-      const given = { directory: path.join(parent, "b"), ...quiet }
-      assert.strictEqual(yield* found(FileBackend.layer(given)), path.join(parent, "b"))
-      assert.strictEqual(yield* found(FileBackend.layerConfig(given)), path.join(parent, "b"))
+      const given = path.join(parent, "b")
+      assert.strictEqual(yield* found(FileBackend.layer({ directory: given, ...quiet })), given)
+      assert.strictEqual(yield* found(FileBackend.layerConfig({ directory: Config.succeed(given) })), given)
     })
   )
 })

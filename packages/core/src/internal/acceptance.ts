@@ -142,7 +142,7 @@ const referenceReader = (
     const before = known.get(given?.name)
     if (before !== undefined && isSame(before.given, given)) {
       // A kind may be declared later, so its version is looked up each time.
-      const apiVersion = given.apiVersion ?? apiVersionOf(given.kind)
+      const apiVersion = given.apiVersion === undefined ? apiVersionOf(given.kind) : given.apiVersion
       if (apiVersion === before.read.apiVersion) return before.read
     }
     const earlier = issues.length

@@ -1,0 +1,72 @@
+import { FileBackend } from "@tidings/backend-fs"
+import { Backend } from "@tidings/core/Backend"
+import type { BackendError } from "@tidings/core/BackendError"
+import type { EventFilter, WatchFrom, WatchItem } from "@tidings/core/EventQuery"
+import { Cause, Context, Effect, Layer, Queue, type Scope, Stream } from "effect"
+import { readdirSync, readFileSync } from "node:fs"
+import * as path from "node:path"
+import { Disk, node } from "../src/internal/disk.ts"
+import * as LogLine from "../src/internal/logLine.ts"
+import { first } from "./writes.ts"
+
+export interface Log {
+  readonly backend: Backend["Service"]
+  readonly log: FileBackend.EventLog["Service"]
+}
+
+/** Opens the log anew, as another run of a program does; closed with the scope. */
+export const open = (options: FileBackend.Options, disk: Disk = node): Effect.Effect<Log, BackendError, Scope.Scope> =>
+  Layer.build(Layer.fresh(FileBackend.layer({ console: false, ...options }))).pipe(
+    Effect.map((context) => ({
+      backend: Context.get(context, Backend),
+      log: Context.get(context, FileBackend.EventLog)
+    })),
+    Effect.provideService(Disk, disk)
+  )
+
+/** One run of a program. */
+export const run = <A, E>(directory: string, use: (log: Log) => Effect.Effect<A, E, Scope.Scope>) =>
+  Effect.scoped(Effect.flatMap(open({ directory }), use))
+
+export const segmentsOf = (directory: string): Array<string> =>
+  readdirSync(directory)
+    .filter((file) => file.endsWith(".ndjson"))
+    .sort()
+
+export const newestOf = (directory: string): string => path.join(directory, segmentsOf(directory).at(-1)!)
+
+/** All that is in the segments. */
+export const bytesOf = (directory: string): Buffer =>
+  Buffer.concat(segmentsOf(directory).map((file) => readFileSync(path.join(directory, file))))
+
+/** The line of the first occurrence of a series. */
+export const line = (seq: number): string => LogLine.encode(LogLine.eventOf(first(seq)))
+
+export interface Watcher {
+  readonly next: Effect.Effect<WatchItem, BackendError>
+  /** The next so many items: seqs of events, tags of the others. */
+  readonly take: (count: number) => Effect.Effect<ReadonlyArray<number | string>, BackendError>
+  /** What came and was not taken. */
+  readonly left: Effect.Effect<number>
+}
+
+export const shown = (item: WatchItem): number | string => (item._tag === "Event" ? item.event.id.seq : item._tag)
+
+/** A watch that runs beside the test, until its scope closes. */
+export const watch = (
+  backend: Backend["Service"],
+  from: WatchFrom,
+  filter: EventFilter = {}
+): Effect.Effect<Watcher, never, Scope.Scope> =>
+  Effect.map(Stream.toQueue(backend.watch(filter, from), { capacity: "unbounded" }), (queue) => {
+    const next = Effect.catch(
+      Queue.take(queue),
+      (error): Effect.Effect<never, BackendError> =>
+        Cause.isDone(error) ? Effect.die(new Error("the watch ended by itself")) : Effect.fail(error)
+    )
+    return {
+      next,
+      take: (count) => Effect.map(Effect.all(Array.from({ length: count }, () => next)), (items) => items.map(shown)),
+      left: Queue.size(queue)
+    }
+  })

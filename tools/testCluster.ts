@@ -1,0 +1,75 @@
+// `npm run test:cluster`: what only a real API server can show. It runs on a fresh one, built by Go, or on that of
+// $KUBECONFIG where TIDINGS_TEST_CLUSTER=kubeconfig says so.
+import { spawnSync } from "node:child_process"
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import * as Cluster from "./cluster/Cluster.ts"
+
+const theirs = process.env["TIDINGS_TEST_CLUSTER"] === "kubeconfig"
+let passed = 0
+let failed = 0
+
+const missing = async (): Promise<string | undefined> => {
+  if (theirs)
+    return process.env["KUBECONFIG"] === undefined ? "TIDINGS_TEST_CLUSTER=kubeconfig needs KUBECONFIG" : undefined
+  try {
+    await Cluster.build({ progress: (line) => console.error(line) })
+    return undefined
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+}
+
+const why = await missing()
+if (why !== undefined) {
+  console.error(`\n*** THE CLUSTER TESTS DID NOT RUN: ${why.split("\n")[0]} ***`)
+  if (process.env["CI"] !== undefined) failed++
+} else {
+  const scratch = mkdtempSync(join(tmpdir(), "tidings-cluster-tests-"))
+  const report = join(scratch, "report.json")
+  const vitest = spawnSync(
+    process.execPath,
+    [
+      "node_modules/vitest/vitest.mjs",
+      "run",
+      "--root",
+      "packages/backend-k8s",
+      "--config",
+      "vitest.cluster.config.ts",
+      "--reporter=default",
+      "--reporter=json",
+      `--outputFile.json=${report}`,
+      ...process.argv.slice(2)
+    ],
+    { stdio: "inherit" }
+  )
+  try {
+    const { numFailedTests, numPassedTests, testResults } = JSON.parse(readFileSync(report, "utf8")) as {
+      readonly numPassedTests: number
+      readonly numFailedTests: number
+      readonly testResults: ReadonlyArray<{
+        readonly status: string
+        readonly assertionResults: ReadonlyArray<unknown>
+      }>
+    }
+    passed += numPassedTests
+    failed += numFailedTests
+    for (const one of testResults) if (one.status === "failed" && one.assertionResults.length === 0) failed++
+  } catch {
+    failed++
+  }
+  if (vitest.status !== 0 && failed === 0) failed++
+  rmSync(scratch, { recursive: true, force: true })
+
+  const example = spawnSync(process.execPath, ["--conditions=@tidings/source", "examples/cluster/main.ts"], {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"]
+  })
+  console.log(example.stdout)
+  const counted = /^(\d+) passed, (\d+) failed$/m.exec(example.stdout)
+  passed += Number(counted?.[1] ?? 0)
+  failed += counted === null ? 1 : Number(counted[2])
+}
+console.log(`\n${passed} passed, ${failed} failed`)
+process.exitCode = failed === 0 ? 0 : 1
