@@ -5,7 +5,12 @@ import { shared } from "../../vitest.shared.ts"
 const config = mergeConfig(
   shared,
   defineConfig({
-    test: { name: "@tidings/backend-k8s on a cluster", fileParallelism: false, testTimeout: 60_000, hookTimeout: 600_000 }
+    test: {
+      name: "@tidings/backend-k8s on a cluster",
+      fileParallelism: false,
+      testTimeout: 60_000,
+      hookTimeout: 600_000
+    }
   })
 )
 

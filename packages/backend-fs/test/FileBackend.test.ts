@@ -1,24 +1,11 @@
 import { FileBackend } from "@tidings/backend-fs"
 import { Backend } from "@tidings/core/Backend"
-import type { BackendError } from "@tidings/core/BackendError"
 import type { Event } from "@tidings/core/Event"
 import * as EventJson from "@tidings/core/EventJson"
 import { Contract } from "@tidings/testing"
 import { assert, describe, it } from "@effect/vitest"
-import {
-  Config,
-  ConfigProvider,
-  Context,
-  Effect,
-  Layer,
-  Logger,
-  Metric,
-  Option,
-  References,
-  Result,
-  type Scope,
-  Stream
-} from "effect"
+import { Config, ConfigProvider, Effect, Layer, Logger, Metric, Option, References, Result, Stream } from "effect"
+import { TestClock } from "effect/testing"
 import {
   appendFileSync,
   chmodSync,
@@ -36,32 +23,11 @@ import {
 } from "node:fs"
 import * as path from "node:path"
 import * as LogLine from "../src/internal/logLine.ts"
+import { line, newestOf, open, run, segmentsOf } from "./openLog.ts"
 import * as TestDirectory from "./TestDirectory.ts"
 import { again, at, first, seqsOf } from "./writes.ts"
 
-type Log = { readonly backend: Backend["Service"]; readonly log: FileBackend.EventLog["Service"] }
-
 const quiet = { console: false } as const
-
-/** Opens the log anew, as another run of a program does; closed with the scope. */
-const open = (options: FileBackend.Options): Effect.Effect<Log, BackendError, Scope.Scope> =>
-  Effect.map(Layer.build(Layer.fresh(FileBackend.layer({ ...quiet, ...options }))), (context) => ({
-    backend: Context.get(context, Backend),
-    log: Context.get(context, FileBackend.EventLog)
-  }))
-
-/** One run of a program. */
-const run = <A, E>(directory: string, use: (log: Log) => Effect.Effect<A, E, Scope.Scope>) =>
-  Effect.scoped(Effect.flatMap(open({ directory }), use))
-
-const segmentsOf = (directory: string): Array<string> =>
-  readdirSync(directory)
-    .filter((file) => file.endsWith(".ndjson"))
-    .sort()
-
-const newestOf = (directory: string): string => path.join(directory, segmentsOf(directory).at(-1)!)
-
-const line = (seq: number): string => LogLine.encode(LogLine.eventOf(first(seq)))
 
 const query = (directory: string, asked = {}) => run(directory, ({ backend }) => backend.query(asked))
 
@@ -209,10 +175,7 @@ describe("the directory of a log", () => {
       const parent = yield* TestDirectory.make
       const elsewhere = path.join(parent, "elsewhere")
       writeFileSync(elsewhere, "")
-      for (const make of [
-        (file: string) => symlinkSync(elsewhere, file),
-        (file: string) => mkdirSync(file)
-      ]) {
+      for (const make of [(file: string) => symlinkSync(elsewhere, file), (file: string) => mkdirSync(file)]) {
         const directory = path.join(parent, `log-${readdirSync(parent).length}`)
         mkdirSync(directory, { mode: 0o700 })
         make(path.join(directory, "events-00000001-20260101.ndjson"))
@@ -280,7 +243,11 @@ describe("what the logger gets", () => {
     readonly annotations: Readonly<Record<string, unknown>>
   }
 
-  const logged = <A, E>(use: Effect.Effect<A, E, Backend>, options: FileBackend.Options, minimum: "Info" | "Warn" | "Error") =>
+  const logged = <A, E>(
+    use: Effect.Effect<A, E, Backend | FileBackend.EventLog>,
+    options: FileBackend.Options,
+    minimum: "Info" | "Warn" | "Error"
+  ) =>
     Effect.gen(function* () {
       const entries: Array<Entry> = []
       const logger = Logger.make(({ fiber, logLevel, message }) => {
@@ -379,7 +346,10 @@ describe("what the logger gets", () => {
             "Warn",
             "2 damaged lines were skipped … (24 bytes): a process was stopped while it wrote, or the file was changed"
           ],
-          ["Warn", "1 damaged line was skipped … (4 bytes): a process was stopped while it wrote, or the file was changed"]
+          [
+            "Warn",
+            "1 damaged line was skipped … (4 bytes): a process was stopped while it wrote, or the file was changed"
+          ]
         ]
       )
     })
@@ -393,7 +363,7 @@ describe("damage", () => {
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       yield* run(directory, ({ backend }) => backend.write([first(1)]))
-      const noise = ["garbage", "{", "\0\0\0\0", `${line(7).slice(0, 90)}`, "[1]", JSON.stringify({ kind: "Event" })]
+      const noise = ["garbage", "{", "\0\0\0\0", line(7).slice(0, 90), "[1]", JSON.stringify({ kind: "Event" })]
       appendFileSync(newestOf(directory), `${noise.join("\n")}\n\n\r\n${line(2).replace("\n", "\r\n")}${line(3)}`)
       yield* run(directory, ({ backend, log }) =>
         Effect.gen(function* () {
@@ -406,7 +376,10 @@ describe("damage", () => {
           assert.strictEqual(yield* damagedCount, noise.length)
         })
       )
-    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map()), Effect.provideService(References.MinimumLogLevel, "Error"))
+    }).pipe(
+      Effect.provideService(Metric.MetricRegistry, new Map()),
+      Effect.provideService(References.MinimumLogLevel, "Error")
+    )
   )
 
   it.effect("a tail torn at any byte hurts neither what is before it nor what is written after it", () =>
@@ -435,22 +408,24 @@ describe("damage", () => {
     }).pipe(Effect.provideService(References.MinimumLogLevel, "Error"))
   )
 
-  it.live("a tail that another process tears while this one writes is noticed, and what is glued before that is found", () =>
-    Effect.gen(function* () {
-      const directory = yield* TestDirectory.make
-      yield* run(directory, ({ backend }) =>
-        Effect.gen(function* () {
-          yield* backend.write([first(1)])
-          appendFileSync(newestOf(directory), line(90).slice(0, 200))
-          yield* backend.write([first(2)])
-          appendFileSync(newestOf(directory), line(91).slice(0, 200))
-          yield* Effect.sleep("30 millis")
-          yield* backend.write([first(3)])
-          assert.deepStrictEqual(seqsOf((yield* backend.query({})).events), [3, 2, 1])
-        })
-      )
-      assert.include(readFileSync(newestOf(directory), "utf8"), `\n${line(3)}`)
-    }).pipe(Effect.provideService(References.MinimumLogLevel, "Error"))
+  it.effect(
+    "a tail that another process tears while this one writes is noticed, and what is glued before that is found",
+    () =>
+      Effect.gen(function* () {
+        const directory = yield* TestDirectory.make
+        yield* run(directory, ({ backend }) =>
+          Effect.gen(function* () {
+            yield* backend.write([first(1)])
+            appendFileSync(newestOf(directory), line(90).slice(0, 200))
+            yield* backend.write([first(2)])
+            appendFileSync(newestOf(directory), line(91).slice(0, 200))
+            yield* TestClock.adjust("30 millis")
+            yield* backend.write([first(3)])
+            assert.deepStrictEqual(seqsOf((yield* backend.query({})).events), [3, 2, 1])
+          })
+        )
+        assert.include(readFileSync(newestOf(directory), "utf8"), `\n${line(3)}`)
+      }).pipe(Effect.provideService(References.MinimumLogLevel, "Error"))
   )
 
   it.effect("a segment of pages that were never written is skipped, and a line longer than any is too", () =>
@@ -493,7 +468,9 @@ describe("a raw log", () => {
             { _tag: "Settled", how: "present" },
             { _tag: "Settled", how: "present" }
           ])
-          return yield* Stream.runCollect(Stream.takeUntil(backend.watch({}, "beginning"), ({ _tag }) => _tag === "Live"))
+          return yield* Stream.runCollect(
+            Stream.takeUntil(backend.watch({}, "beginning"), ({ _tag }) => _tag === "Live")
+          )
         })
       )
       assert.deepStrictEqual(
@@ -523,7 +500,9 @@ describe("a raw log", () => {
       const directory = yield* TestDirectory.make
       yield* run(directory, ({ backend }) => backend.write([first(1), first(2)]))
       // The last line of a segment that is over may lack its end.
-      writeFileSync(path.join(directory, "events-00000002-20260102.ndjson"), line(3) + line(4).slice(0, -1), { mode: 0o600 })
+      writeFileSync(path.join(directory, "events-00000002-20260102.ndjson"), line(3) + line(4).slice(0, -1), {
+        mode: 0o600
+      })
       writeFileSync(path.join(directory, "events-00000003-20260101.ndjson"), "", { mode: 0o600 })
       writeFileSync(path.join(directory, "events-00000003-20260102.ndjson"), line(5), { mode: 0o600 })
       writeFileSync(path.join(directory, "events-4.ndjson"), line(99))
@@ -555,7 +534,10 @@ describe("a raw log", () => {
           )
         })
       )
-      assert.strictEqual(readFileSync(path.join(directory, "events-00000003-20260102.ndjson"), "utf8"), line(5) + line(6))
+      assert.strictEqual(
+        readFileSync(path.join(directory, "events-00000003-20260102.ndjson"), "utf8"),
+        line(5) + line(6)
+      )
     })
   )
 })
@@ -575,10 +557,16 @@ describe("writing", () => {
         [{ event: { ...first(1).event, reason: "" } }, /reason/],
         [{ event: { ...first(1).event, type: "Error" } }, /type/],
         [{ event: { ...first(1).event, data: { arguments: cyclic } } }, /JSON/],
-        [{ event: { ...first(1).event, message: "x".repeat(1_100_000) } }, /longer than 1048576 bytes; shorten its data/],
+        [
+          { event: { ...first(1).event, message: "x".repeat(1_100_000) } },
+          /longer than 1048576 bytes; shorten its data/
+        ],
         [{ event: { ...first(1).event, message: "ü".repeat(600_000) } }, /longer than 1048576 bytes/]
       ]
-      const batch = bad.flatMap(([change], index) => [Object.assign(first(2 * index + 1), change), first(2 * index + 2)])
+      const batch = bad.flatMap(([change], index) => [
+        Object.assign(first(2 * index + 1), change),
+        first(2 * index + 2)
+      ])
       const { outcomes, page } = yield* run(directory, ({ backend }) =>
         Effect.all({ outcomes: backend.write(batch), page: backend.query({}) })
       )
@@ -632,14 +620,19 @@ describe("writing", () => {
         count: 3
       })
       yield* run(directory, ({ backend }) =>
-        Effect.forEach(Array.from({ length: 30 }, (_, index) => index), (index) => backend.write([imported(index, 10)]))
+        Effect.forEach(
+          Array.from({ length: 30 }, (_, index) => index),
+          (index) => backend.write([imported(index, 10)])
+        )
       )
       const size = statSync(newestOf(directory)).size
       const hows = yield* run(directory, ({ backend }) =>
-        Effect.forEach(Array.from({ length: 32 }, (_, index) => index), (index) =>
-          Effect.map(backend.write([imported(index, 10 + (index % 2))]), ([outcome]) =>
-            outcome?._tag === "Settled" ? outcome.how : outcome?._tag
-          )
+        Effect.forEach(
+          Array.from({ length: 32 }, (_, index) => index),
+          (index) =>
+            Effect.map(backend.write([imported(index, 10 + (index % 2))]), ([outcome]) =>
+              outcome?._tag === "Settled" ? outcome.how : outcome?._tag
+            )
         )
       )
       assert.deepStrictEqual(
@@ -682,7 +675,7 @@ describe("writing", () => {
 })
 
 describe("a log that is taken away while it is used", () => {
-  it.live("is begun anew when its directory was deleted", () =>
+  it.effect("is begun anew when its directory was deleted", () =>
     Effect.gen(function* () {
       const directory = path.join(yield* TestDirectory.make, "log")
       yield* run(directory, ({ backend }) =>
@@ -690,7 +683,7 @@ describe("a log that is taken away while it is used", () => {
           const before = yield* backend.target
           yield* backend.write([first(1)])
           rmSync(directory, { recursive: true })
-          yield* Effect.sleep("30 millis")
+          yield* TestClock.adjust("30 millis")
           assert.deepStrictEqual(yield* backend.write([first(2)]), [{ _tag: "Settled", how: "created" }])
           // What was there before is not there now: it is stored when it comes again.
           assert.deepStrictEqual(yield* backend.write([first(1)]), [{ _tag: "Settled", how: "created" }])
@@ -703,7 +696,7 @@ describe("a log that is taken away while it is used", () => {
     })
   )
 
-  it.live("goes on in a segment of a new number when its segments were deleted", () =>
+  it.effect("goes on in a segment of a new number when its segments were deleted", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       yield* run(directory, ({ backend }) =>
@@ -711,7 +704,7 @@ describe("a log that is taken away while it is used", () => {
           const before = yield* backend.target
           yield* backend.write([first(1)])
           rmSync(newestOf(directory))
-          yield* Effect.sleep("30 millis")
+          yield* TestClock.adjust("30 millis")
           yield* backend.write([first(2)])
           assert.match(segmentsOf(directory)[0]!, /^events-00000002-/)
           assert.strictEqual(readlinkSync(path.join(directory, "events.log")), segmentsOf(directory)[0])
@@ -722,7 +715,7 @@ describe("a log that is taken away while it is used", () => {
     })
   )
 
-  it.live("is left alone where it was moved to, and begun anew in its place", () =>
+  it.effect("is left alone where it was moved to, and begun anew in its place", () =>
     Effect.gen(function* () {
       const parent = yield* TestDirectory.make
       const directory = path.join(parent, "log")
@@ -730,7 +723,7 @@ describe("a log that is taken away while it is used", () => {
         Effect.gen(function* () {
           yield* backend.write([first(1)])
           renameSync(directory, path.join(parent, "moved"))
-          yield* Effect.sleep("30 millis")
+          yield* TestClock.adjust("30 millis")
           yield* backend.write([first(2)])
           assert.deepStrictEqual(seqsOf((yield* backend.query({})).events), [2])
         })
@@ -739,7 +732,7 @@ describe("a log that is taken away while it is used", () => {
     })
   )
 
-  it.live("a newer segment that another process began takes the next write", () =>
+  it.effect("a newer segment that another process began takes the next write", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       yield* run(directory, ({ backend }) =>
@@ -747,7 +740,7 @@ describe("a log that is taken away while it is used", () => {
           yield* backend.write([first(1)])
           const newer = path.join(directory, "events-00000002-20990101.ndjson")
           writeFileSync(newer, "", { mode: 0o600 })
-          yield* Effect.sleep("30 millis")
+          yield* TestClock.adjust("30 millis")
           yield* backend.write([first(2)])
           assert.strictEqual(readFileSync(newer, "utf8"), line(2))
         })
@@ -772,7 +765,12 @@ describe("reading", () => {
         Effect.gen(function* () {
           let turns = 0
           const others = yield* Effect.forkChild(
-            Effect.forever(Effect.andThen(Effect.sync(() => turns++), Effect.yieldNow))
+            Effect.forever(
+              Effect.andThen(
+                Effect.sync(() => turns++),
+                Effect.yieldNow
+              )
+            )
           )
           const page = yield* backend.query({ limit: 3, eventType: "Warning" })
           others.interruptUnsafe()
@@ -813,10 +811,7 @@ describe("reading", () => {
         Array.from({ length: 3_000 }, (_, index) => line(index + 1)).join("")
       )
       const openFiles = () =>
-        Option.getOrElse(
-          Option.liftThrowable(() => readdirSync("/proc/self/fd").length)(),
-          () => 0
-        )
+        Option.getOrElse(Option.liftThrowable(() => readdirSync("/proc/self/fd").length)(), () => 0)
       yield* run(directory, ({ backend }) =>
         Effect.gen(function* () {
           const before = openFiles()

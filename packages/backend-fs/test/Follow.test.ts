@@ -1,18 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, References, Stream } from "effect"
-import {
-  appendFileSync,
-  copyFileSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  truncateSync,
-  writeFileSync
-} from "node:fs"
+import { appendFileSync, copyFileSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs"
 import * as path from "node:path"
 import { node, type Disk } from "../src/internal/disk.ts"
 import * as LogLine from "../src/internal/logLine.ts"
-import { line, newestOf, open, segmentsOf, watch } from "./openLog.ts"
+import { counting, line, newestOf, open, segmentsOf, until, watch } from "./openLog.ts"
 import * as TestDirectory from "./TestDirectory.ts"
 import { again, first } from "./writes.ts"
 
@@ -85,7 +77,11 @@ describe("following", () => {
       const { backend } = yield* open({ directory }, disk)
       yield* Effect.scoped(
         Effect.gen(function* () {
-          const watchers = yield* Effect.all([watch(backend, "now"), watch(backend, "beginning"), watch(backend, "now")])
+          const watchers = yield* Effect.all([
+            watch(backend, "now"),
+            watch(backend, "beginning"),
+            watch(backend, "now")
+          ])
           for (const { take } of watchers) yield* take(1)
           yield* backend.write([first(1)])
           for (const { take } of watchers) assert.deepStrictEqual(yield* take(1), [1])
@@ -99,14 +95,15 @@ describe("following", () => {
   it.live("shows a line once it has its end, and never a part of it", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
-      const { backend } = yield* open({ directory })
+      const disk = counting()
+      const { backend } = yield* open({ directory }, disk.disk)
       yield* backend.write([first(1)])
       const watcher = yield* watch(backend, "now")
       yield* watcher.take(1)
       const text = lines(2, 3)
       for (let from = 0; from < text.length; from += 100) {
         appendFileSync(newestOf(directory), text.slice(from, from + 100))
-        yield* Effect.sleep("2 millis")
+        yield* until(disk, "read")
       }
       assert.deepStrictEqual(yield* watcher.take(2), [2, 3])
       assert.strictEqual(yield* watcher.left, 0)
@@ -146,7 +143,6 @@ describe("following", () => {
       appendFileSync(newestOf(directory), `${whole}${line(3)}${line(4).slice(0, 99)}${line(5)}`)
       segment(directory, 2, lines(6, 7).slice(0, -1))
       segment(directory, 3, lines(8))
-      yield* Effect.sleep("300 millis")
       const all = yield* watch(backend, "beginning")
       const rest = [1, 2, 3, 5, 6, 7, 8]
       while (rest.length > 0) {
@@ -166,7 +162,8 @@ describe("following", () => {
   it.live("goes on into newer segments, and waits for late lines of the older one", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
-      const { backend } = yield* open({ directory })
+      const disk = counting()
+      const { backend } = yield* open({ directory }, disk.disk)
       yield* backend.write([first(1)])
       const older = newestOf(directory)
       const watcher = yield* watch(backend, "now")
@@ -174,7 +171,7 @@ describe("following", () => {
       segment(directory, 2, lines(4))
       appendFileSync(older, lines(2))
       assert.deepStrictEqual(yield* watcher.take(1), [2])
-      yield* Effect.sleep("50 millis")
+      yield* until(disk, "list")
       appendFileSync(older, line(3).slice(0, -1))
       const items = [yield* watcher.next, yield* watcher.next]
       assert.deepStrictEqual(
@@ -195,12 +192,13 @@ describe("following", () => {
   it.live("a watch that begins just after a newer segment came misses no late line of the older one", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
-      const { backend } = yield* open({ directory })
+      const disk = counting()
+      const { backend } = yield* open({ directory }, disk.disk)
       yield* backend.write([first(1)])
       const older = newestOf(directory)
       segment(directory, 2, lines(3))
       const watcher = yield* watch(backend, "beginning")
-      yield* Effect.sleep("50 millis")
+      yield* until(disk, "list")
       appendFileSync(older, lines(2))
       assert.deepStrictEqual(yield* watcher.take(4), [1, 2, 3, "Live"])
     })
@@ -215,7 +213,6 @@ describe("history that is gone", () => {
       segment(directory, 1, lines(1, 2))
       segment(directory, 2, lines(3))
       segment(directory, 3, lines(4, 5))
-      yield* Effect.sleep("300 millis")
       const all = yield* watch(backend, "beginning")
       const cursors = [(yield* all.next).cursor, (yield* all.next).cursor, (yield* all.next).cursor]
       assert.deepStrictEqual(yield* all.take(3), [4, 5, "Live"])
@@ -300,19 +297,21 @@ describe("history that is gone", () => {
   it.live("another log in the place of this one is a gap, with cursors of the new one from then on", () =>
     Effect.gen(function* () {
       const directory = path.join(yield* TestDirectory.make, "log")
-      const { backend } = yield* open({ directory })
+      const disk = counting()
+      const { backend } = yield* open({ directory }, disk.disk)
       yield* backend.write([first(1), first(2)])
       const before = (yield* backend.query({})).cursor
       const watcher = yield* watch(backend, "now")
       assert.deepStrictEqual(yield* watcher.take(1), ["Live"])
       rmSync(directory, { recursive: true })
-      yield* Effect.sleep("300 millis")
+      yield* until(disk, "openToRead", 2)
       assert.strictEqual(yield* watcher.left, 0)
-      yield* backend.write([first(3)])
+      const other = yield* open({ directory })
+      yield* other.backend.write([first(3)])
       assert.deepStrictEqual(yield* watcher.take(1), ["Gap"])
       const item = yield* watcher.next
       assert.strictEqual(item._tag === "Event" ? item.event.id.seq : item._tag, 3)
-      yield* backend.write([first(4)])
+      yield* other.backend.write([first(4)])
       assert.deepStrictEqual(yield* watcher.take(1), [4])
       const resumed = yield* watch(backend, item.cursor)
       assert.deepStrictEqual(yield* resumed.take(2), [4, "Live"])
@@ -325,12 +324,13 @@ describe("history that is gone", () => {
     Effect.gen(function* () {
       const parent = yield* TestDirectory.make
       const directory = path.join(parent, "log")
-      const { backend } = yield* open({ directory })
+      const disk = counting()
+      const { backend } = yield* open({ directory }, disk.disk)
       yield* backend.write([first(1)])
       const watcher = yield* watch(backend, "now")
       yield* watcher.take(1)
       renameSync(directory, path.join(parent, "away"))
-      yield* Effect.sleep("300 millis")
+      yield* until(disk, "openToRead", 2)
       appendFileSync(newestOf(path.join(parent, "away")), lines(2))
       renameSync(path.join(parent, "away"), directory)
       appendFileSync(newestOf(directory), lines(3))

@@ -59,14 +59,39 @@ export const watch = (
   filter: EventFilter = {}
 ): Effect.Effect<Watcher, never, Scope.Scope> =>
   Effect.map(Stream.toQueue(backend.watch(filter, from), { capacity: "unbounded" }), (queue) => {
-    const next = Effect.catch(
-      Queue.take(queue),
-      (error): Effect.Effect<never, BackendError> =>
-        Cause.isDone(error) ? Effect.die(new Error("the watch ended by itself")) : Effect.fail(error)
+    const next = Effect.catch(Queue.take(queue), (error): Effect.Effect<never, BackendError> =>
+      Cause.isDone(error) ? Effect.die(new Error("the watch ended by itself")) : Effect.fail(error)
     )
     return {
       next,
       take: (count) => Effect.map(Effect.all(Array.from({ length: count }, () => next)), (items) => items.map(shown)),
       left: Queue.size(queue)
     }
+  })
+
+/** A disk that counts how often each thing is asked of it. */
+export const counting = (): { readonly disk: Disk; readonly calls: (name: keyof Disk) => number } => {
+  const counts = new Map<string, number>()
+  const disk = new Proxy(node, {
+    get: (target, name, receiver) => {
+      const member: unknown = Reflect.get(target, name, receiver)
+      if (typeof member !== "function") return member
+      return (...parameters: Array<unknown>): unknown => {
+        counts.set(String(name), (counts.get(String(name)) ?? 0) + 1)
+        return member.apply(target, parameters)
+      }
+    }
+  })
+  return { disk, calls: (name) => counts.get(name) ?? 0 }
+}
+
+/** Lets everything else run until something is so. */
+export const eventually = (condition: () => boolean): Effect.Effect<void> =>
+  Effect.suspend(() => (condition() ? Effect.void : Effect.andThen(Effect.yieldNow, eventually(condition))))
+
+/** Lets everything else run until something has been asked of the disk again, so many times. */
+export const until = (log: ReturnType<typeof counting>, name: keyof Disk, times = 1): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const before = log.calls(name)
+    return eventually(() => log.calls(name) >= before + times)
   })

@@ -9,7 +9,7 @@ import type { BackendError } from "@tidings/core/BackendError"
 import type { EventFilter } from "@tidings/core/EventQuery"
 import type { Scope as CursorScope } from "@tidings/core/Position"
 import * as Clock from "effect/Clock"
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -168,7 +168,7 @@ export const layer = (options?: LayerOptions): Layer.Layer<Backend.Backend, Back
  *
  * ```ts
  * import * as KubernetesBackend from "@tidings/backend-k8s/KubernetesBackend"
- * import * as Config from "effect/Config"
+ * import type * as Config from "effect/Config"
  *
  * export const Events = KubernetesBackend.layerConfig({ context: Config.String("EVENTS_CONTEXT") })
  * ```
@@ -179,4 +179,10 @@ export const layer = (options?: LayerOptions): Layer.Layer<Backend.Backend, Back
 export const layerConfig = (
   options: Config.Wrap<LayerOptions>
 ): Layer.Layer<Backend.Backend, BackendError | Config.ConfigError> =>
-  Layer.unwrap(Effect.map(Config.unwrap(options), layer))
+  Layer.unwrap(
+    // Loaded here, because it brings Schema with it, which doubles what a host pays at its start.
+    Effect.flatMap(
+      Effect.promise(() => import("effect/Config")),
+      ({ unwrap }) => Effect.map(unwrap(options), layer)
+    )
+  )

@@ -5,7 +5,7 @@
  */
 import * as BackendError from "@tidings/core/BackendError"
 import * as Clock from "effect/Clock"
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -161,7 +161,9 @@ const notConfigured = BackendError.make(
  * @since 0.1.0
  */
 export const configured = (options?: Options): Effect.Effect<string | undefined> =>
-  Effect.map(kubeconfig.find(options ?? {}), (source) => (source === undefined ? undefined : kubeconfig.describe(source)))
+  Effect.map(kubeconfig.find(options ?? {}), (source) =>
+    source === undefined ? undefined : kubeconfig.describe(source)
+  )
 
 const USER_AGENT = "tidings/0.1.0"
 
@@ -209,7 +211,8 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
     server: address,
     userAgent: USER_AGENT,
     proxy,
-    connections: options?.connections ?? 16
+    connections: options?.connections ?? 16,
+    clock
   })
 
   const timeout = Duration.fromInputUnsafe(options?.timeout ?? "30 seconds")
@@ -220,7 +223,10 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
     }),
     new answer.NoAnswer()
   )
-  const inTime = Effect.timeoutOrElse({ duration: timeout, orElse: () => Effect.fail(late) })
+  const inTime = Effect.timeoutOrElse({
+    duration: timeout,
+    orElse: () => Effect.andThen(transport.suspect, Effect.fail(late))
+  })
 
   const noticeTls = (error: BackendError.BackendError): void => {
     if (error.reason._tag === "Unavailable") identity.expire()
@@ -231,16 +237,18 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
     use: (current: credentials.Credentials) => Effect.Effect<A, BackendError.BackendError>
   ): Effect.Effect<A, BackendError.BackendError> =>
     Effect.flatMap(identity.get, (current) =>
-      Effect.flatMap(Effect.tapError(use(current), (error) => Effect.sync(() => noticeTls(error))), (response) => {
-        if (response.status !== 401) return Effect.succeed(response)
-        return Effect.flatMap(identity.renew(current), (renewed) =>
-          renewed.generation === current.generation ? Effect.succeed(response) : use(renewed)
-        )
-      })
+      Effect.flatMap(
+        Effect.tapError(use(current), (error) => Effect.sync(() => noticeTls(error))),
+        (response) => {
+          if (response.status !== 401) return Effect.succeed(response)
+          return Effect.flatMap(identity.renew(current), (renewed) =>
+            renewed.generation === current.generation ? Effect.succeed(response) : use(renewed)
+          )
+        }
+      )
     )
 
-  const request = (request: KubernetesRequest) =>
-    authorized((current) => inTime(transport.send(request, current)))
+  const request = (request: KubernetesRequest) => authorized((current) => inTime(transport.send(request, current)))
 
   const open = (path: string) => authorized((current) => inTime(transport.open(path, current)))
 
@@ -268,7 +276,9 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
       body: JSON.stringify({
         apiVersion: "authorization.k8s.io/v1",
         kind: "SelfSubjectAccessReview",
-        spec: { resourceAttributes: { verb: "get", resource: "namespaces", name: "kube-system", namespace: "kube-system" } }
+        spec: {
+          resourceAttributes: { verb: "get", resource: "namespaces", name: "kube-system", namespace: "kube-system" }
+        }
       })
     })
     if (review.status !== 201 || isAllowed(answer.parseBody(review.body))) {
@@ -331,7 +341,7 @@ export const layer = (options?: Options): Layer.Layer<KubernetesConnection, Back
  *
  * ```ts
  * import * as KubernetesConnection from "@tidings/backend-k8s/KubernetesConnection"
- * import * as Config from "effect/Config"
+ * import type * as Config from "effect/Config"
  *
  * export const Connection = KubernetesConnection.layerConfig({
  *   context: Config.String("MY_CONTEXT"),
@@ -345,4 +355,10 @@ export const layer = (options?: Options): Layer.Layer<KubernetesConnection, Back
 export const layerConfig = (
   options: Config.Wrap<Options>
 ): Layer.Layer<KubernetesConnection, BackendError.BackendError | Config.ConfigError> =>
-  Layer.unwrap(Effect.map(Config.unwrap(options), layer))
+  Layer.unwrap(
+    // Loaded here, because it brings Schema with it, which doubles what a host pays at its start.
+    Effect.flatMap(
+      Effect.promise(() => import("effect/Config")),
+      ({ unwrap }) => Effect.map(unwrap(options), layer)
+    )
+  )

@@ -298,7 +298,9 @@ export const toResource = (write: Write, options?: ShapeOptions): EventResource 
     involvedObject: completed(body.involvedObject, options),
     ...(body.related === undefined ? undefined : { related: body.related }),
     ...fields,
-    ...(options?.withoutEventTime !== true && takesEventTime(fields) ? { eventTime: Timestamp.format(write.first) } : undefined),
+    ...(options?.withoutEventTime !== true && takesEventTime(fields)
+      ? { eventTime: Timestamp.format(write.first) }
+      : undefined),
     firstTimestamp: secondsOf(write.first),
     lastTimestamp: secondsOf(write.last),
     count: countOf(write),

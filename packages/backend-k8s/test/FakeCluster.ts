@@ -93,7 +93,8 @@ export class FakeCluster {
   before: (request: KubernetesRequest) => KubernetesResponse | BackendError.BackendError | undefined = () => undefined
   after: (request: KubernetesRequest, response: KubernetesResponse) => KubernetesResponse | BackendError.BackendError =
     (_, response) => response
-  beforeOpen: (path: string) => KubernetesResponse | BackendError.BackendError | "closed" | undefined = () => undefined
+  beforeOpen: (path: string) => KubernetesResponse | BackendError.BackendError | "closed" | "page" | undefined = () =>
+    undefined
   /** Waits before each answer. */
   delay: Effect.Effect<void> = Effect.void
   inFlight = 0
@@ -128,7 +129,12 @@ export class FakeCluster {
         this.opened.push(path)
         const early = this.beforeOpen(path)
         if (early instanceof BackendError.BackendError) return Effect.fail(early)
-        if (early === "closed") return Effect.succeed({ status: 200, headers: {}, text: Effect.succeed(""), bytes: Stream.empty })
+        if (early === "page") {
+          const bytes = Stream.succeed(new TextEncoder().encode("<html>\n<body>Welcome</body>\n</html>\n"))
+          return Effect.succeed({ status: 200, headers: {}, text: Effect.succeed(""), bytes })
+        }
+        if (early === "closed")
+          return Effect.succeed({ status: 200, headers: {}, text: Effect.succeed(""), bytes: Stream.empty })
         if (early !== undefined) {
           return Effect.succeed({ ...early, text: Effect.succeed(early.body), bytes: Stream.empty })
         }
@@ -163,7 +169,13 @@ export class FakeCluster {
   put(name: string, object: Json, namespace = "default"): Json {
     const key = `${namespace}/${name}`
     const old = this.objects.get(key)
-    const metadata = { uid: `uid-of-${name}`, creationTimestamp: "2026-01-01T00:00:00Z", ...object["metadata"], name, namespace }
+    const metadata = {
+      uid: `uid-of-${name}`,
+      creationTimestamp: "2026-01-01T00:00:00Z",
+      ...object["metadata"],
+      name,
+      namespace
+    }
     return this.commit(old === undefined ? "ADDED" : "MODIFIED", key, { ...object, metadata })
   }
 
@@ -211,7 +223,10 @@ export class FakeCluster {
       if (this.objects.has(key)) {
         return failure(409, "AlreadyExists", `events "${body["metadata"].name}" already exists`, { kind: "events" })
       }
-      return answer(201, this.commit("ADDED", key, { ...body, metadata: { ...body["metadata"], uid: `uid-${this.version}` } }))
+      return answer(
+        201,
+        this.commit("ADDED", key, { ...body, metadata: { ...body["metadata"], uid: `uid-${this.version}` } })
+      )
     }
     const key = `${namespace}/${name}`
     const old = this.objects.get(key)
@@ -232,7 +247,10 @@ export class FakeCluster {
       return failure(410, "Expired", "The provided continue parameter is too old")
     }
     const all = [...this.objects]
-      .filter(([key, object]) => (namespace === undefined || key.startsWith(`${namespace}/`)) && key > after && matches(object))
+      .filter(
+        ([key, object]) =>
+          (namespace === undefined || key.startsWith(`${namespace}/`)) && key > after && matches(object)
+      )
       .sort(([a], [b]) => (a < b ? -1 : 1))
     const limit = Number(parameters.get("limit") ?? Number.POSITIVE_INFINITY)
     const page = all.slice(0, limit)
@@ -242,7 +260,9 @@ export class FakeCluster {
       apiVersion: "v1",
       metadata: {
         resourceVersion: version === "" || version === undefined ? String(this.version) : version,
-        ...(page.length < all.length ? { continue: `${version === "" ? this.version : version} ${last![0]}` } : undefined)
+        ...(page.length < all.length
+          ? { continue: `${version === "" ? this.version : version} ${last![0]}` }
+          : undefined)
       },
       items: page.map(([, object]) => object)
     })

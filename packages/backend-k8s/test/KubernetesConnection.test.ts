@@ -167,7 +167,10 @@ describe("requests", () => {
       yield* get(connection)
       const stream = yield* connection.open("/watch")
       yield* stream.text
-      assert.deepStrictEqual(server.requests.map(({ url }) => url), ["/k8s/clusters/c-1/version", "/k8s/clusters/c-1/watch"])
+      assert.deepStrictEqual(
+        server.requests.map(({ url }) => url),
+        ["/k8s/clusters/c-1/version", "/k8s/clusters/c-1/watch"]
+      )
     })
   )
 
@@ -210,6 +213,26 @@ describe("answers that do not come", () => {
       server.handle = ok
       assert.strictEqual((yield* get(connection)).status, 200)
       assert.strictEqual(server.connections.made, 2)
+    })
+  )
+
+  it.live("makes other connections suspect, that are idle and may be just as dead", () =>
+    Effect.gen(function* () {
+      const server = yield* serve()
+      const connection = yield* connect(server, { options: { timeout: "1200 millis", connections: 4 } })
+      const waiting: Array<http.ServerResponse> = []
+      server.handle = (_, response) => {
+        waiting.push(response)
+        if (waiting.length === 4) for (const one of waiting) one.end("{}")
+      }
+      yield* Effect.forEach([1, 2, 3, 4], () => get(connection), { concurrency: 4 })
+      assert.strictEqual(server.connections.made, 4)
+      server.handle = () => {}
+      yield* Effect.flip(get(connection))
+      server.handle = ok
+      assert.strictEqual((yield* get(connection)).status, 200)
+      assert.strictEqual(server.connections.made, 5)
+      yield* eventually(() => server.connections.open === 1)
     })
   )
 
@@ -403,7 +426,10 @@ setTimeout(() => console.log(JSON.stringify({ kind: "ExecCredential", status: { 
     Effect.gen(function* () {
       const server = yield* serve()
       const failing = yield* connect(server, {
-        user: { token: undefined, exec: { command: process.execPath, args: ["-e", "console.error('log in first'); process.exit(1)"] } }
+        user: {
+          token: undefined,
+          exec: { command: process.execPath, args: ["-e", "console.error('log in first'); process.exit(1)"] }
+        }
       })
       const error = yield* Effect.flip(get(failing))
       assert.strictEqual(tagOf(error), "Unauthorized")
@@ -466,7 +492,9 @@ describe("proxies", () => {
       const error = yield* Effect.flip(get(refused))
       assert.strictEqual(tagOf(error), "Unavailable")
       assert.include(error.message, "proxy refused")
-      const unknown = yield* Effect.flip(connect(server, { ...address, cluster: { "proxy-url": "gopher://me:secret@x" } }))
+      const unknown = yield* Effect.flip(
+        connect(server, { ...address, cluster: { "proxy-url": "gopher://me:secret@x" } })
+      )
       assert.include(unknown.message, "gopher://x cannot be used")
       assert.notInclude(unknown.message, "secret")
     })
@@ -486,7 +514,10 @@ describe("answers that go on", () => {
       const streams = yield* Effect.forEach([1, 2, 3], () => connection.open("/watch"))
       assert.strictEqual((yield* get(connection)).status, 200)
       const chunks = yield* Effect.forEach(streams, (stream) => Stream.runCollect(Stream.take(stream.bytes, 1)))
-      assert.deepStrictEqual(chunks.map(([chunk]) => Buffer.from(chunk!).toString()), ["one\n", "one\n", "one\n"])
+      assert.deepStrictEqual(
+        chunks.map(([chunk]) => Buffer.from(chunk!).toString()),
+        ["one\n", "one\n", "one\n"]
+      )
       yield* eventually(() => server.connections.open <= 1)
     })
   )
@@ -534,7 +565,9 @@ describe("the identity of the cluster", () => {
     Effect.gen(function* () {
       const server = yield* serve()
       server.handle = (request, response) =>
-        request.method === "GET" ? reply(response, 403, forbidden) : reply(response, 201, { status: { allowed: false } })
+        request.method === "GET"
+          ? reply(response, 403, forbidden)
+          : reply(response, 201, { status: { allowed: false } })
       const first = yield* (yield* connect(server)).clusterId
       assert.match(first, /^authority-[0-9a-f]{32}$/)
       assert.strictEqual(yield* (yield* connect(server)).clusterId, first)

@@ -77,7 +77,16 @@ describe("the object of a write", () => {
 
   it("keeps the limits in bytes, cut between code points and marked", () => {
     const resource = KubernetesEvent.toResource(
-      write(1, {}, { message: "ä".repeat(600), reason: "R".repeat(200), action: "😀".repeat(40), reportingInstance: "i".repeat(129) })
+      write(
+        1,
+        {},
+        {
+          message: "ä".repeat(600),
+          reason: "R".repeat(200),
+          action: "😀".repeat(40),
+          reportingInstance: "i".repeat(129)
+        }
+      )
     )
     assert.strictEqual(resource.message, `${"ä".repeat(510)}…`)
     assert.strictEqual(resource.reason, `${"R".repeat(125)}…`)
@@ -98,7 +107,9 @@ describe("the object of a write", () => {
       assert.isFalse("eventTime" in resource, JSON.stringify(event))
       assert.strictEqual(resource.firstTimestamp, "2023-11-14T22:13:20Z")
     }
-    assert.isTrue("eventTime" in KubernetesEvent.toResource(write(1, {}, { reportingController: "example.dev/A_b.c-d" })))
+    assert.isTrue(
+      "eventTime" in KubernetesEvent.toResource(write(1, {}, { reportingController: "example.dev/A_b.c-d" }))
+    )
   })
 
   it("takes a uid and an apiVersion that were looked up, unless the event names its own", () => {
@@ -119,7 +130,9 @@ describe("the object of a write", () => {
     const resource = KubernetesEvent.toResource(write(1, {}, { labels }))
     assert.deepStrictEqual(resource.metadata.labels, { "app.dev/ok": "yes", "empty": "" })
     assert.deepStrictEqual(read(stored(resource)).event.event.labels, labels)
-    assert.isFalse("tidings.dev/labels" in KubernetesEvent.toResource(write(1, {}, { labels: { a: "b" } })).metadata.annotations)
+    assert.isFalse(
+      "tidings.dev/labels" in KubernetesEvent.toResource(write(1, {}, { labels: { a: "b" } })).metadata.annotations
+    )
   })
 
   it("does without data and labels' annotation for a server that finds it too large", () => {
@@ -143,7 +156,11 @@ describe("the data annotation", () => {
   })
 
   it("cuts the longest texts first and says which", () => {
-    const data = { error: "e".repeat(70_000), operation: "o".repeat(2_000), arguments: { log: "l".repeat(30_000), id: 7 } }
+    const data = {
+      error: "e".repeat(70_000),
+      operation: "o".repeat(2_000),
+      arguments: { log: "l".repeat(30_000), id: 7 }
+    }
     const { "tidings.dev/data": json, "tidings.dev/data-cut": cut } = annotation(data)
     assert.isAtMost(bytes(json!), KubernetesEvent.limits.data)
     assert.strictEqual(cut, "error")
@@ -166,16 +183,25 @@ describe("the data annotation", () => {
   })
 
   it("counts bytes, not characters", () => {
-    const { "tidings.dev/data": json, "tidings.dev/data-cut": cut } = annotation({ error: "ä".repeat(40_000), stepId: "s" })
+    const { "tidings.dev/data": json, "tidings.dev/data-cut": cut } = annotation({
+      error: "ä".repeat(40_000),
+      stepId: "s"
+    })
     assert.strictEqual(cut, "error")
     assert.strictEqual(JSON.parse(json!).error, `${"ä".repeat(510)}…`)
   })
 
   it.prop(
     "always fits and always reads back as data",
-    { sizes: Arbitrary.array(Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 50_000 }))), { maxLength: 12 }) },
+    {
+      sizes: Arbitrary.array(Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 50_000 }))), {
+        maxLength: 12
+      })
+    },
     ({ sizes }) => {
-      const entries = Object.fromEntries(sizes.map((size, index) => [`key-${index}`, index % 2 === 0 ? "x".repeat(size) : [size]]))
+      const entries = Object.fromEntries(
+        sizes.map((size, index) => [`key-${index}`, index % 2 === 0 ? "x".repeat(size) : [size]])
+      )
       const data = { error: "e".repeat(sizes[0] ?? 0), arguments: entries, many: sizes }
       const all = annotation(data)
       assert.isAtMost(bytes(all["tidings.dev/data"] ?? ""), KubernetesEvent.limits.data)
@@ -284,9 +310,15 @@ describe("a patch", () => {
     }
     const { name: _, uid: __, ...event } = patched(first, second).event
     assert.deepStrictEqual(event, { ...second })
-    const third: Write = { ...bump(second), event: body({ reportingController: "no name!", labels: { a: "1", b: "2" } }) }
+    const third: Write = {
+      ...bump(second),
+      event: body({ reportingController: "no name!", labels: { a: "1", b: "2" } })
+    }
     assert.deepStrictEqual(patched(second, third).event.event, third.event)
-    assert.notProperty(merged(stored(KubernetesEvent.toResource(second)), KubernetesEvent.toPatch(third, "7") as Json), "eventTime")
+    assert.notProperty(
+      merged(stored(KubernetesEvent.toResource(second)), KubernetesEvent.toPatch(third, "7") as Json),
+      "eventTime"
+    )
   })
 
   it("names the version that it was made for", () => {
@@ -305,12 +337,27 @@ describe("reading what others wrote", () => {
   const foreign = (object: Json) =>
     read({
       ...object,
-      metadata: { name: "e.1", namespace: "shop", uid: "u-1", resourceVersion: "815", creationTimestamp: "2026-01-01T00:00:00Z", ...object["metadata"] }
+      metadata: {
+        name: "e.1",
+        namespace: "shop",
+        uid: "u-1",
+        resourceVersion: "815",
+        creationTimestamp: "2026-01-01T00:00:00Z",
+        ...object["metadata"]
+      }
     })
 
   it("a core/v1 event of client-go", () => {
     const { event, own } = foreign({
-      involvedObject: { kind: "Pod", name: "web", namespace: "shop", uid: "p", apiVersion: "v1", resourceVersion: "3", fieldPath: "spec.containers{a}" },
+      involvedObject: {
+        kind: "Pod",
+        name: "web",
+        namespace: "shop",
+        uid: "p",
+        apiVersion: "v1",
+        resourceVersion: "3",
+        fieldPath: "spec.containers{a}"
+      },
       reason: "BackOff",
       message: "Back-off restarting failed container",
       source: { component: "kubelet", host: "worker-1" },
@@ -330,7 +377,14 @@ describe("reading what others wrote", () => {
       first: Date.UTC(2026, 0, 1, 10) * 1_000,
       last: Date.UTC(2026, 0, 1, 10, 5) * 1_000,
       event: {
-        involvedObject: { apiVersion: "v1", kind: "Pod", name: "web", namespace: "shop", uid: "p", fieldPath: "spec.containers{a}" },
+        involvedObject: {
+          apiVersion: "v1",
+          kind: "Pod",
+          name: "web",
+          namespace: "shop",
+          uid: "p",
+          fieldPath: "spec.containers{a}"
+        },
         reason: "BackOff",
         type: "Warning",
         action: "BackOff",

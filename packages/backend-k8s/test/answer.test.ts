@@ -54,49 +54,189 @@ describe("the answer to a write", () => {
     ["another version", "patch", failure(409, "Conflict", "the object has been modified", events), "Conflict"],
     ["a conflict that nobody knows", "create", failure(409, "", "hm"), "Retry Transient no"],
     ["no such event", "patch", failure(404, "NotFound", 'events "web.1" not found', events), "Missing"],
-    ["no such namespace", "create", failure(404, "NotFound", 'namespaces "shop" not found', { kind: "namespaces", name: "shop" }), "Retry Transient no, park after 1m"],
-    ["no such namespace, on a patch", "patch", failure(404, "NotFound", 'namespaces "shop" not found', { kind: "namespaces" }), "Retry Transient no, park after 1m"],
+    [
+      "no such namespace",
+      "create",
+      failure(404, "NotFound", 'namespaces "shop" not found', { kind: "namespaces", name: "shop" }),
+      "Retry Transient no, park after 1m"
+    ],
+    [
+      "no such namespace, on a patch",
+      "patch",
+      failure(404, "NotFound", 'namespaces "shop" not found', { kind: "namespaces" }),
+      "Retry Transient no, park after 1m"
+    ],
     ["no such path", "create", reply(404, "404 page not found\n"), "Retry Unavailable"],
     [
       "the namespace is being deleted",
       "create",
       failure(403, "Forbidden", "because it is being terminated", {
         ...events,
-        causes: [{ reason: "NamespaceTerminating", message: "namespace shop is being terminated", field: "metadata.namespace" }]
+        causes: [
+          { reason: "NamespaceTerminating", message: "namespace shop is being terminated", field: "metadata.namespace" }
+        ]
       }),
       "Rejected namespace-terminating"
     ],
-    ["no permission", "create", failure(403, "Forbidden", 'User "u" cannot create resource "events"', events), "Retry Unauthorized"],
-    ["no permission to patch", "patch", failure(403, "Forbidden", 'User "u" cannot patch resource "events"', events), "Retry Unauthorized"],
-    ["admission is not ready", "create", failure(403, "Forbidden", "not yet ready to handle request", events), "Retry Transient no"],
-    ["quota", "create", failure(403, "Forbidden", 'events "web.1" is forbidden: exceeded quota: q', events), "Retry Full"],
-    ["a webhook says no", "create", failure(403, "Forbidden", 'admission webhook "w.dev" denied the request: no', {}), "Retry Transient no, park after 10m"],
-    ["a webhook says no with 400", "create", failure(400, "", 'admission webhook "w.dev" denied the request: no', {}), "Retry Transient no, park after 10m"],
-    ["a policy says no", "create", failure(422, "Invalid", "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no", {}), "Retry Transient no, park after 10m"],
+    [
+      "no permission",
+      "create",
+      failure(403, "Forbidden", 'User "u" cannot create resource "events"', events),
+      "Retry Unauthorized"
+    ],
+    [
+      "no permission to patch",
+      "patch",
+      failure(403, "Forbidden", 'User "u" cannot patch resource "events"', events),
+      "Retry Unauthorized"
+    ],
+    [
+      "admission is not ready",
+      "create",
+      failure(403, "Forbidden", "not yet ready to handle request", events),
+      "Retry Transient no"
+    ],
+    [
+      "quota",
+      "create",
+      failure(403, "Forbidden", 'events "web.1" is forbidden: exceeded quota: q', events),
+      "Retry Full"
+    ],
+    [
+      "a webhook says no",
+      "create",
+      failure(403, "Forbidden", 'admission webhook "w.dev" denied the request: no', {}),
+      "Retry Transient no, park after 10m"
+    ],
+    [
+      "a webhook says no with 400",
+      "create",
+      failure(400, "", 'admission webhook "w.dev" denied the request: no', {}),
+      "Retry Transient no, park after 10m"
+    ],
+    [
+      "a policy says no",
+      "create",
+      failure(422, "Invalid", "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no", {}),
+      "Retry Transient no, park after 10m"
+    ],
     ["unknown credentials", "create", failure(401, "Unauthorized", "Unauthorized"), "Retry Unauthorized"],
-    ["malformed", "create", failure(400, "BadRequest", "Event in version v1 cannot be handled"), "Rejected bad-request"],
-    ["malformed, says something else", "create", reply(400, "Client sent an HTTP request to an HTTPS server.\n"), "Retry Unavailable"],
-    ["not acceptable", "create", failure(406, "NotAcceptable", "only the following media types are accepted"), "Retry Unavailable"],
-    ["method not allowed", "patch", failure(405, "MethodNotAllowed", "the server does not allow this method"), "Retry Unavailable"],
-    ["media type", "patch", failure(415, "UnsupportedMediaType", "the body of the request was in an unknown format"), "Retry Unavailable"],
+    [
+      "malformed",
+      "create",
+      failure(400, "BadRequest", "Event in version v1 cannot be handled"),
+      "Rejected bad-request"
+    ],
+    [
+      "malformed, says something else",
+      "create",
+      reply(400, "Client sent an HTTP request to an HTTPS server.\n"),
+      "Retry Unavailable"
+    ],
+    [
+      "not acceptable",
+      "create",
+      failure(406, "NotAcceptable", "only the following media types are accepted"),
+      "Retry Unavailable"
+    ],
+    [
+      "method not allowed",
+      "patch",
+      failure(405, "MethodNotAllowed", "the server does not allow this method"),
+      "Retry Unavailable"
+    ],
+    [
+      "media type",
+      "patch",
+      failure(415, "UnsupportedMediaType", "the body of the request was in an unknown format"),
+      "Retry Unavailable"
+    ],
     ["a redirect", "create", reply(307, ""), "Retry Unavailable"],
     ["gave up waiting for us", "create", reply(408, ""), "Retry Transient unknown"],
     ["too large for the server", "create", failure(413, "RequestEntityTooLarge", "limit is 3145728"), "TooLarge"],
     ["too large for etcd", "create", failure(500, "", "etcdserver: request is too large"), "TooLarge"],
-    ["too large for the way to etcd", "create", failure(500, "", "rpc error: trying to send message larger than max (2097388 vs. 2097152)"), "TooLarge"],
-    ["invalid", "create", failure(422, "Invalid", "message: can have at most 1024 characters", { ...events, causes: [{ field: "message" }] }), "Invalid"],
-    ["priority and fairness", "create", failure(429, "TooManyRequests", "please try again later", { retryAfterSeconds: 3 }, { "retry-after": "2" }), "Retry Throttled backend 2s"],
-    ["a time in the body alone", "create", failure(429, "TooManyRequests", "later", { retryAfterSeconds: 3 }), "Retry Throttled backend 3s"],
-    ["EventRateLimit on a namespace", "create", failure(429, "TooManyRequests", "limit reached on type Namespace for key shop"), "Retry Throttled namespace"],
-    ["EventRateLimit on an object", "patch", failure(429, "TooManyRequests", "limit reached on type SourceAndObject for key x"), "Retry Throttled series"],
-    ["EventRateLimit on a user", "create", failure(429, "TooManyRequests", "limit reached on type User for key u"), "Retry Throttled backend"],
-    ["EventRateLimit on the server", "create", failure(429, "TooManyRequests", "limit reached on type Server for key "), "Retry Throttled backend"],
-    ["a webhook that does not answer", "create", failure(500, "InternalError", 'failed calling webhook "w.dev"'), "Retry Transient unknown"],
-    ["etcd is gone", "create", failure(500, "", "rpc error: code = Unavailable desc = error reading from server: EOF"), "Retry Transient unknown"],
-    ["the server is late itself", "create", failure(500, "ServerTimeout", "try again", { retryAfterSeconds: 1 }), "Retry Transient unknown"],
+    [
+      "too large for the way to etcd",
+      "create",
+      failure(500, "", "rpc error: trying to send message larger than max (2097388 vs. 2097152)"),
+      "TooLarge"
+    ],
+    [
+      "invalid",
+      "create",
+      failure(422, "Invalid", "message: can have at most 1024 characters", {
+        ...events,
+        causes: [{ field: "message" }]
+      }),
+      "Invalid"
+    ],
+    [
+      "priority and fairness",
+      "create",
+      failure(429, "TooManyRequests", "please try again later", { retryAfterSeconds: 3 }, { "retry-after": "2" }),
+      "Retry Throttled backend 2s"
+    ],
+    [
+      "a time in the body alone",
+      "create",
+      failure(429, "TooManyRequests", "later", { retryAfterSeconds: 3 }),
+      "Retry Throttled backend 3s"
+    ],
+    [
+      "EventRateLimit on a namespace",
+      "create",
+      failure(429, "TooManyRequests", "limit reached on type Namespace for key shop"),
+      "Retry Throttled namespace"
+    ],
+    [
+      "EventRateLimit on an object",
+      "patch",
+      failure(429, "TooManyRequests", "limit reached on type SourceAndObject for key x"),
+      "Retry Throttled series"
+    ],
+    [
+      "EventRateLimit on a user",
+      "create",
+      failure(429, "TooManyRequests", "limit reached on type User for key u"),
+      "Retry Throttled backend"
+    ],
+    [
+      "EventRateLimit on the server",
+      "create",
+      failure(429, "TooManyRequests", "limit reached on type Server for key "),
+      "Retry Throttled backend"
+    ],
+    [
+      "a webhook that does not answer",
+      "create",
+      failure(500, "InternalError", 'failed calling webhook "w.dev"'),
+      "Retry Transient unknown"
+    ],
+    [
+      "etcd is gone",
+      "create",
+      failure(500, "", "rpc error: code = Unavailable desc = error reading from server: EOF"),
+      "Retry Transient unknown"
+    ],
+    [
+      "the server is late itself",
+      "create",
+      failure(500, "ServerTimeout", "try again", { retryAfterSeconds: 1 }),
+      "Retry Transient unknown"
+    ],
     ["bad gateway", "create", reply(502, "<html>"), "Retry Transient unknown"],
-    ["shutting down", "patch", failure(503, "ServiceUnavailable", "apiserver is shutting down"), "Retry Transient unknown"],
-    ["timeout, and it may be applied yet", "patch", failure(504, "Timeout", "request did not complete within requested timeout"), "Retry Transient unknown"]
+    [
+      "shutting down",
+      "patch",
+      failure(503, "ServiceUnavailable", "apiserver is shutting down"),
+      "Retry Transient unknown"
+    ],
+    [
+      "timeout, and it may be applied yet",
+      "patch",
+      failure(504, "Timeout", "request did not complete within requested timeout"),
+      "Retry Transient unknown"
+    ]
   ]
   for (const [name, verb, response, expected] of rows) {
     it(`${response.status} ${name}: ${expected}`, () => assert.strictEqual(short(verb, response), expected))
@@ -138,7 +278,10 @@ describe("the answer to a read", () => {
   }
 
   it("a refusal says which rule to add", () => {
-    const { message } = answer.readErrorOf(failure(403, "Forbidden", 'User "u" cannot list resource "events"'), permission)
+    const { message } = answer.readErrorOf(
+      failure(403, "Forbidden", 'User "u" cannot list resource "events"'),
+      permission
+    )
     assert.include(message, '{apiGroups: [""], resources: ["events"], verbs: ["list", "watch"]} to a ClusterRole')
   })
 
@@ -175,13 +318,23 @@ describe("a connection that fails", () => {
   ]
   for (const [cause, expected] of rows) {
     const name = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause)
-    it(`${name}: ${expected}`, () => assert.strictEqual(reasonOf(answer.connectionError(cause, "https://k8s")), expected))
+    it(`${name}: ${expected}`, () =>
+      assert.strictEqual(reasonOf(answer.connectionError(cause, "https://k8s")), expected))
   }
 
   it("the message names the server, the code, and what to look at", () => {
-    assert.match(answer.connectionError(error("ECONNREFUSED", "connect ECONNREFUSED ::1:6443"), "https://k8s").message, /https:\/\/k8s: connect ECONNREFUSED/)
-    assert.include(answer.connectionError(error("CERT_NOT_YET_VALID", "certificate is not yet valid"), "https://k8s").message, "clocks")
-    assert.include(answer.connectionError(error("SELF_SIGNED_CERT_IN_CHAIN", "self-signed"), "https://k8s").message, "certificate-authority")
+    assert.match(
+      answer.connectionError(error("ECONNREFUSED", "connect ECONNREFUSED ::1:6443"), "https://k8s").message,
+      /https:\/\/k8s: connect ECONNREFUSED/
+    )
+    assert.include(
+      answer.connectionError(error("CERT_NOT_YET_VALID", "certificate is not yet valid"), "https://k8s").message,
+      "clocks"
+    )
+    assert.include(
+      answer.connectionError(error("SELF_SIGNED_CERT_IN_CHAIN", "self-signed"), "https://k8s").message,
+      "certificate-authority"
+    )
   })
 
   it("a chain of causes that goes in a circle ends", () => {

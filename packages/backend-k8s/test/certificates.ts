@@ -6,8 +6,7 @@ import * as crypto from "node:crypto"
 const der = (tag: number, ...parts: ReadonlyArray<Uint8Array>): Buffer => {
   const content = Buffer.concat(parts)
   const { length } = content
-  const size =
-    length < 0x80 ? [length] : length < 0x100 ? [0x81, length] : [0x82, length >> 8, length & 0xff]
+  const size = length < 0x80 ? [length] : length < 0x100 ? [0x81, length] : [0x82, length >> 8, length & 0xff]
   return Buffer.concat([Buffer.from([tag, ...size]), content])
 }
 
@@ -38,10 +37,7 @@ export const selfSigned = (
     der(0x02, Buffer.concat([Buffer.from([1]), crypto.randomBytes(8)])),
     ecdsaWithSha256,
     nameOf(name),
-    sequence(
-      time(options.from ?? new Date(Date.now() - day)),
-      time(options.until ?? new Date(Date.now() + day))
-    ),
+    sequence(time(options.from ?? new Date(Date.now() - day)), time(options.until ?? new Date(Date.now() + day))),
     nameOf(name),
     publicKey.export({ type: "spki", format: "der" }),
     der(
@@ -54,7 +50,10 @@ export const selfSigned = (
   )
   const signature = crypto.sign("sha256", body, privateKey)
   const certificate = sequence(body, ecdsaWithSha256, der(0x03, Buffer.from([0]), signature))
-  const lines = certificate.toString("base64").match(/.{1,64}/g)!.join("\n")
+  const lines = certificate
+    .toString("base64")
+    .match(/.{1,64}/g)!
+    .join("\n")
   return {
     cert: `-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n`,
     key: privateKey.export({ type: "pkcs8", format: "pem" }).toString()

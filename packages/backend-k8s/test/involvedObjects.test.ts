@@ -9,14 +9,19 @@ import { answer, failure, FakeCluster, refused } from "./FakeCluster.ts"
 import { write } from "./writes.ts"
 
 const resourceList = (...resources: ReadonlyArray<readonly [kind: string, name: string, namespaced: boolean]>) =>
-  answer(200, { kind: "APIResourceList", resources: resources.map(([kind, name, namespaced]) => ({ kind, name, namespaced })) })
+  answer(200, {
+    kind: "APIResourceList",
+    resources: resources.map(([kind, name, namespaced]) => ({ kind, name, namespaced }))
+  })
 
 const groups = (...items: ReadonlyArray<readonly [group: string, version: string, kind: string, resource: string]>) =>
   answer(200, {
     kind: "APIGroupDiscoveryList",
     items: items.map(([name, version, kind, resource]) => ({
       metadata: name === "" ? {} : { name },
-      versions: [{ version, resources: [{ resource, responseKind: { group: name, version, kind }, scope: "Namespaced" }] }]
+      versions: [
+        { version, resources: [{ resource, responseKind: { group: name, version, kind }, scope: "Namespaced" }] }
+      ]
     }))
   })
 
@@ -28,11 +33,16 @@ const make = Effect.fnUntraced(function* (options?: KubernetesBackend.Options) {
   fake.before = ({ method, path }) => {
     if (method !== "GET") return undefined
     asked.push(path)
-    if (path === "/api/v1") return resourceList(["Pod", "pods", true], ["Pod", "pods/log", true], ["Node", "nodes", false])
+    if (path === "/api/v1")
+      return resourceList(["Pod", "pods", true], ["Pod", "pods/log", true], ["Node", "nodes", false])
     if (path === "/apis/shop.dev/v1") return resourceList(["Order", "orders", true])
     if (path === "/api") return groups(["", "v1", "Pod", "pods"])
     if (path === "/apis") {
-      return groups(["shop.dev", "v1", "Order", "orders"], ["a.dev", "v1", "Twice", "twices"], ["b.dev", "v1", "Twice", "twices"])
+      return groups(
+        ["shop.dev", "v1", "Order", "orders"],
+        ["a.dev", "v1", "Twice", "twices"],
+        ["b.dev", "v1", "Twice", "twices"]
+      )
     }
     const uid = objects.get(path)
     return uid === undefined ? failure(404, "NotFound", "not found") : answer(200, { metadata: { uid } })
@@ -142,7 +152,8 @@ describe("the uid of an involved object", () => {
       const late = { apiVersion: "late.dev/v1", kind: "Late", name: "x", namespace: "default" }
       assert.isUndefined((yield* referenceOf(late)).uid)
       const { before } = fake
-      fake.before = (request) => (request.path === "/apis/late.dev/v1" ? resourceList(["Late", "lates", true]) : before(request))
+      fake.before = (request) =>
+        request.path === "/apis/late.dev/v1" ? resourceList(["Late", "lates", true]) : before(request)
       objects.set("/apis/late.dev/v1/namespaces/default/lates/x", "late-uid")
       assert.isUndefined((yield* referenceOf(late)).uid)
       yield* TestClock.adjust("61 seconds")
@@ -188,7 +199,9 @@ describe("the uid of an involved object", () => {
         const { asked, fake, referenceOf } = yield* make()
         const { before } = fake
         fake.before = (request) =>
-          request.path.includes("/pods/") ? (asked.push(request.path), failure(403, "Forbidden", 'User "u" cannot get resource "pods"')) : before(request)
+          request.path.includes("/pods/")
+            ? (asked.push(request.path), failure(403, "Forbidden", 'User "u" cannot get resource "pods"'))
+            : before(request)
         for (const name of ["a", "b", "c"]) assert.isUndefined((yield* referenceOf({ ...pod, name })).uid)
         assert.isUndefined((yield* referenceOf({ ...pod, namespace: "other" })).uid)
         assert.strictEqual(asked.filter((path) => path.includes("/pods/")).length, 2)
@@ -204,7 +217,13 @@ describe("the uid of an involved object", () => {
   it.effect("never fails a write, whatever the server says", () =>
     Effect.gen(function* () {
       const { fake, referenceOf } = yield* make()
-      for (const [index, response] of [refused, failure(500, "", "etcd"), answer(200, "<html>"), answer(200, "null"), answer(429, "")].entries()) {
+      for (const [index, response] of [
+        refused,
+        failure(500, "", "etcd"),
+        answer(200, "<html>"),
+        answer(200, "null"),
+        answer(429, "")
+      ].entries()) {
         fake.before = ({ method }) => (method === "GET" ? response : undefined)
         assert.isUndefined((yield* referenceOf({ ...pod, name: `p-${index}` })).uid)
       }

@@ -48,12 +48,16 @@ describe("finding the configuration", () => {
       const env = { KUBERNETES_SERVICE_HOST: "10.0.0.1", KUBERNETES_SERVICE_PORT: "6443" }
       const home = path.join(at, "home")
       const found = (options: KubernetesConnection.Options, more: Record<string, string>) =>
-        withEnvironment({ ...env, ...more })(KubernetesConnection.configured({ serviceAccountDirectory: account, ...options }))
+        withEnvironment({ ...env, ...more })(
+          KubernetesConnection.configured({ serviceAccountDirectory: account, ...options })
+        )
       assert.strictEqual(yield* found({ kubeconfig: option }, { HOME: home, KUBECONFIG: named }), option)
       assert.strictEqual(yield* found({}, { HOME: home, KUBECONFIG: named }), named)
       assert.strictEqual(yield* found({}, { HOME: home, KUBECONFIG: "" }), path.join(home, ".kube/config"))
       assert.strictEqual(yield* found({}, { HOME: at }), `the service account in ${account}`)
-      assert.isUndefined(yield* withEnvironment({ HOME: at })(KubernetesConnection.configured({ serviceAccountDirectory: account })))
+      assert.isUndefined(
+        yield* withEnvironment({ HOME: at })(KubernetesConnection.configured({ serviceAccountDirectory: account }))
+      )
       assert.isUndefined(yield* found({ serviceAccountDirectory: at }, { HOME: at }))
     })
   )
@@ -61,7 +65,9 @@ describe("finding the configuration", () => {
   it.effect("without any, the connection says where it looked", () =>
     Effect.gen(function* () {
       const at = yield* directory
-      const error = yield* Effect.flip(withEnvironment({ HOME: at })(KubernetesConnection.make({ serviceAccountDirectory: at })))
+      const error = yield* Effect.flip(
+        withEnvironment({ HOME: at })(KubernetesConnection.make({ serviceAccountDirectory: at }))
+      )
       assert.strictEqual(error.reason._tag, "Unavailable")
       assert.include(error.message, "KUBECONFIG is not set")
     })
@@ -73,7 +79,7 @@ describe("reading the configuration", () => {
     Effect.gen(function* () {
       const at = yield* directory
       const first = file(at, "first", simple("one", false))
-      const second = file(at, "second", `${simple("two")}`)
+      const second = file(at, "second", simple("two"))
       const third = file(at, "third", simple("one").replace("one.example", "other.example"))
       const list = [first, path.join(at, "missing"), second, third].join(path.delimiter)
       const loaded = yield* load({ kubeconfig: list })
@@ -152,9 +158,11 @@ describe("reading the configuration", () => {
       file(at, "token", "secret\n")
       file(at, "namespace", "shop")
       const certificate = file(at, "ca.crt", "certificate")
-      const loaded = yield* withEnvironment({ HOME: "/nowhere", KUBERNETES_SERVICE_HOST: "fd00::1", KUBERNETES_SERVICE_PORT: "443" })(
-        load({ serviceAccountDirectory: at })
-      )
+      const loaded = yield* withEnvironment({
+        HOME: "/nowhere",
+        KUBERNETES_SERVICE_HOST: "fd00::1",
+        KUBERNETES_SERVICE_PORT: "443"
+      })(load({ serviceAccountDirectory: at }))
       assert.strictEqual(loaded.cluster.server, "https://[fd00::1]:443")
       assert.strictEqual(loaded.cluster.caFile, certificate)
       assert.strictEqual(loaded.tokenFile, path.join(at, "token"))

@@ -29,7 +29,13 @@ describe("the proxy for a server", () => {
   })
 
   it("is none to this machine", () => {
-    for (const server of ["https://localhost:6443", "https://127.0.0.1:6443", "https://127.8.8.8", "https://[::1]:6443", "https://a.localhost"]) {
+    for (const server of [
+      "https://localhost:6443",
+      "https://127.0.0.1:6443",
+      "https://127.8.8.8",
+      "https://[::1]:6443",
+      "https://a.localhost"
+    ]) {
       assert.isUndefined(choose(server), server)
     }
   })

@@ -24,7 +24,8 @@ const fill = (backend: Backend.Service, count: number) =>
 
 const seqs = (events: ReadonlyArray<{ readonly id: { readonly seq: number } }>) => events.map(({ id }) => id.seq)
 
-const lists = (fake: FakeCluster) => fake.requests.filter(({ method, path }) => method === "GET" && path.includes("events"))
+const lists = (fake: FakeCluster) =>
+  fake.requests.filter(({ method, path }) => method === "GET" && path.includes("events"))
 
 describe("a query", () => {
   it.effect("reads page by page, newest first, and counts all", () =>
@@ -70,7 +71,8 @@ describe("a query", () => {
       fake.before = ({ path }) => (path.includes("continue=") ? failure(410, "Expired", "too old") : undefined)
       assert.strictEqual((yield* backend.query({})).totalCount, 8)
       assert.isFalse(lists(fake).at(-1)!.path.includes("limit="))
-      fake.before = ({ method, path }) => (method === "GET" && path.includes("events") ? failure(410, "Expired", "too old") : undefined)
+      fake.before = ({ method, path }) =>
+        method === "GET" && path.includes("events") ? failure(410, "Expired", "too old") : undefined
       const error = yield* Effect.flip(backend.query({}))
       assert.strictEqual(error.reason._tag, "Transient")
     })
@@ -106,7 +108,17 @@ describe("a query", () => {
       const { backend, fake } = yield* make()
       yield* fill(backend, 2)
       const original = fake.objects.get("default/web.0123456789abcdef.1")!
-      fake.put("web.0123456789abcdef.1", { ...original, metadata: { ...original["metadata"], annotations: { ...original["metadata"].annotations, "tidings.dev/seq": "9" } } }, "other")
+      fake.put(
+        "web.0123456789abcdef.1",
+        {
+          ...original,
+          metadata: {
+            ...original["metadata"],
+            annotations: { ...original["metadata"].annotations, "tidings.dev/seq": "9" }
+          }
+        },
+        "other"
+      )
       const page = yield* backend.query({})
       assert.strictEqual(page.totalCount, 2)
       assert.deepStrictEqual(page.events.map(({ upTo }) => upTo).sort(), [2, 9])
@@ -117,10 +129,18 @@ describe("a query", () => {
     Effect.gen(function* () {
       const { backend, fake } = yield* make()
       yield* fill(backend, 1)
-      fake.put("foreign", { involvedObject: { kind: "Pod", name: "p" }, reason: "Pulled", type: "Normal", lastTimestamp: "2026-01-01T00:00:00Z" })
+      fake.put("foreign", {
+        involvedObject: { kind: "Pod", name: "p" },
+        reason: "Pulled",
+        type: "Normal",
+        lastTimestamp: "2026-01-01T00:00:00Z"
+      })
       fake.objects.set("default/z", {})
       const page = yield* backend.query({})
-      assert.deepStrictEqual(page.events.map(({ event }) => event.reason), ["Pulled", "Started"])
+      assert.deepStrictEqual(
+        page.events.map(({ event }) => event.reason),
+        ["Pulled", "Started"]
+      )
       assert.strictEqual(page.events[0]!.id.origin, "uid-of-foreign")
     })
   )
@@ -143,7 +163,8 @@ describe("a query", () => {
   it.effect("fails with the rule to add when it is refused, and as transient when the answer broke off", () =>
     Effect.gen(function* () {
       const { backend, fake } = yield* make()
-      fake.before = ({ path }) => (path.includes("events") ? failure(403, "Forbidden", 'User "u" cannot list') : undefined)
+      fake.before = ({ path }) =>
+        path.includes("events") ? failure(403, "Forbidden", 'User "u" cannot list') : undefined
       const refusal = yield* Effect.flip(backend.query({ namespace: "shop" }))
       assert.strictEqual(refusal.reason._tag, "Unauthorized")
       assert.include(refusal.message, 'verbs: ["list", "watch"]} to a Role in namespace shop')

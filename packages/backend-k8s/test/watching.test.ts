@@ -53,7 +53,10 @@ const show = ({ items }: Watching) =>
   items.map((item) => (item._tag === "Event" ? `${item.event.id.seq}:${item.event.count}` : item._tag))
 
 const put = (backend: Backend.Service, ...writes: ReadonlyArray<Parameters<Backend.Service["write"]>[0][number]>) =>
-  Effect.andThen(Effect.forEach(writes, (one) => backend.write([one])), pass())
+  Effect.andThen(
+    Effect.forEach(writes, (one) => backend.write([one])),
+    pass()
+  )
 
 const cursorOf = (watching: Watching): Cursor => watching.items.at(-1)!.cursor
 
@@ -92,7 +95,8 @@ describe("the beginning of a watch", () => {
     Effect.gen(function* () {
       const { backend, fake } = yield* make()
       let refusals = 2
-      fake.before = ({ method }) => (method === "GET" && refusals-- > 0 ? failure(403, "Forbidden", "not loaded") : undefined)
+      fake.before = ({ method }) =>
+        method === "GET" && refusals-- > 0 ? failure(403, "Forbidden", "not loaded") : undefined
       const watching = yield* watch(backend, "now")
       assert.deepStrictEqual(show(watching), [])
       yield* pass(1_000)
@@ -167,14 +171,20 @@ describe("a cursor", () => {
       yield* put(backend, write(1))
       const cursor = cursorOf(yield* watch(backend, "beginning"))
       const refusal = (from: WatchFrom, filter: EventFilter = {}) =>
-        Effect.map(Effect.flip(Stream.runCollect(Stream.take(backend.watch(filter, from), 1))), ({ reason }) => reason._tag)
+        Effect.map(
+          Effect.flip(Stream.runCollect(Stream.take(backend.watch(filter, from), 1))),
+          ({ reason }) => reason._tag
+        )
       assert.strictEqual(yield* refusal(cursor, { reason: "Started" }), "CursorMismatch")
       const encode = Position.cursorEncoder({ mode: "kubernetes", target: fake.uid, filter: {} })
       assert.strictEqual(yield* refusal(encode("x")), "CursorMismatch")
       assert.strictEqual(yield* refusal(encode("999999")), "CursorMismatch")
       fake.uid = "another"
       assert.strictEqual(yield* refusal(cursor), "CursorMismatch")
-      assert.deepStrictEqual(fake.opened.filter((path) => path.includes("999999")), [])
+      assert.deepStrictEqual(
+        fake.opened.filter((path) => path.includes("999999")),
+        []
+      )
     })
   )
 })
@@ -227,7 +237,8 @@ describe("a connection that", () => {
       const text = line(201, "a\u2028b\u0085c") + line(202, "😀") + "\n" + line(203, "z")
       const bytes = new TextEncoder().encode(text)
       for (const { connection } of fake.watchers) {
-        for (const byte of bytes) yield* (yield* Effect.promise(() => import("effect/Queue"))).offer(connection, Uint8Array.of(byte))
+        for (const byte of bytes)
+          yield* (yield* Effect.promise(() => import("effect/Queue"))).offer(connection, Uint8Array.of(byte))
       }
       yield* pass()
       assert.deepStrictEqual(
@@ -260,7 +271,8 @@ describe("a connection that", () => {
     Effect.gen(function* () {
       const { backend, fake } = yield* make()
       const watching = yield* watch(backend, "now")
-      fake.before = ({ method }) => (method === "GET" ? failure(403, "Forbidden", 'User "u" cannot list resource "events"') : undefined)
+      fake.before = ({ method }) =>
+        method === "GET" ? failure(403, "Forbidden", 'User "u" cannot list resource "events"') : undefined
       fake.cut()
       yield* pass(240_000)
       assert.isUndefined(watching.fiber.pollUnsafe())
@@ -383,11 +395,14 @@ describe("history that is gone", () => {
     })
   )
 
-  it.effect("is not read again and again at full speed when a proxy ends every watch at once", () =>
+  it.effect.each([
+    ["ends every watch at once", "closed"],
+    ["answers every watch with a page of its own", "page"]
+  ] as const)("is not read again and again at full speed when a proxy %s", ([, answerOf]) =>
     Effect.gen(function* () {
       const { backend, fake } = yield* make()
       const watching = yield* watch(backend, "now")
-      fake.beforeOpen = () => "closed"
+      fake.beforeOpen = () => answerOf
       fake.end()
       yield* pass(60_000)
       assert.isBelow(fake.opened.length, 40)
@@ -423,7 +438,9 @@ describe("what is no news", () => {
       const { backend, fake } = yield* make()
       const watching = yield* watch(backend, "now")
       yield* put(backend, write(1))
-      fake.sendToAll(`${JSON.stringify({ type: "ERROR", object: { kind: "Status", code: 500, reason: "InternalError", message: "etcd" } })}\n`)
+      fake.sendToAll(
+        `${JSON.stringify({ type: "ERROR", object: { kind: "Status", code: 500, reason: "InternalError", message: "etcd" } })}\n`
+      )
       fake.watchers.clear()
       yield* put(backend, write(2))
       yield* pass(2_000)
@@ -435,7 +452,9 @@ describe("what is no news", () => {
     Effect.gen(function* () {
       const { backend, fake } = yield* make()
       const watching = yield* watch(backend, "now")
-      fake.sendToAll('nonsense\n{"type":"NEW","object":{}}\n{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"150"}}}\n')
+      fake.sendToAll(
+        'nonsense\n{"type":"NEW","object":{}}\n{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"150"}}}\n'
+      )
       fake.version = 150
       yield* put(backend, write(1))
       assert.deepStrictEqual(show(watching), ["Live", "1:1"])

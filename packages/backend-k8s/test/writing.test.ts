@@ -113,7 +113,8 @@ describe("one write after another", () => {
       const service = yield* backend(fake)
       const first = write(1)
       yield* settle(service, first)
-      fake.before = (request) => (isBump(request) ? failure(409, "Conflict", "modified", { kind: "events" }) : undefined)
+      fake.before = (request) =>
+        isBump(request) ? failure(409, "Conflict", "modified", { kind: "events" }) : undefined
       const outcome = yield* settle(service, bump(first))
       assert.strictEqual(outcome._tag, "Retry")
       assert.isBelow(fake.requests.length, 20)
@@ -140,7 +141,11 @@ describe("answers that are lost", () => {
       const lost = times(1)
       fake.after = (request, response) => (isCreate(request) && lost() ? reset : response)
       const outcome = yield* settle(service, write(1))
-      assert.isTrue(outcome._tag === "Retry" && outcome.error.reason._tag === "Transient" && outcome.error.reason.applied === "unknown")
+      assert.isTrue(
+        outcome._tag === "Retry" &&
+          outcome.error.reason._tag === "Transient" &&
+          outcome.error.reason.applied === "unknown"
+      )
       assert.deepStrictEqual(yield* settle(service, write(1)), Backend.present)
       assert.deepStrictEqual(counts(fake), [["1", 1]])
     })
@@ -201,7 +206,8 @@ describe("objects that a server does not take", () => {
     Effect.gen(function* () {
       const fake = new FakeCluster()
       const service = yield* backend(fake)
-      fake.before = ({ body }) => (body?.includes("tidings.dev/data\":\"") === true ? failure(413, "RequestEntityTooLarge", "too large") : undefined)
+      fake.before = ({ body }) =>
+        body?.includes('tidings.dev/data":"') === true ? failure(413, "RequestEntityTooLarge", "too large") : undefined
       assert.deepStrictEqual(yield* settle(service, write(1)), Backend.created)
       assert.deepStrictEqual(yield* settle(service, bump(write(1))), Backend.updated)
       fake.before = () => failure(500, "", "etcdserver: request is too large")
@@ -214,7 +220,8 @@ describe("objects that a server does not take", () => {
     Effect.gen(function* () {
       const fake = new FakeCluster()
       const service = yield* backend(fake)
-      fake.before = ({ body }) => (body?.includes("\"eventTime\":\"") === true ? failure(422, "Invalid", "Event is invalid") : undefined)
+      fake.before = ({ body }) =>
+        body?.includes('"eventTime":"') === true ? failure(422, "Invalid", "Event is invalid") : undefined
       assert.deepStrictEqual(yield* settle(service, write(1)), Backend.created)
       assert.deepStrictEqual(yield* settle(service, bump(write(1))), Backend.updated)
       fake.before = () => failure(422, "Invalid", "Event is invalid")
@@ -228,7 +235,10 @@ describe("objects that a server does not take", () => {
       const fake = new FakeCluster()
       const service = yield* backend(fake)
       for (const namespace of ["..", ".", "a/b", "Shop", "a b", "x".repeat(64), "%2e%2e"]) {
-        const outcome = yield* settle(service, write(1, {}, { involvedObject: { kind: "X", name: "x", namespace, uid: "u" } }))
+        const outcome = yield* settle(
+          service,
+          write(1, {}, { involvedObject: { kind: "X", name: "x", namespace, uid: "u" } })
+        )
         assert.isTrue(outcome._tag === "Rejected" && outcome.reason.startsWith("bad-namespace:"), namespace)
       }
       assert.deepStrictEqual(fake.requests, [])
@@ -278,19 +288,21 @@ describe("a batch", () => {
     })
   )
 
-  it.effect("that the server throttles as a whole waits as a whole, and goes on where only a namespace is throttled", () =>
-    Effect.gen(function* () {
-      const fake = new FakeCluster()
-      const service = yield* backend(fake, { concurrency: 2 })
-      fake.delay = Effect.yieldNow
-      fake.before = () => failure(429, "TooManyRequests", "later", {}, { "retry-after": "7" })
-      yield* service.write(many(100))
-      assert.isBelow(fake.requests.length, 6)
-      fake.requests.length = 0
-      fake.before = () => failure(429, "TooManyRequests", "limit reached on type Namespace for key default")
-      yield* service.write(many(100))
-      assert.strictEqual(fake.requests.length, 100)
-    })
+  it.effect(
+    "that the server throttles as a whole waits as a whole, and goes on where only a namespace is throttled",
+    () =>
+      Effect.gen(function* () {
+        const fake = new FakeCluster()
+        const service = yield* backend(fake, { concurrency: 2 })
+        fake.delay = Effect.yieldNow
+        fake.before = () => failure(429, "TooManyRequests", "later", {}, { "retry-after": "7" })
+        yield* service.write(many(100))
+        assert.isBelow(fake.requests.length, 6)
+        fake.requests.length = 0
+        fake.before = () => failure(429, "TooManyRequests", "limit reached on type Namespace for key default")
+        yield* service.write(many(100))
+        assert.strictEqual(fake.requests.length, 100)
+      })
   )
 
   it.effect("of one series, written twice at once, is written in order", () =>
@@ -337,7 +349,10 @@ it.effect("of more series than are remembered, each still grows", () =>
     const all = Array.from({ length: 10 }, (_, index) => write(index + 1))
     yield* service.write(all)
     fake.requests.length = 0
-    assert.deepStrictEqual(yield* service.write(all.map((one) => bump(one))), all.map(() => Backend.updated))
+    assert.deepStrictEqual(
+      yield* service.write(all.map((one) => bump(one))),
+      all.map(() => Backend.updated)
+    )
     // Those that were written last take one request, the forgotten ones three.
     assert.isBelow(verbs(fake).filter((verb) => verb === "POST").length, 11)
     assert.isTrue([...fake.objects.values()].every(({ count }) => count === 2))

@@ -33,7 +33,7 @@ export interface EventId {
 export const format = (id: EventId): string => `${id.origin}.${id.seq}`
 
 /**
- * Reads the text of an identity; `undefined` when it is none.
+ * Reads the text of an identity; `undefined` when it is none. An origin is printable ASCII without blanks.
  *
  * **Example**
  *
@@ -50,12 +50,10 @@ export const format = (id: EventId): string => `${id.origin}.${id.seq}`
  * @since 0.1.0
  */
 export const parse = (text: string): EventId | undefined => {
-  const dot = text.lastIndexOf(".")
-  if (dot < 1) return undefined
-  const digits = text.slice(dot + 1)
-  if (!/^(?:0|[1-9]\d{0,15})$/.test(digits)) return undefined
-  const seq = Number(digits)
-  return Number.isSafeInteger(seq) ? { origin: text.slice(0, dot), seq } : undefined
+  const match = /^([!-~]+)\.(0|[1-9]\d{0,15})$/.exec(text)
+  if (match === null) return undefined
+  const seq = Number(match[2])
+  return Number.isSafeInteger(seq) ? { origin: match[1]!, seq } : undefined
 }
 
 /**

@@ -222,7 +222,7 @@ export const fromObject = (value: unknown): Result.Result<Event, string> => {
   if (id === undefined) return Result.fail("id is no identity such as <origin>.<seq>")
   const { action, count, involvedObject, message, metadata, reason, related, source, type, upTo } = value
   const { reportingComponent, reportingInstance } = value
-  if (!Number.isSafeInteger(upTo)) return Result.fail("upTo is no whole number")
+  if (!Number.isSafeInteger(upTo) || (upTo as number) < 0) return Result.fail("upTo is no whole number from 0")
   if (!Number.isSafeInteger(count) || (count as number) < 1) return Result.fail("count is no whole number from 1")
   if (type !== "Normal" && type !== "Warning") return Result.fail("type is neither Normal nor Warning")
   if (!isText(reason) || reason === "") return Result.fail("reason is missing")
@@ -233,9 +233,8 @@ export const fromObject = (value: unknown): Result.Result<Event, string> => {
   if (!isRecord(source) || !isText(source["component"]) || !isOptionalText(source["host"])) {
     return Result.fail("source names no component")
   }
-  if (!isText(reportingComponent) || !isText(reportingInstance)) {
-    return Result.fail("reportingComponent and reportingInstance are missing")
-  }
+  if (!isText(reportingComponent)) return Result.fail("reportingComponent is missing")
+  if (!isText(reportingInstance)) return Result.fail("reportingInstance is missing")
   if (!isRecord(metadata) || !isText(metadata["name"])) return Result.fail("metadata.name is missing")
   const { annotations, labels, name, uid } = metadata
   if (labels !== undefined && !isTexts(labels)) return Result.fail("metadata.labels are not texts")

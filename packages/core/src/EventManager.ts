@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import * as Suggestion from "@tidings/templates/Suggestion"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -15,14 +16,16 @@ import * as BackendModule from "./Backend.ts"
 import { Backend } from "./Backend.ts"
 import type { BackendError } from "./BackendError.ts"
 import type { EventType } from "./Event.ts"
+import type { CallOptions, Fields } from "./EventCatalogue.ts"
 import type { EventDataInput } from "./EventData.ts"
 import { EventGenerator } from "./EventGenerator.ts"
 import type { EventFilter, EventPage, EventQuery, PageToken, WatchFrom, WatchItem } from "./EventQuery.ts"
+import * as declaredFields from "./internal/declaredFields.ts"
 import * as text from "./internal/text.ts"
 import { InvalidEvent, type Issue } from "./InvalidEvent.ts"
 import type { ObjectReference } from "./ObjectReference.ts"
 import * as RecorderModule from "./Recorder.ts"
-import { type EventDraft, type Recorded, type RecordError, Recorder } from "./Recorder.ts"
+import { type Recorded, type RecordError, Recorder } from "./Recorder.ts"
 import * as TemplatesModule from "./Templates.ts"
 import { type CatalogueError, Templates } from "./Templates.ts"
 import * as Timestamp from "./Timestamp.ts"
@@ -75,17 +78,12 @@ export class InvalidQuery extends Data.TaggedError("InvalidQuery")<{
 }
 
 /**
- * What a call can say beside object, reason and data.
+ * What a call can say beside object, reason and data: the same as to a catalogue's method.
  *
  * @category models
  * @since 0.1.0
  */
-export interface CreateOptions {
-  readonly type?: EventType | undefined
-  readonly action?: string | undefined
-  readonly related?: ObjectReference | undefined
-  readonly labels?: Readonly<Record<string, string>> | undefined
-}
+export type CreateOptions = CallOptions
 
 /**
  * Records events about any object, and reads them back.
@@ -115,14 +113,18 @@ export class EventManager extends Context.Service<
       message: string,
       type: EventType
     ) => Effect.Effect<Recorded, RecordError>
-    /** Records with the message that the template of the reason makes of the data. For reasons known only at run time. */
+    /**
+     * Records with the message that the template of the reason makes of the data. For reasons known only at run time.
+     *
+     * Data that a catalogue declares for the kind of the object is read as the catalogue's own method reads it.
+     */
     readonly createEventWithData: (
       reference: ObjectReference,
       reason: string,
       data: EventDataInput,
       options?: CreateOptions
     ) => Effect.Effect<Recorded, RecordError>
-    /** The events that match, newest first. */
+    /** The events that match, newest first; all of them unless the query says otherwise. */
     readonly queryEvents: (query?: EventQueryInput) => Effect.Effect<EventPage, InvalidQuery | BackendError>
     /** A snapshot, `Live`, then what changes; from `"now"` unless told otherwise. */
     readonly watchEvents: (
@@ -136,8 +138,92 @@ export class EventManager extends Context.Service<
   }
 >()("@tidings/core/EventManager") {}
 
+const FILTER_FIELDS = [
+  "resourceType",
+  "resourceName",
+  "namespace",
+  "eventType",
+  "reason",
+  "source",
+  "since",
+  "until"
+] as const satisfies ReadonlyArray<keyof EventFilterInput>
+
+const QUERY_FIELDS = [...FILTER_FIELDS, "limit", "page"] as const satisfies ReadonlyArray<keyof EventQueryInput>
+
+const EXPECTED_TIME = `a Date, a DateTime or a time such as "2026-01-31T12:00:00Z"`
+
+const read = (
+  input: EventQueryInput,
+  fields: ReadonlyArray<string>,
+  issues: Array<Issue>
+): { -readonly [K in keyof EventQuery]: EventQuery[K] } => {
+  const query: { -readonly [K in keyof EventQuery]: EventQuery[K] } = {}
+  const note = (field: string, found: unknown, expected: string): void => {
+    issues.push({ field, found: text.show(found), expected })
+  }
+  if (typeof input !== "object" || input === null) {
+    note("query", input, `an object with any of ${fields.join(", ")}`)
+    return query
+  }
+  for (const key of Object.keys(input) as ReadonlyArray<keyof EventQueryInput>) {
+    const value: unknown = input[key]
+    // Nothing said, as a form or a command line leaves it.
+    if (value === undefined || value === "") continue
+    if (!fields.includes(key)) {
+      note(text.tidy(key, 100), value, among("a field", key, fields))
+      continue
+    }
+    switch (key) {
+      case "eventType":
+        if (value === "Normal" || value === "Warning") query[key] = value
+        else note(key, value, "Normal or Warning")
+        break
+      case "since":
+      case "until": {
+        const micros = Timestamp.fromInput(value as Timestamp.Input)
+        if (micros !== undefined) query[key] = micros
+        else note(key, value, EXPECTED_TIME)
+        break
+      }
+      case "limit":
+        if (Number.isSafeInteger(value) && (value as number) >= 0) query[key] = value as number
+        else note(key, value, "a whole number from 0")
+        break
+      case "page":
+        if (typeof value === "string") query[key] = value as PageToken
+        else note(key, value, "the next of an earlier page")
+        break
+      default:
+        if (typeof value === "string") query[key] = value
+        else note(key, value, "a text")
+    }
+  }
+  return query
+}
+
+const among = (what: string, found: unknown, known: ReadonlyArray<string>): string => {
+  const meant = typeof found === "string" ? Suggestion.nearest(found, known) : undefined
+  const list = known.length === 0 ? what : `${what}: ${known.join(", ")}`
+  return meant === undefined ? list : `${list} (did you mean ${meant}?)`
+}
+
 /**
- * Reads a query as callers write it.
+ * Reads a query as callers write it. What is `undefined` or the empty text says nothing; anything else must be right.
+ *
+ * **Example** (Times as text, and what is wrong)
+ *
+ * ```ts
+ * import { toQuery } from "@tidings/core/EventManager"
+ * import * as Effect from "effect/Effect"
+ * import assert from "node:assert/strict"
+ *
+ * const query = await Effect.runPromise(toQuery({ since: "1970-01-01T00:00:01Z", namespace: "" }))
+ * assert.deepEqual(query, { since: 1_000_000 })
+ *
+ * const error = await Effect.runPromise(Effect.flip(toQuery({ since: "yesterday", limit: -1 })))
+ * assert.deepEqual(error.issues.map(({ field }) => field), ["since", "limit"])
+ * ```
  *
  * @category conversions
  * @since 0.1.0
@@ -145,36 +231,26 @@ export class EventManager extends Context.Service<
 export const toQuery = (input: EventQueryInput): Effect.Effect<EventQuery, InvalidQuery> =>
   Effect.suspend(() => {
     const issues: Array<Issue> = []
-    const query: { -readonly [K in keyof EventQuery]: EventQuery[K] } = {}
-    for (const key of ["resourceType", "resourceName", "namespace", "reason", "source"] as const) {
-      const value = input[key]
-      if (value === undefined || value === "") continue
-      if (typeof value === "string") query[key] = value
-      else issues.push({ field: key, found: text.show(value), expected: "a text" })
-    }
-    if (input.eventType !== undefined) {
-      if (input.eventType === "Normal" || input.eventType === "Warning") query.eventType = input.eventType
-      else issues.push({ field: "eventType", found: text.show(input.eventType), expected: "Normal or Warning" })
-    }
-    for (const key of ["since", "until"] as const) {
-      const value = input[key]
-      if (value === undefined) continue
-      const micros = typeof value === "number" ? undefined : Timestamp.fromInput(value)
-      if (micros !== undefined) query[key] = micros
-      else {
-        issues.push({
-          field: key,
-          found: text.show(value),
-          expected: `a Date, a DateTime or a time such as "2026-01-31T12:00:00Z"`
-        })
-      }
-    }
-    if (input.limit !== undefined) {
-      if (Number.isSafeInteger(input.limit) && input.limit >= 0) query.limit = input.limit
-      else issues.push({ field: "limit", found: text.show(input.limit), expected: "a whole number from 0" })
-    }
-    if (input.page !== undefined) query.page = input.page
+    const query = read(input, QUERY_FIELDS, issues)
     return issues.length === 0 ? Effect.succeed(query) : Effect.fail(new InvalidQuery({ issues }))
+  })
+
+const toWatch = (
+  filter: EventFilterInput,
+  from: WatchFrom
+): Effect.Effect<readonly [EventFilter, WatchFrom], InvalidQuery> =>
+  Effect.suspend(() => {
+    const issues: Array<Issue> = []
+    const query = read(filter, FILTER_FIELDS, issues)
+    const isFrom =
+      typeof from === "object" && from !== null
+        ? Number.isSafeInteger(from.last) && from.last >= 0
+        : typeof from === "string" && from !== ""
+    if (!isFrom) {
+      const expected = `"beginning", "now", { last: 10 } or the cursor of an item`
+      issues.push({ field: "from", found: text.show(from), expected })
+    }
+    return issues.length === 0 ? Effect.succeed([query, from] as const) : Effect.fail(new InvalidQuery({ issues }))
   })
 
 /**
@@ -189,6 +265,16 @@ export const make: Effect.Effect<EventManager["Service"], never, Backend | Event
     const generator = yield* EventGenerator
     const recorder = yield* Recorder
     const templates = yield* Templates
+
+    // A registration makes other fields for its kinds, so their readers are made anew too.
+    const readers = new WeakMap<Fields, ReturnType<typeof declaredFields.reader>>()
+    const readData = (kind: string, data: EventDataInput): declaredFields.Reading => {
+      const fields = templates.kind(kind)?.fields
+      if (fields === undefined) return { data, issues: undefined }
+      if (!readers.has(fields)) readers.set(fields, declaredFields.reader(fields))
+      return readers.get(fields)?.(data) ?? { data, issues: undefined }
+    }
+
     return EventManager.of({
       createEvent: (involvedObject, reason, message, type) =>
         recorder.record({ involvedObject, reason, message, type }),
@@ -196,25 +282,35 @@ export const make: Effect.Effect<EventManager["Service"], never, Backend | Event
         const entry = templates.kind(kind)
         if (entry === undefined) {
           const known = templates.kinds().map(({ kind }) => kind)
-          const expected =
-            known.length === 0
-              ? "a kind that a catalogue declares"
-              : `a kind that a catalogue declares: ${known.join(", ")}`
+          const expected = among("a kind that a catalogue declares", kind, known)
           return Effect.fail(new InvalidEvent({ issues: [{ field: "kind", found: text.show(kind), expected }] }))
         }
-        const involvedObject: ObjectReference =
-          namespace === ""
-            ? { apiVersion: entry.apiVersion, kind, name }
-            : { apiVersion: entry.apiVersion, kind, name, namespace }
+        const { apiVersion } = entry
+        const involvedObject = namespace === "" ? { apiVersion, kind, name } : { apiVersion, kind, name, namespace }
         return recorder.record({ involvedObject, reason, message, type })
       },
       createEventWithData: (involvedObject, reason, data, options) => {
-        const draft: EventDraft = { involvedObject, reason, data }
-        return recorder.record(options === undefined ? draft : { ...draft, ...options })
+        const { data: read, issues = [] } = readData(involvedObject?.kind, data)
+        const at = options?.at === undefined ? undefined : Timestamp.fromInput(options.at)
+        if (issues.length > 0) return Effect.fail(new InvalidEvent({ issues }))
+        if (options?.at !== undefined && at === undefined) {
+          const issue = { field: "options.at", found: text.show(options.at), expected: EXPECTED_TIME }
+          return Effect.fail(new InvalidEvent({ issues: [issue] }))
+        }
+        return recorder.record({
+          involvedObject,
+          reason,
+          data: read,
+          type: options?.type,
+          action: options?.action,
+          related: options?.related,
+          labels: options?.labels,
+          at
+        })
       },
-      queryEvents: (query = {}) => Effect.flatMap(toQuery(query), backend.query),
+      queryEvents: (query = {}) => Effect.flatMap(toQuery(query), (query) => backend.query(query)),
       watchEvents: (filter = {}, from = "now") =>
-        Stream.unwrap(Effect.map(toQuery(filter), (filter: EventFilter) => backend.watch(filter, from))),
+        Stream.unwrap(Effect.map(toWatch(filter, from), ([filter, from]) => backend.watch(filter, from))),
       isKubernetesMode: backend.mode === "kubernetes",
       generator
     })

@@ -22,6 +22,7 @@ import type * as Scope from "effect/Scope"
 import * as Backend from "./Backend.ts"
 import type { Write } from "./Event.ts"
 import * as batchPolicy from "./internal/batchPolicy.ts"
+import { overlay } from "./internal/overlay.ts"
 import * as retryPolicy from "./internal/retryPolicy.ts"
 import * as routePolicy from "./internal/routePolicy.ts"
 
@@ -73,7 +74,10 @@ export const make =
     Layer.provide(Layer.effect(Backend.Backend, Effect.flatMap(Backend.Backend, wrap)), self)
 
 /**
- * A backend that answers some writes at once and passes on the rest, with the answers in the order of the batch.
+ * A backend that answers some writes at once and passes on the rest, with the answers in the order of the batch. Where
+ * passing on fails, the answers that are known stand, and the rest is `Retry` with the failure.
+ *
+ * `make` has an example.
  *
  * @category combinators
  * @since 0.1.0
@@ -81,28 +85,42 @@ export const make =
 export const split = (
   backend: Backend.Service,
   decide: (write: Write) => Backend.Outcome | undefined
-): Backend.Service => ({
-  ...backend,
-  write: (batch) => {
-    const decided = batch.map(decide)
-    const rest = batch.filter((_, index) => decided[index] === undefined)
-    if (rest.length === batch.length) return backend.write(batch)
-    if (rest.length === 0) return Effect.succeed(decided as ReadonlyArray<Backend.Outcome>)
-    return Effect.map(backend.write(rest), (outcomes) => {
-      let next = 0
-      return decided.map((outcome) => outcome ?? outcomes[next++] ?? retryPolicy.missing)
-    })
-  }
-})
+): Backend.Service =>
+  overlay(backend, {
+    write: (batch) =>
+      Effect.suspend(() => {
+        const decided = batch.map((write) => decide(write))
+        const rest = batch.filter((_, index) => decided[index] === undefined)
+        if (rest.length === batch.length) return backend.write(batch)
+        const merge = (outcomeOf: (place: number) => Backend.Outcome): ReadonlyArray<Backend.Outcome> => {
+          let place = 0
+          return decided.map((outcome) => outcome ?? outcomeOf(place++))
+        }
+        if (rest.length === 0) return Effect.succeed(merge(() => retryPolicy.missing))
+        return Effect.match(backend.write(rest), {
+          onFailure: (error) => merge(() => ({ _tag: "Retry", error })),
+          onSuccess: (outcomes) => merge((place) => outcomes[place] ?? retryPolicy.missing)
+        })
+      })
+  })
 
 /**
  * Repeats what failed for a passing reason (`Transient`, `Throttled`), a bounded number of times: for blips.
  *
- * Of a batch only the items are repeated that are not through. Reads are repeated too. What lasts longer is the
- * recorder's matter, which repeats without end.
+ * Of a batch only the items are repeated that are not through. Queries are repeated too, and a watch goes on after the
+ * last item that came through. What lasts longer is the recorder's matter, which repeats without end.
  *
  * Waits `baseDelay` (50 milliseconds), doubled each time up to `maximumDelay` (2 seconds), times a random factor between
  * 0.5 and 1; never less than the store asked for.
+ *
+ * **Example** (Five tries, the first pause a second)
+ *
+ * ```ts
+ * import * as Backend from "@tidings/core/Backend"
+ * import * as Policy from "@tidings/core/Policy"
+ *
+ * export const Store = Backend.layerMemory().pipe(Policy.retry({ times: 4, baseDelay: "1 second" }))
+ * ```
  *
  * @category policies
  * @since 0.1.0

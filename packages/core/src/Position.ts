@@ -11,6 +11,7 @@ import * as Base64Url from "effect/encoding/Base64Url"
 import * as Result from "effect/Result"
 import { BackendError, CursorMismatch } from "./BackendError.ts"
 import type { Cursor, EventFilter, PageToken } from "./EventQuery.ts"
+import * as text from "./internal/text.ts"
 
 /**
  * Where a cursor or page token is valid.
@@ -53,22 +54,28 @@ const encoder = (kind: "c" | "p", scope: Scope): ((position: string) => string) 
   return (position) => Base64Url.encode(`${head},${JSON.stringify(position)}]`)
 }
 
+/** A token may have been made up: what it says must not drive a terminal. */
+const told = (found: string): string => text.tidy(found, 200)
+
 const mismatch = (detail: string) => new BackendError({ reason: new CursorMismatch({ detail }) })
 
-const decode = (kind: "c" | "p", scope: Scope, text: string): Result.Result<string, BackendError> => {
+const notOne = (name: string, token: string): BackendError =>
+  mismatch(`${text.show(token)} is no ${name}; use one that a query or a watch gave`)
+
+const decode = (kind: "c" | "p", scope: Scope, token: string): Result.Result<string, BackendError> => {
   const name = kind === "c" ? "cursor" : "page token"
   let parts: unknown
   try {
-    parts = JSON.parse(Result.getOrThrow(Base64Url.decodeString(text)))
+    parts = JSON.parse(Result.getOrThrow(Base64Url.decodeString(token)))
   } catch {
-    return Result.fail(mismatch(`"${text.slice(0, 40)}" is no ${name}; use one that a query or a watch gave`))
+    return Result.fail(notOne(name, token))
   }
   if (
     !Array.isArray(parts) ||
     parts.length !== 6 ||
     !parts.every((part, index) => index === 0 || typeof part === "string")
   ) {
-    return Result.fail(mismatch(`"${text.slice(0, 40)}" is no ${name}; use one that a query or a watch gave`))
+    return Result.fail(notOne(name, token))
   }
   const [version, foundKind, mode, target, filter, position] = parts as [number, string, string, string, string, string]
   if (version !== VERSION) {
@@ -80,14 +87,14 @@ const decode = (kind: "c" | "p", scope: Scope, text: string): Result.Result<stri
     )
   }
   if (mode !== scope.mode) {
-    return Result.fail(mismatch(`the ${name} is of a ${mode} backend, this one is ${scope.mode}`))
+    return Result.fail(mismatch(`the ${name} is of a ${told(mode)} backend, this one is ${scope.mode}; begin anew without it`))
   }
   if (target !== scope.target) {
-    return Result.fail(mismatch(`the ${name} is of ${target}, this is ${scope.target}; begin anew without it`))
+    return Result.fail(mismatch(`the ${name} is of ${told(target)}, this is ${scope.target}; begin anew without it`))
   }
   if (filter !== canonical(scope.filter)) {
     return Result.fail(
-      mismatch(`the ${name} was made with another filter; this one is: ${describeFilter(scope.filter)}`)
+      mismatch(`the ${name} was made with another filter; this one is: ${told(describeFilter(scope.filter))}`)
     )
   }
   return Result.succeed(position)
@@ -95,6 +102,19 @@ const decode = (kind: "c" | "p", scope: Scope, text: string): Result.Result<stri
 
 /**
  * Makes cursors for one scope.
+ *
+ * **Example** (A cursor leads back to its position, and only there)
+ *
+ * ```ts
+ * import * as Position from "@tidings/core/Position"
+ * import * as Result from "effect/Result"
+ * import assert from "node:assert/strict"
+ *
+ * const scope = { mode: "memory", target: "store-1", filter: { namespace: "default" } }
+ * const cursor = Position.cursorEncoder(scope)("42")
+ * assert.deepEqual(Position.decodeCursor(scope, cursor), Result.succeed("42"))
+ * assert.ok(Result.isFailure(Position.decodeCursor({ ...scope, target: "store-2" }, cursor)))
+ * ```
  *
  * @category constructors
  * @since 0.1.0

@@ -188,9 +188,9 @@ const BUILT_IN: ReadonlySet<string> = new Set(["name", "namespace", "arguments",
  * - Kubernetes' way of writing a variable is understood: `{ name: "DB_PASSWORD", value: "…" }` loses its `value`.
  * - What is masked becomes the text `[redacted]`, whatever it was: also a list, and also a number, because a number may be
  *   a PIN. Only `true`, `false`, `null` and the empty text stay, which give nothing away.
- * - So a field that a catalogue declares under such a key, for example `secretCount: "count"`, is a text from then on, in
- *   the store and in the message. Give it another name, or give `keys` to a redaction of your own and switch the
- *   recorder's off (`maskSecrets: false`).
+ * - So a field that a catalogue declares under such a key, for example `secretCount: "count"`, is a text in the store from
+ *   then on, and a message prints nothing for it, as for every value that is not what was declared. Give it another name,
+ *   or give `keys` to a redaction of your own and switch the recorder's off (`maskSecrets: false`).
  * - An event in which nothing is masked is not copied.
  *
  * **Example**
@@ -220,7 +220,9 @@ export const redact = (options?: {
 }): Transform => {
   // Copies, because a pattern with a state would carry it from one text to the next.
   const keys = new RegExp(options?.keys ?? secretKey)
-  const patterns = (options?.patterns ?? []).map(({ flags, source }) => new RegExp(source, `${flags.replace("g", "")}g`))
+  const patterns = (options?.patterns ?? []).map(
+    ({ flags, source }) => new RegExp(source, `${flags.replace("g", "")}g`)
+  )
   const isSecret = remember((key) => {
     keys.lastIndex = 0
     return keys.test(key)
@@ -258,7 +260,8 @@ export const redact = (options?: {
       const value = record[key]
       if (value === undefined) continue
       if (budget.left-- <= 0) break
-      const masked = isSecret(key) || (isVariable && key === "value") ? maskWhole(value) : mask(value, depth + 1, budget)
+      const masked =
+        isSecret(key) || (isVariable && key === "value") ? maskWhole(value) : mask(value, depth + 1, budget)
       if (masked !== value) setField((copy ??= { ...record }), key, masked)
     }
     return copy ?? record

@@ -799,7 +799,10 @@ export class ApiServer extends Context.Service<
 
     /** The events that are there, as `v1` has them, by namespace and name. */
     readonly events: Effect.Effect<ReadonlyArray<KubernetesObject>>
-    /** Stores an object without a request: creates it or replaces the one of its name. A given uid is kept. */
+    /**
+     * Stores an object without a request: creates it or replaces the one of its name. A given uid is kept. A Namespace
+     * with the status `{ phase: "Terminating" }` is one that is being deleted.
+     */
     readonly put: (object: KubernetesObject) => Effect.Effect<KubernetesObject, ApiServerError>
     /** Removes an object without a request, also a namespace. Whether there was one. */
     readonly remove: (object: KubernetesObject) => Effect.Effect<boolean>

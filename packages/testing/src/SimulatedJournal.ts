@@ -45,7 +45,14 @@
  * @since 0.1.0
  */
 import type { Occurrence } from "@tidings/core/Event"
-import { type Checkpoint, type Durability, Journal, type JournalError, type OnFull, type Parked } from "@tidings/core/Journal"
+import {
+  type Checkpoint,
+  type Durability,
+  Journal,
+  type JournalError,
+  type OnFull,
+  type Parked
+} from "@tidings/core/Journal"
 import type * as Duration from "effect/Duration"
 import * as Layer from "effect/Layer"
 import * as simulatedJournal from "./internal/simulatedJournal.ts"

@@ -134,7 +134,8 @@ export class LogWriter {
     tries = 0
   ): Effect.Effect<ReadonlyArray<Backend.Outcome>, BackendError> {
     return Effect.suspend(() => {
-      if (this.ended) return Effect.fail(unavailable(`the event log in ${this.directory.path} was closed by this process`))
+      if (this.ended)
+        return Effect.fail(unavailable(`the event log in ${this.directory.path} was closed by this process`))
       try {
         const now = this.clock.monotonicTimeNanosUnsafe()
         if (this.current === undefined || this.writesLeft <= 0 || now - this.lookedAt > TRUSTED) {
@@ -193,15 +194,26 @@ export class LogWriter {
     const status = this.directory.disk.status(this.directory.pathOf(current.name.file))
     if (status === undefined || status.identity !== current.status.identity) return false
     if (this.directory.segments().some((name) => SegmentName.order(name, current.name) > 0)) return false
-    if (!this.torn) this.torn = this.isTorn(current.opened, status.size)
+    if (!this.torn) this.torn = this.isTorn(current.opened)
     this.lookedAt = now
     this.writesLeft = TRUSTED_WRITES
     return true
   }
 
-  private isTorn(opened: number, size: number): boolean {
+  /**
+   * Whether the segment ends without a line end, and not only because another process is just writing: what it has
+   * written so far can be seen before it is through.
+   */
+  private isTorn(opened: number): boolean {
+    const { disk } = this.directory
     const last = new Uint8Array(1)
-    return size > 0 && this.directory.disk.read(opened, last, 0, 1, size - 1) === 1 && last[0] !== 0x0a
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
+      const { size } = disk.statusOf(opened)
+      if (size === 0 || disk.read(opened, last, 0, 1, size - 1) !== 1 || last[0] === 0x0a) return false
+      disk.settle(opened)
+      if (disk.statusOf(opened).size === size) return true
+    }
+    return false
   }
 
   /** Opens the newest segment, or begins one; makes the directory when it is gone. */
@@ -248,7 +260,7 @@ export class LogWriter {
           )
         }
         this.current = { name: newest, opened, status }
-        this.torn = this.isTorn(opened, status.size)
+        this.torn = this.isTorn(opened)
       }
       this.highest = this.current.name.number
       this.lookedAt = now

@@ -200,7 +200,8 @@ const retry = (error: BackendError.BackendError, parkAfter?: Duration.Input): Ve
 const rejected = (reason: string): Verdict => ({ _tag: "Final", outcome: { _tag: "Rejected", reason } })
 
 const isRefusedByAdmission = (message: string): boolean =>
-  /\badmission webhook .* denied the request/.test(message) || /\bValidatingAdmissionPolicy .* denied request/.test(message)
+  /\badmission webhook .* denied the request/.test(message) ||
+  /\bValidatingAdmissionPolicy .* denied request/.test(message)
 
 const isTooLarge = (message: string): boolean =>
   message.includes("etcdserver: request is too large") || message.includes("trying to send message larger than max")
@@ -223,7 +224,9 @@ export const verdictOf = (verb: "create" | "patch", namespace: string, response:
   switch (code) {
     case 400:
       return status === undefined
-        ? retry(unavailable(`something that is no API server answered ${said}; check the server's address and the proxy`))
+        ? retry(
+            unavailable(`something that is no API server answered ${said}; check the server's address and the proxy`)
+          )
         : rejected(`bad-request: ${said}`)
     case 401:
       return retry(unknownCredentials(response))
@@ -353,7 +356,10 @@ export const connectionError = (cause: unknown, server: string): BackendError.Ba
     )
   }
   if (PROXY_FAILURE.test(message)) {
-    return BackendError.make(new BackendError.Unavailable({ detail: `the proxy refused the connection: ${detail}` }), cause)
+    return BackendError.make(
+      new BackendError.Unavailable({ detail: `the proxy refused the connection: ${detail}` }),
+      cause
+    )
   }
   return BackendError.make(
     new BackendError.Transient({ applied: NOTHING_WAS_SENT.has(code) ? "no" : "unknown", detail }),
@@ -364,7 +370,9 @@ export const connectionError = (cause: unknown, server: string): BackendError.Ba
 const adviceOnTls = (code: string): string => {
   if (code === "CERT_HAS_EXPIRED") return "renew the server's certificate"
   if (code === "CERT_NOT_YET_VALID") return "compare the clocks of this machine and the server"
-  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return "set tls-server-name in the kubeconfig to a name in the certificate"
-  if (code.startsWith("ERR_SSL_") || code === "EPROTO") return "check that the address speaks HTTPS and takes the client certificate"
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID")
+    return "set tls-server-name in the kubeconfig to a name in the certificate"
+  if (code.startsWith("ERR_SSL_") || code === "EPROTO")
+    return "check that the address speaks HTTPS and takes the client certificate"
   return "check certificate-authority in the kubeconfig"
 }

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import * as fs from "node:fs/promises"
 import type { RequestOptions } from "node:https"
-import * as kubeconfig from "./kubeconfig.ts"
+import type * as kubeconfig from "./kubeconfig.ts"
 
 /**
  * What a TLS connection is made with.
@@ -61,10 +61,7 @@ const textOf = (material: Tls[keyof Tls]): string =>
 const fingerprintOf = (tls: Tls): string =>
   [tls.ca, tls.cert, tls.key, tls.pfx, tls.passphrase, tls.servername, tls.rejectUnauthorized].map(textOf).join("\n")
 
-const read = (
-  loaded: kubeconfig.Loaded,
-  generation: number
-): Effect.Effect<Credentials, BackendError.BackendError> =>
+const read = (loaded: kubeconfig.Loaded, generation: number): Effect.Effect<Credentials, BackendError.BackendError> =>
   Effect.tryPromise({
     try: async () => {
       const options: RequestOptions = {}
@@ -73,7 +70,8 @@ const read = (
       for (const [name, value] of Object.entries(options.headers ?? {})) {
         if (value !== undefined) headers[name.toLowerCase()] = String(value).trim()
       }
-      if (typeof options.auth === "string") headers["authorization"] = `Basic ${Buffer.from(options.auth).toString("base64")}`
+      if (typeof options.auth === "string")
+        headers["authorization"] = `Basic ${Buffer.from(options.auth).toString("base64")}`
       if (loaded.tokenFile !== undefined) {
         headers["authorization"] = `Bearer ${(await fs.readFile(loaded.tokenFile, "utf8")).trim()}`
       }

@@ -3,9 +3,8 @@
  */
 import type { Cluster, Context, KubeConfig, User } from "@kubernetes/client-node"
 import * as BackendError from "@tidings/core/BackendError"
-import * as Config from "effect/Config"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
@@ -38,15 +37,19 @@ const unavailable = (detail: string, cause?: unknown) =>
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 /**
- * The value of an environment variable; empty counts as absent.
+ * The value of an environment variable; empty counts as absent. Read from the provider itself, because `Config` would
+ * bring `Schema` with it.
  *
  * @internal
  */
 export const variable = (name: string): Effect.Effect<string | undefined> =>
-  Effect.match(Config.option(Config.String(name)), {
-    onFailure: () => undefined,
-    onSuccess: (value) => Option.getOrUndefined(Option.filter(value, (text) => text !== ""))
-  })
+  Effect.flatMap(ConfigProvider.ConfigProvider, (provider) =>
+    Effect.match(provider.load([name]), {
+      onFailure: () => undefined,
+      onSuccess: (node) =>
+        node !== undefined && "value" in node && node.value !== undefined && node.value !== "" ? node.value : undefined
+    })
+  )
 
 const isFile = (file: string): boolean => fs.statSync(file, { throwIfNoEntry: false })?.isFile() === true
 
@@ -230,7 +233,9 @@ export const load = Effect.fnUntraced(function* (
     catch: (cause) => unavailable(`@kubernetes/client-node cannot be loaded: ${messageOf(cause)}`, cause)
   })
   const parts =
-    source._tag === "Files" ? yield* readFiles(source.files, () => new client.KubeConfig()) : serviceAccountParts(source)
+    source._tag === "Files"
+      ? yield* readFiles(source.files, () => new client.KubeConfig())
+      : serviceAccountParts(source)
   const where = describe(source)
 
   const contextName = wantedContext ?? parts.currentContext
@@ -243,7 +248,9 @@ export const load = Effect.fnUntraced(function* (
   }
   const cluster = parts.clusters.find(({ name }) => name === context.cluster)
   if (cluster === undefined) {
-    return yield* unavailable(`${where}: context "${contextName}" names cluster "${context.cluster}", which is not there`)
+    return yield* unavailable(
+      `${where}: context "${contextName}" names cluster "${context.cluster}", which is not there`
+    )
   }
   if (!URL.canParse(cluster.server)) {
     return yield* unavailable(`${where}: "${cluster.server}" of cluster "${cluster.name}" is no address of a server`)

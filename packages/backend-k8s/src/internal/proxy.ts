@@ -65,7 +65,11 @@ const isExempt = (host: string, port: string, noProxy: string): boolean => {
  *
  * @internal
  */
-export const proxyFor = (server: URL, proxyUrl: string | undefined, environment: ProxyEnvironment): string | undefined => {
+export const proxyFor = (
+  server: URL,
+  proxyUrl: string | undefined,
+  environment: ProxyEnvironment
+): string | undefined => {
   if (proxyUrl !== undefined && proxyUrl !== "") return proxyUrl
   const proxy = server.protocol === "https:" ? environment.httpsProxy : environment.httpProxy
   if (proxy === undefined || proxy === "") return undefined

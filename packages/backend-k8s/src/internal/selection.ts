@@ -34,7 +34,9 @@ export const fieldSelectorOf = (filter: EventFilter): string => {
  *
  * @internal
  */
-export const collectionOf = (filter: EventFilter): { readonly path: string; readonly namespace: string | undefined } => {
+export const collectionOf = (
+  filter: EventFilter
+): { readonly path: string; readonly namespace: string | undefined } => {
   if (filter.namespace === undefined) return { path: "/api/v1/events", namespace: undefined }
   const namespace = syntax.isNamespaceName(filter.namespace) ? filter.namespace : "default"
   return { path: `/api/v1/namespaces/${namespace}/events`, namespace }

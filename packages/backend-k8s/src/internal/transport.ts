@@ -2,8 +2,9 @@
  * Requests over connections of our own. Loaded only when there is a cluster to talk to.
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import * as Undici from "@effect/platform-node/Undici"
+import { Agent, type Dispatcher, ProxyAgent } from "@effect/platform-node/Undici"
 import type { BackendError } from "@tidings/core/BackendError"
+import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
@@ -21,6 +22,11 @@ export interface Transport {
     credentials: Credentials
   ) => Effect.Effect<KubernetesResponse, BackendError>
   readonly open: (path: string, credentials: Credentials) => Effect.Effect<KubernetesStream, BackendError>
+  /**
+   * After an answer that did not come: the way may be dead, and with it the connections that nobody is using just now.
+   * The next request gets a new one instead of finding out about each of them in turn.
+   */
+  readonly suspect: Effect.Effect<void>
 }
 
 /**
@@ -37,6 +43,9 @@ const KEEPALIVE_MILLIS = 15_000
 
 const CONNECT_MILLIS = 10_000
 
+/** Connections that were made so recently are not suspected again. */
+const SUSPICION_MILLIS = 1_000
+
 /**
  * HTTP/1.1 on purpose. A request that is given up closes its connection there, so that the next one gets a good one; and
  * an unanswered PING of HTTP/2 keeps the system from asking, which hides a dead connection for a quarter of an hour.
@@ -45,7 +54,7 @@ const makeDispatcher = (
   credentials: Credentials,
   proxy: string | undefined,
   connections: number | null
-): Undici.Dispatcher => {
+): Dispatcher => {
   const connect = {
     ...credentials.tls,
     allowH2: false,
@@ -61,8 +70,8 @@ const makeDispatcher = (
     keepAliveMaxTimeout: IDLE_MILLIS
   }
   return proxy === undefined
-    ? new Undici.Agent({ ...common, connect })
-    : new Undici.ProxyAgent({
+    ? new Agent({ ...common, connect })
+    : new ProxyAgent({
         ...common,
         uri: proxy.replace(/^socks5h:/, "socks5:"),
         requestTls: connect,
@@ -72,9 +81,10 @@ const makeDispatcher = (
 
 interface Pools {
   readonly fingerprint: string
-  readonly requests: Undici.Dispatcher
+  readonly madeAt: number
+  readonly requests: Dispatcher
   /** An open watch holds its connection, so watches have connections of their own. */
-  readonly watches: Undici.Dispatcher
+  readonly watches: Dispatcher
   readonly watchClient: HttpClient.HttpClient
 }
 
@@ -111,13 +121,13 @@ const firstValues = (
  * signals to cancel it, which doubles the CPU time of a create; an answer here is a kilobyte, and is wanted whole.
  */
 const dispatch = (
-  dispatcher: Undici.Dispatcher,
+  dispatcher: Dispatcher,
   server: string,
   headers: Record<string, string>,
   request: KubernetesRequest
 ): Effect.Effect<KubernetesResponse, BackendError> =>
   Effect.callback<KubernetesResponse, BackendError>((resume) => {
-    let controller: Undici.Dispatcher.DispatchController | undefined
+    let controller: Dispatcher.DispatchController | undefined
     let interrupted = false
     let status = 0
     let received: KubernetesResponse["headers"] = {}
@@ -174,9 +184,10 @@ export const make = (options: {
   readonly userAgent: string
   readonly proxy: string | undefined
   readonly connections: number
+  readonly clock: Clock.Clock
 }): Effect.Effect<Transport, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const { proxy, server, userAgent } = options
+    const { clock, proxy, server, userAgent } = options
     const { origin, pathname } = new URL(server)
     // An API server behind a gateway may have a path of its own.
     const base = pathname.replace(/\/+$/, "")
@@ -192,21 +203,28 @@ export const make = (options: {
     const renewPools = Effect.fnUntraced(function* (credentials: Credentials): Effect.fn.Return<Pools, BackendError> {
       const [requests, watches] = yield* Effect.try({
         try: () =>
-          [
-            makeDispatcher(credentials, proxy, options.connections),
-            makeDispatcher(credentials, proxy, null)
-          ] as const,
+          [makeDispatcher(credentials, proxy, options.connections), makeDispatcher(credentials, proxy, null)] as const,
         catch: (cause) => connectionError(cause, server)
       })
       const watchClient = yield* Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, watches)
       const old = pools
-      const renewed: Pools = { fingerprint: credentials.fingerprint, requests, watches, watchClient }
+      const renewed: Pools = {
+        fingerprint: credentials.fingerprint,
+        madeAt: clock.currentTimeMillisUnsafe(),
+        requests,
+        watches,
+        watchClient
+      }
       pools = renewed
       if (closed) yield* Effect.promise(() => destroy(renewed))
-      // What is under way on the old ones ends there.
-      for (const dispatcher of [old?.requests, old?.watches]) void dispatcher?.close().catch(() => undefined)
+      retire(old)
       return renewed
     })
+
+    const retire = (old: Pools | undefined): void => {
+      // What is under way on them ends there.
+      for (const dispatcher of [old?.requests, old?.watches]) void dispatcher?.close().catch(() => undefined)
+    }
 
     const poolsFor = (credentials: Credentials): Effect.Effect<Pools, BackendError> =>
       pools !== undefined && pools.fingerprint === credentials.fingerprint
@@ -214,6 +232,12 @@ export const make = (options: {
         : renewPools(credentials)
 
     return {
+      suspect: Effect.sync(() => {
+        // Of many that gave up together, the first renews for all.
+        if (pools === undefined || clock.currentTimeMillisUnsafe() - pools.madeAt < SUSPICION_MILLIS) return
+        retire(pools)
+        pools = undefined
+      }),
       send: (request, credentials) =>
         Effect.flatMap(poolsFor(credentials), ({ requests }) =>
           dispatch(
@@ -228,14 +252,12 @@ export const make = (options: {
           watchClient
             .execute(HttpClientRequest.get(server + path, { headers: headersOf(userAgent, {}, credentials) }))
             .pipe(
-              Effect.map(
-                (response): KubernetesStream => ({
-                  status: response.status,
-                  headers: response.headers,
-                  text: Effect.orElseSucceed(response.text, () => undefined),
-                  bytes: Stream.mapError(response.stream, (error) => connectionError(error, server))
-                })
-              ),
+              Effect.map((response): KubernetesStream => ({
+                status: response.status,
+                headers: response.headers,
+                text: Effect.orElseSucceed(response.text, () => undefined),
+                bytes: Stream.mapError(response.stream, (error) => connectionError(error, server))
+              })),
               Effect.mapError((error) => connectionError(error, server)),
               Effect.provideService(Tracer.DisablePropagation, true)
             )

@@ -83,6 +83,8 @@ interface State {
 
 interface Batch {
   readonly items: ReadonlyArray<EventQuery.WatchItem>
+  /** How many changes it told of, also of those that are no news. */
+  readonly changes: number
   readonly isLast: boolean
 }
 
@@ -108,13 +110,17 @@ export const make =
     )
 
 /** A server that has just started refuses for a moment; and nobody wants to begin a watch twice. */
-const patiently = <A>(effect: Effect.Effect<A, BackendError.BackendError>): Effect.Effect<A, BackendError.BackendError> => {
+const patiently = <A>(
+  effect: Effect.Effect<A, BackendError.BackendError>
+): Effect.Effect<A, BackendError.BackendError> => {
   const attempt = (tries: number): Effect.Effect<A, BackendError.BackendError> =>
     Effect.catch(effect, (error) => {
       const pause = BEGINNING_PAUSES_MILLIS[tries]
       const { _tag } = error.reason
       const isPassing = _tag === "Transient" || _tag === "Throttled" || _tag === "Unauthorized"
-      return pause !== undefined && isPassing ? Effect.andThen(Effect.sleep(pause), attempt(tries + 1)) : Effect.fail(error)
+      return pause !== undefined && isPassing
+        ? Effect.andThen(Effect.sleep(pause), attempt(tries + 1))
+        : Effect.fail(error)
     })
   return attempt(0)
 }
@@ -297,7 +303,9 @@ class Follower {
     return Effect.gen({ self: this }, function* () {
       const target = yield* clusterId
       if (target !== this.scope.target) {
-        return yield* mismatch(`the cluster was replaced while it was watched: it was ${this.scope.target}, it is ${target}`)
+        return yield* mismatch(
+          `the cluster was replaced while it was watched: it was ${this.scope.target}, it is ${target}`
+        )
       }
       const refused = this.checkVersion(this.state.position, yield* listing.version(this.scope.filter))
       if (refused !== undefined) return yield* refused
@@ -305,7 +313,9 @@ class Follower {
     })
   }
 
-  private changedSince(position: string): Effect.Effect<
+  private changedSince(
+    position: string
+  ): Effect.Effect<
     { readonly changed: ReadonlyArray<KubernetesEvent.StoredEvent>; readonly resourceVersion: string },
     BackendError.BackendError
   > {
@@ -392,15 +402,13 @@ class Follower {
           Stream.interruptWhen(clock.sleep(Duration.millis(seconds * 1_000 + OVERDUE_MILLIS))),
           Stream.map((chunk) => {
             const batch = this.read(lines.take(chunk))
-            count = lines.count
-            if (!batch.isLast && count > 0) this.recovered()
+            count += batch.changes
+            if (batch.changes > 0) this.recovered()
             return batch
           }),
           Stream.takeUntil((batch) => batch.isLast),
           Stream.flatMap((batch) => Stream.fromIterable(batch.items)),
-          Stream.concat(
-            Stream.fromEffectDrain(Effect.sync(() => this.closed(count, this.now() - openedAt)))
-          )
+          Stream.concat(Stream.fromEffectDrain(Effect.sync(() => this.closed(count, this.now() - openedAt))))
         )
       })
     )
@@ -451,7 +459,8 @@ class Follower {
       state.failingSince ??= now
       const isLasting = reason._tag === "Unauthorized" || reason._tag === "Unavailable"
       if (isLasting && now - state.failingSince > PATIENCE_MILLIS) return Effect.fail(error)
-      const asked = reason._tag === "Throttled" && reason.retryAfter !== undefined ? Duration.toMillis(reason.retryAfter) : 0
+      const asked =
+        reason._tag === "Throttled" && reason.retryAfter !== undefined ? Duration.toMillis(reason.retryAfter) : 0
       state.pauseMillis = Math.max(asked, this.nextPause())
       state.failures++
       state.verify = true
@@ -467,6 +476,7 @@ class Follower {
 
   private read(lines: ReadonlyArray<string>): Batch {
     const items: Array<EventQuery.WatchItem> = []
+    let changes = 0
     for (const line of lines) {
       const change = parseChange(line)
       if (change === undefined) continue
@@ -477,6 +487,7 @@ class Follower {
         case "DELETED": {
           const stored = Result.getOrUndefined(KubernetesEvent.fromResource(object))
           if (stored === undefined) continue
+          changes++
           const version = versionNumber(stored.resourceVersion)
           if (version <= versionNumber(this.state.position)) continue
           // What is deleted has expired, or somebody tidied up: it has happened all the same.
@@ -487,7 +498,9 @@ class Follower {
         }
         case "BOOKMARK": {
           const version = versionIn(object)
-          if (version !== undefined) this.moveTo(version)
+          if (version === undefined) continue
+          changes++
+          this.moveTo(version)
           continue
         }
         case "ERROR": {
@@ -498,11 +511,11 @@ class Follower {
             this.state.verify = true
             this.state.pauseMillis = Math.max((status?.retryAfterSeconds ?? 0) * 1_000, this.nextPause())
           }
-          return { items, isLast: true }
+          return { items, changes, isLast: true }
         }
       }
     }
-    return { items, isLast: false }
+    return { items, changes, isLast: false }
   }
 }
 
@@ -522,14 +535,11 @@ const keepLast = (all: Array<KubernetesEvent.StoredEvent>, last: number): void =
 class Lines {
   private readonly decoder = new TextDecoder()
   private rest = ""
-  /** How many there were. */
-  count = 0
 
   take(chunk: Uint8Array): ReadonlyArray<string> {
     const text = this.rest + this.decoder.decode(chunk, { stream: true })
     const lines = text.split("\n")
     this.rest = lines.pop() ?? ""
-    this.count += lines.length
     return lines
   }
 }

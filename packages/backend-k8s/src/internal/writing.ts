@@ -22,6 +22,8 @@ interface Known {
   readonly upTo: number
 }
 
+type Mutable<A> = { -readonly [K in keyof A]: A[K] }
+
 /** How many answers are read for one write before it is put off: only other writers of the same object need several. */
 const MAXIMUM_STEPS = 12
 
@@ -100,7 +102,7 @@ export const make = (options: {
   ): Effect.fn.Return<Backend.Outcome, BackendError.BackendError> {
     const key = `${namespace}/${name}`
     const path = `/api/v1/namespaces/${namespace}/events`
-    let shape = yield* uidOf(write.event.involvedObject)
+    const shape: Mutable<KubernetesEvent.ShapeOptions> = { ...(yield* uidOf(write.event.involvedObject)) }
     const known = series.get(key)
     let exists = known !== undefined
     // A repeated write must find out what is there: what was known may have been deleted since.
@@ -145,11 +147,11 @@ export const make = (options: {
           continue
         case "TooLarge":
           if (shape.withoutData === true) return rejected(`too-large: ${verdict.detail}`)
-          shape = { ...shape, withoutData: true }
+          shape.withoutData = true
           continue
         case "Invalid":
           if (shape.withoutEventTime === true) return rejected(`invalid: ${verdict.detail}`)
-          shape = { ...shape, withoutEventTime: true }
+          shape.withoutEventTime = true
           continue
         case "Final":
           return verdict.outcome
@@ -184,7 +186,9 @@ export const make = (options: {
   const writeOne = (write: Write): Effect.Effect<Backend.Outcome> => {
     const namespace = KubernetesEvent.namespaceOf(write.event.involvedObject)
     if (!syntax.isNamespaceName(namespace)) {
-      return Effect.succeed(rejected(`bad-namespace: ${JSON.stringify(namespace.slice(0, 80))} cannot be the name of a namespace`))
+      return Effect.succeed(
+        rejected(`bad-namespace: ${JSON.stringify(namespace.slice(0, 80))} cannot be the name of a namespace`)
+      )
     }
     const name = KubernetesEvent.nameOf(write)
     return Effect.matchEffect(inOrder(`${namespace}/${name}`, deliver(write, namespace, name)), {
@@ -195,6 +199,8 @@ export const make = (options: {
 
   return (batch) =>
     Effect.suspend(() => {
+      const [only] = batch
+      if (only !== undefined && batch.length === 1) return Effect.map(writeOne(only), (outcome) => [outcome])
       let stopped: BackendError.BackendError | undefined
       return Effect.forEach(
         batch,

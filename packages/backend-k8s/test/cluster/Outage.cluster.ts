@@ -59,7 +59,9 @@ const countsOf = (name: string) =>
       })
     ),
     ({ body }) => {
-      const { items } = JSON.parse(body ?? "{}") as { items: ReadonlyArray<{ metadata: { name: string }; count: number }> }
+      const { items } = JSON.parse(body ?? "{}") as {
+        items: ReadonlyArray<{ metadata: { name: string }; count: number }>
+      }
       return items.map(({ count }) => count)
     }
   )
@@ -90,7 +92,11 @@ describe("two deliverers of the same series, with answers lost at random", () =>
       const deliverer = (seed: string) =>
         Effect.gen(function* () {
           const backend = yield* Backend.Backend
-          for (const by of [0, 1, 3, 6]) yield* deliver(backend, all.map((one) => (by === 0 ? one : grown(one, by))))
+          for (const by of [0, 1, 3, 6])
+            yield* deliver(
+              backend,
+              all.map((one) => (by === 0 ? one : grown(one, by)))
+            )
         }).pipe(Effect.provide(Layer.provide(KubernetesBackend.layerConnection(), forgetful(seed)), { local: true }))
       yield* Effect.all([deliverer("one"), deliverer("two")], { concurrency: "unbounded" })
       const counts = yield* countsOf("contested")
@@ -128,7 +134,11 @@ if (own !== undefined) {
             for (let start = 0; start < all.length; start += 100) {
               const part = all.slice(start, start + 100)
               for (const answer of yield* deliver(backend, part)) seen.add(answer)
-              for (const answer of yield* deliver(backend, part.map((one) => grown(one, 2)))) seen.add(answer)
+              for (const answer of yield* deliver(
+                backend,
+                part.map((one) => grown(one, 2))
+              ))
+                seen.add(answer)
               yield* Effect.sleep("300 millis")
             }
             return seen
@@ -137,7 +147,10 @@ if (own !== undefined) {
           const counts = yield* countsOf("outage")
           assert.strictEqual(counts.length, 2_000)
           assert.deepStrictEqual([...new Set(counts)], [3])
-          assert.deepStrictEqual([...seen].filter((answer) => answer === "Rejected" || answer === "Retry Unavailable"), [])
+          assert.deepStrictEqual(
+            [...seen].filter((answer) => answer === "Rejected" || answer === "Retry Unavailable"),
+            []
+          )
           assert.isTrue(seen.has("Retry Transient"))
         }).pipe(Effect.provide([cluster.layer("user", { timeout: "2 seconds" }), quiet])),
       180_000

@@ -29,12 +29,21 @@ const series = (event: Partial<EventBody> = {}, over: Partial<Write> = {}): Writ
     count: 1,
     first: at + 123,
     last: at + 456,
-    event: body({ involvedObject: { apiVersion: "v1", kind: "ConfigMap", name: "web", namespace }, data: {}, ...event }),
+    event: body({
+      involvedObject: { apiVersion: "v1", kind: "ConfigMap", name: "web", namespace },
+      data: {},
+      ...event
+    }),
     ...over
   }
 }
 
-const grown = (one: Write, by: number): Write => ({ ...one, upTo: one.upTo + by, count: one.count + by, last: one.last + by * 1_000_000 })
+const grown = (one: Write, by: number): Write => ({
+  ...one,
+  upTo: one.upTo + by,
+  count: one.count + by,
+  last: one.last + by * 1_000_000
+})
 
 const write = (...writes: ReadonlyArray<Write>) => Backend.Backend.use((backend) => backend.write(writes))
 const writeOne = (one: Write) => Effect.map(write(one), ([outcome]) => outcome!)
@@ -52,7 +61,8 @@ const pathOf = (one: Write) =>
 
 const stored = (one: Write) => Effect.map(admin("GET", pathOf(one)), ({ body }) => JSON.parse(body ?? "null"))
 
-const makeNamespace = (name: string) => admin("POST", "/api/v1/namespaces", { apiVersion: "v1", kind: "Namespace", metadata: { name } })
+const makeNamespace = (name: string) =>
+  admin("POST", "/api/v1/namespaces", { apiVersion: "v1", kind: "Namespace", metadata: { name } })
 
 describe("a writer who may only create and patch", () => {
   it.live("creates, repeats, raises the count, and meets what an earlier process wrote", () =>
@@ -91,7 +101,10 @@ describe("a writer who may only create and patch", () => {
       const one = series()
       yield* writeOne(one)
       const { metadata } = yield* stored(one)
-      const edited = yield* admin("PUT", pathOf(one), { ...(yield* stored(one)), metadata: { ...metadata, labels: { edited: "yes" } } })
+      const edited = yield* admin("PUT", pathOf(one), {
+        ...(yield* stored(one)),
+        metadata: { ...metadata, labels: { edited: "yes" } }
+      })
       assert.strictEqual(edited.status, 200)
       assert.deepStrictEqual(yield* writeOne(grown(one, 1)), Backend.updated)
       const after = yield* stored(one)
@@ -137,6 +150,19 @@ describe("a writer who may only create and patch", () => {
     }).pipe(as("writer"))
   )
 
+  it.live("raises the count of an event that no longer passes the checks of eventTime", () =>
+    Effect.gen(function* () {
+      const one = series()
+      yield* writeOne(one)
+      assert.isString((yield* stored(one)).eventTime)
+      const odd = grown({ ...one, event: { ...one.event, reportingController: "Not a name!", action: "" } }, 1)
+      assert.deepStrictEqual(yield* writeOne(odd), Backend.updated)
+      assert.isNull((yield* stored(one)).eventTime)
+      assert.deepStrictEqual(yield* writeOne(grown(one, 2)), Backend.updated)
+      assert.isString((yield* stored(one)).eventTime)
+    }).pipe(as("writer"))
+  )
+
   it.live("is told to wait for a namespace that is not there, and goes on when it is", () =>
     Effect.gen(function* () {
       const name = `late-${seq}`
@@ -164,7 +190,10 @@ describe("a writer who may only create and patch", () => {
       })
       yield* admin("DELETE", `/api/v1/namespaces/${name}`)
       const outcome = yield* writeOne(series({ involvedObject: object }))
-      assert.isTrue(outcome._tag === "Rejected" && outcome.reason.startsWith("namespace-terminating:"), JSON.stringify(outcome))
+      assert.isTrue(
+        outcome._tag === "Rejected" && outcome.reason.startsWith("namespace-terminating:"),
+        JSON.stringify(outcome)
+      )
       if (cluster.own !== undefined) assert.deepStrictEqual(yield* writeOne(grown(old, 1)), Backend.updated)
       yield* Effect.promise(() =>
         cluster.request({
@@ -219,7 +248,12 @@ if (cluster.own !== undefined) {
       Effect.gen(function* () {
         const config = JSON.stringify({
           "current-context": "c",
-          clusters: [{ name: "c", cluster: { server: cluster.own!.server, "certificate-authority": cluster.own!.certificateAuthority } }],
+          clusters: [
+            {
+              name: "c",
+              cluster: { server: cluster.own!.server, "certificate-authority": cluster.own!.certificateAuthority }
+            }
+          ],
           users: [{ name: "u", user: { token: "nonsense" } }],
           contexts: [{ name: "c", context: { cluster: "c", user: "u" } }]
         })
@@ -250,8 +284,14 @@ if (cluster.own !== undefined) {
       Effect.gen(function* () {
         yield* admin("POST", `/api/v1/namespaces/${namespace}/configmaps`, { metadata: { name: "seen" } })
         const involvedObject = { apiVersion: "v1", kind: "ConfigMap", name: "seen", namespace }
-        const single = series({ involvedObject, reason: "Single", message: "it happened once" }, { first: minutesAgo(5), last: minutesAgo(5) })
-        const repeated = series({ involvedObject, reason: "Repeated", message: "it happens" }, { first: minutesAgo(5), last: minutesAgo(5) })
+        const single = series(
+          { involvedObject, reason: "Single", message: "it happened once" },
+          { first: minutesAgo(5), last: minutesAgo(5) }
+        )
+        const repeated = series(
+          { involvedObject, reason: "Repeated", message: "it happens" },
+          { first: minutesAgo(5), last: minutesAgo(5) }
+        )
         yield* write(single, repeated)
         yield* writeOne({ ...grown(repeated, 6), last: minutesAgo(1) })
 
@@ -263,14 +303,19 @@ if (cluster.own !== undefined) {
         assert.match(events, /6\ds \(x7 over 5m\d*s?\)\s+Normal\s+Repeated\s+ConfigMap\/seen\s+it happens/)
         assert.match(events, /5m\d*s?\s+Normal\s+Single\s+ConfigMap\/seen\s+it happened once/)
         const got = yield* kubectl("-n", namespace, "get", "events", "-o", "wide")
-        assert.match(got, /6\ds\s+Normal\s+Repeated\s+configmap\/seen\s+example, example-0\s+it happens\s+5m\d*s?\s+7\s/)
+        assert.match(
+          got,
+          /6\ds\s+Normal\s+Repeated\s+configmap\/seen\s+example, example-0\s+it happens\s+5m\d*s?\s+7\s/
+        )
       }).pipe(as("user"))
     )
 
     it.live("of a node, which has no namespace", () =>
       Effect.gen(function* () {
         yield* admin("POST", "/api/v1/nodes", { metadata: { name: "seen-node" } })
-        yield* writeOne(series({ involvedObject: { apiVersion: "v1", kind: "Node", name: "seen-node" }, reason: "Rebooted" }))
+        yield* writeOne(
+          series({ involvedObject: { apiVersion: "v1", kind: "Node", name: "seen-node" }, reason: "Rebooted" })
+        )
         assert.match(yield* kubectl("describe", "node", "seen-node"), /Normal\s+Rebooted\s+\ds\s+example/)
       }).pipe(as("user"))
     )
@@ -317,10 +362,22 @@ describe("events of other writers", () => {
           reportingInstance: "default-scheduler-0"
         })
       ]
-      assert.deepStrictEqual(responses.map(({ status }) => status), [201, 201])
-      const page = yield* Backend.Backend.use((backend) => backend.query({ resourceName: name, namespace: otherNamespace }))
       assert.deepStrictEqual(
-        page.events.map(({ count, event, id }) => [event.reason, event.message, event.type, count, event.source.component, id.seq]),
+        responses.map(({ status }) => status),
+        [201, 201]
+      )
+      const page = yield* Backend.Backend.use((backend) =>
+        backend.query({ resourceName: name, namespace: otherNamespace })
+      )
+      assert.deepStrictEqual(
+        page.events.map(({ count, event, id }) => [
+          event.reason,
+          event.message,
+          event.type,
+          count,
+          event.source.component,
+          id.seq
+        ]),
         [
           ["Scheduled", "newer", "Normal", 9, "default-scheduler", 0],
           ["BackOff", "core", "Warning", 7, "kubelet", 0]
@@ -337,7 +394,9 @@ describe("events of other writers", () => {
   it.live("are paged through with ours, by pages of the server that are smaller than the answer", () =>
     Effect.gen(function* () {
       const involvedObject = { apiVersion: "v1", kind: "ConfigMap", name: `paged-${seq}`, namespace }
-      const all = Array.from({ length: 25 }, (_, index) => series({ involvedObject }, { last: now() + index * 1_000_000 }))
+      const all = Array.from({ length: 25 }, (_, index) =>
+        series({ involvedObject }, { last: now() + index * 1_000_000 })
+      )
       yield* write(...all)
       const filter = { resourceName: involvedObject.name, namespace }
       const backend = yield* Backend.Backend

@@ -20,7 +20,9 @@ export interface TestCluster extends AsyncDisposable {
   readonly layer: (user: User, options?: KubernetesBackend.LayerOptions) => Layer.Layer<Backend, unknown>
   readonly connectionOptions: (user: User) => KubernetesConnection.Options
   /** A request as the administrator. */
-  readonly request: (request: KubernetesConnection.KubernetesRequest) => Promise<KubernetesConnection.KubernetesResponse>
+  readonly request: (
+    request: KubernetesConnection.KubernetesRequest
+  ) => Promise<KubernetesConnection.KubernetesResponse>
 }
 
 /** Who may write; read; both, and see involved objects; nothing. */

@@ -4,6 +4,7 @@ import type * as Scope from "effect/Scope"
 import type * as Backend from "../Backend.ts"
 import { BackendError, Transient } from "../BackendError.ts"
 import type { Write } from "../Event.ts"
+import { overlay } from "./overlay.ts"
 import { missing } from "./retryPolicy.ts"
 
 type Answer = Effect.Effect<ReadonlyArray<Backend.Outcome>, BackendError>
@@ -67,7 +68,8 @@ export const make = (
         busy = false
         return Effect.void
       }
-      return Effect.flatMap(Effect.exit(backend.write(inFlight.flatMap(({ batch }) => batch))), (exit) => {
+      const items = inFlight.flatMap(({ batch }) => batch)
+      return Effect.flatMap(Effect.exit(Effect.suspend(() => backend.write(items))), (exit) => {
         answer(exit)
         return deliver
       })
@@ -89,6 +91,7 @@ export const make = (
     const write = (batch: ReadonlyArray<Write>): Answer =>
       Effect.callback<ReadonlyArray<Backend.Outcome>, BackendError>((resume) => {
         if (closed) return resume(interrupted)
+        if (batch.length === 0) return resume(Effect.succeed([]))
         const entry: Waiting = { batch, resume }
         waiting.push(entry)
         if (!busy) {
@@ -101,5 +104,5 @@ export const make = (
         })
       })
 
-    return { ...backend, write }
+    return overlay(backend, { write })
   })

@@ -220,7 +220,9 @@ export const make = Effect.fnUntraced(function* (
   const settled = (id: EventId.EventId): Effect.Effect<Delivered> => {
     const expected = delivering.map((sink) => [sink.name, sink.expect(id.seq)] as const)
     return Effect.map(
-      Effect.forEach(expected, ([name, settlement]) => Effect.map(settlement, (one): [string, Settlement] => [name, one])),
+      Effect.forEach(expected, ([name, settlement]) =>
+        Effect.map(settlement, (one): [string, Settlement] => [name, one])
+      ),
       (sinks) => ({ _tag: "Accepted", id, sinks: Object.fromEntries(sinks) })
     )
   }
@@ -250,7 +252,10 @@ export const make = Effect.fnUntraced(function* (
     Effect.suspend(() => {
       closed = true
       const complete = () => appending === undefined
-      return Effect.forEach(delivering, ({ drain }) => drain(complete), { concurrency: "unbounded", discard: true }).pipe(
+      return Effect.forEach(delivering, ({ drain }) => drain(complete), {
+        concurrency: "unbounded",
+        discard: true
+      }).pipe(
         Effect.timeoutOption(drainTimeout),
         Effect.andThen(giveUpWaiting),
         Effect.andThen(Effect.forEach(delivering, ({ stop }) => stop, { discard: true }))

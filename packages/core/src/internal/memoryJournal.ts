@@ -63,9 +63,7 @@ export const make = (
       })
     })
 
-  const append = (
-    batch: ReadonlyArray<Occurrence>
-  ): Effect.Effect<ReadonlyArray<EventId.EventId>, JournalError> =>
+  const append = (batch: ReadonlyArray<Occurrence>): Effect.Effect<ReadonlyArray<EventId.EventId>, JournalError> =>
     Effect.suspend(() => {
       if (batch.length <= room()) return Effect.succeed(take(batch))
       if (batch.length > capacity) return Effect.fail(full(batch.length))

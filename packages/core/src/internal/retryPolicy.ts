@@ -2,9 +2,12 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
+import * as Stream from "effect/Stream"
 import type * as Backend from "../Backend.ts"
 import { BackendError, Transient } from "../BackendError.ts"
 import type { Write } from "../Event.ts"
+import type { EventFilter, WatchFrom, WatchItem } from "../EventQuery.ts"
+import { overlay } from "./overlay.ts"
 
 /**
  * What a missing answer counts as.
@@ -17,6 +20,9 @@ export const missing: Backend.Outcome = {
 }
 
 const isPassing = ({ reason }: BackendError): boolean => reason._tag === "Transient" || reason._tag === "Throttled"
+
+const askedFor = ({ reason }: BackendError): number =>
+  reason._tag === "Throttled" && reason.retryAfter !== undefined ? Duration.toMillis(reason.retryAfter) : 0
 
 /** @internal */
 export const make = (
@@ -34,10 +40,9 @@ export const make = (
     const base = Duration.toMillis(options?.baseDelay ?? "50 millis")
     const maximum = Duration.toMillis(options?.maximumDelay ?? "2 seconds")
 
-    const pause = (tries: number, error: BackendError): Effect.Effect<void> => {
+    const pause = (tries: number, asked: number): Effect.Effect<void> => {
       const jittered = Math.min(maximum, base * 2 ** Math.min(20, tries)) * (0.5 + 0.5 * random.nextDoubleUnsafe())
-      const asked = error.reason._tag === "Throttled" ? error.reason.retryAfter : undefined
-      return clock.sleep(Duration.millis(asked === undefined ? jittered : Math.max(jittered, Duration.toMillis(asked))))
+      return clock.sleep(Duration.millis(Math.max(jittered, asked)))
     }
 
     const write = (
@@ -47,53 +52,93 @@ export const make = (
       Effect.matchEffect(backend.write(batch), {
         onFailure: (error) =>
           tries < times && isPassing(error)
-            ? Effect.andThen(pause(tries, error), write(batch, tries + 1))
+            ? Effect.andThen(pause(tries, askedFor(error)), write(batch, tries + 1))
             : Effect.fail(error),
         onSuccess: (outcomes) => {
+          if (tries >= times) return Effect.succeed(outcomes)
           const again: Array<number> = []
-          let last: BackendError | undefined
+          // The longest that any of them was asked to wait: they are repeated together.
+          let asked = 0
           for (let index = 0; index < batch.length; index++) {
             const outcome = outcomes[index] ?? missing
-            if (outcome._tag === "Retry" && isPassing(outcome.error)) {
-              again.push(index)
-              last = outcome.error
-            }
+            if (outcome._tag !== "Retry" || !isPassing(outcome.error)) continue
+            again.push(index)
+            asked = Math.max(asked, askedFor(outcome.error))
           }
-          if (last === undefined || tries >= times) return Effect.succeed(outcomes)
+          if (again.length === 0) return Effect.succeed(outcomes)
+          const rest = again.map((index) => batch[index]!)
           return Effect.andThen(
-            pause(tries, last),
-            Effect.match(
-              write(
-                again.map((index) => batch[index]!),
-                tries + 1
-              ),
-              {
-                // Of the others the outcome is known; only those that were repeated remain unknown.
-                onFailure: (error): ReadonlyArray<Backend.Outcome> => again.map(() => ({ _tag: "Retry", error })),
-                onSuccess: (repeated) => repeated
-              }
-            ).pipe(
-              Effect.map((repeated) => {
-                const merged = batch.map((_, index) => outcomes[index] ?? missing)
-                for (const [place, index] of again.entries()) merged[index] = repeated[place] ?? missing
-                return merged
-              })
-            )
+            pause(tries, asked),
+            Effect.match(write(rest, tries + 1), {
+              // Of the others the outcome is known, so this is no failure of the whole.
+              onFailure: (error) => merge(batch, outcomes, again, () => ({ _tag: "Retry", error })),
+              onSuccess: (repeated) => merge(batch, outcomes, again, (place) => repeated[place] ?? missing)
+            })
           )
         }
       })
 
-    const reading = <A>(read: Effect.Effect<A, BackendError>, tries: number): Effect.Effect<A, BackendError> =>
-      Effect.catch(read, (error) =>
+    const reading = <A>(read: () => Effect.Effect<A, BackendError>, tries: number): Effect.Effect<A, BackendError> =>
+      Effect.catch(Effect.suspend(read), (error) =>
         tries < times && isPassing(error)
-          ? Effect.andThen(pause(tries, error), reading(read, tries + 1))
+          ? Effect.andThen(pause(tries, askedFor(error)), reading(read, tries + 1))
           : Effect.fail(error)
       )
 
-    return {
-      ...backend,
-      target: reading(backend.target, 0),
+    /** Goes on after the last item that came through; what counts against `times` is failures without one in between. */
+    const watch = (filter: EventFilter, from: WatchFrom): Stream.Stream<WatchItem, BackendError> =>
+      Stream.suspend(() => {
+        let position = from
+        let isLive = false
+        let failures = 0
+        let failure: BackendError | undefined
+        let isOver = false
+
+        const once = Stream.suspend(() => {
+          failure = undefined
+          return Stream.concat(
+            Stream.filter(backend.watch(filter, position), (item) => {
+              position = item.cursor
+              failures = 0
+              // Whoever goes on is told again that the snapshot is over; it has been.
+              if (item._tag === "Live" && isLive) return false
+              if (item._tag === "Live") isLive = true
+              return true
+            }),
+            Stream.sync(() => (isOver = true)).pipe(Stream.drain)
+          ).pipe(
+            Stream.catch((error) => {
+              failure = error
+              return Stream.empty
+            })
+          )
+        })
+        const next = Effect.suspend(() => {
+          if (isOver) return Effect.undefined
+          const again = Effect.succeed([once, undefined] as const)
+          if (failure === undefined) return again
+          if (failures >= times || !isPassing(failure)) return Effect.fail(failure)
+          return Effect.andThen(pause(failures++, askedFor(failure)), again)
+        })
+        return Stream.flatten(Stream.unfold(undefined, () => next))
+      })
+
+    return overlay(backend, {
+      target: reading(() => backend.target, 0),
       write: (batch) => write(batch, 0),
-      query: (query) => reading(backend.query(query), 0)
-    }
+      query: (query) => reading(() => backend.query(query), 0),
+      watch
+    })
   })
+
+/** The outcomes of a batch, with those of the repeated items in their places. */
+const merge = (
+  batch: ReadonlyArray<Write>,
+  outcomes: ReadonlyArray<Backend.Outcome>,
+  again: ReadonlyArray<number>,
+  repeated: (place: number) => Backend.Outcome
+): ReadonlyArray<Backend.Outcome> => {
+  const merged = batch.map((_, index) => outcomes[index] ?? missing)
+  for (const [place, index] of again.entries()) merged[index] = repeated(place)
+  return merged
+}

@@ -29,10 +29,10 @@ const applies = (when: Condition, { involvedObject, type }: EventBody): boolean 
   holds(when.namespace, involvedObject.namespace) &&
   holds(when.eventType, type)
 
-/** How far one side of a page was read: events last seen at `until` or before it, without those in `seen`. */
+/** How far a query was read: events last seen at `until` or before it, without those of each side in `seen`. */
 interface Reached {
   readonly until: number
-  readonly seen: ReadonlyArray<string>
+  readonly seen: Sides<ReadonlyArray<string>>
 }
 
 /** Where one side of a watch stands; `null` is the beginning. */
@@ -41,18 +41,41 @@ type Part = EventQuery.Cursor | null
 type Sides<A> = readonly [A, A]
 
 const malformed = new BackendError({
-  reason: new CursorMismatch({ detail: "it does not hold a position for each of the two stores; begin anew" })
+  reason: new CursorMismatch({ detail: "it does not hold a position in each of the two stores; begin anew" })
 })
 
-const parse = <A>(text: string): Result.Result<Sides<A>, BackendError> => {
+const parse = (text: string): unknown => {
   try {
-    const parts: unknown = JSON.parse(text)
-    return Array.isArray(parts) && parts.length === 2
-      ? Result.succeed(parts as unknown as Sides<A>)
-      : Result.fail(malformed)
+    return JSON.parse(text)
   } catch {
-    return Result.fail(malformed)
+    return undefined
   }
+}
+
+const isPair = <A>(value: unknown, is: (part: unknown) => part is A): value is Sides<A> =>
+  Array.isArray(value) && value.length === 2 && value.every(is)
+
+const isTexts = (value: unknown): value is ReadonlyArray<string> =>
+  Array.isArray(value) && value.every((one) => typeof one === "string")
+
+// A cursor of either side is checked by that side.
+const isPart = (part: unknown): part is Part => part === null || typeof part === "string"
+
+const readParts = (text: string): Result.Result<Sides<Part>, BackendError> => {
+  const parts = parse(text)
+  return isPair(parts, isPart) ? Result.succeed(parts) : Result.fail(malformed)
+}
+
+const readReached = (text: string): Result.Result<Reached, BackendError> => {
+  const reached = parse(text)
+  return typeof reached === "object" &&
+    reached !== null &&
+    "until" in reached &&
+    typeof reached.until === "number" &&
+    "seen" in reached &&
+    isPair(reached.seen, isTexts)
+    ? Result.succeed({ until: reached.until, seen: reached.seen })
+    : Result.fail(malformed)
 }
 
 /** @internal */
@@ -84,33 +107,27 @@ export const make = (primary: Backend.Service, other: Backend.Service, when: Con
     Effect.gen(function* () {
       const filter = EventQuery.filterOf(query)
       const scope = yield* scopeOf(filter)
-      let reached: Sides<Reached | null> = [null, null]
-      if (query.page !== undefined) {
-        reached = yield* Effect.fromResult(
-          Result.flatMap(Position.decodePageToken(scope, query.page), (text) => parse<Reached | null>(text))
-        )
-      }
-      const pages = yield* Effect.all(
-        [0, 1].map((side) => sidePage(sides[side]!, filter, query.limit, reached[side] ?? null)),
+      const reached =
+        query.page === undefined
+          ? undefined
+          : yield* Effect.fromResult(Result.flatMap(Position.decodePageToken(scope, query.page), readReached))
+      const [first, second] = yield* Effect.all(
+        [
+          sidePage(primary, filter, query.limit, reached?.until, reached?.seen[0]),
+          sidePage(other, filter, query.limit, reached?.until, reached?.seen[1])
+        ],
         { concurrency: 2 }
       )
-      const [first, second] = pages as [SidePage, SidePage]
       const merged = mergeNewestFirst(first.events, second.events)
-      const events = query.limit === undefined ? merged : merged.slice(0, Math.max(0, query.limit))
+      const shown = query.limit === undefined ? merged : merged.slice(0, Math.max(0, query.limit))
       const page = {
-        events: events.map(({ event }) => event),
+        events: shown.map(({ event }) => event),
         totalCount: first.totalCount + second.totalCount,
         cursor: Position.cursorEncoder(scope)(JSON.stringify([first.cursor, second.cursor]))
       }
-      const more = merged.length > events.length || first.more || second.more
-      if (!more || events.length === 0) return page
-      const next = [0, 1].map((side) =>
-        advance(
-          reached[side] ?? null,
-          events.filter((one) => one.side === side)
-        )
-      )
-      return { ...page, next: Position.pageTokenEncoder(scope)(JSON.stringify(next)) }
+      const isLast = merged.length === shown.length && !first.more && !second.more
+      const next = isLast ? undefined : advance(reached, shown)
+      return next === undefined ? page : { ...page, next: Position.pageTokenEncoder(scope)(JSON.stringify(next)) }
     })
 
   const watch = (
@@ -134,9 +151,7 @@ export const make = (primary: Backend.Service, other: Backend.Service, when: Con
         } else if (typeof from === "object") {
           starts = [from, from]
         } else if (from !== "beginning") {
-          const decoded = yield* Effect.fromResult(
-            Result.flatMap(Position.decodeCursor(scope, from), (text) => parse<Part>(text))
-          )
+          const decoded = yield* Effect.fromResult(Result.flatMap(Position.decodeCursor(scope, from), readParts))
           parts = [...decoded]
           starts = [decoded[0] ?? "beginning", decoded[1] ?? "beginning"]
         }
@@ -200,20 +215,22 @@ const sidePage = Effect.fnUntraced(function* (
   backend: Backend.Service,
   filter: EventQuery.EventFilter,
   limit: number | undefined,
-  reached: Reached | null
+  reached: number | undefined,
+  seen: ReadonlyArray<string> = []
 ): Effect.fn.Return<SidePage, BackendError> {
-  if (reached === null) {
+  if (reached === undefined) {
     const page = yield* backend.query(limit === undefined ? filter : { ...filter, limit })
     return { events: page.events, totalCount: page.totalCount, cursor: page.cursor, more: page.next !== undefined }
   }
   const whole = yield* backend.query({ ...filter, limit: 0 })
-  const until = filter.until === undefined ? reached.until : Math.min(filter.until, reached.until)
+  const until = filter.until === undefined ? reached : Math.min(filter.until, reached)
+  // What was seen is the newest of it, so this leaves `limit` of the rest.
   const page = yield* backend.query(
-    limit === undefined ? { ...filter, until } : { ...filter, until, limit: limit + reached.seen.length }
+    limit === undefined ? { ...filter, until } : { ...filter, until, limit: limit + seen.length }
   )
-  const seen = new Set(reached.seen)
+  const known = new Set(seen)
   return {
-    events: page.events.filter(({ id }) => !seen.has(EventId.format(id))),
+    events: page.events.filter(({ id }) => !known.has(EventId.format(id))),
     totalCount: whole.totalCount,
     cursor: whole.cursor,
     more: page.next !== undefined
@@ -267,9 +284,15 @@ const mergeInOrder = (
   return merged
 }
 
-const advance = (reached: Reached | null, shown: ReadonlyArray<Sided>): Reached | null => {
-  const oldest = shown.at(-1)?.event
-  if (oldest === undefined) return reached
-  const seen = shown.filter(({ event }) => event.last === oldest.last).map(({ event }) => EventId.format(event.id))
-  return { until: oldest.last, seen: reached?.until === oldest.last ? [...reached.seen, ...seen] : seen }
+/** Whatever is left on either side was last seen when the last of what is shown was, or before it. */
+const advance = (reached: Reached | undefined, shown: ReadonlyArray<Sided>): Reached | undefined => {
+  const until = shown.at(-1)?.event.last
+  if (until === undefined) return undefined
+  const seenOf = (side: 0 | 1): ReadonlyArray<string> => {
+    const ids = shown.flatMap((one) =>
+      one.side === side && one.event.last === until ? [EventId.format(one.event.id)] : []
+    )
+    return reached?.until === until ? [...reached.seen[side], ...ids] : ids
+  }
+  return { until, seen: [seenOf(0), seenOf(1)] }
 }

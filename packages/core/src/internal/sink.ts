@@ -141,7 +141,9 @@ const readState = (json: Json): State => {
         typeof one[0].event === "object"
     ) &&
     Array.isArray(state.parked) &&
-    state.parked.every((one) => Array.isArray(one) && typeof one[0] === "string" && one.slice(1).every(Number.isSafeInteger))
+    state.parked.every(
+      (one) => Array.isArray(one) && typeof one[0] === "string" && one.slice(1).every(Number.isSafeInteger)
+    )
   if (!sound) throw new Error("it holds no state of a sink")
   return state
 }
@@ -800,8 +802,8 @@ export const make = Effect.fnUntraced(function* (
   ledger.recover(pending, parkedAtStart)
   ledger.held = correlator.held
   if (position < headAtStart) {
-    const [first] = (yield* journal.read(name, position, 1)).entries
-    unreadSince = first?.occurrence.at
+    const first = yield* Effect.option(journal.read(name, position, 1))
+    if (first._tag === "Some") unreadSince = first.value.entries[0]?.occurrence.at
   }
   // Before the first event is accepted, so that no later start takes this sink for a new one.
   if (restored === undefined) yield* checkpoint
@@ -975,20 +977,26 @@ export const make = Effect.fnUntraced(function* (
         Effect.flatMap(readParked, (parked) => {
           const given = chosen(parked, series).filter(({ write }) => parkedOf.has(EventId.format(write.id)))
           if (given.length === 0) return Effect.succeed(0)
-          return Effect.map(journal.unpark(name, given.map(({ write }) => write.id)), () => {
-            let n = 0
-            for (const { write } of given) {
-              const key = EventId.format(write.id)
-              const { occurrences } = parkedOf.get(key)!
-              parkedOf.delete(key)
-              kept.delete(key)
-              n += occurrences
-              ledger.park(-occurrences)
-              ledger.drop(occurrences, "parked")
+          return Effect.map(
+            journal.unpark(
+              name,
+              given.map(({ write }) => write.id)
+            ),
+            () => {
+              let n = 0
+              for (const { write } of given) {
+                const key = EventId.format(write.id)
+                const { occurrences } = parkedOf.get(key)!
+                parkedOf.delete(key)
+                kept.delete(key)
+                n += occurrences
+                ledger.park(-occurrences)
+                ledger.drop(occurrences, "parked")
+              }
+              changedSinceCheckpoint = true
+              return n
             }
-            changedSinceCheckpoint = true
-            return n
-          })
+          )
         })
       ),
     drain: (complete) =>

@@ -1161,13 +1161,23 @@ export const make = (options: HandlerOptions): Handlers => {
       const { object: decoded } = decodeBody(resource, object, "Ignore")
       const given = asObject(decoded["metadata"])
       const namespace = resource.namespaced ? asText(given["namespace"]) || "default" : ""
-      const { resourceVersion: _version, ...meta } = freshMeta(resource, given, namespace, true)
-      const complete = withDefaults(resource, { ...decoded, metadata: meta })
+      const { resourceVersion: _version, ...fresh } = freshMeta(resource, given, namespace, true)
+      const key = keyOf(resource, namespace, asText(fresh["name"]))
+      const old = asObject(at(store.get(tableOf(resource), key), "metadata"))
+      const isEnding = at(decoded, "status", "phase") === "Terminating"
+      const meta = orderMeta({
+        ...fresh,
+        ...(old["uid"] === undefined || asText(given["uid"]) !== "" ? {} : { uid: old["uid"] }),
+        ...(old["creationTimestamp"] === undefined ? {} : { creationTimestamp: old["creationTimestamp"] }),
+        ...(resource.plural === "namespaces" && isEnding ? { deletionTimestamp: now() } : {})
+      })
+      const filled = withDefaults(resource, { ...decoded, metadata: meta })
+      const complete =
+        meta["deletionTimestamp"] === undefined ? filled : { ...filled, status: { phase: "Terminating" } }
       admitNamespace(resource, namespace, asText(meta["name"]))
       const version = eventVersionOf(resource)
       checkNew(resource, version, complete)
       const managed = version === undefined ? complete : withManagedFields(version, undefined, complete, "unknown")
-      const key = keyOf(resource, namespace, asText(meta["name"]))
       const stored = write(resource, key, managed)
       return asObject(parse(objectText(resource, stored, false)))
     },

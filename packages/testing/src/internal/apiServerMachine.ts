@@ -243,7 +243,8 @@ export const make = (options: MachineOptions): Machine => {
       trickle(exchange, body, fault.bytes, fault.every)
       return
     }
-    response.end(body)
+    // A text goes out in one piece with the head.
+    response.end(isCompressed ? body : answer.body)
   }
 
   /** Runs while the client is there. */

@@ -134,8 +134,7 @@ export const make = (
     }
   }
 
-  const isSilent = (write: Write): boolean =>
-    troubles.get(write.event.involvedObject.namespace ?? "") === "silent"
+  const isSilent = (write: Write): boolean => troubles.get(write.event.involvedObject.namespace ?? "") === "silent"
 
   // -------------------------------------------------------------------------
   // requests
@@ -242,7 +241,8 @@ export const make = (
       if (fault === "hang" || fault === "hangAfter") return count("hang")
       simulation.after(delay() + delay(), () => {
         if (outage === "silent") return count("silent")
-        const failure = outage !== undefined ? outages[outage] : fault === "resetBefore" || fault === "fail" ? failed : undefined
+        const failure =
+          outage !== undefined ? outages[outage] : fault === "resetBefore" || fault === "fail" ? failed : undefined
         if (outage !== undefined) count(outage)
         resume(failure === undefined ? Effect.fromResult(answer()) : Effect.fail(failure))
       })
@@ -275,7 +275,8 @@ export const make = (
       const matching = existing(filter).sort((a, b) => b.write.last - a.write.last || b.position - a.position)
       const decoded = asked.page === undefined ? Result.succeed("0") : Position.decodePageToken(scope, asked.page)
       return Result.map(Result.flatMap(decoded, numberOf), (from) => {
-        const end = asked.limit === undefined ? matching.length : Math.min(matching.length, from + Math.max(0, asked.limit))
+        const end =
+          asked.limit === undefined ? matching.length : Math.min(matching.length, from + Math.max(0, asked.limit))
         const page = {
           events: matching.slice(from, end).map(eventOf),
           totalCount: matching.length,

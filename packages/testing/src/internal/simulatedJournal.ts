@@ -72,8 +72,15 @@ export const make = (
 
   const open = (process: Process): Effect.Effect<Journal.Journal["Service"], Journal.JournalError> =>
     Effect.suspend(() => {
-      if (owner !== undefined && owner.process !== process && owner.process.alive && owner.process.life === owner.life) {
-        return Effect.fail(failure(new Journal.JournalLocked({ detail: `the process "${owner.process.name}" has it open` })))
+      if (
+        owner !== undefined &&
+        owner.process !== process &&
+        owner.process.alive &&
+        owner.process.life === owner.life
+      ) {
+        return Effect.fail(
+          failure(new Journal.JournalLocked({ detail: `the process "${owner.process.name}" has it open` }))
+        )
       }
       const { life } = process
       owner = { process, life }
@@ -144,11 +151,15 @@ export const make = (
           return { origin, seq: occurrences.length }
         })
 
-      const appendNow = (batch: ReadonlyArray<Occurrence>): Result.Result<ReadonlyArray<EventId.EventId>, Journal.JournalError> => {
+      const appendNow = (
+        batch: ReadonlyArray<Occurrence>
+      ): Result.Result<ReadonlyArray<EventId.EventId>, Journal.JournalError> => {
         if (batch.length > room() && onFull === "dropOldest") takeOldest(batch.length - room())
         if (batch.length > room()) {
           count("full")
-          return Result.fail(failure(new Journal.JournalFull({ detail: `${kept.length} of ${capacity} events are kept` })))
+          return Result.fail(
+            failure(new Journal.JournalFull({ detail: `${kept.length} of ${capacity} events are kept` }))
+          )
         }
         const ids = put(batch)
         simulation.trace(`${name}: has ${batch.length} more, up to ${occurrences.length}`)
@@ -185,7 +196,11 @@ export const make = (
           )
         })
 
-      const read = (sink: string, after: number, max: number): Effect.Effect<Journal.JournalPage, Journal.JournalError> =>
+      const read = (
+        sink: string,
+        after: number,
+        max: number
+      ): Effect.Effect<Journal.JournalPage, Journal.JournalError> =>
         operation("read", () => {
           const reached = Math.min(occurrences.length, after + max)
           const entries: Array<Journal.JournalEntry> = []
@@ -210,14 +225,13 @@ export const make = (
       const checkpoint = (sink: string, made: Journal.Checkpoint): Effect.Effect<void, Journal.JournalError> => {
         const text = JSON.stringify(made)
         return operation("checkpoint", () => {
-          const before = checkpointOf(sink)
-          if (before !== undefined && before.upTo > made.upTo) {
-            simulation.fail(new Error(`${name}: the checkpoint of "${sink}" goes back from ${before.upTo} to ${made.upTo}`))
+          const one = reading.get(sink)
+          if (one !== undefined && one.upTo > made.upTo) {
+            simulation.fail(new Error(`${name}: the checkpoint of "${sink}" goes back from ${one.upTo} to ${made.upTo}`))
           }
           checkpoints.set(sink, text)
           count("checkpoint")
           simulation.trace(`${name}: checkpoint of ${sink} at ${made.upTo}`)
-          const one = reading.get(sink)
           if (one !== undefined) one.upTo = made.upTo
           free()
           return Result.succeed(undefined)
@@ -254,7 +268,10 @@ export const make = (
           return Result.succeed(undefined)
         })
 
-      const unpark = (sink: string, series: ReadonlyArray<EventId.EventId>): Effect.Effect<void, Journal.JournalError> =>
+      const unpark = (
+        sink: string,
+        series: ReadonlyArray<EventId.EventId>
+      ): Effect.Effect<void, Journal.JournalError> =>
         operation("park", () => {
           for (const id of series) if (parked.get(sink)?.delete(EventId.format(id)) === true) count("unparked")
           return Result.succeed(undefined)

@@ -123,7 +123,7 @@ export class Kernel implements Simulation {
     this.dice = new SeededDice(seed)
     this.order = this.dice.fork("order")
     this.yields = this.dice.fork("yields")
-    this.stride = this.yields.pick([4, 24, 160, MAXIMUM_OPERATIONS])
+    this.stride = this.yields.pick([10, 50, 50, 400, 400, MAXIMUM_OPERATIONS])
   }
 
   // -------------------------------------------------------------------------
@@ -218,7 +218,9 @@ export class Kernel implements Simulation {
       const exit = fiber?.pollUnsafe()
       if (exit !== undefined) return exit
       if (this.ready.length === 0 && !this.advance()) {
-        return Exit.die(new Error("the run is stuck: nothing is ready, no timer is set, and the scenario has not ended"))
+        return Exit.die(
+          new Error("the run is stuck: nothing is ready, no timer is set, and the scenario has not ended")
+        )
       }
       if (this.time - BEGINNING > budget.maximumTime) {
         return Exit.die(new Error(`the run is still going after ${Duration.format(this.elapsed())} of its time`))
@@ -424,7 +426,9 @@ export class SimulatedProcess implements Process {
       monotonicTimeNanos: Effect.sync(monotonic),
       sleep: (duration) =>
         Effect.callback((resume) => {
-          const micros = Duration.isFinite(duration) ? Math.max(0, Math.round(Duration.toMillis(duration) * 1_000)) : undefined
+          const micros = Duration.isFinite(duration)
+            ? Math.max(0, Math.round(Duration.toMillis(duration) * 1_000))
+            : undefined
           if (micros === undefined) return
           const timer = kernel.startTimer(micros, this, () => resume(Effect.void))
           return Effect.sync(timer.cancel)

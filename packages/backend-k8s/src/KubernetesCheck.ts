@@ -1,0 +1,454 @@
+/**
+ * Looks whether events can be recorded and read in a cluster, and says what to do where they cannot: what
+ * `tidings doctor` prints.
+ *
+ * @since 0.1.0
+ */
+import type { Check } from "@tidings/core/BackendCheck"
+import type { BackendError } from "@tidings/core/BackendError"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as answer from "./internal/answer.ts"
+import * as syntax from "./internal/syntax.ts"
+import * as KubernetesConnection from "./KubernetesConnection.ts"
+
+// ---------------------------------------------------------------------------
+// options
+// ---------------------------------------------------------------------------
+
+/**
+ * Where to look.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Place {
+  /** The namespace in which rights and events are looked at. That of the context unless given. */
+  readonly namespace?: string | undefined
+  /** Looks at all namespaces instead of one. `false` unless given. */
+  readonly allNamespaces?: boolean | undefined
+}
+
+/**
+ * Which cluster, and where in it. `timeout` is 10 seconds unless given.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options extends KubernetesConnection.Options, Place {}
+
+// ---------------------------------------------------------------------------
+// requests
+// ---------------------------------------------------------------------------
+
+type Fields = { readonly [key: string]: unknown }
+
+const fieldsOf = (value: unknown): Fields => (typeof value === "object" && value !== null ? { ...value } : {})
+const textOf = (value: unknown): string => (typeof value === "string" ? value : "")
+
+type Connection = KubernetesConnection.KubernetesConnection["Service"]
+
+interface Answered {
+  readonly response: KubernetesConnection.KubernetesResponse
+  readonly body: Fields
+  /** When it was asked, and when the answer was there, in milliseconds since 1970 by the clock here. */
+  readonly asked: number
+  readonly answered: number
+}
+
+const ask = (
+  connection: Connection,
+  request: KubernetesConnection.KubernetesRequest
+): Effect.Effect<Answered, BackendError> =>
+  Effect.gen(function* () {
+    const asked = yield* Clock.currentTimeMillis
+    const response = yield* connection.request(request)
+    return {
+      response,
+      body: fieldsOf(answer.parseBody(response.body)),
+      asked,
+      answered: yield* Clock.currentTimeMillis
+    }
+  })
+
+const review = (connection: Connection, group: string, kind: string, spec?: Fields) =>
+  ask(connection, {
+    method: "POST",
+    path: `/apis/${group}/v1/${kind.toLowerCase()}s`,
+    body: JSON.stringify({ apiVersion: `${group}/v1`, kind, ...(spec === undefined ? undefined : { spec }) })
+  })
+
+/** What an answer says that is not the one that was hoped for. */
+const saidBy = ({ body, response }: Answered): string => {
+  const message = textOf(body["message"])
+  return message === "" ? `HTTP ${response.status}` : `HTTP ${response.status}: ${syntax.cut(message, 300)}`
+}
+
+// ---------------------------------------------------------------------------
+// who
+// ---------------------------------------------------------------------------
+
+interface Identity {
+  readonly check: Check
+  /** As the last words of a rule: `to User jane`. */
+  readonly subject: string
+}
+
+const subjectOf = (name: string): string => {
+  const account = /^system:serviceaccount:([^:]+):(.+)$/.exec(name)
+  return account === null ? ` to User ${name}` : ` to ServiceAccount ${account[1]}/${account[2]}`
+}
+
+const identityOf = (connection: Connection): Effect.Effect<Identity, BackendError> =>
+  Effect.map(review(connection, "authentication.k8s.io", "SelfSubjectReview"), (answered): Identity => {
+    const user = fieldsOf(fieldsOf(answered.body["status"])["userInfo"])
+    const name = textOf(user["username"])
+    const groups = Array.isArray(user["groups"]) ? user["groups"].map(String) : []
+    if (answered.response.status === 401) {
+      return {
+        subject: "",
+        check: {
+          name: "identity",
+          state: "broken",
+          found: `the API server does not accept the credentials (${saidBy(answered)})`,
+          advice: "renew the token, the certificate or the login that the kubeconfig names"
+        }
+      }
+    }
+    if (name === "") {
+      const found =
+        answered.response.status === 404
+          ? "this server is too old to tell who we are: Kubernetes does since version 1.28"
+          : `the server does not tell who we are (${saidBy(answered)})`
+      return { subject: "", check: { name: "identity", state: "note", found } }
+    }
+    const isAnonymous = name === "system:anonymous"
+    return {
+      subject: subjectOf(name),
+      check: {
+        name: "identity",
+        state: isAnonymous ? "broken" : "ok",
+        found: groups.length === 0 ? name : `${name}, of ${groups.join(", ")}`,
+        ...(isAnonymous
+          ? { advice: `give context ${connection.context} a user with credentials in the kubeconfig` }
+          : undefined),
+        facts: { user: name, groups }
+      }
+    }
+  })
+
+// ---------------------------------------------------------------------------
+// rights
+// ---------------------------------------------------------------------------
+
+const VERBS = ["create", "patch", "list", "watch", "get"] as const
+
+type Verb = (typeof VERBS)[number]
+
+/** What needs the verb, and which other one it needs with it. */
+const pairs: { readonly [V in Verb]: { readonly purpose: string; readonly pair: ReadonlyArray<Verb> } } = {
+  create: { purpose: "recording", pair: ["create", "patch"] },
+  patch: { purpose: "recording: counts grow by it", pair: ["create", "patch"] },
+  list: { purpose: "reading", pair: ["list", "watch"] },
+  watch: { purpose: "following", pair: ["list", "watch"] },
+  get: { purpose: "nothing here; kubectl get NAME needs it", pair: [] }
+}
+
+/** `undefined`: the server does not say. */
+type Allowed = boolean | undefined
+
+const isAllowed = (connection: Connection, resourceAttributes: Fields): Effect.Effect<Allowed, BackendError> =>
+  Effect.map(
+    review(connection, "authorization.k8s.io", "SelfSubjectAccessReview", { resourceAttributes }),
+    ({ body, response }) => {
+      const { allowed } = fieldsOf(body["status"])
+      return response.status === 201 && typeof allowed === "boolean" ? allowed : undefined
+    }
+  )
+
+const eventChecks = (
+  allowed: ReadonlyMap<Verb, Allowed>,
+  namespace: string | undefined,
+  subject: string
+): ReadonlyArray<Check> => {
+  const where = namespace === undefined ? "in all namespaces" : `in namespace ${namespace}`
+  const mayAll = (verbs: ReadonlyArray<Verb>) => verbs.every((verb) => allowed.get(verb) === true)
+  const mayAny = (verbs: ReadonlyArray<Verb>) => verbs.some((verb) => allowed.get(verb) === true)
+  return VERBS.map((verb): Check => {
+    const { pair, purpose } = pairs[verb]
+    const right = allowed.get(verb)
+    const common = { name: `${verb} events`, facts: { verb, allowed: right ?? null, namespace: namespace ?? null } }
+    if (right === true) return { ...common, state: "ok", found: `allowed ${where}` }
+    if (right === undefined)
+      return { ...common, state: "note", found: `the server does not say whether it is allowed ${where}` }
+    if (pair.length === 0) return { ...common, state: "ok", found: `not allowed ${where}; needed for ${purpose}` }
+    // Who only reads or only writes has what documents recommend. Half of a pair serves nobody.
+    const other = pair.includes("create") ? pairs.list.pair : pairs.create.pair
+    const isOnPurpose = !mayAny(pair) && mayAll(other)
+    const missing = pair.filter((one) => allowed.get(one) === false)
+    return {
+      ...common,
+      state: isOnPurpose ? "note" : "broken",
+      found: `not allowed ${where}; needed for ${purpose}`,
+      // One rule for both, said once.
+      ...(missing[0] === verb
+        ? { advice: `${answer.ruleFor({ verbs: missing, group: "", resource: "events", namespace })}${subject}` }
+        : undefined)
+    }
+  })
+}
+
+const clusterIdCheck = (allowed: Allowed, subject: string): Check => {
+  const common = { name: "get namespace kube-system", facts: { verb: "get", allowed: allowed ?? null } }
+  if (allowed === true) return { ...common, state: "ok", found: "allowed: its uid tells this cluster from all others" }
+  const permission = { verbs: ["get"], group: "", resource: "namespaces", resourceNames: ["kube-system"] }
+  return {
+    ...common,
+    state: "note",
+    found:
+      (allowed === false ? "not allowed" : "the server does not say whether it is allowed") +
+      ": cursors and journals are bound to the certificate authority instead of the cluster",
+    ...(allowed === false
+      ? { advice: `${answer.ruleFor({ ...permission, namespace: "kube-system" })}${subject}` }
+      : undefined)
+  }
+}
+
+const rightsOf = (
+  connection: Connection,
+  namespace: string | undefined,
+  subject: string
+): Effect.Effect<{ readonly checks: ReadonlyArray<Check>; readonly mayList: boolean }, BackendError> =>
+  Effect.gen(function* () {
+    const answers = yield* Effect.forEach(
+      VERBS,
+      (verb) =>
+        Effect.map(
+          isAllowed(connection, { verb, resource: "events", ...(namespace === undefined ? undefined : { namespace }) }),
+          (allowed) => [verb, allowed] as const
+        ),
+      { concurrency: "unbounded" }
+    )
+    const mayIdentify = yield* isAllowed(connection, {
+      verb: "get",
+      resource: "namespaces",
+      name: "kube-system",
+      namespace: "kube-system"
+    })
+    const allowed = new Map(answers)
+    return {
+      checks: [...eventChecks(allowed, namespace, subject), clusterIdCheck(mayIdentify, subject)],
+      mayList: allowed.get("list") !== false
+    }
+  })
+
+// ---------------------------------------------------------------------------
+// time
+// ---------------------------------------------------------------------------
+
+/** A clock that is off by less is as good as any: the header has whole seconds. */
+const NOTED_SKEW_MILLIS = 2_000
+
+/** From here on, ages are wrong for people, and tokens and certificates for machines. */
+const BROKEN_SKEW_MILLIS = 60_000
+
+const lengthOf = (millis: number): string => Duration.format(Duration.seconds(Math.round(millis / 1_000)))
+
+/**
+ * How far the clock of the server is ahead of this one, at the least. Its header was written some time between question
+ * and answer, and leaves out the fraction of the second.
+ */
+const skewOf = ({ answered, asked, response }: Answered): number | undefined => {
+  const date = Date.parse(response.headers["date"] ?? "")
+  if (Number.isNaN(date)) return undefined
+  const least = date - answered
+  const most = date + 999 - asked
+  return least > 0 ? least : most < 0 ? most : 0
+}
+
+const clockCheck = (skew: number | undefined): Check => {
+  if (skew === undefined) return { name: "clock", state: "note", found: "the server does not tell its time" }
+  const size = Math.abs(skew)
+  const facts = { aheadSeconds: Math.round(skew / 1_000) }
+  if (size < NOTED_SKEW_MILLIS) return { name: "clock", state: "ok", found: "this machine and the server agree", facts }
+  return {
+    name: "clock",
+    state: size < BROKEN_SKEW_MILLIS ? "note" : "broken",
+    found: `the server is ${lengthOf(size)} ${skew > 0 ? "ahead of" : "behind"} this machine`,
+    advice: "set both clocks by the same source (NTP): ages and --since are wrong by as much",
+    facts
+  }
+}
+
+// ---------------------------------------------------------------------------
+// how long events are kept
+// ---------------------------------------------------------------------------
+
+const PAGE = 500
+
+/** A sample: what a cluster with more events has, they show as well. */
+const PAGES = 4
+
+/** When an event was written last: only a write that changes it renews its time to live. */
+const writtenAt = (event: unknown): number => {
+  const metadata = fieldsOf(fieldsOf(event)["metadata"])
+  const managed = Array.isArray(metadata["managedFields"]) ? metadata["managedFields"] : []
+  const times = [metadata["creationTimestamp"], ...managed.map((entry: unknown) => fieldsOf(entry)["time"])]
+  return Math.max(...times.map((time) => Date.parse(textOf(time))).filter((time) => !Number.isNaN(time)))
+}
+
+const retentionCheck = (
+  connection: Connection,
+  namespace: string | undefined,
+  skew: number
+): Effect.Effect<Check, BackendError> =>
+  Effect.gen(function* () {
+    const path = namespace === undefined ? "/api/v1/events" : `/api/v1/namespaces/${namespace}/events`
+    let oldest = Number.POSITIVE_INFINITY
+    let seen = 0
+    let more = ""
+    let rest = 0
+    for (let page = 0; page < PAGES; page++) {
+      const next = more === "" ? "" : `&continue=${encodeURIComponent(more)}`
+      const answered = yield* ask(connection, { method: "GET", path: `${path}?limit=${PAGE}${next}` })
+      if (answered.response.status !== 200) {
+        // What was seen so far is no less true.
+        if (seen > 0) break
+        return { name: "retention", state: "note", found: `the events cannot be listed (${saidBy(answered)})` }
+      }
+      const items: ReadonlyArray<unknown> = Array.isArray(answered.body["items"]) ? answered.body["items"] : []
+      const metadata = fieldsOf(answered.body["metadata"])
+      for (const item of items) {
+        const at = writtenAt(item)
+        if (Number.isFinite(at)) oldest = Math.min(oldest, at)
+      }
+      seen += items.length
+      more = textOf(metadata["continue"])
+      rest = typeof metadata["remainingItemCount"] === "number" ? metadata["remainingItemCount"] : 0
+      if (more === "") break
+    }
+    const where = namespace === undefined ? "in the cluster" : `in namespace ${namespace}`
+    if (seen === 0) {
+      const found = `there are no events ${where} to tell by; kube-apiserver keeps them for 1h unless --event-ttl says otherwise`
+      return { name: "retention", state: "ok", found, facts: { events: 0, oldestSeconds: null } }
+    }
+    const age = Math.max(0, (yield* Clock.currentTimeMillis) + skew - oldest)
+    const events = `${seen + rest} ${seen + rest === 1 ? "event" : "events"} ${where}`
+    const sample = rest === 0 ? "the oldest" : `the oldest of the first ${seen}`
+    return {
+      name: "retention",
+      state: "ok",
+      found: `${events}; ${sample} was written ${lengthOf(age)} ago, so the cluster keeps them at least that long`,
+      facts: { events: seen + rest, oldestSeconds: Math.round(age / 1_000) }
+    }
+  })
+
+// ---------------------------------------------------------------------------
+// all of it
+// ---------------------------------------------------------------------------
+
+const unreachable = (error: BackendError, connection: Connection): Check => ({
+  name: "reachable",
+  state: "broken",
+  found: error.message,
+  advice: `check the address of context ${connection.context}, the network or VPN to it, and that the API server runs`
+})
+
+/**
+ * Looks at a cluster over a connection. Reads alone, and fails never: what goes wrong is what was found.
+ *
+ * @category checks
+ * @since 0.1.0
+ */
+export const runWith = (connection: Connection, place?: Place): Effect.Effect<ReadonlyArray<Check>> =>
+  Effect.gen(function* () {
+    const namespace = place?.allNamespaces === true ? undefined : (place?.namespace ?? connection.namespace)
+    const checks: Array<Check> = [
+      {
+        name: "configuration",
+        state: "ok",
+        found: `context ${connection.context} of ${connection.source}`,
+        facts: {
+          source: connection.source,
+          context: connection.context,
+          server: connection.server,
+          namespace: namespace ?? null
+        }
+      }
+    ]
+    const looked = Effect.gen(function* () {
+      const version = yield* ask(connection, { method: "GET", path: "/version" })
+      const millis = version.answered - version.asked
+      checks.push({
+        name: "reachable",
+        state: "ok",
+        found: `${connection.server} answers in ${millis} ms`,
+        facts: { millis }
+      })
+      const gitVersion = textOf(version.body["gitVersion"])
+      if (gitVersion !== "") {
+        checks.push({ name: "version", state: "ok", found: gitVersion, facts: { version: gitVersion } })
+      } else if (version.response.status !== 401) {
+        checks.push({
+          name: "version",
+          state: "note",
+          found: `the server does not tell its version (${saidBy(version)}): it may be no API server, or a gateway before one`
+        })
+      }
+      const identity = yield* identityOf(connection)
+      checks.push(identity.check)
+      const skew = skewOf(version)
+      if (identity.check.state !== "broken" || identity.subject !== "") {
+        const { checks: rights, mayList } = yield* rightsOf(connection, namespace, identity.subject)
+        checks.push(...rights)
+        if (mayList) checks.push(yield* retentionCheck(connection, namespace, skew ?? 0))
+      }
+      checks.push(clockCheck(skew))
+    })
+    yield* Effect.catch(looked, (error) => Effect.sync(() => checks.push(unreachable(error, connection))))
+    return checks
+  })
+
+/**
+ * Looks at a cluster: whether it is configured and reached, its version, who we are to it, which verbs on events we may
+ * use, how long it keeps events, and whether its clock and ours agree.
+ *
+ * **When to use**
+ *
+ * To find out why events do not arrive, or what a service account still needs. Reads alone.
+ *
+ * **Details**
+ *
+ * Who may only record (`create` and `patch`), or only read (`list` and `watch`), has a `note` for the rest; half of
+ * either, or neither, is `broken`.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import * as KubernetesCheck from "@tidings/backend-k8s/KubernetesCheck"
+ * import * as Effect from "effect/Effect"
+ * import assert from "node:assert/strict"
+ *
+ * const [configuration] = await Effect.runPromise(KubernetesCheck.run({ kubeconfig: "/nowhere/kubeconfig" }))
+ * assert.equal(configuration?.state, "broken")
+ * ```
+ *
+ * @category checks
+ * @since 0.1.0
+ */
+export const run = (options?: Options): Effect.Effect<ReadonlyArray<Check>> =>
+  KubernetesConnection.make({ ...options, timeout: options?.timeout ?? "10 seconds" }).pipe(
+    Effect.flatMap((connection) => runWith(connection, options)),
+    Effect.catch((error) =>
+      Effect.succeed<ReadonlyArray<Check>>([
+        {
+          name: "configuration",
+          state: "broken",
+          found: error.message,
+          advice: "name a kubeconfig with --kubeconfig or KUBECONFIG, and a context of it with --context"
+        }
+      ])
+    ),
+    Effect.scoped
+  )

@@ -1,0 +1,113 @@
+import type { BackendError } from "@tidings/core/BackendError"
+import type { Cursor, EventFilter, PageToken } from "@tidings/core/EventQuery"
+import * as Position from "@tidings/core/Position"
+import { assert, describe, it } from "@effect/vitest"
+import * as Arbitrary from "effect/Arbitrary"
+import * as Base64Url from "effect/encoding/Base64Url"
+import * as Result from "effect/Result"
+import { anyOf, anyText, text } from "./support/arbitraries.ts"
+
+const scope: Position.Scope = { mode: "memory", target: "store-1", filter: { namespace: "default", since: 5 } }
+
+const scopes = Arbitrary.map(
+  Arbitrary.all({
+    mode: anyOf(["memory", "filesystem", "kubernetes"]),
+    target: text,
+    namespace: anyOf<string | undefined>([undefined, "a", "b"]),
+    reason: anyOf<string | undefined>([undefined, "a", "b", "null"]),
+    since: anyOf<number | undefined>([undefined, 0, 5])
+  }),
+  ({ mode, namespace, reason, since, target }): Position.Scope => ({
+    mode,
+    target,
+    filter: {
+      ...(namespace === undefined ? undefined : { namespace }),
+      ...(reason === undefined ? undefined : { reason }),
+      ...(since === undefined ? undefined : { since })
+    }
+  })
+)
+
+const refusal = (result: Result.Result<string, BackendError>): string => {
+  assert.isTrue(Result.isFailure(result))
+  if (!Result.isFailure(result)) return ""
+  assert.strictEqual(result.failure.reason._tag, "CursorMismatch")
+  return result.failure.message
+}
+
+describe("cursors and page tokens", () => {
+  it.prop(
+    "lead back to their position in their scope, and are the error CursorMismatch in every other",
+    { position: text, own: scopes, other: scopes },
+    ({ other, own, position }) => {
+      const cursor = Position.cursorEncoder(own)(position)
+      const page = Position.pageTokenEncoder(own)(position)
+      assert.deepStrictEqual(Position.decodeCursor(own, cursor), Result.succeed(position))
+      assert.deepStrictEqual(Position.decodePageToken(own, page), Result.succeed(position))
+      assert.match(cursor, /^[-\w]+$/)
+      const isSame =
+        JSON.stringify([own.mode, own.target, own.filter]) === JSON.stringify([other.mode, other.target, other.filter])
+      if (isSame) return
+      refusal(Position.decodeCursor(other, cursor))
+      refusal(Position.decodePageToken(other, page))
+    },
+    { arbitrary: { runs: 300, size: 60 } }
+  )
+
+  it("do not depend on the order in which the fields of a filter were written", () => {
+    const cursor = Position.cursorEncoder(scope)("7")
+    const turned: EventFilter = { since: 5, namespace: "default" }
+    assert.deepStrictEqual(Position.decodeCursor({ ...scope, filter: turned }, cursor), Result.succeed("7"))
+  })
+
+  it("are not taken for each other, and say what they are", () => {
+    const cursor = Position.cursorEncoder(scope)("7")
+    const page = Position.pageTokenEncoder(scope)("7")
+    assert.include(refusal(Position.decodePageToken(scope, cursor as string as PageToken)), "this is a cursor")
+    assert.include(refusal(Position.decodeCursor(scope, page as string as Cursor)), "this is a page token")
+  })
+
+  it("say what does not fit: mode, target, filter or format", () => {
+    const cursor = Position.cursorEncoder(scope)("7")
+    assert.include(refusal(Position.decodeCursor({ ...scope, mode: "filesystem" }, cursor)), "memory backend")
+    assert.include(refusal(Position.decodeCursor({ ...scope, target: "store-2" }, cursor)), "store-1")
+    assert.include(refusal(Position.decodeCursor({ ...scope, filter: { namespace: "x" } }, cursor)), "namespace=x")
+    assert.include(refusal(Position.decodeCursor({ ...scope, filter: {} }, cursor)), "no filter")
+    const parts = JSON.parse(Result.getOrThrow(Base64Url.decodeString(cursor))) as ReadonlyArray<unknown>
+    const later = Base64Url.encode(JSON.stringify([2, ...parts.slice(1)])) as Cursor
+    assert.include(refusal(Position.decodeCursor(scope, later)), "format 2")
+  })
+
+  it.prop(
+    "are refused where they are garbage, whatever it is",
+    { garbage: anyText },
+    ({ garbage }) => {
+      for (const made of [
+        garbage,
+        Base64Url.encode(garbage),
+        Base64Url.encode(JSON.stringify([garbage])),
+        Base64Url.encode(JSON.stringify([1, "c", "memory", garbage, garbage, garbage]))
+      ]) {
+        const message = refusal(Position.decodeCursor(scope, made as Cursor))
+        // oxlint-disable-next-line no-control-regex
+        assert.notMatch(message, /[\u0000-\u001f\u007f-\u009f\u202a-\u202e]/)
+        assert.isBelow(message.length, 500)
+      }
+    },
+    { arbitrary: { runs: 300, size: 60 } }
+  )
+
+  it("are refused where JavaScript gives what is no text", () => {
+    for (const value of [5, null, undefined, {}, [], true])
+      refusal(Position.decodeCursor(scope, value as unknown as Cursor))
+    for (const parts of [
+      {},
+      null,
+      [],
+      [1, "c", "memory", "store-1", 5, "7"],
+      [1, "c", "memory", "store-1", "x", "7", "8"]
+    ]) {
+      refusal(Position.decodeCursor(scope, Base64Url.encode(JSON.stringify(parts)) as Cursor))
+    }
+  })
+})
