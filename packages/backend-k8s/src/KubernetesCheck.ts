@@ -304,7 +304,8 @@ const retentionCheck = (
   skew: number
 ): Effect.Effect<Check, BackendError> =>
   Effect.gen(function* () {
-    const path = namespace === undefined ? "/api/v1/events" : `/api/v1/namespaces/${namespace}/events`
+    const path =
+      namespace === undefined ? "/api/v1/events" : `/api/v1/namespaces/${encodeURIComponent(namespace)}/events`
     let oldest = Number.POSITIVE_INFINITY
     let seen = 0
     let more = ""
@@ -348,12 +349,20 @@ const retentionCheck = (
 // all of it
 // ---------------------------------------------------------------------------
 
-const unreachable = (error: BackendError, connection: Connection): Check => ({
-  name: "reachable",
-  state: "broken",
-  found: error.message,
-  advice: `check the address of context ${connection.context}, the network or VPN to it, and that the API server runs`
-})
+const failed = ({ reason }: BackendError, connection: Connection): Check =>
+  reason._tag === "Unauthorized"
+    ? {
+        name: "identity",
+        state: "broken",
+        found: reason.detail,
+        advice: `mend what context ${connection.context} gets its credentials from`
+      }
+    : {
+        name: "reachable",
+        state: "broken",
+        found: reason.detail,
+        advice: `check the address of context ${connection.context}, the network or VPN to it, and that the API server runs`
+      }
 
 /**
  * Looks at a cluster over a connection. Reads alone, and fails never: what goes wrong is what was found.
@@ -406,7 +415,7 @@ export const runWith = (connection: Connection, place?: Place): Effect.Effect<Re
       }
       checks.push(clockCheck(skew))
     })
-    yield* Effect.catch(looked, (error) => Effect.sync(() => checks.push(unreachable(error, connection))))
+    yield* Effect.catch(looked, (error) => Effect.sync(() => checks.push(failed(error, connection))))
     return checks
   })
 
@@ -445,7 +454,7 @@ export const run = (options?: Options): Effect.Effect<ReadonlyArray<Check>> =>
         {
           name: "configuration",
           state: "broken",
-          found: error.message,
+          found: error.reason.detail,
           advice: "name a kubeconfig with --kubeconfig or KUBECONFIG, and a context of it with --context"
         }
       ])

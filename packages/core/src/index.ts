@@ -4,6 +4,11 @@
 export * as Backend from "./Backend.ts"
 
 /**
+ * What was found when somebody looked whether a backend can do its work.
+ */
+export * as BackendCheck from "./BackendCheck.ts"
+
+/**
  * The errors of backends.
  */
 export * as BackendError from "./BackendError.ts"

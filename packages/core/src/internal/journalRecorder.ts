@@ -1,6 +1,6 @@
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -34,6 +34,7 @@ interface Waiting {
 }
 
 const MAXIMUM_APPEND = 1_024
+const PATIENCE = Duration.millis(100)
 
 const nothing = () => {}
 const unheard = () => nothing
@@ -121,6 +122,16 @@ export const make = Effect.fnUntraced(function* (
     exit: Exit.Exit<ReadonlyArray<EventId.EventId>, JournalError>
   ): void => (Exit.isSuccess(exit) ? accept(batch, exit.value) : refuse(batch, exit))
 
+  /** A journal that takes its time may be waiting for room, which sinks can give it. */
+  const askForRoom: Effect.Effect<never> = Effect.forever(
+    Effect.andThen(
+      clock.sleep(PATIENCE),
+      Effect.sync(() => {
+        for (const sink of delivering) sink.relieve()
+      })
+    )
+  )
+
   /** Appends one batch after the other; a journal that answers at once needs no fiber of its own. */
   const appendAll = (first: ReadonlyArray<Waiting>): void => {
     let batch = first
@@ -130,7 +141,9 @@ export const make = Effect.fnUntraced(function* (
       const exit = fiber.pollUnsafe()
       if (exit === undefined) {
         appending = fiber
+        const patience = runFork(askForRoom)
         fiber.addObserver((exit) => {
+          patience.interruptUnsafe()
           appending = true
           conclude(current, exit)
           const next = nextBatch()

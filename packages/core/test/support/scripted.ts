@@ -5,7 +5,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 
 /** A failure of which nobody knows whether the write took effect. */
-export const unknown = new BackendError({ reason: new Transient({ applied: "unknown", detail: "the connection broke" }) })
+export const unknown = new BackendError({
+  reason: new Transient({ applied: "unknown", detail: "the connection broke" })
+})
 
 /** A failure before the write took effect. */
 export const refused = new BackendError({ reason: new Transient({ applied: "no", detail: "connection refused" }) })

@@ -1,0 +1,534 @@
+import type * as Backend from "@tidings/core/Backend"
+import * as BackendError from "@tidings/core/BackendError"
+import type { Json } from "@tidings/core/EventData"
+import * as EventId from "@tidings/core/EventId"
+import type * as Journal from "@tidings/core/Journal"
+import { Effect } from "effect"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import { pathToFileURL } from "node:url"
+import { product, type Subject } from "./delivery.ts"
+
+/** A bug that somebody could write, planted to see that the campaign finds it. */
+export interface Mutant {
+  readonly name: string
+  /** Where it is planted: in a copy of the sources, or in what stands around the recorder. */
+  readonly patches?: ReadonlyArray<Patch>
+  readonly around?: Partial<Subject>
+}
+
+/** The text to find stands in the file exactly once. */
+interface Patch {
+  readonly file: string
+  readonly find: string
+  readonly replace: string
+}
+
+// ---------------------------------------------------------------------------
+// copies of the sources
+// ---------------------------------------------------------------------------
+
+const SOURCES = path.resolve(import.meta.dirname, "../../../core/src")
+const NODE_MODULES = path.resolve(import.meta.dirname, "../../../../node_modules")
+
+/** What is copied for a mutant; everything else is the product's own. */
+const COPIED = [
+  "Recorder.ts",
+  "Journal.ts",
+  "Correlation.ts",
+  "internal/journalRecorder.ts",
+  "internal/sink.ts",
+  "internal/memoryJournal.ts"
+]
+
+const copyOf = (file: string, patches: ReadonlyArray<Patch>): string => {
+  let source = fs.readFileSync(path.join(SOURCES, file), "utf8")
+  for (const { find, replace } of patches.filter((patch) => patch.file === file)) {
+    const parts = source.split(find)
+    if (parts.length !== 2) throw new Error(`${file}: found ${parts.length - 1} times, expected once: ${find}`)
+    source = parts.join(replace)
+  }
+  return source.replace(/ from "(\.[^"]*)"/g, (all, specifier: string) => {
+    const found = path.join(path.dirname(file), specifier)
+    return COPIED.includes(found) ? all : ` from "${path.join(SOURCES, found)}"`
+  })
+}
+
+/** Plants bugs; `remove` deletes the copy. */
+export const plant = async ({
+  around,
+  name,
+  patches
+}: Mutant): Promise<{ readonly subject: Subject; readonly remove: () => void }> => {
+  if (patches === undefined) return { subject: { ...product, ...around }, remove: () => {} }
+  const unknown = patches.find(({ file }) => !COPIED.includes(file))
+  if (unknown !== undefined) throw new Error(`${name}: ${unknown.file} is not copied`)
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), "tidings-mutant-"))
+  fs.symlinkSync(NODE_MODULES, path.join(directory, "node_modules"))
+  fs.mkdirSync(path.join(directory, "internal"))
+  fs.writeFileSync(path.join(directory, "package.json"), '{ "type": "module" }')
+  for (const file of COPIED) fs.writeFileSync(path.join(directory, file), copyOf(file, patches))
+  const load = (file: string) => import(/* @vite-ignore */ pathToFileURL(path.join(directory, file)).href)
+  const recorder = (await load("Recorder.ts")) as typeof import("@tidings/core/Recorder")
+  const journal = (await load("Journal.ts")) as typeof import("@tidings/core/Journal")
+  return {
+    subject: { ...product, layer: recorder.layer, sink: recorder.sink, memory: journal.layerMemory, ...around },
+    remove: () => fs.rmSync(directory, { recursive: true })
+  }
+}
+
+// ---------------------------------------------------------------------------
+// the bugs
+// ---------------------------------------------------------------------------
+
+const SINK = "internal/sink.ts"
+const RECORDER = "internal/journalRecorder.ts"
+const CORRELATION = "Correlation.ts"
+
+const gone = BackendError.make(new BackendError.Transient({ applied: "no", detail: "404 events not found" }))
+
+/** Makes a checkpoint in two records, with a moment in between. */
+const inTwo =
+  (first: (before: Journal.Checkpoint, after: Journal.Checkpoint) => Journal.Checkpoint) =>
+  (journal: Journal.Journal["Service"]): Journal.Journal["Service"] => {
+    const last = new Map<string, Journal.Checkpoint>()
+    return {
+      ...journal,
+      restore: (sink) =>
+        Effect.tap(journal.restore(sink), (found) => Effect.sync(() => found !== undefined && last.set(sink, found))),
+      checkpoint: (sink, made) => {
+        const before = last.get(sink)
+        last.set(sink, made)
+        const second = journal.checkpoint(sink, made)
+        return before === undefined ? second : Effect.andThen(journal.checkpoint(sink, first(before, made)), second)
+      }
+    }
+  }
+
+const without = (state: Json, field: string): Json => (state === null ? null : { ...(state as object), [field]: [] })
+
+export const mutants: ReadonlyArray<Mutant> = [
+  // What other shapes of the contracts did.
+  {
+    name: "the position of a checkpoint is durable before its state",
+    around: { journal: inTwo((before, after) => ({ ...after, state: before.state })) }
+  },
+  {
+    name: "the state of a checkpoint is durable before its position",
+    around: { journal: inTwo((before, after) => ({ ...after, upTo: before.upTo })) }
+  },
+  {
+    name: "a checkpoint without the series that wait for delivery",
+    around: {
+      journal: (journal) => ({
+        ...journal,
+        checkpoint: (sink, made) => journal.checkpoint(sink, { ...made, state: without(made.state, "outbox") })
+      })
+    }
+  },
+  {
+    name: "a checkpoint without what is under way",
+    patches: [
+      {
+        file: SINK,
+        find: "underway === undefined ? next! : next === undefined ? underway : merge(underway, next)",
+        replace: "next ?? { ...underway!, occurrences: 0, write: { ...underway!.write, count: 0, upTo: 0 } }"
+      }
+    ]
+  },
+  {
+    name: "a checkpoint without what is held",
+    patches: [{ file: CORRELATION, find: "        one.held,\n", replace: "        0,\n" }]
+  },
+  {
+    name: "reading begins at the checkpoint instead of the position",
+    patches: [
+      {
+        file: SINK,
+        find: "insist(journal.read(name, position, upTo - position))",
+        replace: "insist(journal.read(name, checkpointedPosition, upTo - checkpointedPosition))"
+      }
+    ]
+  },
+  {
+    name: "what was found at the start is folded with the new configuration",
+    patches: [
+      {
+        file: SINK,
+        find: "foldAsBeforeUpTo = Math.min(headAtStart, position + READ_AHEAD)",
+        replace: "correlator = new Correlation.Correlator(options.correlation)"
+      }
+    ]
+  },
+  {
+    name: "a new configuration takes over without a checkpoint",
+    patches: [
+      {
+        file: SINK,
+        find: "    foldAsBeforeUpTo = undefined\n    return insist(checkpoint)",
+        replace: "    foldAsBeforeUpTo = undefined\n    return Effect.void"
+      }
+    ]
+  },
+  {
+    name: "a new configuration forgets what is held",
+    patches: [
+      {
+        file: SINK,
+        find: "    release(correlator.drain())\n    correlator = new",
+        replace: "    correlator = new"
+      }
+    ]
+  },
+  {
+    name: "parking ends the series",
+    patches: [
+      {
+        file: SINK,
+        find: "            kept.set(one.key, write.id)\n",
+        replace:
+          "            kept.set(one.key, write.id)\n            correlator = new Correlation.Correlator(options.correlation)\n"
+      }
+    ]
+  },
+  {
+    name: "two sinks may have one target",
+    patches: [{ file: SINK, find: "other !== undefined && other !== name", replace: "other === name" }]
+  },
+  {
+    name: "what is stuck is never parked",
+    patches: [
+      {
+        file: SINK,
+        find: "    if (outbox.size < capacity || position === shared.head) return Effect.void\n    const at",
+        replace: "    if (outbox.size >= 0) return Effect.void\n    const at"
+      }
+    ]
+  },
+  {
+    name: "a sink reads nothing more when all that it has fails",
+    patches: [{ file: SINK, find: "outbox.size < capacity + probes && allFail()", replace: "false" }]
+  },
+  {
+    name: "callers are told one by one while the books move",
+    patches: [
+      {
+        file: RECORDER,
+        find: "    for (const sink of delivering) sink.ledger.addPending(batch.length)\n",
+        replace: ""
+      },
+      {
+        file: RECORDER,
+        find: "    for (const one of tell) one()\n",
+        replace:
+          "    for (const one of tell) {\n      for (const sink of delivering) sink.ledger.addPending(1)\n      one()\n    }\n"
+      },
+      {
+        file: RECORDER,
+        find: "      const tell = one.accepted(ids[0]!)\n",
+        replace:
+          "      for (const sink of delivering) sink.ledger.addPending(1)\n      const tell = one.accepted(ids[0]!)\n"
+      }
+    ]
+  },
+  {
+    name: "callers go on before the others of their batch are expected",
+    patches: [
+      {
+        file: RECORDER,
+        find: "const tell = batch.map((one, index) => one.accepted(ids[index]!))",
+        replace: "const tell = batch.map((one, index) => (one.accepted(ids[index]!)(), () => {}))"
+      }
+    ]
+  },
+
+  // Acceptance.
+  {
+    name: "an event is acknowledged before it is durable",
+    around: {
+      journal: (journal) => {
+        let next: number | undefined
+        return {
+          ...journal,
+          append: (batch) =>
+            Effect.gen(function* () {
+              next ??= yield* journal.head
+              const ids = batch.map((_, index) => ({ origin: journal.origin, seq: next! + index + 1 }))
+              next += batch.length
+              yield* Effect.forkDetach(
+                Effect.andThen(Effect.sleep("1 millis"), Effect.retry(journal.append(batch), { times: 9 }))
+              )
+              return ids
+            })
+        }
+      }
+    }
+  },
+  {
+    name: "a refused event is accepted",
+    patches: [
+      {
+        file: RECORDER,
+        find: "(Exit.isSuccess(exit) ? accept(batch, exit.value) : refuse(batch, exit))",
+        replace:
+          "(Exit.isSuccess(exit) ? accept(batch, exit.value) : accept(batch, batch.map((_, n) => ({ origin: journal.origin, seq: shared.head + n + 1 }))))"
+      }
+    ]
+  },
+  {
+    name: "what does not fit together is forgotten",
+    patches: [{ file: RECORDER, find: "        singly = [...batch, ...singly]\n", replace: "" }]
+  },
+  {
+    name: "what waits while an append is under way is forgotten",
+    patches: [{ file: RECORDER, find: "          if (next !== undefined) appendAll(next)\n", replace: "" }]
+  },
+
+  // Reading.
+  {
+    name: "a wake-up is lost while the sink is busy",
+    patches: [
+      { file: SINK, find: "      const seen = changes\n", replace: "" },
+      {
+        file: SINK,
+        find: "        yield* until(() => changes !== seen)",
+        replace: "        const seen = changes\n        yield* until(() => changes !== seen)"
+      },
+      { file: SINK, find: "      if (readableUpTo() > position) continue\n", replace: "" }
+    ]
+  },
+  {
+    name: "a sink is not told of what arrives",
+    patches: [{ file: SINK, find: "      unreadSince ??= since\n      notify()", replace: "      unreadSince ??= since" }]
+  },
+  {
+    name: "what a quota took is not noticed",
+    patches: [
+      { file: SINK, find: "        ledger.addPending(-n)\n        ledger.drop(n, \"quota\")\n", replace: "" }
+    ]
+  },
+  {
+    name: "whoever waits for what a quota took is never answered",
+    patches: [{ file: SINK, find: "for (let seq = from; seq <= to; seq++) abandon(seq, \"quota\")", replace: "" }]
+  },
+  {
+    name: "a quota takes what a sink has read",
+    around: { readAhead: () => 0 }
+  },
+  {
+    name: "a new sink is taken for one without a checkpoint, and the other way round",
+    patches: [{ file: SINK, find: "  if (restored === undefined) yield* checkpoint\n", replace: "" }]
+  },
+
+  // Folding.
+  {
+    name: "a count grows by two",
+    patches: [{ file: CORRELATION, find: "      series.count++\n", replace: "      series.count += series.held > 0 ? 2 : 1\n" }]
+  },
+  {
+    name: "what is given up forgets what it holds",
+    patches: [
+      {
+        file: CORRELATION,
+        find: "      if (flushed !== undefined) released = [flushed]\n",
+        replace: ""
+      }
+    ]
+  },
+  {
+    name: "what is held leaves without its occurrences",
+    patches: [{ file: CORRELATION, find: "    const { count, first, held: occurrences,", replace: "    const occurrences = 1\n    const { count, first," }]
+  },
+  {
+    name: "a series of its own per life",
+    patches: [
+      {
+        file: SINK,
+        find: "    correlator = yield* Effect.try({ try: () => Correlation.Correlator.restore(state.correlator), catch: damaged })",
+        replace: "    correlator = new Correlation.Correlator(Correlation.Correlator.restore(state.correlator).options)"
+      }
+    ]
+  },
+  {
+    name: "held counts never leave by themselves",
+    patches: [{ file: SINK, find: "      release(correlator.tick(wall()))\n", replace: "" }]
+  },
+  {
+    name: "a clock that is set back stretches a wait",
+    patches: [
+      {
+        file: CORRELATION,
+        find: "    return Math.min(bucket.whole, now + this.burst * this.refill)",
+        replace: "    return now === 0 ? 0 : bucket.whole"
+      }
+    ]
+  },
+
+  // Delivery.
+  {
+    name: "a write that fails takes the place of what came since",
+    patches: [
+      {
+        file: SINK,
+        find: "one.next = one.next === undefined ? parcel : merge(parcel, one.next)",
+        replace: "one.next = parcel"
+      }
+    ]
+  },
+  {
+    name: "what came during a write is forgotten when it lands",
+    patches: [{ file: SINK, find: "    if (one.next === undefined) outbox.delete(one.key)\n", replace: "    outbox.delete(one.key)\n" }]
+  },
+  {
+    name: "a series is under way twice",
+    patches: [
+      {
+        file: SINK,
+        find: "      if (one.underway !== undefined || one.next === undefined || one.nextAt > at) continue\n      if (one.failures > 0) retries",
+        replace: "      if (one.next === undefined || one.nextAt > at) continue\n      if (one.failures > 0) retries"
+      }
+    ]
+  },
+  {
+    name: "a missing answer counts as settled",
+    patches: [
+      {
+        file: SINK,
+        find: ".value[index] ?? missing",
+        replace: '.value[index] ?? ({ _tag: "Settled", how: "present" } as const)'
+      }
+    ]
+  },
+  {
+    name: "a write that nobody answers is waited for without end",
+    patches: [
+      {
+        file: SINK,
+        find: "        Effect.timeoutOrElse({ duration: options.writeTimeout, orElse: () => Effect.fail(timedOut) }),\n        Effect.exit",
+        replace: "        Effect.exit"
+      }
+    ]
+  },
+  {
+    name: "after a failure nothing is tried again",
+    patches: [{ file: SINK, find: "      if (one.nextAt < next) next = one.nextAt\n", replace: "" }]
+  },
+  {
+    name: "retries are spaced by the wall clock",
+    patches: [
+      {
+        file: SINK,
+        find: "const monotonic = (): number => Number(clock.monotonicTimeNanosUnsafe()) / 1_000",
+        replace: "const monotonic = (): number => Timestamp.now(clock)"
+      }
+    ]
+  },
+  {
+    name: "a sink that finds out whether its backend is back spins meanwhile",
+    patches: [
+      {
+        file: SINK,
+        find: "    const slots = freeSlots()\n    if (slots <= 0) return Number.POSITIVE_INFINITY\n",
+        replace: "    const slots = concurrency - underway\n    if (slots <= 0) return Number.POSITIVE_INFINITY\n"
+      }
+    ]
+  },
+  {
+    name: "an object that is gone is never made again",
+    around: {
+      backend: (backend: Backend.Service, server) => ({
+        ...backend,
+        write: (batch) => {
+          const missing = new Set(
+            server.series().flatMap(({ creations, exists, write }) => (creations > 0 && !exists ? [EventId.format(write.id)] : []))
+          )
+          const there = batch.filter(({ id }) => !missing.has(EventId.format(id)))
+          return Effect.map(backend.write(there), (outcomes) => {
+            const left = [...outcomes]
+            return batch.map(({ id }): Backend.Outcome => {
+              if (missing.has(EventId.format(id))) return { _tag: "Retry", error: gone }
+              return left.shift() ?? { _tag: "Retry", error: gone }
+            })
+          })
+        }
+      })
+    }
+  },
+
+  // Parking.
+  {
+    name: "what is parked of a series is counted from new",
+    patches: [
+      {
+        file: SINK,
+        find: "const occurrences = (parkedOf.get(one.key)?.occurrences ?? 0) + parcel.occurrences",
+        replace: "const occurrences = parcel.occurrences"
+      }
+    ]
+  },
+  {
+    name: "what is parked stays in the books as parked when it is delivered",
+    patches: [
+      {
+        file: SINK,
+        find: "        parkedOf.delete(one.key)\n        ledger.park(-parked.occurrences)\n        ledger.settle(parked.occurrences, settlement.how)\n",
+        replace: ""
+      }
+    ]
+  },
+  {
+    name: "what is retried is forgotten before it is in a checkpoint",
+    patches: [
+      {
+        file: SINK,
+        find: "          return Effect.as(checkpointNow, n)\n",
+        replace: "          return Effect.as(journal.unpark(name, series), n)\n"
+      }
+    ]
+  },
+  {
+    name: "a start counts as parked what is pending",
+    patches: [
+      {
+        file: SINK,
+        find: "  for (const { write } of yield* journal.parked(name)) kept.set(EventId.format(write.id), write.id)\n",
+        replace:
+          "  for (const { occurrences, write } of yield* journal.parked(name)) {\n    kept.set(EventId.format(write.id), write.id)\n    parkedOf.set(EventId.format(write.id), { upTo: write.upTo, occurrences })\n  }\n"
+      }
+    ]
+  },
+  {
+    name: "parking and checkpoints happen at once",
+    patches: [
+      { file: SINK, find: "= recording.withPermit(checkpointNow)", replace: "= checkpointNow" },
+      {
+        file: SINK,
+        find: "    recording.withPermit(\n      Effect.suspend(() => {\n        const { write } = parcel",
+        replace: "    Effect.asVoid(\n      Effect.suspend(() => {\n        const { write } = parcel"
+      }
+    ]
+  },
+
+  // Ends.
+  {
+    name: "an orderly end makes no checkpoint",
+    patches: [
+      {
+        file: SINK,
+        find: "bound && changedSinceCheckpoint ? Effect.ignore(checkpoint) : Effect.void",
+        replace: "Effect.void"
+      }
+    ]
+  },
+  {
+    name: "an orderly end does not wait",
+    patches: [
+      {
+        file: SINK,
+        find: "          return halted || (complete() && isThrough(shared.head))",
+        replace: "          return complete()"
+      }
+    ]
+  }
+]
