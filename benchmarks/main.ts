@@ -5,7 +5,8 @@ const suites: Readonly<Record<string, () => Promise<{ readonly run: () => Promis
   templates: () => import("./templates.ts"),
   record: () => import("./record.ts"),
   log: () => import("./log.ts"),
-  start: () => import("./start.ts")
+  start: () => import("./start.ts"),
+  kubernetes: () => import("./kubernetes.ts")
 }
 
 const json = process.argv.includes("--json")

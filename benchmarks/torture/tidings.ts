@@ -8,6 +8,7 @@ import * as Recorder from "@tidings/core/Recorder"
 import * as Templates from "@tidings/core/Templates"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import { parseArgs } from "node:util"
 
 const { values } = parseArgs({
@@ -66,5 +67,6 @@ const runtime = Recorder.layer({ component: "torture" }).pipe(
     )
   )
 )
-await Effect.runPromise(Effect.provide(program, runtime))
+// What it logs must not come between the lines of the protocol.
+await Effect.runPromise(program.pipe(Effect.provide(runtime), Effect.provideService(Logger.LogToStderr, true)))
 say("closed", count)
