@@ -8,6 +8,9 @@ export const shared: ViteUserConfig = {
     resolve: { conditions: ["@tidings/source", "module", "node", "development|production"] }
   },
   test: {
-    include: ["test/**/*.test.ts"]
+    include: ["test/**/*.test.ts"],
+    // Bounds what hangs; generous, because a busy machine is no reason to fail.
+    testTimeout: 30_000,
+    hookTimeout: 30_000
   }
 }

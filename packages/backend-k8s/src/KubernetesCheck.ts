@@ -152,7 +152,7 @@ const pairs: { readonly [V in Verb]: { readonly purpose: string; readonly pair: 
   patch: { purpose: "recording: counts grow by it", pair: ["create", "patch"] },
   list: { purpose: "reading", pair: ["list", "watch"] },
   watch: { purpose: "following", pair: ["list", "watch"] },
-  get: { purpose: "nothing here; kubectl get NAME needs it", pair: [] }
+  get: { purpose: "kubectl get event NAME, and nothing here", pair: [] }
 }
 
 /** `undefined`: the server does not say. */

@@ -12,6 +12,7 @@ import * as Contract from "@tidings/testing/Contract"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as References from "effect/References"
 import * as Stream from "effect/Stream"
@@ -75,14 +76,12 @@ const settle = (backend: Backend.Service, one: Write): Effect.Effect<string, Bac
     outcome?._tag === "Retry" ? Effect.andThen(Effect.sleep(20), settle(backend, one)) : Effect.succeed(show(outcome))
   )
 
-describe.concurrent("a write that meets", () => {
+describe("a write that meets", () => {
   const rows: ReadonlyArray<readonly [string, ApiServer.Fault, string, string]> = [
     ["a reset before it is done", ApiServer.reset(), "Transient unknown", "created"],
     ["a reset after it is done", ApiServer.reset({ applied: true }), "Transient unknown", "present"],
     ["a close before it is done", ApiServer.close(), "Transient unknown", "created"],
     ["a close after it is done", ApiServer.close({ applied: true }), "Transient unknown", "present"],
-    ["silence before it is done", ApiServer.hang(), "Transient unknown", "created"],
-    ["silence after it is done", ApiServer.hang({ applied: true }), "Transient unknown", "present"],
     ["a timeout of etcd", ApiServer.timeout({ after: "50 millis" }), "Transient unknown", "created"],
     [
       "a timeout of the request",
@@ -106,7 +105,7 @@ describe.concurrent("a write that meets", () => {
   for (const [name, fault, first, second] of rows) {
     it.live(`${name}: ${first}, and repeated ${second}; then its count grows`, () =>
       Effect.gen(function* () {
-        const { backend, double } = yield* setUp({ timeout: "300 millis" })
+        const { backend, double } = yield* setUp()
         const one = write(1)
         yield* double.inject(fault, { resource: "events" })
         assert.strictEqual(show((yield* backend.write([one]))[0]), first)
@@ -118,7 +117,7 @@ describe.concurrent("a write that meets", () => {
     )
     it.live(`${name}, on a patch: counts once`, () =>
       Effect.gen(function* () {
-        const { backend, double } = yield* setUp({ timeout: "300 millis" })
+        const { backend, double } = yield* setUp()
         const one = write(1)
         yield* settle(backend, one)
         yield* double.inject(fault, { resource: "events" })
@@ -128,6 +127,28 @@ describe.concurrent("a write that meets", () => {
       }).pipe(Effect.provide(quiet))
     )
   }
+
+  it.effect.each([
+    [false, "created"],
+    [true, "present"]
+  ] as const)(
+    "silence, done (%s): Transient unknown after the time of a request, and repeated %s",
+    ([applied, second]) =>
+      Effect.gen(function* () {
+        const { backend, double } = yield* setUp()
+        const one = write(1)
+        yield* double.inject(ApiServer.hang({ applied }), { resource: "events" })
+        const fiber = yield* Effect.forkChild(backend.write([one]))
+        yield* whenever(Effect.map(double.injected, ({ Hang }) => Hang === 1))
+        yield* TestClock.adjust("29 seconds")
+        assert.isUndefined(fiber.pollUnsafe())
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(show((yield* Fiber.join(fiber))[0]), "Transient unknown")
+        assert.strictEqual(show((yield* backend.write([one]))[0]), second)
+        assert.strictEqual(show((yield* backend.write([bump(one, 4)]))[0]), "updated")
+        assert.deepStrictEqual(yield* countsOf(double), [5])
+      }).pipe(Effect.provide(quiet))
+  )
 
   it.live("a timeout, and is carried out long after: changes nothing any more", () =>
     Effect.gen(function* () {
@@ -178,18 +199,17 @@ describe.concurrent("a write that meets", () => {
   )
 })
 
-describe.concurrent("writes under faults by chance", () => {
-  for (const seed of [1, 2, 3, 4]) {
+describe("writes under faults by chance", () => {
+  for (const seed of [1, 2, 3]) {
     it.live(
       `end with one object per series and exact counts (seed ${seed})`,
       () =>
         Effect.gen(function* () {
-          const { backend, double } = yield* setUp({ timeout: "250 millis" }, { seed })
+          const { backend, double } = yield* setUp({}, { seed })
           const faults: ReadonlyArray<ApiServer.Fault> = [
             ApiServer.reset({ applied: true }),
             ApiServer.reset(),
             ApiServer.close({ applied: true }),
-            ApiServer.hang({ applied: true }),
             ApiServer.timeout({ after: "5 millis", lateBy: "60 millis" }),
             ApiServer.etcdUnavailable({ applied: true }),
             ApiServer.serviceUnavailable,
@@ -199,8 +219,8 @@ describe.concurrent("writes under faults by chance", () => {
             ApiServer.unauthorized,
             ApiServer.truncate(30)
           ]
-          yield* double.chaos({ faults: faults.map((fault) => ({ fault, rate: 0.03, match: { resource: "events" } })) })
-          const series = Array.from({ length: 40 }, (_, index) => write(index * 10 + 1))
+          yield* double.chaos({ faults: faults.map((fault) => ({ fault, rate: 0.04, match: { resource: "events" } })) })
+          const series = Array.from({ length: 25 }, (_, index) => write(index * 10 + 1))
           const deliver = Effect.forEach([0, 1, 3, 7], (by) =>
             Effect.forEach(series, (one) => settle(backend, by === 0 ? one : bump(one, by)), { concurrency: 8 })
           )
@@ -213,9 +233,9 @@ describe.concurrent("writes under faults by chance", () => {
             series.map(() => 8)
           )
           const met = Object.values(yield* double.injected).filter((count) => count > 0).length
-          assert.isAtLeast(met, 9)
+          assert.isAtLeast(met, 8)
         }).pipe(Effect.provide(quiet)),
-      30_000
+      60_000
     )
   }
 })
@@ -245,6 +265,16 @@ const watch = Effect.fnUntraced(function* (backend: Backend.Service, from: Watch
 })
 
 /** Waits in real time, also where the clock of the test stands still: answers come over real sockets. */
+const whenever = (condition: Effect.Effect<boolean>): Effect.Effect<void> =>
+  Effect.flatMap(condition, (isSo) =>
+    isSo
+      ? Effect.void
+      : Effect.andThen(
+          Effect.promise(() => sleep(5)),
+          whenever(condition)
+        )
+  )
+
 const until = (condition: () => boolean): Effect.Effect<void> =>
   Effect.suspend(() =>
     condition()
@@ -255,7 +285,7 @@ const until = (condition: () => boolean): Effect.Effect<void> =>
         )
   )
 
-describe.concurrent("a watch that meets", () => {
+describe("a watch that meets", () => {
   const rows: ReadonlyArray<readonly [string, ApiServer.Fault, number, boolean]> = [
     ["a reset at once", ApiServer.watchCut(), 1, false],
     ["a reset after three events", ApiServer.watchCut({ afterEvents: 3 }), 1, false],
@@ -316,7 +346,7 @@ describe.concurrent("a watch that meets", () => {
 
   it.live("a server that is killed, paused and started again loses and repeats nothing", () =>
     Effect.gen(function* () {
-      const { backend, double } = yield* setUp({ timeout: "300 millis" })
+      const { backend, double } = yield* setUp()
       const watching = yield* watch(backend, "now")
       yield* until(() => watching.items.length > 0)
       yield* settle(backend, write(1))

@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, beforeAll, describe, it } from "@effect/vitest"
 import type { Check } from "@tidings/core/BackendCheck"
 import * as ApiServer from "@tidings/testing/ApiServer"
 import * as Clock from "effect/Clock"
@@ -9,6 +9,9 @@ import * as os from "node:os"
 import * as path from "node:path"
 import * as KubernetesCheck from "../src/KubernetesCheck.ts"
 import * as KubernetesConnection from "../src/KubernetesConnection.ts"
+
+// To load what reads a kubeconfig takes seconds where others are busy too, and is no part of what a test waits for.
+beforeAll(() => Effect.runPromise(KubernetesCheck.run({ kubeconfig: "/nowhere" })), 60_000)
 
 const rule = (...verbs: ReadonlyArray<string>): ApiServer.Rule => ({ apiGroups: [""], resources: ["events"], verbs })
 

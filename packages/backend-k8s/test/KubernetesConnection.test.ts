@@ -4,12 +4,14 @@ import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
+import { TestClock } from "effect/testing"
 import * as fs from "node:fs"
 import * as http from "node:http"
 import * as https from "node:https"
 import * as net from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
 import type * as tls from "node:tls"
 import * as KubernetesConnection from "../src/KubernetesConnection.ts"
 import { type Identity, selfSigned } from "./certificates.ts"
@@ -118,8 +120,16 @@ const get = (connection: KubernetesConnection.KubernetesConnection["Service"], p
 const tagOf = (error: BackendError): string =>
   error.reason._tag === "Transient" ? `Transient ${error.reason.applied}` : error.reason._tag
 
+/** Waits in real time, also where the clock of the test stands still. */
 const eventually = (condition: () => boolean): Effect.Effect<void> =>
-  Effect.suspend(() => (condition() ? Effect.void : Effect.andThen(Effect.sleep(5), eventually(condition))))
+  Effect.suspend(() =>
+    condition()
+      ? Effect.void
+      : Effect.andThen(
+          Effect.promise(() => sleep(5)),
+          eventually(condition)
+        )
+  )
 
 describe("requests", () => {
   it.live("share few connections, however many there are", () =>
@@ -202,24 +212,27 @@ describe("requests", () => {
 })
 
 describe("answers that do not come", () => {
-  it.live("in time: unknown, and the connection is not used again", () =>
+  it.effect("in time: unknown, and the connection is not used again", () =>
     Effect.gen(function* () {
       const server = yield* serve()
-      const connection = yield* connect(server, { options: { timeout: "150 millis", connections: 1 } })
+      const connection = yield* connect(server, { options: { timeout: "7 seconds", connections: 1 } })
       server.handle = () => {}
-      const error = yield* Effect.flip(get(connection))
+      const fiber = yield* Effect.forkChild(get(connection))
+      yield* eventually(() => server.requests.length === 1)
+      yield* TestClock.adjust("7 seconds")
+      const error = yield* Effect.flip(Fiber.join(fiber))
       assert.strictEqual(tagOf(error), "Transient unknown")
-      assert.include(error.message, "no answer within 150ms")
+      assert.include(error.message, "no answer within 7s")
       server.handle = ok
       assert.strictEqual((yield* get(connection)).status, 200)
       assert.strictEqual(server.connections.made, 2)
     })
   )
 
-  it.live("makes other connections suspect, that are idle and may be just as dead", () =>
+  it.effect("makes other connections suspect, that are idle and may be just as dead", () =>
     Effect.gen(function* () {
       const server = yield* serve()
-      const connection = yield* connect(server, { options: { timeout: "1200 millis", connections: 4 } })
+      const connection = yield* connect(server, { options: { connections: 4 } })
       const waiting: Array<http.ServerResponse> = []
       server.handle = (_, response) => {
         waiting.push(response)
@@ -228,7 +241,10 @@ describe("answers that do not come", () => {
       yield* Effect.forEach([1, 2, 3, 4], () => get(connection), { concurrency: 4 })
       assert.strictEqual(server.connections.made, 4)
       server.handle = () => {}
-      yield* Effect.flip(get(connection))
+      const fiber = yield* Effect.forkChild(get(connection))
+      yield* eventually(() => server.requests.length === 5)
+      yield* TestClock.adjust("30 seconds")
+      yield* Effect.flip(Fiber.join(fiber))
       server.handle = ok
       assert.strictEqual((yield* get(connection)).status, 200)
       assert.strictEqual(server.connections.made, 5)
@@ -535,12 +551,15 @@ describe("answers that go on", () => {
     })
   )
 
-  it.live("that do not begin in time are given up", () =>
+  it.effect("that do not begin in time are given up", () =>
     Effect.gen(function* () {
       const server = yield* serve()
-      const connection = yield* connect(server, { options: { timeout: "100 millis" } })
+      const connection = yield* connect(server)
       server.handle = () => {}
-      assert.strictEqual(tagOf(yield* Effect.flip(connection.open("/watch"))), "Transient unknown")
+      const fiber = yield* Effect.forkChild(connection.open("/watch"))
+      yield* eventually(() => server.requests.length === 1)
+      yield* TestClock.adjust("30 seconds")
+      assert.strictEqual(tagOf(yield* Effect.flip(Fiber.join(fiber))), "Transient unknown")
     })
   )
 })

@@ -120,6 +120,7 @@ describe("a query", () => {
         "other"
       )
       const page = yield* backend.query({})
+      assert.isUndefined((yield* backend.query({ limit: 2 })).next)
       assert.strictEqual(page.totalCount, 2)
       assert.deepStrictEqual(page.events.map(({ upTo }) => upTo).sort(), [2, 9])
     })

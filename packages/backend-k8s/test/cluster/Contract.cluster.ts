@@ -12,5 +12,7 @@ afterAll(async () => {
 Contract.suite("the Kubernetes backend", cluster.layer("user"), {
   namespaces: cluster.namespaces,
   shared: true,
+  // A cluster of somebody else may hold many events, which each of many lists goes through.
+  timeout: "2 minutes",
   other: other?.layer("user")
 })

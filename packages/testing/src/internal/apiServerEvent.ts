@@ -153,8 +153,8 @@ const toCore = (event: JsonObject): JsonObject => {
   return result
 }
 
-/** The stored event, which is as core/v1 has it, in the form of a version; without kind and apiVersion. @internal */
-export const toVersion = (version: EventVersion, event: JsonObject): JsonObject => {
+/** The stored event, which is as core/v1 has it, in the form of a version; without kind and apiVersion. */
+const toVersion = (version: EventVersion, event: JsonObject): JsonObject => {
   if (version === "core") {
     return event
   }

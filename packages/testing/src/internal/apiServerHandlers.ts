@@ -102,8 +102,8 @@ export interface HandlerOptions {
   ) => { readonly type: string; readonly key: string } | undefined
 }
 
-/** Where events are stored; both groups lead there. @internal */
-export const eventTable = "events"
+/** Where events are stored; both groups lead there. */
+const eventTable = "events"
 
 // etcd's default for a request; what it stores is about as long as the JSON.
 const etcdRequestLimit = 1_572_864

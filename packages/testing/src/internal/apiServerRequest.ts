@@ -36,8 +36,7 @@ const verbs: Readonly<Record<string, string>> = {
 // As Go's conversion of query parameters does it.
 const isTrue = (value: string | null): boolean => value !== null && !["false", "0"].includes(value.toLowerCase())
 
-/** @internal */
-export const wantsWatch = (query: URLSearchParams): boolean => isTrue(query.get("watch"))
+const wantsWatch = (query: URLSearchParams): boolean => isTrue(query.get("watch"))
 
 const decodeSegment = (segment: string): string => {
   try {

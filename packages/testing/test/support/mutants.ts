@@ -208,7 +208,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a sink reads nothing more when all that it has fails",
-    patches: [{ file: SINK, find: "outbox.size < capacity + probes && allFail()", replace: "false" }]
+    patches: [{ file: SINK, find: "outbox.size < utmostCapacity && allFail()", replace: "false" }]
   },
   {
     name: "callers are told one by one while the books move",
@@ -233,13 +233,15 @@ export const mutants: ReadonlyArray<Mutant> = [
     ]
   },
   {
-    name: "callers go on before the others of their batch are expected",
+    name: "a sink reads what is accepted before its caller is expected",
     patches: [
       {
         file: RECORDER,
-        find: "const tell = batch.map((one, index) => one.accepted(ids[index]!))",
-        replace: "const tell = batch.map((one, index) => (one.accepted(ids[index]!)(), () => {}))"
-      }
+        find: "      const tell = one.accepted(ids[0]!)\n      for (const sink of delivering) sink.arrived(one.occurrence.at)\n",
+        replace:
+          "      for (const sink of delivering) sink.arrived(one.occurrence.at)\n      const tell = one.accepted(ids[0]!)\n"
+      },
+      { file: SINK, find: "      yield* Effect.yieldNow\n", replace: "" }
     ]
   },
 
@@ -300,17 +302,17 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a sink is not told of what arrives",
-    patches: [{ file: SINK, find: "      unreadSince ??= since\n      notify()", replace: "      unreadSince ??= since" }]
-  },
-  {
-    name: "what a quota took is not noticed",
     patches: [
-      { file: SINK, find: "        ledger.addPending(-n)\n        ledger.drop(n, \"quota\")\n", replace: "" }
+      { file: SINK, find: "      unreadSince ??= since\n      notify()", replace: "      unreadSince ??= since" }
     ]
   },
   {
+    name: "what a quota took is not noticed",
+    patches: [{ file: SINK, find: '        ledger.addPending(-n)\n        ledger.drop(n, "quota")\n', replace: "" }]
+  },
+  {
     name: "whoever waits for what a quota took is never answered",
-    patches: [{ file: SINK, find: "for (let seq = from; seq <= to; seq++) abandon(seq, \"quota\")", replace: "" }]
+    patches: [{ file: SINK, find: 'for (let seq = from; seq <= to; seq++) abandon(seq, "quota")', replace: "" }]
   },
   {
     name: "a quota takes what a sink has read",
@@ -324,7 +326,9 @@ export const mutants: ReadonlyArray<Mutant> = [
   // Folding.
   {
     name: "a count grows by two",
-    patches: [{ file: CORRELATION, find: "      series.count++\n", replace: "      series.count += series.held > 0 ? 2 : 1\n" }]
+    patches: [
+      { file: CORRELATION, find: "      series.count++\n", replace: "      series.count += series.held > 0 ? 2 : 1\n" }
+    ]
   },
   {
     name: "what is given up forgets what it holds",
@@ -338,7 +342,13 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "what is held leaves without its occurrences",
-    patches: [{ file: CORRELATION, find: "    const { count, first, held: occurrences,", replace: "    const occurrences = 1\n    const { count, first," }]
+    patches: [
+      {
+        file: CORRELATION,
+        find: "    const { count, first, held: occurrences,",
+        replace: "    const occurrences = 1\n    const { count, first,"
+      }
+    ]
   },
   {
     name: "a series of its own per life",
@@ -378,7 +388,13 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "what came during a write is forgotten when it lands",
-    patches: [{ file: SINK, find: "    if (one.next === undefined) outbox.delete(one.key)\n", replace: "    outbox.delete(one.key)\n" }]
+    patches: [
+      {
+        file: SINK,
+        find: "    if (one.next === undefined) outbox.delete(one.key)\n",
+        replace: "    outbox.delete(one.key)\n"
+      }
+    ]
   },
   {
     name: "a series is under way twice",
@@ -441,7 +457,9 @@ export const mutants: ReadonlyArray<Mutant> = [
         ...backend,
         write: (batch) => {
           const missing = new Set(
-            server.series().flatMap(({ creations, exists, write }) => (creations > 0 && !exists ? [EventId.format(write.id)] : []))
+            server
+              .series()
+              .flatMap(({ creations, exists, write }) => (creations > 0 && !exists ? [EventId.format(write.id)] : []))
           )
           const there = batch.filter(({ id }) => !missing.has(EventId.format(id)))
           return Effect.map(backend.write(there), (outcomes) => {
@@ -516,7 +534,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     patches: [
       {
         file: SINK,
-        find: "bound && changedSinceCheckpoint ? Effect.ignore(checkpoint) : Effect.void",
+        find: "(unsaved() ? Effect.ignore(checkpointNow) : Effect.void)",
         replace: "Effect.void"
       }
     ]
