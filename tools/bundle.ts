@@ -1,17 +1,24 @@
 /**
- * Makes the command one file: `packages/tidings/dist/tidings.mjs`, from the sources, with everything it imports.
+ * Makes the command two files, from the sources, with everything they import: `packages/tidings/dist/tidings.mjs`, and
+ * beside it what speaks to a cluster, which the first one loads where a cluster is meant.
  *
- * As separate modules it would take four times as long to start.
+ * As separate modules it would take four times as long to start. As one file it would take half as long again: what speaks
+ * to a cluster is twice as large as all the rest, and has to be read and set up even where nobody calls it.
  */
-import { mkdir, readFile, rename, rm, utimes, writeFile } from "node:fs/promises"
-import { dirname, join, relative, sep } from "node:path"
+import { mkdir, readdir, readFile, rename, rm, utimes, writeFile } from "node:fs/promises"
+import { join, relative, sep } from "node:path"
 import { fileURLToPath } from "node:url"
-import { rolldown, type Plugin } from "rolldown"
+import { rolldown, type OutputChunk, type Plugin } from "rolldown"
 
 const root = join(import.meta.dirname, "..")
 const tidings = join(root, "packages", "tidings")
 
-export const file = join(tidings, "dist", "tidings.mjs")
+const dist = join(tidings, "dist")
+
+const FILE = "tidings.mjs"
+const CHUNK = /^tidings-kubernetes-.*\.mjs$/
+
+export const file = join(dist, FILE)
 
 const BROKEN = new Set(["IMPORT_IS_UNDEFINED", "MISSING_EXPORT", "UNRESOLVED_IMPORT"])
 
@@ -21,7 +28,9 @@ const BROKEN = new Set(["IMPORT_IS_UNDEFINED", "MISSING_EXPORT", "UNRESOLVED_IMP
  */
 const lazyCrypto: Plugin = {
   name: "lazy-crypto",
-  resolveId: (id) => (id === "node:crypto" ? "\0lazy-crypto" : undefined),
+  resolveId: (id, importer = "") =>
+    // What speaks to a cluster calls most of them, and is not part of a start.
+    id === "node:crypto" && /\/packages\/|\/node_modules\/@?effect\//.test(importer) ? "\0lazy-crypto" : undefined,
   load: (id) =>
     id === "\0lazy-crypto"
       ? ["createHash", "randomBytes", "randomUUID"]
@@ -69,8 +78,18 @@ const toAscii = (code: string): string => {
   return code.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
 }
 
+/** Who runs the command that was there before may come for what it names: that stays until the next time. */
+const removeOldChunks = async (current: ReadonlySet<string>, before: string): Promise<void> => {
+  for (const name of await readdir(dist)) {
+    if (CHUNK.test(name) && !current.has(name) && !before.includes(name)) await rm(join(dist, name), { force: true })
+  }
+}
+
+const packagesIn = ({ moduleIds }: OutputChunk): ReadonlySet<string> =>
+  new Set(moduleIds.flatMap((id) => packageOf(id) ?? []))
+
 /** Builds the bundle; whoever runs the old one meanwhile is not disturbed. */
-export const bundle = async (): Promise<{ readonly bytes: number }> => {
+export const bundle = async (): Promise<{ readonly bytes: Readonly<Record<string, number>> }> => {
   const started = new Date()
   const { version } = JSON.parse(await readFile(join(tidings, "package.json"), "utf8")) as { readonly version: string }
   const build = await rolldown({
@@ -80,32 +99,60 @@ export const bundle = async (): Promise<{ readonly bytes: number }> => {
     resolve: {
       conditionNames: ["@tidings/source", "node", "import", "module", "default"],
       // The build for browsers is the same code as modules, of which only what is used gets in.
-      alias: { yaml: join(root, "node_modules", "yaml", "browser", "dist", "index.js") }
+      alias: {
+        yaml: join(root, "node_modules", "yaml", "browser", "dist", "index.js"),
+        // Its configuration alone is wanted, and nothing of the client for every kind of object, which is a hundred times as large.
+        "@kubernetes/client-node": join(root, "node_modules", "@kubernetes", "client-node", "dist", "config.js")
+      }
     },
+    // Its modules only define things; what they begin with is for a Node of before 20.
+    treeshake: { moduleSideEffects: (id) => !id.includes(`${sep}@kubernetes${sep}client-node${sep}dist${sep}`) },
     transform: { define: { TIDINGS_VERSION: JSON.stringify(version) } },
     onLog: (level, log, report) => {
       // A bundle could be made all the same, and would fail where it is used.
       if (BROKEN.has(log.code ?? "")) throw new Error(log.message)
-      if (level === "warn") report("warn", log)
+      // Here a dynamic import may well lead to what is loaded already.
+      if (level === "warn" && log.code !== "INEFFECTIVE_DYNAMIC_IMPORT") report("warn", log)
     }
   })
   try {
-    const { output } = await build.generate({ format: "esm", minify: true, codeSplitting: false, comments: false })
-    const [chunk, ...others] = output
-    if (others.length > 0)
-      throw new Error(`expected one file, got ${output.map(({ fileName }) => fileName).join(", ")}`)
-    const packages = new Set(chunk.moduleIds.flatMap((id) => packageOf(id) ?? []))
-    const code = `${toAscii(chunk.code.trimEnd())}\n${await notices(packages)}`
-    await mkdir(dirname(file), { recursive: true })
-    const draft = `${file}.${process.pid}`
-    await writeFile(draft, code)
-    // What was edited while this ran counts as newer.
-    await utimes(draft, started, started)
-    await rename(draft, file).catch(async (error: unknown) => {
-      await rm(draft, { force: true })
-      throw error
+    const { output } = await build.generate({
+      format: "esm",
+      minify: true,
+      comments: false,
+      entryFileNames: FILE,
+      chunkFileNames: "tidings-[name]-[hash].mjs",
+      codeSplitting: {
+        groups: [
+          { name: "start", tags: ["$initial"], priority: 1 },
+          { name: "kubernetes", priority: 0 }
+        ]
+      }
     })
-    return { bytes: Buffer.byteLength(code) }
+    const chunks = output.filter((one) => one.type === "chunk")
+    const names = new Set(chunks.map(({ fileName }) => fileName))
+    if (chunks.length !== output.length || ![...names].every((name) => name === FILE || CHUNK.test(name))) {
+      throw new Error(`expected the command and what speaks to a cluster, got ${[...names].join(", ")}`)
+    }
+    await mkdir(dist, { recursive: true })
+    const before = await readFile(file, "utf8").catch(() => "")
+    const bytes: Record<string, number> = {}
+    // The command last, because it names the other one.
+    for (const chunk of chunks.toSorted((a, b) => Number(a.isEntry) - Number(b.isEntry))) {
+      const code = `${toAscii(chunk.code.trimEnd())}\n${await notices(packagesIn(chunk))}`
+      const path = join(dist, chunk.fileName)
+      const draft = `${path}.${process.pid}`
+      await writeFile(draft, code)
+      // What was edited while this ran counts as newer.
+      if (chunk.isEntry) await utimes(draft, started, started)
+      await rename(draft, path).catch(async (error: unknown) => {
+        await rm(draft, { force: true })
+        throw error
+      })
+      bytes[chunk.fileName] = Buffer.byteLength(code)
+    }
+    await removeOldChunks(names, before)
+    return { bytes }
   } finally {
     await build.close()
   }
@@ -114,7 +161,9 @@ export const bundle = async (): Promise<{ readonly bytes: number }> => {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   try {
     const { bytes } = await bundle()
-    console.log(`${relative(process.cwd(), file)}: ${Math.round(bytes / 1_000)} kB`)
+    for (const [name, size] of Object.entries(bytes)) {
+      console.log(`${relative(process.cwd(), join(dist, name))}: ${Math.round(size / 1_000)} kB`)
+    }
   } catch (error) {
     console.error(error instanceof Error ? error.message : error)
     process.exitCode = 1

@@ -172,7 +172,7 @@ export class EventLog extends Context.Service<
  * import * as Backend from "@tidings/core/Backend"
  * import * as Effect from "effect/Effect"
  * import assert from "node:assert/strict"
- * import { mkdtempSync } from "node:fs"
+ * import { mkdtempSync, rmSync } from "node:fs"
  * import { tmpdir } from "node:os"
  * import * as path from "node:path"
  *
@@ -204,6 +204,7 @@ export class EventLog extends Context.Service<
  * const read = Backend.Backend.use((backend) => backend.query({ eventType: "Warning" }))
  * const page = await Effect.runPromise(Effect.provide(read, FileBackend.layer({ directory, create: false })))
  * assert.equal(page.events[0]?.event.reason, "WorkflowStepFailed")
+ * rmSync(directory, { recursive: true })
  * ```
  *
  * @category layers

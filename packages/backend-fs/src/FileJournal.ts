@@ -2,11 +2,28 @@
  * The file journal: where a recorder keeps what it has accepted across the end of the process, and across the loss of
  * power where it is told to.
  *
- * A directory belongs to one process at a time. Another one that wants it gets `JournalLocked`; when the owner ends, in
+ * A directory belongs to one journal at a time. Another one that wants it gets `JournalLocked`; when the owner ends, in
  * whatever way, the next one takes over at once.
  *
- * What survives depends on the directory: a `emptyDir` volume survives the end of a container, not that of its pod. A
- * recorder of a replica needs a directory of that replica.
+ * What survives depends on the directory: an `emptyDir` volume survives the end of a container, not that of its pod. Each
+ * replica needs a directory of its own.
+ *
+ * ```text
+ * .tidings/journal/                  0700
+ *   entries-0000000000000001.log     0600; from the event with the number in its name up to where the next file begins
+ *   sink-default.checkpoint          how far a sink is, and what it has not settled
+ *   sink-default.parked              what its backend will never take
+ *   reserve                          given up when the disk is full, so that what is settled can still be noted
+ *   lock, owner                      whose it is
+ *   .meta.json                       its identity, the origin of the ids it gives
+ * ```
+ *
+ * Nothing of it is for other programs, though `less` shows what is in it: lines of JSON, each with its checksum and its
+ * number before it. An append that was not finished is cut off at the next start. A line that decayed is passed over and
+ * counted. A checkpoint that decayed fails the layer with `JournalDamaged`: to start without one would lose what it holds.
+ *
+ * Metrics: `tidings_journal_bytes`, `tidings_journal_segments`, `tidings_journal_sync_duration`,
+ * `tidings_journal_damaged_total`, `tidings_journal_torn_tails_total`.
  *
  * @since 0.1.0
  */
@@ -14,6 +31,7 @@ import { Journal, type JournalError, type OnFull } from "@tidings/core/Journal"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as path from "node:path"
 import * as FileBackend from "./FileBackend.ts"
 import * as internal from "./internal/fileJournal.ts"
 
@@ -29,14 +47,28 @@ export interface Options {
   /**
    * What an accepted event survives: `disk` the loss of power, `process` any end of the process. `disk` unless given.
    *
-   * `disk` waits for the disk once for all events that come meanwhile; `process` costs little more than memory.
+   * `disk` waits for the disk once for all events that come meanwhile. `process` waits for nothing; its disk is only asked
+   * before an event is delivered, so that after a loss of power no id is given twice.
    */
   readonly durability?: "process" | "disk" | undefined
-  /** How many bytes the journal may take. 256 MiB unless given. */
+  /**
+   * How many bytes of events it keeps. 256 MiB unless given.
+   *
+   * Beside them stand checkpoints, what is parked, and the reserve of 4 MiB.
+   */
   readonly quota?: number | undefined
-  /** What happens to a new event when the quota is reached. `fail` unless given. */
+  /**
+   * What happens to a new event when the quota is reached. `fail` unless given.
+   *
+   * `dropOldest` takes whole files, and only such that each sink has either settled or not begun to read; when there is
+   * none, the event is refused.
+   */
   readonly onFull?: OnFull | undefined
-  /** How many bytes a file of it has before the next one is begun. 4 MiB unless given. */
+  /**
+   * How many bytes a file of it has before the next one is begun. 4 MiB unless given; an eighth of the quota at the most.
+   *
+   * Space is freed by whole files, and at a start the newest one is read.
+   */
   readonly segmentSize?: number | undefined
 }
 
@@ -98,7 +130,10 @@ export const layer = (options: Options = {}): Layer.Layer<Journal, JournalError 
     Journal,
     Effect.gen(function* () {
       return yield* internal.make({
-        directory: options.directory ?? internal.inside(yield* FileBackend.directory),
+        directory:
+          options.directory === undefined
+            ? internal.inside(yield* FileBackend.directory)
+            : path.resolve(options.directory),
         durability: options.durability ?? "disk",
         quota: options.quota ?? 256 * 1024 * 1024,
         onFull: options.onFull ?? "fail",

@@ -12,6 +12,8 @@
 export * as FileBackend from "./FileBackend.ts"
 
 /**
- * The file journal of a recorder.
+ * Where a recorder keeps what it has accepted, across the end of the process and the loss of power.
+ *
+ * @since 0.1.0
  */
 export * as FileJournal from "./FileJournal.ts"

@@ -388,7 +388,7 @@ describe("damage", () => {
       yield* run(directory, ({ backend }) => backend.write([first(1)]))
       const segment = newestOf(directory)
       const torn = Buffer.from(line(2))
-      for (let length = 0; length <= torn.length; length += length < 80 || length > torn.length - 5 ? 1 : 7) {
+      for (let length = 0; length <= torn.length; length += length < 25 || length > torn.length - 5 ? 1 : 31) {
         for (const tail of [Buffer.alloc(0), Buffer.alloc(5), Buffer.from("\u{1f389}").subarray(0, 2)]) {
           writeFileSync(segment, Buffer.concat([Buffer.from(line(1)), torn.subarray(0, length), tail]))
           const whole = length === torn.length || (length === torn.length - 1 && tail.length !== 2)
@@ -552,6 +552,9 @@ describe("writing", () => {
         [{ count: 0 }, /count/],
         [{ upTo: 0.5 }, /upTo/],
         [{ id: { origin: "x", seq: -1 } }, /seq/],
+        [{ id: { origin: "", seq: 1 } }, /origin/],
+        [{ id: { origin: "two words", seq: 1 } }, /origin/],
+        [{ last: 253_402_300_800_000_000 }, /last/],
         [{ first: Number.NaN }, /first/],
         [{ last: 1.5 }, /last/],
         [{ event: { ...first(1).event, reason: "" } }, /reason/],

@@ -1,10 +1,20 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, References, Stream } from "effect"
-import { appendFileSync, copyFileSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs"
+import { TestClock } from "effect/testing"
+import {
+  appendFileSync,
+  copyFileSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync
+} from "node:fs"
 import * as path from "node:path"
 import { node, type Disk } from "../src/internal/disk.ts"
 import * as LogLine from "../src/internal/logLine.ts"
-import { counting, line, newestOf, open, segmentsOf, until, watch } from "./openLog.ts"
+import { counting, eventually, line, newestOf, open, segmentsOf, shown, until, watch } from "./openLog.ts"
 import * as TestDirectory from "./TestDirectory.ts"
 import { again, first } from "./writes.ts"
 
@@ -159,7 +169,7 @@ describe("following", () => {
     }).pipe(silent)
   )
 
-  it.live("goes on into newer segments, and waits for late lines of the older one", () =>
+  it.effect("goes on into newer segments, and waits for late lines of the older one", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const disk = counting()
@@ -169,17 +179,20 @@ describe("following", () => {
       const watcher = yield* watch(backend, "now")
       yield* watcher.take(1)
       segment(directory, 2, lines(4))
+      yield* until(disk, "list")
       appendFileSync(older, lines(2))
       assert.deepStrictEqual(yield* watcher.take(1), [2])
-      yield* until(disk, "list")
+      yield* TestClock.adjust("200 millis")
+      assert.strictEqual(yield* watcher.left, 0)
       appendFileSync(older, line(3).slice(0, -1))
+      yield* TestClock.adjust("50 millis")
       const items = [yield* watcher.next, yield* watcher.next]
-      assert.deepStrictEqual(
-        items.map((item) => (item._tag === "Event" ? item.event.id.seq : item._tag)),
-        [3, 4]
-      )
+      assert.deepStrictEqual(items.map(shown), [3, 4])
+      const moveOn = Effect.andThen(until(disk, "list"), TestClock.adjust("250 millis"))
       segment(directory, 3, "")
+      yield* moveOn
       segment(directory, 4, lines(5, 6))
+      yield* moveOn
       assert.deepStrictEqual(yield* watcher.take(2), [5, 6])
       const resumed = yield* watch(backend, items[0]!.cursor)
       assert.deepStrictEqual(yield* resumed.take(4), [4, 5, 6, "Live"])
@@ -189,17 +202,20 @@ describe("following", () => {
     }).pipe(silent)
   )
 
-  it.live("a watch that begins just after a newer segment came misses no late line of the older one", () =>
+  it.effect("a watch that begins just after a newer segment came misses no late line of the older one", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const disk = counting()
       const { backend } = yield* open({ directory }, disk.disk)
       yield* backend.write([first(1)])
       const older = newestOf(directory)
-      segment(directory, 2, lines(3))
+      yield* TestClock.setTime(statSync(segment(directory, 2, lines(3))).birthtimeMs + 1)
+      const looks = disk.calls("list")
       const watcher = yield* watch(backend, "beginning")
-      yield* until(disk, "list")
+      yield* eventually(() => disk.calls("list") > looks)
+      yield* TestClock.adjust("240 millis")
       appendFileSync(older, lines(2))
+      yield* TestClock.adjust("10 millis")
       assert.deepStrictEqual(yield* watcher.take(4), [1, 2, 3, "Live"])
     })
   )

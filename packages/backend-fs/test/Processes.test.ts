@@ -4,18 +4,11 @@ import { Effect, References, Result, type Scope } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { appendFileSync, readFileSync } from "node:fs"
-import { createRequire } from "node:module"
 import * as path from "node:path"
+import { nodeOfRepository } from "./nodeOfRepository.ts"
 import { bytesOf, line, newestOf, open, watch } from "./openLog.ts"
 import * as TestDirectory from "./TestDirectory.ts"
 import { first } from "./writes.ts"
-
-/** The repository's own Node, whatever runs the tests. */
-export const nodeOfRepository = path.join(
-  path.dirname(createRequire(import.meta.url).resolve("node/package.json")),
-  "bin",
-  "node"
-)
 
 interface Writer {
   readonly process: ChildProcess
@@ -39,9 +32,9 @@ const writer = (...parameters: ReadonlyArray<string | number>): Effect.Effect<Wr
         ],
         { stdio: ["pipe", "pipe", "inherit"] }
       )
-      child.stdin!.on("error", () => {})
+      child.stdin.on("error", () => {})
       let text = ""
-      child.stdout!.setEncoding("utf8").on("data", (chunk: string) => {
+      child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
         text += chunk
       })
       const closed = once(child, "close")
@@ -58,8 +51,11 @@ const writer = (...parameters: ReadonlyArray<string | number>): Effect.Effect<Wr
         process: child,
         said,
         saidAtLeast,
-        go: () => child.stdin!.write("go\n"),
-        ended: Effect.as(Effect.promise(() => closed), null).pipe(Effect.map(() => child.exitCode))
+        go: () => child.stdin.write("go\n"),
+        ended: Effect.as(
+          Effect.promise(() => closed),
+          null
+        ).pipe(Effect.map(() => child.exitCode))
       }
     }),
     ({ process }) => Effect.sync(() => process.kill("SIGKILL"))
@@ -90,7 +86,10 @@ describe("several processes on one log", () => {
           const written = writers.map(({ said }) => Number(said().at(-1)))
           const targets = writers.map(({ said }) => said().find((line) => line.startsWith("target ")))
           const { id } = JSON.parse(readFileSync(path.join(directory, ".meta.json"), "utf8")) as { id: string }
-          assert.deepStrictEqual(targets, writers.map(() => `target ${id}`))
+          assert.deepStrictEqual(
+            targets,
+            writers.map(() => `target ${id}`)
+          )
           const total = written.reduce((sum, one) => sum + one, 0)
           assert.isAtLeast(total, processes * count)
 
@@ -110,7 +109,7 @@ describe("several processes on one log", () => {
 
           // Whoever followed meanwhile saw each of them once.
           const seen = new Set<string>()
-          for (let events = 0; events < total; ) {
+          for (let events = 0; events < total;) {
             const item = yield* follower.next
             if (item._tag === "Gap") assert.fail(item.reason)
             if (item._tag === "Live") continue
@@ -150,7 +149,6 @@ describe("several processes on one log", () => {
         // Where the kernel was through each time before it looked: as it leaves it when it is not.
         if (torn === 0) appendFileSync(newestOf(directory), line(1).slice(0, 300))
         yield* survivor.saidAtLeast(survivor.said().length + 5)
-        console.log("torn", torn)
         survivor.process.stdin!.end()
         assert.strictEqual(yield* survivor.ended, 0)
 

@@ -56,7 +56,7 @@ export const readOnly = (backend: Backend["Service"]) =>
     return {
       found: page.totalCount,
       refused: Exit.isFailure(exit),
-      tag: error.reason._tag as string,
+      tag: error.reason._tag,
       message: error.message
     }
   })

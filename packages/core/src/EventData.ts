@@ -36,7 +36,7 @@ export interface EventData {
   /** Extra key-values of any JSON. */
   readonly arguments?: { readonly [key: string]: Json }
   readonly error?: string
-  /** Nanoseconds. On the wire Go's text: `1m30.5s`. */
+  /** Nanoseconds, exact up to 104 days, at the most Go's 292 years. On the wire Go's text: `1m30.5s`. */
   readonly duration?: number
   readonly stepCount?: number
   readonly stepId?: string

@@ -101,7 +101,7 @@ export type WatchItem = { readonly cursor: Cursor } & (
 )
 
 /**
- * Whether an event matches a filter, by the meaning that every backend shares.
+ * Whether an event matches a filter, by the meaning that every backend shares: exact texts, both ends of a time included.
  *
  * @category filtering
  * @since 0.1.0
@@ -127,4 +127,4 @@ export const matches = (filter: EventFilter, event: Write): boolean => {
  * @category conversions
  * @since 0.1.0
  */
-export const filterOf = ({ limit: _, page: __, ...filter }: EventQuery): EventFilter => filter
+export const filterOf = ({ limit: _limit, page: _page, ...filter }: EventQuery): EventFilter => filter

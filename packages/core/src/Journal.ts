@@ -146,6 +146,17 @@ export interface Parked {
 }
 
 /**
+ * What somebody beside the process asks for about what is parked: to deliver series once more, or to give them up.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ParkedRequest {
+  readonly action: "retry" | "drop"
+  readonly series: ReadonlyArray<EventId>
+}
+
+/**
  * What an accepted event survives.
  *
  * - `memory`: outages of the backend, within the life of this process
@@ -210,10 +221,17 @@ export class Journal extends Context.Service<
      * Keeps a write aside. `occurrences` is how many of its series are kept aside in all, so repeating it adds nothing; of a
      * series the highest `upTo` is kept, of equal ones the later.
      */
-    readonly park: (sink: string, write: Write, occurrences: number, reason: string) => Effect.Effect<void, JournalError>
+    readonly park: (
+      sink: string,
+      write: Write,
+      occurrences: number,
+      reason: string
+    ) => Effect.Effect<void, JournalError>
     readonly parked: (sink: string) => Effect.Effect<ReadonlyArray<Parked>, JournalError>
     /** Forgets parked writes: they are delivered after all, or given up. */
     readonly unpark: (sink: string, series: ReadonlyArray<EventId>) => Effect.Effect<void, JournalError>
+    /** Takes what was asked for beside this process since the last time, in order; none where nobody can ask. */
+    readonly requests: (sink: string) => Effect.Effect<ReadonlyArray<ParkedRequest>, JournalError>
   }
 >()("@tidings/core/Journal") {}
 
@@ -234,4 +252,3 @@ export const layerMemory = (options?: {
   /** `fail` unless given. */
   readonly onFull?: OnFull | undefined
 }): Layer.Layer<Journal> => memoryJournal.layer(Journal, options)
-

@@ -139,6 +139,38 @@ export const retry = (options?: {
  * with what else was written in that turn, and what comes while it is under way leaves with the next one. A series
  * stands at most once in a write.
  *
+ * A failure of the merged write is the failure of each. A caller that is interrupted while it waits takes its items out;
+ * what is under way goes on. When the layer closes, whoever is left is told that nobody knows (`Transient`, `"unknown"`).
+ *
+ * **Example** (64 writes at once)
+ *
+ * ```ts
+ * import * as Backend from "@tidings/core/Backend"
+ * import * as EventManager from "@tidings/core/EventManager"
+ * import * as Policy from "@tidings/core/Policy"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import assert from "node:assert/strict"
+ *
+ * const writes: Array<number> = []
+ * const counting = Policy.make((backend) =>
+ *   Effect.succeed({
+ *     ...backend,
+ *     write: (batch) => Effect.andThen(Effect.sync(() => writes.push(batch.length)), backend.write(batch))
+ *   })
+ * )
+ * const Store = Backend.layerMemory().pipe(counting, Policy.batch())
+ *
+ * await Effect.runPromise(
+ *   Effect.gen(function* () {
+ *     const manager = yield* EventManager.EventManager
+ *     const one = (n: number) => manager.createEvent({ kind: "Pod", name: `web-${n}` }, "Started", "It runs", "Normal")
+ *     yield* Effect.all(Array.from({ length: 64 }, (_, n) => one(n)), { concurrency: "unbounded" })
+ *   }).pipe(Effect.provide(EventManager.layerDirect().pipe(Layer.provide(Store))))
+ * )
+ * assert.deepEqual(writes, [64])
+ * ```
+ *
  * @category policies
  * @since 0.1.0
  */

@@ -87,7 +87,9 @@ const decode = (kind: "c" | "p", scope: Scope, token: string): Result.Result<str
     )
   }
   if (mode !== scope.mode) {
-    return Result.fail(mismatch(`the ${name} is of a ${told(mode)} backend, this one is ${scope.mode}; begin anew without it`))
+    return Result.fail(
+      mismatch(`the ${name} is of a ${told(mode)} backend, this one is ${scope.mode}; begin anew without it`)
+    )
   }
   if (target !== scope.target) {
     return Result.fail(mismatch(`the ${name} is of ${told(target)}, this is ${scope.target}; begin anew without it`))

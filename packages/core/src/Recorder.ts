@@ -12,7 +12,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Backend, type Service as BackendService } from "./Backend.ts"
-import type { BackendError } from "./BackendError.ts"
 import * as Correlation from "./Correlation.ts"
 import type { EventType } from "./Event.ts"
 import type { EventDataInput } from "./EventData.ts"
@@ -20,6 +19,7 @@ import type { EventId } from "./EventId.ts"
 import * as acceptance from "./internal/acceptance.ts"
 import * as directRecorder from "./internal/directRecorder.ts"
 import * as journalRecorder from "./internal/journalRecorder.ts"
+import type { RecorderError } from "./internal/recorderError.ts"
 import type * as sinks from "./internal/sink.ts"
 import type { InvalidEvent, Issue } from "./InvalidEvent.ts"
 import { Journal, type JournalError, type Parked } from "./Journal.ts"
@@ -155,51 +155,7 @@ export interface ParkedSeries extends Parked {
 // errors
 // ---------------------------------------------------------------------------
 
-/**
- * The recorder's scope is closing or closed.
- *
- * @category errors
- * @since 0.1.0
- */
-export class Closed extends Data.TaggedClass("Closed")<{}> {}
-
-/**
- * The backend will never take this event.
- *
- * @category errors
- * @since 0.1.0
- */
-export class Rejected extends Data.TaggedClass("Rejected")<{ readonly detail: string }> {}
-
-/**
- * Why a recorder did not accept an event that was in order.
- *
- * @category errors
- * @since 0.1.0
- */
-export type RecorderErrorReason = Closed | Rejected | BackendError | JournalError
-
-/**
- * An event that was in order was not accepted, with a tagged `reason`. Nothing was recorded.
- *
- * @category errors
- * @since 0.1.0
- */
-export class RecorderError extends Data.TaggedError("RecorderError")<{
-  readonly reason: RecorderErrorReason
-}> {
-  override get message(): string {
-    switch (this.reason._tag) {
-      case "Closed":
-        return "the event was not recorded: the recorder is closed"
-      case "Rejected":
-        return `the event was not recorded: the backend will never take it: ${this.reason.detail}`
-      case "BackendError":
-      case "JournalError":
-        return `the event was not recorded: ${this.reason.message}`
-    }
-  }
-}
+export { Closed, RecorderError, type RecorderErrorReason, Rejected } from "./internal/recorderError.ts"
 
 /**
  * Everything that recording can fail with.
@@ -454,7 +410,8 @@ export const layer = <R = Backend>(
     Recorder,
     Effect.gen(function* () {
       const prepare = yield* preparation(options)
-      const given = options?.sinks ?? ([sink({ name: "default", backend: Backend })] as unknown as ReadonlyArray<Sink<R>>)
+      const given =
+        options?.sinks ?? ([sink({ name: "default", backend: Backend })] as unknown as ReadonlyArray<Sink<R>>)
       const names = given.map(({ name }) => name)
       const twice = names.find((name, index) => names.indexOf(name) !== index)
       if (given.length === 0 || twice !== undefined) {

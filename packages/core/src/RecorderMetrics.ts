@@ -3,7 +3,28 @@
  * sink: `accepted + recovered = settled + parked + dropped + pending`, where `settled` and `dropped` are sums over their
  * labels.
  *
- * Labels are bounded: no object, namespace or message is ever one.
+ * Labels are bounded: no object, namespace or message is ever one. Where a host chooses them (the names of its transforms,
+ * the reasons of its policies), the 65th and all after it count as `other`.
+ *
+ * **Example** (Reading one)
+ *
+ * ```ts
+ * import * as EventManager from "@tidings/core/EventManager"
+ * import * as RecorderMetrics from "@tidings/core/RecorderMetrics"
+ * import * as Effect from "effect/Effect"
+ * import * as Metric from "effect/Metric"
+ * import assert from "node:assert/strict"
+ *
+ * const settled = Metric.withAttributes(RecorderMetrics.settled, { sink: "default", how: "created" })
+ * const count = await Effect.runPromise(
+ *   Effect.gen(function* () {
+ *     const manager = yield* EventManager.EventManager
+ *     yield* manager.createEvent({ kind: "Pod", name: "web" }, "Started", "It runs", "Normal")
+ *     return (yield* Metric.value(settled)).count
+ *   }).pipe(Effect.provide(EventManager.layerMemory()))
+ * )
+ * assert.equal(count, 1)
+ * ```
  *
  * @since 0.1.0
  */

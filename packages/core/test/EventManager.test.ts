@@ -260,7 +260,7 @@ describe("createEventWithData", () => {
         { minutes: 1, seconds: 30, milliseconds: 500 },
         { seconds: 90.5, hours: undefined }
       ] as const
-      for (const duration of forms) yield* manager.createEventWithData(reference, "Up", { duration: duration as never })
+      for (const duration of forms) yield* manager.createEventWithData(reference, "Up", { duration })
       const { events } = yield* manager.queryEvents()
       for (const { event } of events) assert.strictEqual(event.data.duration, 90_500_000_000)
       yield* manager.createEventWithData({ ...reference, name: "long" }, "Up", { duration: Duration.days(200) })

@@ -727,7 +727,7 @@ describe("batch", () => {
           const outer = fiber.pollUnsafe()
           assert.isDefined(outer, "every caller has an answer")
           if (interrupted.has(index)) continue
-          const exit = Exit.isSuccess(outer!) ? outer.value : undefined
+          const exit = outer !== undefined && Exit.isSuccess(outer) ? outer.value : undefined
           if (exit !== undefined && Exit.isSuccess(exit)) {
             assert.deepStrictEqual(
               exit.value,

@@ -179,10 +179,10 @@ describe("record, directly", () => {
         )
       )
       assert.instanceOf(error, Recorder.InvalidRecorderOptions)
-      assert.deepStrictEqual((error as Recorder.InvalidRecorderOptions).issues.map(({ field }) => field), [
-        "reportingController",
-        "reportingInstance"
-      ])
+      assert.deepStrictEqual(
+        (error as Recorder.InvalidRecorderOptions).issues.map(({ field }) => field),
+        ["reportingController", "reportingInstance"]
+      )
     })
   )
 })
@@ -309,10 +309,15 @@ describe("the law", () => {
   it.effect.prop(
     "holds at every step, whatever the backend answers",
     {
-      answers: Arbitrary.array(Arbitrary.schema(Schema.Literals(["created", "unknown", "refused", "missing", "rejected", "dropped"])), {
+      answers: Arbitrary.array(
+        Arbitrary.schema(Schema.Literals(["created", "unknown", "refused", "missing", "rejected", "dropped"])),
+        {
+          maxLength: 40
+        }
+      ),
+      calls: Arbitrary.array(Arbitrary.schema(Schema.Literals(["record", "recordNow", "wait", "invalid"])), {
         maxLength: 40
-      }),
-      calls: Arbitrary.array(Arbitrary.schema(Schema.Literals(["record", "recordNow", "wait", "invalid"])), { maxLength: 40 })
+      })
     },
     ({ answers, calls }) => {
       const { layer } = over(
@@ -372,15 +377,39 @@ describe("acceptance", () => {
     ["an empty name", draft("Up", { involvedObject: { kind: "Pod", name: "" } }), ["involvedObject.name"]],
     ["a name that is a path", draft("Up", { involvedObject: { kind: "Pod", name: "a/b" } }), ["involvedObject.name"]],
     ["a name with a line end", draft("Up", { involvedObject: { kind: "Pod", name: "a\nb" } }), ["involvedObject.name"]],
-    ["a name that is too long", draft("Up", { involvedObject: { kind: "Pod", name: "ä".repeat(127) } }), ["involvedObject.name"]],
-    ["an invalid namespace", draft("Up", { involvedObject: { ...web, namespace: "Team A" } }), ["involvedObject.namespace"]],
+    [
+      "a name that is too long",
+      draft("Up", { involvedObject: { kind: "Pod", name: "ä".repeat(127) } }),
+      ["involvedObject.name"]
+    ],
+    [
+      "an invalid namespace",
+      draft("Up", { involvedObject: { ...web, namespace: "Team A" } }),
+      ["involvedObject.namespace"]
+    ],
     ["no kind", draft("Up", { involvedObject: { kind: "", name: "web" } }), ["involvedObject.kind"]],
-    ["an apiVersion that is none", draft("Up", { involvedObject: { ...web, apiVersion: "a/b/c" } }), ["involvedObject.apiVersion"]],
+    [
+      "an apiVersion that is none",
+      draft("Up", { involvedObject: { ...web, apiVersion: "a/b/c" } }),
+      ["involvedObject.apiVersion"]
+    ],
     ["a type that is none", draft("Up", { type: "Error" as "Warning" }), ["type"]],
-    ["data of another object", draft("Up", { data: { name: "other", namespace: "elsewhere" } }), ["data.name", "data.namespace"]],
-    ["wrong fields", draft("Up", { data: { stepCount: 1.5, toolNames: [1] as never, duration: "soon" } }), ["data.stepCount", "data.toolNames", "data.duration"]],
+    [
+      "data of another object",
+      draft("Up", { data: { name: "other", namespace: "elsewhere" } }),
+      ["data.name", "data.namespace"]
+    ],
+    [
+      "wrong fields",
+      draft("Up", { data: { stepCount: 1.5, toolNames: [1] as never, duration: "soon" } }),
+      ["data.stepCount", "data.toolNames", "data.duration"]
+    ],
     ["an endless duration", draft("Up", { data: { duration: Duration.infinity } }), ["data.duration"]],
-    ["arguments that are no JSON", draft("Up", { data: { arguments: { a: [1, { b: () => 1 }], n: Number.NaN } } }), ["data.arguments.a[1].b", "data.arguments.n"]],
+    [
+      "arguments that are no JSON",
+      draft("Up", { data: { arguments: { a: [1, { b: () => 1 }], n: Number.NaN } } }),
+      ["data.arguments.a[1].b", "data.arguments.n"]
+    ],
     ["labels that are none", draft("Up", { labels: { "-bad-": "x", good: "two words" } }), ["labels", "labels.good"]],
     ["a related object without a name", draft("Up", { related: { kind: "Pod", name: "" } }), ["related.name"]]
   ]
@@ -390,7 +419,10 @@ describe("acceptance", () => {
       const error = yield* Effect.flip(recorder.record(given))
       assert.strictEqual(error._tag, "InvalidEvent")
       if (error._tag !== "InvalidEvent") return
-      assert.deepStrictEqual(error.issues.map(({ field }) => field), [...fields])
+      assert.deepStrictEqual(
+        error.issues.map(({ field }) => field),
+        [...fields]
+      )
       for (const { expected } of error.issues) assert.isAbove(expected.length, 3)
       assert.deepStrictEqual((yield* recorder.status).refused, { invalid: 1 })
     }).pipe(Effect.provide(memory))
@@ -442,7 +474,10 @@ describe("acceptance", () => {
       })
       assert.deepStrictEqual(body.data, { name: "web", namespace: "default", operation: "scale" })
       assert.strictEqual((yield* bodyOf(draft("Scaled"))).action, "Scaled")
-      assert.strictEqual((yield* bodyOf(draft("Scaled", { action: "resize", data: { operation: "scale" } }))).action, "resize")
+      assert.strictEqual(
+        (yield* bodyOf(draft("Scaled", { action: "resize", data: { operation: "scale" } }))).action,
+        "resize"
+      )
     })
   )
 
@@ -518,7 +553,12 @@ describe("acceptance", () => {
         }),
         Layer.merge(Templates.layer, Backend.layerMemory())
       )
-      const error = yield* Effect.flip(Effect.provide(Recorder.Recorder.use((_) => _.record(draft())), broken))
+      const error = yield* Effect.flip(
+        Effect.provide(
+          Recorder.Recorder.use((_) => _.record(draft())),
+          broken
+        )
+      )
       assert.include(error.message, "transform broken")
       assert.include(error.message, "oops")
     })
@@ -530,7 +570,7 @@ describe("the public path", () => {
     operation: "deploy",
     serviceClass: "web-app",
     arguments: { region: "eu", replicas: 3, deep: { list: [1, null, "x", true] } },
-    error: "boom \u001b[31m {{.Name}} \"quoted\" \n second line",
+    error: 'boom \u001b[31m {{.Name}} "quoted" \n second line',
     duration: "1m30.5s",
     stepCount: 7,
     stepId: "s1",
@@ -552,7 +592,12 @@ describe("the public path", () => {
       const { events, totalCount } = yield* manager.queryEvents({ resourceName: "deploy" })
       assert.strictEqual(totalCount, 4)
       for (const { event } of events) {
-        assert.deepStrictEqual(event.data, { ...everyField, name: "deploy", namespace: "default", duration: 90_500_000_000 })
+        assert.deepStrictEqual(event.data, {
+          ...everyField,
+          name: "deploy",
+          namespace: "default",
+          duration: 90_500_000_000
+        })
         assert.strictEqual(event.involvedObject.apiVersion, "muster.giantswarm.io/v1alpha1")
         assert.strictEqual(event.type, "Warning")
       }

@@ -363,6 +363,10 @@ describe("redact", () => {
     for (const branch of ["a", "b", "c", "d"]) tree[branch] = { parent: tree, children: [tree, tree] }
     const endless = { arguments: tree }
     assert.strictEqual(redacted(endless), endless)
+    let deep: unknown = "end"
+    for (let level = 0; level < 100_000; level++) deep = [{ deep }]
+    const bottomless = { arguments: { deep } }
+    assert.strictEqual(redacted(bottomless), bottomless)
     const wide: Array<unknown> = []
     wide.length = 4_000_000_000
     const sparse = { arguments: { wide } }

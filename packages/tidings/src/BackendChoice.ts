@@ -5,12 +5,12 @@
  */
 import * as FileBackend from "@tidings/backend-fs/FileBackend"
 import * as Backend from "@tidings/core/Backend"
-import { BackendError, Unavailable } from "@tidings/core/BackendError"
-import * as Config from "effect/Config"
-import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type { BackendError } from "@tidings/core/BackendError"
+import type * as Config from "effect/Config"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as internal from "./internal/backendChoice.ts"
 
 /**
  * The stores to choose from. `auto` is the cluster where one is configured and answers, else the event log.
@@ -20,15 +20,13 @@ import * as Layer from "effect/Layer"
  */
 export type Choice = "auto" | "kubernetes" | "filesystem" | "memory"
 
-const choices: ReadonlyArray<Choice> = ["auto", "kubernetes", "filesystem", "memory"]
-
 /**
  * `TIDINGS_BACKEND`; `auto` when it is not set.
  *
  * @category configuration
  * @since 0.1.0
  */
-export const choice: Config.Config<Choice> = Config.withDefault(Config.Literals(choices, "TIDINGS_BACKEND"), "auto")
+export const choice: Config.Config<Choice> = internal.choice
 
 /**
  * Where the stores are.
@@ -51,34 +49,25 @@ export interface Options {
   readonly patience?: Duration.Input | undefined
 }
 
-// Loaded only where a cluster is meant: its client takes longer to load than all the rest together.
-const kubernetes = Effect.promise(async () => ({
-  KubernetesBackend: await import("@tidings/backend-k8s/KubernetesBackend"),
-  KubernetesConnection: await import("@tidings/backend-k8s/KubernetesConnection")
-}))
-
-const filesystem = (options: Options): Layer.Layer<Backend.Backend, BackendError> =>
-  FileBackend.layer({ directory: options.directory, console: options.console })
-
-const chosen = (log: string): Effect.Effect<void> => Effect.logInfo(log)
-
-/** Whether somebody is there; that it refuses us is an answer too, and says more than an event log would. */
-const answers = (backend: Backend.Service, patience: Duration.Input): Effect.Effect<string | undefined> =>
-  backend.target.pipe(
-    Effect.timeoutOrElse({
-      duration: patience,
-      orElse: () =>
-        Effect.fail(
-          new BackendError({
-            reason: new Unavailable({ detail: `no answer within ${Duration.format(Duration.fromInputUnsafe(patience))}` })
-          })
-        )
-    }),
-    Effect.match({
-      onFailure: (error) => (error.reason._tag === "Unauthorized" ? undefined : error.message),
-      onSuccess: () => undefined
-    })
-  )
+const sentence = (chosen: internal.Chosen): string => {
+  switch (chosen._tag) {
+    case "Memory":
+      return "Events stay in memory, because that is what was asked for"
+    case "EventLog": {
+      const { directory, insteadOf, isAsked } = chosen
+      const why = isAsked
+        ? "that is what was asked for"
+        : insteadOf === undefined
+          ? "no cluster is configured"
+          : `the cluster of ${insteadOf.source} does not answer: ${insteadOf.why}`
+      return `Events go to the log in ${directory}, because ${why}`
+    }
+    case "Cluster": {
+      const where = `Events go to the cluster of ${chosen.connection.source}`
+      return chosen.isAsked ? `${where}, because that is what was asked for` : where
+    }
+  }
+}
 
 /**
  * The chosen backend. Says in one line of the log which one it is, and why.
@@ -107,40 +96,15 @@ const answers = (backend: Backend.Service, patience: Duration.Input): Effect.Eff
 export const layer = (options: Options = {}): Layer.Layer<Backend.Backend, BackendError | Config.ConfigError> =>
   Layer.unwrap(
     Effect.gen(function* () {
-      const wanted = options.backend ?? (yield* choice)
-      const directory = options.directory ?? (yield* FileBackend.directory)
-      switch (wanted) {
-        case "memory":
-          yield* chosen("Events stay in memory, because that is what was asked for")
+      const chosen = yield* internal.choose(options)
+      yield* Effect.logInfo(sentence(chosen))
+      switch (chosen._tag) {
+        case "Memory":
           return Backend.layerMemory()
-        case "filesystem":
-          yield* chosen(`Events go to the log in ${directory}, because that is what was asked for`)
-          return filesystem(options)
-        case "kubernetes": {
-          const { KubernetesBackend } = yield* kubernetes
-          yield* chosen("Events go to the cluster, because that is what was asked for")
-          return KubernetesBackend.layer({ kubeconfig: options.kubeconfig, context: options.context })
-        }
-        case "auto": {
-          const { KubernetesBackend, KubernetesConnection } = yield* kubernetes
-          const cluster = { kubeconfig: options.kubeconfig, context: options.context }
-          const configured = yield* KubernetesConnection.configured(cluster)
-          if (configured === undefined) {
-            yield* chosen(`Events go to the log in ${directory}, because no cluster is configured`)
-            return filesystem(options)
-          }
-          const built = yield* Effect.result(Layer.build(KubernetesBackend.layer(cluster)))
-          const why =
-            built._tag === "Failure"
-              ? built.failure.message
-              : yield* answers(Context.get(built.success, Backend.Backend), options.patience ?? "3 seconds")
-          if (built._tag === "Success" && why === undefined) {
-            yield* chosen(`Events go to the cluster of ${configured}`)
-            return Layer.succeed(Backend.Backend, Context.get(built.success, Backend.Backend))
-          }
-          yield* chosen(`Events go to the log in ${directory}, because the cluster of ${configured} does not answer: ${why}`)
-          return filesystem(options)
-        }
+        case "EventLog":
+          return FileBackend.layer({ directory: chosen.directory, console: options.console })
+        case "Cluster":
+          return Layer.succeed(Backend.Backend, chosen.backend)
       }
     })
   )

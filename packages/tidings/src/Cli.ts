@@ -1,5 +1,5 @@
 /**
- * The command, as a library: `list`, `follow`, `get`, `emit`, `explain` and `template` over any backend.
+ * The command, as a library: `list`, `follow`, `get`, `emit`, `explain`, `template`, `doctor` and `parked` over any backend.
  *
  * **When to use**
  *
@@ -22,9 +22,11 @@ import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as NodeStdio from "@effect/platform-node/NodeStdio"
 import type { Backend } from "@tidings/core/Backend"
+import type { Check } from "@tidings/core/BackendCheck"
 import type { Kinds } from "@tidings/core/EventCatalogue"
 import { EventGenerator } from "@tidings/core/EventGenerator"
 import * as Console from "effect/Console"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
@@ -43,17 +45,20 @@ import { hostname } from "node:os"
 import type { CommandError } from "./CommandError.ts"
 import * as argv from "./internal/cli/argv.ts"
 import * as catalogue from "./internal/cli/catalogue.ts"
+import { doctor } from "./internal/cli/doctor.ts"
 import { emit } from "./internal/cli/emit.ts"
 import { explain } from "./internal/cli/explain.ts"
 import * as failure from "./internal/cli/failure.ts"
 import * as flags from "./internal/cli/flags.ts"
 import { follow } from "./internal/cli/follow.ts"
 import { get } from "./internal/cli/get.ts"
+import * as parking from "./internal/cli/parking.ts"
 import * as help from "./internal/cli/help.ts"
 import { list } from "./internal/cli/list.ts"
 import * as process from "./internal/cli/process.ts"
-import { Session } from "./internal/cli/session.ts"
+import * as session from "./internal/cli/session.ts"
 import { template } from "./internal/cli/template.ts"
+import * as words from "./internal/cli/words.ts"
 
 // ---------------------------------------------------------------------------
 // models
@@ -80,6 +85,41 @@ export interface BackendFlag {
   readonly description: string
   /** One letter: `d` for `-d`. */
   readonly alias?: string | undefined
+  /** The values that it takes, upper and lower case alike; any unless given. */
+  readonly choices?: ReadonlyArray<string> | undefined
+}
+
+/**
+ * Where in a store somebody looks.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Place {
+  /** As `--namespace` names it; absent where nobody names one. */
+  readonly namespace: string | undefined
+  /** Whether `--all-namespaces` is given. */
+  readonly allNamespaces: boolean
+}
+
+/**
+ * What a backend offers beside its layer.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface BackendExtras<in Values> {
+  /**
+   * What `doctor` looks at. Unless given, it looks whether the layer can be built, and reads from it.
+   */
+  readonly checks?:
+    | ((values: Values, place: Place) => Effect.Effect<ReadonlyArray<Check>, unknown, Services>)
+    | undefined
+  /**
+   * Where recorders over this backend keep their journal, for `parked` without `--journal`. As `FileJournal.layer` has it
+   * unless given.
+   */
+  readonly journal?: ((values: Values) => Effect.Effect<string, unknown, Services>) | undefined
 }
 
 /**
@@ -94,6 +134,7 @@ export interface BackendWithFlags<out E> {
     values: { readonly [flag: string]: string | undefined },
     use: BackendUse
   ) => Layer.Layer<Backend, E, Services>
+  readonly extras: BackendExtras<{ readonly [flag: string]: string | undefined }>
 }
 
 /**
@@ -136,6 +177,29 @@ export interface Options {
 }
 
 // ---------------------------------------------------------------------------
+// references
+// ---------------------------------------------------------------------------
+
+/**
+ * The namespace that is meant where a command line names none. The layer of a backend may provide it beside the backend;
+ * where it does not, reading means all namespaces, and recording `default`.
+ *
+ * **Example** (A backend of one team)
+ *
+ * ```ts
+ * import * as Backend from "@tidings/core/Backend"
+ * import * as Layer from "effect/Layer"
+ * import * as Cli from "tidings/Cli"
+ *
+ * export const layer = Layer.merge(Backend.layerMemory(), Layer.succeed(Cli.DefaultNamespace, "team-a"))
+ * ```
+ *
+ * @category references
+ * @since 0.1.0
+ */
+export const DefaultNamespace: Context.Reference<string | undefined> = session.DefaultNamespace
+
+// ---------------------------------------------------------------------------
 // constructors
 // ---------------------------------------------------------------------------
 
@@ -164,11 +228,13 @@ export const withFlags = <const Flags extends { readonly [flag: string]: Backend
   layer: (
     values: { readonly [F in keyof Flags]: string | undefined },
     use: BackendUse
-  ) => Layer.Layer<Backend, E, Services>
+  ) => Layer.Layer<Backend, E, Services>,
+  extras: BackendExtras<{ readonly [F in keyof Flags]: string | undefined }> = {}
 ): BackendWithFlags<E> => ({
   flags,
   // The parser fills in a value for each flag, so the record has exactly the keys of `Flags`.
-  layer: layer as BackendWithFlags<E>["layer"]
+  layer: layer as BackendWithFlags<E>["layer"],
+  extras: extras as BackendWithFlags<E>["extras"]
 })
 
 /**
@@ -185,33 +251,39 @@ export const make = <E>(
   options: Options
 ): Command.Command<string, never, {}, CliError.CliError | CommandError, Command.Environment> => {
   const known = catalogueOf(options)
-  const source: BackendWithFlags<E> = "flags" in backend ? backend : { flags: {}, layer: () => backend }
+  const source: BackendWithFlags<E> = "flags" in backend ? backend : { flags: {}, layer: () => backend, extras: {} }
+  const { checks, journal } = source.extras
   const backendFlags: Record<string, Flag.Flag<string | undefined>> = {}
-  for (const [name, flag] of Object.entries(source.flags)) backendFlags[name] = flags.text(name, flag)
+  for (const [name, { choices, ...flag }] of Object.entries(source.flags)) {
+    backendFlags[name] = choices === undefined ? flags.text(name, flag) : flags.choice(name, choices, flag)
+  }
 
   const root = Command.make(options.name).pipe(
     Command.withDescription(options.description ?? "Read and record Kubernetes Events."),
     Command.withSharedFlags({ backend: backendFlags, color: flags.color })
   )
-  const session = Layer.effect(
-    Session,
+  const run = Layer.effect(
+    session.Session,
     Effect.map(root, ({ backend, color = "auto" }) => ({
       command: options.name,
       component: options.name.slice(options.name.lastIndexOf(" ") + 1),
       host: hostname() || undefined,
       catalogue: known,
       colour: color,
+      checks: checks === undefined ? undefined : (place: Place) => checks(backend, place),
+      journal: journal === undefined ? parking.directory : journal(backend),
       store: (use: BackendUse) => source.layer(backend, use)
     }))
   )
   return root.pipe(
     Command.withSubcommands([
-      Command.provide(list, session),
-      Command.provide(follow, session),
-      Command.provide(get, session),
-      Command.provide(emit, session),
-      Command.provide(explain, session),
-      Command.provide(template, session)
+      Command.provide(list, run),
+      Command.provide(follow, run),
+      Command.provide(get, run),
+      Command.provide(emit, run),
+      Command.provide(explain, run),
+      Command.provide(template, run),
+      Command.provide(doctor, run)
     ])
   )
 }
@@ -279,7 +351,7 @@ export const runWith = <E>(
     Layer.succeed(CliOutput.Presenter, help.presenter),
     CliOutput.layer(help.formatter),
     unused,
-    Layer.succeed(Logger.LogToStderr, true),
+    Logger.layer([words.logger]),
     Layer.succeed(References.MinimumLogLevel, "Warn")
   )
   return (args) =>

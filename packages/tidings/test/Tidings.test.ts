@@ -56,7 +56,11 @@ describe("BackendChoice", () => {
       const home = yield* folder
       const kubeconfig = join(home, "config")
       writeFileSync(kubeconfig, kubeconfigTo("https://127.0.0.1:1"))
-      const { lines, mode } = yield* choose({ HOME: home, TIDINGS_DIRECTORY: join(home, "log"), KUBECONFIG: kubeconfig })
+      const { lines, mode } = yield* choose({
+        HOME: home,
+        TIDINGS_DIRECTORY: join(home, "log"),
+        KUBECONFIG: kubeconfig
+      })
       assert.strictEqual(mode, "filesystem")
       assert.strictEqual(lines.length, 1)
       assert.include(lines[0]!, "does not answer")
@@ -83,7 +87,12 @@ describe("create", () => {
     const directory = mkdtempSync(join(tmpdir(), "tidings-create-"))
     try {
       {
-        await using tidings = await Tidings.create({ backend: "filesystem", directory, console: false, component: "host" })
+        await using tidings = await Tidings.create({
+          backend: "filesystem",
+          directory,
+          console: false,
+          component: "host"
+        })
         assert.isFalse(tidings.isKubernetesMode)
         await tidings.createEvent({ kind: "Deployment", name: "web" }, "RolloutStarted", "version 2", "Normal")
         await tidings.createEventForCRD("Workflow", "deploy", "default", "Custom", "by hand", "Warning")
@@ -93,7 +102,9 @@ describe("create", () => {
         const status = await tidings.status()
         assert.strictEqual(status.accepted, 5)
         assert.deepStrictEqual(await tidings.flush("1 second"), { complete: true, pending: { default: 0 } })
-        const refused = await tidings.createEvent({ kind: "Pod", name: "" }, "", "x", "Normal").catch((error: Error) => error)
+        const refused = await tidings
+          .createEvent({ kind: "Pod", name: "" }, "", "x", "Normal")
+          .catch((error: Error) => error)
         assert.strictEqual((refused as { readonly _tag?: string })._tag, "InvalidEvent")
       }
       await using again = await Tidings.create({ backend: "filesystem", directory, console: false })
@@ -111,7 +122,9 @@ describe("create", () => {
   })
 
   it("rejects with the typed error of what cannot be opened, and leaves nothing behind", async () => {
-    const error = await Tidings.create({ backend: "filesystem", directory: "/dev/null/log" }).catch((error: Error) => error)
+    const error = await Tidings.create({ backend: "filesystem", directory: "/dev/null/log" }).catch(
+      (error: Error) => error
+    )
     assert.strictEqual((error as { readonly _tag?: string })._tag, "BackendError")
   })
 })

@@ -1,13 +1,24 @@
 // bin/tidings.mjs as users run it: processes, pipes, signals, files.
-import { assert, beforeAll, describe, it } from "@effect/vitest"
+import * as ApiServer from "@tidings/testing/ApiServer"
+import { afterAll, assert, beforeAll, describe, it, vi } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
 import { spawn, type ChildProcess } from "node:child_process"
 import { once } from "node:events"
+import { mkdtempSync } from "node:fs"
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 
 const own = join(import.meta.dirname, "..")
-const bin = join(own, "bin", "tidings.mjs")
+
+/** The package as it is installed: no sources are beside it that it could be older than. */
+const installed = mkdtempSync(join(tmpdir(), "tidings-installed-"))
+const bin = join(installed, "bin", "tidings.mjs")
+
+// Each test runs several processes, and each of them waits for its turn where others are busy too.
+vi.setConfig({ testTimeout: 30_000 })
 
 interface Ran {
   readonly code: number | null
@@ -76,9 +87,16 @@ const ids = (out: string): ReadonlyArray<string> =>
 
 // The first run after a change of the sources builds the bundle.
 beforeAll(async () => {
-  const { code, err } = await run(["--version"], { cwd: tmpdir() })
+  const { code, err } = await run(["--version"], { cwd: tmpdir(), bin: join(own, "bin", "tidings.mjs") })
   assert.strictEqual(code, 0, err)
+  await cp(join(own, "bin"), join(installed, "bin"), { recursive: true })
+  await mkdir(join(installed, "dist"))
+  for (const name of await readdir(join(own, "dist"))) {
+    if (name.endsWith(".mjs")) await cp(join(own, "dist", name), join(installed, "dist", name))
+  }
 }, 60_000)
+
+afterAll(() => rm(installed, { recursive: true, force: true }))
 
 describe("the event log", () => {
   it("is .tidings here, or where the environment or the flag says", () =>
@@ -288,11 +306,11 @@ describe("follow", () => {
 })
 
 describe("the bundle", () => {
-  it("needs nothing beside it", () =>
+  it("needs nothing beside it where no cluster is meant", () =>
     inDirectory(async (cwd) => {
       await mkdir(join(cwd, "bin"))
       await cp(bin, join(cwd, "bin", "tidings.mjs"))
-      await cp(join(own, "dist", "tidings.mjs"), join(cwd, "dist", "tidings.mjs"))
+      await cp(join(installed, "dist", "tidings.mjs"), join(cwd, "dist", "tidings.mjs"))
       const copy = join(cwd, "bin", "tidings.mjs")
       assert.strictEqual((await run(["emit", "Workflow/deploy", "WorkflowExecuted"], { cwd, bin: copy })).code, 0)
       for (const output of ["table", "wide", "json", "ndjson", "yaml"]) {
@@ -303,6 +321,38 @@ describe("the bundle", () => {
       await symlink(copy, join(cwd, "kubectl-tidings"))
       const plugin = await run(["list", "--lmit"], { cwd, bin: join(cwd, "kubectl-tidings") })
       assert.match(plugin.err, /usage: kubectl tidings list /)
+    }))
+
+  it("speaks to a cluster with the one file beside it, also as a plugin of kubectl", () =>
+    inDirectory(async (cwd) => {
+      await symlink(bin, join(cwd, "kubectl-tidings"))
+      const plugin = join(cwd, "kubectl-tidings")
+      const scope = await Effect.runPromise(Scope.make())
+      try {
+        const server = await Effect.runPromise(Effect.provideService(ApiServer.make(), Scope.Scope, scope))
+        const how = { cwd, bin: plugin, env: { KUBECONFIG: server.kubeconfigFile } }
+        const emitted = await run(["emit", "Workflow/deploy", "WorkflowExecuted", "--context", "user"], how)
+        assert.deepStrictEqual([emitted.code, emitted.err], [0, ""])
+        const following = start(["follow", "-ondjson"], how)
+        const ended = collect(following)
+        assert.include(await until(following, /WorkflowExecuted/), emitted.out.trim())
+        following.kill("SIGTERM")
+        assert.strictEqual((await ended).code, 143)
+        const listed = await run(["list", "-ondjson", "--for", "workflow/deploy"], how)
+        assert.deepStrictEqual([listed.code, listed.err, ids(listed.out)], [0, "", [emitted.out.trim()]])
+        const refused = await run(["list", "--context", "nobody"], how)
+        assert.strictEqual(refused.code, 4)
+        assert.match(refused.err, /^error: not allowed: .*\nto allow it, add the rule .*\n$/)
+        const looked = await run(["doctor", "--context", "user"], how)
+        assert.deepStrictEqual([looked.code, looked.err], [0, ""])
+        await Effect.runPromise(server.killApiServer)
+        const away = await run(["emit", "Workflow/deploy", "WorkflowExecuted", "--context", "user"], how)
+        assert.deepStrictEqual([away.code, away.out], [4, ""])
+        assert.match(away.err, /^error: the event was not recorded: .*ECONNREFUSED/)
+        assert.isFalse((await readdir(cwd)).includes(".tidings"))
+      } finally {
+        await Effect.runPromise(Scope.close(scope, Exit.void))
+      }
     }))
 
   it("is made anew in a checkout whose sources are newer", () =>

@@ -92,8 +92,19 @@ describe("list", () => {
       assert.deepStrictEqual(yield* listed(service, "--kind", "WORKFLOW", "--name", "other"), [5])
       assert.deepStrictEqual(yield* listed(service, "workflow", "--kind", "Workflow", "--name", "other"), [5])
       // A kind that no catalogue knows is taken as it stands.
-      assert.deepStrictEqual(yield* listed(service, "Deployment"), [4])
-      assert.deepStrictEqual(yield* listed(service, "deployment"), [])
+      assert.deepStrictEqual(yield* listed(service, "workflowrun"), [])
+      // What every cluster has is found as kubectl finds it.
+      for (const kind of ["Deployment", "deployment", "deployments", "deploy"]) {
+        assert.deepStrictEqual(yield* listed(service, kind), [4])
+      }
+      assert.deepStrictEqual(yield* listed(service, "--for", "deploy/web"), [4])
+      assert.deepStrictEqual(yield* listed(service, "--for=workflow"), [1, 2, 5])
+      assert.deepStrictEqual(yield* listed(service, "workflow/deploy", "--for", "workflow/deploy"), [1, 2])
+      assert.deepStrictEqual(yield* listed(service, "--types", "Warning"), [1])
+      assert.deepStrictEqual(yield* listed(service, "--types=normal,WARNING"), [4, 1, 3, 2, 5])
+      assert.deepStrictEqual(yield* listed(service, "--type", "Normal,Normal"), [4, 3, 2, 5])
+      assert.deepStrictEqual(yield* listed(service, "-A"), [4, 1, 3, 2, 5])
+      assert.deepStrictEqual(yield* listed(service, "-n", "team-a", "--all-namespaces"), [4, 1, 3, 2, 5])
       assert.deepStrictEqual(yield* listed(service, "-n", "team-a"), [4])
       assert.deepStrictEqual(yield* listed(service, "--namespace=default", "--type", "warning"), [1])
       assert.deepStrictEqual(yield* listed(service, "--reason", "mcpserverSTARTED"), [3])
@@ -312,6 +323,12 @@ describe("list", () => {
     ],
     [["list", "Workflow/a", "--name", "b"], "error: --name b contradicts a before it: leave one out"],
     [["list", "-n", ""], "error: --namespace is empty: leave it out to see all"],
+    [["list", "--for", ""], "error: --for is empty: leave it out to see all"],
+    [
+      ["list", "Workflow/a", "--for", "Workflow/b"],
+      "error: --for Workflow/b contradicts Workflow/a before it: leave one out"
+    ],
+    [["list", "--types", "Normal,Error"], `error: --type is "Normal,Error", expected one of Normal, Warning`],
     [["list", "--since", "1h", "--until", "2h"], "error: --since lies after --until, so nothing can match"],
     [["list", "--after", "x", "--limit", "3"], "error: --after shows everything since, so it takes no --limit"],
     [["list", "--limit", "-1"], `error: --limit is "-1", expected a whole number, or all`],
@@ -354,7 +371,11 @@ describe("failing backends", () => {
     [new BackendError.Unauthorized({ detail: "may not list events" }), 4, /^error: not allowed: may not list events$/],
     [new BackendError.Full({ detail: "the disk is full" }), 1, /^error: .*no room: the disk is full$/],
     [new BackendError.Throttled({ scope: "backend", detail: "slow down" }), 1, /^error: .*slow down$/],
-    [new BackendError.Transient({ applied: "no", detail: "reset\nstack\nstack\nstack" }), 1, /^error: .*reset$/]
+    [
+      new BackendError.Transient({ applied: "no", detail: "reset\nstack\nstack\nstack" }),
+      4,
+      /^error: the store does not answer as it should: reset$/
+    ]
   ] as const)("%s", ([reason, code, expected]) =>
     Effect.gen(function* () {
       for (const argv of [["list"], ["follow"], ["get", "x"], ["list", "--after", "x"]]) {

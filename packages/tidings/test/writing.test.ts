@@ -6,8 +6,9 @@ import * as EventId from "@tidings/core/EventId"
 import * as EventJson from "@tidings/core/EventJson"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import { TestClock } from "effect/testing"
+import { TestClock, TestConsole } from "effect/testing"
 import { memory, run } from "./harness.ts"
 
 const only = (backend: Backend.Service) =>
@@ -54,7 +55,12 @@ describe("emit", () => {
       const ran = yield* run(layer, ["emit", "Deployment/web", "RolloutStarted", message, "--type=warning", "-nteam-a"])
       assert.strictEqual(ran.code, 0)
       const { event } = yield* only(service)
-      assert.deepStrictEqual(event.involvedObject, { kind: "Deployment", name: "web", namespace: "team-a" })
+      assert.deepStrictEqual(event.involvedObject, {
+        apiVersion: "apps/v1",
+        kind: "Deployment",
+        name: "web",
+        namespace: "team-a"
+      })
       assert.strictEqual(event.message, message)
       assert.strictEqual(event.type, "Warning")
     })
@@ -63,8 +69,66 @@ describe("emit", () => {
   it.effect("records an object without a namespace", () =>
     Effect.gen(function* () {
       const { layer, service } = yield* memory()
-      yield* run(layer, ["emit", "Node/worker-1", "NodeReady", "-n", ""])
-      assert.deepStrictEqual((yield* only(service)).event.involvedObject, { kind: "Node", name: "worker-1" })
+      yield* run(layer, ["emit", "Gateway/east", "GatewayReady", "-n", ""])
+      assert.deepStrictEqual((yield* only(service)).event.involvedObject, { kind: "Gateway", name: "east" })
+    })
+  )
+
+  it.effect("knows the kinds that every cluster has, and which of them are in no namespace", () =>
+    Effect.gen(function* () {
+      const recorded = (argv: ReadonlyArray<string>) =>
+        Effect.gen(function* () {
+          const { layer, service } = yield* memory()
+          assert.strictEqual((yield* run(layer, ["emit", ...argv])).code, 0)
+          return (yield* only(service)).event.involvedObject
+        })
+      const node = { apiVersion: "v1", kind: "Node", name: "worker-1" }
+      assert.deepStrictEqual(yield* recorded(["node/worker-1", "NodeReady"]), node)
+      assert.deepStrictEqual(yield* recorded(["no/worker-1", "NodeReady"]), node)
+      // Whoever names one knows better.
+      assert.deepStrictEqual(yield* recorded(["Node/worker-1", "NodeReady", "-n", "team-a"]), {
+        ...node,
+        namespace: "team-a"
+      })
+      const web = { apiVersion: "apps/v1", kind: "Deployment", name: "web", namespace: "default" }
+      assert.deepStrictEqual(yield* recorded(["deploy/web", "Scaled"]), web)
+      assert.deepStrictEqual(yield* recorded(["deployments/web", "Scaled"]), web)
+      const own = yield* recorded(["gadget/web", "Scaled"])
+      assert.deepStrictEqual(own, { kind: "gadget", name: "web", namespace: "default" })
+    })
+  )
+
+  it.effect("says that it waits, and gives up where nothing is known in the end", () =>
+    Effect.gen(function* () {
+      const { service } = yield* memory()
+      const unknown = BackendError.make(new BackendError.Transient({ applied: "unknown", detail: "reset" }))
+      let writes = 0
+      const failing = Layer.succeed(Backend.Backend, {
+        ...service,
+        write: () =>
+          Effect.suspend(() => {
+            writes++
+            return Effect.fail(unknown)
+          })
+      })
+      const running = yield* Effect.forkChild(run(failing, ["emit", "Workflow/deploy", "Started"]), {
+        startImmediately: true
+      })
+      yield* TestClock.adjust("4 seconds")
+      assert.deepStrictEqual(yield* TestConsole.errorLines, [])
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* TestConsole.errorLines, ["-- no clear answer from the store yet; trying on --"])
+      yield* TestClock.adjust("114 seconds")
+      assert.isUndefined(running.pollUnsafe())
+      yield* TestClock.adjust("1 second")
+      const ran = yield* Fiber.join(running)
+      assert.strictEqual(ran.code, 4)
+      assert.deepStrictEqual(ran.out, [])
+      assert.deepStrictEqual(ran.err.slice(1), [
+        "error: it is not known whether the event was recorded: no clear answer from the store within 2 minutes",
+        "look with list before you record it once more"
+      ])
+      assert.isAbove(writes, 5)
     })
   )
 
@@ -220,6 +284,7 @@ describe("emit", () => {
   it.effect.each([
     [new BackendError.Unavailable({ detail: "gone" }), 4, /the event was not recorded: .*gone/],
     [new BackendError.Unauthorized({ detail: "no" }), 4, /the event was not recorded: not allowed: no/],
+    [new BackendError.Transient({ applied: "no", detail: "refused" }), 4, /the event was not recorded: refused$/],
     [new BackendError.Full({ detail: "the disk is full" }), 1, /the event was not recorded: .*the disk is full/]
   ] as const)("tells why nothing was recorded: %s", ([reason, code, expected]) =>
     Effect.gen(function* () {

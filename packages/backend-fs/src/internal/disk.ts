@@ -48,8 +48,8 @@ export interface Disk {
   /** Cuts the file to this many bytes; works on a full disk too. */
   readonly truncate: (file: number, size: number) => void
   /**
-   * Makes this process the only one that holds the file's lock, until it lets go or ends in whatever way; absent when
-   * another one has it.
+   * Makes whoever asks the only one that holds the file's lock, until it lets go or its process ends in whatever way; absent
+   * when another one has it, be it in this process.
    */
   readonly lock: (path: string) => { readonly release: () => void } | undefined
   /** Waits until no write to the file is under way in any process. */
@@ -87,6 +87,53 @@ const statusOfStats = (stats: fs.Stats): FileStatus => ({
 // Systems without these flags have neither danger.
 const CAREFULLY = (fs.constants.O_NOFOLLOW ?? 0) | (fs.constants.O_NONBLOCK ?? 0)
 
+/**
+ * The lock is SQLite's, because that one is the system's own: it ends with the process, by whatever end, and Node offers
+ * no other. The file stays empty, and the transaction that holds the lock never writes.
+ *
+ * Loaded only when there is something to lock. Node 22 then warns that SQLite's interface may still change, which is meant
+ * for whoever programs against it; of that interface nothing is used here but beginning and ending a transaction, so the
+ * users of this package are spared that one warning.
+ */
+const loadSqlite = () => {
+  const emitWarning: unknown = Reflect.get(process, "emitWarning")
+  process.emitWarning = (warning: string | Error, ...rest: Array<unknown>) => {
+    if (!String(warning).startsWith("SQLite ")) Reflect.apply(emitWarning as () => void, process, [warning, ...rest])
+  }
+  try {
+    return process.getBuiltinModule("node:sqlite")
+  } finally {
+    Reflect.set(process, "emitWarning", emitWarning)
+  }
+}
+
+const SQLITE_BUSY = 5
+
+const isBusy = (cause: unknown): boolean =>
+  cause instanceof Error &&
+  "errcode" in cause &&
+  typeof cause.errcode === "number" &&
+  (cause.errcode & 0xff) === SQLITE_BUSY
+
+/**
+ * Whether somebody holds a file's lock. Takes none, but for the moment of looking one that only bars the way to a new holder.
+ *
+ * @internal
+ */
+export const isLocked = (path: string): boolean => {
+  const { DatabaseSync } = loadSqlite()
+  const database = new DatabaseSync(path, { readOnly: true, timeout: 0 })
+  try {
+    database.prepare("SELECT 1 FROM sqlite_schema").get()
+    return false
+  } catch (cause) {
+    if (isBusy(cause)) return true
+    throw cause
+  } finally {
+    database.close()
+  }
+}
+
 /** @internal */
 export const node: Disk = {
   user: process.geteuid?.(),
@@ -106,20 +153,29 @@ export const node: Disk = {
   syncLater: (file, done) => fs.fdatasync(file, done),
   truncate: (file, size) => fs.ftruncateSync(file, size),
   lock: (path) => {
-    // Through SQLite, because its lock is the system's own: it ends with the process, by whatever end, and Node has no
-    // other one. The file stays empty, and the transaction that holds the lock never writes.
-    const { DatabaseSync } = process.getBuiltinModule("node:sqlite")
-    fs.closeSync(fs.openSync(path, fs.constants.O_RDWR | fs.constants.O_CREAT | CAREFULLY, 0o600))
+    const there = fs.lstatSync(path, { throwIfNoEntry: false })
+    if (there !== undefined && !(there.isFile() && there.size === 0)) {
+      throw Object.assign(new Error("the lock of a journal is an empty file, and this is none: move it away"), {
+        code: "EINVAL"
+      })
+    }
+    const { DatabaseSync } = loadSqlite()
+    // Made by SQLite itself: of a file that is locked nobody else in this process may open and close a second
+    // descriptor, because the first one to be closed would take the lock with it.
     const database = new DatabaseSync(path, { timeout: 0 })
     try {
+      // A rollback journal is a file too, and on a full disk there would be no lock.
+      database.exec("PRAGMA journal_mode = MEMORY")
       database.exec("BEGIN EXCLUSIVE")
-    } catch {
+    } catch (cause) {
       database.close()
-      return undefined
+      if (isBusy(cause)) return undefined
+      throw cause
     }
+    if (there === undefined) fs.chmodSync(path, 0o600)
     return {
       release: () => {
-        database.exec("ROLLBACK")
+        // Which ends the transaction too.
         database.close()
       }
     }

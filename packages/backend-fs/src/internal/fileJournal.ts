@@ -1,14 +1,16 @@
+import { BackendError } from "@tidings/core/BackendError"
 import type { Occurrence } from "@tidings/core/Event"
 import * as EventId from "@tidings/core/EventId"
 import {
   type Checkpoint,
   type Durability,
+  type Journal,
   JournalDamaged,
   JournalError,
   JournalFailed,
   JournalFull,
   JournalLocked,
-  type Journal,
+  type JournalPage,
   type OnFull,
   type Parked,
   READ_AHEAD
@@ -19,11 +21,17 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import { hostname } from "node:os"
 import * as path from "node:path"
 import { Disk } from "./disk.ts"
 import { codeOf, fromDisk } from "./diskError.ts"
-import { applyParked, Damaged, JournalFiles } from "./journalFiles.ts"
+import { appendAll, Damaged, JournalFiles, Names, type Segment } from "./journalFiles.ts"
+import * as Lines from "./journalLines.ts"
+import * as journalSync from "./journalSync.ts"
 import { LogDirectory } from "./logDirectory.ts"
+import * as parkedRequests from "./parkedRequests.ts"
+import { highestCheckpoint, SinkFiles } from "./sinkFiles.ts"
 
 /** @internal */
 export interface Options {
@@ -32,6 +40,8 @@ export interface Options {
   readonly quota: number
   readonly onFull: OnFull
   readonly segmentSize: number
+  /** 4 MiB unless given. */
+  readonly reserve?: number
 }
 
 /** @internal */
@@ -42,6 +52,8 @@ const OWNER = "owner"
 const RESERVE = "reserve"
 /** Enough for a checkpoint of full memories: what is settled must be noted on a full disk too, or nothing is ever freed. */
 const RESERVE_BYTES = 4 * 1024 * 1024
+/** A quota is as good as it is divided: only whole segments are freed or taken, and never the newest. */
+const LEAST_SEGMENTS = 8
 
 const bytesGauge = Metric.gauge("tidings_journal_bytes", { description: "Bytes of the journal's segments" })
 const segmentsGauge = Metric.gauge("tidings_journal_segments", { description: "Segments of the journal" })
@@ -50,7 +62,7 @@ const damagedCounter = Metric.counter("tidings_journal_damaged_total", {
   incremental: true
 })
 const tornCounter = Metric.counter("tidings_journal_torn_tails_total", {
-  description: "Appends that a process did not finish before it ended, cut off at the next start",
+  description: "Appends that were not finished when their process or the machine ended, cut off at the next start",
   incremental: true
 })
 const syncTimer = Metric.timer("tidings_journal_sync_duration", {
@@ -62,18 +74,25 @@ const isFull = (cause: unknown): boolean => ["ENOSPC", "EDQUOT", "EFBIG"].includ
 const errorOf = (cause: unknown, directory: string): JournalError => {
   if (cause instanceof JournalError) return cause
   if (cause instanceof Damaged) {
-    return new JournalError({
-      reason: new JournalDamaged({
-        detail: `${cause.file}: restore it from a copy; or remove it, then everything that is still in the journal is delivered again`
-      }),
-      cause
-    })
+    return new JournalError({ reason: new JournalDamaged({ detail: cause.message }), cause })
   }
-  const { message } = fromDisk(cause, directory)
+  const { detail } = fromDisk(cause, directory).reason
   return new JournalError({
-    reason: isFull(cause) ? new JournalFull({ detail: message }) : new JournalFailed({ detail: message }),
+    reason: isFull(cause) ? new JournalFull({ detail }) : new JournalFailed({ detail }),
     cause
   })
+}
+
+const failed = (detail: string): JournalError => new JournalError({ reason: new JournalFailed({ detail }) })
+
+interface Sink {
+  readonly files: SinkFiles
+  /** One change at a time. */
+  readonly one: Semaphore.Semaphore
+  /** Where its checkpoint stands, once it was asked for or made in this life. */
+  upTo: number | undefined
+  /** What it may have read beyond its checkpoint, in this life or an earlier one. */
+  readUpTo: number
 }
 
 /** @internal */
@@ -84,53 +103,136 @@ export const make = Effect.fnUntraced(function* (
   const durable = durability === "disk"
   const disk = yield* Disk
   const clock = yield* Clock.Clock
-  const context = yield* Effect.context<never>()
+  const context = yield* Effect.context()
   const tag = yield* EventId.makeOrigin
-  const pathOf = (file: string) => path.join(directory, file)
+  const names = new Names(disk, directory)
   const attempt = <A>(use: () => A): Effect.Effect<A, JournalError> =>
     Effect.try({ try: use, catch: (cause) => errorOf(cause, directory) })
 
-  const origin = yield* Effect.mapError(
-    new LogDirectory({ path: directory, disk, clock, tag }).prepare(true),
-    (error) => new JournalError({ reason: new JournalFailed({ detail: error.message }), cause: error })
-  )
+  // -------------------------------------------------------------------------
+  // start
+  // -------------------------------------------------------------------------
+
+  const logDirectory = new LogDirectory({ path: directory, disk, clock, tag })
+  const origin = yield* Effect.mapError(logDirectory.prepare(true), (error) => {
+    const { _tag, detail } = error.reason
+    const reason = isOfAnotherKind(logDirectory)
+      ? new JournalDamaged({ detail })
+      : _tag === "Full"
+        ? new JournalFull({ detail })
+        : new JournalFailed({ detail })
+    return new JournalError({ reason, cause: error })
+  })
   yield* Effect.acquireRelease(
     Effect.flatMap(
-      attempt(() => disk.lock(pathOf(LOCK))),
-      (lock) =>
-        lock === undefined
-          ? Effect.fail(
-              new JournalError({
-                reason: new JournalLocked({
-                  detail: `another process (${ownerOf(disk, pathOf(OWNER))}) owns ${directory}: end it, or give this one a directory of its own`
-                })
-              })
-            )
-          : Effect.succeed(lock)
+      attempt(() => disk.lock(names.pathOf(LOCK))),
+      (lock) => {
+        if (lock !== undefined) return Effect.succeed(lock)
+        const detail = `${directory} belongs to ${ownerOf(disk, names.pathOf(OWNER))}: end it, or give this one a directory of its own`
+        return Effect.fail(new JournalError({ reason: new JournalLocked({ detail }) }))
+      }
     ),
     (lock) => Effect.sync(lock.release)
   )
-  yield* attempt(() => writeSmall(disk, pathOf(OWNER), `process ${globalThis.process.pid}`))
 
-  const files = new JournalFiles({ disk, directory, origin, segmentSize: options.segmentSize, durable })
+  const files = new JournalFiles({
+    disk,
+    names,
+    origin,
+    segmentSize: Math.max(1, Math.min(options.segmentSize, Math.floor(quota / LEAST_SEGMENTS)))
+  })
+  let closed = false
+  /** What waits for room. */
+  const waiting = new Set<() => void>()
+  let underway = 0
+  let ended: (() => void) | undefined
   yield* Effect.acquireRelease(
-    attempt(() => files.open()),
-    () => Effect.sync(() => files.close())
+    attempt(() => {
+      const there = disk.list(directory)
+      // What is found is built on, so it must not be gone after a loss of power.
+      names.syncNow()
+      files.open(there)
+      files.raise(highestCheckpoint(disk, names, there))
+    }),
+    () =>
+      Effect.suspend(() => {
+        closed = true
+        wakeWaiting()
+        const idle = Effect.callback<void>((resume) => {
+          if (underway === 0) resume(Effect.void)
+          else ended = () => resume(Effect.void)
+        })
+        return Effect.andThen(
+          idle,
+          Effect.ignore(attempt(() => files.close()))
+        )
+      })
   )
+  // For people, and for the message to whoever comes second.
+  writeQuietly(disk, names, OWNER, [Buffer.from(owner())])
+
+  // -------------------------------------------------------------------------
+  // what happens on the disk
+  // -------------------------------------------------------------------------
+
+  const mapped = <A>(effect: Effect.Effect<A, unknown>): Effect.Effect<A, JournalError> =>
+    Effect.mapError(effect, (cause) => errorOf(cause, directory))
+
+  /** What was begun is not given up, and the end waits for it: no file is closed while the disk is busy with it. */
+  const begun = <A>(effect: Effect.Effect<A, JournalError>): Effect.Effect<A, JournalError> =>
+    Effect.uninterruptible(
+      Effect.suspend(() => {
+        underway++
+        return Effect.ensuring(
+          effect,
+          Effect.sync(() => {
+            underway--
+            if (underway === 0) ended?.()
+          })
+        )
+      })
+    )
+
+  /** Nothing is begun after the end. */
+  const whileOpen = <A>(use: () => Effect.Effect<A, JournalError>): Effect.Effect<A, JournalError> =>
+    Effect.suspend(() => {
+      if (closed) return Effect.fail(failed(`the journal in ${directory} is closed`))
+      try {
+        return use()
+      } catch (cause) {
+        return Effect.fail(errorOf(cause, directory))
+      }
+    })
 
   let damagedCounted = 0
   let tornCounted = 0
   const measure = () => {
     bytesGauge.updateUnsafe(files.bytes, context)
     segmentsGauge.updateUnsafe(files.segmentCount, context)
-    if (files.damagedRecords > damagedCounted) {
-      damagedCounter.updateUnsafe(files.damagedRecords - damagedCounted, context)
-      damagedCounted = files.damagedRecords
+    let damaged = files.damagedEntries
+    for (const { files } of sinks.values()) damaged += files.damagedLines
+    if (damaged > damagedCounted) {
+      damagedCounter.updateUnsafe(damaged - damagedCounted, context)
+      damagedCounted = damaged
     }
     if (files.tornTails > tornCounted) {
       tornCounter.updateUnsafe(files.tornTails - tornCounted, context)
       tornCounted = files.tornTails
     }
+  }
+
+  // -------------------------------------------------------------------------
+  // sinks
+  // -------------------------------------------------------------------------
+
+  const sinks = new Map<string, Sink>()
+  const sinkOf = (name: string): Sink => {
+    let sink = sinks.get(name)
+    if (sink === undefined) {
+      sink = { files: new SinkFiles(disk, names, name), one: Semaphore.makeUnsafe(1), upTo: undefined, readUpTo: 0 }
+      sinks.set(name, sink)
+    }
+    return sink
   }
   measure()
 
@@ -138,18 +240,23 @@ export const make = Effect.fnUntraced(function* (
   // room
   // -------------------------------------------------------------------------
 
-  /** By sink: up to where its checkpoint stands, and up to where it may have read beyond it, in this life or the last. */
-  const checkpointed = new Map<string, number>()
-  const protectedUpTo = new Map<string, number>()
-  const waiting = new Set<() => void>()
-
-  const free = (): void => {
-    if (checkpointed.size === 0) return
-    if (!files.freeUpTo(Math.min(...checkpointed.values()))) return
-    measure()
+  function wakeWaiting(): void {
     const woken = [...waiting]
     waiting.clear()
     for (const wake of woken) wake()
+  }
+
+  const settledUpTo = (): number => {
+    let least = Number.POSITIVE_INFINITY
+    for (const { upTo } of sinks.values()) if (upTo !== undefined && upTo < least) least = upTo
+    return least === Number.POSITIVE_INFINITY ? 0 : least
+  }
+
+  const free = (): void => {
+    const upTo = settledUpTo()
+    if (!files.freeUpTo(upTo) && waiting.size === 0) return
+    measure()
+    wakeWaiting()
   }
 
   const hasRoom = (bytes: number): boolean => files.bytes + bytes <= quota
@@ -161,186 +268,282 @@ export const make = Effect.fnUntraced(function* (
       })
     })
 
+  /** What every sink has behind its checkpoint or has not read yet. */
+  const mayBeTaken = (from: number, to: number): boolean => {
+    let known = false
+    for (const { readUpTo, upTo } of sinks.values()) {
+      if (upTo === undefined) continue
+      known = true
+      if (to > upTo && from <= readUpTo) return false
+    }
+    return known
+  }
+
   const makeRoom = (bytes: number): Effect.Effect<void, JournalError> =>
-    Effect.suspend(() => {
+    whileOpen(() => {
       if (hasRoom(bytes)) return Effect.void
-      if (bytes > quota || onFull === "fail") return Effect.fail(full(bytes))
-      if (onFull === "block") {
-        return Effect.andThen(
-          Effect.callback<void>((resume) => {
-            if (hasRoom(bytes)) return resume(Effect.void)
-            const wake = () => resume(Effect.void)
-            waiting.add(wake)
-            return Effect.sync(() => waiting.delete(wake))
-          }),
-          makeRoom(bytes)
-        )
+      if (bytes > quota) return Effect.fail(full(bytes))
+      const upTo = settledUpTo()
+      if (upTo >= files.head && files.bytes > 0) {
+        // Only the newest segment is left, and everything in it is over.
+        files.begin()
+        files.freeUpTo(upTo)
       }
-      return attempt(() => {
-        const readUpTo = Math.max(0, ...protectedUpTo.values())
-        while (!hasRoom(bytes)) if (!files.takeAfter(readUpTo)) throw full(bytes)
-        measure()
+      if (onFull === "dropOldest") while (!hasRoom(bytes) && files.take(mayBeTaken));
+      measure()
+      if (hasRoom(bytes)) return Effect.void
+      if (onFull !== "block") return Effect.fail(full(bytes))
+      const woken = Effect.callback<void>((resume) => {
+        const wake = () => resume(Effect.void)
+        waiting.add(wake)
+        return Effect.sync(() => waiting.delete(wake))
       })
+      return Effect.andThen(woken, makeRoom(bytes))
     })
 
   // -------------------------------------------------------------------------
   // append
   // -------------------------------------------------------------------------
 
-  const synced = (bytes: Buffer, count: number): Effect.Effect<ReadonlyArray<EventId.EventId>, JournalError> =>
-    Effect.callback((resume) => {
+  const sync = mapped(
+    Effect.suspend(() => {
       const began = clock.monotonicTimeNanosUnsafe()
-      const done = (again: boolean) => (cause: unknown) => {
-        syncTimer.updateUnsafe(Duration.nanos(clock.monotonicTimeNanosUnsafe() - began), context)
-        if (cause === null || cause === undefined) return resume(Effect.succeed(files.commit(count)))
-        try {
-          files.revoke(bytes)
-          if (!again) throw cause
-          // What the system could not write it may have thrown away: the file is sealed, the batch goes into a new one.
-          files.write(bytes)
-          files.syncLater(done(false))
-        } catch (failure) {
-          resume(Effect.fail(errorOf(failure, directory)))
-        }
-      }
-      files.syncLater(done(true))
+      return Effect.ensuring(
+        journalSync.written(disk, files),
+        Effect.sync(() => syncTimer.updateUnsafe(Duration.nanos(clock.monotonicTimeNanosUnsafe() - began), context))
+      )
+    })
+  )
+
+  const makeDurable = (bytes: Buffer, again: boolean): Effect.Effect<void, JournalError> =>
+    Effect.catch(sync, (error) => {
+      files.revoke(bytes)
+      if (!again) return Effect.fail(error)
+      // What the system could not write it may have thrown away: the file is sealed, the batch goes into a new one.
+      return whileOpen(() => {
+        files.write(bytes)
+        return makeDurable(bytes, false)
+      })
+    })
+
+  const write = (bytes: Buffer, count: number): Effect.Effect<ReadonlyArray<EventId.EventId>, JournalError> =>
+    whileOpen(() => {
+      files.write(bytes)
+      bytesGauge.updateUnsafe(files.bytes, context)
+      if (!durable) return Effect.succeed(files.commit(count))
+      return begun(Effect.map(makeDurable(bytes, true), () => files.commit(count)))
     })
 
   const append = (batch: ReadonlyArray<Occurrence>): Effect.Effect<ReadonlyArray<EventId.EventId>, JournalError> =>
     Effect.suspend(() => {
       if (batch.length === 0) return Effect.succeed([])
       const bytes = files.encode(batch)
-      const write = Effect.suspend(() => {
-        try {
-          files.write(bytes)
-        } catch (cause) {
-          return Effect.fail(errorOf(cause, directory))
-        }
-        bytesGauge.updateUnsafe(files.bytes, context)
-        return durable ? synced(bytes, batch.length) : Effect.succeed(files.commit(batch.length))
-      })
-      return hasRoom(bytes.length) ? write : Effect.andThen(makeRoom(bytes.length), write)
+      return hasRoom(bytes.length)
+        ? write(bytes, batch.length)
+        : Effect.andThen(makeRoom(bytes.length), write(bytes, batch.length))
     })
+
+  // -------------------------------------------------------------------------
+  // read
+  // -------------------------------------------------------------------------
+
+  const read = (name: string, after: number, max: number): Effect.Effect<JournalPage, JournalError> =>
+    whileOpen(() => {
+      const sink = sinkOf(name)
+      const { page, unsynced } = files.read(name, after, max)
+      sink.readUpTo = Math.max(sink.readUpTo, page.reached)
+      measure()
+      if (page.reached === after || (unsynced.length === 0 && names.areSynced)) return Effect.succeed(page)
+      return begun(Effect.as(syncRead(unsynced), page))
+    })
+
+  const syncNames = mapped(journalSync.names(disk, names))
+
+  const syncRead = (segments: ReadonlyArray<Segment>): Effect.Effect<void, JournalError> =>
+    Effect.andThen(
+      mapped(Effect.forEach(segments, (segment) => journalSync.segment(disk, files, segment), { discard: true })),
+      syncNames
+    )
 
   // -------------------------------------------------------------------------
   // checkpoints and what is parked
   // -------------------------------------------------------------------------
 
+  const hasReserve = (): boolean => disk.status(names.pathOf(RESERVE)) !== undefined
+
   const keepReserve = (): void => {
-    if (disk.status(pathOf(RESERVE)) !== undefined) return
-    try {
-      writeSmall(disk, pathOf(RESERVE), "\0".repeat(RESERVE_BYTES))
-    } catch {
-      // No room for a reserve now; the next checkpoint tries again.
-      removeQuietly(disk, pathOf(RESERVE))
-    }
+    if (!hasReserve()) writeQuietly(disk, names, RESERVE, filling(options.reserve ?? RESERVE_BYTES))
   }
   keepReserve()
 
   /** On a full disk the reserve makes room for what frees the rest. */
-  const withReserve = <A>(use: () => A): A => {
-    try {
-      return use()
-    } catch (cause) {
-      if (!isFull(cause) || disk.status(pathOf(RESERVE)) === undefined) throw cause
-      removeQuietly(disk, pathOf(RESERVE))
-      return use()
-    }
-  }
+  const withReserve = <A>(effect: Effect.Effect<A, JournalError>): Effect.Effect<A, JournalError> =>
+    Effect.catch(effect, (error) => {
+      if (error.reason._tag !== "JournalFull" || !hasReserve()) return Effect.fail(error)
+      removeQuietly(names, RESERVE)
+      return effect
+    })
 
-  const parkedOf = new Map<string, Map<string, Parked>>()
-  const parkedIn = (sink: string): Map<string, Parked> => {
-    let parked = parkedOf.get(sink)
-    if (parked === undefined) {
-      parked = files.loadParked(sink)
-      parkedOf.set(sink, parked)
-      measure()
-    }
-    return parked
-  }
+  const syncAndClose = (file: number) => mapped(journalSync.andClose(disk, file))
+
+  const replace = (file: string, bytes: Buffer): Effect.Effect<void, JournalError> =>
+    whileOpen(() => {
+      const opened = names.createTemporary(file)
+      try {
+        appendAll(disk, opened, bytes)
+      } catch (cause) {
+        disk.close(opened)
+        throw cause
+      }
+      return Effect.andThen(
+        Effect.andThen(
+          syncAndClose(opened),
+          attempt(() => names.replace(file))
+        ),
+        syncNames
+      )
+    })
+
+  /** Of what is kept for one sink, one thing changes at a time, and none is left half done. */
+  const changing = <A>(
+    name: string,
+    use: (sink: Sink) => Effect.Effect<A, JournalError>
+  ): Effect.Effect<A, JournalError> =>
+    Effect.suspend(() => {
+      const sink = sinkOf(name)
+      return sink.one.withPermit(begun(withReserve(whileOpen(() => use(sink)))))
+    })
+
+  const checkpoint = (name: string, made: Checkpoint): Effect.Effect<void, JournalError> =>
+    Effect.suspend(() => {
+      const bytes = Lines.lineOf(JSON.stringify(made))
+      return changing(name, (sink) =>
+        Effect.andThen(
+          replace(sink.files.checkpointFile, bytes),
+          attempt(() => {
+            sink.upTo = made.upTo
+            sink.readUpTo = Math.max(sink.readUpTo, made.upTo)
+            // Only now that it is durable may anything go that it makes superfluous.
+            free()
+            keepReserve()
+          })
+        )
+      )
+    })
+
+  const changeParked = (
+    name: string,
+    parked: Parked | undefined,
+    unparked: ReadonlyArray<EventId.EventId>
+  ): Effect.Effect<void, JournalError> =>
+    changing(name, ({ files }) => {
+      const written = files.writeParked(parked, unparked)
+      return Effect.andThen(
+        Effect.tapError(Effect.andThen(syncAndClose(written.file), syncNames), () =>
+          Effect.sync(() => files.takeBackParked())
+        ),
+        attempt(() => files.keepParked(written))
+      )
+    })
 
   return {
     origin,
     durability,
     head: Effect.sync(() => files.head),
     append,
-    read: (sink, after, max) =>
-      attempt(() => {
-        const page = files.read(sink, after, max)
-        protectedUpTo.set(sink, Math.max(protectedUpTo.get(sink) ?? 0, page.reached))
+    read,
+    checkpoint,
+    restore: (name) =>
+      whileOpen(() => {
+        const sink = sinkOf(name)
+        const checkpoint = sink.files.loadCheckpoint()
+        sink.upTo = checkpoint?.upTo ?? 0
+        sink.readUpTo = Math.min(files.head, sink.upTo + READ_AHEAD)
+        return Effect.succeed(checkpoint)
+      }),
+    park: (name, write, occurrences, reason) =>
+      Effect.suspend(() => changeParked(name, { write, occurrences, reason, at: Timestamp.now(clock) }, [])),
+    parked: (name) =>
+      changing(name, ({ files }) => {
+        const parked = files.loadParked()
         measure()
-        return page
+        const opened = files.openToSync()
+        if (opened === undefined) return Effect.as(syncNames, parked)
+        return Effect.as(Effect.andThen(syncAndClose(opened), syncNames), parked).pipe(
+          Effect.tap(() => Effect.sync(() => files.synced()))
+        )
       }),
-    checkpoint: (sink, checkpoint: Checkpoint) =>
-      attempt(() => {
-        withReserve(() => files.saveCheckpoint(sink, checkpoint))
-        checkpointed.set(sink, checkpoint.upTo)
-        free()
-        keepReserve()
-      }),
-    restore: (sink) =>
-      attempt(() => {
-        const checkpoint = files.loadCheckpoint(sink)
-        const upTo = checkpoint?.upTo ?? 0
-        checkpointed.set(sink, upTo)
-        protectedUpTo.set(sink, upTo + READ_AHEAD)
-        return checkpoint
-      }),
-    park: (sink, write, occurrences, reason) =>
-      attempt(() => {
-        const change = { parked: { write, occurrences, reason, at: Timestamp.now(clock) } }
-        const parked = parkedIn(sink)
-        withReserve(() => files.appendParked(sink, change))
-        applyParked(parked, change)
-      }),
-    parked: (sink) => attempt(() => [...parkedIn(sink).values()]),
-    unpark: (sink, series) =>
-      attempt(() => {
-        const parked = parkedIn(sink)
-        for (const id of series) {
-          const unparked = EventId.format(id)
-          if (!parked.has(unparked)) continue
-          withReserve(() => files.appendParked(sink, { unparked }))
-          parked.delete(unparked)
-        }
-      })
+    unpark: (name, series) => (series.length === 0 ? Effect.void : changeParked(name, undefined, series)),
+    requests: (name) => whileOpen(() => Effect.succeed(parkedRequests.take(disk, names, sinkOf(name).files.requestsFile)))
   }
 })
 
-const removeQuietly = (disk: Disk, file: string): void => {
+// ---------------------------------------------------------------------------
+// small files
+// ---------------------------------------------------------------------------
+
+/** Whether what says who the journal is speaks of another format, or of nothing. */
+const isOfAnotherKind = (directory: LogDirectory): boolean => {
   try {
-    disk.unlink(file)
-  } catch {
-    // It is gone, which is what was wanted.
+    directory.readIdentity()
+    return false
+  } catch (cause) {
+    // What the disk itself says has a cause.
+    return cause instanceof BackendError && cause.cause === undefined
   }
 }
 
-const writeSmall = (disk: Disk, file: string, text: string): void => {
-  removeQuietly(disk, file)
-  const opened = disk.create(file, 0o600)
+const removeQuietly = (names: Names, file: string): void => {
   try {
-    const bytes = Buffer.from(text)
-    let written = 0
-    while (written < bytes.length) {
-      const more = disk.append(opened, bytes, written, bytes.length - written)
-      if (more === 0) throw Object.assign(new Error("the disk took nothing"), { code: "ENOSPC" })
-      written += more
-    }
-  } finally {
-    disk.close(opened)
+    names.remove(file)
+  } catch {
+    // It is as it was.
   }
 }
+
+/** Writes a file that is good to have; without it everything goes on. */
+const writeQuietly = (disk: Disk, names: Names, file: string, chunks: Iterable<Uint8Array>): void => {
+  try {
+    names.remove(file)
+    const opened = disk.create(names.pathOf(file), 0o600)
+    try {
+      for (const chunk of chunks) appendAll(disk, opened, chunk)
+    } finally {
+      disk.close(opened)
+    }
+  } catch {
+    removeQuietly(names, file)
+  }
+}
+
+/** Bytes that no file system stores as fewer. */
+function* filling(size: number): Generator<Uint8Array, void> {
+  const chunk = new Uint32Array(16_384)
+  let state = 0x9e3779b9
+  for (let left = size; left > 0; left -= chunk.byteLength) {
+    for (let index = 0; index < chunk.length; index++) {
+      state ^= state << 13
+      state ^= state >>> 17
+      state ^= state << 5
+      chunk[index] = state
+    }
+    yield new Uint8Array(chunk.buffer, 0, Math.min(left, chunk.byteLength))
+  }
+}
+
+const owner = (): string => `process ${process.pid} on ${hostname()}`
 
 const ownerOf = (disk: Disk, file: string): string => {
   try {
     const opened = disk.openToRead(file)
     try {
-      const bytes = Buffer.alloc(64)
-      return bytes.toString("utf8", 0, disk.read(opened, bytes, 0, bytes.length, 0))
+      const bytes = Buffer.alloc(512)
+      const found = bytes.toString("utf8", 0, disk.read(opened, bytes, 0, bytes.length, 0))
+      return found === owner() ? "another journal of this very process" : found
     } finally {
       disk.close(opened)
     }
   } catch {
-    return "unknown"
+    return "another process"
   }
 }

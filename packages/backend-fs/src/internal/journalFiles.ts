@@ -1,65 +1,47 @@
 import type { Occurrence } from "@tidings/core/Event"
-import * as EventId from "@tidings/core/EventId"
-import type { Checkpoint, JournalEntry, JournalPage, Parked } from "@tidings/core/Journal"
+import type * as EventId from "@tidings/core/EventId"
+import type { JournalEntry, JournalPage } from "@tidings/core/Journal"
 import * as path from "node:path"
-import { crc32 } from "node:zlib"
 import type { Disk } from "./disk.ts"
 import { codeOf } from "./diskError.ts"
+import * as Lines from "./journalLines.ts"
 
-/**
- * A record of a journal's file is one line: `<crc32> TAB <seq> TAB <last> TAB <json> LF`.
- *
- * `last` is the seq of the last record that was appended with it. A batch is whole when that record is there: what is not
- * whole at the end of a file was never answered, and is cut off.
- */
-const LF = 0x0a
-const CRC_DIGITS = 8
-const READ_BYTES = 262_144
-
-/** A segment and a checkpoint are made anew next to the old one; nothing else ever has such a name. */
+/** What is made anew next to an old one; nothing else ever has such a name. */
 const TEMPORARY = ".new"
 
 /** @internal */
+export const SEGMENT = /^(entries|taken)-(\d{16})\.log$/
+const nameOf = (first: number, taken = false): string =>
+  `${taken ? "taken" : "entries"}-${String(first).padStart(16, "0")}.log`
+
+/**
+ * A range of the journal: from the seq in its name up to where the next one begins.
+ *
+ * @internal
+ */
 export interface Segment {
-  readonly file: string
-  /** The seq of its first record. */
+  file: string
   readonly first: number
   size: number
+  /** A quota took it before every sink had read it. Its name stays, and says so. */
+  taken: boolean
+  /** How much of it is on the disk, as far as this process knows. */
+  syncedTo: number
+  /** A sync of it failed: the system may have thrown away what it could not write, and would call the next one a success. */
+  distrusted: boolean
+  /** Up to where what is damaged was counted. */
+  countedTo: number
 }
 
-const SEGMENT = /^entries-(\d{16})\.log$/
-const segmentFile = (first: number): string => `entries-${String(first).padStart(16, "0")}.log`
-
-const fileOf = (sink: string): string => `sink-${Buffer.from(sink).toString("base64url")}`
-
-const checksum = (body: string): string => crc32(body).toString(16).padStart(CRC_DIGITS, "0")
-
-const lineOf = (body: string): string => `${checksum(body)}\t${body}\n`
-
-/** The body of a line, when its checksum is right. */
-const bodyOf = (line: string): string | undefined => {
-  const body = line.slice(CRC_DIGITS + 1)
-  return line.charAt(CRC_DIGITS) === "\t" && line.slice(0, CRC_DIGITS) === checksum(body) ? body : undefined
-}
-
-interface Record {
-  readonly seq: number
-  readonly last: number
-  readonly json: string
-}
-
-const recordOf = (line: string): Record | undefined => {
-  const body = bodyOf(line)
-  if (body === undefined) return undefined
-  const first = body.indexOf("\t")
-  const second = body.indexOf("\t", first + 1)
-  if (first === -1 || second === -1) return undefined
-  return {
-    seq: Number(body.slice(0, first)),
-    last: Number(body.slice(first + 1, second)),
-    json: body.slice(second + 1)
-  }
-}
+const segmentOf = (first: number, size: number, taken: boolean): Segment => ({
+  file: nameOf(first, taken),
+  first,
+  size,
+  taken,
+  syncedTo: 0,
+  distrusted: false,
+  countedTo: 0
+})
 
 type Lost = JournalPage["lost"][number]
 
@@ -71,7 +53,124 @@ interface Place {
 }
 
 /**
- * The files of one journal. Its methods throw what the disk throws; the journal above makes errors of it.
+ * State that must not be passed over cannot be read.
+ *
+ * @internal
+ */
+export class Damaged extends Error {}
+
+const UNABLE = new Set(["EINVAL", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EPERM", "EACCES", "EISDIR", "EBADF"])
+
+/**
+ * Some file systems cannot sync some things. Nothing better is to be had there.
+ *
+ * @internal
+ */
+export const cannotSync = (cause: unknown): boolean => UNABLE.has(codeOf(cause) ?? "")
+
+const full = (): Error => Object.assign(new Error("the disk takes no more"), { code: "ENOSPC" })
+
+/** @internal */
+export const syncNow = (disk: Disk, file: number): void => {
+  try {
+    disk.sync(file)
+  } catch (cause) {
+    if (!cannotSync(cause)) throw cause
+  }
+}
+
+const busy = (): Error => Object.assign(new Error("a sync failed, and another one is under way"), { code: "EBUSY" })
+
+/**
+ * Writes all of it, or throws.
+ *
+ * @internal
+ */
+export const appendAll = (disk: Disk, file: number, bytes: Uint8Array): void => {
+  let written = 0
+  while (written < bytes.length) {
+    // A full disk takes a part first, and refuses only the rest.
+    const more = disk.append(file, bytes, written, bytes.length - written)
+    if (more === 0) throw full()
+    written += more
+  }
+}
+
+/**
+ * The names in the directory of a journal: made durable together, whatever was made or moved before.
+ *
+ * @internal
+ */
+export class Names {
+  private readonly disk: Disk
+  readonly directory: string
+  /** How often something in the directory got another name, or one at all; and how many of these are durable. */
+  changes = 1
+  syncedTo = 0
+
+  constructor(disk: Disk, directory: string) {
+    this.disk = disk
+    this.directory = directory
+  }
+
+  pathOf(file: string): string {
+    return path.join(this.directory, file)
+  }
+
+  changed(): void {
+    this.changes++
+  }
+
+  get areSynced(): boolean {
+    return this.syncedTo === this.changes
+  }
+
+  synced(changes: number): void {
+    this.syncedTo = Math.max(this.syncedTo, changes)
+  }
+
+  syncNow(): void {
+    if (this.areSynced) return
+    let opened: number | undefined
+    try {
+      opened = this.disk.openDirectory(this.directory)
+    } catch (cause) {
+      if (!cannotSync(cause)) throw cause
+    }
+    if (opened !== undefined) {
+      try {
+        syncNow(this.disk, opened)
+      } finally {
+        this.disk.close(opened)
+      }
+    }
+    this.synced(this.changes)
+  }
+
+  /** Removes a file that may be gone already. */
+  remove(file: string): void {
+    try {
+      this.disk.unlink(this.pathOf(file))
+    } catch (cause) {
+      if (codeOf(cause) !== "ENOENT") throw cause
+    }
+  }
+
+  /** Makes a file to be filled and then put in the place of another one. */
+  createTemporary(file: string): number {
+    this.remove(`${file}${TEMPORARY}`)
+    return this.disk.create(this.pathOf(`${file}${TEMPORARY}`), 0o600)
+  }
+
+  /** Whoever looks for the file finds the old one or the new one, and never a part. */
+  replace(file: string): void {
+    this.disk.rename(this.pathOf(`${file}${TEMPORARY}`), this.pathOf(file))
+    this.changed()
+  }
+}
+
+/**
+ * The entries of one journal. Its methods throw what the disk throws; the journal above makes errors of it.
  *
  * The names of the segments are the index: at the start only the newest segment is read, however long the backlog is.
  *
@@ -79,181 +178,280 @@ interface Place {
  */
 export class JournalFiles {
   private readonly disk: Disk
-  private readonly directory: string
+  readonly names: Names
   private readonly origin: string
   private readonly segmentSize: number
-  private readonly durable: boolean
+  private readonly encoder = new Lines.EntryEncoder()
   private segments: Array<Segment> = []
+  /** The newest segment, open for appending; absent when it is sealed. */
   private file: number | undefined
+  /** The open segment is being synced and must stay open. */
+  private syncing = false
   private readonly places = new Map<string, Place>()
   head = 0
   bytes = 0
-  /** Tails cut off at the start: a process ended in the middle of an append. */
+  /** Appends that were cut off at the start: their process or the machine ended before they were whole. */
   tornTails = 0
-  /** Records that were there and could not be read. */
-  damagedRecords = 0
+  /** Entries that were there and could not be read. */
+  damagedEntries = 0
 
   constructor(options: {
     readonly disk: Disk
-    readonly directory: string
+    readonly names: Names
     readonly origin: string
     readonly segmentSize: number
-    readonly durable: boolean
   }) {
     this.disk = options.disk
-    this.directory = options.directory
+    this.names = options.names
     this.origin = options.origin
     this.segmentSize = options.segmentSize
-    this.durable = options.durable
   }
 
   get segmentCount(): number {
     return this.segments.length
   }
 
-  /** The first seq that is still kept; one more than the head when nothing is. */
-  get first(): number {
-    return this.segments[0]?.first ?? this.head + 1
+  private pathOf(segment: Segment): string {
+    return this.names.pathOf(segment.file)
   }
 
   // -------------------------------------------------------------------------
   // start
   // -------------------------------------------------------------------------
 
-  open(): void {
-    for (const name of this.disk.list(this.directory)) {
-      if (name.endsWith(TEMPORARY)) {
-        this.disk.unlink(this.pathOf(name))
+  /** `files` is what the directory has. */
+  open(files: ReadonlyArray<string>): void {
+    for (const file of files) {
+      if (file.endsWith(TEMPORARY)) {
+        this.names.remove(file)
         continue
       }
-      const match = SEGMENT.exec(name)
+      const match = SEGMENT.exec(file)
       if (match === null) continue
-      const size = this.disk.status(this.pathOf(name))?.size ?? 0
-      this.segments.push({ file: name, first: Number(match[1]), size })
-      this.bytes += size
+      const taken = match[1] === "taken"
+      const segment = segmentOf(Number(match[2]), this.disk.status(this.names.pathOf(file))?.size ?? 0, taken)
+      // It was to become empty when its process ended.
+      if (taken && segment.size > 0) this.empty(segment)
+      this.segments.push(segment)
+      this.bytes += segment.size
     }
     this.segments.sort((a, b) => a.first - b.first)
-    // A segment that was made and never written to tells at least where the one before it ends.
     const newest = this.segments.at(-1)
     if (newest === undefined) return
+    // One that was made and never written to tells at least where the one before it ends.
     this.head = newest.first - 1
-    this.file = this.disk.openToAppend(this.pathOf(newest.file))
-    this.recoverTail(newest)
+    if (newest.taken) return
+    this.file = this.disk.openToAppend(this.pathOf(newest))
+    this.recover(newest)
   }
 
-  /** Finds the last whole batch of the newest segment, and cuts off what follows it. */
-  private recoverTail(segment: Segment): void {
-    let wholeUpTo = 0
-    for (const { end, line } of this.linesOf(segment, 0)) {
-      const record = line === undefined ? undefined : recordOf(line)
-      // A damaged line in the middle is passed over when it is read; only what nothing whole follows is a torn tail.
-      if (record === undefined) continue
-      if (record.seq === record.last) {
-        this.head = record.last
-        wholeUpTo = end
+  /**
+   * Finds the last accepted entry, and cuts off what was never accepted after it.
+   *
+   * What a process or the power left half written shows by a missing line end, a missing rest of a batch, or bytes that
+   * were never written. Anything else that cannot be read was whole once and changed since: it was accepted and may have
+   * been delivered, so its seqs are not given again.
+   */
+  private recover(segment: Segment): void {
+    /** The end of the last whole batch, and of the one before it. */
+    let whole = 0
+    let before = { offset: 0, head: this.head }
+    /** What came after the last whole batch. */
+    let open = 0
+    let damaged = 0
+    let unwritten: { readonly start: number; readonly damaged: number } | undefined
+    /** A part of the last whole batch was never written. */
+    let hollow = false
+    for (const line of Lines.linesOf(this.disk, this.pathOf(segment), 0, segment.size)) {
+      const found = this.entriesOf(line)
+      if (found === undefined) {
+        if (Lines.isUnwritten(line.bytes) || !line.ended) unwritten ??= { start: line.start, damaged }
+        else if (unwritten === undefined) damaged++
+        continue
+      }
+      for (const { last, seq } of found) {
+        if (seq < last) {
+          open = last
+          continue
+        }
+        before = { offset: whole, head: this.head }
+        hollow = unwritten !== undefined
+        this.head = last
+        whole = line.end
+        open = 0
+        damaged = 0
+        unwritten = undefined
       }
     }
-    if (wholeUpTo === segment.size) return
+    let end = whole
+    if (damaged > 0) {
+      this.head = Math.max(open, this.head + damaged)
+      end = unwritten?.start ?? segment.size
+    } else if (hollow && end === segment.size) {
+      this.head = before.head
+      end = before.offset
+    }
+    if (end === segment.size) return
     this.tornTails++
-    this.disk.truncate(this.file!, wholeUpTo)
-    if (this.durable) this.disk.sync(this.file!)
-    this.bytes -= segment.size - wholeUpTo
-    segment.size = wholeUpTo
+    this.disk.truncate(this.file!, end)
+    // Or it would be back after a loss of power.
+    syncNow(this.disk, this.file!)
+    this.bytes -= segment.size - end
+    segment.size = end
+  }
+
+  /** The entries in a line; absent when nothing in it can be read. */
+  private entriesOf({ bytes, ended }: Lines.Line): ReadonlyArray<Lines.Entry> | undefined {
+    const entry = ended ? Lines.entryIn(bytes) : undefined
+    if (entry !== undefined) return [entry]
+    // An entry without its line end was not finished; one with another byte in that place was, once.
+    const found = Lines.entriesIn(ended ? bytes : bytes.subarray(0, -1))
+    return found.length === 0 ? undefined : found
+  }
+
+  /** What is known to have been given, by whatever else, is never given again. */
+  raise(head: number): void {
+    if (head <= this.head) return
+    this.head = head
+    this.close()
   }
 
   close(): void {
-    if (this.file !== undefined) this.disk.close(this.file)
+    const { file } = this
     this.file = undefined
+    if (file !== undefined) this.disk.close(file)
   }
 
   // -------------------------------------------------------------------------
   // append
   // -------------------------------------------------------------------------
 
-  /** What an append of these occurrences would write. */
+  /** What an append of these occurrences writes; good until the next one is asked for. */
   encode(batch: ReadonlyArray<Occurrence>): Buffer {
-    const last = this.head + batch.length
-    let text = ""
-    for (const [index, occurrence] of batch.entries()) {
-      text += lineOf(`${this.head + index + 1}\t${last}\t${JSON.stringify(occurrence)}`)
-    }
-    return Buffer.from(text)
+    return this.encoder.encode(batch, this.head + 1)
   }
 
   /** Writes; nothing is accepted before `commit`. What a failing write leaves behind is taken back. */
   write(bytes: Buffer): void {
-    const segment = this.writable()
-    let written = 0
+    let segment = this.segments.at(-1)
+    if (segment === undefined || this.file === undefined || segment.size >= this.segmentSize) segment = this.begin()
     try {
-      while (written < bytes.length) {
-        const more = this.disk.append(this.file!, bytes, written, bytes.length - written)
-        if (more === 0) throw Object.assign(new Error("the disk took nothing"), { code: "ENOSPC" })
-        written += more
-      }
+      appendAll(this.disk, this.file!, bytes)
     } catch (cause) {
-      if (written > 0) this.takeBack(segment)
+      this.cut(segment)
       throw cause
     }
     segment.size += bytes.length
     this.bytes += bytes.length
   }
 
-  /** The batch is accepted: as far as the operating system knows, or, after a sync, as far as the disk knows. */
+  /** The batch is accepted. */
   commit(count: number): ReadonlyArray<EventId.EventId> {
+    const { origin } = this
+    if (count === 1) return [{ origin, seq: ++this.head }]
     const ids: Array<EventId.EventId> = []
-    for (let n = 0; n < count; n++) ids.push({ origin: this.origin, seq: ++this.head })
+    for (let n = 0; n < count; n++) ids.push({ origin, seq: ++this.head })
     return ids
   }
 
-  /** Takes back what was written last and could not be made durable, and seals the segment: see `seal`. */
+  /**
+   * Takes back what was written last and could not be made durable. No more is written to that segment: a file whose sync
+   * failed is never trusted again.
+   */
   revoke(bytes: Buffer): void {
     const segment = this.segments.at(-1)!
     segment.size -= bytes.length
     this.bytes -= bytes.length
-    try {
-      this.disk.truncate(this.file!, segment.size)
-    } catch {
-      // The next segment begins with the seqs of what stays behind here, and its name rules.
-    }
-    this.seal()
-  }
-
-  syncLater(done: (cause: unknown) => void): void {
-    this.disk.syncLater(this.file!, done)
-  }
-
-  /**
-   * No more is written to this segment. After a failed sync the operating system may have thrown away what it could not
-   * write and call the next sync a success, so a file whose sync failed is never trusted again.
-   */
-  private seal(): void {
+    this.cut(segment)
     this.close()
   }
 
-  private takeBack(segment: Segment): void {
+  private cut(segment: Segment): void {
     try {
       this.disk.truncate(this.file!, segment.size)
     } catch {
-      this.seal()
+      // Its next segment begins with the seqs of what stays behind here, and its name rules.
+      this.close()
     }
   }
 
-  private writable(): Segment {
+  /** Begins a segment. Its name says where the one before it ends. */
+  begin(): Segment {
+    const next = segmentOf(this.head + 1, 0, false)
     const newest = this.segments.at(-1)
-    if (newest !== undefined && this.file !== undefined && newest.size < this.segmentSize) return newest
-    const next: Segment = { file: segmentFile(this.head + 1), first: this.head + 1, size: 0 }
-    // A sealed segment that nothing was accepted into has the very name of its successor.
-    if (newest !== undefined && newest.first === next.first) {
-      this.segments.pop()
-      this.bytes -= newest.size
-      this.disk.unlink(this.pathOf(newest.file))
-    }
-    const opened = this.disk.create(this.pathOf(next.file), 0o600)
+    const same = newest?.first === next.first
+    if (same && newest.size === 0 && this.file !== undefined) return newest
     this.close()
-    this.file = opened
+    // A segment that nothing was accepted into has the very name of its successor.
+    if (same) this.removeLast(newest)
+    this.file = this.disk.create(this.pathOf(next), 0o600)
+    this.names.changed()
     this.segments.push(next)
-    if (this.durable) this.syncDirectory()
     return next
+  }
+
+  private removeLast(segment: Segment): void {
+    this.names.remove(segment.file)
+    this.segments.pop()
+    this.bytes -= segment.size
+  }
+
+  // -------------------------------------------------------------------------
+  // durable
+  // -------------------------------------------------------------------------
+
+  /** What was written last is being synced: until `endSync` its file stays open. */
+  beginSync(): { readonly opened: number; readonly segment: Segment; readonly size: number } {
+    const segment = this.segments.at(-1)!
+    this.syncing = true
+    return { opened: this.file!, segment, size: segment.size }
+  }
+
+  endSync(): void {
+    this.syncing = false
+  }
+
+  synced(segment: Segment, size: number): void {
+    segment.syncedTo = Math.max(segment.syncedTo, size)
+  }
+
+  /** A file of its own; absent when the segment was deleted meanwhile, and is needed by nobody. */
+  openToSync(segment: Segment): number | undefined {
+    return this.segments.includes(segment) ? this.disk.openToAppend(this.pathOf(segment)) : undefined
+  }
+
+  /** Puts a new file with the same bytes in the place of a segment. */
+  rewrite(segment: Segment): void {
+    if (!this.segments.includes(segment)) return
+    const open = this.file !== undefined && segment === this.segments.at(-1)
+    if (open && this.syncing) throw busy()
+    const copy = this.names.createTemporary(segment.file)
+    let kept = false
+    try {
+      const source = this.disk.openToRead(this.pathOf(segment))
+      try {
+        const chunk = Buffer.allocUnsafe(131_072)
+        for (let at = 0; at < segment.size;) {
+          const read = this.disk.read(source, chunk, 0, Math.min(chunk.length, segment.size - at), at)
+          if (read === 0) break
+          appendAll(this.disk, copy, chunk.subarray(0, read))
+          at += read
+        }
+      } finally {
+        this.disk.close(source)
+      }
+      syncNow(this.disk, copy)
+      this.names.replace(segment.file)
+      if (open) {
+        this.close()
+        this.file = copy
+        kept = true
+      }
+    } finally {
+      if (!kept) this.disk.close(copy)
+    }
+    segment.distrusted = false
+    this.synced(segment, segment.size)
   }
 
   // -------------------------------------------------------------------------
@@ -261,299 +459,136 @@ export class JournalFiles {
   // -------------------------------------------------------------------------
 
   /**
-   * Seqs are dense, so whatever is missing between two records is lost: taken by a quota where a whole segment is gone,
-   * damaged inside one.
+   * Covers `max` seqs at the most. Seqs are dense, so whatever is missing is lost: taken by a quota where its segment is,
+   * damaged where its segment is there.
+   *
+   * `unsynced` are the segments that have to be synced before anybody sees the page: what has left the machine must stay in
+   * the journal, or after a loss of power its seqs would be given again.
    */
-  read(sink: string, after: number, max: number): JournalPage {
+  read(
+    sink: string,
+    after: number,
+    max: number
+  ): { readonly page: JournalPage; readonly unsynced: ReadonlyArray<Segment> } {
     const entries: Array<JournalEntry> = []
     const lost: Array<Lost> = []
+    const unsynced: Array<Segment> = []
+    const limit = Math.min(this.head, after + max)
     let reached = after
     const missingUpTo = (seq: number, reason: "quota" | "damaged") => {
       if (seq <= reached) return
-      lost.push({ from: reached + 1, to: seq, reason })
+      const before = lost.at(-1)
+      if (before !== undefined && before.to === reached && before.reason === reason) {
+        lost[lost.length - 1] = { ...before, to: seq }
+      } else lost.push({ from: reached + 1, to: seq, reason })
       reached = seq
     }
-    let place = this.placeAfter(sink, after)
-    while (entries.length < max && reached < this.head) {
-      if (place === undefined) {
-        missingUpTo(this.head, "quota")
-        break
-      }
-      const { segment } = place
-      missingUpTo(Math.min(this.head, segment.first - 1), "quota")
-      const following = this.segments[this.segments.indexOf(segment) + 1]
-      // Records from the seq on that the next segment begins with were revoked.
-      const end = Math.min(this.head, (following?.first ?? Number.POSITIVE_INFINITY) - 1)
-      let offset = place.offset
-      for (const { end: lineEnd, line } of this.linesOf(segment, place.offset)) {
-        const record = line === undefined ? undefined : recordOf(line)
-        if (record !== undefined && record.seq > end) break
-        offset = lineEnd
-        if (record === undefined) {
-          this.damagedRecords++
-          continue
-        }
-        if (record.seq <= reached) continue
-        missingUpTo(record.seq - 1, "damaged")
-        entries.push({
-          id: { origin: this.origin, seq: record.seq },
-          occurrence: JSON.parse(record.json) as Occurrence
-        })
-        reached = record.seq
-        if (entries.length >= max) break
-      }
-      if (entries.length >= max) {
-        this.places.set(sink, { seq: reached, segment, offset })
-      } else if (following === undefined) {
-        missingUpTo(this.head, "damaged")
-        this.places.set(sink, { seq: reached, segment, offset })
-      } else {
-        place = { seq: reached, segment: following, offset: 0 }
-      }
+    let index = this.indexOf(sink, after)
+    if (index === -1) {
+      index = 0
+      missingUpTo(Math.min(limit, (this.segments[0]?.first ?? this.head + 1) - 1), "quota")
     }
-    return { entries, lost, reached }
+    for (; reached < limit; index++) {
+      const segment = this.segments[index]!
+      const end = Math.min(limit, (this.segments[index + 1]?.first ?? Number.POSITIVE_INFINITY) - 1)
+      if (segment.taken) {
+        missingUpTo(end, "quota")
+        continue
+      }
+      const known = this.places.get(sink)
+      let offset = known !== undefined && known.segment === segment && known.seq === reached ? known.offset : 0
+      for (const line of Lines.linesOf(this.disk, this.pathOf(segment), offset, segment.size)) {
+        const found = this.entriesOf(line)
+        if (found === undefined || found.length > 1 || !line.ended) this.countDamage(segment, line, found)
+        const beyond = found !== undefined && found.at(-1)!.seq > end
+        for (const entry of found ?? []) {
+          if (entry.seq <= reached || entry.seq > end) continue
+          missingUpTo(entry.seq - 1, "damaged")
+          entries.push({ id: { origin: this.origin, seq: entry.seq }, occurrence: Lines.occurrenceOf(entry) })
+          reached = entry.seq
+        }
+        if (beyond) break
+        offset = line.end
+        if (reached >= end) break
+      }
+      missingUpTo(end, "damaged")
+      if (segment.syncedTo < offset) unsynced.push(segment)
+      if (reached >= limit) this.places.set(sink, { seq: reached, segment, offset })
+    }
+    return { page: { entries, lost, reached }, unsynced }
   }
 
-  private placeAfter(sink: string, after: number): Place | undefined {
+  private countDamage(segment: Segment, line: Lines.Line, found: ReadonlyArray<unknown> | undefined): void {
+    if (line.end <= segment.countedTo) return
+    segment.countedTo = line.end
+    if (found === undefined) this.damagedEntries++
+  }
+
+  /** Where the segment is in which the seqs after this one stand; -1 when they are before all that is kept. */
+  private indexOf(sink: string, after: number): number {
     const known = this.places.get(sink)
-    if (known !== undefined && known.seq === after && this.segments.includes(known.segment)) return known
-    let found: Segment | undefined
-    for (const segment of this.segments) {
-      if (found === undefined || segment.first <= after + 1) found = segment
+    if (known !== undefined && known.seq === after) {
+      const index = this.segments.indexOf(known.segment)
+      const next = this.segments[index + 1]
+      if (index !== -1 && (next === undefined || after + 1 < next.first)) return index
     }
-    return found === undefined ? undefined : { seq: after, segment: found, offset: 0 }
-  }
-
-  /** The whole lines from an offset on; `line` is absent for what has no line end, which closes the sequence. */
-  private *linesOf(
-    segment: Segment,
-    from: number
-  ): Generator<{ readonly line: string | undefined; readonly end: number }> {
-    const file = this.disk.openToRead(this.pathOf(segment.file))
-    try {
-      let rest: Buffer = Buffer.alloc(0)
-      let position = from
-      while (true) {
-        const wanted = Math.min(READ_BYTES, segment.size - position - rest.length)
-        if (wanted <= 0) break
-        const chunk = Buffer.alloc(wanted)
-        const read = this.disk.read(file, chunk, 0, wanted, position + rest.length)
-        if (read === 0) break
-        const bytes = rest.length === 0 ? chunk.subarray(0, read) : Buffer.concat([rest, chunk.subarray(0, read)])
-        let start = 0
-        for (let lf = bytes.indexOf(LF); lf !== -1; lf = bytes.indexOf(LF, start)) {
-          const end = position + lf + 1
-          yield { line: bytes.toString("utf8", start, lf), end }
-          start = lf + 1
-        }
-        rest = bytes.subarray(start)
-        position += start
-      }
-      if (rest.length > 0) yield { line: undefined, end: position + rest.length }
-    } finally {
-      this.disk.close(file)
-    }
+    return this.segments.findLastIndex(({ first }) => first <= after + 1)
   }
 
   // -------------------------------------------------------------------------
   // freeing
   // -------------------------------------------------------------------------
 
-  /** Deletes the segments that end at `upTo` or before it. The newest one always stays. */
+  /** Deletes the segments that end at `upTo` or before it. The newest one always stays: it has the seqs. */
   freeUpTo(upTo: number): boolean {
     let freed = false
     while (this.segments.length > 1 && this.segments[1]!.first - 1 <= upTo) {
-      this.remove(this.segments.shift()!)
+      try {
+        this.names.remove(this.segments[0]!.file)
+      } catch {
+        // What cannot be deleted now is tried again with the next checkpoint.
+        break
+      }
+      this.bytes -= this.segments.shift()!.size
       freed = true
     }
     return freed
   }
 
-  /** Deletes the oldest whole segment that begins after `read` and is not the newest; answers whether there was one. */
-  takeAfter(read: number): boolean {
-    const index = this.segments.findIndex(({ first }) => first > read)
-    if (index === -1 || index >= this.segments.length - 1) return false
-    this.remove(this.segments.splice(index, 1)[0]!)
-    return true
-  }
-
-  private remove(segment: Segment): void {
-    this.bytes -= segment.size
-    this.disk.unlink(this.pathOf(segment.file))
-  }
-
-  // -------------------------------------------------------------------------
-  // small files
-  // -------------------------------------------------------------------------
-
-  private pathOf(file: string): string {
-    return path.join(this.directory, file)
-  }
-
-  private syncDirectory(): void {
-    const opened = this.disk.openDirectory(this.directory)
-    try {
-      this.disk.sync(opened)
-    } finally {
-      this.disk.close(opened)
-    }
-  }
-
-  /** Puts a file in the place of another one, so that whoever looks finds one of the two and never a part. */
-  private replace(file: string, bytes: Buffer): void {
-    const temporary = this.pathOf(`${file}${TEMPORARY}`)
-    try {
-      this.disk.unlink(temporary)
-    } catch (cause) {
-      if (codeOf(cause) !== "ENOENT") throw cause
-    }
-    const opened = this.disk.create(temporary, 0o600)
-    try {
-      let written = 0
-      while (written < bytes.length) {
-        const more = this.disk.append(opened, bytes, written, bytes.length - written)
-        if (more === 0) throw Object.assign(new Error("the disk took nothing"), { code: "ENOSPC" })
-        written += more
+  /**
+   * Deletes the oldest segment that may be taken; answers whether there was one. Its name stays behind with nothing in it,
+   * so that readers know why there is nothing; where the name before it tells as much, none is needed.
+   */
+  take(mayBeTaken: (from: number, to: number) => boolean): boolean {
+    for (let index = 0; index < this.segments.length - 1; index++) {
+      const segment = this.segments[index]!
+      if (segment.taken || !mayBeTaken(segment.first, this.segments[index + 1]!.first - 1)) continue
+      // When this one is gone after a loss of power, those after it have to be there.
+      this.names.syncNow()
+      if (index === 0 || this.segments[index - 1]!.taken) {
+        this.names.remove(segment.file)
+        this.segments.splice(index, 1)
+      } else {
+        const file = nameOf(segment.first, true)
+        this.disk.rename(this.pathOf(segment), this.names.pathOf(file))
+        segment.file = file
+        segment.taken = true
       }
-      if (this.durable) this.disk.sync(opened)
+      this.names.changed()
+      this.bytes -= segment.size
+      if (segment.taken) this.empty(segment)
+      return true
+    }
+    return false
+  }
+
+  private empty(segment: Segment): void {
+    const file = this.disk.openToAppend(this.pathOf(segment))
+    try {
+      this.disk.truncate(file, 0)
     } finally {
-      this.disk.close(opened)
+      this.disk.close(file)
     }
-    this.disk.rename(temporary, this.pathOf(file))
-    if (this.durable) this.syncDirectory()
+    segment.size = 0
   }
-
-  // -------------------------------------------------------------------------
-  // checkpoints
-  // -------------------------------------------------------------------------
-
-  saveCheckpoint(sink: string, checkpoint: Checkpoint): void {
-    this.replace(`${fileOf(sink)}.checkpoint`, Buffer.from(lineOf(JSON.stringify(checkpoint))))
-  }
-
-  /** Throws `Damaged` when there is one and it cannot be read: a sink must never start empty instead. */
-  loadCheckpoint(sink: string): Checkpoint | undefined {
-    const file = `${fileOf(sink)}.checkpoint`
-    const text = this.readWhole(file)
-    if (text === undefined) return undefined
-    const body = bodyOf(text.trimEnd())
-    if (body === undefined) throw new Damaged(this.pathOf(file))
-    return JSON.parse(body) as Checkpoint
-  }
-
-  // -------------------------------------------------------------------------
-  // what is parked: a log of its own for each sink, written anew when most of it is over
-  // -------------------------------------------------------------------------
-
-  /** Adds a line to the log of what is parked. */
-  appendParked(sink: string, change: ParkedChange): void {
-    const file = this.pathOf(`${fileOf(sink)}.parked`)
-    const bytes = Buffer.from(lineOf(JSON.stringify(change)))
-    const opened = this.openOrCreate(file)
-    try {
-      const before = this.disk.statusOf(opened).size
-      const written = this.disk.append(opened, bytes, 0, bytes.length)
-      if (written < bytes.length) {
-        this.disk.truncate(opened, before)
-        throw Object.assign(new Error("the disk took a part"), { code: "ENOSPC" })
-      }
-      if (this.durable) this.disk.sync(opened)
-    } finally {
-      this.disk.close(opened)
-    }
-  }
-
-  loadParked(sink: string): Map<string, Parked> {
-    const parked = new Map<string, Parked>()
-    const text = this.readWhole(`${fileOf(sink)}.parked`) ?? ""
-    let lines = 0
-    for (const line of text.split("\n")) {
-      const body = bodyOf(line)
-      if (body === undefined) {
-        if (line !== "") this.damagedRecords++
-        continue
-      }
-      lines++
-      applyParked(parked, JSON.parse(body) as ParkedChange)
-    }
-    if (lines > 2 * parked.size + 64) {
-      const kept = [...parked.values()].map((one) => lineOf(JSON.stringify({ parked: one } satisfies ParkedChange)))
-      this.replace(`${fileOf(sink)}.parked`, Buffer.from(kept.join("")))
-    }
-    return parked
-  }
-
-  private openOrCreate(file: string): number {
-    try {
-      return this.disk.openToAppend(file)
-    } catch (cause) {
-      if (codeOf(cause) !== "ENOENT") throw cause
-      return this.disk.create(file, 0o600)
-    }
-  }
-
-  private readWhole(name: string): string | undefined {
-    const file = this.pathOf(name)
-    let opened: number
-    try {
-      opened = this.disk.openToRead(file)
-    } catch (cause) {
-      if (codeOf(cause) === "ENOENT") return undefined
-      throw cause
-    }
-    try {
-      const bytes = Buffer.alloc(this.disk.statusOf(opened).size)
-      let read = 0
-      while (read < bytes.length) {
-        const more = this.disk.read(opened, bytes, read, bytes.length - read, read)
-        if (more === 0) break
-        read += more
-      }
-      return bytes.toString("utf8", 0, read)
-    } finally {
-      this.disk.close(opened)
-    }
-  }
-}
-
-/**
- * State that must not be passed over cannot be read.
- *
- * @internal
- */
-export class Damaged extends Error {
-  readonly file: string
-
-  constructor(file: string) {
-    super(`${file} is damaged`)
-    this.file = file
-  }
-}
-
-/** @internal */
-export type ParkedChange = { readonly parked: Parked } | { readonly unparked: string }
-
-/**
- * Of a series the highest `upTo` is kept, and the occurrences add up.
- *
- * @internal
- */
-export const applyParked = (all: Map<string, Parked>, change: ParkedChange): void => {
-  if ("unparked" in change) {
-    all.delete(change.unparked)
-    return
-  }
-  const { parked } = change
-  const key = EventId.format(parked.write.id)
-  const known = all.get(key)
-  all.set(
-    key,
-    known === undefined
-      ? parked
-      : {
-          ...parked,
-          write: known.write.upTo > parked.write.upTo ? known.write : parked.write,
-          occurrences: known.occurrences + parked.occurrences
-        }
-  )
 }

@@ -12,8 +12,8 @@ const META = ".meta.json"
 const NEWEST = "events.log"
 const FORMAT = 1
 
-/** A meta file is some hundred bytes; what is larger is none. */
-const LARGEST_META = 65_536
+/** A meta file is some hundred bytes; of what is larger the rest is not read, and then it is no JSON. */
+const LARGEST_META = 4_096
 
 /**
  * The directory of a log: who it is, which segments it has, and making what is missing.
@@ -151,7 +151,7 @@ export class LogDirectory {
   private readSmall(file: string): string {
     const opened = this.disk.openToRead(file)
     try {
-      const buffer = Buffer.alloc(LARGEST_META)
+      const buffer = Buffer.allocUnsafe(LARGEST_META)
       return buffer.toString("utf8", 0, this.disk.read(opened, buffer, 0, buffer.length, 0))
     } finally {
       this.disk.close(opened)

@@ -118,7 +118,7 @@ export class LogFollower {
       )
       const items: Array<WatchItem> = []
       let after: LogReader.LogPosition | undefined
-      if (from !== "beginning" && typeof from === "string" && from !== "now") {
+      if (typeof from === "string" && from !== "beginning" && from !== "now") {
         const scope = { mode: "filesystem", target: this.target, filter: this.filter }
         after = yield* Effect.fromResult(Result.flatMap(Position.decodeCursor(scope, from), LogReader.parsePosition))
         const gap = yield* this.directory.attempt(() => this.resumeFrom(view, after!))
@@ -127,7 +127,7 @@ export class LogFollower {
       const end = yield* this.directory.attempt(() => this.endOf(view))
       if (
         from === "now" ||
-        (typeof from === "object" && !(from.last > 0)) ||
+        (typeof from === "object" && !(from.last >= 1)) ||
         (after !== undefined && samePlace(after, end))
       ) {
         return this.goLive(items, end)

@@ -49,8 +49,8 @@ export const encode = (event: Event): string => {
 const TEXT = String.raw`"[^"\\\u0000-\u001f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\u0000-\u001f]*)*"`
 const TEXTS = String.raw`\{(?:${TEXT}:${TEXT}(?:,${TEXT}:${TEXT})*)?\}`
 const LIST = String.raw`\[(?:${TEXT}(?:,${TEXT})*)?\]`
-// Days 29 to 31 are left to the decoder, which knows the calendar.
-const TIME = String.raw`"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{6}Z"`
+// Days 29 to 31, and the year in which time ends, are left to the decoder, which knows the calendar.
+const TIME = String.raw`"(?!9999)\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{6}Z"`
 const DURATION = String.raw`"-?(?:(?:\d{1,6}h)?(?:\d{1,2}m)?\d{1,2}(?:\.\d{1,9})?s|\d{1,3}(?:\.\d{1,6})?[mµ]s|\d{1,3}ns)"`
 const NUMBER = String.raw`-?(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?(?:[eE][-+]?\d{1,2})?`
 const SIMPLE = String.raw`(?:${TEXT}|${NUMBER}|true|false|null)`
@@ -74,7 +74,7 @@ const CANONICAL = new RegExp(
     String.raw`(?:,"related":(${TEXTS}))?,"source":(${TEXTS}),"reportingComponent":${TEXT},"reportingInstance":${TEXT},` +
     String.raw`"metadata":\{"name":${TEXT}(?:,"namespace":${TEXT})?(?:,"uid":${TEXT})?(?:,"labels":${TEXTS})?` +
     String.raw`(?:,"annotations":${TEXTS})?\},"data":\{(?:${DATUM}(?:,${DATUM})*)?\},` +
-    String.raw`"id":"([^"\\\u0000-\u001f]+)\.(0|[1-9]\d{0,14})","upTo":(0|[1-9]\d{0,14}),"apiVersion":"v1","kind":"Event"\}$`
+    String.raw`"id":"([!#-[\]-~]+)\.(0|[1-9]\d{0,14})","upTo":(0|[1-9]\d{0,14}),"apiVersion":"v1","kind":"Event"\}$`
 )
 
 /** Longer lines are decoded: what a regular expression remembers on its way grows with the line. */

@@ -1,6 +1,8 @@
 import * as Backend from "@tidings/core/Backend"
 import { BackendError, Transient } from "@tidings/core/BackendError"
 import type { Write } from "@tidings/core/Event"
+import * as EventId from "@tidings/core/EventId"
+import * as Timestamp from "@tidings/core/Timestamp"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
@@ -56,12 +58,26 @@ const hashOf = (origin: string): number => {
   return (hash ^ (hash >>> 15)) & 0x3fffffff
 }
 
+let lastOrigin = ""
+
+/** Whether an origin can be read back from the text of an identity. Nearly always it is the one of the last write. */
+const isOrigin = (origin: string): boolean => {
+  if (origin === lastOrigin) return true
+  const parsed = EventId.parse(EventId.format({ origin, seq: 0 }))
+  if (parsed?.origin !== origin) return false
+  lastOrigin = origin
+  return true
+}
+
 /** Why no reader would take the line of a write; absent when one would. */
 const objection = ({ count, event, first, id, last, upTo }: Write): string | undefined => {
+  if (!isOrigin(id.origin)) return "id.origin is no text of printable ASCII"
   if (!Number.isSafeInteger(id.seq) || id.seq < 0) return "id.seq is no whole number from 0"
   if (!Number.isSafeInteger(upTo) || upTo < 0) return "upTo is no whole number from 0"
   if (!Number.isSafeInteger(count) || count < 1) return "count is no whole number from 1"
-  if (!Number.isSafeInteger(first) || !Number.isSafeInteger(last)) return "first or last is no whole microsecond"
+  if (!Timestamp.isMicros(first) || !Timestamp.isMicros(last)) {
+    return "first or last is no time in whole microseconds of the years 0 to 9999"
+  }
   if (event.reason === "") return "the reason is empty"
   if (event.type !== "Normal" && event.type !== "Warning") return "the type is neither Normal nor Warning"
   return undefined
@@ -134,8 +150,7 @@ export class LogWriter {
     tries = 0
   ): Effect.Effect<ReadonlyArray<Backend.Outcome>, BackendError> {
     return Effect.suspend(() => {
-      if (this.ended)
-        return Effect.fail(unavailable(`the event log in ${this.directory.path} was closed by this process`))
+      if (this.ended) return Effect.fail(unavailable(`the event log in ${this.directory.path} is closed`))
       try {
         const now = this.clock.monotonicTimeNanosUnsafe()
         if (this.current === undefined || this.writesLeft <= 0 || now - this.lookedAt > TRUSTED) {
@@ -224,6 +239,7 @@ export class LogWriter {
   )
 
   private openNewest(target: string): void {
+    if (this.ended) return
     const { disk } = this.directory
     const now = this.clock.monotonicTimeNanosUnsafe()
     const before = this.current

@@ -137,7 +137,7 @@ const issue = (issues: Array<Issue>, field: string, found: unknown, expected: st
 const referenceReader = (
   apiVersionOf: (kind: string) => string | undefined
 ): ((issues: Array<Issue>, field: string, given: ObjectReference) => ObjectReference) => {
-  const known = new Map<string, { readonly given: ObjectReference; readonly read: ObjectReference }>()
+  const known = new Map<string, { readonly given: Named; readonly read: ObjectReference }>()
   return (issues, field, given) => {
     const before = known.get(given?.name)
     if (before !== undefined && isSame(before.given, given)) {
@@ -147,9 +147,11 @@ const referenceReader = (
     }
     const earlier = issues.length
     const read = readReference(issues, field, given, apiVersionOf)
-    if (issues.length === earlier) {
+    // A part of an object has no bound to its name; it is seldom, and read each time.
+    if (issues.length === earlier && given.fieldPath === undefined) {
       if (known.size >= MAXIMUM_REFERENCES) known.clear()
-      known.set(given.name, { given: { ...given }, read: Object.freeze(read) })
+      const { kind, name, namespace, uid } = given
+      known.set(name, { given: { kind, name, namespace, uid }, read: Object.freeze(read) })
     }
     return read
   }
@@ -157,8 +159,19 @@ const referenceReader = (
 
 const MAXIMUM_REFERENCES = 256
 
-const isSame = (a: ObjectReference, b: ObjectReference): boolean =>
-  a.name === b.name && a.kind === b.kind && a.namespace === b.namespace && a.uid === b.uid && a.fieldPath === b.fieldPath
+interface Named {
+  readonly kind: string
+  readonly name: string
+  readonly namespace: string | undefined
+  readonly uid: string | undefined
+}
+
+const isSame = (before: Named, given: ObjectReference): boolean =>
+  before.name === given.name &&
+  before.kind === given.kind &&
+  before.namespace === given.namespace &&
+  before.uid === given.uid &&
+  given.fieldPath === undefined
 
 const readReference = (
   issues: Array<Issue>,
@@ -367,6 +380,8 @@ const hasUnits = (value: object): boolean => {
   const entries = Object.entries(value)
   return (
     entries.length > 0 &&
-    entries.every(([key, amount]) => (Array.isArray(value) || UNITS.has(key)) && (amount === undefined || Number.isFinite(amount)))
+    entries.every(
+      ([key, amount]) => (Array.isArray(value) || UNITS.has(key)) && (amount === undefined || Number.isFinite(amount))
+    )
   )
 }

@@ -11,11 +11,11 @@ import type * as Backend from "../Backend.ts"
 import { BackendError, Transient } from "../BackendError.ts"
 import type { Write } from "../Event.ts"
 import * as EventId from "../EventId.ts"
-import { Closed, RecorderError, Rejected } from "../Recorder.ts"
 import type { Delivered, EventDraft, FlushReport, Recorded, RecordError, Recorder, Settlement } from "../Recorder.ts"
 import * as Timestamp from "../Timestamp.ts"
 import type * as acceptance from "./acceptance.ts"
 import { Ledger, SinkLedger } from "./ledger.ts"
+import { Closed, RecorderError, Rejected } from "./recorderError.ts"
 import { missing } from "./retryPolicy.ts"
 
 /** @internal */
@@ -82,7 +82,7 @@ export const make = Effect.fnUntraced(function* (
   const { backend, drainTimeout, prepare, queueCapacity, writeTimeout } = options
   const clock = yield* Clock.Clock
   const random = yield* Random.Random
-  const context = yield* Effect.context<never>()
+  const context = yield* Effect.context()
   const origin = yield* EventId.makeOrigin
   const ledger = new Ledger(context)
   const sink = new SinkLedger(SINK, context)
@@ -126,7 +126,7 @@ export const make = Effect.fnUntraced(function* (
         duration: writeTimeout,
         orElse: () => {
           fiber.interruptUnsafe()
-          return Effect.succeed(Exit.fail(timedOut) as Exits)
+          return Effect.succeed<Exits>(Exit.fail(timedOut))
         }
       }),
       Effect.onInterrupt(() =>

@@ -1,4 +1,4 @@
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Metric from "effect/Metric"
 import type { RecorderStatus, SinkStatus } from "../Recorder.ts"
@@ -34,12 +34,7 @@ class Labelled {
   private readonly label: string
   private readonly context: Context.Context<never>
 
-  constructor(
-    metric: Counter,
-    label: string,
-    context: Context.Context<never>,
-    attributes: Attributes
-  ) {
+  constructor(metric: Counter, label: string, context: Context.Context<never>, attributes: Attributes) {
     this.metric = metric
     this.label = label
     this.context = context

@@ -130,7 +130,8 @@ export const make = (
     unpark: (sink, series) =>
       Effect.sync(() => {
         for (const id of series) parked.get(sink)?.delete(EventId.format(id))
-      })
+      }),
+    requests: () => Effect.succeed([])
   }
 }
 

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Random from "effect/Random"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import type * as Backend from "../Backend.ts"
 import { BackendError, Transient } from "../BackendError.ts"
@@ -64,13 +64,17 @@ const LAST_SLOW_DELAY = 300 * SECOND
 /** How long a series must have failed, while others got through, before it may be parked to make room. */
 const STUCK_AFTER = 30 * SECOND
 const LOG_INTERVAL = 30 * SECOND
+const MAXIMUM_NAMESPACES = 1_024
 
 /** The state of a series, and which of its occurrences no earlier write has carried. */
 type Parcel = Correlation.Released
 
+/** Names a series: its seq alone where the journal at hand gave it, which is nearly always. */
+type Key = number | string
+
 /** One series with something to deliver. */
 interface Outgoing {
-  readonly key: string
+  readonly key: Key
   /** What is not under way. */
   next: Parcel | undefined
   underway: Parcel | undefined
@@ -90,6 +94,14 @@ interface State {
   readonly outbox: ReadonlyArray<readonly [write: Write, occurrences: number, from: number, since: Timestamp.Micros]>
   /** What the books count as parked; what the journal has kept aside beyond it is pending here. */
   readonly parked: ReadonlyArray<readonly [origin: string, seq: number, upTo: number, occurrences: number]>
+}
+
+/** What a batch came to, in occurrences. */
+interface Tally {
+  occurrences: number
+  created: number
+  updated: number
+  present: number
 }
 
 /** @internal */
@@ -118,6 +130,8 @@ export interface Sink {
 }
 
 const isSlow = ({ reason }: BackendError): boolean => reason._tag !== "Transient" && reason._tag !== "Throttled"
+
+const namespaceOf = ({ event }: Write): string => event.involvedObject.namespace ?? ""
 
 const merge = (parcel: Parcel, later: Parcel): Parcel => ({
   write: later.write.upTo >= parcel.write.upTo ? later.write : parcel.write,
@@ -157,28 +171,32 @@ export const make = Effect.fnUntraced(function* (
   const { clock, journal, random } = shared
   const { capacity, concurrency, name } = options
   const context = yield* Effect.context<never>()
-  const scope = yield* Effect.scope
+  // Of its own: what is forked into a scope that is closing is interrupted, and the drain is a part of the closing.
+  const scope = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
   const ledger = new SinkLedger(name, context)
   const durable = journal.durability !== "memory"
   // A small sink keeps little of everything.
   const maximumPage = Math.min(MAXIMUM_PAGE, capacity)
   const checkpointEntries = Math.min(MAXIMUM_CHECKPOINT_ENTRIES, 4 * capacity)
   const readAhead = 2 * checkpointEntries
-  /** What may be read beyond the capacity when all that is in it fails: only what gets through tells an outage from a stuck series. */
+  // When all that it has fails, only what gets through tells an outage from stuck series: it reads some more to find out.
+  const utmostCapacity = 2 * capacity
   const probes = Math.max(1, capacity >> 2)
 
   // -------------------------------------------------------------------------
   // state
   // -------------------------------------------------------------------------
 
-  const outbox = new Map<string, Outgoing>()
+  const keyOf = (id: EventId.EventId): Key => (id.origin === journal.origin ? id.seq : EventId.format(id))
+
+  const outbox = new Map<Key, Outgoing>()
   /** How many in the outbox have failed and not got through since. */
   let failing = 0
-  const parkedOf = new Map<string, ParkedState>()
+  const parkedOf = new Map<Key, ParkedState>()
   /** The series that the journal has kept aside, also those whose occurrences are pending again. */
-  const kept = new Map<string, EventId.EventId>()
+  const kept = new Map<Key, EventId.EventId>()
   const settlements = new Map<number, Deferred.Deferred<Settlement>>()
-  const settlementsOf = new Map<string, Array<{ readonly seq: number; readonly done: Deferred.Deferred<Settlement> }>>()
+  const settlementsOf = new Map<Key, Array<{ readonly seq: number; readonly done: Deferred.Deferred<Settlement> }>>()
   let correlator = new Correlation.Correlator(options.correlation)
   let position = 0
   /** When the first of what is accepted and not read happened. */
@@ -194,6 +212,8 @@ export const make = Effect.fnUntraced(function* (
   let failingSince = Number.POSITIVE_INFINITY
   let lastFailureIsSlow = false
   let lastSuccessAt = Number.NEGATIVE_INFINITY
+  /** By namespace, since when nothing for it has got through. */
+  const failingNamespaces = new Map<string, number>()
   let throttledUntil = Number.NEGATIVE_INFINITY
   let awayUntil = Number.NEGATIVE_INFINITY
 
@@ -204,7 +224,6 @@ export const make = Effect.fnUntraced(function* (
   let relief = false
   let journalFailures = 0
 
-  let bound = false
   let unreachable: "degraded" | "blocked" | undefined
   let halted = false
   let draining = false
@@ -221,12 +240,16 @@ export const make = Effect.fnUntraced(function* (
   // Level-triggered: whoever waits looks when it registers, and again at every change.
   const waiting = new Set<() => void>()
   let changes = 0
-  const notify = (): void => {
-    changes++
+  const lookAgain = (): void => {
     if (waiting.size === 0) return
     const woken = [...waiting]
     waiting.clear()
     for (const wake of woken) wake()
+  }
+  /** Something has changed that the pump has not looked at. */
+  const notify = (): void => {
+    changes++
+    lookAgain()
   }
   const until = (condition: () => boolean): Effect.Effect<void> =>
     Effect.callback<void>((resume) => {
@@ -292,7 +315,7 @@ export const make = Effect.fnUntraced(function* (
   // -------------------------------------------------------------------------
 
   const enqueue = (parcel: Parcel): void => {
-    const key = EventId.format(parcel.write.id)
+    const key = keyOf(parcel.write.id)
     const known = outbox.get(key)
     if (known === undefined) {
       outbox.set(key, {
@@ -340,9 +363,14 @@ export const make = Effect.fnUntraced(function* (
       one.firstFailureAt = at
       failing++
     }
+    const namespace = namespaceOf(parcel.write)
+    if (!failingNamespaces.has(namespace) && failingNamespaces.size < MAXIMUM_NAMESPACES) {
+      failingNamespaces.set(namespace, at)
+    }
     // Being asked to come at a certain time is no failure of the series.
     if (retryAfter === undefined) one.failures++
-    const delay = backoff(Math.max(1, one.failures), isSlow(error) ? LAST_SLOW_DELAY : LAST_DELAY)
+    const isLong = isSlow(error) || isForStuckNamespace(parcel)
+    const delay = backoff(Math.max(1, one.failures), isLong ? LAST_SLOW_DELAY : LAST_DELAY)
     one.nextAt = at + (retryAfter === undefined ? delay : Math.max(delay, Duration.toMillis(retryAfter) * 1_000))
   }
 
@@ -399,7 +427,7 @@ export const make = Effect.fnUntraced(function* (
         return Effect.andThen(
           journal.unpark(name, stale),
           Effect.sync(() => {
-            for (const id of stale) kept.delete(EventId.format(id))
+            for (const id of stale) kept.delete(keyOf(id))
           })
         )
       }
@@ -453,7 +481,7 @@ export const make = Effect.fnUntraced(function* (
   // -------------------------------------------------------------------------
 
   const resolve = (write: Write, settlement: Settlement): void => {
-    const key = EventId.format(write.id)
+    const key = keyOf(write.id)
     const expecting = settlementsOf.get(key)
     if (expecting === undefined) return
     const left = expecting.filter(({ seq }) => seq > write.upTo)
@@ -464,22 +492,38 @@ export const make = Effect.fnUntraced(function* (
     }
   }
 
-  const settle = (one: Outgoing, { occurrences, write }: Parcel, settlement: Settlement & Backend.Outcome): void => {
-    changedSinceCheckpoint = true
-    ledger.addPending(-occurrences)
-    if (settlement._tag === "Dropped") ledger.drop(occurrences, settlement.reason)
-    else {
-      ledger.settle(occurrences, settlement.how)
-      const parked = parkedOf.get(one.key)
+  /** What has failed only since the backend, or its namespace, did need not wait on, nor go alone. */
+  const tryAgain = (since: number, namespace?: string): void => {
+    for (const one of outbox.values()) {
+      if (one.failures === 0 || one.firstFailureAt! < since || one.lastError!.reason._tag === "Throttled") continue
+      if (namespace !== undefined && namespaceOf((one.next ?? one.underway)!.write) !== namespace) continue
+      one.failures = 0
+      one.nextAt = Number.NEGATIVE_INFINITY
+    }
+  }
+
+  /** What is delivered or dropped; the books follow for the whole batch. */
+  const settle = (one: Outgoing, { occurrences, write }: Parcel, outcome: Backend.Outcome, tally: Tally): void => {
+    tally.occurrences += occurrences
+    if (outcome._tag === "Dropped") ledger.drop(occurrences, outcome.reason)
+    else if (outcome._tag === "Settled") {
+      tally[outcome.how] += occurrences
+      const parked = parkedOf.size === 0 ? undefined : parkedOf.get(one.key)
       if (parked !== undefined) {
         // Counts are absolute: what was parked of this series is now visible with the rest.
         parkedOf.delete(one.key)
         ledger.park(-parked.occurrences)
-        ledger.settle(parked.occurrences, settlement.how)
+        tally[outcome.how] += parked.occurrences
       }
     }
     landed(one)
-    resolve(write, settlement)
+    if (failingNamespaces.size === 0) return
+    const namespace = namespaceOf(write)
+    const since = failingNamespaces.get(namespace)
+    if (since !== undefined) {
+      failingNamespaces.delete(namespace)
+      tryAgain(since, namespace)
+    }
   }
 
   const park = (one: Outgoing, parcel: Parcel, reason: string): Effect.Effect<void> =>
@@ -537,17 +581,21 @@ export const make = Effect.fnUntraced(function* (
       if (stopped) return Effect.void
       const at = monotonic()
       const parking: Array<Effect.Effect<void>> = []
+      const final: Array<readonly [Write, Settlement]> = []
+      const tally: Tally = { occurrences: 0, created: 0, updated: 0, present: 0 }
       let succeeded = false
       let error: BackendError | undefined
       const whole = Exit.isSuccess(exit) ? undefined : retryOf(exit)
-      for (const [index, one] of batch.entries()) {
+      for (let index = 0; index < batch.length; index++) {
+        const one = batch[index]!
         const parcel = parcels[index]!
         const outcome = whole ?? (exit as Exit.Success<ReadonlyArray<Backend.Outcome>>).value[index] ?? missing
         switch (outcome._tag) {
           case "Settled":
           case "Dropped":
             succeeded = true
-            settle(one, parcel, outcome)
+            settle(one, parcel, outcome, tally)
+            if (settlementsOf.size > 0) final.push([parcel.write, outcome])
             break
           case "Rejected":
             succeeded = true
@@ -570,28 +618,36 @@ export const make = Effect.fnUntraced(function* (
           }
         }
       }
+      if (tally.occurrences > 0) {
+        changedSinceCheckpoint = true
+        ledger.addPending(-tally.occurrences)
+        for (const how of ["created", "updated", "present"] as const) if (tally[how] > 0) ledger.settle(tally[how], how)
+      }
+      // Only now: whoever is told goes on at once, and may look at the books.
+      for (const [write, settlement] of final) resolve(write, settlement)
       if (succeeded) hasSucceeded(at)
-      else if (error !== undefined) hasFailed(at, error)
-      return Effect.andThen(
-        Effect.forEach(parking, (one) => one, { discard: true }),
-        Effect.andThen(tell, Effect.sync(notify))
-      )
+      else if (error !== undefined && !parcels.every(isForStuckNamespace)) hasFailed(at, error)
+      const concluded = Effect.andThen(tell, Effect.sync(notify))
+      return parking.length === 0
+        ? concluded
+        : Effect.andThen(
+            Effect.forEach(parking, (one) => one, { discard: true }),
+            concluded
+          )
     })
 
   const hasSucceeded = (at: number): void => {
     lastSuccessAt = at
     awayUntil = Number.NEGATIVE_INFINITY
     if (failuresInARow === 0) return
-    // What has failed only since the backend was away need not wait on, nor go alone.
-    for (const one of outbox.values()) {
-      if (one.failures > 0 && one.firstFailureAt! >= failingSince && one.lastError!.reason._tag !== "Throttled") {
-        one.failures = 0
-        one.nextAt = Number.NEGATIVE_INFINITY
-      }
-    }
+    tryAgain(failingSince)
     failuresInARow = 0
     failingSince = Number.POSITIVE_INFINITY
   }
+
+  /** Nothing for it gets through while others do: its failures say nothing of the backend. */
+  const isForStuckNamespace = (parcel: Parcel): boolean =>
+    lastSuccessAt > (failingNamespaces.get(namespaceOf(parcel.write)) ?? Number.POSITIVE_INFINITY)
 
   const hasFailed = (at: number, error: BackendError): void => {
     if (failuresInARow === 0) failingSince = at
@@ -622,10 +678,11 @@ export const make = Effect.fnUntraced(function* (
 
   /**
    * How many of them what has failed before may take: at most half of all, so that the fresh always find one. Of a single
-   * one they take turns.
+   * one they take turns, and who looks whether the backend is back asks for something fresh first.
    */
   const slotsForRetries = (slots: number, hasFresh: boolean): number => {
-    if (slots === 1 && hasFresh && (concurrency === 1 || isAway())) return retriedLast ? 0 : 1
+    if (hasFresh && isAway()) return 0
+    if (hasFresh && concurrency === 1) return retriedLast ? 0 : 1
     return Math.max(0, Math.min(slots, Math.max(1, concurrency >> 1) - retriesUnderway))
   }
 
@@ -686,7 +743,9 @@ export const make = Effect.fnUntraced(function* (
     for (const one of outbox.values()) {
       const since = one.firstFailureAt
       if (since === undefined || one.underway !== undefined) continue
-      if (at - since >= STUCK_AFTER && lastSuccessAt > since) stuck.push(one)
+      // Others got through since it began to fail, or since everything for its namespace did.
+      const begun = Math.min(since, failingNamespaces.get(namespaceOf(one.next!.write)) ?? since)
+      if (at - since >= STUCK_AFTER && lastSuccessAt > begun) stuck.push(one)
     }
     if (stuck.length === 0 || (stuck.length * 2 < capacity && !allFail())) return Effect.void
     stuck.sort((a, b) => a.firstFailureAt! - b.firstFailureAt!)
@@ -706,7 +765,7 @@ export const make = Effect.fnUntraced(function* (
 
   /** Up to where may be read now. */
   const readableUpTo = (): number => {
-    const room = outbox.size < capacity || (outbox.size < capacity + probes && allFail())
+    const room = outbox.size < capacity || (outbox.size < utmostCapacity && allFail())
     if (!room) return position
     const upTo = Math.min(shared.head, position + (outbox.size < capacity ? maximumPage : probes))
     const saved = durable ? Math.min(upTo, checkpointedPosition + readAhead) : upTo
@@ -729,7 +788,7 @@ export const make = Effect.fnUntraced(function* (
         const done = settlements.get(id.seq)
         if (done !== undefined) {
           settlements.delete(id.seq)
-          const key = EventId.format(series)
+          const key = keyOf(series)
           const expecting = settlementsOf.get(key)
           if (expecting === undefined) settlementsOf.set(key, [{ seq: id.seq, done }])
           else expecting.push({ seq: id.seq, done })
@@ -740,6 +799,7 @@ export const make = Effect.fnUntraced(function* (
       unreadSince = position < shared.head ? (page.entries.at(-1)?.occurrence.at ?? unreadSince) : undefined
       ledger.held = correlator.held
       changedSinceCheckpoint = true
+      lookAgain()
     })
   })
 
@@ -788,13 +848,13 @@ export const make = Effect.fnUntraced(function* (
       pending += occurrences
     }
     for (const [origin, seq, upTo, occurrences] of state.parked) {
-      parkedOf.set(EventId.format({ origin, seq }), { upTo, occurrences })
+      parkedOf.set(keyOf({ origin, seq }), { upTo, occurrences })
     }
     if (!Correlation.equals(correlator.options, options.correlation)) {
       foldAsBeforeUpTo = Math.min(headAtStart, position + READ_AHEAD)
     }
   }
-  for (const { write } of yield* journal.parked(name)) kept.set(EventId.format(write.id), write.id)
+  for (const { write } of yield* journal.parked(name)) kept.set(keyOf(write.id), write.id)
   // What the journal no longer keeps aside was given up.
   for (const key of [...parkedOf.keys()]) if (!kept.has(key)) parkedOf.delete(key)
   let parkedAtStart = 0
@@ -846,7 +906,6 @@ export const make = Effect.fnUntraced(function* (
         target = found
         yield* insist(checkpoint)
       }
-      bound = true
     }
     yield* tell
     notify()
@@ -912,8 +971,8 @@ export const make = Effect.fnUntraced(function* (
 
   const readParked = journal.parked(name)
   const chosen = (parked: ReadonlyArray<Parked>, series: ReadonlyArray<EventId.EventId>): ReadonlyArray<Parked> => {
-    const keys = new Set(series.map(EventId.format))
-    return parked.filter(({ write }) => keys.has(EventId.format(write.id)))
+    const keys = new Set(series.map(keyOf))
+    return parked.filter(({ write }) => keys.has(keyOf(write.id)))
   }
 
   return {
@@ -946,7 +1005,7 @@ export const make = Effect.fnUntraced(function* (
       }),
     parked: Effect.map(readParked, (parked) =>
       parked.flatMap((one) => {
-        const state = parkedOf.get(EventId.format(one.write.id))
+        const state = parkedOf.get(keyOf(one.write.id))
         return state === undefined ? [] : [{ ...one, occurrences: state.occurrences }]
       })
     ),
@@ -955,7 +1014,7 @@ export const make = Effect.fnUntraced(function* (
         Effect.flatMap(readParked, (parked) => {
           let n = 0
           for (const { write } of chosen(parked, series)) {
-            const key = EventId.format(write.id)
+            const key = keyOf(write.id)
             const occurrences = parkedOf.get(key)?.occurrences
             // What is not in the books is pending already.
             if (occurrences === undefined) continue
@@ -975,7 +1034,7 @@ export const make = Effect.fnUntraced(function* (
     dropParked: (series) =>
       recording.withPermit(
         Effect.flatMap(readParked, (parked) => {
-          const given = chosen(parked, series).filter(({ write }) => parkedOf.has(EventId.format(write.id)))
+          const given = chosen(parked, series).filter(({ write }) => parkedOf.has(keyOf(write.id)))
           if (given.length === 0) return Effect.succeed(0)
           return Effect.map(
             journal.unpark(
@@ -985,7 +1044,7 @@ export const make = Effect.fnUntraced(function* (
             () => {
               let n = 0
               for (const { write } of given) {
-                const key = EventId.format(write.id)
+                const key = keyOf(write.id)
                 const { occurrences } = parkedOf.get(key)!
                 parkedOf.delete(key)
                 kept.delete(key)
@@ -1021,7 +1080,11 @@ export const make = Effect.fnUntraced(function* (
       }
       settlements.clear()
       settlementsOf.clear()
-      if (durable) return bound && changedSinceCheckpoint ? Effect.ignore(checkpoint) : Effect.void
+      // One that is under way must not be cut short, so this waits for it.
+      if (durable) {
+        const unsaved = () => changedSinceCheckpoint || position !== checkpointedPosition
+        return recording.withPermit(Effect.suspend(() => (unsaved() ? Effect.ignore(checkpointNow) : Effect.void)))
+      }
       ledger.drop(ledger.pending, "shutdown")
       ledger.addPending(-ledger.pending)
       position = shared.head

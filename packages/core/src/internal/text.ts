@@ -95,9 +95,7 @@ const SHOWN_VALUES = 60
  */
 export const show = (value: unknown): string => {
   const shown = escapeControl(describe(value))
-  return shown.length > SHOWN_CHARACTERS
-    ? `${shown.slice(0, SHOWN_CHARACTERS - 1).toWellFormed()}${CUT_MARK}`
-    : shown
+  return shown.length > SHOWN_CHARACTERS ? `${shown.slice(0, SHOWN_CHARACTERS - 1).toWellFormed()}${CUT_MARK}` : shown
 }
 
 const describe = (value: unknown): string => {

@@ -287,7 +287,8 @@ export const make = (
         restore,
         park,
         parked: (sink) => Effect.sync(() => parkedOf(sink)),
-        unpark
+        unpark,
+        requests: () => Effect.succeed([])
       })
     })
 

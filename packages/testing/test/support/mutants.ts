@@ -490,7 +490,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     patches: [
       {
         file: SINK,
-        find: "        parkedOf.delete(one.key)\n        ledger.park(-parked.occurrences)\n        ledger.settle(parked.occurrences, settlement.how)\n",
+        find: "        parkedOf.delete(one.key)\n        ledger.park(-parked.occurrences)\n        tally[outcome.how] += parked.occurrences\n",
         replace: ""
       }
     ]

@@ -11,17 +11,25 @@ import * as Templates from "@tidings/core/Templates"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as References from "effect/References"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as data from "./data.ts"
 import { examples } from "./examples.ts"
 import * as failure from "./failure.ts"
 import * as flags from "./flags.ts"
+import * as kinds from "./kinds.ts"
 import * as session from "./session.ts"
 import * as templateUses from "./templateUses.ts"
 import * as words from "./words.ts"
 
 const DEFAULT_NAMESPACE = "default"
+
+/** After so long somebody at a terminal wants to know what is going on. */
+const QUIET = "5 seconds"
+
+/** What is not known by then is left open: a script must not hang for ever at a server that does. */
+const PATIENCE = "2 minutes"
 
 /** The registry with what the command knows, so that messages and types are those of the catalogue. */
 const templates: Layer.Layer<Templates.Templates, Templates.CatalogueError, session.Session> = Layer.effect(
@@ -44,11 +52,33 @@ const settle = Effect.fnUntraced(function* (delivered: Recorder.Delivered) {
   }
   for (const settlement of Object.values(delivered.sinks)) {
     if (settlement._tag !== "Settled") {
-      return yield* new failure.Failure({ detail: `the backend did not keep the event: ${settlement.reason}` })
+      const why = settlement._tag === "Kept" ? "the command ended first" : settlement.reason
+      return yield* new failure.Failure({ detail: `the backend did not keep the event: ${why}` })
     }
   }
   yield* words.data(EventId.format(delivered.id))
 })
+
+/** Says that it waits, and gives up in the end. */
+const patiently = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | failure.Unanswered, R> =>
+  Effect.raceFirst(
+    self,
+    Effect.sleep(QUIET).pipe(
+      Effect.andThen(words.say("-- no clear answer from the store yet; trying on --")),
+      Effect.andThen(Effect.never)
+    )
+  ).pipe(
+    Effect.timeoutOrElse({
+      duration: PATIENCE,
+      orElse: () =>
+        Effect.fail(
+          new failure.Unanswered({
+            detail: `it is not known whether the event was recorded: no clear answer from the store within ${PATIENCE}`,
+            hint: "look with list before you record it once more"
+          })
+        )
+    })
+  )
 
 /** What a careful reader of the command line would have asked, said after the event is recorded. */
 const remarks = Effect.fnUntraced(function* (
@@ -96,10 +126,10 @@ export const emit = Command.make(
     namespace: flags.text("namespace", {
       alias: "n",
       value: "NAMESPACE",
-      description: `Of the object (default "${DEFAULT_NAMESPACE}"); "" for one that has none`
+      description: `Of the object (default: on a cluster that of the context, else "${DEFAULT_NAMESPACE}"); "" for one that has none`
     })
   },
-  Effect.fnUntraced(function* ({ data: pairs, message, namespace = DEFAULT_NAMESPACE, object, reason, type }) {
+  Effect.fnUntraced(function* ({ data: pairs, message, namespace, object, reason, type }) {
     const { catalogue } = yield* session.Session
     const { kind, name } = yield* session.check(flags.readObject(object, catalogue))
     if (name === undefined) {
@@ -112,11 +142,19 @@ export const emit = Command.make(
       return yield* session.refuse(`${reason} is a reason of ${known.kind}, not of ${kind}`)
     }
     const given = yield* session.check(data.fromPairs(pairs, catalogue.fieldsOf(kind), "elsewhere"))
-    const involvedObject: ObjectReference = namespace === "" ? { kind, name } : { kind, name, namespace }
+    const builtIn = catalogue.kind(kind) === undefined ? kinds.find(kind) : undefined
+    // kubectl finds the events of an object by its API version too; those of catalogues are known below.
+    const identity = { ...(builtIn === undefined ? undefined : { apiVersion: builtIn.apiVersion }), kind, name }
 
-    yield* Recorder.Recorder.use((recorder) =>
-      recorder.recordSettled({ involvedObject, reason, message, type, data: given })
-    ).pipe(
+    yield* Effect.gen(function* () {
+      const recorder = yield* Recorder.Recorder
+      const meant = builtIn?.namespaced === false ? "" : ((yield* session.DefaultNamespace) ?? DEFAULT_NAMESPACE)
+      const within = namespace ?? meant
+      const involvedObject: ObjectReference = within === "" ? identity : { ...identity, namespace: within }
+      return yield* patiently(recorder.recordSettled({ involvedObject, reason, message, type, data: given }))
+    }).pipe(
+      // What goes wrong with the one event is the answer, and said once.
+      Effect.provideService(References.MinimumLogLevel, "Error"),
       Effect.provide(Layer.provide(recorder, templates)),
       session.withBackend({ create: true }),
       // Whatever is wrong with the event stood on the command line.

@@ -43,6 +43,17 @@ export class Failure extends Data.TaggedError("Failure")<{
 }
 
 /**
+ * The store did not say what became of something.
+ *
+ * @internal
+ */
+export class Unanswered extends Data.TaggedError("Unanswered")<{ readonly detail: string; readonly hint: string }> {
+  override get message(): string {
+    return this.detail
+  }
+}
+
+/**
  * There is no store yet where one was looked for: whoever lists it sees nothing, and leaves nothing behind.
  *
  * @internal
@@ -121,14 +132,19 @@ const ofBackend = (error: BackendError): Report => {
     case "Unavailable":
     case "Unauthorized":
       return { exit: EXIT.unreachable, detail }
+    case "Transient":
+      // Whether something was written means nothing to who reads; who records is told by the recorder.
+      return {
+        exit: EXIT.unreachable,
+        detail: `the store does not answer as it should: ${error.reason.detail}`,
+        hint: "it may pass: try again"
+      }
     case "CursorMismatch":
       return {
         exit: EXIT.failed,
         detail,
         hint: "a cursor is good for the store and the filter it was made with; to begin anew leave out --after"
       }
-    case "Transient":
-      return { exit: EXIT.failed, detail, hint: "it may pass: try again" }
     case "Throttled":
     case "Full":
       return { exit: EXIT.failed, detail }
@@ -148,17 +164,31 @@ const isBackendError = (value: unknown): value is BackendError =>
   isTagged(value.reason) &&
   BACKEND_REASONS.has(value.reason._tag)
 
+/** `SchemaError(Expected … at ["VARIABLE"])`, the variable first. */
+const ofConfig = (message: string): string =>
+  message.replace(/^SchemaError\(Expected (.*?)\s+at \["([^"]*)"\]\)$/s, "the environment variable $2 is none of $1")
+
 const messageOf = (error: unknown): string => {
-  if (error instanceof Error && error.message !== "") return error.message
+  if (typeof error === "object" && error !== null && "message" in error) {
+    if (typeof error.message === "string" && error.message !== "") {
+      return isTagged(error) && error._tag === "ConfigError" ? ofConfig(error.message) : error.message
+    }
+  }
   return isTagged(error) ? error._tag : String(error)
 }
 
 const reportOf = (error: unknown): Report => {
   if (isBackendError(error)) return ofBackend(error)
+  if (error instanceof Unanswered) return { exit: EXIT.unreachable, detail: error.detail, hint: error.hint }
   if (error instanceof Absent) return { exit: EXIT.unreachable, detail: error.detail, hint: error.hint }
   if (error instanceof Failure) return { exit: EXIT.failed, detail: error.detail, hint: error.hint }
   if (isTagged(error) && error._tag === "RecorderError" && "reason" in error && isBackendError(error.reason)) {
-    return { ...ofBackend(error.reason), detail: messageOf(error) }
+    const report = ofBackend(error.reason)
+    const { reason } = error.reason
+    return {
+      ...report,
+      detail: reason._tag === "Transient" ? `the event was not recorded: ${reason.detail}` : messageOf(error)
+    }
   }
   return { exit: EXIT.failed, detail: messageOf(error) }
 }
@@ -175,7 +205,8 @@ export const toCommandError = (error: unknown): CommandError => {
   if (error instanceof CommandError) return error
   const { detail, exit, hint } = reportOf(error)
   const lines = [detail, ...(hint === undefined ? [] : [hint])]
-    .flatMap((text) => text.split(/\r?\n/))
+    // What is missing is a rule as long as what was refused, and gets a line of its own.
+    .flatMap((text) => text.split(/\r?\n|; (?=to allow it, )/))
     .filter((line) => line.trim() !== "")
   return new CommandError({ lines: lines.slice(0, MOST_LINES).map(escape.line), exit, cause: error })
 }

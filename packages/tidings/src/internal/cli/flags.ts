@@ -16,6 +16,8 @@ import * as Flag from "effect/cli/Flag"
 import type { Catalogue } from "./catalogue.ts"
 import * as colour from "./colour.ts"
 import * as format from "./format.ts"
+import * as kinds from "./kinds.ts"
+import { DefaultNamespace } from "./session.ts"
 import * as when from "./when.ts"
 
 // ---------------------------------------------------------------------------
@@ -52,7 +54,8 @@ export const text = (name: string, description: Description): Flag.Flag<string |
 export const texts = (name: string, description: Description): Flag.Flag<ReadonlyArray<string>> =>
   Flag.atLeast(described(description, name), 0)
 
-const choice = <const Choices extends ReadonlyArray<string>>(
+/** @internal */
+export const choice = <const Choices extends ReadonlyArray<string>>(
   name: string,
   choices: Choices,
   description: Description
@@ -123,9 +126,39 @@ export const showCursor = Flag.Boolean("show-cursor").pipe(
 // which events
 // ---------------------------------------------------------------------------
 
+const TYPES = ["Normal", "Warning"] as const
+
 /** @internal */
 export const eventType = (description: string): Flag.Flag<EventType | undefined> =>
-  choice("type", ["Normal", "Warning"], { value: "Normal|Warning", description })
+  choice("type", TYPES, { value: "Normal|Warning", description })
+
+/** As kubectl has it: one type, or several with commas between them. Both of them are no filter. */
+const types: Flag.Flag<EventType | undefined> = last(
+  Flag.mapEffect(
+    Flag.withAlias(described({ value: "Normal|Warning", description: "Of this type" }, "type"), "types"),
+    (value) => {
+      const found = value.split(",").map((one) => TYPES.find((type) => type.toLowerCase() === one.trim().toLowerCase()))
+      if (found.includes(undefined)) return Effect.fail(invalid("type", value, `one of ${TYPES.join(", ")}`))
+      return Effect.succeed(found.every((type) => type === found[0]) ? found[0] : undefined)
+    }
+  )
+)
+
+/** @internal */
+export const placement = {
+  namespace: text("namespace", {
+    alias: "n",
+    value: "NAMESPACE",
+    description: "In this namespace (default: on a cluster that of the context, else all)"
+  }),
+  allNamespaces: Flag.Boolean("all-namespaces").pipe(
+    Flag.withAlias("A"),
+    Flag.withDescription("In all namespaces, whatever --namespace says"),
+    Flag.withoutNegation,
+    Flag.atLeast(0),
+    Flag.map((values) => values.at(-1) ?? false)
+  )
+}
 
 /** @internal */
 export const object = Argument.String("[KIND[/NAME]]").pipe(
@@ -137,10 +170,11 @@ export const object = Argument.String("[KIND[/NAME]]").pipe(
 /** @internal */
 export const selection = (limit: string) => ({
   object,
+  for: text("for", { value: "KIND[/NAME]", description: "The same as the argument, as kubectl events has it" }),
   kind: text("kind", { value: "KIND", description: "Of objects of this kind" }),
   name: text("name", { value: "NAME", description: "Of objects of this name" }),
-  namespace: text("namespace", { alias: "n", value: "NAMESPACE", description: "In this namespace (default all)" }),
-  type: eventType("Of this type"),
+  ...placement,
+  type: types,
   reason: text("reason", { value: "REASON", description: "With this reason" }),
   source: text("source", { value: "COMPONENT", description: "Reported by this component" }),
   since: time("since", { value: "TIME", description: "Last seen then or later: 1h30m, yesterday, 2026-08-22, 10:30" }),
@@ -155,9 +189,11 @@ export const selection = (limit: string) => ({
 /** @internal */
 export interface Selection {
   readonly object: string | undefined
+  readonly for: string | undefined
   readonly kind: string | undefined
   readonly name: string | undefined
   readonly namespace: string | undefined
+  readonly allNamespaces: boolean
   readonly type: EventType | undefined
   readonly reason: string | undefined
   readonly source: string | undefined
@@ -174,10 +210,20 @@ export interface Selected {
   readonly timeless: EventFilter
   readonly limit: number | undefined
   readonly after: Cursor | undefined
+  /** Whether it is settled in which namespace; otherwise in the one that is meant where none is named. */
+  readonly isPlaced: boolean
 }
 
 /**
- * `KIND` or `KIND/NAME`; the kind as its type spells it where the catalogue knows it.
+ * A kind as its type spells it, where a catalogue or every cluster has it.
+ *
+ * @internal
+ */
+export const kindNamed = (name: string, catalogue: Catalogue): string =>
+  catalogue.kind(name)?.kind ?? kinds.find(name)?.kind ?? name
+
+/**
+ * `KIND` or `KIND/NAME`, the kind as its type spells it.
  *
  * @internal
  */
@@ -191,7 +237,7 @@ export const readObject = (
   if (kind === "" || name === "" || name?.includes("/") === true) {
     return Result.fail(`${JSON.stringify(given)} is no object such as Workflow/deploy, and no kind`)
   }
-  return Result.succeed({ kind: catalogue.kind(kind)?.kind ?? kind, name })
+  return Result.succeed({ kind: kindNamed(kind, catalogue), name })
 }
 
 const agree = (
@@ -209,12 +255,14 @@ export const select = (
   catalogue: Catalogue,
   defaultLimit: number
 ): Result.Result<Selected, string> => {
-  for (const name of ["kind", "name", "namespace", "reason", "source", "after"] as const) {
+  for (const name of ["for", "kind", "name", "namespace", "reason", "source", "after"] as const) {
     if (given[name] === "") return Result.fail(`--${name} is empty: leave it out to see all`)
   }
-  const object = given.object === undefined ? undefined : readObject(given.object, catalogue)
+  const written = agree("for", given.object, given.for)
+  if (Result.isFailure(written)) return Result.fail(written.failure)
+  const object = written.success === undefined ? undefined : readObject(written.success, catalogue)
   if (object !== undefined && Result.isFailure(object)) return Result.fail(object.failure)
-  const flagKind = given.kind === undefined ? undefined : (catalogue.kind(given.kind)?.kind ?? given.kind)
+  const flagKind = given.kind === undefined ? undefined : kindNamed(given.kind, catalogue)
   const kind = agree("kind", object?.success.kind, flagKind)
   if (Result.isFailure(kind)) return Result.fail(kind.failure)
   const name = agree("name", object?.success.name, given.name)
@@ -227,10 +275,11 @@ export const select = (
     return Result.fail("--since lies after --until, so nothing can match")
   }
   const reason = given.reason === undefined ? undefined : (catalogue.reason(given.reason)?.reason ?? given.reason)
+  const namespace = given.allNamespaces ? undefined : given.namespace
   const timeless: EventFilter = {
     ...(kind.success === undefined ? undefined : { resourceType: kind.success }),
     ...(name.success === undefined ? undefined : { resourceName: name.success }),
-    ...(given.namespace === undefined ? undefined : { namespace: given.namespace }),
+    ...(namespace === undefined ? undefined : { namespace }),
     ...(given.type === undefined ? undefined : { eventType: given.type }),
     ...(reason === undefined ? undefined : { reason }),
     ...(given.source === undefined ? undefined : { source: given.source })
@@ -247,6 +296,28 @@ export const select = (
           },
     limit: limit === "all" ? undefined : (limit ?? defaultLimit),
     // Opaque on both sides of this line: whether it is one, the backend that made it tells.
-    after: after as Cursor | undefined
+    after: after as Cursor | undefined,
+    // What is in no namespace is in none that could be meant.
+    isPlaced:
+      given.allNamespaces ||
+      namespace !== undefined ||
+      (kind.success !== undefined && kinds.find(kind.success)?.namespaced === false)
   })
 }
+
+/**
+ * Where no namespace was named, the one that the backend means then. Asked with the backend at hand.
+ *
+ * @internal
+ */
+export const place = (selected: Selected): Effect.Effect<Selected> =>
+  DefaultNamespace.useSync((namespace) => {
+    if (selected.isPlaced || namespace === undefined) return selected
+    const timeless = { ...selected.timeless, namespace }
+    return {
+      ...selected,
+      isPlaced: true,
+      timeless,
+      filter: selected.filter === selected.timeless ? timeless : { ...selected.filter, namespace }
+    }
+  })

@@ -53,8 +53,10 @@ const printer = Effect.fnUntraced(function* (output: format.Format, namespace: b
 const mayPass = (error: BackendError): boolean =>
   error.reason._tag === "Transient" || error.reason._tag === "Throttled" || error.reason._tag === "Unavailable"
 
-const watch = Effect.fnUntraced(function* (selected: flags.Selected, print: Print, showCursor: boolean) {
+const watch = Effect.fnUntraced(function* (given: flags.Selected, output: format.Format, showCursor: boolean) {
   const backend = yield* Backend
+  const selected = yield* flags.place(given)
+  const print: Print = yield* printer(output, selected.filter.namespace === undefined)
   const { after, filter, limit, timeless } = selected
   // A cursor is bound to its filter, and a relative time is another one at every start.
   const watched = after === undefined ? filter : timeless
@@ -109,6 +111,8 @@ const watch = Effect.fnUntraced(function* (selected: flags.Selected, print: Prin
     Effect.andThen(Effect.fail(new Failure({ detail: "the backend ended the watch, which should go on for ever" }))),
     Effect.catchTag("BackendError", (error) => Effect.andThen(again(error), follow))
   )
+  // A watch that is under way waits for a store that is away. One that has not begun would wait for a wrong address.
+  yield* backend.target
   return yield* Effect.onExit(follow, () =>
     showCursor && cursor !== undefined ? words.say(`cursor: ${cursor}`) : Effect.void
   )
@@ -126,9 +130,8 @@ export const follow = Command.make(
         "--show-cursor needs a filter that means the same later: leave out --since and --until"
       )
     }
-    const print = yield* printer(output, given.namespace === undefined)
     // The first event may be still to come, also the first of all.
-    yield* session.withBackend({ create: true })(watch(selected, print, showCursor))
+    yield* session.withBackend({ create: true })(watch(selected, output, showCursor))
   }, session.verb("follow"))
 ).pipe(
   Command.withDescription(

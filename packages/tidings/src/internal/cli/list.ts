@@ -24,6 +24,8 @@ import * as words from "./words.ts"
 const DEFAULT_LIMIT = 50
 
 interface Answer {
+  /** What was asked for in the end. */
+  readonly selected: flags.Selected
   /** Oldest first. */
   readonly events: ReadonlyArray<Event>
   readonly total: number
@@ -35,9 +37,10 @@ interface Answer {
 
 /** The newest events of a filter. `resumable` says whether anybody gets to see the cursor. */
 const newest = Effect.fnUntraced(function* (
-  { filter, limit, timeless }: flags.Selected,
+  selected: flags.Selected,
   resumable: boolean
 ): Effect.fn.Return<Answer, BackendError, Backend> {
+  const { filter, limit, timeless } = selected
   const backend = yield* Backend
   const hasTimes = filter.since !== undefined || filter.until !== undefined
   // Taken before the query: what comes in between is shown twice, never missed.
@@ -45,6 +48,7 @@ const newest = Effect.fnUntraced(function* (
     resumable && hasTimes ? yield* Stream.runHead(Stream.take(backend.watch(timeless, "now"), 1)) : Option.none()
   const page = yield* backend.query(limit === undefined ? filter : { ...filter, limit })
   return {
+    selected,
     events: page.events.toReversed(),
     total: page.totalCount,
     cursor: Option.isSome(timelessCursor) ? timelessCursor.value.cursor : page.cursor
@@ -53,9 +57,10 @@ const newest = Effect.fnUntraced(function* (
 
 /** What changed after a cursor. */
 const since = Effect.fnUntraced(function* (
-  { filter, timeless }: flags.Selected,
+  selected: flags.Selected,
   after: EventQuery.Cursor
 ): Effect.fn.Return<Answer, BackendError, Backend> {
+  const { filter, timeless } = selected
   const backend = yield* Backend
   const changed = new Map<string, Event>()
   let cursor = after
@@ -73,27 +78,39 @@ const since = Effect.fnUntraced(function* (
     })
   )
   const events = [...changed.values()].sort((a, b) => a.last - b.last)
-  return { events, total: events.length, cursor }
+  return { selected, events, total: events.length, cursor }
 })
 
 const recordOne = ({ command }: session.Session["Service"]): string =>
   `this records one: ${command} emit Workflow/deploy WorkflowExecuted`
 
-/** Why there is nothing: nothing was recorded, or the filter is to blame. */
+/** Why there is nothing: nothing was recorded, or the filter or the namespace is to blame. */
 const emptinessOf = Effect.fnUntraced(function* ({
   after,
   filter
 }: flags.Selected): Effect.fn.Return<string, BackendError, Backend | session.Session> {
   if (after !== undefined) return "no events since that cursor"
-  const all = Object.keys(filter).length === 0 ? 0 : (yield* (yield* Backend).query({ limit: 0 })).totalCount
   const known = yield* session.Session
+  const { namespace, ...rest } = filter
+  const count = (within: EventQuery.EventFilter) =>
+    Backend.use((backend) => Effect.map(backend.query({ ...within, limit: 0 }), ({ totalCount }) => totalCount))
+  if (namespace !== undefined) {
+    // Who may read this namespace need not be allowed to read all of them.
+    const here = Object.keys(rest).length === 0 ? 0 : yield* count({ namespace })
+    return here === 0
+      ? `no events in namespace ${namespace}; in all namespaces: ${known.command} list -A`
+      : `no events match; without the filter there are ${here} in namespace ${namespace}`
+  }
+  const meant = yield* session.DefaultNamespace
+  const all = Object.keys(filter).length === 0 ? 0 : yield* count({})
   return all === 0
     ? `no events yet; ${recordOne(known)}`
-    : `no events match; without the filter there are ${all}: ${known.command} list`
+    : `no events match; without the filter there are ${all}: ${known.command} list${meant === undefined ? "" : " -A"}`
 })
 
-const answerTo = (selected: flags.Selected, resumable: boolean) =>
+const answerTo = (given: flags.Selected, resumable: boolean) =>
   Effect.gen(function* () {
+    const selected = yield* flags.place(given)
     const answer: Answer = yield* selected.after === undefined
       ? newest(selected, resumable)
       : since(selected, selected.after)
@@ -101,9 +118,10 @@ const answerTo = (selected: flags.Selected, resumable: boolean) =>
   }).pipe(
     session.withBackend({ create: false }),
     Effect.catchIf(
-      (error) => error instanceof Absent && selected.after === undefined,
+      (error) => error instanceof Absent && given.after === undefined,
       (error) =>
         session.Session.useSync((known): Answer => ({
+          selected: given,
           events: [],
           total: 0,
           emptiness: `${(error as Absent).detail}; ${recordOne(known)}`
@@ -119,7 +137,8 @@ export const list = Command.make(
     const { catalogue } = yield* session.Session
     const selected = yield* session.check(flags.select(given, catalogue, DEFAULT_LIMIT))
     const resumable = showCursor || output === "json" || output === "yaml"
-    const { cursor, emptiness, events, total } = yield* answerTo(selected, resumable)
+    const answer = yield* answerTo(selected, resumable)
+    const { cursor, emptiness, events, total } = answer
 
     switch (output) {
       case "table":
@@ -128,7 +147,7 @@ export const list = Command.make(
           format: output,
           now: Timestamp.now(yield* Clock.Clock),
           time: "age",
-          namespace: given.namespace === undefined,
+          namespace: answer.selected.filter.namespace === undefined,
           colours: yield* session.colours,
           room: yield* words.room
         })
@@ -152,5 +171,5 @@ export const list = Command.make(
 ).pipe(
   Command.withDescription("List events, the oldest first. Of many the newest are shown."),
   Command.withShortDescription("List events"),
-  examples("", "Workflow/deploy --since 1h30m", "-n team-a --type Warning -o ndjson")
+  examples("", "Workflow/deploy --since 1h30m", "-n team-a --type Warning -o ndjson", "-A --for Node/worker-1")
 )

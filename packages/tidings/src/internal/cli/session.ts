@@ -1,4 +1,5 @@
 import type { Backend } from "@tidings/core/Backend"
+import type { Check } from "@tidings/core/BackendCheck"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
@@ -9,6 +10,17 @@ import type { CommandError } from "../../CommandError.ts"
 import type { Catalogue } from "./catalogue.ts"
 import * as colour from "./colour.ts"
 import * as failure from "./failure.ts"
+
+/**
+ * Where in a store somebody looks.
+ *
+ * @internal
+ */
+export interface Place {
+  /** Absent: where nobody names one. */
+  readonly namespace: string | undefined
+  readonly allNamespaces: boolean
+}
 
 /**
  * What every verb knows about the run it is part of.
@@ -25,10 +37,23 @@ export class Session extends Context.Service<
     readonly host: string | undefined
     readonly catalogue: Catalogue
     readonly colour: colour.Mode
+    /** What the backend offers for `doctor`; absent where it offers nothing. */
+    readonly checks: ((place: Place) => Effect.Effect<ReadonlyArray<Check>, unknown, Command.Environment>) | undefined
+    /** Where a recorder over the backend keeps what it has accepted. */
+    readonly journal: Effect.Effect<string, unknown, Command.Environment>
     /** What is read and written. `create`: whether the verb may begin a store that is not there yet. */
     readonly store: (options: { readonly create: boolean }) => Layer.Layer<Backend, unknown, Command.Environment>
   }
 >()("tidings/internal/cli/Session") {}
+
+/**
+ * See `Cli.DefaultNamespace`.
+ *
+ * @internal
+ */
+export const DefaultNamespace = Context.Reference<string | undefined>("tidings/Cli/DefaultNamespace", {
+  defaultValue: () => undefined
+})
 
 /** @internal */
 export const colours: Effect.Effect<colour.Colours, never, Session> = Session.use((session) =>

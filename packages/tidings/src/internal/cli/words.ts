@@ -6,6 +6,7 @@
 import * as Console from "effect/Console"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
 import * as escape from "./escape.ts"
 
 /** So many lines leave in one write: one by one would be slow, all in one would need a text as long as the answer. */
@@ -28,12 +29,32 @@ export const lines = (all: ReadonlyArray<string>): Effect.Effect<void> =>
 export const say = (text: string): Effect.Effect<void> => Console.error(escape.line(text))
 
 /**
+ * What a backend logs, as a sentence for the person at the terminal.
+ *
+ * @internal
+ */
+export const logger: Logger.Logger<unknown, void> = Logger.make(({ fiber, logLevel, message }) => {
+  const text = (Array.isArray(message) ? message : [message]).map(String).join(" ")
+  const kind = logLevel === "Error" || logLevel === "Fatal" ? "error" : "warning"
+  fiber.getRef(Console.Console).error(escape.line(`${kind}: ${text}`))
+})
+
+/**
  * The columns of the terminal that shows the data; absent where it goes into a pipe or a file, which cut nothing.
  *
  * @internal
  */
 export const Columns = Context.Reference<() => number | undefined>("tidings/internal/cli/Columns", {
   defaultValue: () => () => (process.stdout.isTTY && process.stdout.columns > 0 ? process.stdout.columns : undefined)
+})
+
+/**
+ * Whether somebody is there to read what is said beside the data.
+ *
+ * @internal
+ */
+export const Attended = Context.Reference<() => boolean>("tidings/internal/cli/Attended", {
+  defaultValue: () => () => process.stderr.isTTY
 })
 
 /** @internal */

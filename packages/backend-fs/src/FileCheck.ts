@@ -1,0 +1,271 @@
+/**
+ * Looks whether events can be recorded and read in a directory, and says what to do where they cannot: what
+ * `tidings doctor` prints.
+ *
+ * @since 0.1.0
+ */
+import * as Backend from "@tidings/core/Backend"
+import type { Check } from "@tidings/core/BackendCheck"
+import type { BackendError } from "@tidings/core/BackendError"
+import type { EventPage } from "@tidings/core/EventQuery"
+import * as Timestamp from "@tidings/core/Timestamp"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import * as FileBackend from "./FileBackend.ts"
+import { Disk } from "./internal/disk.ts"
+
+// ---------------------------------------------------------------------------
+// words
+// ---------------------------------------------------------------------------
+
+const UNITS = ["bytes", "kB", "MB", "GB", "TB"]
+
+const size = (bytes: number): string => {
+  let value = bytes
+  let unit = 0
+  while (value >= 1_000 && unit < UNITS.length - 1) {
+    value /= 1_000
+    unit++
+  }
+  return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${UNITS[unit]}`
+}
+
+const many = (n: number, one: string): string => `${n} ${n === 1 ? one : `${one}s`}`
+
+const lengthOf = (micros: number): string => Duration.format(Duration.seconds(Math.round(micros / 1_000_000)))
+
+const octal = (permissions: number): string => permissions.toString(8).padStart(3, "0")
+
+// ---------------------------------------------------------------------------
+// the directory
+// ---------------------------------------------------------------------------
+
+/** The nearest directory above that is there. */
+const above = (disk: Disk, directory: string): string => {
+  let parent = path.dirname(directory)
+  while (disk.status(parent) === undefined && path.dirname(parent) !== parent) parent = path.dirname(parent)
+  return parent
+}
+
+const may = (file: string, mode: number): boolean => {
+  try {
+    fs.accessSync(file, mode)
+    return true
+  } catch {
+    return false
+  }
+}
+
+const elsewhere = "or choose another directory (TIDINGS_DIRECTORY)"
+
+const absentCheck = (disk: Disk, directory: string): Check => {
+  const parent = above(disk, directory)
+  return may(parent, fs.constants.W_OK | fs.constants.X_OK)
+    ? {
+        name: "directory",
+        state: "note",
+        found: `${directory} is not there yet`,
+        advice: "nothing is to be done: whoever records first makes it",
+        facts: { directory, exists: false }
+      }
+    : {
+        name: "directory",
+        state: "broken",
+        found: `${directory} is not there, and this user may not make it in ${parent}`,
+        advice: `make it as a user who may, give it to this one, ${elsewhere}`,
+        facts: { directory, exists: false }
+      }
+}
+
+const permissionCheck = (disk: Disk, directory: string): Check => {
+  const status = disk.status(directory)!
+  const { owner, permissions } = status
+  const found = `mode ${octal(permissions)}, ${owner === disk.user ? "of this user" : `of user ${owner}`}`
+  const facts = { mode: octal(permissions), owner, user: disk.user ?? null }
+  const common = { name: "permissions", found, facts }
+  if (disk.user === undefined) return { ...common, state: "ok", found: "this system has no permissions to look at" }
+  if (owner !== disk.user) {
+    return {
+      ...common,
+      state: "broken",
+      advice: `run as its owner, or give it to user ${disk.user} (chown), ${elsewhere}: whoever owns it can change what the log says`
+    }
+  }
+  if ((permissions & 0o022) !== 0) {
+    return { ...common, state: "broken", advice: `chmod go-w ${directory}: other users could change what the log says` }
+  }
+  if (!may(directory, fs.constants.R_OK | fs.constants.W_OK | fs.constants.X_OK)) {
+    return { ...common, state: "broken", advice: `chmod u+rwx ${directory}; or mount its file system writable` }
+  }
+  return (permissions & 0o055) === 0
+    ? { ...common, state: "ok" }
+    : {
+        ...common,
+        state: "note",
+        advice: `other users can see the log: chmod go-rwx ${directory} unless that is meant`
+      }
+}
+
+const NOTED_BYTES = 100_000_000
+const BROKEN_BYTES = 1_000_000
+
+const spaceCheck = (directory: string): Check | undefined => {
+  try {
+    const { bavail, bsize } = fs.statfsSync(directory)
+    const free = bavail * bsize
+    const common = { name: "disk", found: `${size(free)} free`, facts: { freeBytes: free } }
+    if (free >= NOTED_BYTES) return { ...common, state: "ok" }
+    return { ...common, state: free < BROKEN_BYTES ? "broken" : "note", advice: `free some space, ${elsewhere}` }
+  } catch {
+    // Where the system does not tell, a full disk is found out when somebody records.
+    return undefined
+  }
+}
+
+// ---------------------------------------------------------------------------
+// the log
+// ---------------------------------------------------------------------------
+
+const segmentsCheck = ({ segments }: FileBackend.Status): Check => {
+  const bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0)
+  const newest = segments.at(-1)
+  return {
+    name: "segments",
+    state: "ok",
+    found:
+      newest === undefined
+        ? "none yet"
+        : `${many(segments.length, "file")}, ${size(bytes)}; the newest is ${newest.file}`,
+    facts: { segments: segments.length, bytes }
+  }
+}
+
+const eventsCheck = ({ events, totalCount }: EventPage, now: number): Check => ({
+  name: "events",
+  state: "ok",
+  found:
+    events[0] === undefined
+      ? "none yet"
+      : `${many(totalCount, "event")}, the newest ${lengthOf(Math.max(0, now - events[0].last))} old`,
+  facts: { events: totalCount, newest: events[0] === undefined ? null : Timestamp.format(events[0].last) }
+})
+
+const damageCheck = ({ damaged: { bytes, lines } }: FileBackend.Status): Check => ({
+  name: "damaged lines",
+  state: lines === 0 ? "ok" : "note",
+  found: lines === 0 ? "none" : `${lines} (${size(bytes)}), which readers skip`,
+  ...(lines === 0
+    ? undefined
+    : {
+        advice:
+          "nothing is to be done: a writer was stopped in the middle of a line, the disk was full, or a file was edited"
+      }),
+  facts: { lines, bytes }
+})
+
+/** Clocks of machines that share a directory agree to within a second or two. */
+const AHEAD_MICROS = 2_000_000
+
+const clockCheck = ({ events }: EventPage, now: number): Check => {
+  const ahead = (events[0]?.last ?? now) - now
+  const facts = { aheadSeconds: Math.max(0, Math.round(ahead / 1_000_000)) }
+  return ahead < AHEAD_MICROS
+    ? { name: "clock", state: "ok", found: "no event is from the future", facts }
+    : {
+        name: "clock",
+        state: "note",
+        found: `the newest event is from ${lengthOf(ahead)} ahead of now`,
+        advice: "set the clocks of this machine and of those that record by the same source (NTP)",
+        facts
+      }
+}
+
+const logChecks = (directory: string): Effect.Effect<ReadonlyArray<Check>, BackendError> =>
+  Effect.gen(function* () {
+    const backend = yield* Backend.Backend
+    const log = yield* FileBackend.EventLog
+    const now = Timestamp.now(yield* Clock.Clock)
+    const target = yield* backend.target
+    // Reads all of it, so that all damage is found.
+    const page = yield* backend.query({ limit: 1 })
+    const status = yield* log.status
+    return [
+      { name: "identity", state: "ok", found: target, facts: { id: target } },
+      segmentsCheck(status),
+      eventsCheck(page, now),
+      damageCheck(status),
+      clockCheck(page, now)
+    ] satisfies ReadonlyArray<Check>
+  }).pipe(Effect.provide(FileBackend.layer({ directory, create: false, console: false })))
+
+/**
+ * Looks at the event log in a directory: whether it is there, who may use it, how much is in it, what of it is damaged,
+ * and whether clocks agree. Reads alone, all of the log, and fails never: what goes wrong is what was found.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import * as FileCheck from "@tidings/backend-fs/FileCheck"
+ * import * as Effect from "effect/Effect"
+ * import assert from "node:assert/strict"
+ *
+ * const [directory] = await Effect.runPromise(FileCheck.run({ directory: "/dev/null/log" }))
+ * assert.equal(directory?.state, "broken")
+ * ```
+ *
+ * @category checks
+ * @since 0.1.0
+ */
+export const run = (options?: {
+  /** As `FileBackend.directory` has it unless given. */
+  readonly directory?: string | undefined
+}): Effect.Effect<ReadonlyArray<Check>> =>
+  Effect.gen(function* () {
+    const disk = yield* Disk
+    const found = yield* Effect.result(
+      options?.directory === undefined ? FileBackend.directory : Effect.succeed(path.resolve(options.directory))
+    )
+    if (Result.isFailure(found)) {
+      const check: Check = { name: "directory", state: "broken", found: found.failure.message }
+      return [check]
+    }
+    const directory = found.success
+    const status = yield* Effect.result(Effect.try({ try: () => disk.status(directory), catch: (cause) => cause }))
+    if (Result.isFailure(status) || (status.success !== undefined && status.success.kind !== "directory")) {
+      const check: Check = {
+        name: "directory",
+        state: "broken",
+        found: Result.isFailure(status)
+          ? `${directory} cannot be looked at: ${String(status.failure)}`
+          : `${directory} is a file where a directory should be`,
+        advice: `move away what is in its place, ${elsewhere}`,
+        facts: { directory, exists: false }
+      }
+      return [check]
+    }
+    if (status.success === undefined) return [absentCheck(disk, directory)]
+    const isThere: Check = { name: "directory", state: "ok", found: directory, facts: { directory, exists: true } }
+    const permissions = permissionCheck(disk, directory)
+    const space = spaceCheck(directory)
+    const checks = [isThere, permissions, ...(space === undefined ? [] : [space])]
+    // The log of a directory that may not be used may not be looked at either.
+    if (permissions.state === "broken") return checks
+    return yield* Effect.match(logChecks(directory), {
+      onFailure: ({ reason }): ReadonlyArray<Check> => [
+        ...checks,
+        disk.list(directory).includes(".meta.json")
+          ? { name: "identity", state: "broken", found: reason.detail }
+          : {
+              name: "identity",
+              state: "note",
+              found: "no log has begun here yet",
+              advice: "whoever records first begins it"
+            }
+      ],
+      onSuccess: (log): ReadonlyArray<Check> => [...checks, ...log]
+    })
+  })

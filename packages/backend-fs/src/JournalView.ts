@@ -1,0 +1,274 @@
+/**
+ * A file journal as seen from beside its owner: what waits and what is parked in it, also while a host runs on it; and
+ * asking that host to deliver or give up what is parked. It is what `tidings parked` and `tidings doctor` show.
+ *
+ * Nothing of the journal is changed. What is asked for goes into files of its own.
+ *
+ * @since 0.1.0
+ */
+import * as Correlation from "@tidings/core/Correlation"
+import type { Json } from "@tidings/core/EventData"
+import * as EventId from "@tidings/core/EventId"
+import { type Checkpoint, JournalError, JournalFailed, type Parked, type ParkedRequest } from "@tidings/core/Journal"
+import * as Effect from "effect/Effect"
+import * as path from "node:path"
+import { Disk, isLocked } from "./internal/disk.ts"
+import { fromDisk } from "./internal/diskError.ts"
+import { Damaged, Names, SEGMENT } from "./internal/journalFiles.ts"
+import * as Lines from "./internal/journalLines.ts"
+import * as parkedRequests from "./internal/parkedRequests.ts"
+import { foldParked, loadCheckpoint, type ParkedChange } from "./internal/sinkFiles.ts"
+
+// ---------------------------------------------------------------------------
+// models
+// ---------------------------------------------------------------------------
+
+/**
+ * Something that is parked.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ParkedEvent extends Parked {
+  /** Whether the host has taken it up again, and keeps it aside only until it is delivered. */
+  readonly isRetried: boolean
+}
+
+/**
+ * One sink of the host, as of its last checkpoint.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Sink {
+  readonly name: string
+  /** Its files in the directory, without what comes after the last dot. */
+  readonly file: string
+  /** What it writes to: the UID of a cluster, the id of a log. Absent until it has reached it once. */
+  readonly target?: string | undefined
+  /** How many occurrences are accepted and not settled, dropped or parked. */
+  readonly pending: number
+  readonly parked: ReadonlyArray<ParkedEvent>
+  /** What was asked for and the host has not seen yet. */
+  readonly requests: ReadonlyArray<ParkedRequest>
+  /** Why its checkpoint cannot be read; nothing else is known then. */
+  readonly damage?: string | undefined
+}
+
+/**
+ * A journal.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface JournalView {
+  /** An absolute path. */
+  readonly directory: string
+  /** Who runs on it now, in words; absent when nobody does. */
+  readonly owner?: string | undefined
+  /** The last seq that is accepted. */
+  readonly head: number
+  /** Of the entries that are kept. */
+  readonly bytes: number
+  readonly sinks: ReadonlyArray<Sink>
+}
+
+// ---------------------------------------------------------------------------
+// reading
+// ---------------------------------------------------------------------------
+
+const CHECKPOINT = ".checkpoint"
+
+/** The name that a file was named after; of a long one only its beginning is known. */
+const nameOf = (file: string): string => {
+  const long = /^sink-(.*)__[0-9a-f]{32}$/.exec(file)
+  const escaped = long?.[1] ?? file.slice("sink-".length)
+  const name = Buffer.from(
+    escaped.replace(/(?:_[0-9a-f]{2})+|[^_]/g, (part) =>
+      part.startsWith("_") ? part.replaceAll("_", "") : Buffer.from(part).toString("hex")
+    ),
+    "hex"
+  ).toString()
+  return long === null ? name : `${name}…`
+}
+
+const headIn = (
+  disk: Disk,
+  names: Names,
+  files: ReadonlyArray<string>
+): { readonly head: number; readonly bytes: number } => {
+  let head = 0
+  let bytes = 0
+  let newest: { readonly file: string; readonly first: number; readonly size: number } | undefined
+  for (const file of files) {
+    const match = SEGMENT.exec(file)
+    if (match === null) continue
+    const first = Number(match[2])
+    const size = disk.status(names.pathOf(file))?.size ?? 0
+    bytes += size
+    if (newest === undefined || first > newest.first) newest = { file, first, size }
+  }
+  if (newest === undefined) return { head, bytes }
+  head = newest.first - 1
+  if (newest.size > 0) {
+    for (const line of Lines.linesOf(disk, names.pathOf(newest.file), 0, newest.size)) {
+      const entry = line.ended ? Lines.entryIn(line.bytes) : undefined
+      // A batch is accepted when its last entry is there.
+      if (entry !== undefined && entry.seq === entry.last) head = entry.last
+    }
+  }
+  return { head, bytes }
+}
+
+const heldIn = (correlator: unknown): number => {
+  try {
+    return Correlation.Correlator.restore(correlator as Json).held
+  } catch {
+    // Of another version of the recorder: what is held there is pending too, and how much is not known.
+    return 0
+  }
+}
+
+const listOf = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])
+const fieldOf = (value: unknown, field: string): unknown =>
+  typeof value === "object" && value !== null ? Object.entries(value).find(([key]) => key === field)?.[1] : undefined
+const countOf = (value: unknown): number => (typeof value === "number" ? value : 0)
+
+/** What a recorder writes into its checkpoints: what is in its outbox, what its correlator holds, and what it counts as parked. */
+const stateOf = ({ state }: Checkpoint) => ({
+  waiting:
+    listOf(fieldOf(state, "outbox")).reduce((sum: number, one) => sum + countOf(listOf(one)[1]), 0) +
+    heldIn(fieldOf(state, "correlator")),
+  parked: new Set(listOf(fieldOf(state, "parked")).map((one) => `${String(listOf(one)[0])}.${String(listOf(one)[1])}`))
+})
+
+const parkedIn = (disk: Disk, file: string): ReadonlyArray<Parked> => {
+  const size = disk.status(file)?.size ?? 0
+  const parked = new Map<string, Parked>()
+  if (size === 0) return []
+  for (const { bytes } of Lines.linesOf(disk, file, 0, size)) {
+    const body = Lines.bodyIn(bytes)
+    if (body !== undefined) foldParked(parked, JSON.parse(body.toString()) as ParkedChange)
+  }
+  return [...parked.values()]
+}
+
+const sinkIn = (disk: Disk, names: Names, file: string, head: number): Sink => {
+  const about = { name: nameOf(file), file }
+  const requests = parkedRequests.read(disk, names.pathOf(`${file}.requests`))
+  const all = parkedIn(disk, names.pathOf(`${file}.parked`))
+  let checkpoint: Checkpoint | undefined
+  try {
+    checkpoint = loadCheckpoint(disk, names, `${file}${CHECKPOINT}`)
+  } catch (cause) {
+    if (!(cause instanceof Damaged)) throw cause
+    return {
+      ...about,
+      pending: 0,
+      parked: all.map((one) => ({ ...one, isRetried: false })),
+      requests,
+      damage: cause.message
+    }
+  }
+  const { parked, waiting } = checkpoint === undefined ? { parked: new Set(), waiting: 0 } : stateOf(checkpoint)
+  const changedAt = (disk.status(names.pathOf(`${file}${CHECKPOINT}`))?.made ?? 0) * 1_000
+  return {
+    ...about,
+    target: checkpoint?.target,
+    pending: Math.max(0, head - (checkpoint?.upTo ?? head)) + waiting,
+    // What was parked after the checkpoint is not in it yet.
+    parked: all.map((one) => ({
+      ...one,
+      isRetried: one.at < changedAt && !parked.has(EventId.format(one.write.id))
+    })),
+    requests
+  }
+}
+
+const ownerIn = (disk: Disk, names: Names): string | undefined => {
+  if (disk.status(names.pathOf("lock")) === undefined || !isLocked(names.pathOf("lock"))) return undefined
+  try {
+    const file = disk.openToRead(names.pathOf("owner"))
+    try {
+      const bytes = Buffer.alloc(512)
+      return bytes.toString("utf8", 0, disk.read(file, bytes, 0, bytes.length, 0))
+    } finally {
+      disk.close(file)
+    }
+  } catch {
+    return "another process"
+  }
+}
+
+const attempt = <A>(directory: string, use: () => A): Effect.Effect<A, JournalError> =>
+  Effect.try({
+    try: use,
+    catch: (cause) =>
+      new JournalError({ reason: new JournalFailed({ detail: fromDisk(cause, directory).reason.detail }), cause })
+  })
+
+/**
+ * Looks into the journal in a directory; `undefined` when there is none.
+ *
+ * What a running host has done since its last checkpoint, at most some seconds ago, is not seen yet.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import * as JournalView from "@tidings/backend-fs/JournalView"
+ * import * as Effect from "effect/Effect"
+ * import assert from "node:assert/strict"
+ *
+ * assert.equal(await Effect.runPromise(JournalView.read("/nowhere/journal")), undefined)
+ * ```
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const read = (directory: string): Effect.Effect<JournalView | undefined, JournalError> =>
+  Effect.gen(function* () {
+    const disk = yield* Disk
+    const absolute = path.resolve(directory)
+    const names = new Names(disk, absolute)
+    return yield* attempt(absolute, () => {
+      if (disk.status(absolute)?.kind !== "directory") return undefined
+      const files = disk.list(absolute)
+      if (!files.includes("lock")) return undefined
+      const { bytes, head } = headIn(disk, names, files)
+      const sinks = files
+        .filter((file) => file.startsWith("sink-") && file.endsWith(CHECKPOINT))
+        .sort()
+        .map((file) => sinkIn(disk, names, file.slice(0, -CHECKPOINT.length), head))
+      return { directory: absolute, owner: ownerIn(disk, names), head, bytes, sinks }
+    })
+  })
+
+// ---------------------------------------------------------------------------
+// asking
+// ---------------------------------------------------------------------------
+
+/** How many series stand on one line: a line is written at once. */
+const SERIES_PER_LINE = 1_000
+
+/**
+ * Asks the host to deliver parked events once more, or to give them up. A host that runs sees it within seconds; where
+ * none does, the next one does when it starts.
+ *
+ * @category asking
+ * @since 0.1.0
+ */
+export const request = (
+  { directory }: JournalView,
+  { file }: Sink,
+  { action, series }: ParkedRequest
+): Effect.Effect<void, JournalError> =>
+  Effect.gen(function* () {
+    const disk = yield* Disk
+    yield* attempt(directory, () => {
+      const owner = disk.status(directory)?.owner ?? 0
+      for (let from = 0; from < series.length; from += SERIES_PER_LINE) {
+        const some = series.slice(from, from + SERIES_PER_LINE)
+        parkedRequests.add(disk, path.join(directory, `${file}.requests`), owner, { action, series: some })
+      }
+    })
+  })

@@ -1,0 +1,204 @@
+import type { Occurrence } from "@tidings/core/Event"
+import { crc32 } from "node:zlib"
+import type { Disk } from "./disk.ts"
+
+/**
+ * The files of a journal are lines `<crc32> TAB <body> LF`, with the checksum of the body in eight hexadecimal digits.
+ *
+ * The body of an entry is `<seq> TAB <last> TAB <json>`. `last` is the seq of the last entry that was appended with it: a
+ * batch is whole when that entry is there, and what is not whole at the end of a file was never answered.
+ */
+const LF = 0x0a
+const TAB = 0x09
+const CHECKSUM_DIGITS = 8
+const BODY = CHECKSUM_DIGITS + 1
+
+const READ_BYTES = 131_072
+/** A larger buffer is not kept for the next batch. */
+const LARGEST_KEPT = 1_048_576
+
+// ---------------------------------------------------------------------------
+// writing
+// ---------------------------------------------------------------------------
+
+const putChecksum = (buffer: Buffer, at: number, checksum: number): void => {
+  let rest = checksum
+  for (let index = at + CHECKSUM_DIGITS - 1; index >= at; index--) {
+    const digit = rest & 0xf
+    buffer[index] = digit < 10 ? 0x30 + digit : 0x57 + digit
+    rest >>>= 4
+  }
+  buffer[at + CHECKSUM_DIGITS] = TAB
+}
+
+/**
+ * A line of its own.
+ *
+ * @internal
+ */
+export const lineOf = (body: string): Buffer => {
+  const bytes = Buffer.from(`${"\t".repeat(BODY)}${body}\n`)
+  putChecksum(bytes, 0, crc32(bytes.subarray(BODY, -1)))
+  return bytes
+}
+
+/**
+ * Makes the lines of entries. What it gives is good until it is asked again.
+ *
+ * @internal
+ */
+export class EntryEncoder {
+  private buffer = Buffer.allocUnsafe(65_536)
+
+  encode(batch: ReadonlyArray<Occurrence>, first: number): Buffer {
+    if (this.buffer.length > LARGEST_KEPT) this.buffer = Buffer.allocUnsafe(65_536)
+    const last = `\t${first + batch.length - 1}\t`
+    let at = 0
+    for (let index = 0; index < batch.length; index++) {
+      const body = `${first + index}${last}${JSON.stringify(batch[index])}\n`
+      // A character takes three bytes at the most.
+      this.reserve(at, BODY + 3 * body.length)
+      const end = at + BODY + this.buffer.write(body, at + BODY)
+      putChecksum(this.buffer, at, crc32(this.buffer.subarray(at + BODY, end - 1)))
+      at = end
+    }
+    return this.buffer.subarray(0, at)
+  }
+
+  private reserve(used: number, more: number): void {
+    if (used + more <= this.buffer.length) return
+    const larger = Buffer.allocUnsafe(2 * (used + more))
+    this.buffer.copy(larger, 0, 0, used)
+    this.buffer = larger
+  }
+}
+
+// ---------------------------------------------------------------------------
+// reading
+// ---------------------------------------------------------------------------
+
+/**
+ * An entry as it stands in a file.
+ *
+ * @internal
+ */
+export interface Entry {
+  readonly seq: number
+  readonly last: number
+  readonly json: Buffer
+}
+
+/** @internal */
+export const occurrenceOf = (entry: Entry): Occurrence => JSON.parse(entry.json.toString()) as Occurrence
+
+const checksumIn = (bytes: Buffer): number => {
+  let checksum = 0
+  for (let index = 0; index < CHECKSUM_DIGITS; index++) {
+    const byte = bytes[index]!
+    const digit = byte >= 0x30 && byte <= 0x39 ? byte - 0x30 : byte >= 0x61 && byte <= 0x66 ? byte - 0x57 : -1
+    if (digit === -1) return -1
+    checksum = checksum * 16 + digit
+  }
+  return checksum
+}
+
+/**
+ * The body of a line, when its checksum is right.
+ *
+ * @internal
+ */
+export const bodyIn = (line: Buffer): Buffer | undefined => {
+  if (line.length <= BODY || line[CHECKSUM_DIGITS] !== TAB) return undefined
+  const body = line.subarray(BODY)
+  return checksumIn(line) === crc32(body) ? body : undefined
+}
+
+/** @internal */
+export const entryIn = (line: Buffer): Entry | undefined => {
+  const body = bodyIn(line)
+  if (body === undefined) return undefined
+  const first = body.indexOf(TAB)
+  const second = body.indexOf(TAB, first + 1)
+  if (first === -1 || second === -1) return undefined
+  const seq = Number(body.toString("latin1", 0, first))
+  const last = Number(body.toString("latin1", first + 1, second))
+  return Number.isSafeInteger(seq) && Number.isSafeInteger(last)
+    ? { seq, last, json: body.subarray(second + 1) }
+    : undefined
+}
+
+/**
+ * The entries that are whole in a line that is not: where only the line end between two of them was hit, they are one line
+ * now. JSON has no TAB inside, so the places where one may begin are few.
+ *
+ * @internal
+ */
+export const entriesIn = (line: Buffer): Array<Entry> => {
+  const found: Array<Entry> = []
+  let rest = line
+  while (rest.length > 0) {
+    let begin = -1
+    for (let tab = rest.indexOf(TAB, CHECKSUM_DIGITS); tab !== -1; tab = rest.indexOf(TAB, tab + 1)) {
+      const entry = entryIn(rest.subarray(tab - CHECKSUM_DIGITS))
+      if (entry === undefined) continue
+      found.unshift(entry)
+      begin = tab - CHECKSUM_DIGITS
+      break
+    }
+    if (begin <= 0) break
+    rest = rest.subarray(0, begin - 1)
+  }
+  return found
+}
+
+/** Bytes of a file that were never written are zero; no line has so many of them in a row. */
+const UNWRITTEN = Buffer.alloc(16)
+
+/**
+ * Whether power was lost before all of a line was on the disk.
+ *
+ * @internal
+ */
+export const isUnwritten = (line: Buffer): boolean => line.includes(UNWRITTEN)
+
+/**
+ * A line of a file.
+ *
+ * @internal
+ */
+export interface Line {
+  /** Without the line end. */
+  readonly bytes: Buffer
+  readonly start: number
+  readonly end: number
+  /** Whether it has its line end. Only the last one may have none. */
+  readonly ended: boolean
+}
+
+/** @internal */
+export function* linesOf(disk: Disk, path: string, from: number, to: number): Generator<Line, void> {
+  const file = disk.openToRead(path)
+  try {
+    let rest = Buffer.alloc(0)
+    let start = from
+    while (true) {
+      const wanted = Math.min(READ_BYTES, to - start - rest.length)
+      if (wanted <= 0) break
+      const chunk = Buffer.allocUnsafe(wanted)
+      const read = disk.read(file, chunk, 0, wanted, start + rest.length)
+      if (read === 0) break
+      const searched = rest.length
+      const bytes = searched === 0 ? chunk.subarray(0, read) : Buffer.concat([rest, chunk.subarray(0, read)])
+      let at = 0
+      for (let lf = bytes.indexOf(LF, searched); lf !== -1; lf = bytes.indexOf(LF, at)) {
+        yield { bytes: bytes.subarray(at, lf), start: start + at, end: start + lf + 1, ended: true }
+        at = lf + 1
+      }
+      rest = bytes.subarray(at)
+      start += at
+    }
+    if (rest.length > 0) yield { bytes: rest, start, end: start + rest.length, ended: false }
+  } finally {
+    disk.close(file)
+  }
+}

@@ -1,0 +1,181 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { type End, JournalWorld, type Options, type Step } from "./JournalWorld.ts"
+import { type Dice, diceOf, type Fault } from "./SimulatedDisk.ts"
+
+/** Every scenario is stopped at each of its calls, in both ways, and goes on after it. */
+const scenarios: Readonly<
+  Record<string, { readonly options?: Partial<Options>; readonly steps: ReadonlyArray<Step> }>
+> = {
+  "appends over several segments": {
+    options: { segmentSize: 800 },
+    steps: [
+      { do: "append", count: 3 },
+      { do: "append", count: 1 },
+      { do: "append", count: 4 },
+      { do: "read", sink: "a", max: 5 },
+      { do: "append", count: 2 },
+      { do: "read", sink: "a", max: 100 }
+    ]
+  },
+  "checkpoints that replace one another and free segments": {
+    options: { segmentSize: 500 },
+    steps: [
+      { do: "append", count: 3 },
+      { do: "read", sink: "a", max: 2 },
+      { do: "checkpoint", sink: "a" },
+      { do: "append", count: 3 },
+      { do: "read", sink: "a", max: 100 },
+      { do: "checkpoint", sink: "a" },
+      { do: "append", count: 1 },
+      { do: "checkpoint", sink: "a" }
+    ]
+  },
+  "what is parked and forgotten": {
+    steps: [
+      { do: "park", sink: "a", series: 1 },
+      { do: "park", sink: "a", series: 2 },
+      { do: "park", sink: "a", series: 1 },
+      { do: "unpark", sink: "a", series: [1, 2] },
+      { do: "park", sink: "a", series: 3 },
+      { do: "append", count: 1 }
+    ]
+  }
+}
+
+const more: ReadonlyArray<Step> = [
+  { do: "append", count: 2 },
+  { do: "read", sink: "a", max: 3 },
+  { do: "append", count: 3 },
+  { do: "read", sink: "a", max: 100 },
+  { do: "checkpoint", sink: "a" },
+  { do: "append", count: 1 }
+]
+
+describe("a journal that is stopped at any call of the disk", () => {
+  for (const [name, { options, steps }] of Object.entries(scenarios)) {
+    for (const durability of ["disk", "process"] as const) {
+      it.effect(
+        `${name}, ${durability}`,
+        () =>
+          Effect.gen(function* () {
+            const calls = (yield* new JournalWorld(1, { durability, ...options }).life(steps, "close")).calls
+            assert.isAbove(calls, 20)
+            const ends: ReadonlyArray<End> = ["kill", "power", "power"]
+            for (let dieAt = 1; dieAt <= calls; dieAt++) {
+              for (const [index, end] of ends.entries()) {
+                const world = new JournalWorld(dieAt * 10 + index, { durability, ...options })
+                yield* world.life(steps, end, { dieAt })
+                yield* world.life(more, end)
+                yield* world.life(more, "close")
+                yield* world.life([], "close")
+              }
+            }
+          }),
+        60_000
+      )
+    }
+  }
+})
+
+const pick = <A>(dice: Dice, from: ReadonlyArray<A>): A => from[dice.below(from.length)]!
+
+const randomSteps = (dice: Dice, sinks: ReadonlyArray<string>): ReadonlyArray<Step> =>
+  Array.from({ length: 2 + dice.below(10) }, (): Step => {
+    const sink = pick(dice, sinks)
+    switch (dice.below(10)) {
+      case 0:
+      case 1:
+      case 2:
+      case 3:
+        return { do: "append", count: 1 + dice.below(dice.chance(0.2) ? 12 : 3), length: dice.below(200) }
+      case 4:
+      case 5:
+      case 6:
+        return { do: "read", sink, max: 1 + dice.below(30) }
+      case 7:
+        return { do: "checkpoint", sink }
+      case 8:
+        return { do: "park", sink, series: 1 + dice.below(3), length: dice.below(100) }
+      default:
+        return { do: "unpark", sink, series: Array.from({ length: dice.below(3) }, () => 1 + dice.below(3)) }
+    }
+  })
+
+const randomFaults = (dice: Dice): ReadonlyArray<Fault> => {
+  const of = (call: Fault["call"], code: string, path?: string): Fault => ({
+    call,
+    code,
+    nth: 1 + dice.below(8),
+    more: dice.chance(0.3) ? dice.below(3) : 0,
+    ...(path === undefined ? undefined : { path })
+  })
+  return [
+    // Not both: when what a failed sync threw away cannot be written anew either, no later process can know of it.
+    dice.chance(0.7)
+      ? of("syncLater", "EIO", pick(dice, ["entries", "checkpoint", "parked", undefined]))
+      : of("sync", "EIO"),
+    of("append", "ENOSPC"),
+    of("append", "EIO", "entries"),
+    of("create", "EMFILE", "entries"),
+    of("rename", "EIO"),
+    of("unlink", "EIO"),
+    of("read", "EIO", "entries"),
+    of("truncate", "EIO", "entries")
+  ].filter(() => dice.chance(0.2))
+}
+
+const campaign = (seed: number, counts: Map<string, number>) => {
+  const dice = diceOf(seed)
+  const sinks = dice.chance(0.5) ? ["a"] : ["a", "B/ü"]
+  const world = new JournalWorld(seed, {
+    durability: pick(dice, ["disk", "process"]),
+    sinks,
+    onFull: pick(dice, ["fail", "dropOldest"]),
+    segmentSize: 300 + dice.below(2_000),
+    quota: dice.chance(0.6) ? 1_000_000 : 4_000 + dice.below(8_000)
+  })
+  if (dice.chance(0.2)) world.disk.capacity = 8_000 + dice.below(20_000)
+  return Effect.gen(function* () {
+    const lives = 2 + dice.below(5)
+    for (let life = 0; life < lives; life++) {
+      const faulty = dice.chance(0.4)
+      yield* world.life(randomSteps(dice, sinks), pick(dice, ["close", "kill", "power"]), {
+        ...(dice.chance(0.5) ? { dieAt: 1 + dice.below(80) } : undefined),
+        ...(faulty ? { faults: randomFaults(dice) } : undefined)
+      })
+    }
+    // With a sound disk all is well again, and goes on.
+    world.disk.capacity = Number.POSITIVE_INFINITY
+    const reads = sinks.map((sink): Step => ({ do: "read", sink, max: 10_000 }))
+    yield* world.life([{ do: "append", count: 2 }, ...reads], "close")
+    yield* world.life([], "close")
+    for (const [what, n] of [...world.counts, ...world.disk.counts]) counts.set(what, (counts.get(what) ?? 0) + n)
+  }).pipe(
+    Effect.catchDefect((defect) => {
+      const trace = world.trace
+        .filter((line) => line !== "read")
+        .slice(-100)
+        .join("\n")
+      return Effect.die(new Error(`seed ${seed}: ${String(defect)}\n${trace}`, { cause: defect }))
+    })
+  )
+}
+
+it.effect(
+  "a journal in random lives, with faults, kills and losses of power",
+  () =>
+    Effect.gen(function* () {
+      const counts = new Map<string, number>()
+      const seeds = Number(process.env["SEEDS"] ?? 400)
+      const from = Number(process.env["SEED"] ?? 1)
+      for (let seed = from; seed < from + seeds; seed++) yield* campaign(seed, counts)
+      console.log(
+        [...counts]
+          .sort()
+          .map(([what, n]) => `${what}: ${n}`)
+          .join("\n")
+      )
+    }),
+  600_000
+)

@@ -1,0 +1,1258 @@
+import { FileJournal } from "@tidings/backend-fs"
+import { assert, describe, it } from "@effect/vitest"
+import { Journal } from "@tidings/core/Journal"
+import { Arbitraries } from "@tidings/testing"
+import { Arbitrary, Config, ConfigProvider, Context, Effect, Exit, Fiber, Layer, Metric, Scope } from "effect"
+import { spawn, spawnSync } from "node:child_process"
+import { once } from "node:events"
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync
+} from "node:fs"
+import * as path from "node:path"
+import { JournalWorld, type Step } from "./JournalWorld.ts"
+import { nodeOfRepository } from "./nodeOfRepository.ts"
+import {
+  disk,
+  lostSeqs,
+  node,
+  occurrence,
+  occurrences,
+  open,
+  readAll,
+  run,
+  segmentsOf,
+  seqsOf,
+  type Service,
+  unsynced
+} from "./openJournal.ts"
+import { diceOf } from "./SimulatedDisk.ts"
+import * as TestDirectory from "./TestDirectory.ts"
+import { first } from "./writes.ts"
+
+const seqs = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => from + index)
+
+/** Reads to the end and makes a checkpoint there. */
+const settle = (journal: Service, sink = "a", after = 0) =>
+  Effect.flatMap(readAll(journal, sink, after), ({ reached }) =>
+    journal.checkpoint(sink, { upTo: reached, state: { upTo: reached } })
+  )
+
+const reasonOf = <A>(
+  effect: Effect.Effect<A, { readonly reason: { readonly _tag: string; readonly detail: string } }>
+) => Effect.map(Effect.flip(effect), ({ reason: { _tag, detail } }) => [_tag, detail] as const)
+
+const fault = (code: string): Error => Object.assign(new Error(`${code}: on purpose`), { code })
+
+describe("the directory of a journal", () => {
+  it.effect("is made for its owner alone, in the directory of the log unless given", () =>
+    Effect.gen(function* () {
+      const parent = yield* TestDirectory.make
+      const directory = path.join(parent, "log", "journal")
+      yield* Effect.gen(function* () {
+        const journal = yield* Journal
+        assert.strictEqual(journal.durability, "disk")
+        yield* journal.restore("default")
+        yield* journal.append([occurrence(1)])
+        yield* settle(journal, "default")
+        yield* journal.park("default", first(1), 1, "gone")
+      }).pipe(
+        Effect.provide(FileJournal.layer()),
+        Effect.provideService(
+          ConfigProvider.ConfigProvider,
+          ConfigProvider.fromUnknown({ TIDINGS_DIRECTORY: path.join(parent, "log") })
+        )
+      )
+      const files = [".meta.json", "entries-0000000000000001.log", "lock", "owner", "reserve"]
+      files.push("sink-default.checkpoint", "sink-default.parked")
+      assert.deepStrictEqual(readdirSync(directory).sort(), files)
+      for (const file of files) assert.strictEqual(statSync(path.join(directory, file)).mode & 0o777, 0o600, file)
+      assert.strictEqual(statSync(directory).mode & 0o777, 0o700)
+      assert.strictEqual(statSync(path.join(directory, "reserve")).size, 4 * 1024 * 1024)
+    })
+  )
+
+  it.effect("comes from the configuration too", () =>
+    Effect.gen(function* () {
+      const directory = path.join(yield* TestDirectory.make, "journal")
+      const layer = FileJournal.layerConfig({
+        directory: Config.String("JOURNAL"),
+        durability: Config.Literals(["process", "disk"], "DURABILITY")
+      })
+      const durability = yield* Effect.provide(
+        Effect.map(Journal, (journal) => journal.durability),
+        layer
+      ).pipe(
+        Effect.provideService(
+          ConfigProvider.ConfigProvider,
+          ConfigProvider.fromUnknown({ JOURNAL: directory, DURABILITY: "process" })
+        )
+      )
+      assert.strictEqual(durability, "process")
+      assert.isTrue(existsSync(path.join(directory, "lock")))
+    })
+  )
+
+  it.effect("keeps the origin of its ids", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const origin = yield* run({ directory }, (journal) => Effect.succeed(journal.origin))
+      const ids = yield* run({ directory }, (journal) => journal.append([occurrence(1)]))
+      assert.match(origin, /^[0-9a-f]{32}$/)
+      assert.deepStrictEqual(ids, [{ origin, seq: 1 }])
+    })
+  )
+
+  it.effect("is refused where it is a file, or others may write", () =>
+    Effect.gen(function* () {
+      const parent = yield* TestDirectory.make
+      writeFileSync(path.join(parent, "file"), "")
+      const [tag] = yield* reasonOf(run({ directory: path.join(parent, "file") }, () => Effect.void))
+      assert.strictEqual(tag, "JournalFailed")
+      mkdirSync(path.join(parent, "open"))
+      chmodSync(path.join(parent, "open"), 0o777)
+      const [, detail] = yield* reasonOf(run({ directory: path.join(parent, "open") }, () => Effect.void))
+      assert.include(detail, "may be written by other users")
+    })
+  )
+
+  it.effect("follows no symbolic link to a file", () =>
+    Effect.gen(function* () {
+      const parent = yield* TestDirectory.make
+      const directory = path.join(parent, "journal")
+      yield* run({ directory }, (journal) => journal.append([occurrence(1)]))
+      const segment = path.join(directory, segmentsOf(directory)[0]!)
+      for (const file of [segment, path.join(directory, "lock")]) {
+        const target = path.join(parent, "target")
+        copyFileSync(file, target)
+        renameSync(file, `${file}.away`)
+        symlinkSync(target, file)
+        const [tag] = yield* reasonOf(run({ directory }, (journal) => journal.append([occurrence(2)])))
+        assert.strictEqual(tag, "JournalFailed")
+        assert.strictEqual(readFileSync(target, "utf8"), readFileSync(`${file}.away`, "utf8"))
+        renameSync(`${file}.away`, file)
+      }
+      yield* run({ directory }, (journal) => Effect.map(readAll(journal), (page) => assert.lengthOf(page.entries, 1)))
+    })
+  )
+
+  it.effect("of another format is refused, and left as it is", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      yield* run({ directory }, (journal) => journal.append([occurrence(1)]))
+      const meta = path.join(directory, ".meta.json")
+      const text = readFileSync(meta, "utf8")
+      writeFileSync(meta, text.replace('"format":1', '"format":2'))
+      const [tag, detail] = yield* reasonOf(run({ directory }, () => Effect.void))
+      assert.strictEqual(tag, "JournalDamaged")
+      assert.include(detail, "has format 2")
+      assert.include(detail, "use the version that wrote it")
+      writeFileSync(meta, text)
+      assert.strictEqual(yield* run({ directory }, (journal) => journal.head), 1)
+    })
+  )
+})
+
+describe("the owner of a journal", () => {
+  const holder = (directory: string) =>
+    Effect.acquireRelease(
+      Effect.gen(function* () {
+        const child = spawn(
+          nodeOfRepository,
+          [
+            "--conditions=@tidings/source",
+            "--disable-warning=ExperimentalWarning",
+            path.join(import.meta.dirname, "fixtures", "journalHolder.ts"),
+            directory
+          ],
+          { stdio: ["ignore", "pipe", "inherit"] }
+        )
+        const ended = once(child, "exit")
+        const [line] = yield* Effect.promise(() => once(child.stdout.setEncoding("utf8"), "data") as Promise<[string]>)
+        return { child, ended, said: line.trim() }
+      }),
+      ({ child }) => Effect.sync(() => child.kill("SIGKILL"))
+    )
+
+  it.live(
+    "is one, and after a kill the next one takes over at once",
+    () =>
+      Effect.gen(function* () {
+        const directory = path.join(yield* TestDirectory.make, "journal")
+        const { child, ended, said } = yield* holder(directory)
+        assert.strictEqual(said, "holds it, appended 3")
+        const [tag, detail] = yield* reasonOf(run({ directory }, () => Effect.void, node))
+        assert.strictEqual(tag, "JournalLocked")
+        assert.include(detail, `process ${child.pid} on `)
+        child.kill("SIGKILL")
+        yield* Effect.promise(() => ended)
+        const page = yield* run({ directory }, readAll, node)
+        assert.deepStrictEqual(seqsOf(page), [1, 2, 3])
+      }),
+    30_000
+  )
+
+  it.live(
+    "keeps it when somebody in the same process asks for it too",
+    () =>
+      Effect.gen(function* () {
+        const directory = path.join(yield* TestDirectory.make, "journal")
+        yield* open({ directory }, node)
+        const [tag, detail] = yield* reasonOf(run({ directory }, () => Effect.void, node))
+        assert.strictEqual(tag, "JournalLocked")
+        assert.include(detail, "another journal of this very process")
+        const { said } = yield* holder(directory)
+        assert.include(said, "JournalLocked")
+      }),
+    30_000
+  )
+
+  it.live(
+    "is not bothered by a warning of Node",
+    () =>
+      Effect.gen(function* () {
+        const directory = path.join(yield* TestDirectory.make, "lock")
+        const disk = path.join(import.meta.dirname, "..", "src", "internal", "disk.ts")
+        const script = `const { node } = await import(${JSON.stringify(disk)}); process.emitWarning("another one"); node.lock(${JSON.stringify(directory)}); process.emitWarning("and a last one")`
+        const { stderr, stdout } = spawnSync(
+          nodeOfRepository,
+          ["--conditions=@tidings/source", "--input-type=module", "--eval", script],
+          { encoding: "utf8" }
+        )
+        assert.strictEqual(stdout, "")
+        assert.deepStrictEqual(
+          stderr.split("\n").flatMap((line) => /Warning: (.*)$/.exec(line)?.[1] ?? []),
+          ["another one", "and a last one"]
+        )
+      }),
+    30_000
+  )
+})
+
+describe("what is appended", () => {
+  it.effect("gets seqs without a gap, across segments and restarts", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      let next = 1
+      for (let life = 0; life < 5; life++) {
+        yield* run({ directory, segmentSize: 700 }, (journal) =>
+          Effect.gen(function* () {
+            for (const count of [1, 3, 0, 2]) {
+              const ids = yield* journal.append(occurrences(next, next + count - 1))
+              assert.deepStrictEqual(
+                ids.map(({ seq }) => seq),
+                seqs(next, next + count - 1)
+              )
+              next += count
+            }
+            assert.strictEqual(yield* journal.head, next - 1)
+          })
+        )
+      }
+      assert.isAbove(segmentsOf(directory).length, 5)
+      const page = yield* run({ directory }, readAll)
+      assert.deepStrictEqual(seqsOf(page), seqs(1, next - 1))
+      assert.deepStrictEqual(
+        page.entries.map(({ occurrence }) => occurrence),
+        occurrences(1, next - 1)
+      )
+      assert.deepStrictEqual(page.lost, [])
+    })
+  )
+
+  it.effect.prop(
+    "comes back as it was, whatever it is",
+    { batch: Arbitrary.array(Arbitraries.occurrence, { minLength: 1, maxLength: 12 }) },
+    ({ batch }) =>
+      Effect.gen(function* () {
+        const directory = yield* TestDirectory.make
+        yield* run({ directory, segmentSize: 2_000 }, (journal) =>
+          Effect.gen(function* () {
+            for (const one of batch) yield* journal.append([one])
+            yield* journal.append(batch)
+          })
+        )
+        const page = yield* run({ directory }, readAll)
+        const read = page.entries.map(({ occurrence }) => occurrence)
+        assert.deepStrictEqual(read, JSON.parse(JSON.stringify([...batch, ...batch])))
+      }),
+    { arbitrary: { runs: 60, size: 20 } }
+  )
+
+  it.effect("is read in pages of so many seqs, by each sink where it asks for it", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const journal = yield* open({ directory, segmentSize: 600 })
+      yield* journal.append(occurrences(1, 5))
+      yield* journal.append(occurrences(6, 10))
+      const read = (sink: string, after: number, max: number) =>
+        Effect.map(journal.read(sink, after, max), (page) => [seqsOf(page), page.reached])
+      assert.deepStrictEqual(yield* read("a", 0, 4), [[1, 2, 3, 4], 4])
+      assert.deepStrictEqual(yield* read("b", 7, 1), [[8], 8])
+      assert.deepStrictEqual(yield* read("a", 4, 100), [seqs(5, 10), 10])
+      assert.deepStrictEqual(yield* read("a", 10, 100), [[], 10])
+      assert.deepStrictEqual(yield* read("b", 2, 2), [[3, 4], 4])
+      yield* journal.append([occurrence(11)])
+      assert.deepStrictEqual(yield* read("a", 10, 100), [[11], 11])
+    })
+  )
+
+  it.effect("is all or nothing when it is cut at any byte", () =>
+    Effect.gen(function* () {
+      const parent = yield* TestDirectory.make
+      const whole = path.join(parent, "whole")
+      // Batches of one, three, one and four, the last two in a segment of their own.
+      const batches = [
+        [1, 1],
+        [2, 4],
+        [5, 5],
+        [6, 9]
+      ] as const
+      const ends: Array<number> = []
+      yield* run({ directory: whole, segmentSize: 1_200 }, (journal) =>
+        Effect.gen(function* () {
+          for (const [from, to] of batches) {
+            yield* journal.append(occurrences(from, to))
+            ends.push(statSync(path.join(whole, segmentsOf(whole).at(-1)!)).size)
+          }
+        })
+      )
+      const [older, newest] = segmentsOf(whole) as [string, string]
+      const bytes = readFileSync(path.join(whole, newest))
+      const firstOfNewest = Number(newest.slice(8, -4))
+      for (let size = 0; size < bytes.length; size++) {
+        for (const file of segmentsOf(whole)) if (file !== older) rmSync(path.join(whole, file))
+        writeFileSync(path.join(whole, newest), bytes.subarray(0, size))
+        let last = firstOfNewest - 1
+        for (const [index, [from, to]] of batches.entries()) {
+          if (from >= firstOfNewest && ends[index]! <= size) last = to
+        }
+        yield* run({ directory: whole, reserve: 0 }, (journal) =>
+          Effect.gen(function* () {
+            assert.strictEqual(yield* journal.head, last, `cut at ${size}`)
+            const [id] = yield* journal.append([occurrence(100)])
+            assert.strictEqual(id!.seq, last + 1)
+            const page = yield* readAll(journal)
+            assert.deepStrictEqual(seqsOf(page), seqs(1, last + 1))
+            assert.deepStrictEqual(page.lost, [])
+            assert.deepStrictEqual(page.entries.at(-1)!.occurrence, occurrence(100))
+          })
+        )
+      }
+    })
+  )
+
+  it.effect("loses no more than what was hit when a bit flips, and never shows another body or seq", () =>
+    Effect.gen(function* () {
+      const parent = yield* TestDirectory.make
+      const directory = path.join(parent, "journal")
+      yield* run({ directory, segmentSize: 1_200, reserve: 0 }, (journal) =>
+        Effect.gen(function* () {
+          yield* journal.append(occurrences(1, 1))
+          yield* journal.append(occurrences(2, 4))
+          yield* journal.append(occurrences(5, 6))
+          yield* journal.append(occurrences(7, 9))
+          yield* journal.append(occurrences(10, 10))
+        })
+      )
+      const segments = segmentsOf(directory)
+      assert.lengthOf(segments, 3)
+      for (const segment of segments) {
+        const file = path.join(directory, segment)
+        const bytes = readFileSync(file)
+        const newest = segment === segments.at(-1)
+        for (let at = 0; at < bytes.length; at++) {
+          // All of it around line ends; inside of the JSON one byte is like the other.
+          if (at % 5 > 0 && !bytes.subarray(Math.max(0, at - 20), at + 4).includes(10)) continue
+          const flipped = Buffer.from(bytes)
+          flipped[at]! ^= 1 << ((at * 5) % 8)
+          writeFileSync(file, flipped)
+          yield* run({ directory, reserve: 0 }, (journal) =>
+            Effect.gen(function* () {
+              const head = yield* journal.head
+              // Where a line end appeared in the last entry, it may have been two.
+              assert.isAtLeast(head, 10, `${segment} at ${at}`)
+              assert.isAtMost(head, newest ? 11 : 10, `${segment} at ${at}`)
+              const page = yield* readAll(journal)
+              const lost = lostSeqs(page).filter((seq) => seq <= 10)
+              assert.isAtMost(lost.length, 1, `${segment} at ${at}`)
+              assert.deepStrictEqual(lostSeqs(page, "quota"), [])
+              assert.deepStrictEqual(
+                [...seqsOf(page), ...lost].sort((a, b) => a - b),
+                seqs(1, 10)
+              )
+              for (const { id, occurrence: read } of page.entries) assert.deepStrictEqual(read, occurrence(id.seq))
+            })
+          )
+        }
+        writeFileSync(file, bytes)
+      }
+    })
+  )
+
+  it.effect("is passed over and counted where it is damaged, and what follows gets other seqs", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      yield* run({ directory, segmentSize: 10_000 }, (journal) => journal.append(occurrences(1, 6)))
+      const file = path.join(directory, segmentsOf(directory)[0]!)
+      const lines = readFileSync(file, "utf8").split("\n")
+      lines[2] = "nonsense"
+      lines[5] = lines[5]!.replace("number 6", "number 7")
+      writeFileSync(file, lines.join("\n"))
+      const registry = new Map()
+      yield* run({ directory }, (journal) =>
+        Effect.gen(function* () {
+          const [id] = yield* journal.append([occurrence(7)])
+          assert.strictEqual(id!.seq, 7)
+          for (const sink of ["a", "b", "a"]) {
+            const page = yield* readAll(journal, sink)
+            assert.deepStrictEqual(seqsOf(page), [1, 2, 4, 5, 7])
+            assert.deepStrictEqual(lostSeqs(page, "damaged"), [3, 6])
+          }
+        })
+      ).pipe(Effect.provideService(Metric.MetricRegistry, registry))
+      const snapshot = yield* Metric.snapshot.pipe(Effect.provideService(Metric.MetricRegistry, registry))
+      const damaged = snapshot.find(({ id }) => id === "tidings_journal_damaged_total")
+      assert.deepInclude(damaged?.state, { count: 2 })
+    })
+  )
+
+  it.effect("in random scripts over real files, does what a list would do", () =>
+    Effect.gen(function* () {
+      const counts = new Map<string, number>()
+      for (let seed = 1; seed <= 40; seed++) {
+        const dice = diceOf(seed)
+        const sinks = ["a", "A"].slice(0, 1 + dice.below(2))
+        const directory = path.join(yield* TestDirectory.make, "journal")
+        const world = new JournalWorld(seed, {
+          directory,
+          durability: dice.chance(0.5) ? "disk" : "process",
+          sinks,
+          onFull: dice.chance(0.5) ? "fail" : "dropOldest",
+          segmentSize: 300 + dice.below(2_000),
+          quota: dice.chance(0.5) ? 1_000_000 : 4_000 + dice.below(8_000)
+        })
+        for (let life = 0; life < 5; life++) yield* world.life(randomSteps(dice, sinks), "close")
+        for (const [what, n] of world.counts) counts.set(what, (counts.get(what) ?? 0) + n)
+      }
+      for (const what of [
+        "accepted",
+        "read",
+        "checkpoints",
+        "parked",
+        "unparked",
+        "append JournalFull",
+        "lost quota"
+      ]) {
+        assert.isAbove(counts.get(what) ?? 0, 10, what)
+      }
+    })
+  )
+})
+
+const randomSteps = (dice: ReturnType<typeof diceOf>, sinks: ReadonlyArray<string>): ReadonlyArray<Step> =>
+  Array.from({ length: 4 + dice.below(30) }, (): Step => {
+    const sink = sinks[dice.below(sinks.length)]!
+    const what = dice.below(12)
+    if (what < 6) return { do: "append", count: 1 + dice.below(5), length: dice.below(200) }
+    if (what < 9) return { do: "read", sink, max: 1 + dice.below(40) }
+    if (what < 10) return { do: "checkpoint", sink }
+    if (what < 11) return { do: "park", sink, series: 1 + dice.below(4), length: dice.below(100) }
+    return { do: "unpark", sink, series: [1 + dice.below(4)] }
+  })
+
+describe("freeing", () => {
+  it.effect("deletes whole segments up to the checkpoint that is furthest behind", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const journal = yield* open({ directory, segmentSize: 1 })
+      yield* journal.restore("a")
+      yield* journal.restore("b")
+      for (let n = 1; n <= 6; n++) yield* journal.append([occurrence(n)])
+      const kept = () => segmentsOf(directory).map((file) => Number(file.slice(8, -4)))
+      yield* journal.checkpoint("a", { upTo: 5, state: null })
+      assert.deepStrictEqual(kept(), seqs(1, 6))
+      yield* journal.checkpoint("b", { upTo: 3, state: null })
+      assert.deepStrictEqual(kept(), [4, 5, 6])
+      yield* journal.checkpoint("b", { upTo: 6, state: null })
+      assert.deepStrictEqual(kept(), [6])
+      yield* journal.checkpoint("a", { upTo: 6, state: null })
+      // The last one has the seqs.
+      assert.deepStrictEqual(kept(), [6])
+      assert.deepStrictEqual(
+        (yield* journal.append([occurrence(7)])).map(({ seq }) => seq),
+        [7]
+      )
+    })
+  )
+
+  it.effect("does not wait for a sink that is no longer there", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      yield* run({ directory, segmentSize: 1 }, (journal) =>
+        Effect.gen(function* () {
+          yield* journal.restore("old")
+          yield* journal.checkpoint("old", { upTo: 0, state: null })
+          for (let n = 1; n <= 3; n++) yield* journal.append([occurrence(n)])
+        })
+      )
+      yield* run({ directory, segmentSize: 1 }, (journal) =>
+        Effect.gen(function* () {
+          yield* journal.restore("new")
+          yield* settle(journal, "new")
+        })
+      )
+      assert.lengthOf(segmentsOf(directory), 1)
+    })
+  )
+
+  it.effect("deletes nothing before the checkpoint is durable", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const calls: Array<string> = []
+      const paths = new Map<number, string>()
+      const watched = disk({
+        create: (file, permissions) => {
+          const opened = node.create(file, permissions)
+          paths.set(opened, path.basename(file))
+          return opened
+        },
+        openDirectory: (file) => {
+          const opened = node.openDirectory(file)
+          paths.set(opened, "directory")
+          return opened
+        },
+        syncLater: (file, done) => {
+          calls.push(`sync ${paths.get(file)}`)
+          setImmediate(() => {
+            calls.push(`synced ${paths.get(file)}`)
+            done(undefined)
+          })
+        },
+        rename: (from, to) => {
+          calls.push(`rename to ${path.basename(to)}`)
+          node.rename(from, to)
+        },
+        unlink: (file) => {
+          if (path.basename(file).startsWith("entries")) calls.push(`delete ${path.basename(file)}`)
+          node.unlink(file)
+        }
+      })
+      for (const durability of ["disk", "process"] as const) {
+        const journal = yield* open(
+          { directory: path.join(directory, durability), segmentSize: 1, durability },
+          watched
+        )
+        yield* journal.restore("a")
+        yield* journal.append([occurrence(1)])
+        yield* journal.append([occurrence(2)])
+        yield* readAll(journal)
+        calls.length = 0
+        yield* journal.checkpoint("a", { upTo: 2, state: null })
+        assert.deepStrictEqual(calls, [
+          "sync sink-a.checkpoint.new",
+          "synced sink-a.checkpoint.new",
+          "rename to sink-a.checkpoint",
+          "sync directory",
+          "synced directory",
+          "delete entries-0000000000000001.log"
+        ])
+      }
+    })
+  )
+
+  it.effect("goes on when a segment cannot be deleted, and tries it again", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      let failing = true
+      const journal = yield* open(
+        { directory, segmentSize: 1 },
+        disk({
+          unlink: (file) => {
+            if (failing && path.basename(file).startsWith("entries")) throw fault("EIO")
+            node.unlink(file)
+          }
+        })
+      )
+      yield* journal.restore("a")
+      for (let n = 1; n <= 3; n++) yield* journal.append([occurrence(n)])
+      yield* journal.checkpoint("a", { upTo: 3, state: null })
+      assert.lengthOf(segmentsOf(directory), 3)
+      failing = false
+      yield* journal.checkpoint("a", { upTo: 3, state: null })
+      assert.lengthOf(segmentsOf(directory), 1)
+    })
+  )
+
+  it.effect("a start reads the newest segment alone", () =>
+    Effect.gen(function* () {
+      const parent = yield* TestDirectory.make
+      const reads = (count: number) =>
+        Effect.gen(function* () {
+          const directory = path.join(parent, String(count))
+          yield* run({ directory, segmentSize: 1_000 }, (journal) =>
+            Effect.gen(function* () {
+              for (let n = 1; n <= count; n++) yield* journal.append(occurrences(4 * n - 3, 4 * n))
+            })
+          )
+          const opened: Array<string> = []
+          const note = (file: string) => void opened.push(path.basename(file))
+          yield* run(
+            { directory },
+            (journal) => journal.head,
+            disk({
+              openToRead: (file) => (note(file), node.openToRead(file)),
+              openToAppend: (file) => (note(file), node.openToAppend(file))
+            })
+          )
+          assert.lengthOf(segmentsOf(directory), count)
+          return opened.filter((file) => file.startsWith("entries")).length
+        })
+      assert.strictEqual(yield* reads(2), 2)
+      assert.strictEqual(yield* reads(100), 2)
+    })
+  )
+})
+
+describe("a quota", () => {
+  /** Appends until it fails, and says how many were accepted. */
+  const fill = (journal: Service, from = 1) =>
+    Effect.gen(function* () {
+      for (let n = from; n < 10_000; n++) {
+        const exit = yield* Effect.exit(journal.append([occurrence(n)]))
+        if (Exit.isFailure(exit)) return n - 1
+      }
+      return assert.fail("it is never full")
+    })
+
+  it.effect("refuses what does not fit, until something is settled, whatever the size of its segments", () =>
+    Effect.gen(function* () {
+      for (const segmentSize of [500, 4_000_000]) {
+        const directory = yield* TestDirectory.make
+        const journal = yield* open({ directory, quota: 20_000, segmentSize })
+        yield* journal.restore("a")
+        const last = yield* fill(journal)
+        const [tag, detail] = yield* reasonOf(journal.append([occurrence(0)]))
+        assert.strictEqual(tag, "JournalFull")
+        assert.match(detail, /holds \d+ of 20000 bytes, \d+ more do not fit/)
+        const size = () =>
+          segmentsOf(directory).reduce((sum, file) => sum + statSync(path.join(directory, file)).size, 0)
+        assert.isAtMost(size(), 20_000)
+        assert.isAtLeast(size(), 19_000)
+        yield* settle(journal)
+        const again = yield* fill(journal, last + 1)
+        assert.isAtLeast(again - last, 0.8 * last)
+        // All of it settled at once, over and over.
+        for (let turn = 0; turn < 5; turn++) {
+          yield* settle(journal, "a", (yield* journal.head) - 1)
+          yield* journal.append(occurrences(1, 20, 500))
+        }
+      }
+    })
+  )
+
+  it.effect("takes a batch as large as itself, when all before is settled", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const journal = yield* open({ directory, quota: 20_000 })
+      yield* journal.restore("a")
+      for (let turn = 0; turn < 4; turn++) {
+        yield* journal.append(occurrences(1, 10, 1_300))
+        yield* settle(journal, "a", 10 * turn)
+      }
+      const [tag] = yield* reasonOf(journal.append(occurrences(1, 20, 1_300)))
+      assert.strictEqual(tag, "JournalFull")
+    })
+  )
+
+  it.effect("lets wait for room, in the order of coming, and lets go at the end", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const scope = yield* Scope.make()
+      const journal = yield* Scope.provide(open({ directory, quota: 10_000, onFull: "block" }), scope)
+      yield* journal.restore("a")
+      let accepted = 0
+      const appending = yield* Effect.forkChild(
+        Effect.gen(function* () {
+          while (true) {
+            yield* journal.append([occurrence(accepted + 1)])
+            accepted++
+            yield* Effect.yieldNow
+          }
+        })
+      )
+      const stuck = Effect.gen(function* () {
+        for (let last = -1; last !== accepted;) {
+          last = accepted
+          for (let turn = 0; turn < 50; turn++) yield* Effect.promise(() => new Promise(setImmediate))
+        }
+        return accepted
+      })
+      const before = yield* stuck
+      assert.isAbove(before, 10)
+      yield* settle(journal)
+      const after = yield* stuck
+      assert.isAbove(after, before)
+      const interrupted = yield* Effect.forkChild(journal.append([occurrence(1)]))
+      yield* stuck
+      yield* Fiber.interrupt(interrupted)
+      yield* Scope.close(scope, Exit.void)
+      const exit = yield* Fiber.await(appending)
+      assert.isTrue(Exit.isFailure(exit))
+      const [tag, detail] = yield* reasonOf(journal.append([occurrence(1)]))
+      assert.deepStrictEqual([tag, detail.includes("is closed")], ["JournalFailed", true])
+      assert.strictEqual(yield* run({ directory }, ({ head }) => head), after)
+    })
+  )
+
+  it.effect("takes the oldest that no sink has begun to read, and says which", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const journal = yield* open({ directory, quota: 10_000, segmentSize: 600, onFull: "dropOldest" })
+      yield* journal.restore("a")
+      yield* journal.append(occurrences(1, 4))
+      assert.deepStrictEqual(seqsOf(yield* journal.read("a", 0, 2)), [1, 2])
+      for (let n = 5; n <= 100; n++) yield* journal.append([occurrence(n)])
+      const page = yield* readAll(journal, "a", 2)
+      assert.deepStrictEqual(seqsOf(page).slice(0, 2), [3, 4])
+      const lost = lostSeqs(page, "quota")
+      assert.isAbove(lost.length, 50)
+      assert.deepStrictEqual(lost, seqs(5, 4 + lost.length))
+      assert.deepStrictEqual(seqsOf(page), [3, 4, ...seqs(5 + lost.length, 100)])
+      assert.deepStrictEqual(lostSeqs(page, "damaged"), [])
+      // One name stands for all that is gone.
+      assert.lengthOf(
+        segmentsOf(directory).filter((file) => file.startsWith("taken")),
+        1
+      )
+      yield* journal.checkpoint("a", { upTo: 100, state: null })
+      assert.lengthOf(segmentsOf(directory), 1)
+    })
+  )
+
+  it.effect("after a restart leaves alone what may have been read, and says what was taken before", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const options = { directory, quota: 10_000, segmentSize: 600, onFull: "dropOldest" } as const
+      const taken = yield* run(options, (journal) =>
+        Effect.gen(function* () {
+          yield* journal.restore("a")
+          yield* journal.append(occurrences(1, 2))
+          yield* journal.read("a", 0, 1)
+          for (let n = 3; n <= 60; n++) yield* journal.append([occurrence(n)])
+          return lostSeqs(yield* readAll(journal, "b"), "quota")
+        })
+      )
+      assert.isAbove(taken.length, 20)
+      yield* run(options, (journal) =>
+        Effect.gen(function* () {
+          yield* journal.restore("a")
+          // The next life cannot know how much of it was read.
+          yield* fill(journal, 61)
+          const page = yield* readAll(journal)
+          assert.deepStrictEqual(lostSeqs(page, "quota"), taken)
+        })
+      )
+    })
+  )
+
+  it.effect("takes from a sink that is away what another one has settled", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const journal = yield* open({ directory, quota: 10_000, segmentSize: 600, onFull: "dropOldest" })
+      yield* journal.restore("away")
+      yield* journal.restore("busy")
+      for (let n = 1; n <= 100; n++) {
+        yield* journal.append([occurrence(n)])
+        if (n % 5 === 0) yield* settle(journal, "busy", n - 5)
+      }
+      assert.isAbove(lostSeqs(yield* readAll(journal, "away"), "quota").length, 50)
+    })
+  )
+
+  it.effect("takes nothing while no sink has said how far it is", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const journal = yield* open({ directory, quota: 10_000, segmentSize: 600, onFull: "dropOldest" })
+      yield* fill(journal)
+      assert.deepStrictEqual((yield* readAll(journal)).lost, [])
+    })
+  )
+})
+
+describe("a checkpoint", () => {
+  it.effect("comes back whole, for each sink its own, whatever it is called", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const names = ["default", "Default", "a/b", "a_b", "..", "ünïcödé", "", "x".repeat(300), "x".repeat(301)]
+      yield* run({ directory }, (journal) =>
+        Effect.gen(function* () {
+          yield* journal.append(occurrences(1, names.length))
+          for (const [index, name] of names.entries()) {
+            assert.isUndefined(yield* journal.restore(name))
+            yield* journal.checkpoint(name, { upTo: index, state: { name }, target: `target ${index}` })
+            yield* journal.park(name, first(index + 1), index + 1, name)
+          }
+        })
+      )
+      yield* run({ directory }, (journal) =>
+        Effect.gen(function* () {
+          for (const [index, name] of names.entries()) {
+            assert.deepStrictEqual(yield* journal.restore(name), {
+              upTo: index,
+              state: { name },
+              target: `target ${index}`
+            })
+            const parked = yield* journal.parked(name)
+            assert.deepStrictEqual(
+              parked.map(({ occurrences, reason }) => [occurrences, reason]),
+              [[index + 1, name]]
+            )
+          }
+        })
+      )
+      // Also where the file system takes a for A.
+      const files = readdirSync(directory)
+      assert.strictEqual(new Set(files.map((file) => file.toLowerCase())).size, files.length)
+    })
+  )
+
+  it.effect("that is damaged fails the layer of its sink at any byte, and is never taken for none", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      yield* run({ directory }, (journal) =>
+        Effect.gen(function* () {
+          yield* journal.append([occurrence(1)])
+          yield* journal.checkpoint("a", { upTo: 1, state: [1, 2] })
+          yield* journal.checkpoint("b", { upTo: 1, state: [3] })
+        })
+      )
+      const file = path.join(directory, "sink-a.checkpoint")
+      const bytes = readFileSync(file)
+      for (let at = 0; at < bytes.length; at++) {
+        const damaged = Buffer.from(bytes)
+        damaged[at]! ^= 1 << (at % 8)
+        for (const content of [damaged, bytes.subarray(0, at), Buffer.alloc(bytes.length)]) {
+          writeFileSync(file, content)
+          yield* run({ directory, reserve: 0 }, (journal) =>
+            Effect.gen(function* () {
+              const [tag, detail] = yield* reasonOf(journal.restore("a"))
+              assert.strictEqual(tag, "JournalDamaged", String(at))
+              assert.include(detail, `${file} is damaged`)
+              assert.deepStrictEqual(yield* journal.restore("b"), { upTo: 1, state: [3] })
+            })
+          )
+        }
+      }
+    })
+  )
+
+  it.effect("that was not finished is not there", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      yield* run({ directory }, (journal) =>
+        Effect.gen(function* () {
+          yield* journal.checkpoint("a", { upTo: 0, state: "whole" })
+        })
+      )
+      writeFileSync(path.join(directory, "sink-a.checkpoint.new"), "half")
+      yield* run({ directory }, (journal) =>
+        Effect.map(journal.restore("a"), (checkpoint) => assert.strictEqual(checkpoint?.state, "whole"))
+      )
+      assert.isFalse(existsSync(path.join(directory, "sink-a.checkpoint.new")))
+    })
+  )
+
+  it.effect("is never behind seqs that are given again, also when somebody removed the entries", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      yield* run({ directory }, (journal) =>
+        Effect.gen(function* () {
+          yield* journal.append(occurrences(1, 20))
+          yield* settle(journal)
+        })
+      )
+      for (const file of segmentsOf(directory)) rmSync(path.join(directory, file))
+      yield* run({ directory }, (journal) =>
+        Effect.gen(function* () {
+          assert.strictEqual((yield* journal.restore("a"))?.upTo, 20)
+          assert.deepStrictEqual(
+            (yield* journal.append([occurrence(21)])).map(({ seq }) => seq),
+            [21]
+          )
+          assert.deepStrictEqual(seqsOf(yield* readAll(journal, "a", 20)), [21])
+        })
+      )
+    })
+  )
+})
+
+describe("what is parked", () => {
+  const parkedOf = (journal: Service, sink = "a") =>
+    Effect.map(journal.parked(sink), (parked) =>
+      parked.map(({ occurrences, write }) => [write.id.seq, write.upTo, occurrences])
+    )
+
+  it.effect("keeps the highest state of a series, of equal ones the later, until it is forgotten", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const steps = (journal: Service) =>
+        Effect.gen(function* () {
+          yield* journal.park("a", { ...first(1), upTo: 5 }, 3, "x")
+          yield* journal.park("a", { ...first(1), upTo: 4 }, 9, "x")
+          yield* journal.park("a", { ...first(2), upTo: 7 }, 1, "x")
+          yield* journal.park("a", { ...first(2), upTo: 7 }, 2, "y")
+          yield* journal.park("a", first(3), 1, "x")
+          yield* journal.unpark("a", [first(3).id, first(4).id])
+          yield* journal.unpark("a", [])
+          yield* journal.park("b", first(8), 1, "x")
+        })
+      const expected = [
+        [1, 5, 3],
+        [2, 7, 2]
+      ]
+      yield* run({ directory }, (journal) =>
+        Effect.gen(function* () {
+          yield* steps(journal)
+          assert.deepStrictEqual(yield* parkedOf(journal), expected)
+        })
+      )
+      yield* run({ directory }, (journal) =>
+        Effect.gen(function* () {
+          assert.deepStrictEqual(yield* parkedOf(journal), expected)
+          assert.strictEqual((yield* journal.parked("a"))[1]!.reason, "y")
+          yield* journal.unpark("a", [first(1).id, first(2).id])
+          assert.deepStrictEqual(yield* parkedOf(journal), [])
+          assert.deepStrictEqual(yield* parkedOf(journal, "b"), [[8, 8, 1]])
+        })
+      )
+      assert.deepStrictEqual(yield* run({ directory }, parkedOf), [])
+    })
+  )
+
+  it.effect("survives the rest of a record that was not finished, and further ones after it", () =>
+    Effect.gen(function* () {
+      const parent = yield* TestDirectory.make
+      const whole = path.join(parent, "whole")
+      yield* run({ directory: whole }, (journal) =>
+        Effect.gen(function* () {
+          yield* journal.park("a", first(1), 1, "x")
+          yield* journal.park("a", first(2), 1, "x")
+        })
+      )
+      const bytes = readFileSync(path.join(whole, "sink-a.parked"))
+      const second = bytes.indexOf(10) + 1
+      for (let size = second; size < bytes.length; size += 7) {
+        const directory = path.join(parent, String(size))
+        mkdirSync(directory, { mode: 0o700 })
+        writeFileSync(path.join(directory, "sink-a.parked"), bytes.subarray(0, size))
+        yield* run({ directory, reserve: 0 }, (journal) => journal.park("a", first(3), 1, "x"))
+        const kept = yield* run({ directory, reserve: 0 }, parkedOf)
+        assert.deepStrictEqual(
+          kept.map(([seq]) => seq),
+          [1, 3]
+        )
+      }
+    })
+  )
+
+  it.effect("is written anew when most of it is over, and takes no more than it needs", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const size = () => statSync(path.join(directory, "sink-a.parked")).size
+      const journal = yield* open({ directory })
+      yield* journal.park("a", first(1), 1, "stays")
+      let largest = 0
+      for (let n = 2; n <= 1_500; n++) {
+        yield* journal.park("a", first(n, { message: "x".repeat(500) }), 1, "goes")
+        yield* journal.unpark("a", [first(n).id])
+        largest = Math.max(largest, size())
+      }
+      assert.isBelow(largest, 300_000)
+      assert.isAbove(largest, 200_000)
+      assert.deepStrictEqual(yield* parkedOf(journal), [[1, 1, 1]])
+      assert.deepStrictEqual(
+        readdirSync(directory).filter((file) => file.endsWith(".new")),
+        []
+      )
+    })
+  )
+})
+
+describe("a disk that fails", () => {
+  /** Fails the syncs of these numbers, counted over the appends. */
+  const failingSyncs = (failing: ReadonlyArray<number>) => {
+    const paths = new Map<number, string>()
+    const synced: Array<string> = []
+    let count = 0
+    return {
+      synced,
+      disk: disk({
+        create: (file, permissions) => {
+          const opened = node.create(file, permissions)
+          paths.set(opened, `${path.basename(file)} ${node.statusOf(opened).identity}`)
+          return opened
+        },
+        syncLater: (file, done) => {
+          const name = paths.get(file)
+          if (name === undefined || !name.startsWith("entries")) return void setImmediate(done, undefined)
+          synced.push(name)
+          setImmediate(done, failing.includes(++count) ? fault("EIO") : undefined)
+        }
+      })
+    }
+  }
+
+  it.effect("in a sync: the batch goes into another file, and the first one is never synced again", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const failing = failingSyncs([2, 5])
+      const journal = yield* open({ directory, segmentSize: 100_000 }, failing.disk)
+      for (let n = 1; n <= 8; n += 2) {
+        const ids = yield* journal.append(occurrences(n, n + 1))
+        assert.deepStrictEqual(
+          ids.map(({ seq }) => seq),
+          [n, n + 1]
+        )
+      }
+      assert.lengthOf(failing.synced, 6)
+      for (const failed of [1, 4]) {
+        assert.notInclude(failing.synced.slice(failed + 1), failing.synced[failed], "it was synced again")
+      }
+      assert.deepStrictEqual(segmentsOf(directory), [
+        "entries-0000000000000001.log",
+        "entries-0000000000000003.log",
+        "entries-0000000000000007.log"
+      ])
+      const page = yield* readAll(journal)
+      assert.deepStrictEqual(seqsOf(page), seqs(1, 8))
+    })
+  )
+
+  it.effect("in the sync of the other file too: nothing of the batch is there, now or later", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const failing = failingSyncs([2, 3])
+      yield* run(
+        { directory, segmentSize: 100_000 },
+        (journal) =>
+          Effect.gen(function* () {
+            yield* journal.append(occurrences(1, 2))
+            const [tag, detail] = yield* reasonOf(journal.append(occurrences(3, 5)))
+            assert.strictEqual(tag, "JournalFailed")
+            assert.include(detail, "input/output error")
+            assert.strictEqual(yield* journal.head, 2)
+            assert.deepStrictEqual(seqsOf(yield* readAll(journal)), [1, 2])
+          }),
+        failing.disk
+      )
+      yield* run({ directory }, (journal) =>
+        Effect.gen(function* () {
+          assert.strictEqual(yield* journal.head, 2)
+          yield* journal.append([occurrence(3)])
+          assert.deepStrictEqual(seqsOf(yield* readAll(journal)), [1, 2, 3])
+        })
+      )
+    })
+  )
+
+  for (const code of ["ENOSPC", "EDQUOT", "EFBIG"]) {
+    it.effect(`with ${code}: the event is refused and leaves nothing behind, and the next one is accepted`, () =>
+      Effect.gen(function* () {
+        const directory = yield* TestDirectory.make
+        let room = Number.POSITIVE_INFINITY
+        const journal = yield* open(
+          { directory, segmentSize: 100_000 },
+          disk({
+            append: (file, from, offset, length) => {
+              if (room <= 0) throw fault(code)
+              const written = node.append(file, from, offset, Math.min(length, room))
+              room -= written
+              return written
+            }
+          })
+        )
+        yield* journal.append([occurrence(1)])
+        const file = path.join(directory, segmentsOf(directory)[0]!)
+        const before = readFileSync(file)
+        for (const left of [0, 1, 100, 700]) {
+          room = left
+          const [tag] = yield* reasonOf(journal.append(occurrences(2, 4)))
+          assert.strictEqual(tag, "JournalFull")
+          assert.deepStrictEqual(readFileSync(file), before)
+        }
+        room = Number.POSITIVE_INFINITY
+        yield* journal.append(occurrences(2, 4))
+        assert.deepStrictEqual(seqsOf(yield* readAll(journal)), [1, 2, 3, 4])
+      })
+    )
+  }
+
+  it.effect("by being full: a checkpoint and what is parked have the reserve, and free the rest", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const capacity = 60_000
+      const used = () =>
+        readdirSync(directory).reduce((sum, file) => sum + statSync(path.join(directory, file)).size, 0)
+      const limited = disk({
+        append: (file, from, offset, length) => {
+          const room = capacity - used()
+          if (room <= 0) throw fault("ENOSPC")
+          return node.append(file, from, offset, Math.min(length, room))
+        }
+      })
+      const fill = (journal: Service) =>
+        Effect.gen(function* () {
+          for (let n = 1; n < 1_000; n++) {
+            const exit = yield* Effect.exit(journal.append([occurrence(n)]))
+            if (Exit.isFailure(exit)) return n
+          }
+          return assert.fail("it is never full")
+        })
+      const options = { directory, segmentSize: 2_000, reserve: 20_000 }
+      const ballast = path.join(directory, "ballast")
+      yield* run(
+        options,
+        (journal) =>
+          Effect.gen(function* () {
+            writeFileSync(ballast, Buffer.alloc(10_000))
+            yield* journal.restore("a")
+            yield* fill(journal)
+            yield* journal.park("a", first(1, { message: "x".repeat(1_000) }), 1, "on a full disk")
+            assert.isFalse(existsSync(path.join(directory, "reserve")))
+          }),
+        limited
+      )
+      // A start needs no room.
+      writeFileSync(ballast, Buffer.alloc(10_000 + capacity - used()))
+      yield* run(options, (journal) => journal.restore("a"), limited)
+      rmSync(ballast)
+      yield* run(
+        options,
+        (journal) =>
+          Effect.gen(function* () {
+            assert.strictEqual(statSync(path.join(directory, "reserve")).size, 20_000)
+            yield* journal.restore("a")
+            assert.lengthOf(yield* journal.parked("a"), 1)
+            yield* fill(journal)
+            const { reached } = yield* readAll(journal)
+            yield* journal.checkpoint("a", { upTo: reached, state: "x".repeat(5_000) })
+            assert.lengthOf(segmentsOf(directory), 1)
+            // There is room again for all of it.
+            assert.strictEqual(statSync(path.join(directory, "reserve")).size, 20_000)
+            yield* journal.append([occurrence(1)])
+          }),
+        limited
+      )
+    })
+  )
+
+  it.effect("before an event is delivered at process: what has left the machine is on its disk", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      let syncs = 0
+      let failing = false
+      const journal = yield* open(
+        { directory, durability: "process", segmentSize: 100_000 },
+        disk({
+          syncLater: (_file, done) => {
+            syncs++
+            setImmediate(done, failing ? fault("EIO") : undefined)
+          }
+        })
+      )
+      yield* journal.append(occurrences(1, 5))
+      assert.strictEqual(syncs, 0)
+      yield* journal.read("a", 0, 2)
+      const after = syncs
+      assert.isAbove(after, 0)
+      yield* journal.read("a", 2, 3)
+      yield* journal.read("b", 0, 5)
+      assert.strictEqual(syncs, after)
+      // What the sync of one file may have thrown away is written into a new one.
+      const segment = path.join(directory, segmentsOf(directory)[0]!)
+      const { ino } = statSync(segment)
+      failing = true
+      yield* journal.append([occurrence(6)])
+      const exit = yield* Effect.exit(journal.read("a", 5, 1))
+      assert.isTrue(Exit.isFailure(exit))
+      failing = false
+      assert.deepStrictEqual(seqsOf(yield* journal.read("a", 5, 1)), [6])
+      assert.notStrictEqual(statSync(segment).ino, ino)
+      yield* journal.append([occurrence(7)])
+      assert.deepStrictEqual(seqsOf(yield* readAll(journal)), seqs(1, 7))
+    })
+  )
+
+  it.effect("at the end: no file is closed while the disk is busy with it", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const scope = yield* Scope.make()
+      let finish: (() => void) | undefined
+      let closed = false
+      let closedEarly = false
+      const busy = new Set<number>()
+      const journal = yield* Scope.provide(
+        open(
+          { directory },
+          disk({
+            close: (file) => {
+              closedEarly ||= busy.has(file)
+              node.close(file)
+            },
+            syncLater: (file, done) => {
+              busy.add(file)
+              finish = () => {
+                busy.delete(file)
+                done(undefined)
+              }
+              if (!closed) setImmediate(() => undefined)
+            }
+          })
+        ),
+        scope
+      )
+      const appending = yield* Effect.forkChild(journal.append([occurrence(1)]))
+      yield* Effect.promise(() => new Promise(setImmediate))
+      closed = true
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      const interrupting = yield* Effect.forkChild(Fiber.interrupt(appending))
+      while (Fiber.isFiber(closing) && closing.pollUnsafe() === undefined) {
+        yield* Effect.promise(() => new Promise(setImmediate))
+        const go = finish
+        finish = undefined
+        go?.()
+      }
+      yield* Fiber.join(interrupting)
+      assert.isFalse(closedEarly)
+      assert.strictEqual(yield* run({ directory }, ({ head }) => head), 1)
+    })
+  )
+})
+
+it.effect("the layer is one journal for all that are built from it, and closed with its scope", () =>
+  Effect.gen(function* () {
+    const directory = path.join(yield* TestDirectory.make, "journal")
+    const layer = FileJournal.layer({ directory, durability: "process" })
+    const use = Effect.gen(function* () {
+      const context = yield* Layer.build(layer)
+      return yield* Context.get(context, Journal).append([occurrence(1)])
+    })
+    for (const seq of [1, 2]) {
+      assert.deepStrictEqual(
+        (yield* Effect.scoped(use)).map((id) => id.seq),
+        [seq]
+      )
+    }
+    void unsynced
+  })
+)

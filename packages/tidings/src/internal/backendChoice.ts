@@ -1,0 +1,142 @@
+/**
+ * Which store is meant, found out once for library and command.
+ *
+ * @internal
+ */
+import * as FileBackend from "@tidings/backend-fs/FileBackend"
+import * as KubernetesConnection from "@tidings/backend-k8s/KubernetesConnection"
+import type * as Backend from "@tidings/core/Backend"
+import { BackendError, Unavailable } from "@tidings/core/BackendError"
+import * as Config from "effect/Config"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import { resolve } from "node:path"
+
+/** @internal */
+export type Choice = "auto" | "kubernetes" | "filesystem" | "memory"
+
+/** @internal */
+export const choices: ReadonlyArray<Choice> = ["auto", "kubernetes", "filesystem", "memory"]
+
+/** @internal */
+export const choice: Config.Config<Choice> = Config.withDefault(Config.Literals(choices, "TIDINGS_BACKEND"), "auto")
+
+/** @internal */
+export interface Options {
+  readonly backend?: Choice | undefined
+  readonly directory?: string | undefined
+  readonly kubeconfig?: string | undefined
+  readonly context?: string | undefined
+  readonly patience?: Duration.Input | undefined
+}
+
+/** @internal */
+export interface Cluster {
+  readonly connection: KubernetesConnection.KubernetesConnection["Service"]
+  readonly backend: Backend.Service
+}
+
+/**
+ * What was chosen. `isAsked`: somebody said so; otherwise it is what `auto` found.
+ *
+ * @internal
+ */
+export type Chosen =
+  | { readonly _tag: "Memory" }
+  | {
+      readonly _tag: "EventLog"
+      readonly directory: string
+      readonly isAsked: boolean
+      /** The cluster that is configured and does not answer. */
+      readonly insteadOf?: { readonly source: string; readonly why: string } | undefined
+    }
+  | (Cluster & { readonly _tag: "Cluster"; readonly isAsked: boolean })
+
+/** @internal */
+export const PATIENCE: Duration.Input = "3 seconds"
+
+// Loaded only where there is a cluster: to speak to one takes longer to load than all the rest together.
+const loadBackend = Effect.promise(() => import("@tidings/backend-k8s/KubernetesBackend"))
+
+const open = Effect.fnUntraced(function* ({
+  context,
+  kubeconfig
+}: Options): Effect.fn.Return<Cluster, BackendError, Scope.Scope> {
+  const KubernetesBackend = yield* loadBackend
+  const connection = yield* KubernetesConnection.make({ kubeconfig, context })
+  return {
+    connection,
+    backend: yield* Effect.provideService(
+      KubernetesBackend.make(),
+      KubernetesConnection.KubernetesConnection,
+      connection
+    )
+  }
+})
+
+/** Why nobody answers; that somebody refuses us is an answer too, and says more than an event log would. */
+const silence = (backend: Backend.Service, patience: Duration.Input): Effect.Effect<string | undefined> =>
+  backend.target.pipe(
+    Effect.timeoutOrElse({
+      duration: patience,
+      orElse: () =>
+        Effect.fail(
+          new BackendError({
+            reason: new Unavailable({
+              detail: `no answer within ${Duration.format(Duration.fromInputUnsafe(patience))}`
+            })
+          })
+        )
+    }),
+    Effect.match({
+      onFailure: ({ reason }) =>
+        reason._tag === "Unauthorized" || reason._tag === "Throttled" ? undefined : reason.detail,
+      onSuccess: () => undefined
+    })
+  )
+
+/**
+ * The directory of the event log, as everybody finds it.
+ *
+ * @internal
+ */
+export const directoryOf = (given: string | undefined): Effect.Effect<string, Config.ConfigError> =>
+  Effect.suspend(() => (given === undefined ? FileBackend.directory : Effect.succeed(resolve(given))))
+
+/**
+ * Chooses. A cluster that was chosen is connected to until the scope closes.
+ *
+ * @internal
+ */
+export const choose = Effect.fnUntraced(function* (
+  options: Options
+): Effect.fn.Return<Chosen, BackendError | Config.ConfigError, Scope.Scope> {
+  const wanted = options.backend ?? (yield* choice)
+  switch (wanted) {
+    case "memory":
+      return { _tag: "Memory" }
+    case "filesystem":
+      return { _tag: "EventLog", directory: yield* directoryOf(options.directory), isAsked: true }
+    case "kubernetes":
+      return { _tag: "Cluster", ...(yield* open(options)), isAsked: true }
+    case "auto": {
+      const directory = yield* directoryOf(options.directory)
+      const source = yield* KubernetesConnection.configured({
+        kubeconfig: options.kubeconfig,
+        context: options.context
+      })
+      if (source === undefined) return { _tag: "EventLog", directory, isAsked: false }
+      const scope = yield* Scope.fork(yield* Effect.scope)
+      const opened = yield* Effect.result(Effect.provideService(open(options), Scope.Scope, scope))
+      const why =
+        opened._tag === "Failure"
+          ? opened.failure.reason.detail
+          : yield* silence(opened.success.backend, options.patience ?? PATIENCE)
+      if (opened._tag === "Success" && why === undefined) return { _tag: "Cluster", ...opened.success, isAsked: false }
+      yield* Scope.close(scope, Exit.void)
+      return { _tag: "EventLog", directory, isAsked: false, insteadOf: { source, why: why ?? "" } }
+    }
+  }
+})
