@@ -54,7 +54,7 @@ export const run = (): Promise<ReadonlyArray<Group>> => {
       }
     }
     const line = Buffer.from(`${EventJson.encode({ ...next(), name: "deploy.0000000000000000.1" })}\n`)
-    const context = yield* Effect.context<never>()
+    const context = yield* Effect.context()
     const runPromise = Effect.runPromiseWith(context)
     const groups: Array<Group> = []
     for (const size of BATCHES) {

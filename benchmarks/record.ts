@@ -10,7 +10,7 @@ export const run = (): Promise<ReadonlyArray<Group>> =>
   Effect.gen(function* () {
     const manager = yield* EventManager.EventManager
     const queue = yield* Queue.bounded<number>(1_024)
-    const context = yield* Effect.context<never>()
+    const context = yield* Effect.context()
     const runPromise = Effect.runPromiseWith(context)
     const workflow = { metadata: { name: "deploy", namespace: "default" } }
     const reference = { apiVersion: "v1", kind: "Workflow", name: "deploy", namespace: "default" }

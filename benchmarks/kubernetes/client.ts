@@ -102,7 +102,7 @@ const measured = async (warmUp: () => Promise<unknown>, run: () => Promise<void>
 if (contender === "Tidings") {
   await Effect.gen(function* () {
     const backend = yield* Backend
-    const context = yield* Effect.context<never>()
+    const context = yield* Effect.context()
     const promise = Effect.runPromiseWith(context)
     if (work === "create") {
       yield* Effect.promise(() =>
@@ -157,7 +157,7 @@ if (contender === "Tidings") {
               () => {
                 if (++seen === total) done()
               },
-              (error: unknown) => (seen < total ? fail(error as Error) : undefined)
+              (error: unknown) => (seen < total ? fail(error) : undefined)
             )
           })
       )

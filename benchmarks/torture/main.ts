@@ -65,7 +65,7 @@ const start = (contender: Contender, args: ReadonlyArray<string>): Process => {
   })
   const seen = new Map<string, Phase>()
   const waiting = new Map<string, (phase: Phase) => void>()
-  createInterface({ input: child.stdout! }).on("line", (line) => {
+  createInterface({ input: child.stdout }).on("line", (line) => {
     const phase = JSON.parse(line) as Phase
     seen.set(phase.phase, phase)
     waiting.get(phase.phase)?.(phase)

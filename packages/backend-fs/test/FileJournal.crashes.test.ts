@@ -110,19 +110,18 @@ const randomFaults = (dice: Dice): ReadonlyArray<Fault> => {
     more: dice.chance(0.3) ? dice.below(3) : 0,
     ...(path === undefined ? undefined : { path })
   })
+  // When what a failed sync threw away cannot be written anew either, no later process can know of it.
+  if (dice.chance(0.3)) return [of("syncLater", "EIO", pick(dice, ["entries", "checkpoint", "parked", undefined]))]
   return [
-    // Not both: when what a failed sync threw away cannot be written anew either, no later process can know of it.
-    dice.chance(0.7)
-      ? of("syncLater", "EIO", pick(dice, ["entries", "checkpoint", "parked", undefined]))
-      : of("sync", "EIO"),
     of("append", "ENOSPC"),
     of("append", "EIO", "entries"),
     of("create", "EMFILE", "entries"),
     of("rename", "EIO"),
     of("unlink", "EIO"),
+    of("sync", "EIO"),
     of("read", "EIO", "entries"),
     of("truncate", "EIO", "entries")
-  ].filter(() => dice.chance(0.2))
+  ].filter(() => dice.chance(0.25))
 }
 
 const campaign = (seed: number, counts: Map<string, number>) => {

@@ -170,7 +170,8 @@ export class JournalWorld {
             const failure = Cause.findErrorOption(exit.cause)
             // A start may fail for what the disk does; anything else is wrong.
             if (failure._tag === "None") return Effect.failCause(exit.cause as Cause.Cause<never>)
-            if ((plan.faults ?? []).length === 0) return Effect.die(failure.value)
+            const firstOnFullDisk = this.origin === undefined && failure.value.reason._tag === "JournalFull"
+            if ((plan.faults ?? []).length === 0 && !firstOnFullDisk) return Effect.die(failure.value)
             this.count(`start failed: ${failure.value.reason._tag}`)
           }
           if (end === "power") {
@@ -192,7 +193,7 @@ export class JournalWorld {
     return { ...event, at: n }
   }
 
-  private step(journal: Service, step: Step): Effect.Effect<void, never> {
+  private step(journal: Service, step: Step): Effect.Effect<void> {
     switch (step.do) {
       case "append":
         return this.append(journal, step.count, step.length ?? 20)

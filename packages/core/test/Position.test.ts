@@ -98,8 +98,7 @@ describe("cursors and page tokens", () => {
   )
 
   it("are refused where JavaScript gives what is no text", () => {
-    for (const value of [5, null, undefined, {}, [], true])
-      refusal(Position.decodeCursor(scope, value as never))
+    for (const value of [5, null, undefined, {}, [], true]) refusal(Position.decodeCursor(scope, value as never))
     for (const parts of [
       {},
       null,

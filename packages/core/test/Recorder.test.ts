@@ -180,7 +180,7 @@ describe("record, directly", () => {
       )
       assert.instanceOf(error, Recorder.InvalidRecorderOptions)
       assert.deepStrictEqual(
-        (error as Recorder.InvalidRecorderOptions).issues.map(({ field }) => field),
+        error.issues.map(({ field }) => field),
         ["reportingController", "reportingInstance"]
       )
     })

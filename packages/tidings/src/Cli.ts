@@ -52,6 +52,7 @@ import * as failure from "./internal/cli/failure.ts"
 import * as flags from "./internal/cli/flags.ts"
 import { follow } from "./internal/cli/follow.ts"
 import { get } from "./internal/cli/get.ts"
+import { parked } from "./internal/cli/parked.ts"
 import * as parking from "./internal/cli/parking.ts"
 import * as help from "./internal/cli/help.ts"
 import { list } from "./internal/cli/list.ts"
@@ -283,7 +284,8 @@ export const make = <E>(
       Command.provide(emit, run),
       Command.provide(explain, run),
       Command.provide(template, run),
-      Command.provide(doctor, run)
+      Command.provide(doctor, run),
+      Command.provide(parked, run)
     ])
   )
 }

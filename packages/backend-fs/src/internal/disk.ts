@@ -162,7 +162,8 @@ export const node: Disk = {
     const { DatabaseSync } = loadSqlite()
     // Made by SQLite itself: of a file that is locked nobody else in this process may open and close a second
     // descriptor, because the first one to be closed would take the lock with it.
-    const database = new DatabaseSync(path, { timeout: 0 })
+    // Waiting a little, for whoever only looks.
+    const database = new DatabaseSync(path, { timeout: 100 })
     try {
       // A rollback journal is a file too, and on a full disk there would be no lock.
       database.exec("PRAGMA journal_mode = MEMORY")

@@ -162,10 +162,7 @@ export const make = Effect.fnUntraced(function* (
           if (underway === 0) resume(Effect.void)
           else ended = () => resume(Effect.void)
         })
-        return Effect.andThen(
-          idle,
-          Effect.ignore(attempt(() => files.close()))
-        )
+        return Effect.andThen(idle, Effect.ignore(attempt(() => files.close())))
       })
   )
   // For people, and for the message to whoever comes second.
@@ -474,7 +471,8 @@ export const make = Effect.fnUntraced(function* (
         )
       }),
     unpark: (name, series) => (series.length === 0 ? Effect.void : changeParked(name, undefined, series)),
-    requests: (name) => whileOpen(() => Effect.succeed(parkedRequests.take(disk, names, sinkOf(name).files.requestsFile)))
+    requests: (name) =>
+      whileOpen(() => Effect.succeed(parkedRequests.take(disk, names, sinkOf(name).files.requestsFile)))
   }
 })
 

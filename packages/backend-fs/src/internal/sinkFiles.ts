@@ -119,20 +119,20 @@ export class SinkFiles {
     )
     const path = this.names.pathOf(this.parkedFile)
     const file = this.parkedSize === 0 ? this.createParked(path) : this.disk.openToAppend(path)
-    // Until it is known to be whole.
+    // Until it is durable.
     this.suspect = true
     try {
       appendAll(this.disk, file, line)
     } catch (cause) {
       this.disk.close(file)
-      this.takeBackParked()
+      this.suspect = !this.takeBackParked()
       throw cause
     }
     return { file, size: this.parkedSize! + line.length }
   }
 
-  /** What was written last could not be made durable: a later life must not find it either. */
-  takeBackParked(): void {
+  /** Cuts off what is not whole or could not be made durable: a later life must not find it either. */
+  takeBackParked(): boolean {
     try {
       const file = this.disk.openToAppend(this.names.pathOf(this.parkedFile))
       try {
@@ -140,8 +140,10 @@ export class SinkFiles {
       } finally {
         this.disk.close(file)
       }
+      return true
     } catch {
       // In this life it is written anew before it is used again.
+      return false
     }
   }
 
@@ -180,8 +182,9 @@ export class SinkFiles {
           if (Lines.bodyIn(line.bytes) === undefined) this.damagedLines++
         } else this.parkedSize = line.start
       }
-      if (this.parkedSize < size) this.compact()
-    } else if (this.suspect) this.compact()
+      this.suspect = this.parkedSize < size && !this.takeBackParked()
+    }
+    if (this.suspect) this.compact()
   }
 
   private *lines(size: number): Generator<Lines.Line, void> {

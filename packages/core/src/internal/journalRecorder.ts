@@ -9,9 +9,10 @@ import type * as Scope from "effect/Scope"
 import type * as Backend from "../Backend.ts"
 import type { Occurrence } from "../Event.ts"
 import type * as EventId from "../EventId.ts"
-import { type Journal, JournalError, JournalFailed } from "../Journal.ts"
+import type { Journal } from "../Journal.ts"
+import { JournalError, JournalFailed } from "./journalError.ts"
 import type { Delivered, EventDraft, FlushReport, Recorded, RecordError, Recorder, Settlement } from "../Recorder.ts"
-import { Closed, RecorderError } from "../Recorder.ts"
+import { Closed, RecorderError } from "./recorderError.ts"
 import * as Timestamp from "../Timestamp.ts"
 import type * as acceptance from "./acceptance.ts"
 import { Ledger } from "./ledger.ts"
@@ -45,7 +46,7 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Recorder["Service"], JournalError, Scope.Scope> {
   const { drainTimeout, journal, prepare, queueCapacity } = options
   const clock = yield* Clock.Clock
-  const context = yield* Effect.context<never>()
+  const context = yield* Effect.context()
   const ledger = new Ledger(context)
   const shared: sinks.Shared = {
     journal,

@@ -5,7 +5,7 @@ import * as Layer from "effect/Layer"
 import type { Occurrence } from "../Event.ts"
 import * as EventId from "../EventId.ts"
 import type * as Journal from "../Journal.ts"
-import { JournalError, JournalFull } from "../Journal.ts"
+import { JournalError, JournalFull } from "./journalError.ts"
 import * as Timestamp from "../Timestamp.ts"
 
 const DEFAULT_CAPACITY = 100_000

@@ -1,6 +1,6 @@
 import * as Data from "effect/Data"
 import type { BackendError } from "../BackendError.ts"
-import type { JournalError } from "../Journal.ts"
+import type { JournalError } from "./journalError.ts"
 
 // A module of its own, because both the recorders and what they implement need it. `Recorder.ts` exports it.
 

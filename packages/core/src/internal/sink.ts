@@ -170,7 +170,7 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Sink, JournalError, Scope.Scope> {
   const { clock, journal, random } = shared
   const { capacity, concurrency, name } = options
-  const context = yield* Effect.context<never>()
+  const context = yield* Effect.context()
   // Of its own: what is forked into a scope that is closing is interrupted, and the drain is a part of the closing.
   const scope = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
   const ledger = new SinkLedger(name, context)
@@ -298,15 +298,17 @@ export const make = Effect.fnUntraced(function* (
     return failing > 0 || failuresInARow > 0 ? "degraded" : "up"
   }
 
-  const tell: Effect.Effect<void> = Effect.suspend(() => {
+  const tell = (): void => {
     ledger.state = stateNow()
-    if (ledger.state === loggedState || monotonic() - loggedAt < LOG_INTERVAL) return Effect.void
+    if (ledger.state === loggedState || monotonic() - loggedAt < LOG_INTERVAL) return
     loggedState = ledger.state
     loggedAt = monotonic()
-    return loggedState === "up"
-      ? Effect.logInfo(`Events reach the sink "${name}" again`)
-      : Effect.logWarning(`Events wait for the sink "${name}" (${loggedState}): ${ledger.lastError ?? "closed"}`)
-  })
+    runFork(
+      loggedState === "up"
+        ? Effect.logInfo(`Events reach the sink "${name}" again`)
+        : Effect.logWarning(`Events wait for the sink "${name}" (${loggedState}): ${ledger.lastError ?? "closed"}`)
+    )
+  }
 
   const logDueAt = (): number => (ledger.state === loggedState ? Number.POSITIVE_INFINITY : loggedAt + LOG_INTERVAL)
 
@@ -442,7 +444,8 @@ export const make = Effect.fnUntraced(function* (
       onFailure: (error) => {
         journalFailures++
         ledger.lastError = error.message
-        return Effect.andThen(tell, Effect.andThen(sleep(backoff(journalFailures, LAST_DELAY)), insist(effect)))
+        tell()
+        return Effect.andThen(sleep(backoff(journalFailures, LAST_DELAY)), insist(effect))
       },
       onSuccess: (value) => {
         journalFailures = 0
@@ -461,17 +464,15 @@ export const make = Effect.fnUntraced(function* (
 
   const checkpointIfDue: Effect.Effect<void> = Effect.suspend(() => {
     if (checkpointDueAt() > monotonic()) return Effect.void
-    return Effect.matchEffect(checkpoint, {
+    return Effect.match(checkpoint, {
       onFailure: (error) => {
         journalFailures++
         ledger.lastError = error.message
         nextCheckpointAt = monotonic() + backoff(journalFailures, LAST_DELAY)
-        return tell
       },
       onSuccess: () => {
         journalFailures = 0
         nextCheckpointAt = Number.NEGATIVE_INFINITY
-        return tell
       }
     })
   })
@@ -559,82 +560,112 @@ export const make = Effect.fnUntraced(function* (
     reason: new Transient({ applied: "unknown", detail: `no answer within ${Duration.format(options.writeTimeout)}` })
   })
 
-  const deliver = (batch: ReadonlyArray<Outgoing>, isRetry: boolean): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      const parcels = batch.map((one) => one.underway!)
-      return backend.write(parcels.map(({ write }) => write)).pipe(
-        Effect.timeoutOrElse({ duration: options.writeTimeout, orElse: () => Effect.fail(timedOut) }),
-        Effect.exit,
-        Effect.flatMap((exit) => conclude(batch, parcels, isRetry, exit))
+  /** Writes that have not answered yet. */
+  const writing = new Set<Fiber.Fiber<unknown, unknown>>()
+  yield* Scope.addFinalizer(
+    scope,
+    Effect.suspend(() => Fiber.interruptAll(writing))
+  )
+
+  /** A backend that answers at once costs no more than its answer; of any other the answer is awaited for its time. */
+  const deliver = (batch: ReadonlyArray<Outgoing>, isRetry: boolean): void => {
+    const parcels = batch.map((one) => one.underway!)
+    const fiber = runFork(backend.write(parcels.map(({ write }) => write)))
+    const exit = fiber.pollUnsafe()
+    if (exit !== undefined) return conclude(batch, parcels, isRetry, exit)
+    writing.add(fiber)
+    let answered = false
+    const answer = (exit: Exit.Exit<ReadonlyArray<Backend.Outcome>, BackendError>) => {
+      if (answered) return
+      answered = true
+      conclude(batch, parcels, isRetry, exit)
+    }
+    const timeout = runFork(
+      Effect.andThen(
+        clock.sleep(options.writeTimeout),
+        Effect.sync(() => {
+          answer(Exit.fail(timedOut))
+          fiber.interruptUnsafe()
+        })
       )
+    )
+    fiber.addObserver((exit) => {
+      timeout.interruptUnsafe()
+      writing.delete(fiber)
+      answer(exit)
     })
+  }
 
   const conclude = (
     batch: ReadonlyArray<Outgoing>,
     parcels: ReadonlyArray<Parcel>,
     isRetry: boolean,
     exit: Exit.Exit<ReadonlyArray<Backend.Outcome>, BackendError>
-  ): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      underway--
-      if (isRetry) retriesUnderway--
-      if (stopped) return Effect.void
-      const at = monotonic()
-      const parking: Array<Effect.Effect<void>> = []
-      const final: Array<readonly [Write, Settlement]> = []
-      const tally: Tally = { occurrences: 0, created: 0, updated: 0, present: 0 }
-      let succeeded = false
-      let error: BackendError | undefined
-      const whole = Exit.isSuccess(exit) ? undefined : retryOf(exit)
-      for (let index = 0; index < batch.length; index++) {
-        const one = batch[index]!
-        const parcel = parcels[index]!
-        const outcome = whole ?? (exit as Exit.Success<ReadonlyArray<Backend.Outcome>>).value[index] ?? missing
-        switch (outcome._tag) {
-          case "Settled":
-          case "Dropped":
-            succeeded = true
-            settle(one, parcel, outcome, tally)
-            if (settlementsOf.size > 0) final.push([parcel.write, outcome])
+  ): void => {
+    underway--
+    if (isRetry) retriesUnderway--
+    if (stopped) return
+    const at = monotonic()
+    const parking: Array<Effect.Effect<void>> = []
+    const final: Array<readonly [Write, Settlement]> = []
+    const tally: Tally = { occurrences: 0, created: 0, updated: 0, present: 0 }
+    let succeeded = false
+    let error: BackendError | undefined
+    const whole = Exit.isSuccess(exit) ? undefined : retryOf(exit)
+    for (let index = 0; index < batch.length; index++) {
+      const one = batch[index]!
+      const parcel = parcels[index]!
+      const outcome = whole ?? (exit as Exit.Success<ReadonlyArray<Backend.Outcome>>).value[index] ?? missing
+      switch (outcome._tag) {
+        case "Settled":
+        case "Dropped":
+          succeeded = true
+          settle(one, parcel, outcome, tally)
+          if (settlementsOf.size > 0) final.push([parcel.write, outcome])
+          break
+        case "Rejected":
+          succeeded = true
+          parking.push(park(one, parcel, outcome.reason))
+          break
+        case "Retry": {
+          error = outcome.error
+          ledger.lastError = error.message
+          const { reason } = error
+          const patience =
+            outcome.parkAfter === undefined ? Number.POSITIVE_INFINITY : Duration.toMillis(outcome.parkAfter) * 1_000
+          if (at - (one.firstFailureAt ?? at) >= patience) {
+            parking.push(park(one, parcel, error.message))
             break
-          case "Rejected":
-            succeeded = true
-            parking.push(park(one, parcel, outcome.reason))
-            break
-          case "Retry": {
-            error = outcome.error
-            ledger.lastError = error.message
-            const { reason } = error
-            const patience =
-              outcome.parkAfter === undefined ? Number.POSITIVE_INFINITY : Duration.toMillis(outcome.parkAfter) * 1_000
-            if (at - (one.firstFailureAt ?? at) >= patience) {
-              parking.push(park(one, parcel, error.message))
-              break
-            }
-            failed(one, parcel, error)
-            if (reason._tag === "Throttled" && reason.scope === "backend") {
-              throttledUntil = Math.max(throttledUntil, one.nextAt)
-            }
+          }
+          failed(one, parcel, error)
+          if (reason._tag === "Throttled" && reason.scope === "backend") {
+            throttledUntil = Math.max(throttledUntil, one.nextAt)
           }
         }
       }
-      if (tally.occurrences > 0) {
-        changedSinceCheckpoint = true
-        ledger.addPending(-tally.occurrences)
-        for (const how of ["created", "updated", "present"] as const) if (tally[how] > 0) ledger.settle(tally[how], how)
-      }
-      // Only now: whoever is told goes on at once, and may look at the books.
-      for (const [write, settlement] of final) resolve(write, settlement)
-      if (succeeded) hasSucceeded(at)
-      else if (error !== undefined && !parcels.every(isForStuckNamespace)) hasFailed(at, error)
-      const concluded = Effect.andThen(tell, Effect.sync(notify))
-      return parking.length === 0
-        ? concluded
-        : Effect.andThen(
-            Effect.forEach(parking, (one) => one, { discard: true }),
-            concluded
-          )
-    })
+    }
+    if (tally.occurrences > 0) {
+      changedSinceCheckpoint = true
+      ledger.addPending(-tally.occurrences)
+      for (const how of ["created", "updated", "present"] as const) if (tally[how] > 0) ledger.settle(tally[how], how)
+    }
+    // Only now: whoever is told goes on at once, and may look at the books.
+    for (const [write, settlement] of final) resolve(write, settlement)
+    if (succeeded) hasSucceeded(at)
+    else if (error !== undefined && !parcels.every(isForStuckNamespace)) hasFailed(at, error)
+    if (parking.length > 0) runFork(Effect.forkIn(parkAll(parking), scope))
+    tell()
+    notify()
+  }
+
+  const parkAll = (parking: ReadonlyArray<Effect.Effect<void>>): Effect.Effect<void> =>
+    Effect.andThen(
+      Effect.forEach(parking, (one) => one, { discard: true }),
+      Effect.sync(() => {
+        tell()
+        notify()
+      })
+    )
 
   const hasSucceeded = (at: number): void => {
     lastSuccessAt = at
@@ -687,10 +718,10 @@ export const make = Effect.fnUntraced(function* (
   }
 
   /** Starts what is ready. What has failed before goes alone, so that it can hold up nobody but itself. */
-  const dispatch: Effect.Effect<void> = Effect.suspend(() => {
+  const dispatch = (): void => {
     const at = monotonic()
     const slots = freeSlots()
-    if (slots <= 0 || at < gateUntil()) return Effect.void
+    if (slots <= 0 || at < gateUntil()) return
     const fresh: Array<Outgoing> = []
     const retries: Array<Outgoing> = []
     for (const one of outbox.values()) {
@@ -707,15 +738,13 @@ export const make = Effect.fnUntraced(function* (
     for (let from = 0; from < fresh.length && batches.length < slots; from += size) {
       batches.push(fresh.slice(from, from + size))
     }
-    if (batches.length === 0) return Effect.void
+    if (batches.length === 0) return
     retriedLast = forRetries > 0
     underway += batches.length
     retriesUnderway += forRetries
     for (const batch of batches) for (const one of batch) take(one)
-    return Effect.forEach(batches, (batch, index) => Effect.forkIn(deliver(batch, index < forRetries), scope), {
-      discard: true
-    })
-  })
+    for (const [index, batch] of batches.entries()) deliver(batch, index < forRetries)
+  }
 
   /** When there may be something to dispatch again; what lands notifies by itself. */
   const dispatchDueAt = (): number => {
@@ -885,7 +914,7 @@ export const make = Effect.fnUntraced(function* (
         failures++
         unreachable = isSlow(answer.failure) ? "blocked" : "degraded"
         ledger.lastError = answer.failure.message
-        yield* tell
+        tell()
         const wasDraining = draining
         const again = monotonic() + backoff(failures, LAST_DELAY)
         notifyAt(again)
@@ -907,7 +936,7 @@ export const make = Effect.fnUntraced(function* (
         yield* insist(checkpoint)
       }
     }
-    yield* tell
+    tell()
     notify()
   })
 
@@ -929,10 +958,10 @@ export const make = Effect.fnUntraced(function* (
       yield* fold
       yield* changeConfiguration
       release(correlator.tick(wall()))
-      yield* dispatch
+      dispatch()
       yield* makeRoom
       yield* checkpointIfDue
-      yield* tell
+      tell()
       if (readableUpTo() > position) continue
       const next = wakeAt()
       if (next > monotonic()) {

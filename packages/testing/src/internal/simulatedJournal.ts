@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { Process, Simulation } from "../Simulation.ts"
 import type { Faults, SimulatedJournal } from "../SimulatedJournal.ts"
-import { SeededDice } from "./dice.ts"
+import { type SeededDice } from "./dice.ts"
 
 const failure = (reason: Journal.JournalErrorReason) => new Journal.JournalError({ reason })
 
@@ -227,7 +227,9 @@ export const make = (
         return operation("checkpoint", () => {
           const one = reading.get(sink)
           if (one !== undefined && one.upTo > made.upTo) {
-            simulation.fail(new Error(`${name}: the checkpoint of "${sink}" goes back from ${one.upTo} to ${made.upTo}`))
+            simulation.fail(
+              new Error(`${name}: the checkpoint of "${sink}" goes back from ${one.upTo} to ${made.upTo}`)
+            )
           }
           checkpoints.set(sink, text)
           count("checkpoint")

@@ -456,6 +456,6 @@ export class SimulatedProcess implements Process {
       ),
       Context.add(Metric.MetricRegistry, new Map()),
       Context.add(Logger.CurrentLoggers, new Set([logger]))
-    ) as Context.Context<never>
+    )
   }
 }

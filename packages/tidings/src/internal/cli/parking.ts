@@ -1,15 +1,103 @@
 /**
- * Where the journal of a host is.
+ * The journal of a host, and what is parked in it.
  *
  * @internal
  */
 import * as FileBackend from "@tidings/backend-fs/FileBackend"
+import * as JournalView from "@tidings/backend-fs/JournalView"
+import * as EventId from "@tidings/core/EventId"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import { join, resolve } from "node:path"
+import { Absent, Failure } from "./failure.ts"
+import * as flags from "./flags.ts"
+import * as session from "./session.ts"
+import * as words from "./words.ts"
 
-/** As `Tidings.layer` and `FileJournal.layer` have it: `TIDINGS_JOURNAL`, else `journal` in the directory of the event log. @internal */
+/**
+ * As `Tidings.layer` and `FileJournal.layer` have it: `TIDINGS_JOURNAL`, else `journal` in the directory of the event log.
+ *
+ * @internal
+ */
 export const directory: Effect.Effect<string, Config.ConfigError> = Effect.gen(function* () {
   const given = yield* Config.withDefault(Config.String("TIDINGS_JOURNAL"), "")
   return given === "" ? join(yield* FileBackend.directory, "journal") : resolve(given)
 })
+
+/** @internal */
+export const whichFlags = {
+  journal: flags.text("journal", {
+    value: "DIRECTORY",
+    description: "The journal of the host (default TIDINGS_JOURNAL, else journal in the event log)"
+  }),
+  sink: flags.text("sink", { value: "NAME", description: "Of this sink of the host (default all)" })
+}
+
+/** @internal */
+export const listFlags = { ...whichFlags, output: flags.output(["table", "json", "ndjson", "yaml"]) }
+
+/** @internal */
+export interface Which {
+  readonly journal: string | undefined
+  readonly sink: string | undefined
+}
+
+/**
+ * The journal that is meant; fails where there is none.
+ *
+ * @internal
+ */
+export const look = Effect.fnUntraced(function* ({ journal, sink }: Which) {
+  if (journal === "") return yield* session.refuse("--journal is empty: leave it out")
+  const known = yield* session.Session
+  const path = journal === undefined ? yield* known.journal : resolve(journal)
+  const view = yield* JournalView.read(path)
+  if (view === undefined) {
+    return yield* new Absent({
+      detail: `there is no journal in ${path}`,
+      hint: "name that of a host with --journal: FileJournal.layer makes one, where Recorder.layer keeps what it has accepted"
+    })
+  }
+  const sinks = sink === undefined ? view.sinks : view.sinks.filter(({ name }) => name === sink)
+  if (sink !== undefined && sinks.length === 0) {
+    const names = view.sinks.map(({ name }) => name)
+    return yield* new Failure({
+      detail: `the host has no sink ${JSON.stringify(sink)}${names.length === 0 ? "" : `, only ${names.join(", ")}`}`
+    })
+  }
+  for (const { damage } of sinks) if (damage !== undefined) yield* words.say(`warning: ${damage}`)
+  return { view, sinks }
+})
+
+/** @internal */
+export type State = "parked" | "retrying" | "retry asked" | "drop asked"
+
+/** @internal */
+export interface Row {
+  readonly sink: JournalView.Sink
+  readonly id: string
+  readonly state: State
+  readonly event: JournalView.ParkedEvent
+}
+
+/**
+ * What is parked in these sinks, what waited longest first.
+ *
+ * @internal
+ */
+export const rowsOf = (sinks: ReadonlyArray<JournalView.Sink>): ReadonlyArray<Row> =>
+  sinks
+    .flatMap((sink) => {
+      const asked = new Map<string, State>()
+      for (const { action, series } of sink.requests) {
+        for (const id of series) asked.set(EventId.format(id), `${action} asked`)
+      }
+      return sink.parked.map((event): Row => {
+        const id = EventId.format(event.write.id)
+        return { sink, id, event, state: asked.get(id) ?? (event.isRetried ? "retrying" : "parked") }
+      })
+    })
+    .sort((a, b) => a.event.at - b.event.at)
+
+/** @internal */
+export const many = (n: number, one: string): string => `${n} ${n === 1 ? one : `${one}s`}`

@@ -1,0 +1,24 @@
+/**
+ * `parked`: what the backends of a host will never take, seen from beside the host.
+ *
+ * @internal
+ */
+import * as Command from "effect/cli/Command"
+import { examples } from "./examples.ts"
+import { parkedDrop, parkedRetry } from "./parkedAsk.ts"
+import { list, parkedList } from "./parkedList.ts"
+import * as parking from "./parking.ts"
+import * as session from "./session.ts"
+
+/** @internal */
+export const parked = Command.make("parked", parking.listFlags, (given) =>
+  list(given).pipe(session.verb("parked"))
+).pipe(
+  Command.withDescription(
+    "Show what the recorder of a host has parked: events that its backend will never take as they are. They are kept " +
+      "until somebody has them delivered once more, or gives them up. Works while the host runs, and while it does not."
+  ),
+  Command.withShortDescription("Show, retry and drop the events that a host has parked"),
+  examples("", "retry 0123456789abcdef0123456789abcdef.7", "drop --all --journal /var/lib/my-host/journal"),
+  Command.withSubcommands([parkedList, parkedRetry, parkedDrop])
+)
