@@ -17,6 +17,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import * as FileBackend from "./FileBackend.ts"
 import { Disk } from "./internal/disk.ts"
+import * as JournalView from "./JournalView.ts"
 
 // ---------------------------------------------------------------------------
 // words
@@ -268,4 +269,53 @@ export const run = (options?: {
       ],
       onSuccess: (log): ReadonlyArray<Check> => [...checks, ...log]
     })
+  })
+
+// ---------------------------------------------------------------------------
+// the journal
+// ---------------------------------------------------------------------------
+
+const sinkCheck = (sink: JournalView.Sink, owner: string | undefined): Check => {
+  const { damage, name, parked, pending, requests, target } = sink
+  const occurrences = parked.reduce((sum, one) => sum + one.occurrences, 0)
+  const common = {
+    name: `sink ${name}`,
+    facts: { sink: name, target: target ?? null, pending, parked: parked.length, parkedOccurrences: occurrences }
+  }
+  if (damage !== undefined) return { ...common, state: "broken", found: damage }
+  const waiting = pending === 0 ? "nothing waits" : `${many(pending, "occurrence")} wait`
+  const aside = parked.length === 0 ? "nothing is parked" : `${many(parked.length, "event")} parked`
+  const asked = requests.length === 0 ? "" : "; what was asked for about them is not done yet"
+  const found = `${waiting}, ${aside}${asked}${target === undefined ? "; it has not reached its backend yet" : ""}`
+  if (parked.length > 0) {
+    return { ...common, state: "note", found, advice: "see why, and retry or drop them, with: tidings parked" }
+  }
+  return pending > 0 && owner === undefined
+    ? { ...common, state: "note", found, advice: "they are delivered when the next host starts on this journal" }
+    : { ...common, state: "ok", found }
+}
+
+/**
+ * Looks at a recorder's journal: who runs on it, and what waits and is parked for each of its sinks. None where there is no
+ * journal. Reads alone, also while a host runs on it.
+ *
+ * @category checks
+ * @since 0.1.0
+ */
+export const runJournal = (directory: string): Effect.Effect<ReadonlyArray<Check>> =>
+  Effect.match(JournalView.read(directory), {
+    onFailure: ({ message }): ReadonlyArray<Check> => [{ name: "journal", state: "broken", found: message }],
+    onSuccess: (view): ReadonlyArray<Check> => {
+      if (view === undefined) return []
+      const who = view.owner === undefined ? "no host runs on it" : `${view.owner} runs on it`
+      return [
+        {
+          name: "journal",
+          state: "ok",
+          found: `${view.directory}, ${size(view.bytes)}; ${who}`,
+          facts: { directory: view.directory, bytes: view.bytes, owner: view.owner ?? null }
+        },
+        ...view.sinks.map((sink) => sinkCheck(sink, view.owner))
+      ]
+    }
   })

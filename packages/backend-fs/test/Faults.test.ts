@@ -133,6 +133,30 @@ describe("a write that is done in part", () => {
     }).pipe(silent)
   )
 
+  it.effect("before an error that does not tell so is taken to be torn", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      let failing = false
+      const { backend } = yield* open(
+        { directory },
+        {
+          ...node,
+          append: (file, from, offset, length) => {
+            if (!failing) return node.append(file, from, offset, length)
+            node.append(file, from, offset, 50)
+            throw fault("EIO")
+          }
+        }
+      )
+      yield* backend.write([first(1)])
+      failing = true
+      assert.strictEqual((yield* Effect.flip(backend.write([first(2)]))).reason._tag, "Transient")
+      failing = false
+      yield* backend.write([first(2)])
+      assert.deepStrictEqual(raw(directory), [1, "50 bytes", 2, "0 bytes"])
+    }).pipe(silent)
+  )
+
   it.effect("again and again ends as a full disk", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
@@ -302,6 +326,24 @@ describe("a writer that is not alone", () => {
       assert.deepStrictEqual(hows(yield* backend.write([first(1), first(7)])), ["created", "present"])
       assert.strictEqual(segmentsOf(directory).length, 1)
       assert.deepStrictEqual(seqsOf((yield* backend.query({})).events), [7, 1])
+    })
+  )
+
+  it.effect("takes the identity that another process was quicker to give the log", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const { backend } = yield* open(
+        { directory },
+        {
+          ...node,
+          link: (existing, file) => {
+            writeFileSync(file, JSON.stringify({ format: 1, id: "quicker", createdAt: "2026-01-01T00:00:00.000000Z" }))
+            node.link(existing, file)
+          }
+        }
+      )
+      assert.strictEqual(yield* backend.target, "quicker")
+      assert.deepStrictEqual(readdirSync(directory), [".meta.json"])
     })
   )
 

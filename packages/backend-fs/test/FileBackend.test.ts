@@ -23,7 +23,7 @@ import {
 } from "node:fs"
 import * as path from "node:path"
 import * as LogLine from "../src/internal/logLine.ts"
-import { line, newestOf, open, run, segmentsOf } from "./openLog.ts"
+import { line, newestOf, open, run, segmentsOf, shown } from "./openLog.ts"
 import * as TestDirectory from "./TestDirectory.ts"
 import { again, at, first, seqsOf } from "./writes.ts"
 
@@ -435,8 +435,12 @@ describe("damage", () => {
       appendFileSync(newestOf(directory), Buffer.alloc(9_000_000))
       appendFileSync(newestOf(directory), line(2))
       appendFileSync(newestOf(directory), `${"x".repeat(5_000_000)}${LogLine.BEGINNING}\n${line(3)}`)
+      // Where the reader gives up on a line that long, another begins.
+      for (const [index, before] of [1, 10, 17, 18, 300].entries()) {
+        appendFileSync(newestOf(directory), `${"x".repeat(4_194_304 - before)}${line(4 + index)}`)
+      }
       const page = yield* query(directory)
-      assert.deepStrictEqual(seqsOf(page.events), [3, 2, 1])
+      assert.deepStrictEqual(seqsOf(page.events), [8, 7, 6, 5, 4, 3, 2, 1])
     }).pipe(Effect.provideService(References.MinimumLogLevel, "Error"))
   )
 })
@@ -451,7 +455,7 @@ describe("a raw log", () => {
       const other = line(2)
       writeFileSync(
         path.join(directory, "events-00000001-20260101.ndjson"),
-        [states[1], other, states[0], states[2], states[1], other, states[2], states[0]].join("")
+        [states[1], other, states[0], states[2], states[1], other, states[2], states[0], other].join("")
       )
       const shown = yield* run(directory, ({ backend }) =>
         Effect.gen(function* () {
@@ -492,6 +496,51 @@ describe("a raw log", () => {
       )
       assert.deepStrictEqual(seqsOf(page.events), [2])
       assert.strictEqual(page.totalCount, 1)
+    })
+  )
+
+  it.effect("of one time is ordered by change, across segments and pages", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      yield* run(directory, ({ backend }) => backend.target)
+      const same = (seq: number): string =>
+        LogLine.encode({ ...LogLine.eventOf(first(seq)), first: at(0), last: at(0) })
+      const long = LogLine.encode({ ...LogLine.eventOf(first(9, { message: "x".repeat(900) })), last: at(-1) })
+      writeFileSync(path.join(directory, "events-00000001-20260101.ndjson"), long + same(1) + same(2))
+      writeFileSync(path.join(directory, "events-00000002-20260101.ndjson"), same(3) + same(4))
+      yield* run(directory, ({ backend }) =>
+        Effect.gen(function* () {
+          assert.deepStrictEqual(seqsOf((yield* backend.query({})).events), [4, 3, 2, 1, 9])
+          const found: Array<number> = []
+          let page = yield* backend.query({ limit: 1 })
+          for (;;) {
+            found.push(...seqsOf(page.events))
+            if (page.next === undefined) break
+            page = yield* backend.query({ limit: 1, page: page.next })
+          }
+          assert.deepStrictEqual(found, [4, 3, 2, 1, 9])
+          const items = yield* Stream.runCollect(Stream.take(backend.watch({}, "beginning"), 5))
+          assert.deepStrictEqual(items.map(shown), [9, 1, 2, 3, 4])
+        })
+      )
+    })
+  )
+
+  it.effect("that was replaced since the writer read it is read again", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      yield* run(directory, ({ backend }) =>
+        Effect.gen(function* () {
+          yield* backend.write([first(1)])
+          yield* backend.write([first(1, {}, "another")])
+          const other = [first(3, {}, "third"), first(4, {}, "third"), first(5, {}, "third"), first(6, {}, "third")]
+          writeFileSync(newestOf(directory), other.map((write) => LogLine.encode(LogLine.eventOf(write))).join(""))
+          assert.deepStrictEqual(yield* backend.write([first(3, {}, "third"), first(7, {}, "third")]), [
+            { _tag: "Settled", how: "present" },
+            { _tag: "Settled", how: "created" }
+          ])
+        })
+      )
     })
   )
 
@@ -710,9 +759,16 @@ describe("a log that is taken away while it is used", () => {
           yield* TestClock.adjust("30 millis")
           yield* backend.write([first(2)])
           assert.match(segmentsOf(directory)[0]!, /^events-00000002-/)
+          // Nor does it go back to an older one.
+          writeFileSync(path.join(directory, "events-00000001-20260101.ndjson"), line(9), { mode: 0o600 })
+          rmSync(newestOf(directory))
+          yield* TestClock.adjust("30 millis")
+          yield* backend.write([first(2), first(3)])
+          assert.match(segmentsOf(directory)[1]!, /^events-00000003-/)
+          rmSync(path.join(directory, segmentsOf(directory)[0]!))
           assert.strictEqual(readlinkSync(path.join(directory, "events.log")), segmentsOf(directory)[0])
           assert.strictEqual(yield* backend.target, before)
-          assert.deepStrictEqual(seqsOf((yield* backend.query({})).events), [2])
+          assert.deepStrictEqual(seqsOf((yield* backend.query({})).events), [3])
         })
       )
     })

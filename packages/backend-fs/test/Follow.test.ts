@@ -329,6 +329,8 @@ describe("history that is gone", () => {
       assert.strictEqual(item._tag === "Event" ? item.event.id.seq : item._tag, 3)
       yield* other.backend.write([first(4)])
       assert.deepStrictEqual(yield* watcher.take(1), [4])
+      // The watcher of the system has gone over to the new directory.
+      yield* eventually(() => disk.calls("watch") > 1)
       const resumed = yield* watch(backend, item.cursor)
       assert.deepStrictEqual(yield* resumed.take(2), [4, "Live"])
       const refused = yield* Effect.flip(Stream.runCollect(Stream.take(backend.watch({}, before), 1)))

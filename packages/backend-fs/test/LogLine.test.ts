@@ -59,11 +59,66 @@ describe("writing a line", () => {
     { arbitrary: { runs: 150, size: 20 } }
   )
 
+  it("writes what changed, whichever one thing it is, and what did not", () => {
+    const base = first(1, { source: { component: "example", host: "laptop" } })
+    const body = (change: Partial<typeof base.event>): typeof base => ({ ...base, event: { ...base.event, ...change } })
+    const object = base.event.involvedObject
+    const variants = [
+      { ...base, id: { ...base.id, seq: 2 } },
+      { ...base, id: { ...base.id, origin: "f".repeat(32) } },
+      { ...base, upTo: 9 },
+      { ...base, count: 2 },
+      { ...base, first: base.first - 1 },
+      { ...base, first: base.first + 5_000_000, last: base.last + 5_000_000 },
+      body({ type: "Warning" }),
+      body({ reason: "Other" }),
+      body({ action: "Other" }),
+      body({ message: "other" }),
+      body({ message: 'with "quotes" and \\' }),
+      body({ message: "mit Umläuten" }),
+      body({ data: {} }),
+      body({ data: { stepId: "other" } }),
+      body({ data: { ...base.event.data, error: "more" } }),
+      body({ data: { ...base.event.data, stepCount: 0 } }),
+      body({ data: { ...base.event.data, arguments: {} } }),
+      body({ involvedObject: { ...object, kind: "Other" } }),
+      body({ involvedObject: { ...object, name: "other" } }),
+      body({ involvedObject: { ...object, name: "long-".repeat(48) } }),
+      body({ involvedObject: { ...object, namespace: "other" } }),
+      body({ involvedObject: { kind: object.kind, name: object.name } }),
+      body({ involvedObject: { ...object, uid: "1" } }),
+      body({ involvedObject: { ...object, apiVersion: "v1" } }),
+      body({ involvedObject: { ...object, fieldPath: "spec" } }),
+      body({ related: object }),
+      body({ labels: { app: "shop" } }),
+      body({ source: { component: "example" } }),
+      body({ source: { component: "other", host: "laptop" } }),
+      body({ reportingController: "other" }),
+      body({ reportingInstance: "other" })
+    ]
+    const encoder = new LineEncoder()
+    const buffer = Buffer.alloc(65_536)
+    for (const variant of variants) {
+      for (const write of [base, base, base, base, variant, base, base, variant, variant, variant, variant]) {
+        const end = encoder.encodeInto(write, buffer, 0)
+        assert.strictEqual(buffer.toString("utf8", 0, end), LogLine.encode(LogLine.eventOf(write)))
+      }
+    }
+  })
+
   it("keeps nothing of data that the host changes afterwards", () => {
     const encoder = new LineEncoder()
     const buffer = Buffer.alloc(65_536)
     const data: { stepId: string; arguments: { tries: number } } = { stepId: "build", arguments: { tries: 1 } }
     const write = first(1, { data })
+    const flat = { stepId: "build" }
+    for (let turn = 1; turn <= 6; turn++) {
+      data.arguments.tries = turn
+      if (turn > 3) data.stepId = "deploy"
+      flat.stepId = turn > 4 ? "deploy" : "build"
+      const again = encoder.encodeInto(first(1, { data: flat }), buffer, 0)
+      assert.strictEqual(buffer.toString("utf8", 0, again), LogLine.encode(event(1, { data: flat })))
+    }
     for (let turn = 1; turn <= 6; turn++) {
       data.arguments.tries = turn
       if (turn > 3) data.stepId = "deploy"
@@ -133,6 +188,9 @@ describe("reading a line", () => {
       record!.matches({ resourceType: "Workflow", resourceName: 'a","kind":"Order', namespace: "back\\slash" })
     )
     assert.isFalse(record!.matches({ resourceType: "Order" }))
+    const [quoted] = read(LogLine.encode(event(1, { reason: 'say "hi"' }))).records
+    assert.isTrue(quoted!.matches({ reason: 'say "hi"' }))
+    assert.isFalse(quoted!.matches({ reason: 'say "ho"' }))
     const [plain] = read(line(1)).records
     assert.isFalse(plain!.matches({ resourceType: 'Workflow","name":"deploy' }))
     assert.isFalse(plain!.matches({ reason: "WorkflowStep" }))

@@ -88,14 +88,16 @@ const spread = (text: string): string => {
   return (high >>> 0).toString(16).padStart(8, "0") + (low >>> 0).toString(16).padStart(8, "0")
 }
 
-const lastOrigins = { origin: "", short: "" }
+// A backend names many events of one origin in a row.
+let lastOrigin: string | undefined
+let lastShort = ""
 
 const shortOrigin = (origin: string): string => {
-  if (lastOrigins.origin !== origin) {
-    lastOrigins.short = HEXADECIMAL_ORIGIN.test(origin) ? origin.replaceAll("-", "").slice(0, 16) : spread(origin)
-    lastOrigins.origin = origin
+  if (origin !== lastOrigin) {
+    lastShort = HEXADECIMAL_ORIGIN.test(origin) ? origin.replaceAll("-", "").slice(0, 16) : spread(origin)
+    lastOrigin = origin
   }
-  return lastOrigins.short
+  return lastShort
 }
 
 const sanitise = (name: string): string =>

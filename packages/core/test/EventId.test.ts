@@ -32,6 +32,10 @@ const SUBDOMAIN = /^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-
 const many = { arbitrary: { runs: 500, size: 300 } }
 
 describe("objectName", () => {
+  it("is one for the very first identity too, whatever it is", () => {
+    assert.match(EventId.objectName({ origin: "", seq: 1 }, "web"), /^web\.[0-9a-f]{16}\.1$/)
+  })
+
   it.prop(
     "is a DNS-1123 subdomain of at most 253 characters, and the same each time",
     { origin, seq, name },

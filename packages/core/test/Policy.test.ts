@@ -591,7 +591,6 @@ describe("batch", () => {
     const { layer } = scripted((batch, call) => {
       if (call === 1) return Effect.fail(full)
       if (call === 2) return Effect.die("a bug")
-      if (call === 3) throw new Error("not even an effect")
       return Effect.succeed(created(batch))
     })
     return Effect.gen(function* () {
@@ -601,11 +600,37 @@ describe("batch", () => {
         { concurrency: "unbounded" }
       )
       assert.deepStrictEqual(yield* both, [Exit.fail(full), Exit.fail(full)])
-      for (const exit of [...(yield* both), ...(yield* both)]) {
+      for (const exit of yield* both) {
         assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
       }
       assert.deepStrictEqual(yield* both, [Exit.succeed([Backend.created]), Exit.succeed([Backend.created])])
     }).pipe(Effect.provide(layer.pipe(Policy.batch())))
+  })
+
+  it.effect("a backend that throws instead of answering leaves nobody hanging", () => {
+    let throws = true
+    const layer = Backend.layerMemory().pipe(
+      Policy.make((backend) =>
+        Effect.succeed({
+          ...backend,
+          write: (batch) => {
+            if (throws) throw new Error("not even an effect")
+            return backend.write(batch)
+          }
+        })
+      ),
+      Policy.batch()
+    )
+    return Effect.gen(function* () {
+      const backend = yield* Backend.Backend
+      const fiber = yield* start(backend.write(batchOf(1)))
+      yield* settle
+      const outer = fiber.pollUnsafe()
+      const exit = outer !== undefined && Exit.isSuccess(outer) ? outer.value : undefined
+      assert.isTrue(exit !== undefined && Exit.isFailure(exit) && Cause.hasDies(exit.cause))
+      throws = false
+      assert.deepStrictEqual(yield* backend.write(batchOf(2)), [Backend.created])
+    }).pipe(Effect.provide(layer))
   })
 
   it.effect("what got no answer is Retry, for the caller whose it was", () => {

@@ -72,6 +72,15 @@ const outcomesOf = (exit: Exits, batch: ReadonlyArray<Write>): ReadonlyArray<Bac
   return batch.map(() => outcome)
 }
 
+type Through = Extract<Backend.Outcome, { readonly _tag: "Settled" | "Dropped" }>
+
+const isThrough = (outcome: Backend.Outcome): outcome is Through =>
+  outcome._tag === "Settled" || outcome._tag === "Dropped"
+
+const isOutcomes = (
+  started: ReadonlyArray<Backend.Outcome> | Effect.Effect<ReadonlyArray<Backend.Outcome>>
+): started is ReadonlyArray<Backend.Outcome> => Array.isArray(started)
+
 const isUnknown = (error: BackendError): boolean =>
   error.reason._tag === "Transient" && error.reason.applied === "unknown"
 
@@ -145,7 +154,7 @@ export const make = Effect.fnUntraced(function* (
   ): Effect.Effect<ReadonlyArray<Backend.Outcome>> =>
     Effect.contextWith((callers) => {
       const started = start(batch, callers, interrupted)
-      return Effect.isEffect(started) ? started : Effect.succeed(started)
+      return isOutcomes(started) ? Effect.succeed(started) : started
     })
 
   const delayOf = (failures: number, error: BackendError): number => {
@@ -166,52 +175,57 @@ export const make = Effect.fnUntraced(function* (
     return Effect.fail(error)
   }
 
+  /** Books what is through. */
+  const book = (outcome: Through): Settlement => {
+    ledger.accept(1)
+    if (outcome._tag === "Dropped") sink.drop(1, outcome.reason)
+    else {
+      sink.settle(1, outcome.how)
+      sink.state = "up"
+    }
+    return outcome
+  }
+
   /**
-   * The end of one try: a settlement, or what must happen instead. `unclear` is the failure of an earlier try that may
-   * have taken effect.
+   * What becomes of a write that is not through. `unclear` is the failure of an earlier try that may have taken effect.
    */
+  const goOn = (
+    write: Write,
+    outcome: Exclude<Backend.Outcome, Through>,
+    failures: number,
+    unclear: BackendError | undefined
+  ): Effect.Effect<Settlement, RecordError> => {
+    if (outcome._tag === "Rejected") {
+      return refuse("rejected", new RecorderError({ reason: new Rejected({ detail: outcome.reason }) }))
+    }
+    sink.lastError = outcome.error.message
+    // What certainly was not written is the caller's to repeat; what may have been written, by this try or by one before
+    // it, is repeated here, with the same id, until somebody knows: a caller who repeated it would count it twice. Nobody
+    // repeats for a recorder that is gone.
+    const doubt = isUnknown(outcome.error) ? outcome.error : unclear
+    if (doubt === undefined || stopped) {
+      return refuse("failed", new RecorderError({ reason: doubt ?? outcome.error }))
+    }
+    sink.state = "degraded"
+    const pause = Effect.raceFirst(
+      clock.sleep(Duration.millis(delayOf(failures, outcome.error))),
+      until(() => stopped)
+    )
+    return Effect.andThen(
+      Effect.onInterrupt(pause, () => Effect.sync(countInterrupted)),
+      Effect.flatMap(attempt([write], countInterrupted), (outcomes) =>
+        conclude(write, outcomes[0]!, failures + 1, doubt)
+      )
+    )
+  }
+
   const conclude = (
     write: Write,
     outcome: Backend.Outcome,
     failures: number,
     unclear: BackendError | undefined
-  ): Settlement | Effect.Effect<Settlement, RecordError> => {
-    switch (outcome._tag) {
-      case "Settled":
-        ledger.accept(1)
-        sink.settle(1, outcome.how)
-        sink.state = "up"
-        return outcome
-      case "Dropped":
-        ledger.accept(1)
-        sink.drop(1, outcome.reason)
-        return outcome
-      case "Rejected":
-        return refuse("rejected", new RecorderError({ reason: new Rejected({ detail: outcome.reason }) }))
-      case "Retry": {
-        sink.lastError = outcome.error.message
-        // What certainly was not written is the caller's to repeat; what may have been written, by this try or by one
-        // before it, is repeated here, with the same id, until somebody knows: a caller who repeated it would count it
-        // twice. Nobody repeats for a recorder that is gone.
-        const doubt = isUnknown(outcome.error) ? outcome.error : unclear
-        if (doubt === undefined || stopped) {
-          return refuse("failed", new RecorderError({ reason: doubt ?? outcome.error }))
-        }
-        sink.state = "degraded"
-        const pause = Effect.raceFirst(
-          clock.sleep(Duration.millis(delayOf(failures, outcome.error))),
-          until(() => stopped)
-        )
-        return Effect.andThen(
-          Effect.onInterrupt(pause, () => Effect.sync(countInterrupted)),
-          Effect.flatMap(attempt([write], countInterrupted), (outcomes) => {
-            const concluded = conclude(write, outcomes[0]!, failures + 1, doubt)
-            return Effect.isEffect(concluded) ? concluded : Effect.succeed(concluded)
-          })
-        )
-      }
-    }
-  }
+  ): Effect.Effect<Settlement, RecordError> =>
+    isThrough(outcome) ? Effect.succeed(book(outcome)) : goOn(write, outcome, failures, unclear)
 
   const deliver = <A>(draft: EventDraft, answers: Answers<A>): Effect.Effect<A, RecordError> =>
     Effect.withFiber((fiber): Effect.Effect<A, RecordError> => {
@@ -226,20 +240,15 @@ export const make = Effect.fnUntraced(function* (
       const at = prepared.at ?? Timestamp.now(clock)
       const write: Write = { id, upTo: id.seq, count: 1, first: at, last: at, event: prepared.body }
       const started = start([write], fiber.context, countInterrupted)
-      if (Effect.isEffect(started)) {
-        return Effect.flatMap(started, (outcomes) => settle(id, conclude(write, outcomes[0]!, 1, undefined), answers))
+      if (isOutcomes(started) && isThrough(started[0]!)) {
+        return Effect.succeed(answers.accepted(id, book(started[0])))
       }
-      return settle(id, conclude(write, started[0]!, 1, undefined), answers)
+      const outcomes = isOutcomes(started) ? Effect.succeed(started) : started
+      return Effect.map(
+        Effect.flatMap(outcomes, ([outcome]) => conclude(write, outcome!, 1, undefined)),
+        (settlement) => answers.accepted(id, settlement)
+      )
     })
-
-  const settle = <A>(
-    id: EventId.EventId,
-    concluded: Settlement | Effect.Effect<Settlement, RecordError>,
-    answers: Answers<A>
-  ): Effect.Effect<A, RecordError> =>
-    Effect.isEffect(concluded)
-      ? Effect.map(concluded, (settlement) => answers.accepted(id, settlement))
-      : Effect.succeed(answers.accepted(id, concluded))
 
   const record = (draft: EventDraft): Effect.Effect<Recorded, RecordError> => deliver(draft, recorded)
   const recordSettled = (draft: EventDraft): Effect.Effect<Delivered, RecordError> => deliver(draft, delivered)

@@ -64,6 +64,8 @@ const LAST_SLOW_DELAY = 300 * SECOND
 /** How long a series must have failed, while others got through, before it may be parked to make room. */
 const STUCK_AFTER = 30 * SECOND
 const LOG_INTERVAL = 30 * SECOND
+/** How often it is looked what somebody beside this process asks for. */
+const REQUESTS_INTERVAL = 5 * SECOND
 const MAXIMUM_NAMESPACES = 1_024
 
 /** The state of a series, and which of its occurrences no earlier write has carried. */
@@ -1004,7 +1006,7 @@ export const make = Effect.fnUntraced(function* (
     return parked.filter(({ write }) => keys.has(keyOf(write.id)))
   }
 
-  return {
+  const sink: Sink = {
     name,
     ledger,
     status: () => {
@@ -1120,4 +1122,45 @@ export const make = Effect.fnUntraced(function* (
       return Effect.ignore(checkpoint)
     })
   }
+
+  let requestsProblem: string | undefined
+
+  const carryOut = Effect.suspend(() => {
+    if (stopped) return Effect.void
+    return Effect.flatMap(journal.requests(name), (requests) =>
+      Effect.forEach(
+        requests,
+        ({ action, series }) =>
+          Effect.flatMap(action === "retry" ? sink.retryParked(series) : sink.dropParked(series), (n) =>
+            n === 0
+              ? Effect.void
+              : Effect.logInfo(
+                  `Somebody asked the sink "${name}" to ${action} what is parked: ${n} ${n === 1 ? "occurrence" : "occurrences"}`
+                )
+          ),
+        { discard: true }
+      )
+    )
+  }).pipe(
+    Effect.map(() => {
+      requestsProblem = undefined
+    }),
+    Effect.catch(({ message }) => {
+      if (message === requestsProblem) return Effect.void
+      requestsProblem = message
+      return Effect.logWarning(`What is asked for about parked events of the sink "${name}" cannot be done: ${message}`)
+    })
+  )
+
+  /** What is taken is carried out, because nobody else will. While nothing is parked there is nothing to ask for. */
+  const attend = Effect.gen(function* () {
+    while (!stopped) {
+      yield* until(() => kept.size > 0)
+      yield* Effect.uninterruptible(carryOut)
+      yield* sleep(REQUESTS_INTERVAL)
+    }
+  })
+
+  if (durable) yield* Effect.forkIn(attend, scope)
+  return sink
 })

@@ -16,6 +16,10 @@ export interface Mutant {
   /** Where it is planted: in a copy of the sources, or in what stands around the recorder. */
   readonly patches?: ReadonlyArray<Patch>
   readonly around?: Partial<Subject>
+  /** Which scenario finds it; `delivery` unless given. */
+  readonly scenario?: "delivery" | "stuckNamespace"
+  /** A seed that found it once, and is tried first. */
+  readonly hint?: number
 }
 
 /** The text to find stands in the file exactly once. */
@@ -198,6 +202,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "what is stuck is never parked",
+    scenario: "stuckNamespace",
     patches: [
       {
         file: SINK,
@@ -208,6 +213,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a sink reads nothing more when all that it has fails",
+    scenario: "stuckNamespace",
     patches: [{ file: SINK, find: "outbox.size < utmostCapacity && allFail()", replace: "false" }]
   },
   {
@@ -242,6 +248,22 @@ export const mutants: ReadonlyArray<Mutant> = [
           "      for (const sink of delivering) sink.arrived(one.occurrence.at)\n      const tell = one.accepted(ids[0]!)\n"
       },
       { file: SINK, find: "      yield* Effect.yieldNow\n", replace: "" }
+    ]
+  },
+
+  {
+    name: "a stuck namespace counts as an outage",
+    scenario: "stuckNamespace",
+    patches: [{ file: SINK, find: " && !parcels.every(isForStuckNamespace)", replace: "" }]
+  },
+  {
+    name: "what has failed never gets a place",
+    patches: [
+      {
+        file: SINK,
+        find: "    return Math.max(0, Math.min(slots, Math.max(1, concurrency >> 1) - retriesUnderway))",
+        replace: "    return 0"
+      }
     ]
   },
 
@@ -419,12 +441,24 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a write that nobody answers is waited for without end",
     patches: [
+      { file: SINK, find: "          answer(Exit.fail(timedOut))\n          fiber.interruptUnsafe()\n", replace: "" }
+    ]
+  },
+  {
+    name: "callers are told of a batch before it is in the books",
+    patches: [
+      { file: SINK, find: "    for (const [write, settlement] of final) resolve(write, settlement)\n", replace: "" },
       {
         file: SINK,
-        find: "        Effect.timeoutOrElse({ duration: options.writeTimeout, orElse: () => Effect.fail(timedOut) }),\n        Effect.exit",
-        replace: "        Effect.exit"
+        find: "    if (tally.occurrences > 0) {\n",
+        replace:
+          "    for (const [write, settlement] of final) resolve(write, settlement)\n    if (tally.occurrences > 0) {\n"
       }
     ]
+  },
+  {
+    name: "what is read while the recorder closes is held back",
+    patches: [{ file: SINK, find: "      changedSinceCheckpoint = true\n      lookAgain()\n", replace: "" }]
   },
   {
     name: "after a failure nothing is tried again",
@@ -510,9 +544,9 @@ export const mutants: ReadonlyArray<Mutant> = [
     patches: [
       {
         file: SINK,
-        find: "  for (const { write } of yield* journal.parked(name)) kept.set(EventId.format(write.id), write.id)\n",
+        find: "  for (const { write } of yield* journal.parked(name)) kept.set(keyOf(write.id), write.id)\n",
         replace:
-          "  for (const { occurrences, write } of yield* journal.parked(name)) {\n    kept.set(EventId.format(write.id), write.id)\n    parkedOf.set(EventId.format(write.id), { upTo: write.upTo, occurrences })\n  }\n"
+          "  for (const { occurrences, write } of yield* journal.parked(name)) {\n    kept.set(keyOf(write.id), write.id)\n    parkedOf.set(keyOf(write.id), { upTo: write.upTo, occurrences })\n  }\n"
       }
     ]
   },

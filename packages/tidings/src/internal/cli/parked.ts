@@ -11,9 +11,8 @@ import * as parking from "./parking.ts"
 import * as session from "./session.ts"
 
 /** @internal */
-export const parked = Command.make("parked", parking.listFlags, (given) =>
-  list(given).pipe(session.verb("parked"))
-).pipe(
+export const parked = parking.base.pipe(
+  Command.withHandler((given) => list(given).pipe(session.verb("parked"))),
   Command.withDescription(
     "Show what the recorder of a host has parked: events that its backend will never take as they are. They are kept " +
       "until somebody has them delivered once more, or gives them up. Works while the host runs, and while it does not."

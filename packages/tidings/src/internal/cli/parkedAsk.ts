@@ -25,11 +25,10 @@ const askFlags = {
     Flag.withoutNegation,
     Flag.atLeast(0),
     Flag.map((values) => values.at(-1) ?? false)
-  ),
-  ...parking.whichFlags
+  )
 }
 
-interface Given extends parking.Which {
+interface Given {
   readonly ids: ReadonlyArray<string>
   readonly all: boolean
 }
@@ -61,20 +60,18 @@ const ask = Effect.fnUntraced(function* (action: Action, given: Given) {
   }
   const wrong = given.ids.find((id) => EventId.parse(id) === undefined)
   if (wrong !== undefined) return yield* session.refuse(`${JSON.stringify(wrong)} is no id of an event`)
-  const { sinks, view } = yield* parking.look(given)
+  const { sinks, view } = yield* parking.look(yield* parking.base)
   const chosen = yield* choose(given, parking.rowsOf(sinks))
   if (chosen.length === 0) return yield* words.say(`nothing is parked in ${view.directory}`)
   // What is asked for already is not asked for twice; what was asked for otherwise is, and the last word counts.
-  const fresh = chosen.filter(
-    ({ state }) => state !== `${action} asked` && !(action === "retry" && state === "retrying")
-  )
+  const fresh = chosen.filter(({ state }) => state !== `${action} asked`)
   for (const sink of sinks) {
     const series = fresh.filter((row) => row.sink === sink).map(({ event }) => event.write.id)
     if (series.length > 0) yield* JournalView.request(view, sink, { action, series })
   }
   yield* words.lines(fresh.map(({ id }) => id))
   const before = chosen.length - fresh.length
-  if (before > 0) yield* words.say(`${parking.many(before, "event")} of them: that is under way already`)
+  if (before > 0) yield* words.say(`${parking.many(before, "event")} of them: that was asked for already`)
   if (fresh.length === 0) return
   const occurrences = fresh.reduce((sum, { event }) => sum + event.occurrences, 0)
   const what =

@@ -96,8 +96,8 @@ export const list = Effect.fnUntraced(function* ({
 })
 
 /** @internal */
-export const parkedList = Command.make("list", parking.listFlags, (given) =>
-  list(given).pipe(session.verb("parked", "list"))
+export const parkedList = Command.make("list", { output: parking.output }, ({ output }) =>
+  Effect.flatMap(parking.base, (which) => list({ ...which, output })).pipe(session.verb("parked", "list"))
 ).pipe(
   Command.withDescription("Show what is parked, what waited longest first. The same as without list."),
   Command.withShortDescription("Show what is parked"),

@@ -8,6 +8,7 @@ import * as JournalView from "@tidings/backend-fs/JournalView"
 import * as EventId from "@tidings/core/EventId"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
+import * as Command from "effect/cli/Command"
 import { join, resolve } from "node:path"
 import { Absent, Failure } from "./failure.ts"
 import * as flags from "./flags.ts"
@@ -24,8 +25,7 @@ export const directory: Effect.Effect<string, Config.ConfigError> = Effect.gen(f
   return given === "" ? join(yield* FileBackend.directory, "journal") : resolve(given)
 })
 
-/** @internal */
-export const whichFlags = {
+const whichFlags = {
   journal: flags.text("journal", {
     value: "DIRECTORY",
     description: "The journal of the host (default TIDINGS_JOURNAL, else journal in the event log)"
@@ -34,7 +34,14 @@ export const whichFlags = {
 }
 
 /** @internal */
-export const listFlags = { ...whichFlags, output: flags.output(["table", "json", "ndjson", "yaml"]) }
+export const output = flags.output(["table", "json", "ndjson", "yaml"])
+
+/**
+ * The verb itself, for those below it to ask for the flags that may stand before them.
+ *
+ * @internal
+ */
+export const base = Command.make("parked", { output }).pipe(Command.withSharedFlags(whichFlags))
 
 /** @internal */
 export interface Which {

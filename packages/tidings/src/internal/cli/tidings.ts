@@ -15,7 +15,7 @@ import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { readdirSync } from "node:fs"
-import { join } from "node:path"
+import { join, resolve } from "node:path"
 import * as Cli from "../../Cli.ts"
 import * as backendChoice from "../backendChoice.ts"
 import * as parking from "./parking.ts"
@@ -169,6 +169,9 @@ const layer = (given: Values, use: Cli.BackendUse): Layer.Layer<Backend, Absent 
 // doctor
 // ---------------------------------------------------------------------------
 
+const journalOf = ({ directory }: Values): Effect.Effect<string, Config.ConfigError> =>
+  directory === undefined ? parking.directory : Effect.succeed(join(resolve(directory), "journal"))
+
 const checks = (given: Values, place: Cli.Place): Effect.Effect<ReadonlyArray<Check>, ChoiceError> =>
   Effect.scoped(
     Effect.gen(function* () {
@@ -177,6 +180,8 @@ const checks = (given: Values, place: Cli.Place): Effect.Effect<ReadonlyArray<Ch
       // Whoever means a cluster wants to know what is wrong with it, and not to be shown an event log instead.
       const chosen =
         wanted === "kubernetes" ? ({ _tag: "Cluster", isAsked: true } as const) : yield* backendChoice.choose(options)
+      // That of a host, whatever it delivers to.
+      const journal = yield* FileCheck.runJournal(yield* journalOf(given))
       switch (chosen._tag) {
         case "Memory":
           return [{ name: "store", state: "broken", found: inMemory.reason.detail }] satisfies ReadonlyArray<Check>
@@ -192,7 +197,7 @@ const checks = (given: Values, place: Cli.Place): Effect.Effect<ReadonlyArray<Ch
                   found: `the event log in ${directory}, because the cluster of ${insteadOf.source} does not answer (${insteadOf.why})`,
                   advice: "find out why with: doctor --backend kubernetes; or choose with TIDINGS_BACKEND=filesystem"
                 }
-          return [{ ...store, facts: { mode: "filesystem" } }, ...(yield* FileCheck.run({ directory }))]
+          return [{ ...store, facts: { mode: "filesystem" } }, ...(yield* FileCheck.run({ directory })), ...journal]
         }
         case "Cluster": {
           const KubernetesCheck = yield* Effect.promise(() => import("@tidings/backend-k8s/KubernetesCheck"))
@@ -204,7 +209,7 @@ const checks = (given: Values, place: Cli.Place): Effect.Effect<ReadonlyArray<Ch
             found: `the cluster, because ${why}`,
             facts: { mode: "kubernetes" }
           }
-          return [store, ...(yield* KubernetesCheck.run({ ...place, context, kubeconfig }))]
+          return [store, ...(yield* KubernetesCheck.run({ ...place, context, kubeconfig })), ...journal]
         }
       }
     })
@@ -234,9 +239,5 @@ export const backend = Cli.withFlags(
     }
   },
   layer,
-  {
-    checks,
-    journal: ({ directory }) =>
-      directory === undefined ? parking.directory : Effect.succeed(join(directory, "journal"))
-  }
+  { checks, journal: journalOf }
 )

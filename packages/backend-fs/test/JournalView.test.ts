@@ -1,0 +1,314 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Correlation from "@tidings/core/Correlation"
+import * as EventId from "@tidings/core/EventId"
+import { Effect } from "effect"
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import * as FileJournal from "../src/FileJournal.ts"
+import * as Lines from "../src/internal/journalLines.ts"
+import * as JournalView from "../src/JournalView.ts"
+import { Journal } from "@tidings/core/Journal"
+import { nodeOfRepository } from "./nodeOfRepository.ts"
+import { node, occurrences, open, run } from "./openJournal.ts"
+import * as TestDirectory from "./TestDirectory.ts"
+import { again, first, origin } from "./writes.ts"
+
+const view = (directory: string) => Effect.map(JournalView.read(directory), (found) => found!)
+
+const sinkOf = (seen: JournalView.JournalView, name: string): JournalView.Sink =>
+  seen.sinks.find((sink) => sink.name === name)!
+
+/** Every file, with its bytes and when it was changed. */
+const contents = (directory: string) =>
+  fs.readdirSync(directory).map((file) => {
+    const { mtimeMs, size } = fs.statSync(path.join(directory, file))
+    return [file, size, mtimeMs] as const
+  })
+
+const held = (n: number) => {
+  const correlator = new Correlation.Correlator({ ...Correlation.defaults, burst: 1 })
+  for (let seq = 1; seq <= n + 1; seq++) {
+    correlator.step({ origin, seq }, { ...first(1).event, at: 1_000_000 * seq }, 1_000_000 * seq)
+  }
+  return correlator
+}
+
+describe("a journal from beside", () => {
+  it.effect("is none where nobody ever ran on it", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      assert.isUndefined(yield* JournalView.read(directory))
+      assert.isUndefined(yield* JournalView.read(path.join(directory, "missing")))
+      fs.writeFileSync(path.join(directory, "file"), "")
+      assert.isUndefined(yield* JournalView.read(path.join(directory, "file")))
+    })
+  )
+
+  it.effect("shows what waits and what is parked for each sink, also after its owner has ended", () =>
+    Effect.gen(function* () {
+      const directory = path.join(yield* TestDirectory.make, "journal")
+      const names = ["cluster", "Archive 2/ü_x", `${"long-name-".repeat(20)}end`]
+      const correlator = held(4)
+      assert.strictEqual(correlator.held, 4)
+      yield* run({ directory }, (journal) =>
+        Effect.gen(function* () {
+          yield* journal.append(occurrences(1, 30))
+          const [cluster, archive, long] = names as [string, string, string]
+          yield* journal.park(cluster, first(2), 1, "too large")
+          yield* journal.park(cluster, again(first(2), 9), 2, "still too large")
+          yield* journal.park(cluster, first(3), 1, "a bad name")
+          yield* journal.unpark(cluster, [first(3).id])
+          yield* journal.checkpoint(cluster, {
+            upTo: 20,
+            target: "uid-1",
+            state: {
+              correlator: correlator.snapshot(),
+              outbox: [[JSON.parse(JSON.stringify(first(20))), 3, 18, 0]],
+              parked: [[origin, 2, 9, 2]]
+            }
+          })
+          yield* journal.checkpoint(archive, { upTo: 30, state: null })
+          yield* journal.checkpoint(long, { upTo: 0, state: null })
+        })
+      )
+      const before = contents(directory)
+      const seen = yield* view(directory)
+      assert.strictEqual(seen.directory, directory)
+      assert.strictEqual(seen.head, 30)
+      assert.isAbove(seen.bytes, 1_000)
+      assert.isUndefined(seen.owner)
+      assert.sameMembers(
+        seen.sinks.map(({ name }) => name),
+        ["cluster", "Archive 2/ü_x", seen.sinks.find(({ name }) => name.startsWith("long-name-"))!.name]
+      )
+      assert.match(seen.sinks.find(({ name }) => name.startsWith("long"))!.name, /^(long-name-)+…$/)
+
+      const cluster = sinkOf(seen, "cluster")
+      assert.deepStrictEqual([cluster.target, cluster.pending, cluster.requests], ["uid-1", 10 + 3 + 4, []])
+      assert.deepStrictEqual(
+        cluster.parked.map(({ isRetried, occurrences, reason, write }) => [write.upTo, occurrences, reason, isRetried]),
+        [[9, 2, "still too large", false]]
+      )
+      const archive = sinkOf(seen, "Archive 2/ü_x")
+      assert.deepStrictEqual([archive.target, archive.pending, archive.parked], [undefined, 0, []])
+      assert.deepStrictEqual(contents(directory), before)
+    })
+  )
+
+  it.live("knows who runs on it, and does not stand in the way of who wants to", () =>
+    Effect.gen(function* () {
+      const directory = path.join(yield* TestDirectory.make, "journal")
+      yield* run(
+        { directory },
+        () =>
+          Effect.map(view(directory), ({ owner }) => assert.match(owner!, new RegExp(`^process ${process.pid} on `))),
+        node
+      )
+      assert.isUndefined((yield* view(directory)).owner)
+      yield* run({ directory }, () => Effect.map(view(directory), ({ owner }) => assert.isDefined(owner)), node)
+    })
+  )
+
+  it.effect("takes what is parked and no longer in the books for what is retried", () =>
+    Effect.gen(function* () {
+      const directory = path.join(yield* TestDirectory.make, "journal")
+      const state = (parked: ReadonlyArray<number>) => ({
+        correlator: new Correlation.Correlator(Correlation.off).snapshot(),
+        outbox: [],
+        parked: parked.map((seq) => [origin, seq, seq, 1] as const)
+      })
+      yield* run({ directory }, (journal) =>
+        Effect.gen(function* () {
+          yield* journal.append(occurrences(1, 3))
+          yield* journal.park("a", first(1), 1, "x")
+          yield* journal.park("a", first(2), 1, "x")
+          yield* journal.checkpoint("a", { upTo: 3, state: state([2]) })
+        })
+      )
+      const isRetried = (seen: JournalView.JournalView) => seen.sinks[0]!.parked.map((one) => one.isRetried)
+      assert.deepStrictEqual(isRetried(yield* view(directory)), [true, false])
+    })
+  )
+
+  it.effect("tells a checkpoint that cannot be read, and what is parked beside it", () =>
+    Effect.gen(function* () {
+      const directory = path.join(yield* TestDirectory.make, "journal")
+      yield* run({ directory }, (journal) =>
+        Effect.andThen(journal.park("a", first(1), 1, "x"), journal.checkpoint("a", { upTo: 0, state: null }))
+      )
+      fs.writeFileSync(path.join(directory, "sink-a.checkpoint"), "nonsense")
+      const { damage, parked } = sinkOf(yield* view(directory), "a")
+      assert.include(damage!, "sink-a.checkpoint is damaged")
+      assert.strictEqual(parked.length, 1)
+    })
+  )
+
+  it.effect("does not count what was not appended as a whole", () =>
+    Effect.gen(function* () {
+      const directory = path.join(yield* TestDirectory.make, "journal")
+      yield* run({ directory, segmentSize: 100_000 }, (journal) =>
+        Effect.andThen(journal.append(occurrences(1, 3)), journal.append(occurrences(4, 6)))
+      )
+      const segment = path.join(
+        directory,
+        fs.readdirSync(directory).find((file) => file.startsWith("entries-"))!
+      )
+      fs.truncateSync(segment, fs.statSync(segment).size - 5)
+      assert.strictEqual((yield* view(directory)).head, 3)
+    })
+  )
+})
+
+describe("requests", () => {
+  const retry = (...seqs: ReadonlyArray<number>) => ({
+    action: "retry" as const,
+    series: seqs.map((seq) => ({ origin, seq }))
+  })
+  const drop = (...seqs: ReadonlyArray<number>) => ({ ...retry(...seqs), action: "drop" as const })
+
+  const withSink = Effect.gen(function* () {
+    const directory = path.join(yield* TestDirectory.make, "journal")
+    const journal = yield* open({ directory })
+    yield* journal.checkpoint("Sink 1", { upTo: 0, state: null })
+    const seen = yield* view(directory)
+    const file = path.join(directory, `${seen.sinks[0]!.file}.requests`)
+    return { directory, journal, seen, sink: seen.sinks[0]!, file }
+  })
+
+  it.effect("reach the owner once, in order, and are seen until then", () =>
+    Effect.gen(function* () {
+      const { directory, file, journal, seen, sink } = yield* withSink
+      assert.deepStrictEqual(yield* journal.requests("Sink 1"), [])
+      yield* JournalView.request(seen, sink, retry(1, 2))
+      yield* JournalView.request(seen, sink, drop(3))
+      assert.strictEqual(fs.statSync(file).mode & 0o777, 0o600)
+      assert.deepStrictEqual((yield* view(directory)).sinks[0]!.requests, [retry(1, 2), drop(3)])
+      assert.deepStrictEqual(yield* journal.requests("other"), [])
+      assert.deepStrictEqual(yield* journal.requests("Sink 1"), [retry(1, 2), drop(3)])
+      assert.deepStrictEqual(yield* journal.requests("Sink 1"), [])
+      assert.deepStrictEqual((yield* view(directory)).sinks[0]!.requests, [])
+      yield* JournalView.request(seen, sink, drop(4))
+      assert.deepStrictEqual(yield* journal.requests("Sink 1"), [drop(4)])
+      assert.deepStrictEqual(
+        fs.readdirSync(directory).filter((name) => name.includes("requests")),
+        []
+      )
+    })
+  )
+
+  it.effect("wait for the next owner where none is there", () =>
+    Effect.gen(function* () {
+      const directory = path.join(yield* TestDirectory.make, "journal")
+      yield* run({ directory }, (journal) => journal.checkpoint("a", { upTo: 0, state: null }))
+      const seen = yield* view(directory)
+      yield* JournalView.request(seen, seen.sinks[0]!, retry(7))
+      assert.deepStrictEqual(yield* run({ directory }, (journal) => journal.requests("a")), [retry(7)])
+    })
+  )
+
+  it.effect("of many series are many lines", () =>
+    Effect.gen(function* () {
+      const { journal, seen, sink } = yield* withSink
+      const many = Array.from({ length: 2_500 }, (_, index) => index + 1)
+      yield* JournalView.request(seen, sink, drop(...many))
+      const taken = yield* journal.requests("Sink 1")
+      assert.deepStrictEqual(
+        taken.map(({ series }) => series.length),
+        [1_000, 1_000, 500]
+      )
+      assert.deepStrictEqual(
+        taken.flatMap(({ series }) => series.map(({ seq }) => seq)),
+        many
+      )
+      yield* JournalView.request(seen, sink, drop())
+      assert.deepStrictEqual(yield* journal.requests("Sink 1"), [])
+    })
+  )
+
+  it.effect("that are damaged, cut off or senseless are passed over, and spoil no other", () =>
+    Effect.gen(function* () {
+      const { file, journal, seen, sink } = yield* withSink
+      yield* JournalView.request(seen, sink, retry(1))
+      fs.appendFileSync(file, "00000000\tnonsense\n")
+      const whole = fs.readFileSync(file)
+      fs.appendFileSync(file, whole.subarray(0, 30))
+      yield* JournalView.request(seen, sink, retry(2))
+      assert.deepStrictEqual(yield* journal.requests("Sink 1"), [retry(1), retry(2)])
+
+      const lines = linesOf([
+        { action: "forget", series: [EventId.format(first(1).id)] },
+        { action: "drop" },
+        null,
+        { action: "drop", series: ["nonsense", 7, EventId.format(first(5).id)] }
+      ])
+      fs.writeFileSync(file, lines, { mode: 0o600 })
+      assert.deepStrictEqual(yield* journal.requests("Sink 1"), [drop(5)])
+    })
+  )
+
+  it.effect("of the administrator belong to the owner of the journal", () =>
+    Effect.gen(function* () {
+      const { directory, file, seen, sink } = yield* withSink
+      if (process.geteuid?.() !== 0) return
+      fs.chownSync(directory, 12_345, 12_345)
+      yield* JournalView.request(seen, sink, retry(1))
+      assert.strictEqual(fs.statSync(file).uid, 12_345)
+    })
+  )
+
+  it.live(
+    "of several processes are neither lost nor glued while the owner takes them",
+    () =>
+      Effect.gen(function* () {
+        const directory = path.join(yield* TestDirectory.make, "journal")
+        const each = 150
+        const taken = yield* Effect.gen(function* () {
+          const journal = yield* Journal
+          yield* journal.checkpoint("a", { upTo: 0, state: null })
+          const askers = [0, 1, 2].map((index) =>
+            spawn(
+              nodeOfRepository,
+              [
+                "--conditions=@tidings/source",
+                "--disable-warning=ExperimentalWarning",
+                path.join(import.meta.dirname, "fixtures", "asker.ts"),
+                directory,
+                String(index * each + 1),
+                String((index + 1) * each)
+              ],
+              { stdio: "inherit" }
+            )
+          )
+          let running = askers.length
+          const ended = askers.map((asker) => once(asker, "close").finally(() => running--))
+          const all: Array<number> = []
+          const takeAll = Effect.map(journal.requests("a"), (requests) => {
+            for (const { action, series } of requests) {
+              assert.strictEqual(action, "retry")
+              all.push(...series.map(({ seq }) => seq))
+            }
+          })
+          while (running > 0) {
+            yield* takeAll
+            yield* Effect.sleep(1)
+          }
+          yield* takeAll
+          for (const [code] of yield* Effect.promise(() => Promise.all(ended))) assert.strictEqual(code, 0)
+          return all
+        }).pipe(Effect.provide(FileJournal.layer({ directory, durability: "process" })))
+        // What was taken just while it was appended may come twice, and never not at all.
+        assert.deepStrictEqual(
+          [...new Set(taken)].sort((a, b) => a - b),
+          Array.from({ length: 3 * each }, (_, index) => index + 1)
+        )
+        assert.isBelow(taken.length, 3 * each * 1.5)
+      }),
+    60_000
+  )
+})
+
+function linesOf(values: ReadonlyArray<unknown>): Buffer {
+  return Buffer.concat(values.map((value) => Lines.lineOf(JSON.stringify(value))))
+}

@@ -1,0 +1,158 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Simulation from "@tidings/testing/Simulation"
+import { Effect, Exit } from "effect"
+import { delivery, product, stuckNamespace, type Subject } from "./support/delivery.ts"
+import { mutants, plant } from "./support/mutants.ts"
+
+const COMMAND = "npx vitest run --project @tidings/testing test/Delivery.test.ts -t"
+
+const SEEDS = { delivery: 1_500, stuckNamespace: 100 }
+const LIMITS = { maximumSteps: 100_000 }
+const TIMEOUT = 300_000
+
+const scenarios = { delivery, stuckNamespace }
+
+/** Every fault, and every branch of interest: what never happens is not tested. */
+const SOMETIMES = [
+  ...["first", "second"].flatMap((name) =>
+    [
+      "resetBefore",
+      "resetAfter",
+      "late",
+      "arrivedLate",
+      "overtaken",
+      "hang",
+      "hangAfter",
+      "throttle",
+      "throttleUntil",
+      "fail",
+      "partial",
+      "missing",
+      "refused",
+      "unauthorized",
+      "unavailable",
+      "silent",
+      "rejected",
+      "namespaceMissing",
+      "namespaceFailing",
+      "namespaceSilent",
+      "expired",
+      "createdAgain"
+    ].map((fault) => `${name}.${fault}`)
+  ),
+  "journal.appendFailed",
+  "journal.appendLost",
+  "journal.appendUnanswered",
+  "journal.readFailed",
+  "journal.checkpointFailed",
+  "journal.checkpointLost",
+  "journal.checkpointUnanswered",
+  "journal.restored",
+  "journal.parked",
+  "journal.unparked",
+  "journal.parkFailed",
+  "journal.full",
+  "journal.blocked",
+  "journal.taken",
+  "journal.lostRange",
+  "killed",
+  "killedAfterAcceptance",
+  "closed",
+  "reconfigured",
+  "startFailed",
+  "clockMoved",
+  "sameTarget",
+  "held",
+  "combined",
+  "retriedParked",
+  "droppedParked",
+  "settlementSettled",
+  "settlementParked",
+  "settlementDropped",
+  "settlementKept"
+]
+
+describe("delivery", () => {
+  it.effect(
+    "counts every accepted occurrence once, whatever goes wrong",
+    () =>
+      Effect.gen(function* () {
+        const campaign = yield* Simulation.campaign(
+          {
+            ...LIMITS,
+            name: "delivery",
+            seeds: SEEDS.delivery,
+            command: `${COMMAND} "counts every accepted occurrence once"`,
+            sometimes: SOMETIMES
+          },
+          delivery(product)
+        )
+        if (campaign.seeds > 1) assert.isAbove(campaign.counts["acknowledged"]!, 10 * campaign.seeds)
+      }),
+    TIMEOUT
+  )
+
+  it.effect(
+    "reaches the other namespaces while one is stuck",
+    () =>
+      Simulation.campaign(
+        {
+          ...LIMITS,
+          name: "stuck namespace",
+          seeds: SEEDS.stuckNamespace,
+          command: `${COMMAND} "while one is stuck"`,
+          sometimes: ["first.namespaceFailing", "first.namespaceSilent", "parkedAsStuck"]
+        },
+        stuckNamespace(product)
+      ),
+    TIMEOUT
+  )
+})
+
+/** The first seed that fails, trying first the one that did before. */
+const hunt = (
+  scenario: (simulation: Simulation.Simulation) => Effect.Effect<void>,
+  seeds: number,
+  hint: number | undefined
+): number | undefined => {
+  const fails = (seed: number) => Exit.isFailure(Simulation.run({ ...LIMITS, seed }, scenario).exit)
+  if (hint !== undefined && hint <= seeds && fails(hint)) return hint
+  for (let seed = 1; seed <= seeds; seed++) if (fails(seed)) return seed
+  return undefined
+}
+
+describe("planted bugs", () => {
+  it("are all different", () => {
+    assert.strictEqual(new Set(mutants.map(({ name }) => name)).size, mutants.length)
+  })
+
+  // A copy with nothing planted passes: what finds the bugs is not the copying.
+  it.effect(
+    "are found in a copy that works",
+    () =>
+      Effect.gen(function* () {
+        const { remove, subject } = yield* Effect.promise(() => plant({ name: "none", patches: [] }))
+        for (let seed = 1; seed <= 20; seed++) {
+          const { exit } = Simulation.run({ ...LIMITS, seed }, delivery(subject as Subject))
+          assert.isTrue(Exit.isSuccess(exit), String(exit))
+        }
+        remove()
+      }),
+    TIMEOUT
+  )
+
+  for (const mutant of mutants) {
+    it.effect(
+      mutant.name,
+      () =>
+        Effect.gen(function* () {
+          const { remove, subject } = yield* Effect.promise(() => plant(mutant))
+          const scenario = mutant.scenario ?? "delivery"
+          const seed = hunt(scenarios[scenario](subject), SEEDS[scenario], mutant.hint)
+          remove()
+          assert.isDefined(seed, `no seed of ${SEEDS[scenario]} finds it`)
+        }),
+      TIMEOUT
+    )
+  }
+})
