@@ -135,7 +135,8 @@ export const run = async (options: {
       const plain = await Effect.runPromise(
         Effect.provide(BackendMemory.Backend, BackendMemory.layerMemory({ capacity: 10_000_000 }))
       )
-      const remote = await serve(socket, { folded, plain }, random)
+      // Dice of its own: how often it is asked is up to chance.
+      const remote = await serve(socket, { folded, plain }, diceOf(seed + 7_919 * (index + 1)))
       const base = {
         directory,
         socket,

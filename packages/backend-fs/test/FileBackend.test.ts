@@ -505,12 +505,13 @@ describe("a raw log", () => {
       yield* run(directory, ({ backend }) => backend.target)
       const same = (seq: number): string =>
         LogLine.encode({ ...LogLine.eventOf(first(seq)), first: at(0), last: at(0) })
+      const grown = LogLine.encode({ ...LogLine.eventOf(again(first(2), 8)), first: at(0), last: at(0) })
       const long = LogLine.encode({ ...LogLine.eventOf(first(9, { message: "x".repeat(900) })), last: at(-1) })
       writeFileSync(path.join(directory, "events-00000001-20260101.ndjson"), long + same(1) + same(2))
-      writeFileSync(path.join(directory, "events-00000002-20260101.ndjson"), same(3) + same(4))
+      writeFileSync(path.join(directory, "events-00000002-20260101.ndjson"), same(3) + same(4) + grown)
       yield* run(directory, ({ backend }) =>
         Effect.gen(function* () {
-          assert.deepStrictEqual(seqsOf((yield* backend.query({})).events), [4, 3, 2, 1, 9])
+          assert.deepStrictEqual(seqsOf((yield* backend.query({})).events), [2, 4, 3, 1, 9])
           const found: Array<number> = []
           let page = yield* backend.query({ limit: 1 })
           for (;;) {
@@ -518,9 +519,9 @@ describe("a raw log", () => {
             if (page.next === undefined) break
             page = yield* backend.query({ limit: 1, page: page.next })
           }
-          assert.deepStrictEqual(found, [4, 3, 2, 1, 9])
+          assert.deepStrictEqual(found, [2, 4, 3, 1, 9])
           const items = yield* Stream.runCollect(Stream.take(backend.watch({}, "beginning"), 5))
-          assert.deepStrictEqual(items.map(shown), [9, 1, 2, 3, 4])
+          assert.deepStrictEqual(items.map(shown), [9, 1, 3, 4, 2])
         })
       )
     })

@@ -21,6 +21,7 @@ import * as directRecorder from "./internal/directRecorder.ts"
 import * as journalRecorder from "./internal/journalRecorder.ts"
 import type { RecorderError } from "./internal/recorderError.ts"
 import type * as sinks from "./internal/sink.ts"
+import * as tracing from "./internal/tracing.ts"
 import type { InvalidEvent, Issue } from "./InvalidEvent.ts"
 import { Journal, type JournalError, type Parked } from "./Journal.ts"
 import type { ObjectReference } from "./ObjectReference.ts"
@@ -292,13 +293,14 @@ export const layerDirect = (
     Recorder,
     Effect.gen(function* () {
       const prepare = yield* preparation(options)
-      return yield* directRecorder.make({
+      const made = yield* directRecorder.make({
         prepare,
         backend: yield* Backend,
         queueCapacity: Math.max(1, options?.queueCapacity ?? 10_000),
         drainTimeout: Duration.fromInputUnsafe(options?.drainTimeout ?? "10 seconds"),
         writeTimeout: Duration.fromInputUnsafe(options?.writeTimeout ?? "30 seconds")
       })
+      return tracing.recorder(made)
     })
   )
 
@@ -420,17 +422,19 @@ export const layer = <R = Backend>(
           issues: [{ field: "sinks", found, expected: "at least one sink, each with a name of its own" }]
         })
       }
+      const links = new tracing.Links()
       const backends: Array<{ readonly options: sinks.Options; readonly backend: BackendService }> = []
       for (const { backend, name, options: sinkOptions } of given) {
-        backends.push({ backend: yield* backend, options: { name, ...sinkOptions } })
+        backends.push({ backend: tracing.backend(yield* backend, name, links), options: { name, ...sinkOptions } })
       }
-      return yield* journalRecorder.make({
+      const made = yield* journalRecorder.make({
         prepare,
         journal: yield* Journal,
         sinks: backends,
         queueCapacity: Math.max(1, options?.queueCapacity ?? 10_000),
         drainTimeout: Duration.fromInputUnsafe(options?.drainTimeout ?? "10 seconds")
       })
+      return tracing.recorder(made, links)
     })
   )
 

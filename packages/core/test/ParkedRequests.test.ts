@@ -117,6 +117,27 @@ describe("what is asked for beside the process", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("counts as said last, of each series", () =>
+    Effect.gen(function* () {
+      const { asked, start, state } = yield* world
+      const recorder = yield* start(yield* Effect.scope)
+      const [one, two] = [yield* record(recorder, "a"), yield* record(recorder, "b")]
+      state.refusing = false
+      asked.push(
+        { action: "drop", series: [one, two] },
+        { action: "retry", series: [one] },
+        { action: "retry", series: [two] },
+        { action: "drop", series: [two] }
+      )
+      yield* TestClock.adjust("5 seconds")
+      assert.deepStrictEqual(yield* sinkStatus(recorder), { settled: 1, parked: 0, pending: 0, dropped: { parked: 1 } })
+      assert.deepStrictEqual(
+        state.stored.map(({ id }) => id),
+        [one]
+      )
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("is not looked for while nothing is parked", () =>
     Effect.gen(function* () {
       const { asked, start, state } = yield* world

@@ -173,6 +173,7 @@ describe("parked", () => {
       })
       yield* TestClock.adjust("5 seconds")
       yield* settled(Effect.map(recorder.parked, (parked) => parked.length === 1))
+      yield* settled(Effect.sync(() => state.stored.length === 1))
       assert.deepStrictEqual(state.stored, [`default ${one}`])
       const { sinks } = yield* recorder.status
       const { dropped: lost, parked, pending, settled: done } = sinks["default"]!
@@ -205,8 +206,10 @@ describe("parked", () => {
       const again = yield* start(yield* Effect.scope)
       yield* TestClock.adjust("1 second")
       yield* settled(Effect.map(again.parked, (parked) => parked.length === 0))
+      yield* settled(Effect.sync(() => state.stored.length === 1))
       const { sinks } = yield* again.status
-      assert.deepStrictEqual(sinks["default"]!.dropped, { parked: 2 })
+      assert.deepStrictEqual(sinks["default"]!.dropped, { parked: 1 })
+      assert.deepStrictEqual(state.stored, [`default ${two}`])
     }).pipe(Effect.scoped)
   )
 
@@ -228,6 +231,7 @@ describe("parked", () => {
       assert.deepStrictEqual((yield* tidings("parked", "retry", "--all", "--sink", "cluster")).out, [one])
       yield* TestClock.adjust("5 seconds")
       yield* settled(Effect.map(recorder.parked, (parked) => parked.length === 1))
+      yield* settled(Effect.sync(() => state.stored.length === 1))
       assert.deepStrictEqual(state.stored, [`cluster ${one}`])
       assert.deepStrictEqual(
         (yield* recorder.parked).map(({ sink }) => sink),

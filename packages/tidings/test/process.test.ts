@@ -305,6 +305,65 @@ describe("follow", () => {
     }))
 })
 
+describe("parked", () => {
+  const host = (directory: string, ...names: ReadonlyArray<string>): ChildProcess =>
+    spawn(
+      process.execPath,
+      [
+        "--conditions=@tidings/source",
+        "--disable-warning=ExperimentalWarning",
+        join(import.meta.dirname, "fixtures", "parkingHost.ts"),
+        directory,
+        ...names
+      ],
+      { env: { PATH: process.env["PATH"] } }
+    )
+
+  it("has a host that runs deliver, and one that starts later give up", () =>
+    inDirectory(async (cwd) => {
+      const where = ["--journal", join(cwd, "journal")]
+      const first = host(cwd, "one", "two")
+      const firstEnded = collect(first)
+      let running = first
+      try {
+        await until(first, /ready/)
+        const listed = await run(["parked", ...where, "-ondjson"], { cwd })
+        assert.strictEqual(listed.code, 0, listed.err)
+        const [one, two] = ids(listed.out) as [string, string]
+        assert.match(listed.out, /"why":"invalid: 422 the name of the namespace"/)
+
+        await writeFile(join(cwd, "mended"), "")
+        const done = until(first, /log: Somebody asked the sink "default" to retry what is parked: 1 occurrence/)
+        const asked = await run(["parked", "retry", one, ...where], { cwd })
+        assert.deepStrictEqual([asked.code, asked.out], [0, `${one}\n`])
+        assert.include(asked.err, `asked process ${first.pid} on `)
+        await done
+        // Delivered within moments, and seen by whoever reads the log.
+        const log = ["--directory", join(cwd, "log")]
+        for (let shown = ""; !shown.includes(one);) shown = (await run(["list", "-ondjson", ...log], { cwd })).out
+
+        first.kill("SIGKILL")
+        await firstEnded
+        const later = await run(["parked", "drop", two, ...where], { cwd })
+        assert.deepStrictEqual([later.code, later.out], [0, `${two}\n`])
+        assert.match(
+          later.err,
+          /^no host runs on .* now: the next one is asked to give up 1 event .* when it starts\n$/
+        )
+        const looked = await run(["doctor", ...log], { cwd })
+        assert.strictEqual(looked.code, 0)
+
+        running = host(cwd)
+        await until(running, /log: Somebody asked the sink "default" to drop what is parked: 1 occurrence/)
+        assert.deepStrictEqual((await run(["parked", ...where], { cwd })).out, "")
+        assert.deepStrictEqual(ids((await run(["list", "-ondjson", ...log], { cwd })).out), [one])
+      } finally {
+        first.kill("SIGKILL")
+        running.kill("SIGKILL")
+      }
+    }))
+})
+
 describe("the bundle", () => {
   it("needs nothing beside it where no cluster is meant", () =>
     inDirectory(async (cwd) => {

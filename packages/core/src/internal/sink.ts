@@ -14,7 +14,15 @@ import * as Correlation from "../Correlation.ts"
 import type { Write } from "../Event.ts"
 import type { Json } from "../EventData.ts"
 import * as EventId from "../EventId.ts"
-import { type Checkpoint, type Journal, JournalDamaged, JournalError, type Parked, READ_AHEAD } from "../Journal.ts"
+import {
+  type Checkpoint,
+  type Journal,
+  JournalDamaged,
+  JournalError,
+  type Parked,
+  type ParkedRequest,
+  READ_AHEAD
+} from "../Journal.ts"
 import type { Settlement, SinkStatus } from "../Recorder.ts"
 import * as Timestamp from "../Timestamp.ts"
 import { SinkLedger } from "./ledger.ts"
@@ -210,6 +218,7 @@ export const make = Effect.fnUntraced(function* (
   let underway = 0
   let retriesUnderway = 0
   let retriedLast = false
+  let probedNamespace: string | undefined
   let failuresInARow = 0
   let failingSince = Number.POSITIVE_INFINITY
   let lastFailureIsSlow = false
@@ -711,12 +720,21 @@ export const make = Effect.fnUntraced(function* (
 
   /**
    * How many of them what has failed before may take: at most half of all, so that the fresh always find one. Of a single
-   * one they take turns, and who looks whether the backend is back asks for something fresh first.
+   * one they take turns.
    */
   const slotsForRetries = (slots: number, hasFresh: boolean): number => {
-    if (hasFresh && isAway()) return 0
     if (hasFresh && concurrency === 1) return retriedLast ? 0 : 1
     return Math.max(0, Math.min(slots, Math.max(1, concurrency >> 1) - retriesUnderway))
+  }
+
+  /** What finds out whether the backend is back: something fresh before what has failed, and of one namespace after the other. */
+  const probeOf = (fresh: ReadonlyArray<Outgoing>, retries: ReadonlyArray<Outgoing>): ReadonlyArray<Outgoing> => {
+    const [from, size] = fresh.length > 0 ? [fresh, options.batch] : [retries, 1]
+    const first = from.find(({ next }) => namespaceOf(next!.write) !== probedNamespace) ?? from[0]
+    if (first === undefined) return []
+    const namespace = namespaceOf(first.next!.write)
+    probedNamespace = namespace
+    return from.filter(({ next }) => namespaceOf(next!.write) === namespace).slice(0, size)
   }
 
   /** Starts what is ready. What has failed before goes alone, so that it can hold up nobody but itself. */
@@ -724,35 +742,43 @@ export const make = Effect.fnUntraced(function* (
     const at = monotonic()
     const slots = freeSlots()
     if (slots <= 0 || at < gateUntil()) return
+    const away = isAway()
     const fresh: Array<Outgoing> = []
     const retries: Array<Outgoing> = []
     for (const one of outbox.values()) {
       if (one.underway !== undefined || one.next === undefined || one.nextAt > at) continue
       if (one.failures > 0) retries.push(one)
-      else if (fresh.length < slots * options.batch) fresh.push(one)
+      else if (away || fresh.length < slots * options.batch) fresh.push(one)
     }
-    const batches: Array<Array<Outgoing>> = []
     const forRetries = Math.min(retries.length, slotsForRetries(slots, fresh.length > 0))
-    if (forRetries < retries.length) retries.sort((a, b) => a.failures - b.failures)
-    for (const one of retries.slice(0, forRetries)) batches.push([one])
-    const forFresh = slots - forRetries
-    const size = Math.min(options.batch, Math.ceil(fresh.length / Math.max(1, forFresh)))
+    if (away || forRetries < retries.length) retries.sort((a, b) => a.failures - b.failures)
+    if (away) {
+      const probe = probeOf(fresh, retries)
+      if (probe.length > 0) start([probe], probe[0]!.failures > 0 ? 1 : 0)
+      return
+    }
+    const batches: Array<ReadonlyArray<Outgoing>> = []
+    for (let index = 0; index < forRetries; index++) batches.push([retries[index]!])
+    const size = Math.min(options.batch, Math.ceil(fresh.length / Math.max(1, slots - forRetries)))
     for (let from = 0; from < fresh.length && batches.length < slots; from += size) {
       batches.push(fresh.slice(from, from + size))
     }
-    if (batches.length === 0) return
-    retriedLast = forRetries > 0
+    if (batches.length > 0) start(batches, forRetries)
+  }
+
+  const start = (batches: ReadonlyArray<ReadonlyArray<Outgoing>>, retries: number): void => {
+    retriedLast = retries > 0
     underway += batches.length
-    retriesUnderway += forRetries
+    retriesUnderway += retries
     for (const batch of batches) for (const one of batch) take(one)
-    for (const [index, batch] of batches.entries()) deliver(batch, index < forRetries)
+    for (const [index, batch] of batches.entries()) deliver(batch, index < retries)
   }
 
   /** When there may be something to dispatch again; what lands notifies by itself. */
   const dispatchDueAt = (): number => {
     const slots = freeSlots()
     if (slots <= 0) return Number.POSITIVE_INFINITY
-    const noRetries = slotsForRetries(slots, false) <= 0
+    const noRetries = !isAway() && slotsForRetries(slots, false) <= 0
     let next = Number.POSITIVE_INFINITY
     for (const one of outbox.values()) {
       if (one.underway !== undefined || one.next === undefined || (noRetries && one.failures > 0)) continue
@@ -1127,20 +1153,23 @@ export const make = Effect.fnUntraced(function* (
 
   const carryOut = Effect.suspend(() => {
     if (stopped) return Effect.void
-    return Effect.flatMap(journal.requests(name), (requests) =>
-      Effect.forEach(
-        requests,
-        ({ action, series }) =>
-          Effect.flatMap(action === "retry" ? sink.retryParked(series) : sink.dropParked(series), (n) =>
-            n === 0
-              ? Effect.void
-              : Effect.logInfo(
-                  `Somebody asked the sink "${name}" to ${action} what is parked: ${n} ${n === 1 ? "occurrence" : "occurrences"}`
-                )
-          ),
-        { discard: true }
-      )
-    )
+    return Effect.flatMap(journal.requests(name), (requests) => {
+      // Of a series the last word counts, so that somebody can think better of it.
+      const wanted = new Map<Key, { readonly id: EventId.EventId; readonly action: ParkedRequest["action"] }>()
+      for (const { action, series } of requests) for (const id of series) wanted.set(keyOf(id), { id, action })
+      const carry = (action: ParkedRequest["action"], use: Sink["retryParked"]) => {
+        const series = [...wanted.values()].flatMap((one) => (one.action === action ? [one.id] : []))
+        if (series.length === 0) return Effect.void
+        return Effect.flatMap(use(series), (n) =>
+          n === 0
+            ? Effect.void
+            : Effect.logInfo(
+                `Somebody asked the sink "${name}" to ${action} what is parked: ${n} ${n === 1 ? "occurrence" : "occurrences"}`
+              )
+        )
+      }
+      return Effect.andThen(carry("retry", sink.retryParked), carry("drop", sink.dropParked))
+    })
   }).pipe(
     Effect.map(() => {
       requestsProblem = undefined

@@ -1,0 +1,205 @@
+import { assert, describe, it } from "@effect/vitest"
+import type { Check } from "@tidings/core/BackendCheck"
+import { ConfigProvider, Effect } from "effect"
+import { TestClock } from "effect/testing"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import * as FileCheck from "../src/FileCheck.ts"
+import { Disk, node } from "../src/internal/disk.ts"
+import { open } from "./openLog.ts"
+import { occurrences, run as runJournal } from "./openJournal.ts"
+import * as TestDirectory from "./TestDirectory.ts"
+import { again, at, first } from "./writes.ts"
+
+const states = (checks: ReadonlyArray<Check>) => Object.fromEntries(checks.map(({ name, state }) => [name, state]))
+
+const named = (checks: ReadonlyArray<Check>, name: string): Check => {
+  const found = checks.filter((check) => check.name === name)
+  assert.strictEqual(found.length, 1, `${name} in ${checks.map((check) => check.name).join(", ")}`)
+  return found[0]!
+}
+
+/** A log with two events, and the clock at the time of the second. */
+const log = Effect.gen(function* () {
+  const directory = path.join(yield* TestDirectory.make, "log")
+  yield* Effect.scoped(
+    Effect.gen(function* () {
+      const { backend } = yield* open({ directory })
+      yield* backend.write([first(1), first(2)])
+      yield* backend.write([again(first(2), 3)])
+    })
+  )
+  yield* TestClock.setTime(Math.ceil(at(3) / 1_000) + 90_000)
+  return directory
+})
+
+describe("the event log", () => {
+  it.effect("that is well is well in all of it, and not touched", () =>
+    Effect.gen(function* () {
+      const directory = yield* log
+      const before = fs.readdirSync(directory).map((file) => fs.statSync(path.join(directory, file)).mtimeMs)
+      const checks = yield* FileCheck.run({ directory })
+      assert.deepStrictEqual(states(checks), {
+        directory: "ok",
+        permissions: "ok",
+        disk: "ok",
+        identity: "ok",
+        segments: "ok",
+        events: "ok",
+        "damaged lines": "ok",
+        clock: "ok"
+      })
+      assert.isTrue(checks.every(({ advice }) => advice === undefined))
+      assert.deepStrictEqual(named(checks, "directory").facts, { directory, exists: true })
+      assert.match(named(checks, "permissions").found, /^mode 700, of this user$/)
+      assert.match(named(checks, "identity").found, /^[0-9a-f]{32}$/)
+      assert.match(named(checks, "segments").found, /^1 file, \d+(\.\d)? (bytes|kB); the newest is events-00000001-/)
+      assert.deepStrictEqual(named(checks, "events").found, "2 events, the newest 1m 30s old")
+      assert.deepStrictEqual(named(checks, "events").facts!["events"], 2)
+      assert.isAbove(Number(named(checks, "disk").facts!["freeBytes"]), 0)
+      const after = fs.readdirSync(directory).map((file) => fs.statSync(path.join(directory, file)).mtimeMs)
+      assert.deepStrictEqual(after, before)
+    })
+  )
+
+  it.effect("is found as the backend finds it", () =>
+    Effect.gen(function* () {
+      const directory = yield* log
+      const checks = yield* Effect.provideService(
+        FileCheck.run(),
+        ConfigProvider.ConfigProvider,
+        ConfigProvider.fromUnknown({ TIDINGS_DIRECTORY: directory })
+      )
+      assert.strictEqual(named(checks, "directory").found, directory)
+    })
+  )
+
+  it.effect("that is not there is made by who records, if that may be", () =>
+    Effect.gen(function* () {
+      const parent = yield* TestDirectory.make
+      const absent = yield* FileCheck.run({ directory: path.join(parent, "a", "b") })
+      assert.deepStrictEqual(states(absent), { directory: "note" })
+      assert.isFalse(fs.existsSync(path.join(parent, "a")))
+      // A directory in which no log has begun is none either, and stays as it is.
+      fs.chmodSync(parent, 0o700)
+      const empty = yield* FileCheck.run({ directory: parent })
+      assert.deepStrictEqual(states(empty), { directory: "ok", permissions: "ok", disk: "ok", identity: "note" })
+      assert.deepStrictEqual(fs.readdirSync(parent), [])
+      // The administrator may write everywhere.
+      fs.chmodSync(parent, 0o500)
+      const mayMake = process.geteuid?.() === 0
+      const refused = yield* FileCheck.run({ directory: path.join(parent, "log") })
+      assert.deepStrictEqual(states(refused), { directory: mayMake ? "note" : "broken" })
+    })
+  )
+
+  it.effect("whose place is taken, or on a way that leads nowhere, is broken", () =>
+    Effect.gen(function* () {
+      const parent = yield* TestDirectory.make
+      const file = path.join(parent, "file")
+      fs.writeFileSync(file, "")
+      for (const directory of [file, path.join(file, "log")]) {
+        const checks = yield* FileCheck.run({ directory })
+        assert.deepStrictEqual(states(checks), { directory: "broken" }, directory)
+        assert.isDefined(checks[0]!.advice)
+      }
+    })
+  )
+
+  it.effect("that others may change is broken, that others may read is noted", () =>
+    Effect.gen(function* () {
+      const directory = yield* log
+      for (const [mode, state] of [
+        [0o777, "broken"],
+        [0o720, "broken"],
+        [0o755, "note"],
+        [0o710, "note"],
+        [0o700, "ok"]
+      ] as const) {
+        fs.chmodSync(directory, mode)
+        const checks = yield* FileCheck.run({ directory })
+        const check = named(checks, "permissions")
+        assert.strictEqual(check.state, state, mode.toString(8))
+        assert.strictEqual(check.facts!["mode"], mode.toString(8))
+        assert.strictEqual(check.advice?.includes("chmod") ?? false, state !== "ok")
+        // Nothing is said about a log that may not be used.
+        assert.strictEqual(
+          checks.some(({ name }) => name === "events"),
+          state !== "broken"
+        )
+      }
+      const checks = yield* Effect.provideService(FileCheck.run({ directory }), Disk, { ...node, user: 4_711 })
+      assert.strictEqual(named(checks, "permissions").state, "broken")
+      assert.include(named(checks, "permissions").advice!, "4711")
+    })
+  )
+
+  it.effect("has its damaged lines counted, and goes on", () =>
+    Effect.gen(function* () {
+      const directory = yield* log
+      const segment = path.join(
+        directory,
+        fs.readdirSync(directory).find((file) => file.endsWith(".ndjson"))!
+      )
+      fs.appendFileSync(segment, "{torn\nnonsense\n")
+      const checks = yield* FileCheck.run({ directory })
+      const damaged = named(checks, "damaged lines")
+      assert.deepStrictEqual([damaged.state, damaged.facts!["lines"]], ["note", 2])
+      assert.isDefined(damaged.advice)
+      assert.strictEqual(named(checks, "events").facts!["events"], 2)
+    })
+  )
+
+  it.effect("whose identity is lost is broken, with what to do", () =>
+    Effect.gen(function* () {
+      const directory = yield* log
+      fs.writeFileSync(path.join(directory, ".meta.json"), "nonsense")
+      const checks = yield* FileCheck.run({ directory })
+      assert.strictEqual(named(checks, "identity").state, "broken")
+      assert.include(named(checks, "identity").found, "restore it")
+    })
+  )
+
+  it.effect("with an event from the future has a clock that is off", () =>
+    Effect.gen(function* () {
+      const directory = yield* log
+      yield* TestClock.setTime(at(3) / 1_000 - 1_000)
+      assert.strictEqual(named(yield* FileCheck.run({ directory }), "clock").state, "ok")
+      yield* TestClock.setTime(at(3) / 1_000 - 60_000)
+      const clock = named(yield* FileCheck.run({ directory }), "clock")
+      assert.deepStrictEqual([clock.state, clock.facts], ["note", { aheadSeconds: 60 }])
+      assert.include(clock.found, "1m ahead")
+    })
+  )
+})
+
+describe("a journal", () => {
+  it.effect("is looked at where there is one", () =>
+    Effect.gen(function* () {
+      const directory = path.join(yield* TestDirectory.make, "journal")
+      assert.deepStrictEqual(yield* FileCheck.runJournal(directory), [])
+      const owned = yield* runJournal(
+        { directory },
+        (journal) =>
+          Effect.gen(function* () {
+            yield* journal.append(occurrences(1, 5))
+            yield* journal.checkpoint("a", { upTo: 5, target: "uid", state: null })
+            yield* journal.checkpoint("b", { upTo: 2, state: null })
+            yield* journal.park("c", first(1), 2, "too large")
+            yield* journal.checkpoint("c", { upTo: 5, target: "uid", state: null })
+            return yield* FileCheck.runJournal(directory)
+          }),
+        node
+      )
+      assert.deepStrictEqual(states(owned), { journal: "ok", "sink a": "ok", "sink b": "ok", "sink c": "note" })
+      assert.include(named(owned, "journal").found, "runs on it")
+      assert.deepInclude(named(owned, "sink b").facts!, { pending: 3, target: null })
+      assert.deepInclude(named(owned, "sink c").facts!, { parked: 1, parkedOccurrences: 2 })
+      const free = yield* FileCheck.runJournal(directory)
+      assert.include(named(free, "journal").found, "no host runs on it")
+      assert.deepStrictEqual(states(free), { journal: "ok", "sink a": "ok", "sink b": "note", "sink c": "note" })
+      fs.writeFileSync(path.join(directory, "sink-a.checkpoint"), "nonsense")
+      assert.strictEqual(named(yield* FileCheck.runJournal(directory), "sink a").state, "broken")
+    })
+  )
+})

@@ -1,0 +1,87 @@
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Tracer from "effect/Tracer"
+import type { Service as BackendService } from "../Backend.ts"
+import type { Write } from "../Event.ts"
+import type { Recorder } from "../Recorder.ts"
+
+/**
+ * Spans of records by their seqs, so that a delivery, which may come hours later, can be linked to what it delivers. An
+ * event that nobody traces costs one look-up; what was recorded before a restart has no link.
+ */
+const MAXIMUM_LINKS = 4_096
+const MAXIMUM_LINKS_OF_A_SPAN = 32
+
+/** @internal */
+export class Links {
+  private readonly spans = new Map<number, Tracer.AnySpan>()
+
+  set(seq: number, span: Tracer.AnySpan): void {
+    this.spans.set(seq, span)
+    if (this.spans.size > MAXIMUM_LINKS) this.spans.delete(this.spans.keys().next().value!)
+  }
+
+  /** Of a series the first and the latest occurrence are known by their seqs. */
+  of(batch: ReadonlyArray<Write>): ReadonlyArray<Tracer.SpanLink> {
+    if (this.spans.size === 0) return []
+    const links: Array<Tracer.SpanLink> = []
+    for (const { id, upTo } of batch) {
+      for (const seq of id.seq === upTo ? [upTo] : [id.seq, upTo]) {
+        const span = this.spans.get(seq)
+        if (span !== undefined && links.length < MAXIMUM_LINKS_OF_A_SPAN) links.push({ span, attributes: { seq } })
+      }
+    }
+    return links
+  }
+}
+
+/**
+ * Records under a span of their own, `event.record`, where the caller is traced.
+ *
+ * @internal
+ */
+export const recorder = (self: Recorder["Service"], links?: Links): Recorder["Service"] => {
+  const traced =
+    <A extends { readonly _tag: "Accepted"; readonly id: { readonly seq: number } } | { readonly _tag: "Filtered" }, E>(
+      record: (draft: Parameters<Recorder["Service"]["record"]>[0]) => Effect.Effect<A, E>
+    ) =>
+    (draft: Parameters<Recorder["Service"]["record"]>[0]): Effect.Effect<A, E> =>
+      Effect.contextWith((context: Context.Context<never>) => {
+        if (Context.getOrUndefined(context, Tracer.ParentSpan) === undefined) return record(draft)
+        return Effect.useSpan(
+          "event.record",
+          { kind: "producer", attributes: { "event.reason": draft.reason, "event.kind": draft.involvedObject.kind } },
+          (span) =>
+            Effect.map(record(draft), (recorded) => {
+              span.attribute("event.outcome", recorded._tag)
+              if (recorded._tag === "Accepted") {
+                span.attribute("event.seq", recorded.id.seq)
+                links?.set(recorded.id.seq, span)
+              }
+              return recorded
+            })
+        )
+      })
+  return { ...self, record: traced(self.record), recordSettled: traced(self.recordSettled) }
+}
+
+/**
+ * A backend whose writes are spans, `event.deliver`, linked to the records that they deliver.
+ *
+ * @internal
+ */
+export const backend = (self: BackendService, sink: string, links: Links): BackendService => ({
+  ...self,
+  write: (batch) => {
+    const linked = links.of(batch)
+    return linked.length === 0
+      ? self.write(batch)
+      : Effect.withSpan(self.write(batch), "event.deliver", {
+          kind: "consumer",
+          root: true,
+          links: linked,
+          attributes: { "event.sink": sink, "event.series": batch.length },
+          captureStackTrace: false
+        })
+  }
+})
