@@ -181,9 +181,9 @@ export const make = Effect.fnUntraced(function* (
     else waiting.push(one)
   }
 
-  const occurrenceOf = (draft: EventDraft, { body }: acceptance.Prepared & { readonly _tag: "Body" }): Occurrence => ({
+  const occurrenceOf = ({ at, body }: acceptance.Prepared & { readonly _tag: "Body" }): Occurrence => ({
     ...body,
-    at: draft.at ?? Timestamp.now(clock)
+    at: at ?? Timestamp.now(clock)
   })
 
   const failure = (reason: string, error: RecordError): Effect.Effect<never, RecordError> => {
@@ -208,7 +208,7 @@ export const make = Effect.fnUntraced(function* (
       let resume: ((effect: Effect.Effect<A, RecordError>) => void) | undefined
       const tell = () => resume?.(result!)
       submit({
-        occurrence: occurrenceOf(draft, prepared),
+        occurrence: occurrenceOf(prepared),
         accepted: (id) => {
           result = answer(id)
           return tell
@@ -296,7 +296,7 @@ export const make = Effect.fnUntraced(function* (
         const prepared = prepare(draft)
         if (prepared._tag === "Invalid") return ledger.refuse(1, "invalid")
         if (prepared._tag === "Filtered") return ledger.filter(prepared.by)
-        submit({ occurrence: occurrenceOf(draft, prepared), accepted: unheard, refused: nothing })
+        submit({ occurrence: occurrenceOf(prepared), accepted: unheard, refused: nothing })
       }),
     flush,
     status: Effect.sync(() => ledger.status(Object.fromEntries(delivering.map((sink) => [sink.name, sink.status()])))),

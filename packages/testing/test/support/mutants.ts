@@ -116,10 +116,12 @@ export const mutants: ReadonlyArray<Mutant> = [
   // What other shapes of the contracts did.
   {
     name: "the position of a checkpoint is durable before its state",
+    hint: 121,
     around: { journal: inTwo((before, after) => ({ ...after, state: before.state })) }
   },
   {
     name: "the state of a checkpoint is durable before its position",
+    hint: 92,
     around: { journal: inTwo((before, after) => ({ ...after, upTo: before.upTo })) }
   },
   {
@@ -143,6 +145,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a checkpoint without what is held",
+    hint: 54,
     patches: [{ file: CORRELATION, find: "        one.held,\n", replace: "        0,\n" }]
   },
   {
@@ -157,6 +160,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "what was found at the start is folded with the new configuration",
+    hint: 71,
     patches: [
       {
         file: SINK,
@@ -167,6 +171,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a new configuration takes over without a checkpoint",
+    hint: 55,
     patches: [
       {
         file: SINK,
@@ -177,6 +182,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a new configuration forgets what is held",
+    hint: 66,
     patches: [
       {
         file: SINK,
@@ -198,6 +204,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "two sinks may have one target",
+    hint: 29,
     patches: [{ file: SINK, find: "other !== undefined && other !== name", replace: "other === name" }]
   },
   {
@@ -213,6 +220,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a sink reads nothing more when all that it has fails",
+    hint: 61,
     scenario: "stuckNamespace",
     patches: [{ file: SINK, find: "outbox.size < utmostCapacity && allFail()", replace: "false" }]
   },
@@ -253,6 +261,7 @@ export const mutants: ReadonlyArray<Mutant> = [
 
   {
     name: "a stuck namespace counts as an outage",
+    hint: 23,
     scenario: "stuckNamespace",
     patches: [{ file: SINK, find: " && !parcels.every(isForStuckNamespace)", replace: "" }]
   },
@@ -302,6 +311,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "what does not fit together is forgotten",
+    hint: 26,
     patches: [{ file: RECORDER, find: "        singly = [...batch, ...singly]\n", replace: "" }]
   },
   {
@@ -312,6 +322,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   // Reading.
   {
     name: "a wake-up is lost while the sink is busy",
+    hint: 38,
     patches: [
       { file: SINK, find: "      const seen = changes\n", replace: "" },
       {
@@ -330,18 +341,32 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "what a quota took is not noticed",
+    hint: 38,
     patches: [{ file: SINK, find: '        ledger.addPending(-n)\n        ledger.drop(n, "quota")\n', replace: "" }]
   },
   {
     name: "whoever waits for what a quota took is never answered",
+    hint: 38,
     patches: [{ file: SINK, find: 'for (let seq = from; seq <= to; seq++) abandon(seq, "quota")', replace: "" }]
   },
   {
     name: "a quota takes what a sink has read",
+    hint: 158,
     around: { readAhead: () => 0 }
   },
   {
+    name: "a sink reads on however long ago its last checkpoint is",
+    patches: [
+      {
+        file: SINK,
+        find: "const saved = durable ? Math.min(upTo, checkpointedPosition + readAhead) : upTo",
+        replace: "const saved = upTo"
+      }
+    ]
+  },
+  {
     name: "a new sink is taken for one without a checkpoint, and the other way round",
+    hint: 26,
     patches: [{ file: SINK, find: "  if (restored === undefined) yield* checkpoint\n", replace: "" }]
   },
 
@@ -374,6 +399,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a series of its own per life",
+    hint: 23,
     patches: [
       {
         file: SINK,
@@ -388,6 +414,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a clock that is set back stretches a wait",
+    hint: 84,
     patches: [
       {
         file: CORRELATION,
@@ -466,6 +493,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "retries are spaced by the wall clock",
+    hint: 110,
     patches: [
       {
         file: SINK,
@@ -521,6 +549,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "what is parked stays in the books as parked when it is delivered",
+    hint: 539,
     patches: [
       {
         file: SINK,
@@ -531,6 +560,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "what is retried is forgotten before it is in a checkpoint",
+    hint: 107,
     patches: [
       {
         file: SINK,
@@ -541,6 +571,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a start counts as parked what is pending",
+    hint: 34,
     patches: [
       {
         file: SINK,
@@ -552,6 +583,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "parking and checkpoints happen at once",
+    hint: 288,
     patches: [
       { file: SINK, find: "= recording.withPermit(checkpointNow)", replace: "= checkpointNow" },
       {

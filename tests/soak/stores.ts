@@ -1,0 +1,72 @@
+import * as Backend from "@tidings/core/Backend"
+import { BackendError, Transient, Unavailable } from "@tidings/core/BackendError"
+import type { Write } from "@tidings/core/Event"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+
+export interface Store {
+  readonly service: Backend.Service
+  readonly setAway: (away: boolean) => void
+  /** Occurrences that can be seen. */
+  readonly visible: () => number
+  readonly series: () => number
+}
+
+const unavailable = new BackendError({ reason: new Unavailable({ detail: "only writes are taken" }) })
+const away = new BackendError({ reason: new Transient({ applied: "no", detail: "nobody answers" }) })
+
+const store = (
+  target: string,
+  take: (write: Write) => Backend.Outcome
+): { readonly service: Backend.Service; readonly setAway: (away: boolean) => void } => {
+  let isAway = false
+  return {
+    service: {
+      mode: "memory",
+      target: Effect.suspend(() => (isAway ? Effect.fail(away) : Effect.succeed(target))),
+      write: (batch) => Effect.suspend(() => (isAway ? Effect.fail(away) : Effect.succeed(batch.map(take)))),
+      query: () => Effect.fail(unavailable),
+      watch: () => Stream.fail(unavailable)
+    },
+    setAway: (value) => {
+      isAway = value
+    }
+  }
+}
+
+/** Keeps the count of each series. */
+export const counting = (): Store => {
+  const series = new Map<string, { readonly upTo: number; readonly count: number }>()
+  return {
+    ...store("counting", ({ count, id, upTo }) => {
+      const key = `${id.origin}.${id.seq}`
+      const known = series.get(key)
+      if (known !== undefined && known.upTo >= upTo) return Backend.present
+      series.set(key, { upTo, count })
+      return known === undefined ? Backend.created : Backend.updated
+    }),
+    visible: () => {
+      let visible = 0
+      for (const { count } of series.values()) visible += count
+      return visible
+    },
+    series: () => series.size
+  }
+}
+
+/** Of series that are one occurrence each, one bit. */
+export const noting = (most: number): Store => {
+  const bits = new Uint8Array((most >> 3) + 1)
+  let visible = 0
+  return {
+    ...store("noting", ({ id: { seq } }) => {
+      const bit = 1 << (seq & 7)
+      if ((bits[seq >> 3]! & bit) !== 0) return Backend.present
+      bits[seq >> 3]! |= bit
+      visible++
+      return Backend.created
+    }),
+    visible: () => visible,
+    series: () => visible
+  }
+}
