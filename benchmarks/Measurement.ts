@@ -6,6 +6,8 @@
 /** Runs `rounds` operations (in turn awaiting what it gives back). */
 export interface Contender {
   readonly name: string
+  /** What is not measured, before each round. */
+  readonly prepare?: (operations: number) => void
   readonly run: (operations: number) => void | Promise<void>
   readonly operations: number
 }
@@ -39,7 +41,8 @@ const ROUNDS = 9
 export const measure = async (contenders: ReadonlyArray<Contender>): Promise<ReadonlyMap<string, number>> => {
   const costs = new Map<string, Array<number>>(contenders.map(({ name }) => [name, []]))
   for (let round = -2; round < ROUNDS; round++) {
-    for (const { name, operations, run } of contenders) {
+    for (const { name, operations, prepare, run } of contenders) {
+      prepare?.(operations)
       globalThis.gc?.()
       const begun = process.hrtime.bigint()
       await run(operations)

@@ -13,6 +13,13 @@ import { join } from "node:path"
 import { compare, type Group, measure } from "./Measurement.ts"
 
 const BATCHES = [1, 64] as const
+/**
+ * One object that says the same again and again is what the bar is about. The others show the price of variety: making a
+ * line of JSON that is not like one before it costs several times as much as its share of a large write.
+ */
+const OBJECTS = [1, 10, 1_000] as const
+
+const nameOf = (objects: number): string => `Tidings, events of ${objects === 1 ? "one object" : `${objects} objects`}`
 
 export const run = (): Promise<ReadonlyArray<Group>> => {
   const folder = mkdtempSync(join(tmpdir(), "tidings-bench-"))
@@ -21,8 +28,10 @@ export const run = (): Promise<ReadonlyArray<Group>> => {
     const backend = yield* Backend
     const origin = yield* EventId.makeOrigin
     let seq = 0
-    const next = (): Write => {
+    const next = (objects: number): Write => {
       seq++
+      const name = `deploy-${seq % objects}`
+      const stepId = `step-${objects === 1 ? 0 : seq % (2 * objects)}`
       return {
         id: { origin, seq },
         upTo: seq,
@@ -30,30 +39,19 @@ export const run = (): Promise<ReadonlyArray<Group>> => {
         first: 1_790_000_000_000_000 + seq,
         last: 1_790_000_000_000_000 + seq,
         event: {
-          involvedObject: {
-            apiVersion: "muster.giantswarm.io/v1alpha1",
-            kind: "Workflow",
-            name: "deploy",
-            namespace: "default"
-          },
+          involvedObject: { apiVersion: "muster.giantswarm.io/v1alpha1", kind: "Workflow", name, namespace: "default" },
           reason: "WorkflowStepFailed",
           type: "Warning",
           action: "WorkflowStepFailed",
-          message: "Step build of workflow deploy failed in tool x_docker_run: connection refused",
-          data: {
-            name: "deploy",
-            namespace: "default",
-            stepId: "build",
-            stepTool: "x_docker_run",
-            error: "connection refused"
-          },
+          message: `Step ${stepId} of workflow ${name} failed in tool x_docker_run: connection refused`,
+          data: { name, namespace: "default", stepId, stepTool: "x_docker_run", error: "connection refused" },
           source: { component: "bench" },
           reportingController: "bench",
           reportingInstance: "bench-0"
         }
       }
     }
-    const line = Buffer.from(`${EventJson.encode({ ...next(), name: "deploy.0000000000000000.1" })}\n`)
+    const line = Buffer.from(`${EventJson.encode({ ...next(1), name: "deploy.0000000000000000.1" })}\n`)
     const context = yield* Effect.context()
     const runPromise = Effect.runPromiseWith(context)
     const groups: Array<Group> = []
@@ -68,21 +66,30 @@ export const run = (): Promise<ReadonlyArray<Group>> => {
               for (let n = 0; n < operations; n += size) writeSync(bare, block)
             }
           },
-          {
-            name: "Tidings",
-            operations: 20_480,
-            run: (operations) =>
-              runPromise(
-                Effect.gen(function* () {
-                  for (let n = 0; n < operations; n += size) yield* backend.write(Array.from({ length: size }, next))
-                }).pipe(Effect.orDie)
-              )
-          }
+          // Lines repeat what they can: the more objects, the less of a line is as in one before it.
+          ...OBJECTS.map((objects) => {
+            let batches: ReadonlyArray<ReadonlyArray<Write>> = []
+            return {
+              name: nameOf(objects),
+              operations: 20_480,
+              prepare: (operations: number) => {
+                batches = Array.from({ length: operations / size }, () =>
+                  Array.from({ length: size }, () => next(objects))
+                )
+              },
+              run: () =>
+                runPromise(
+                  Effect.gen(function* () {
+                    for (const batch of batches) yield* backend.write(batch)
+                  }).pipe(Effect.orDie)
+                )
+            }
+          })
         ])
       )
       groups.push({
         title: `Append to the event log, ${size} in flight (${line.length} bytes a line)`,
-        rows: compare(costs, "fs.writeSync", { Tidings: { atLeast: 0.3 } })
+        rows: compare(costs, "fs.writeSync", { [nameOf(OBJECTS[0])]: { atLeast: 0.3 } })
       })
     }
     return groups
