@@ -39,7 +39,9 @@ const inFlight = (fibers: number, operations: number, one: Effect.Effect<unknown
   })
   return fibers === 1
     ? Effect.orDie(each)
-    : Effect.orDie(Effect.forEach(Array.from({ length: fibers }), () => each, { concurrency: "unbounded", discard: true }))
+    : Effect.orDie(
+        Effect.forEach(Array.from({ length: fibers }), () => each, { concurrency: "unbounded", discard: true })
+      )
 }
 
 const recordTo = (name: string, fibers: number, operations: number, journal: Layer.Layer<Journal.Journal>) =>
