@@ -1,7 +1,7 @@
 /**
- * Accepting through a journal, end to end through catalogue, template and recorder, with delivery to a store in memory
- * going on behind it; against what a program would do at the least to be as sure: a bare queue, a bare loop of writes, a
- * bare group commit.
+ * Accepting through a journal, end to end through catalogue, template and recorder while delivery to a store in memory goes
+ * on behind it, against what a program would do at the least to be as sure: a bare queue, a bare loop of writes, a bare
+ * group commit.
  */
 import * as FileJournal from "@tidings/backend-fs/FileJournal"
 import * as Backend from "@tidings/core/Backend"
@@ -12,54 +12,183 @@ import * as Templates from "@tidings/core/Templates"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Queue from "effect/Queue"
 import { spawnSync } from "node:child_process"
-import { closeSync, fdatasync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeSync } from "node:fs"
+import { closeSync, fdatasync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { compare, type Contender, type Group, measure, type Row } from "./Measurement.ts"
+import { type Bar, compare, type Group, median, type Row } from "./Measurement.ts"
 
 const IN_FLIGHT = [1, 64, 4_096] as const
-const PENDING = 1_000_000
-const MEGABYTE = 1_048_576
+const ROUNDS = 7
 
-const workflow = { metadata: { name: "deploy", namespace: "default" } }
+const BARS: Readonly<Record<Journal.Durability, number>> = { memory: 0.15, process: 0.5, disk: 0.5 }
+/** What a million of pending events may cost. */
+const PENDING_BAR = 64
 
-const runtimeOf = (journal: Layer.Layer<Journal.Journal>) =>
-  EventGenerator.layer.pipe(
-    Layer.provideMerge(Recorder.layer({ component: "bench", drainTimeout: 0 })),
-    Layer.provideMerge(Layer.mergeAll(Templates.layer, Backend.layerMemory(), journal)),
-    Layer.provideMerge(Logger.layer([]))
-  )
+interface Contender {
+  readonly name: string
+  readonly run: (operations: number) => void | Promise<void>
+  /** What is left to do after a round, and is not measured. */
+  readonly settle?: () => Promise<unknown>
+}
 
-/** Runs so many operations in as many fibers as are to be in flight. */
-const inFlight = (fibers: number, operations: number, one: Effect.Effect<unknown, unknown>) => {
+/** Nanoseconds an operation: the medians of rounds in which all take turns. */
+const measure = async (
+  contenders: ReadonlyArray<Contender>,
+  operations: number
+): Promise<ReadonlyMap<string, number>> => {
+  const costs = new Map<string, Array<number>>(contenders.map(({ name }) => [name, []]))
+  for (let round = -2; round < ROUNDS; round++) {
+    for (const { name, run, settle } of contenders) {
+      globalThis.gc?.()
+      const begun = process.hrtime.bigint()
+      await run(operations)
+      if (round >= 0) costs.get(name)!.push(Number(process.hrtime.bigint() - begun) / operations)
+      await settle?.()
+    }
+  }
+  return new Map([...costs].map(([name, list]) => [name, median(list)]))
+}
+
+/** So many operations in as many fibers as are to be in flight. */
+const inFlight = (fibers: number, operations: number, one: Effect.Effect<unknown, unknown>): Effect.Effect<void> => {
   const each = Effect.gen(function* () {
     for (let n = 0; n < operations / fibers; n++) yield* one
   })
-  return fibers === 1
-    ? Effect.orDie(each)
-    : Effect.orDie(
-        Effect.forEach(Array.from({ length: fibers }), () => each, { concurrency: "unbounded", discard: true })
-      )
+  return Effect.orDie(
+    fibers === 1
+      ? each
+      : Effect.forEach(Array.from({ length: fibers }), () => each, { concurrency: "unbounded", discard: true })
+  )
 }
 
-const recordTo = (name: string, fibers: number, operations: number, journal: Layer.Layer<Journal.Journal>) =>
-  Effect.gen(function* () {
-    const generator = yield* EventGenerator.EventGenerator
-    const context = yield* Effect.context()
-    const runPromise = Effect.runPromiseWith(context)
-    const one = Effect.suspend(() =>
+const workflow = { metadata: { name: "deploy", namespace: "default" } }
+
+const record = Effect.flatMap(EventGenerator.EventGenerator, (generator) =>
+  Effect.succeed(
+    Effect.suspend(() =>
       generator.workflowEvent(workflow, "WorkflowStepFailed", {
         stepId: "build",
         stepTool: "x_docker_run",
         error: "connection refused"
       })
     )
-    const contender: Contender = {
-      name,
-      operations,
-      run: (operations) => runPromise(inFlight(fibers, operations, one))
+  )
+)
+
+const hostWith = <E>(journal: Layer.Layer<Journal.Journal, E>) =>
+  ManagedRuntime.make(
+    EventGenerator.EventGenerator.layer.pipe(
+      Layer.provideMerge(Recorder.layer({ component: "bench", drainTimeout: 0 })),
+      Layer.provideMerge(Layer.mergeAll(Templates.layer, Backend.layerMemory(), journal, Logger.layer([])))
+    )
+  )
+
+type Host = ReturnType<typeof hostWith<unknown>>
+
+const tidings = async (host: Host, fibers: number): Promise<Contender> => {
+  const one = await host.runPromise(record)
+  return {
+    name: "Tidings",
+    run: (operations) => host.runPromise(inFlight(fibers, operations, one)),
+    settle: () => host.runPromise(Recorder.Recorder.use((recorder) => recorder.flush("1 minute")))
+  }
+}
+
+const bareQueue = (fibers: number): Contender => {
+  const queue = Effect.runSync(Queue.bounded<number>(8_192))
+  const one = Effect.andThen(Queue.offer(queue, 1), Queue.take(queue))
+  return { name: "bare queue", run: (operations) => Effect.runPromise(inFlight(fibers, operations, one)) }
+}
+
+const bareWrites = (file: number, line: Buffer): Contender => ({
+  name: "bare writeSync",
+  run: (operations) => {
+    for (let n = 0; n < operations; n++) writeSync(file, line)
+  }
+})
+
+/** Everybody in flight waits for one write and one sync, and comes again. */
+const bareGroupCommit = (file: number, line: Buffer, fibers: number): Contender => {
+  const block = Buffer.concat(Array.from({ length: fibers }, () => line))
+  const sync = () =>
+    new Promise<void>((resolve, reject) => fdatasync(file, (error) => (error === null ? resolve() : reject(error))))
+  return {
+    name: "bare group commit",
+    run: async (operations) => {
+      for (let n = 0; n < operations; n += fibers) {
+        writeSync(file, block)
+        await sync()
+      }
     }
-    return contender
-  }).pipe(Effect.provideContext, Layer.build(runtimeOf(journal)) as never)
+  }
+}
+
+/** What the journal writes for one event. */
+const lineIn = (directory: string): Buffer => {
+  const segment = readdirSync(directory).find((file) => file.startsWith("entries-"))!
+  const bytes = readFileSync(join(directory, segment))
+  return bytes.subarray(0, bytes.indexOf(0x0a) + 1)
+}
+
+const pendingMillion = (folder: string): Group => {
+  const child = spawnSync(
+    process.execPath,
+    ["--expose-gc", "--conditions=@tidings/source", join(import.meta.dirname, "pending.ts"), join(folder, "pending")],
+    { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] }
+  )
+  const { heap, rss } = JSON.parse(child.stdout) as { readonly heap: number; readonly rss: number }
+  const row = (name: string, cost: number): Row => ({
+    name,
+    cost,
+    unit: "MB",
+    bar: `at most ${PENDING_BAR} MB`,
+    met: cost <= PENDING_BAR
+  })
+  return {
+    title: "A million events pending, their backend away",
+    rows: [row("heap and buffers", heap), row("resident memory", rss)]
+  }
+}
+
+export const run = async (): Promise<ReadonlyArray<Group>> => {
+  const folder = mkdtempSync(join(tmpdir(), "tidings-bench-"))
+  const bare = openSync(join(folder, "bare"), "a", 0o600)
+  const groups: Array<Group> = []
+  const hosts = {
+    memory: hostWith(Journal.layerMemory({ capacity: 10_000_000 })),
+    process: hostWith(
+      FileJournal.layer({ directory: join(folder, "process"), durability: "process", quota: 8 * 1024 ** 3 })
+    ),
+    disk: hostWith(FileJournal.layer({ directory: join(folder, "disk"), durability: "disk", quota: 8 * 1024 ** 3 }))
+  }
+  try {
+    await hosts.process.runPromise(Effect.flatten(record))
+    const line = lineIn(join(folder, "process"))
+    for (const durability of ["memory", "process", "disk"] as const) {
+      for (const fibers of IN_FLIGHT) {
+        const comparison =
+          durability === "memory"
+            ? bareQueue(fibers)
+            : durability === "process"
+              ? bareWrites(bare, line)
+              : bareGroupCommit(bare, line, fibers)
+        const operations = durability === "disk" ? Math.min(200 * fibers, 40_960) : 40_960
+        const costs = await measure([comparison, await tidings(hosts[durability], fibers)], operations)
+        const bar: Bar = { atLeast: BARS[durability] }
+        groups.push({
+          title: `Accepted at ${durability}, ${fibers} in flight${durability === "memory" ? "" : ` (${line.length} bytes each)`}`,
+          rows: compare(costs, comparison.name, { Tidings: bar })
+        })
+      }
+    }
+    groups.push(pendingMillion(folder))
+  } finally {
+    for (const host of Object.values(hosts)) await host.dispose()
+    closeSync(bare)
+    rmSync(folder, { recursive: true, force: true })
+  }
+  return groups
+}

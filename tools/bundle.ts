@@ -2,7 +2,7 @@
  * Makes the command two files, from the sources, with everything they import: `packages/tidings/dist/tidings.mjs`, and
  * beside it what speaks to a cluster, which the first one loads where a cluster is meant.
  *
- * As separate modules it would take four times as long to start. As one file it would take half as long again: what speaks
+ * As separate modules it would take four times as long to start. As one file it would take a third longer: what speaks
  * to a cluster is twice as large as all the rest, and has to be read and set up even where nobody calls it.
  */
 import { mkdir, readdir, readFile, rename, rm, utimes, writeFile } from "node:fs/promises"

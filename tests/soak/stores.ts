@@ -54,19 +54,28 @@ export const counting = (): Store => {
   }
 }
 
+/** A set of numbers below a bound. */
+export const bits = (bound: number) => {
+  const bytes = new Uint8Array((bound >> 3) + 1)
+  return {
+    size: 0,
+    /** Answers whether it is new. */
+    add(n: number): boolean {
+      const bit = 1 << (n & 7)
+      if ((bytes[n >> 3]! & bit) !== 0) return false
+      bytes[n >> 3]! |= bit
+      this.size++
+      return true
+    }
+  }
+}
+
 /** Of series that are one occurrence each, one bit. */
 export const noting = (most: number): Store => {
-  const bits = new Uint8Array((most >> 3) + 1)
-  let visible = 0
+  const seqs = bits(most)
   return {
-    ...store("noting", ({ id: { seq } }) => {
-      const bit = 1 << (seq & 7)
-      if ((bits[seq >> 3]! & bit) !== 0) return Backend.present
-      bits[seq >> 3]! |= bit
-      visible++
-      return Backend.created
-    }),
-    visible: () => visible,
-    series: () => visible
+    ...store("noting", ({ id }) => (seqs.add(id.seq) ? Backend.created : Backend.present)),
+    visible: () => seqs.size,
+    series: () => seqs.size
   }
 }

@@ -171,15 +171,22 @@ const sinkIn = (disk: Disk, names: Names, file: string, head: number): Sink => {
     }
   }
   const { parked, waiting } = checkpoint === undefined ? { parked: new Set(), waiting: 0 } : stateOf(checkpoint)
+  const upTo = checkpoint?.upTo ?? head
+  // What was parked of the entries behind the checkpoint no longer waits.
+  const aside = all.reduce(
+    (sum, { occurrences, write }) =>
+      write.upTo > upTo && !parked.has(EventId.format(write.id)) ? sum + occurrences : sum,
+    0
+  )
   const changedAt = (disk.status(names.pathOf(`${file}${CHECKPOINT}`))?.made ?? 0) * 1_000
   return {
     ...about,
     target: checkpoint?.target,
-    pending: Math.max(0, head - (checkpoint?.upTo ?? head)) + waiting,
+    pending: Math.max(0, head - upTo - aside) + waiting,
     // What was parked after the checkpoint is not in it yet.
     parked: all.map((one) => ({
       ...one,
-      isRetried: one.at < changedAt && !parked.has(EventId.format(one.write.id))
+      isRetried: one.write.upTo <= upTo && one.at < changedAt && !parked.has(EventId.format(one.write.id))
     })),
     requests
   }

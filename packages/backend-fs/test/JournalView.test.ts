@@ -60,6 +60,8 @@ describe("a journal from beside", () => {
           yield* journal.park(cluster, again(first(2), 9), 2, "still too large")
           yield* journal.park(cluster, first(3), 1, "a bad name")
           yield* journal.unpark(cluster, [first(3).id])
+          // Parked after the checkpoint: two of the ten that are behind it wait no longer.
+          yield* journal.park(cluster, again(first(24), 25), 2, "invalid")
           yield* journal.checkpoint(cluster, {
             upTo: 20,
             target: "uid-1",
@@ -86,10 +88,13 @@ describe("a journal from beside", () => {
       assert.match(seen.sinks.find(({ name }) => name.startsWith("long"))!.name, /^(long-name-)+…$/)
 
       const cluster = sinkOf(seen, "cluster")
-      assert.deepStrictEqual([cluster.target, cluster.pending, cluster.requests], ["uid-1", 10 + 3 + 4, []])
+      assert.deepStrictEqual([cluster.target, cluster.pending, cluster.requests], ["uid-1", 8 + 3 + 4, []])
       assert.deepStrictEqual(
         cluster.parked.map(({ isRetried, occurrences, reason, write }) => [write.upTo, occurrences, reason, isRetried]),
-        [[9, 2, "still too large", false]]
+        [
+          [9, 2, "still too large", false],
+          [25, 2, "invalid", false]
+        ]
       )
       const archive = sinkOf(seen, "Archive 2/ü_x")
       assert.deepStrictEqual([archive.target, archive.pending, archive.parked], [undefined, 0, []])

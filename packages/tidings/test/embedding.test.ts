@@ -11,7 +11,7 @@ import * as Command from "effect/cli/Command"
 import { TestConsole } from "effect/testing"
 import * as Cli from "../src/Cli.ts"
 import type { CommandError } from "../src/CommandError.ts"
-import { memory, run } from "./harness.ts"
+import { memory, run, write } from "./harness.ts"
 
 describe("a larger command", () => {
   const shopWith = (backend: Cli.BackendSource<unknown>) =>
@@ -83,6 +83,107 @@ describe("flags of a backend", () => {
       yield* run(source, ["explain"])
       assert.strictEqual((yield* run(source, ["list", "--limit", "x"])).code, 2)
       assert.strictEqual(seen.length, 3)
+    })
+  )
+})
+
+describe("doctor of a backend of one's own", () => {
+  const report = (out: ReadonlyArray<string>) => JSON.parse(out.join("\n"))
+
+  it.effect("looks whether it is there and can be read, in the namespace that is meant", () =>
+    Effect.gen(function* () {
+      const { layer, service } = yield* memory()
+      yield* service.write([
+        write(1, { at: "2026-08-22T07:30:00Z", namespace: "team-a" }),
+        write(2, { at: "2026-08-22T07:30:00Z", namespace: "team-b" })
+      ])
+      const { code, err, out } = yield* run(layer, ["doctor", "-o", "json"])
+      assert.deepStrictEqual([code, err], [0, []])
+      assert.deepStrictEqual(report(out), {
+        healthy: true,
+        checks: [
+          { name: "store", state: "ok", found: "memory", facts: { mode: "memory" } },
+          {
+            name: "identity",
+            state: "ok",
+            found: yield* service.target,
+            facts: { target: yield* service.target }
+          },
+          { name: "events", state: "ok", found: "2", facts: { events: 2, namespace: null } }
+        ]
+      })
+      const ofTeam = Layer.merge(layer, Layer.succeed(Cli.DefaultNamespace, "team-a"))
+      const events = (...argv: ReadonlyArray<string>) =>
+        Effect.map(run(ofTeam, ["doctor", "-ojson", ...argv]), (ran) => report(ran.out).checks[2].facts)
+      assert.deepStrictEqual(yield* events(), { events: 1, namespace: "team-a" })
+      assert.deepStrictEqual(yield* events("-n", "team-c"), { events: 0, namespace: "team-c" })
+      assert.deepStrictEqual(yield* events("-A"), { events: 2, namespace: null })
+    })
+  )
+
+  it.effect("says what is broken, and exits with it", () =>
+    Effect.gen(function* () {
+      const down = BackendError.make(new BackendError.Unavailable({ detail: "the \u001b[31mdatabase is down" }))
+      const broken = yield* run(Layer.effect(Backend.Backend, Effect.fail(down)), ["doctor"])
+      assert.deepStrictEqual(broken, {
+        code: 1,
+        out: ["broken  store  the store cannot be used: the \\u001b[31mdatabase is down"],
+        err: ["error: 1 of 1 checks is broken"]
+      })
+    })
+  )
+
+  it.effect("shows the checks that it offers instead, with the values of its flags and the place", () =>
+    Effect.gen(function* () {
+      const { layer } = yield* memory()
+      const seen: Array<unknown> = []
+      const source = Cli.withFlags({ database: { value: "FILE", description: "The database" } }, () => layer, {
+        checks: ({ database }, place) => {
+          seen.push([database, place])
+          return Effect.succeed([
+            { name: "disk", state: "ok", found: "it turns" },
+            { name: "temperature", state: "note", found: "warm", advice: "open a window" },
+            { name: "fan", state: "broken", found: "gone", advice: "buy one" }
+          ])
+        }
+      })
+      const ran = yield* run(source, ["doctor", "--database", "a.db", "-n", "team-a"], { canColor: false })
+      assert.deepStrictEqual(ran, {
+        code: 1,
+        out: [
+          "ok      disk         it turns",
+          "note    temperature  warm",
+          "                     open a window",
+          "broken  fan          gone",
+          "                     buy one"
+        ],
+        err: ["error: 1 of 3 checks is broken"]
+      })
+      assert.deepStrictEqual(seen, [["a.db", { namespace: "team-a", allNamespaces: false }]])
+      assert.strictEqual((yield* run(source, ["doctor", "-n", ""])).code, 2)
+      const failing = Cli.withFlags({}, () => layer, { checks: () => Effect.fail(new Error("no way")) })
+      const failed = yield* run(failing, ["doctor"])
+      assert.deepStrictEqual([failed.code, failed.err], [1, ["error: no way"]])
+    })
+  )
+})
+
+describe("what a backend logs", () => {
+  it.effect("is a sentence on stderr, from warnings on", () =>
+    Effect.gen(function* () {
+      const { layer, service } = yield* memory()
+      const chatty = Layer.succeed(Backend.Backend, {
+        ...service,
+        query: (query) =>
+          Effect.logInfo("nobody asked").pipe(
+            Effect.andThen(Effect.logWarning("two lines\nof", "text")),
+            Effect.andThen(Effect.logError("worse")),
+            Effect.andThen(service.query(query))
+          )
+      })
+      const { err } = yield* run(chatty, ["list", "--limit", "1", "-o", "json"])
+      assert.deepStrictEqual(err.slice(0, 2), ["warning: two lines\\nof text", "error: worse"])
+      assert.strictEqual((yield* run(layer, ["list"])).err.length, 1)
     })
   )
 })

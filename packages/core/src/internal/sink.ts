@@ -71,6 +71,7 @@ const LAST_DELAY = 30 * SECOND
 const LAST_SLOW_DELAY = 300 * SECOND
 /** How long a series must have failed, while others got through, before it may be parked to make room. */
 const STUCK_AFTER = 30 * SECOND
+const STUCK_FAILURES = 3
 const LOG_INTERVAL = 30 * SECOND
 /** How often it is looked what somebody beside this process asks for. */
 const REQUESTS_INTERVAL = 5 * SECOND
@@ -799,7 +800,7 @@ export const make = Effect.fnUntraced(function* (
     const stuck: Array<Outgoing> = []
     for (const one of outbox.values()) {
       const since = one.firstFailureAt
-      if (since === undefined || one.underway !== undefined) continue
+      if (since === undefined || one.underway !== undefined || one.failures < STUCK_FAILURES) continue
       // Others got through since it began to fail, or since everything for its namespace did.
       const begun = Math.min(since, failingNamespaces.get(namespaceOf(one.next!.write)) ?? since)
       if (at - since >= STUCK_AFTER && lastSuccessAt > begun) stuck.push(one)

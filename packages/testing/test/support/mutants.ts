@@ -355,16 +355,6 @@ export const mutants: ReadonlyArray<Mutant> = [
     around: { readAhead: () => 0 }
   },
   {
-    name: "a sink reads on however long ago its last checkpoint is",
-    patches: [
-      {
-        file: SINK,
-        find: "const saved = durable ? Math.min(upTo, checkpointedPosition + readAhead) : upTo",
-        replace: "const saved = upTo"
-      }
-    ]
-  },
-  {
     name: "a new sink is taken for one without a checkpoint, and the other way round",
     hint: 26,
     patches: [{ file: SINK, find: "  if (restored === undefined) yield* checkpoint\n", replace: "" }]

@@ -1,0 +1,69 @@
+// A host whose backend is away accepts a million events; says what memory that took, in megabytes. For `recorder.ts`,
+// which runs it in a process of its own.
+import * as FileJournal from "@tidings/backend-fs/FileJournal"
+import * as Backend from "@tidings/core/Backend"
+import { BackendError, Unavailable } from "@tidings/core/BackendError"
+import * as Recorder from "@tidings/core/Recorder"
+import * as Templates from "@tidings/core/Templates"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+
+const PENDING = 1_000_000
+const WARM_UP = 20_000
+
+const away = Effect.fail(new BackendError({ reason: new Unavailable({ detail: "no route to host" }) }))
+
+const runtime = Recorder.layer({
+  component: "bench",
+  drainTimeout: 0,
+  sinks: [Recorder.sink({ name: "default", backend: Backend.Backend, correlation: "off" })]
+}).pipe(
+  Layer.provideMerge(
+    Layer.mergeAll(
+      Templates.layer,
+      Logger.layer([]),
+      // It is reached once, so that the sink reads and has its hands full; then it is gone.
+      Layer.effect(
+        Backend.Backend,
+        Effect.map(Effect.provide(Backend.Backend, Backend.layerMemory()), (memory) => ({
+          ...memory,
+          write: () => away
+        }))
+      ),
+      FileJournal.layer({ directory: process.argv[2]!, durability: "process", quota: 4 * 1024 ** 3 })
+    )
+  )
+)
+
+const megabytes = () => {
+  globalThis.gc!()
+  globalThis.gc!()
+  const { arrayBuffers, heapUsed, rss } = process.memoryUsage()
+  return { heap: (heapUsed + arrayBuffers) / 1_048_576, rss: rss / 1_048_576 }
+}
+
+const program = Effect.gen(function* () {
+  const recorder = yield* Recorder.Recorder
+  const accept = (count: number) =>
+    Effect.gen(function* () {
+      for (let n = 0; n < count; n++) {
+        yield* recorder.record({
+          involvedObject: { kind: "Workflow", name: `deploy-${n}`, namespace: "default" },
+          reason: "WorkflowStepFailed",
+          message: `Step build of workflow deploy-${n} failed in tool x_docker_run: connection refused`
+        })
+        if (n % 1_000 === 0) yield* Effect.promise(() => new Promise(setImmediate))
+      }
+    })
+  yield* accept(WARM_UP)
+  const before = megabytes()
+  yield* accept(PENDING)
+  const after = megabytes()
+  const { pending } = (yield* recorder.status).sinks["default"]!
+  if (pending !== PENDING + WARM_UP) throw new Error(`${pending} are pending`)
+  console.log(JSON.stringify({ heap: after.heap - before.heap, rss: after.rss - before.rss }))
+})
+
+await Effect.runPromise(Effect.provide(program, runtime))
+process.exit(0)
