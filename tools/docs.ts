@@ -112,7 +112,7 @@ const run = (
 
 // Whatever an example writes, it writes into a folder of its own.
 const playground = mkdtempSync(join(tmpdir(), "tidings-docs-"))
-const environment = { ...process.env, NODE_OPTIONS: "--conditions=@tidings/source" }
+const environment = { ...process.env, TIDINGS_BACKEND: "filesystem", NODE_OPTIONS: "--conditions=@tidings/source" }
 const queue = scripts.filter((block) => block.run && !untyped.has(nameOf(block)))
 const worker = async (): Promise<void> => {
   for (let block = queue.shift(); block !== undefined; block = queue.shift()) {
@@ -139,7 +139,7 @@ const byFile = Map.groupBy(
 )
 for (const [, group] of byFile) {
   const cwd = mkdtempSync(join(playground, "sh-"))
-  const env = { ...process.env, PATH: `${shims}${delimiter}${process.env["PATH"]}`, TIDINGS_DIRECTORY: "" }
+  const env = { ...process.env, PATH: `${shims}${delimiter}${process.env["PATH"]}`, TIDINGS_DIRECTORY: "", TIDINGS_BACKEND: "filesystem" }
   for (const block of group.filter(({ run }) => run)) {
     const { code, output } = await run("bash", ["-euo", "pipefail", "-c", block.code], { cwd, env })
     if (code !== 0) fail(block, `ended with ${code}`, output)

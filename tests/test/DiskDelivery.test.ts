@@ -220,7 +220,7 @@ const wholeStack =
 const OPTIONS = {
   name: "the whole stack",
   seeds: 400,
-  maximumSteps: 100_000,
+  maximumSteps: 20_000,
   command: "npx vitest run --project @tidings/tests test/DiskDelivery.test.ts -t 'delivers what it accepted'",
   sometimes: [
     "disk.torn",

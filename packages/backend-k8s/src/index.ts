@@ -4,6 +4,11 @@
 export * as KubernetesBackend from "./KubernetesBackend.ts"
 
 /**
+ * Whether events can be recorded and read in a cluster.
+ */
+export * as KubernetesCheck from "./KubernetesCheck.ts"
+
+/**
  * The connection to the API server.
  */
 export * as KubernetesConnection from "./KubernetesConnection.ts"

@@ -305,7 +305,7 @@ describe("a cluster", () => {
             .filter((line) => line.startsWith("{"))
             .map((line): string => JSON.parse(line).involvedObject.name)
         )
-        const until = (name: string): Effect.Effect<void, never> =>
+        const until = (name: string): Effect.Effect<void> =>
           Effect.flatMap(shown, (all) =>
             all.includes(name) ? Effect.void : Effect.andThen(Effect.sleep(10), until(name))
           )

@@ -1,5 +1,6 @@
 // parked, beside a host in this process.
 import * as FileJournal from "@tidings/backend-fs/FileJournal"
+import * as JournalView from "@tidings/backend-fs/JournalView"
 import * as Backend from "@tidings/core/Backend"
 import * as EventId from "@tidings/core/EventId"
 import * as Recorder from "@tidings/core/Recorder"
@@ -215,7 +216,7 @@ describe("parked", () => {
 
   it.effect("tells the sinks of a host apart", () =>
     Effect.gen(function* () {
-      const { start, state, tidings } = yield* world
+      const { journal, start, state, tidings } = yield* world
       const recorder = yield* start(yield* Effect.scope, "archive", "cluster")
       const one = yield* record(recorder, "one")
       const both = yield* tidings("parked")
@@ -237,6 +238,17 @@ describe("parked", () => {
         (yield* recorder.parked).map(({ sink }) => sink),
         ["archive"]
       )
+      state.refusing = true
+      const two = yield* record(recorder, "two")
+      yield* tidings("parked", "drop", "--all")
+      const asked = (yield* JournalView.read(journal))!.sinks.map(({ name, requests }) => [
+        name,
+        requests.flatMap(({ series }) => series.map(EventId.format))
+      ])
+      assert.deepStrictEqual(asked, [
+        ["archive", [one, two]],
+        ["cluster", [two]]
+      ])
     }).pipe(Effect.scoped)
   )
 })

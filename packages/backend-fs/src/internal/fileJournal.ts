@@ -312,32 +312,33 @@ export const make = Effect.fnUntraced(function* (
     })
   )
 
-  const makeDurable = (bytes: Buffer, again: boolean): Effect.Effect<void, JournalError> =>
+  const makeDurable = (bytes: Buffer, count: number, again: boolean): Effect.Effect<void, JournalError> =>
     Effect.catch(sync, (error) => {
       files.revoke(bytes)
       if (!again) return Effect.fail(error)
       // What the system could not write it may have thrown away: the file is sealed, the batch goes into a new one.
       return whileOpen(() => {
-        files.write(bytes)
-        return makeDurable(bytes, false)
+        files.write(bytes, count)
+        return makeDurable(bytes, count, false)
       })
     })
 
-  const write = (bytes: Buffer, count: number): Effect.Effect<ReadonlyArray<EventId.EventId>, JournalError> =>
+  const write = (
+    batch: ReadonlyArray<Occurrence>,
+    bytes: Buffer
+  ): Effect.Effect<ReadonlyArray<EventId.EventId>, JournalError> =>
     whileOpen(() => {
-      files.write(bytes)
+      files.write(bytes, batch.length)
       bytesGauge.updateUnsafe(files.bytes, context)
-      if (!durable) return Effect.succeed(files.commit(count))
-      return begun(Effect.map(makeDurable(bytes, true), () => files.commit(count)))
+      if (!durable) return Effect.succeed(files.commit(batch))
+      return begun(Effect.map(makeDurable(bytes, batch.length, true), () => files.commit(batch)))
     })
 
   const append = (batch: ReadonlyArray<Occurrence>): Effect.Effect<ReadonlyArray<EventId.EventId>, JournalError> =>
     Effect.suspend(() => {
       if (batch.length === 0) return Effect.succeed([])
       const bytes = files.encode(batch)
-      return hasRoom(bytes.length)
-        ? write(bytes, batch.length)
-        : Effect.andThen(makeRoom(bytes.length), write(bytes, batch.length))
+      return hasRoom(bytes.length) ? write(batch, bytes) : Effect.andThen(makeRoom(bytes.length), write(batch, bytes))
     })
 
   // -------------------------------------------------------------------------

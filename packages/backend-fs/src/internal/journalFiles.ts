@@ -25,12 +25,14 @@ export interface Segment {
   size: number
   /** A quota took it before every sink had read it. Its name stays, and says so. */
   taken: boolean
-  /** How much of it is on the disk, as far as this process knows. */
+  /** The last of its seqs that is on the disk, as far as this process knows. */
   syncedTo: number
   /** A sync of it failed: the system may have thrown away what it could not write, and would call the next one a success. */
   distrusted: boolean
   /** Up to where what is damaged was counted. */
   countedTo: number
+  /** Where some of its entries begin, in order. */
+  readonly marks: Array<{ readonly seq: number; readonly offset: number }>
 }
 
 const segmentOf = (first: number, size: number, taken: boolean): Segment => ({
@@ -40,8 +42,15 @@ const segmentOf = (first: number, size: number, taken: boolean): Segment => ({
   taken,
   syncedTo: 0,
   distrusted: false,
-  countedTo: 0
+  countedTo: 0,
+  marks: []
 })
+
+/** How many bytes lie between two marks of a segment, at the least. */
+const MARKED = 65_536
+/** How many entries are kept in memory for sinks that keep up, and how large they may be on average, in bytes. */
+const MOST_RECENT = 1_024
+const LARGEST_RECENT = 4_096
 
 type Lost = JournalPage["lost"][number]
 
@@ -188,6 +197,11 @@ export class JournalFiles {
   /** The open segment is being synced and must stay open. */
   private syncing = false
   private readonly places = new Map<string, Place>()
+  /** The last seq that was written, accepted or not. */
+  private writtenTo = 0
+  /** What was accepted last, up to the head: whoever keeps up needs no file. */
+  private recent: Array<Occurrence> = []
+  private isLarge = false
   head = 0
   bytes = 0
   /** Appends that were cut off at the start: their process or the machine ended before they were whole. */
@@ -332,7 +346,7 @@ export class JournalFiles {
   }
 
   /** Writes; nothing is accepted before `commit`. What a failing write leaves behind is taken back. */
-  write(bytes: Buffer): void {
+  write(bytes: Buffer, count: number): void {
     let segment = this.segments.at(-1)
     if (segment === undefined || this.file === undefined || segment.size >= this.segmentSize) segment = this.begin()
     try {
@@ -341,17 +355,33 @@ export class JournalFiles {
       this.cut(segment)
       throw cause
     }
+    if (segment.size >= (segment.marks.at(-1)?.offset ?? 0) + MARKED) {
+      segment.marks.push({ seq: this.head + 1, offset: segment.size })
+    }
     segment.size += bytes.length
     this.bytes += bytes.length
+    this.writtenTo = this.head + count
+    this.isLarge = bytes.length > LARGEST_RECENT * count
   }
 
-  /** The batch is accepted. */
-  commit(count: number): ReadonlyArray<EventId.EventId> {
+  /** What was written last is accepted. */
+  commit(batch: ReadonlyArray<Occurrence>): ReadonlyArray<EventId.EventId> {
+    this.remember(batch)
     const { origin } = this
-    if (count === 1) return [{ origin, seq: ++this.head }]
-    const ids: Array<EventId.EventId> = []
-    for (let n = 0; n < count; n++) ids.push({ origin, seq: ++this.head })
-    return ids
+    if (batch.length === 1) return [{ origin, seq: ++this.head }]
+    return batch.map(() => ({ origin, seq: ++this.head }))
+  }
+
+  private remember(batch: ReadonlyArray<Occurrence>): void {
+    if (this.isLarge) this.recent = []
+    else if (batch.length === 1) this.recent.push(batch[0]!)
+    else this.recent = this.recent.concat(batch)
+    if (this.recent.length > 2 * MOST_RECENT) this.recent = this.recent.slice(-MOST_RECENT)
+  }
+
+  /** The first seq that is still in memory. */
+  private get recentFrom(): number {
+    return this.head - this.recent.length + 1
   }
 
   /**
@@ -401,18 +431,17 @@ export class JournalFiles {
   // -------------------------------------------------------------------------
 
   /** What was written last is being synced: until `endSync` its file stays open. */
-  beginSync(): { readonly opened: number; readonly segment: Segment; readonly size: number } {
-    const segment = this.segments.at(-1)!
+  beginSync(): { readonly opened: number; readonly segment: Segment; readonly upTo: number } {
     this.syncing = true
-    return { opened: this.file!, segment, size: segment.size }
+    return { opened: this.file!, segment: this.segments.at(-1)!, upTo: this.writtenTo }
   }
 
   endSync(): void {
     this.syncing = false
   }
 
-  synced(segment: Segment, size: number): void {
-    segment.syncedTo = Math.max(segment.syncedTo, size)
+  synced(segment: Segment, upTo: number): void {
+    segment.syncedTo = Math.max(segment.syncedTo, upTo)
   }
 
   /** A file of its own; absent when the segment was deleted meanwhile, and is needed by nobody. */
@@ -451,7 +480,7 @@ export class JournalFiles {
       if (!kept) this.disk.close(copy)
     }
     segment.distrusted = false
-    this.synced(segment, segment.size)
+    this.synced(segment, this.head)
   }
 
   // -------------------------------------------------------------------------
@@ -472,9 +501,16 @@ export class JournalFiles {
   ): { readonly page: JournalPage; readonly unsynced: ReadonlyArray<Segment> } {
     const entries: Array<JournalEntry> = []
     const lost: Array<Lost> = []
-    const unsynced: Array<Segment> = []
     const limit = Math.min(this.head, after + max)
     let reached = after
+    const { recentFrom } = this
+    if (reached + 1 >= recentFrom) {
+      for (; reached < limit; reached++) {
+        const id = { origin: this.origin, seq: reached + 1 }
+        entries.push({ id, occurrence: this.recent[id.seq - recentFrom]! })
+      }
+      return { page: { entries, lost, reached }, unsynced: this.unsynced(after, reached) }
+    }
     const missingUpTo = (seq: number, reason: "quota" | "damaged") => {
       if (seq <= reached) return
       const before = lost.at(-1)
@@ -495,8 +531,7 @@ export class JournalFiles {
         missingUpTo(end, "quota")
         continue
       }
-      const known = this.places.get(sink)
-      let offset = known !== undefined && known.segment === segment && known.seq === reached ? known.offset : 0
+      let offset = this.offsetIn(segment, sink, reached)
       for (const line of Lines.linesOf(this.disk, this.pathOf(segment), offset, segment.size)) {
         const found = this.entriesOf(line)
         if (found === undefined || found.length > 1 || !line.ended) this.countDamage(segment, line, found)
@@ -512,10 +547,27 @@ export class JournalFiles {
         if (reached >= end) break
       }
       missingUpTo(end, "damaged")
-      if (segment.syncedTo < offset) unsynced.push(segment)
       if (reached >= limit) this.places.set(sink, { seq: reached, segment, offset })
     }
-    return { page: { entries, lost, reached }, unsynced }
+    return { page: { entries, lost, reached }, unsynced: this.unsynced(after, reached) }
+  }
+
+  /** The segments that have seqs beyond `after` and up to `upTo` which may not be on the disk. */
+  private unsynced(after: number, upTo: number): ReadonlyArray<Segment> {
+    const newest = this.segments.at(-1)
+    // Nearly always it is in the last one.
+    if (newest !== undefined && newest.first <= after + 1) return newest.syncedTo < upTo ? [newest] : []
+    return this.segments.filter(({ first, syncedTo, taken }, index) => {
+      const last = Math.min(upTo, (this.segments[index + 1]?.first ?? Number.POSITIVE_INFINITY) - 1)
+      return !taken && first <= upTo && last > after && syncedTo < last
+    })
+  }
+
+  /** Where in a segment the first entry after a seq begins, or something before it. */
+  private offsetIn(segment: Segment, sink: string, after: number): number {
+    const known = this.places.get(sink)
+    if (known !== undefined && known.segment === segment && known.seq === after) return known.offset
+    return segment.marks.findLast(({ seq }) => seq <= after + 1)?.offset ?? 0
   }
 
   private countDamage(segment: Segment, line: Lines.Line, found: ReadonlyArray<unknown> | undefined): void {
@@ -562,7 +614,8 @@ export class JournalFiles {
   take(mayBeTaken: (from: number, to: number) => boolean): boolean {
     for (let index = 0; index < this.segments.length - 1; index++) {
       const segment = this.segments[index]!
-      if (segment.taken || !mayBeTaken(segment.first, this.segments[index + 1]!.first - 1)) continue
+      const next = this.segments[index + 1]!.first
+      if (segment.taken || !mayBeTaken(segment.first, next - 1)) continue
       // When this one is gone after a loss of power, those after it have to be there.
       this.names.syncNow()
       if (index === 0 || this.segments[index - 1]!.taken) {
@@ -576,6 +629,8 @@ export class JournalFiles {
       }
       this.names.changed()
       this.bytes -= segment.size
+      // What is gone for the next process is gone for this one too.
+      this.recent = this.recent.slice(Math.max(0, next - this.recentFrom))
       if (segment.taken) this.empty(segment)
       return true
     }

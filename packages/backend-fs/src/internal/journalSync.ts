@@ -49,12 +49,12 @@ export const names = (disk: Disk, names: Names): Synced =>
  */
 export const written = (disk: Disk, files: JournalFiles): Synced =>
   Effect.suspend(() => {
-    const { opened, segment, size } = files.beginSync()
+    const { opened, segment, upTo } = files.beginSync()
     return Effect.ensuring(
       surely(disk, opened),
       Effect.sync(() => files.endSync())
     ).pipe(
-      Effect.map(() => files.synced(segment, size)),
+      Effect.map(() => files.synced(segment, upTo)),
       Effect.andThen(names(disk, files.names))
     )
   })
@@ -68,10 +68,10 @@ export const written = (disk: Disk, files: JournalFiles): Synced =>
 export const segment = (disk: Disk, files: JournalFiles, segment: Segment): Synced =>
   Effect.suspend(() => {
     if (segment.distrusted) return trying(() => files.rewrite(segment))
-    const { size } = segment
+    const upTo = files.head
     return trying(() => files.openToSync(segment)).pipe(
       Effect.flatMap((opened) => (opened === undefined ? Effect.void : andClose(disk, opened))),
-      Effect.map(() => files.synced(segment, size)),
+      Effect.map(() => files.synced(segment, upTo)),
       Effect.catch(() => {
         segment.distrusted = true
         return trying(() => files.rewrite(segment))

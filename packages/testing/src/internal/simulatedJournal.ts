@@ -5,6 +5,7 @@ import type { Micros } from "@tidings/core/Timestamp"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
 import type { Process, Simulation } from "../Simulation.ts"
 import type { Faults, SimulatedJournal } from "../SimulatedJournal.ts"
 import { type SeededDice } from "./dice.ts"
@@ -32,7 +33,7 @@ export const make = (
   }
 ): {
   readonly handle: Omit<SimulatedJournal, "layer">
-  readonly open: (process: Process) => Effect.Effect<Journal.Journal["Service"], Journal.JournalError>
+  readonly open: (process: Process) => Effect.Effect<Journal.Journal["Service"], Journal.JournalError, Scope.Scope>
 } => {
   const name = options.name ?? "journal"
   const dice = simulation.dice.fork(name) as SeededDice
@@ -70,229 +71,238 @@ export const make = (
   // one life
   // -------------------------------------------------------------------------
 
-  const open = (process: Process): Effect.Effect<Journal.Journal["Service"], Journal.JournalError> =>
+  const lock = (process: Process): Effect.Effect<void, Journal.JournalError, Scope.Scope> =>
     Effect.suspend(() => {
-      if (
-        owner !== undefined &&
-        owner.process !== process &&
-        owner.process.alive &&
-        owner.process.life === owner.life
-      ) {
-        return Effect.fail(
-          failure(new Journal.JournalLocked({ detail: `the process "${owner.process.name}" has it open` }))
-        )
+      if (owner !== undefined && owner.process.alive && owner.process.life === owner.life) {
+        const detail = `the process "${owner.process.name}" has it open`
+        return Effect.fail(failure(new Journal.JournalLocked({ detail })))
       }
-      const { life } = process
-      owner = { process, life }
-      const living = () => process.alive && process.life === life
-      const headAtOpen = occurrences.length
-      const reading = new Map<string, Reading>()
-      const waiting = new Set<() => void>()
+      const mine = { process, life: process.life }
+      owner = mine
+      return Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          if (owner === mine) owner = undefined
+        })
+      )
+    })
 
-      /** Carries something out in two halves, in the middle of which it takes effect. A kill may come in either. */
-      const operation = <A>(
-        what: keyof Faults,
-        carryOut: () => Result.Result<A, Journal.JournalError>
-      ): Effect.Effect<A, Journal.JournalError> => {
-        const attempt = (): Result.Result<A, Journal.JournalError> => {
-          if (dice.chance(faults[what] ?? 0)) {
-            count(`${what}Failed`)
-            return Result.fail(failure(new Journal.JournalFailed({ detail: `injected into ${what}` })))
+  const open = (process: Process): Effect.Effect<Journal.Journal["Service"], Journal.JournalError, Scope.Scope> =>
+    Effect.andThen(
+      lock(process),
+      Effect.suspend(() => {
+        const { life } = process
+        const living = () => process.alive && process.life === life
+        const headAtOpen = occurrences.length
+        const reading = new Map<string, Reading>()
+        const waiting = new Set<() => void>()
+
+        /** Carries something out in two halves, in the middle of which it takes effect. A kill may come in either. */
+        const operation = <A>(
+          what: keyof Faults,
+          carryOut: () => Result.Result<A, Journal.JournalError>
+        ): Effect.Effect<A, Journal.JournalError> => {
+          const attempt = (): Result.Result<A, Journal.JournalError> => {
+            if (dice.chance(faults[what] ?? 0)) {
+              count(`${what}Failed`)
+              return Result.fail(failure(new Journal.JournalFailed({ detail: `injected into ${what}` })))
+            }
+            return carryOut()
           }
-          return carryOut()
-        }
-        if (latency === 0) return Effect.suspend(() => Effect.fromResult(attempt()))
-        return Effect.callback((resume) => {
-          simulation.after(dice.next() * latency, () => {
-            if (!living()) return count(`${what}Lost`)
-            const result = attempt()
+          if (latency === 0) return Effect.suspend(() => Effect.fromResult(attempt()))
+          return Effect.callback((resume) => {
             simulation.after(dice.next() * latency, () => {
-              if (!living()) return count(`${what}Unanswered`)
-              resume(Effect.fromResult(result))
+              if (!living()) return count(`${what}Lost`)
+              const result = attempt()
+              simulation.after(dice.next() * latency, () => {
+                if (!living()) return count(`${what}Unanswered`)
+                resume(Effect.fromResult(result))
+              })
             })
           })
-        })
-      }
-
-      const room = () => capacity - kept.length
-
-      const free = () => {
-        let upTo = Number.POSITIVE_INFINITY
-        for (const one of reading.values()) upTo = Math.min(upTo, one.upTo)
-        if (upTo === Number.POSITIVE_INFINITY) return
-        const left = kept.filter((seq) => seq > upTo)
-        if (left.length === kept.length) return
-        kept = left
-        const woken = [...waiting]
-        waiting.clear()
-        for (const wake of woken) wake()
-      }
-
-      const mayBeTaken = (seq: number): boolean => {
-        for (const { protectedUpTo, upTo } of reading.values()) if (seq > upTo && seq <= protectedUpTo) return false
-        return true
-      }
-
-      /** Makes room by taking the oldest that no sink needs any more or has seen yet. */
-      const takeOldest = (wanted: number): void => {
-        const gone = new Set(kept.filter(mayBeTaken).slice(0, wanted))
-        kept = kept.filter((seq) => !gone.has(seq))
-        for (const [sink, { upTo }] of reading) {
-          const lost = [...gone].filter((seq) => seq > upTo)
-          taken.set(sink, [...(taken.get(sink) ?? []), ...lost])
         }
-        count("taken", gone.size)
-      }
 
-      const put = (batch: ReadonlyArray<Occurrence>): ReadonlyArray<EventId.EventId> =>
-        batch.map((occurrence) => {
-          occurrences.push(occurrence)
-          kept.push(occurrences.length)
-          return { origin, seq: occurrences.length }
-        })
+        const room = () => capacity - kept.length
 
-      const appendNow = (
-        batch: ReadonlyArray<Occurrence>
-      ): Result.Result<ReadonlyArray<EventId.EventId>, Journal.JournalError> => {
-        if (batch.length > room() && onFull === "dropOldest") takeOldest(batch.length - room())
-        if (batch.length > room()) {
-          count("full")
-          return Result.fail(
-            failure(new Journal.JournalFull({ detail: `${kept.length} of ${capacity} events are kept` }))
-          )
+        const free = () => {
+          let upTo = Number.POSITIVE_INFINITY
+          for (const one of reading.values()) upTo = Math.min(upTo, one.upTo)
+          if (upTo === Number.POSITIVE_INFINITY) return
+          const left = kept.filter((seq) => seq > upTo)
+          if (left.length === kept.length) return
+          kept = left
+          const woken = [...waiting]
+          waiting.clear()
+          for (const wake of woken) wake()
         }
-        const ids = put(batch)
-        simulation.trace(`${name}: has ${batch.length} more, up to ${occurrences.length}`)
-        return Result.succeed(ids)
-      }
 
-      /** Waits for room without taking it. */
-      const roomFor = (wanted: number): Effect.Effect<void> =>
-        Effect.callback((resume) => {
-          const look = () => {
-            if (wanted <= room()) resume(Effect.void)
-            else waiting.add(look)
+        const mayBeTaken = (seq: number): boolean => {
+          for (const { protectedUpTo, upTo } of reading.values()) if (seq > upTo && seq <= protectedUpTo) return false
+          return true
+        }
+
+        /** Makes room by taking the oldest that no sink needs any more or has seen yet. */
+        const takeOldest = (wanted: number): void => {
+          const gone = new Set(kept.filter(mayBeTaken).slice(0, wanted))
+          kept = kept.filter((seq) => !gone.has(seq))
+          for (const [sink, { upTo }] of reading) {
+            const lost = [...gone].filter((seq) => seq > upTo)
+            taken.set(sink, [...(taken.get(sink) ?? []), ...lost])
           }
-          if (wanted > room()) count("blocked")
-          look()
-          return Effect.sync(() => waiting.delete(look))
-        })
+          count("taken", gone.size)
+        }
 
-      let appending = false
-      const append = (
-        batch: ReadonlyArray<Occurrence>
-      ): Effect.Effect<ReadonlyArray<EventId.EventId>, Journal.JournalError> =>
-        Effect.suspend(() => {
-          if (appending) simulation.fail(new Error(`${name}: a second append while one is under way`))
-          appending = true
-          const carriedOut = operation("append", () => appendNow(batch))
-          return Effect.ensuring(
-            onFull === "block" && batch.length <= capacity
-              ? Effect.andThen(roomFor(batch.length), Effect.uninterruptible(carriedOut))
-              : Effect.uninterruptible(carriedOut),
-            Effect.sync(() => {
-              appending = false
-            })
-          )
-        })
+        const put = (batch: ReadonlyArray<Occurrence>): ReadonlyArray<EventId.EventId> =>
+          batch.map((occurrence) => {
+            occurrences.push(occurrence)
+            kept.push(occurrences.length)
+            return { origin, seq: occurrences.length }
+          })
 
-      const read = (
-        sink: string,
-        after: number,
-        max: number
-      ): Effect.Effect<Journal.JournalPage, Journal.JournalError> =>
-        operation("read", () => {
-          const reached = Math.min(occurrences.length, after + max)
-          const entries: Array<Journal.JournalEntry> = []
-          const lost: Array<{ from: number; to: number }> = []
-          const there = new Set(kept)
-          for (let seq = after + 1; seq <= reached; seq++) {
-            const last = lost.at(-1)
-            if (there.has(seq)) entries.push({ id: { origin, seq }, occurrence: occurrences[seq - 1]! })
-            else if (last?.to === seq - 1) last.to = seq
-            else lost.push({ from: seq, to: seq })
-          }
-          if (lost.length > 0) count("lostRange", lost.length)
-          const one = reading.get(sink)
-          if (one === undefined) simulation.fail(new Error(`${name}: the sink "${sink}" reads before it has restored`))
-          else {
-            if (after < one.upTo) simulation.fail(new Error(`${name}: the sink "${sink}" reads behind its checkpoint`))
-            one.protectedUpTo = Math.max(one.protectedUpTo, reached)
-          }
-          return Result.succeed({ entries, lost, reached: Math.max(after, reached) })
-        })
-
-      const checkpoint = (sink: string, made: Journal.Checkpoint): Effect.Effect<void, Journal.JournalError> => {
-        const text = JSON.stringify(made)
-        return operation("checkpoint", () => {
-          const one = reading.get(sink)
-          if (one !== undefined && one.upTo > made.upTo) {
-            simulation.fail(
-              new Error(`${name}: the checkpoint of "${sink}" goes back from ${one.upTo} to ${made.upTo}`)
+        const appendNow = (
+          batch: ReadonlyArray<Occurrence>
+        ): Result.Result<ReadonlyArray<EventId.EventId>, Journal.JournalError> => {
+          if (batch.length > room() && onFull === "dropOldest") takeOldest(batch.length - room())
+          if (batch.length > room()) {
+            count("full")
+            return Result.fail(
+              failure(new Journal.JournalFull({ detail: `${kept.length} of ${capacity} events are kept` }))
             )
           }
-          checkpoints.set(sink, text)
-          count("checkpoint")
-          simulation.trace(`${name}: checkpoint of ${sink} at ${made.upTo}`)
-          if (one !== undefined) one.upTo = made.upTo
-          free()
-          return Result.succeed(undefined)
-        })
-      }
+          const ids = put(batch)
+          simulation.trace(`${name}: has ${batch.length} more, up to ${occurrences.length}`)
+          return Result.succeed(ids)
+        }
 
-      const restore = (sink: string): Effect.Effect<Journal.Checkpoint | undefined, Journal.JournalError> =>
-        Effect.sync(() => {
-          const found = checkpointOf(sink)
-          const upTo = found?.upTo ?? 0
-          reading.set(sink, { upTo, protectedUpTo: Math.min(headAtOpen, upTo + readAhead) })
-          if (found !== undefined) count("restored")
-          return found
-        })
+        /** Waits for room without taking it. */
+        const roomFor = (wanted: number): Effect.Effect<void> =>
+          Effect.callback((resume) => {
+            const look = () => {
+              if (wanted <= room()) resume(Effect.void)
+              else waiting.add(look)
+            }
+            if (wanted > room()) count("blocked")
+            look()
+            return Effect.sync(() => waiting.delete(look))
+          })
 
-      const park = (
-        sink: string,
-        write: Write,
-        carried: number,
-        reason: string
-      ): Effect.Effect<void, Journal.JournalError> =>
-        operation("park", () => {
-          const bySeries = parked.get(sink) ?? new Map<string, string>()
-          parked.set(sink, bySeries)
-          const key = EventId.format(write.id)
-          const known = bySeries.get(key)
-          if (known !== undefined && (JSON.parse(known) as Journal.Parked).write.upTo > write.upTo) {
+        let appending = false
+        const append = (
+          batch: ReadonlyArray<Occurrence>
+        ): Effect.Effect<ReadonlyArray<EventId.EventId>, Journal.JournalError> =>
+          Effect.suspend(() => {
+            if (appending) simulation.fail(new Error(`${name}: a second append while one is under way`))
+            appending = true
+            const carriedOut = operation("append", () => appendNow(batch))
+            return Effect.ensuring(
+              onFull === "block" && batch.length <= capacity
+                ? Effect.andThen(roomFor(batch.length), Effect.uninterruptible(carriedOut))
+                : Effect.uninterruptible(carriedOut),
+              Effect.sync(() => {
+                appending = false
+              })
+            )
+          })
+
+        const read = (
+          sink: string,
+          after: number,
+          max: number
+        ): Effect.Effect<Journal.JournalPage, Journal.JournalError> =>
+          operation("read", () => {
+            const reached = Math.min(occurrences.length, after + max)
+            const entries: Array<Journal.JournalEntry> = []
+            const lost: Array<{ from: number; to: number }> = []
+            const there = new Set(kept)
+            for (let seq = after + 1; seq <= reached; seq++) {
+              const last = lost.at(-1)
+              if (there.has(seq)) entries.push({ id: { origin, seq }, occurrence: occurrences[seq - 1]! })
+              else if (last?.to === seq - 1) last.to = seq
+              else lost.push({ from: seq, to: seq })
+            }
+            if (lost.length > 0) count("lostRange", lost.length)
+            const one = reading.get(sink)
+            if (one === undefined)
+              simulation.fail(new Error(`${name}: the sink "${sink}" reads before it has restored`))
+            else {
+              if (after < one.upTo)
+                simulation.fail(new Error(`${name}: the sink "${sink}" reads behind its checkpoint`))
+              one.protectedUpTo = Math.max(one.protectedUpTo, reached)
+            }
+            return Result.succeed({ entries, lost, reached: Math.max(after, reached) })
+          })
+
+        const checkpoint = (sink: string, made: Journal.Checkpoint): Effect.Effect<void, Journal.JournalError> => {
+          const text = JSON.stringify(made)
+          return operation("checkpoint", () => {
+            const one = reading.get(sink)
+            if (one !== undefined && one.upTo > made.upTo) {
+              simulation.fail(
+                new Error(`${name}: the checkpoint of "${sink}" goes back from ${one.upTo} to ${made.upTo}`)
+              )
+            }
+            checkpoints.set(sink, text)
+            count("checkpoint")
+            simulation.trace(`${name}: checkpoint of ${sink} at ${made.upTo}`)
+            if (one !== undefined) one.upTo = made.upTo
+            free()
             return Result.succeed(undefined)
-          }
-          const at: Micros = simulation.now()
-          bySeries.set(key, JSON.stringify({ write, occurrences: carried, reason, at } satisfies Journal.Parked))
-          count("parked")
-          simulation.trace(`${name}: ${sink} parks ${key} up to ${write.upTo} with ${carried}`)
-          return Result.succeed(undefined)
-        })
+          })
+        }
 
-      const unpark = (
-        sink: string,
-        series: ReadonlyArray<EventId.EventId>
-      ): Effect.Effect<void, Journal.JournalError> =>
-        operation("park", () => {
-          for (const id of series) if (parked.get(sink)?.delete(EventId.format(id)) === true) count("unparked")
-          return Result.succeed(undefined)
-        })
+        const restore = (sink: string): Effect.Effect<Journal.Checkpoint | undefined, Journal.JournalError> =>
+          Effect.sync(() => {
+            const found = checkpointOf(sink)
+            const upTo = found?.upTo ?? 0
+            reading.set(sink, { upTo, protectedUpTo: Math.min(headAtOpen, upTo + readAhead) })
+            if (found !== undefined) count("restored")
+            return found
+          })
 
-      return Effect.succeed({
-        origin,
-        durability: options.durability ?? "disk",
-        head: Effect.sync(() => occurrences.length),
-        append,
-        read,
-        checkpoint,
-        restore,
-        park,
-        parked: (sink) => Effect.sync(() => parkedOf(sink)),
-        unpark,
-        requests: () => Effect.succeed([])
+        const park = (
+          sink: string,
+          write: Write,
+          carried: number,
+          reason: string
+        ): Effect.Effect<void, Journal.JournalError> =>
+          operation("park", () => {
+            const bySeries = parked.get(sink) ?? new Map<string, string>()
+            parked.set(sink, bySeries)
+            const key = EventId.format(write.id)
+            const known = bySeries.get(key)
+            if (known !== undefined && (JSON.parse(known) as Journal.Parked).write.upTo > write.upTo) {
+              return Result.succeed(undefined)
+            }
+            const at: Micros = simulation.now()
+            bySeries.set(key, JSON.stringify({ write, occurrences: carried, reason, at } satisfies Journal.Parked))
+            count("parked")
+            simulation.trace(`${name}: ${sink} parks ${key} up to ${write.upTo} with ${carried}`)
+            return Result.succeed(undefined)
+          })
+
+        const unpark = (
+          sink: string,
+          series: ReadonlyArray<EventId.EventId>
+        ): Effect.Effect<void, Journal.JournalError> =>
+          operation("park", () => {
+            for (const id of series) if (parked.get(sink)?.delete(EventId.format(id)) === true) count("unparked")
+            return Result.succeed(undefined)
+          })
+
+        return Effect.succeed({
+          origin,
+          durability: options.durability ?? "disk",
+          head: Effect.sync(() => occurrences.length),
+          append,
+          read,
+          checkpoint,
+          restore,
+          park,
+          parked: (sink: string) => Effect.sync(() => parkedOf(sink)),
+          unpark,
+          requests: () => Effect.succeed([])
+        })
       })
-    })
+    )
 
   return {
     handle: {

@@ -40,7 +40,7 @@ const choose = Effect.fnUntraced(function* ({ all, ids }: Given, rows: ReadonlyA
   if (all) return rows
   const wanted = new Set(ids)
   const missing = [...wanted].filter((id) => !rows.some((row) => row.id === id))
-  if (missing.length > 1) {
+  if (missing.length > 0) {
     const { command } = yield* session.Session
     return yield* new Failure({
       detail: `${missing.join(", ")} ${missing.length === 1 ? "is" : "are"} not parked`,
