@@ -5,7 +5,7 @@
 import { spawn, spawnSync } from "node:child_process"
 import { chmodSync, existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { delimiter, join, resolve } from "node:path"
+import { delimiter, dirname, join, resolve } from "node:path"
 import { pages } from "./reference.ts"
 
 interface Block {
@@ -84,7 +84,10 @@ const place = ({ file, line }: Block): string => `${file}:${line}`
 const fail = (block: Block, what: string, output: string) =>
   failures.push(`${place(block)}: ${what}\n${output.trimEnd()}\n`)
 
-const check = spawnSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", scratch], { encoding: "utf8" })
+const check =
+  scripts.length === 0
+    ? { stdout: "" }
+    : spawnSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", scratch], { encoding: "utf8" })
 const untyped = new Set<string>()
 for (const message of check.stdout.split("\n")) {
   const found = /^(?:.*\/)?\.?(?:doctest\/)?([\w-]+)\.ts\((\d+),/.exec(message)
@@ -139,7 +142,12 @@ const byFile = Map.groupBy(
 )
 for (const [, group] of byFile) {
   const cwd = mkdtempSync(join(playground, "sh-"))
-  const env = { ...process.env, PATH: `${shims}${delimiter}${process.env["PATH"]}`, TIDINGS_DIRECTORY: "", TIDINGS_BACKEND: "filesystem" }
+  const env = {
+    ...process.env,
+    PATH: `${shims}${delimiter}${process.env["PATH"]}`,
+    TIDINGS_DIRECTORY: "",
+    TIDINGS_BACKEND: "filesystem"
+  }
   for (const block of group.filter(({ run }) => run)) {
     const { code, output } = await run("bash", ["-euo", "pipefail", "-c", block.code], { cwd, env })
     if (code !== 0) fail(block, `ended with ${code}`, output)
@@ -155,6 +163,15 @@ for (const [file, page] of Object.entries(pages)) {
   if (write) writeFileSync(file, page())
   else if (!existsSync(file) || readFileSync(file, "utf8") !== page()) {
     failures.push(`${file} is stale: npm run docs -- --write\n`)
+  }
+}
+
+// A link to a file of the repository leads to one.
+for (const file of files.concat("CONTRIBUTING.md").filter((one) => one.endsWith(".md"))) {
+  for (const [, target] of readFileSync(file, "utf8").matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)) {
+    if (/^[a-z]+:/.test(target!) || existsSync(join(dirname(file), target!))) continue
+    made++
+    failures.push(`${file}: the link to ${target} leads nowhere\n`)
   }
 }
 

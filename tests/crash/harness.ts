@@ -4,8 +4,7 @@
  * Kills come from outside at a random moment, and from inside in the middle of a chosen call of the disk: when a segment
  * is begun or deleted, a checkpoint replaced, an append half done.
  */
-import type * as Backend from "@tidings/core/Backend"
-import * as BackendMemory from "@tidings/core/Backend"
+import * as Backend from "@tidings/core/Backend"
 import type { Event } from "@tidings/core/Event"
 import * as EventId from "@tidings/core/EventId"
 import * as Effect from "effect/Effect"
@@ -129,11 +128,11 @@ export const run = async (options: {
       const directory = join(scratch, `journal-${index}`)
       const socket = join(scratch, `store-${index}`)
       const make = Effect.runPromise(
-        Effect.provide(BackendMemory.Backend, BackendMemory.layerMemory({ capacity: 10_000_000 }))
+        Effect.provide(Backend.Backend, Backend.layerMemory({ capacity: 10_000_000 }))
       )
       const folded = await make
       const plain = await Effect.runPromise(
-        Effect.provide(BackendMemory.Backend, BackendMemory.layerMemory({ capacity: 10_000_000 }))
+        Effect.provide(Backend.Backend, Backend.layerMemory({ capacity: 10_000_000 }))
       )
       // Dice of its own: how often it is asked is up to chance.
       const remote = await serve(socket, { folded, plain }, diceOf(seed + 7_919 * (index + 1)))

@@ -176,7 +176,7 @@ const wholeStack =
         check(waited < 60 && host.alive, () => "the recorder does not start")
         yield* Effect.sleep("1 second")
       }
-      const last = recorder as Recorder.Recorder["Service"]
+      const last = recorder
       const fresh = yield* Effect.orDie(
         last.record({ involvedObject: { kind: "Order", name: "fresh" }, reason: "Fresh", message: "fresh" })
       )

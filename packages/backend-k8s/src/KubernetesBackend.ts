@@ -168,7 +168,7 @@ export const layer = (options?: LayerOptions): Layer.Layer<Backend.Backend, Back
  *
  * ```ts
  * import * as KubernetesBackend from "@tidings/backend-k8s/KubernetesBackend"
- * import type * as Config from "effect/Config"
+ * import * as Config from "effect/Config"
  *
  * export const Events = KubernetesBackend.layerConfig({ context: Config.String("EVENTS_CONTEXT") })
  * ```

@@ -341,7 +341,7 @@ export const layer = (options?: Options): Layer.Layer<KubernetesConnection, Back
  *
  * ```ts
  * import * as KubernetesConnection from "@tidings/backend-k8s/KubernetesConnection"
- * import type * as Config from "effect/Config"
+ * import * as Config from "effect/Config"
  *
  * export const Connection = KubernetesConnection.layerConfig({
  *   context: Config.String("MY_CONTEXT"),

@@ -50,14 +50,20 @@ describe("tracing", () => {
       const named = (name: string) => spans.filter((span) => span.name === name)
       const [record] = named("event.record")
       assert.isDefined(record)
-      assert.strictEqual(record!.kind, "producer")
-      assert.strictEqual(record!.parent._tag === "Some" && (record!.parent.value as Tracer.Span).name, "reconcile")
-      assert.deepInclude(Object.fromEntries(record!.attributes), { "event.reason": "Started", "event.outcome": "Accepted" })
+      assert.strictEqual(record.kind, "producer")
+      assert.strictEqual(record.parent._tag === "Some" && (record.parent.value as Tracer.Span).name, "reconcile")
+      assert.deepInclude(Object.fromEntries(record.attributes), {
+        "event.reason": "Started",
+        "event.outcome": "Accepted"
+      })
       const deliveries = named("event.deliver")
       const last = deliveries.at(-1)
       assert.strictEqual(last!.kind, "consumer")
       assert.strictEqual(last!.parent._tag, "None")
-      assert.deepStrictEqual(last!.links.map(({ span }) => span.spanId), [record!.spanId])
+      assert.deepStrictEqual(
+        last!.links.map(({ span }) => span.spanId),
+        [record.spanId]
+      )
     })
   )
 

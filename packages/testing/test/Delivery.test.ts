@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Simulation from "@tidings/testing/Simulation"
 import { Effect, Exit } from "effect"
-import { delivery, product, stuckNamespace, type Subject } from "./support/delivery.ts"
+import { delivery, product, stuckNamespace } from "./support/delivery.ts"
 import { mutants, plant } from "./support/mutants.ts"
 
 const COMMAND = "npx vitest run --project @tidings/testing test/Delivery.test.ts -t"
@@ -133,7 +133,7 @@ describe("planted bugs", () => {
       Effect.gen(function* () {
         const { remove, subject } = yield* Effect.promise(() => plant({ name: "none", patches: [] }))
         for (let seed = 1; seed <= 20; seed++) {
-          const { exit } = Simulation.run({ ...LIMITS, seed }, delivery(subject as Subject))
+          const { exit } = Simulation.run({ ...LIMITS, seed }, delivery(subject))
           assert.isTrue(Exit.isSuccess(exit), String(exit))
         }
         remove()

@@ -176,7 +176,7 @@ describe("journals that do not keep the contract", () => {
         })
         const found = checks.find(({ name }) => name === check)
         assert.isDefined(found)
-        const violation = yield* Effect.flip(found!.effect)
+        const violation = yield* Effect.flip(found.effect)
         assert.strictEqual(violation.check, check)
       })
     )

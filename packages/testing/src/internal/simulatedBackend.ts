@@ -268,21 +268,40 @@ export const make = (
   const numberOf = (text: string): Result.Result<number, BackendError.BackendError> =>
     /^\d{1,16}$/.test(text) ? Result.succeed(Number(text)) : Result.fail(mismatch("its position is no number"))
 
+  /** Where a page ended: by time, then by order of change. */
+  const placeOf = (text: string): Result.Result<readonly [number, number], BackendError.BackendError> => {
+    const match = /^(-?\d{1,16}) (\d{1,16})$/.exec(text)
+    return match === null
+      ? Result.fail(mismatch("its position is no place in a query"))
+      : Result.succeed([Number(match[1]), Number(match[2])])
+  }
+
   const query = (asked: EventQuery.EventQuery): Effect.Effect<EventQuery.EventPage, BackendError.BackendError> =>
     read(() => {
       const filter = EventQuery.filterOf(asked)
       const scope: Position.Scope = { mode: "simulated", target, filter }
       const matching = existing(filter).sort((a, b) => b.write.last - a.write.last || b.position - a.position)
-      const decoded = asked.page === undefined ? Result.succeed("0") : Position.decodePageToken(scope, asked.page)
-      return Result.map(Result.flatMap(decoded, numberOf), (from) => {
-        const end =
-          asked.limit === undefined ? matching.length : Math.min(matching.length, from + Math.max(0, asked.limit))
+      const decoded =
+        asked.page === undefined
+          ? Result.succeed(undefined)
+          : Result.flatMap(Position.decodePageToken(scope, asked.page), placeOf)
+      return Result.map(decoded, (after) => {
+        const older =
+          after === undefined
+            ? matching
+            : matching.filter(
+                (one) => one.write.last < after[0] || (one.write.last === after[0] && one.position < after[1])
+              )
+        const events = asked.limit === undefined ? older : older.slice(0, Math.max(0, asked.limit))
         const page = {
-          events: matching.slice(from, end).map(eventOf),
+          events: events.map(eventOf),
           totalCount: matching.length,
           cursor: Position.cursorEncoder(scope)(String(position))
         }
-        return end < matching.length ? { ...page, next: Position.pageTokenEncoder(scope)(String(end)) } : page
+        const end = events.at(-1)
+        return events.length < older.length && end !== undefined
+          ? { ...page, next: Position.pageTokenEncoder(scope)(`${end.write.last} ${end.position}`) }
+          : page
       })
     })
 

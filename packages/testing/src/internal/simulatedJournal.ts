@@ -8,7 +8,7 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type { Process, Simulation } from "../Simulation.ts"
 import type { Faults, SimulatedJournal } from "../SimulatedJournal.ts"
-import { type SeededDice } from "./dice.ts"
+import type { SeededDice } from "./dice.ts"
 
 const failure = (reason: Journal.JournalErrorReason) => new Journal.JournalError({ reason })
 

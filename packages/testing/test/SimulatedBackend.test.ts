@@ -1,0 +1,227 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Backend from "@tidings/core/Backend"
+import type { BackendError } from "@tidings/core/BackendError"
+import type { Write } from "@tidings/core/Event"
+import * as Contract from "@tidings/testing/Contract"
+import * as SimulatedBackend from "@tidings/testing/SimulatedBackend"
+import * as Simulation from "@tidings/testing/Simulation"
+import { Cause, Effect, Exit, Layer, Stream } from "effect"
+import { series } from "./fixtures/writes.ts"
+
+const inWorld = <A, E>(
+  scenario: (simulation: Simulation.Simulation) => Effect.Effect<A, E>
+): { readonly value: A; readonly counts: Readonly<Record<string, number>> } => {
+  const run = Simulation.run({ seed: 1 }, scenario)
+  if (Exit.isFailure(run.exit)) throw new Error(Cause.pretty(run.exit.cause))
+  return { value: run.exit.value, counts: run.counts }
+}
+
+const grown = (write: Write, by: number): Write => ({ ...write, upTo: write.upTo + by, count: write.count + by })
+
+const reasonOf = (error: BackendError) => error.reason
+
+describe("the simulated backend", () => {
+  it("keeps the contract of backends while nothing goes wrong", () => {
+    const { value } = inWorld((simulation) =>
+      Effect.gen(function* () {
+        const fresh = Layer.unwrap(Effect.sync(() => SimulatedBackend.make(simulation).layer))
+        const checks = Contract.checks(fresh, {
+          runs: 5,
+          other: Layer.unwrap(Effect.sync(() => SimulatedBackend.make(simulation, { target: "another" }).layer))
+        })
+        for (const { effect } of checks) yield* effect
+        return checks.length
+      })
+    )
+    assert.isAbove(value, 20)
+  })
+
+  const write = (faults: SimulatedBackend.Faults, batch: ReadonlyArray<Write> = [series(1), series(2)]) =>
+    inWorld((simulation) =>
+      Effect.gen(function* () {
+        const server = SimulatedBackend.make(simulation, { faults })
+        const answer = yield* Effect.result(Effect.timeoutOption(server.backend.write(batch), "1 minute"))
+        return { answer, stored: server.series().length }
+      })
+    )
+
+  it("loses requests, and answers", () => {
+    const lost = write({ resetBefore: 1 })
+    assert.strictEqual(lost.value.stored, 0)
+    assert.deepInclude(lost.value.answer._tag === "Failure" ? reasonOf(lost.value.answer.failure) : {}, {
+      _tag: "Transient",
+      applied: "unknown"
+    })
+    const answerLost = write({ resetAfter: 1 })
+    assert.strictEqual(answerLost.value.stored, 2)
+    assert.strictEqual(answerLost.value.answer._tag, "Failure")
+    assert.deepStrictEqual([lost.counts["backend.resetBefore"], answerLost.counts["backend.resetAfter"]], [1, 1])
+  })
+
+  it("never answers", () => {
+    for (const [faults, stored] of [
+      [{ hang: 1 }, 0],
+      [{ hangAfter: 1 }, 2]
+    ] as const) {
+      const { value } = write(faults)
+      assert.strictEqual(value.stored, stored)
+      assert.isTrue(value.answer._tag === "Success" && value.answer.success._tag === "None")
+    }
+  })
+
+  it("refuses for now, with and without a time", () => {
+    const until = write({ throttleUntil: 1 })
+    const bare = write({ throttle: 1 })
+    for (const { value } of [until, bare]) assert.strictEqual(value.stored, 0)
+    const reasons = [until, bare].map(({ value }) =>
+      value.answer._tag === "Failure" ? reasonOf(value.answer.failure) : undefined
+    )
+    assert.isTrue(reasons[0]?._tag === "Throttled" && reasons[0].retryAfter !== undefined)
+    assert.isTrue(reasons[1]?._tag === "Throttled" && reasons[1].retryAfter === undefined)
+  })
+
+  it("carries a part out, and leaves answers out", () => {
+    const partial = write({ partial: 1 }).value
+    const outcomes =
+      partial.answer._tag === "Success" && partial.answer.success._tag === "Some" ? partial.answer.success.value : []
+    assert.strictEqual(outcomes.length, 2)
+    assert.strictEqual(outcomes.filter(({ _tag }) => _tag === "Settled").length, partial.stored)
+    assert.isBelow(partial.stored, 2)
+    const missing = write({ missing: 1 }).value
+    const answers =
+      missing.answer._tag === "Success" && missing.answer.success._tag === "Some" ? missing.answer.success.value : []
+    assert.strictEqual(missing.stored, 2)
+    assert.isBelow(answers.length, 2)
+  })
+
+  it("carries a late request out when another has overtaken it, without going back", () => {
+    const { counts, value } = inWorld((simulation) =>
+      Effect.gen(function* () {
+        const server = SimulatedBackend.make(simulation, { faults: { late: 1 } })
+        yield* Effect.flip(server.backend.write([series(1)]))
+        server.setFaults({})
+        yield* server.backend.write([grown(series(1), 3)])
+        yield* Effect.sleep("1 minute")
+        return server.series().map(({ write }) => write.count)
+      })
+    )
+    assert.deepStrictEqual(value, [grown(series(1), 3).count])
+    assert.strictEqual(counts["backend.overtaken"], 1)
+  })
+
+  it("carries out what has left a process that is killed meanwhile", () => {
+    const { value } = inWorld((simulation) =>
+      Effect.gen(function* () {
+        const server = SimulatedBackend.make(simulation, { latency: "1 second" })
+        const host = simulation.process("host")
+        yield* host.start(Effect.orDie(server.backend.write([series(1)])))
+        yield* Effect.sleep("1 millis")
+        yield* host.kill
+        yield* Effect.sleep("10 seconds")
+        return server.series().length
+      })
+    )
+    assert.strictEqual(value, 1)
+  })
+
+  it("goes away in each of its ways, and comes back", () => {
+    const { counts, value } = inWorld((simulation) =>
+      Effect.gen(function* () {
+        const server = SimulatedBackend.make(simulation)
+        const tags: Array<string> = []
+        for (const outage of ["refused", "unauthorized", "unavailable"] as const) {
+          server.fail(outage)
+          tags.push((yield* Effect.flip(server.backend.write([series(1)]))).reason._tag)
+          tags.push((yield* Effect.flip(server.backend.target)).reason._tag)
+        }
+        server.fail("silent")
+        const silent = yield* Effect.timeoutOption(server.backend.write([series(1)]), "1 hour")
+        server.recover()
+        const outcomes = yield* server.backend.write([series(1)])
+        return { tags, silent: silent._tag, outcomes }
+      })
+    )
+    assert.deepStrictEqual(value, {
+      tags: ["Transient", "Transient", "Unauthorized", "Unauthorized", "Unavailable", "Unavailable"],
+      silent: "None",
+      outcomes: [Backend.created]
+    })
+    assert.deepInclude(counts, {
+      "backend.refused": 2,
+      "backend.unauthorized": 2,
+      "backend.unavailable": 2,
+      "backend.silent": 1
+    })
+  })
+
+  it("has trouble with single namespaces", () => {
+    const { value } = inWorld((simulation) =>
+      Effect.gen(function* () {
+        const server = SimulatedBackend.make(simulation, { parkAfter: "1 minute" })
+        const namespace = series(1).event.involvedObject.namespace ?? ""
+        const elsewhere: Write = {
+          ...series(2),
+          event: { ...series(2).event, involvedObject: { kind: "Pod", name: "other", namespace: "elsewhere" } }
+        }
+        const tags: Array<string> = []
+        for (const trouble of ["gone", "missing", "failing"] as const) {
+          server.trouble(namespace, trouble)
+          const [one, other] = yield* server.backend.write([series(1), elsewhere])
+          tags.push(
+            `${one!._tag} ${one?._tag === "Retry" && one.parkAfter !== undefined ? "for a while" : ""} ${other!._tag}`
+          )
+        }
+        server.trouble(namespace, "silent")
+        const silent = yield* Effect.timeoutOption(server.backend.write([series(1), grown(elsewhere, 1)]), "1 hour")
+        server.trouble(namespace, undefined)
+        const [well] = yield* server.backend.write([series(1)])
+        return { tags, silent: silent._tag, well, counts: server.series().map(({ write }) => write.count) }
+      })
+    )
+    assert.deepStrictEqual(value.tags, ["Rejected  Settled", "Retry for a while Settled", "Retry  Settled"])
+    assert.strictEqual(value.silent, "None")
+    assert.deepStrictEqual(value.well, Backend.created)
+    assert.deepStrictEqual(value.counts, [grown(series(2), 1).count, series(1).count])
+  })
+
+  it("forgets objects after their time, and makes them again", () => {
+    const { counts, value } = inWorld((simulation) =>
+      Effect.gen(function* () {
+        const server = SimulatedBackend.make(simulation, { timeToLive: "1 hour" })
+        yield* server.backend.write([series(1)])
+        yield* Effect.sleep("2 hours")
+        const { totalCount } = yield* server.backend.query({})
+        const outcomes = yield* server.backend.write([grown(series(1), 1)])
+        const [one] = server.series()
+        return { totalCount, outcomes, creations: one?.creations, exists: one?.exists }
+      })
+    )
+    assert.deepStrictEqual(value, { totalCount: 0, outcomes: [Backend.created], creations: 2, exists: true })
+    assert.strictEqual(counts["backend.createdAgain"], 1)
+  })
+
+  it("says that it has lost its history", () => {
+    const { value } = inWorld((simulation) =>
+      Effect.gen(function* () {
+        const server = SimulatedBackend.make(simulation)
+        yield* server.backend.write([series(1)])
+        const { cursor } = yield* server.backend.query({})
+        yield* server.backend.write([series(2)])
+        server.forgetHistory()
+        yield* server.backend.write([series(3)])
+        const items = yield* Stream.runCollect(
+          Stream.takeUntil(server.backend.watch({}, cursor), ({ _tag }) => _tag === "Live")
+        )
+        return items.map((item) => (item._tag === "Event" ? item.event.id.seq : item._tag))
+      })
+    )
+    assert.deepStrictEqual(value, ["Gap", 2, 3, "Live"])
+  })
+
+  it("notices a series that stands twice in a batch", () => {
+    const run = Simulation.run({ seed: 1 }, (simulation) =>
+      SimulatedBackend.make(simulation).backend.write([series(1), grown(series(1), 1)])
+    )
+    assert.include(String(run.exit), "twice in one batch")
+  })
+})
