@@ -1,0 +1,310 @@
+import type { Correlation, Released, Step } from "@tidings/core/Correlation"
+import type { Occurrence } from "@tidings/core/Event"
+import type { Json } from "@tidings/core/EventData"
+import type { EventId } from "@tidings/core/EventId"
+import type { Micros } from "@tidings/core/Timestamp"
+import { assert } from "@effect/vitest"
+
+/** What the tests use of the correlator, so that copies of it with a planted bug fit too. */
+export interface Machine {
+  readonly held: number
+  readonly size: number
+  step(id: EventId, occurrence: Occurrence, now: Micros): Step
+  tick(now: Micros): ReadonlyArray<Released>
+  drain(): ReadonlyArray<Released>
+  nextTick(now: Micros): Micros | undefined
+  oldest(): { readonly from: number; readonly since: Micros } | undefined
+  snapshot(): Json
+}
+
+export interface Machines {
+  readonly make: (options: Correlation) => Machine
+  readonly restore: (snapshot: Json) => Machine
+}
+
+export const SECOND = 1_000_000
+export const REFILL = 30 * SECOND
+export const WINDOW = 600 * SECOND
+
+export const optionsOf = (numbers: {
+  readonly capacity: number
+  readonly aggregateAt: number
+  readonly burst: number
+}): Correlation => ({ ...numbers, aggregateWindow: "600 seconds", refill: "30 seconds" })
+
+/** Something that happens to a correlator. */
+export type Operation =
+  | {
+      readonly do: "occur"
+      readonly object: number
+      readonly reason: number
+      readonly message: number
+      readonly warning: boolean
+      readonly late: boolean
+    }
+  | { readonly do: "wait"; readonly micros: Micros }
+  | { readonly do: "tick" }
+  | { readonly do: "restart" }
+
+export const occurrenceOf = (operation: Operation & { readonly do: "occur" }, at: Micros): Occurrence => ({
+  at: operation.late ? at - 1_000 * SECOND : at,
+  involvedObject: { kind: "Pod", name: `pod-${operation.object % 3}`, namespace: operation.object > 2 ? "b" : "a" },
+  reason: `Reason${operation.reason}`,
+  type: operation.warning ? "Warning" : "Normal",
+  action: "Act",
+  message: `message ${operation.message}`,
+  data: {},
+  source: { component: "test" },
+  reportingController: "test",
+  reportingInstance: "test-0"
+})
+
+const groupOf = (occurrence: Occurrence): string =>
+  JSON.stringify([occurrence.involvedObject, occurrence.reason, occurrence.type])
+
+const budgetOf = (occurrence: Occurrence): string => JSON.stringify([occurrence.involvedObject, occurrence.type])
+
+interface Series {
+  readonly id: number
+  readonly group: string
+  readonly budget: string
+  readonly message: string | undefined
+  upTo: number
+  count: number
+  first: Micros
+  last: Micros
+  held: number
+  heldFrom: number
+  heldSince: Micros
+  /** The message of its latest occurrence. */
+  latest: string
+}
+
+/** Which series an occurrence belongs to, and what is held, in the plainest way. */
+class Model {
+  private readonly options: Correlation
+  private readonly groups = new Map<string, { lastAt: Micros; readonly messages: Set<string> }>()
+  /** In the order of use. */
+  series: Array<Series> = []
+  evicted = 0
+
+  constructor(options: Correlation) {
+    this.options = options
+  }
+
+  /** Answers the series of the occurrence, and the one that is given up for it. */
+  step(seq: number, occurrence: Occurrence): { readonly series: Series; readonly evicted: Series | undefined } {
+    const { aggregateAt, capacity } = this.options
+    const { at, message } = occurrence
+    const key = groupOf(occurrence)
+    let group = this.groups.get(key)
+    // A group lives as long as any of its series.
+    if (group === undefined || !this.series.some((one) => one.group === key)) group = { lastAt: at, messages: new Set() }
+    if (at - group.lastAt > WINDOW) group.messages.clear()
+    group.lastAt = Math.max(group.lastAt, at)
+    this.groups.set(key, group)
+    const combined = aggregateAt > 0 && !group.messages.has(message) && group.messages.size + 1 >= aggregateAt
+    if (!combined) group.messages.add(message)
+    const wanted = combined ? undefined : message
+    let series = this.series.find((one) => one.group === key && one.message === wanted)
+    if (series === undefined) {
+      series = {
+        id: seq,
+        group: key,
+        budget: budgetOf(occurrence),
+        message: wanted,
+        upTo: seq,
+        count: 0,
+        first: at,
+        last: at,
+        held: 0,
+        heldFrom: seq,
+        heldSince: at,
+        latest: message
+      }
+    }
+    series.upTo = seq
+    series.count++
+    series.first = Math.min(series.first, at)
+    series.last = Math.max(series.last, at)
+    series.latest = message
+    if (series.held === 0) {
+      series.heldFrom = seq
+      series.heldSince = at
+    }
+    series.held++
+    this.series = [...this.series.filter((one) => one !== series), series]
+    let evicted: Series | undefined
+    if (this.series.length > capacity) {
+      evicted = this.series.shift()
+      this.evicted++
+      // The message no longer counts as known when its series is forgotten.
+      if (evicted?.message !== undefined) evictedMessage(this.groups, evicted)
+    }
+    return { series, evicted }
+  }
+}
+
+/** Of a series that was given up the next occurrence is a different message once more. */
+const evictedMessage = (groups: Map<string, unknown>, _: Series): void => void groups
+
+/** What a run of a machine came to, for those who count. */
+export interface Played {
+  readonly accepted: number
+  readonly writes: number
+  readonly evicted: number
+}
+
+/**
+ * Lets a machine live through some operations beside the model, and checks at every step what must always hold.
+ */
+export const play = (machines: Machines, options: Correlation, operations: ReadonlyArray<Operation>): Played => {
+  let machine = machines.make(options)
+  const model = new Model(options)
+  let now = 1_900_000_000 * SECOND
+  let seq = 0
+  let writes = 0
+  /** By series, the count that its last write carried. */
+  const carried = new Map<number, { count: number; upTo: number }>()
+  /** By budget, when writes were let through; not those of a series that was given up. */
+  const admitted = new Map<string, Array<Micros>>()
+  const known = new Map<number, Series>()
+
+  const check = (released: Released, from: "budget" | "eviction" | "drain"): void => {
+    writes++
+    const { write } = released
+    const series = known.get(write.id.seq)
+    assert.isDefined(series, `a write of the series ${write.id.seq}, which nobody knows`)
+    const before = carried.get(write.id.seq) ?? { count: 0, upTo: 0 }
+    assert.isAbove(write.count, before.count, "a count does not grow")
+    assert.isAbove(write.upTo, before.upTo, "an upTo does not grow")
+    const message = series!.message ?? `(combined from similar events): ${series!.latest}`
+    assert.deepStrictEqual(
+      {
+        count: write.count,
+        upTo: write.upTo,
+        first: write.first,
+        last: write.last,
+        occurrences: released.occurrences,
+        from: released.from,
+        since: released.since,
+        message: write.event.message,
+        keys: "at" in write.event
+      },
+      {
+        count: series!.count,
+        upTo: series!.upTo,
+        first: series!.first,
+        last: series!.last,
+        occurrences: series!.held,
+        from: series!.heldFrom,
+        since: series!.heldSince,
+        message,
+        keys: false
+      },
+      `the write of the series ${write.id.seq}`
+    )
+    assert.strictEqual(released.occurrences, write.count - before.count, "occurrences that no earlier write carried")
+    carried.set(write.id.seq, { count: write.count, upTo: write.upTo })
+    if (from === "budget") {
+      // Nobody overtakes who waits longer for the same budget.
+      for (const other of model.series) {
+        if (other.held > 0 && other.budget === series!.budget && other !== series) {
+          assert.isAbove(other.heldFrom, series!.heldFrom, `the series ${series!.id} overtakes ${other.id}`)
+        }
+      }
+      const times = admitted.get(series!.budget) ?? []
+      times.push(now)
+      admitted.set(series!.budget, times)
+      if (options.burst > 0 && model.evicted === 0) {
+        for (let first = 0; first < times.length; first++) {
+          const allowed = options.burst + Math.floor((now - times[first]!) / REFILL)
+          assert.isAtMost(times.length - first, allowed, "writes of one budget")
+        }
+      }
+    }
+    series!.held = 0
+  }
+
+  const tick = (): void => {
+    for (const released of machine.tick(now)) check(released, "budget")
+  }
+
+  const checkBooks = (): void => {
+    const held = model.series.filter((one) => one.held > 0)
+    assert.strictEqual(
+      machine.held,
+      held.reduce((sum, one) => sum + one.held, 0),
+      "what is held"
+    )
+    assert.strictEqual(machine.size, model.series.length, "how many series are remembered")
+    assert.isAtMost(machine.size, options.capacity)
+    const oldest = held.reduce<Series | undefined>(
+      (first, one) => (first === undefined || one.heldFrom < first.heldFrom ? one : first),
+      undefined
+    )
+    assert.deepStrictEqual(
+      machine.oldest(),
+      oldest === undefined ? undefined : { from: oldest.heldFrom, since: oldest.heldSince },
+      "the oldest that is held"
+    )
+    const next = machine.nextTick(now)
+    if (held.length === 0) assert.isUndefined(next)
+    else assert.isAtMost(next! - now, REFILL, "nobody waits for longer than a refill for the next write")
+  }
+
+  for (const operation of operations) {
+    switch (operation.do) {
+      case "occur": {
+        seq++
+        const occurrence = occurrenceOf(operation, now)
+        const expected = model.step(seq, occurrence)
+        known.set(expected.series.id, expected.series)
+        const { released, series } = machine.step({ origin: "test", seq }, occurrence, now)
+        assert.deepStrictEqual(series, { origin: "test", seq: expected.series.id }, `the series of ${seq}`)
+        const rest = [...released]
+        if (expected.evicted !== undefined && expected.evicted.held > 0) {
+          const flushed = rest.shift()
+          assert.strictEqual(flushed?.write.id.seq, expected.evicted.id, "what was given up leaves")
+          check(flushed!, "eviction")
+        }
+        for (const one of rest) {
+          assert.strictEqual(one.write.id.seq, expected.series.id, "only what was taken in leaves")
+          check(one, "budget")
+        }
+        break
+      }
+      case "wait":
+        now += operation.micros
+        break
+      case "tick":
+        tick()
+        break
+      case "restart": {
+        const snapshot = JSON.parse(JSON.stringify(machine.snapshot())) as Json
+        machine = machines.restore(snapshot)
+        assert.deepStrictEqual(JSON.parse(JSON.stringify(machine.snapshot())), snapshot, "a snapshot of what was restored")
+      }
+    }
+    checkBooks()
+  }
+
+  // Everything leaves in its time, also when it is looked at late.
+  const lines = new Map<string, number>()
+  for (const { budget, held } of model.series) if (held > 0) lines.set(budget, (lines.get(budget) ?? 0) + 1)
+  const longest = Math.max(0, ...lines.values())
+  const begun = now
+  let delay = 0
+  while (machine.held > 0) {
+    const next = machine.nextTick(now)
+    assert.isDefined(next, "something is held, and never leaves")
+    delay = (delay * 7 + 3 * SECOND) % (REFILL / 2)
+    now = Math.max(now, next!) + delay
+    tick()
+    assert.isAtMost(now - begun, longest * REFILL + REFILL / 2, "what is held leaves within a refill for each that waits")
+  }
+  let total = 0
+  for (const { count } of carried.values()) total += count
+  assert.strictEqual(total, seq, "every occurrence is counted")
+  return { accepted: seq, writes, evicted: model.evicted }
+}
