@@ -24,6 +24,8 @@ const run = spawnSync(
     ...(process.argv.includes("--verbose") ? ["--reporter=verbose"] : ["--reporter=default"]),
     "--reporter=json",
     `--outputFile.json=${file}`,
+    // Many tests wait for processes, sockets and files; left alone, vitest uses one worker less than there are cores.
+    "--maxWorkers=2",
     ...process.argv.slice(2).filter((argument) => argument !== "--verbose")
   ],
   { stdio: "inherit" }

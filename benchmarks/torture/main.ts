@@ -346,7 +346,7 @@ if (options.only === undefined) {
     "docs/reference/torture.md",
     `# Torture
 
-client-go's two recorders (v0.37.2) and Tidings, side by side in one run on a real API server of Kubernetes 1.37, each as an ordinary user of the cluster, client-go without its client-side rate limit. What arrived was read back with \`kubectl get events -o json\`. "Visible by count" is the sum of the counts that \`kubectl\` shows; "lost" is what was asked for and is not visible. Tidings records into a journal on disk (\`process\`). \`npm run torture\` repeats the run and writes this page.
+client-go's two recorders (v0.37.2) and Tidings, side by side in one run on a real API server of Kubernetes 1.37, each as an ordinary user of the cluster, client-go without its client-side rate limit. What arrived was read back with \`kubectl get events -o json\`. "Visible by count" is the sum of the counts that \`kubectl\` shows; "lost" is what was asked for and is not visible. Tidings records into a journal on disk (\`process\`). CPU is that of the whole process, the start of Node and the loading of the client among it (about 1.5 s, which is most of it where events are few). \`tools/events\` writes the count of a series only minutes later, so more may become visible after the run. \`npm run torture\` repeats the run and writes this page.
 
 ${table(results)}
 `
