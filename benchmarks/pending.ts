@@ -3,6 +3,7 @@
 import * as FileJournal from "@tidings/backend-fs/FileJournal"
 import * as Backend from "@tidings/core/Backend"
 import { BackendError, Unavailable } from "@tidings/core/BackendError"
+import type { Write } from "@tidings/core/Event"
 import * as Recorder from "@tidings/core/Recorder"
 import * as Templates from "@tidings/core/Templates"
 import * as Effect from "effect/Effect"
@@ -23,12 +24,12 @@ const runtime = Recorder.layer({
     Layer.mergeAll(
       Templates.layer,
       Logger.layer([]),
-      // It is reached once, so that the sink reads and has its hands full; then it is gone.
       Layer.effect(
         Backend.Backend,
         Effect.map(Effect.provide(Backend.Backend, Backend.layerMemory()), (memory) => ({
           ...memory,
-          write: () => away
+          write: (batch: ReadonlyArray<Write>) =>
+            Effect.suspend(() => (isAway ? Effect.fail(away) : Effect.succeed(batch.map(() => Backend.created))))
         }))
       ),
       FileJournal.layer({ directory: process.argv[2]!, durability: "process", quota: 4 * 1024 ** 3 })

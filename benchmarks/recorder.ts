@@ -20,7 +20,7 @@ import { spawnSync } from "node:child_process"
 import { closeSync, fdatasync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { type Bar, compare, type Group, median, type Row } from "./Measurement.ts"
+import { type Bar, compare, type Group, median } from "./Measurement.ts"
 
 const IN_FLIGHT = [1, 64, 4_096] as const
 const ROUNDS = 7

@@ -127,9 +127,7 @@ export const run = async (options: {
     for (let index = 0; index < directories; index++) {
       const directory = join(scratch, `journal-${index}`)
       const socket = join(scratch, `store-${index}`)
-      const make = Effect.runPromise(
-        Effect.provide(Backend.Backend, Backend.layerMemory({ capacity: 10_000_000 }))
-      )
+      const make = Effect.runPromise(Effect.provide(Backend.Backend, Backend.layerMemory({ capacity: 10_000_000 })))
       const folded = await make
       const plain = await Effect.runPromise(
         Effect.provide(Backend.Backend, Backend.layerMemory({ capacity: 10_000_000 }))

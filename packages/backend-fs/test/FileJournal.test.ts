@@ -1,5 +1,6 @@
 import { FileJournal } from "@tidings/backend-fs"
 import { assert, describe, it } from "@effect/vitest"
+import type { Occurrence } from "@tidings/core/Event"
 import { Journal } from "@tidings/core/Journal"
 import { Arbitraries } from "@tidings/testing"
 import { Arbitrary, Config, ConfigProvider, Context, Effect, Exit, Fiber, Layer, Metric, Scope } from "effect"
@@ -286,6 +287,37 @@ describe("what is appended", () => {
         assert.deepStrictEqual(read, JSON.parse(JSON.stringify([...batch, ...batch])))
       }),
     { arbitrary: { runs: 60, size: 20 } }
+  )
+
+  it.effect("comes back as it was, however like the one before it is", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const one = occurrence(1)
+      const object = { apiVersion: "v1", kind: "Pod", name: "web", namespace: "a", uid: "1", fieldPath: "spec" }
+      const batch: Array<Occurrence> = [
+        ...[object, { ...object, uid: "2" }, { ...object, namespace: "b" }, { ...object, apiVersion: "v2" }],
+        ...[{ ...object, kind: "Node" }, { ...object, fieldPath: "status" }, { kind: "Pod", name: "web" }, object]
+      ].map((involvedObject) => ({ ...one, involvedObject }))
+      batch.push(
+        { ...one, type: "Warning" },
+        { ...one, action: "other" },
+        { ...one, source: { component: "other" } },
+        { ...one, source: { component: "other", host: "h" } },
+        { ...one, reportingController: "other" },
+        { ...one, reportingInstance: "other" },
+        { ...one, related: object },
+        { ...one, labels: { a: "b" } }
+      )
+      for (const at of [0, 1, 999_999, 1_000_000, 1_000_001, one.at, one.at + 1, one.at + 999_999, -5, 0.5]) {
+        batch.push({ ...one, at })
+      }
+      yield* run({ directory }, (journal) => journal.append([...batch, ...batch.toReversed()]))
+      const { entries } = yield* run({ directory }, readAll)
+      assert.deepStrictEqual(
+        entries.map(({ occurrence }) => occurrence),
+        [...batch, ...batch.toReversed()]
+      )
+    })
   )
 
   it.effect("is read in pages of so many seqs, by each sink where it asks for it", () =>

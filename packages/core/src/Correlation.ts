@@ -663,6 +663,8 @@ interface Snapshot {
   readonly holding: ReadonlyArray<number>
 }
 
+const optionNames: ReadonlyArray<keyof Numbers> = ["capacity", "aggregateAt", "aggregateWindow", "burst", "refill"]
+
 const isPlaceIn = (list: ReadonlyArray<unknown>, place: unknown): boolean =>
   typeof place === "number" && Number.isSafeInteger(place) && place >= 0 && place < list.length
 
@@ -673,7 +675,10 @@ const readSnapshot = (json: Json): Snapshot => {
   const isSound =
     typeof state === "object" &&
     state !== null &&
-    (state.options === off || (typeof state.options === "object" && areNumbers(Object.values(state.options)))) &&
+    (state.options === off ||
+      (typeof state.options === "object" &&
+        state.options !== null &&
+        optionNames.every((name) => typeof (state.options as Numbers)[name] === "number"))) &&
     [state.budgets, state.groups, state.series, state.holding].every(Array.isArray) &&
     areNumbers(state.budgets) &&
     state.groups.every((group) => Array.isArray(group) && isPlaceIn(state.budgets, group[0]) && areNumbers(group)) &&

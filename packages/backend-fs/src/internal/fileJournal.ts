@@ -323,23 +323,28 @@ export const make = Effect.fnUntraced(function* (
       })
     })
 
+  const append = (batch: ReadonlyArray<Occurrence>): Effect.Effect<ReadonlyArray<EventId.EventId>, JournalError> =>
+    whileOpen(() => {
+      if (batch.length === 0) return Effect.succeed([])
+      const bytes = files.encode(batch)
+      if (!hasRoom(bytes.length)) {
+        return Effect.andThen(
+          makeRoom(bytes.length),
+          whileOpen(() => write(batch, bytes))
+        )
+      }
+      return write(batch, bytes)
+    })
+
   const write = (
     batch: ReadonlyArray<Occurrence>,
     bytes: Buffer
-  ): Effect.Effect<ReadonlyArray<EventId.EventId>, JournalError> =>
-    whileOpen(() => {
-      files.write(bytes, batch.length)
-      bytesGauge.updateUnsafe(files.bytes, context)
-      if (!durable) return Effect.succeed(files.commit(batch))
-      return begun(Effect.map(makeDurable(bytes, batch.length, true), () => files.commit(batch)))
-    })
-
-  const append = (batch: ReadonlyArray<Occurrence>): Effect.Effect<ReadonlyArray<EventId.EventId>, JournalError> =>
-    Effect.suspend(() => {
-      if (batch.length === 0) return Effect.succeed([])
-      const bytes = files.encode(batch)
-      return hasRoom(bytes.length) ? write(batch, bytes) : Effect.andThen(makeRoom(bytes.length), write(batch, bytes))
-    })
+  ): Effect.Effect<ReadonlyArray<EventId.EventId>, JournalError> => {
+    files.write(bytes, batch.length)
+    bytesGauge.updateUnsafe(files.bytes, context)
+    if (!durable) return Effect.succeed(files.commit(batch))
+    return begun(Effect.map(makeDurable(bytes, batch.length, true), () => files.commit(batch)))
+  }
 
   // -------------------------------------------------------------------------
   // read

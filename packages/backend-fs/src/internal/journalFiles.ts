@@ -33,7 +33,11 @@ export interface Segment {
   countedTo: number
   /** Where some of its entries begin, in order. */
   readonly marks: Array<{ readonly seq: number; readonly offset: number }>
+  nextMark: number
 }
+
+/** How many bytes lie between two marks of a segment, at the least. */
+const MARKED = 65_536
 
 const segmentOf = (first: number, size: number, taken: boolean): Segment => ({
   file: nameOf(first, taken),
@@ -43,11 +47,10 @@ const segmentOf = (first: number, size: number, taken: boolean): Segment => ({
   syncedTo: 0,
   distrusted: false,
   countedTo: 0,
-  marks: []
+  marks: [],
+  nextMark: MARKED
 })
 
-/** How many bytes lie between two marks of a segment, at the least. */
-const MARKED = 65_536
 /** How many entries are kept in memory for sinks that keep up, and how large they may be on average, in bytes. */
 const MOST_RECENT = 1_024
 const LARGEST_RECENT = 4_096
@@ -355,8 +358,9 @@ export class JournalFiles {
       this.cut(segment)
       throw cause
     }
-    if (segment.size >= (segment.marks.at(-1)?.offset ?? 0) + MARKED) {
+    if (segment.size >= segment.nextMark) {
       segment.marks.push({ seq: this.head + 1, offset: segment.size })
+      segment.nextMark = segment.size + MARKED
     }
     segment.size += bytes.length
     this.bytes += bytes.length

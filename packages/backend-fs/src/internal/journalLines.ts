@@ -1,4 +1,5 @@
 import type { Occurrence } from "@tidings/core/Event"
+import type { ObjectReference } from "@tidings/core/ObjectReference"
 import { crc32 } from "node:zlib"
 import type { Disk } from "./disk.ts"
 
@@ -42,20 +43,62 @@ export const lineOf = (body: string): Buffer => {
   return bytes
 }
 
+/** How many pieces of a kind are kept. */
+const MOST_PIECES = 256
+
+const sameObject = (a: ObjectReference, b: ObjectReference): boolean =>
+  a.name === b.name &&
+  a.namespace === b.namespace &&
+  a.kind === b.kind &&
+  a.uid === b.uid &&
+  a.apiVersion === b.apiVersion &&
+  a.fieldPath === b.fieldPath
+
+/** An occurrence has no other fields; a new one does not compile here. */
+type Written =
+  | "at"
+  | "involvedObject"
+  | "related"
+  | "reason"
+  | "type"
+  | "action"
+  | "message"
+  | "data"
+  | "labels"
+  | "source"
+  | "reportingController"
+  | "reportingInstance"
+type Complete = [Exclude<keyof Occurrence, Written>] extends [never] ? Occurrence : never
+
 /**
  * Makes the lines of entries. What it gives is good until it is asked again.
+ *
+ * Most of an entry is as in those before it: who reports, about which object, for what reason. These pieces are kept as
+ * text.
  *
  * @internal
  */
 export class EntryEncoder {
   private buffer = Buffer.allocUnsafe(65_536)
+  private readonly objects = new Map<string, { readonly object: ObjectReference; readonly text: string }>()
+  private readonly reasons = new Map<
+    string,
+    { readonly type: string; readonly action: string; readonly text: string }
+  >()
+  private reporter: {
+    readonly source: Occurrence["source"] | undefined
+    readonly controller: string
+    readonly instance: string
+    readonly text: string
+  } = { source: undefined, controller: "", instance: "", text: "" }
+  private second = { number: Number.NaN, digits: "" }
 
   encode(batch: ReadonlyArray<Occurrence>, first: number): Buffer {
     if (this.buffer.length > LARGEST_KEPT) this.buffer = Buffer.allocUnsafe(65_536)
     const last = `\t${first + batch.length - 1}\t`
     let at = 0
     for (let index = 0; index < batch.length; index++) {
-      const body = `${first + index}${last}${JSON.stringify(batch[index])}\n`
+      const body = `${first + index}${last}${this.json(batch[index]!)}\n`
       // A character takes three bytes at the most.
       this.reserve(at, BODY + 3 * body.length)
       const end = at + BODY + this.buffer.write(body, at + BODY)
@@ -70,6 +113,66 @@ export class EntryEncoder {
     const larger = Buffer.allocUnsafe(2 * (used + more))
     this.buffer.copy(larger, 0, 0, used)
     this.buffer = larger
+  }
+
+  private json(occurrence: Complete): string {
+    const { at, data, involvedObject, labels, message, related } = occurrence
+    return (
+      `{"involvedObject":${this.objectOf(involvedObject)}` +
+      (related === undefined ? "" : `,"related":${JSON.stringify(related)}`) +
+      `${this.reasonOf(occurrence)},"message":${JSON.stringify(message)},"data":${JSON.stringify(data)}` +
+      this.reporterOf(occurrence) +
+      (labels === undefined ? "" : `,"labels":${JSON.stringify(labels)}`) +
+      `,"at":${this.timeOf(at)}}`
+    )
+  }
+
+  /** Printing sixteen digits takes as long as printing the message. */
+  private timeOf(at: number): string {
+    const second = Math.floor(at / 1_000_000)
+    if (second <= 0 || !Number.isSafeInteger(at)) return JSON.stringify(at)
+    if (second !== this.second.number) this.second = { number: second, digits: String(second) }
+    return this.second.digits + String(1_000_000 + at - second * 1_000_000).slice(1)
+  }
+
+  private objectOf(object: ObjectReference): string {
+    const known = this.objects.get(object.name)
+    if (known !== undefined && sameObject(known.object, object)) return known.text
+    const text = JSON.stringify(object)
+    if (this.objects.size >= MOST_PIECES) this.objects.clear()
+    this.objects.set(object.name, { object: { ...object }, text })
+    return text
+  }
+
+  private reasonOf({ action, reason, type }: Occurrence): string {
+    const known = this.reasons.get(reason)
+    if (known !== undefined && known.type === type && known.action === action) return known.text
+    const fields = { reason, type, action }
+    const text = `,${JSON.stringify(fields).slice(1, -1)}`
+    if (this.reasons.size >= MOST_PIECES) this.reasons.clear()
+    this.reasons.set(reason, { type, action, text })
+    return text
+  }
+
+  private reporterOf({ reportingController, reportingInstance, source }: Occurrence): string {
+    const { controller, instance, source: known, text } = this.reporter
+    if (
+      known !== undefined &&
+      known.component === source.component &&
+      known.host === source.host &&
+      controller === reportingController &&
+      instance === reportingInstance
+    ) {
+      return text
+    }
+    const fields = { source, reportingController, reportingInstance }
+    this.reporter = {
+      source: { ...source },
+      controller: reportingController,
+      instance: reportingInstance,
+      text: `,${JSON.stringify(fields).slice(1, -1)}`
+    }
+    return this.reporter.text
   }
 }
 

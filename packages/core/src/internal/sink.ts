@@ -833,7 +833,8 @@ export const make = Effect.fnUntraced(function* (
   const fold: Effect.Effect<void> = Effect.suspend(() => {
     const upTo = readableUpTo()
     if (upTo <= position) return Effect.void
-    return Effect.map(insist(journal.read(name, position, upTo - position)), (page) => {
+    const page = insist(Effect.suspend(() => journal.read(name, position, upTo - position)))
+    return Effect.map(page, (page) => {
       const at = wall()
       for (const { from, to } of page.lost) {
         const n = to - from + 1
@@ -1143,7 +1144,7 @@ export const make = Effect.fnUntraced(function* (
         const unsaved = () => changedSinceCheckpoint || position !== checkpointedPosition
         return recording.withPermit(Effect.suspend(() => (unsaved() ? Effect.ignore(checkpointNow) : Effect.void)))
       }
-      ledger.drop(ledger.pending, "shutdown")
+      if (ledger.pending > 0) ledger.drop(ledger.pending, "shutdown")
       ledger.addPending(-ledger.pending)
       position = shared.head
       return Effect.ignore(checkpoint)

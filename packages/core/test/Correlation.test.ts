@@ -1,0 +1,487 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Correlation from "@tidings/core/Correlation"
+import type { Occurrence } from "@tidings/core/Event"
+import type { Json } from "@tidings/core/EventData"
+import * as Arbitrary from "effect/Arbitrary"
+import * as Effect from "effect/Effect"
+import { anyOf, anyText, integer } from "./support/arbitraries.ts"
+import { type Operation, occurrenceOf, optionsOf, play, REFILL, SECOND, WINDOW } from "./support/correlationModel.ts"
+import { type Bug, plant, product } from "./support/plantCorrelation.ts"
+
+// ---------------------------------------------------------------------------
+// what happens to correlators
+// ---------------------------------------------------------------------------
+
+const operation: Arbitrary.Arbitrary<Operation> = Arbitrary.map(
+  Arbitrary.all({
+    kind: integer(0, 11),
+    object: integer(1, 4),
+    reason: integer(1, 2),
+    message: integer(1, 6),
+    warning: integer(0, 4),
+    late: integer(0, 9),
+    wait: anyOf([1, SECOND, REFILL / 3, REFILL, WINDOW, WINDOW + 1])
+  }),
+  ({ kind, late, message, object, reason, wait, warning }): Operation => {
+    if (kind < 8) return { do: "occur", object, reason, message, warning: warning === 0, late: late === 0 }
+    if (kind < 10) return { do: "wait", micros: wait }
+    return kind === 10 ? { do: "tick" } : { do: "restart" }
+  }
+)
+
+const options = Arbitrary.map(
+  Arbitrary.all({
+    capacity: anyOf([1, 2, 5, 4_096]),
+    aggregateAt: anyOf([0, 1, 2, 3, 10]),
+    burst: anyOf([0, 1, 2, 3, 25])
+  }),
+  optionsOf
+)
+
+const RUNS = { runs: 3_000, size: 60, seed: "correlation" }
+
+const plays = Arbitrary.all({ options, operations: Arbitrary.array(operation, { minLength: 10, maxLength: 60 }) })
+
+const occurrence: Occurrence = {
+  at: 0,
+  involvedObject: { kind: "Pod", name: "web", namespace: "default" },
+  reason: "Started",
+  type: "Normal",
+  action: "Start",
+  message: "it runs",
+  data: {},
+  source: { component: "kubelet" },
+  reportingController: "kubelet",
+  reportingInstance: "kubelet-0"
+}
+
+const id = (seq: number) => ({ origin: "test", seq })
+
+describe("Correlator", () => {
+  it.effect(
+    "counts everything once, within its limits, and lets it leave in time",
+    () =>
+      Effect.gen(function* () {
+        const seen = { accepted: 0, writes: 0, evicted: 0 }
+        const result = yield* Arbitrary.checkEffect(
+          plays,
+          ({ operations, options }) =>
+            Effect.try({
+              try: () => {
+                const played = play(product, options, operations)
+                seen.accepted += played.accepted
+                seen.writes += played.writes
+                seen.evicted += played.evicted
+                return true
+              },
+              catch: (error) => error
+            }),
+          RUNS
+        )
+        assert.isUndefined(Arbitrary.formatCheckFailure(result))
+        // Enough happened, and enough was folded and given up.
+        assert.isAbove(seen.accepted, 10 * RUNS.runs)
+        assert.isBelow(seen.writes, seen.accepted)
+        assert.isAbove(seen.evicted, RUNS.runs)
+      }),
+    60_000
+  )
+})
+
+describe("a series", () => {
+  const text = Arbitrary.map(anyText, (value) => value.slice(0, 8))
+  const identity = Arbitrary.all({
+    component: text,
+    host: text,
+    apiVersion: text,
+    kind: text,
+    namespace: text,
+    name: text,
+    uid: text,
+    fieldPath: text,
+    reason: text,
+    action: text,
+    controller: text,
+    instance: text,
+    relatedName: text,
+    message: text,
+    warning: anyOf([true, false])
+  })
+  const fields = [
+    "component",
+    "host",
+    "apiVersion",
+    "kind",
+    "namespace",
+    "name",
+    "uid",
+    "fieldPath",
+    "reason",
+    "action",
+    "controller",
+    "instance",
+    "relatedName",
+    "message"
+  ] as const
+  type Fields = Record<(typeof fields)[number], string> & { readonly warning: boolean }
+
+  // An empty text stands for an absent field.
+  const present = <K extends string>(key: K, value: string): { readonly [P in K]?: string } =>
+    (value === "" ? {} : { [key]: value }) as { readonly [P in K]?: string }
+
+  const withIdentity = (one: Fields): Occurrence => ({
+    ...occurrence,
+    source: { component: one.component, ...present("host", one.host) },
+    involvedObject: {
+      kind: one.kind,
+      name: one.name,
+      ...present("apiVersion", one.apiVersion),
+      ...present("namespace", one.namespace),
+      ...present("uid", one.uid),
+      ...present("fieldPath", one.fieldPath)
+    },
+    reason: one.reason,
+    action: one.action,
+    type: one.warning ? "Warning" : "Normal",
+    reportingController: one.controller,
+    reportingInstance: one.instance,
+    message: one.message,
+    ...(one.relatedName === "" ? undefined : { related: { kind: "Pod", name: one.relatedName } })
+  })
+
+  it.prop(
+    "is of equal events, and of no others",
+    { one: identity, other: identity, differing: Arbitrary.array(integer(0, fields.length - 1), { maxLength: 3 }) },
+    ({ differing, one, other }) => {
+      const second: Fields = { ...one }
+      for (const field of differing) second[fields[field]!] = other[fields[field]!]
+      const isSame = fields.every((field) => second[field] === one[field])
+      const correlator = new Correlation.Correlator({ ...Correlation.defaults, aggregateAt: 0 })
+      correlator.step(id(1), withIdentity(one), 0)
+      // As it comes from a journal: equal, and not the same objects.
+      const { series } = correlator.step(id(2), JSON.parse(JSON.stringify(withIdentity(second))) as Occurrence, 0)
+      assert.strictEqual(series.seq, isSame ? 1 : 2)
+    },
+    { arbitrary: { runs: 2_000, size: 20 } }
+  )
+
+  it("is of its message: a text that looks like an aggregate is one of its own", () => {
+    const correlator = new Correlation.Correlator({ ...Correlation.defaults, aggregateAt: 2 })
+    correlator.step(id(1), occurrence, 0)
+    const combined = correlator.step(id(2), { ...occurrence, message: "another" }, 0)
+    assert.strictEqual(combined.released[0]?.write.event.message, "(combined from similar events): another")
+    const similar = new Correlation.Correlator({ ...Correlation.defaults, aggregateAt: 0 })
+    similar.step(id(1), { ...occurrence, message: "(combined from similar events): another" }, 0)
+    assert.strictEqual(similar.step(id(2), { ...occurrence, message: "another" }, 0).series.seq, 2)
+  })
+
+  it("carries the latest data, labels and related object, and no time of its own", () => {
+    const correlator = new Correlation.Correlator(Correlation.defaults)
+    correlator.step(id(1), occurrence, 0)
+    const { released } = correlator.step(
+      id(2),
+      {
+        ...occurrence,
+        at: 5,
+        data: { stepId: "two" },
+        labels: { team: "a" },
+        related: undefined
+      } as unknown as Occurrence,
+      0
+    )
+    assert.deepStrictEqual(released[0]?.write, {
+      id: id(1),
+      upTo: 2,
+      count: 2,
+      first: 0,
+      last: 5,
+      event: {
+        involvedObject: occurrence.involvedObject,
+        reason: "Started",
+        type: "Normal",
+        action: "Start",
+        message: "it runs",
+        data: { stepId: "two" },
+        source: occurrence.source,
+        reportingController: "kubelet",
+        reportingInstance: "kubelet-0",
+        labels: { team: "a" }
+      }
+    })
+  })
+
+  it("cuts the message of an aggregate to what Kubernetes takes", () => {
+    const correlator = new Correlation.Correlator({ ...Correlation.defaults, aggregateAt: 1 })
+    const { released } = correlator.step(id(1), { ...occurrence, message: "ä".repeat(512) }, 0)
+    assert.isAtMost(new TextEncoder().encode(released[0]!.write.event.message).length, 1_024)
+  })
+})
+
+describe("time", () => {
+  // What makes a restart safe: the log alone says which series an occurrence belongs to.
+  it.prop(
+    "decides when something leaves, never what it belongs to",
+    { options, operations: Arbitrary.array(operation, { minLength: 10, maxLength: 60 }) },
+    ({ operations, options }) => {
+      const seriesAt = (timeOf: (now: number) => number) => {
+        const correlator = new Correlation.Correlator(options)
+        let now = 2_000 * SECOND
+        let seq = 0
+        return operations.flatMap((operation) => {
+          if (operation.do === "wait") now += operation.micros
+          if (operation.do !== "occur") return []
+          seq++
+          return [correlator.step(id(seq), occurrenceOf(operation, now), timeOf(now)).series.seq]
+        })
+      }
+      const live = seriesAt((now) => now)
+      assert.deepStrictEqual(
+        seriesAt(() => 1_000_000 * SECOND),
+        live
+      )
+      assert.deepStrictEqual(
+        seriesAt(() => 0),
+        live
+      )
+    },
+    { arbitrary: { runs: 1_000, size: 60 } }
+  )
+
+  it("may be set back: nobody waits for longer than a refill", () => {
+    const correlator = new Correlation.Correlator(optionsOf({ capacity: 10, aggregateAt: 0, burst: 2 }))
+    let now = 1_000_000 * SECOND
+    for (let seq = 1; seq <= 5; seq++) correlator.step(id(seq), occurrence, now)
+    assert.strictEqual(correlator.held, 3)
+    now -= 100_000 * SECOND
+    assert.lengthOf(correlator.tick(now), 0)
+    assert.strictEqual(correlator.nextTick(now), now + REFILL)
+    assert.lengthOf(correlator.tick(now + REFILL - 1), 0)
+    assert.lengthOf(correlator.tick(now + REFILL), 1)
+    assert.strictEqual(correlator.held, 0)
+  })
+
+  it("is client-go's by default, but for the refill", () => {
+    const { aggregateAt, aggregateWindow, burst, capacity, refill } = Correlation.defaults
+    assert.deepStrictEqual(
+      [capacity, aggregateAt, aggregateWindow, burst, refill, Correlation.clientGo.refill],
+      [4_096, 10, "600 seconds", 25, "30 seconds", "300 seconds"]
+    )
+    const correlator = new Correlation.Correlator(Correlation.clientGo)
+    let left = 0
+    for (let seq = 1; seq <= 1_000; seq++) left += correlator.step(id(seq), occurrence, 0).released.length
+    assert.deepStrictEqual([left, correlator.held], [25, 975])
+    assert.lengthOf(correlator.tick(299 * SECOND), 0)
+    const [released] = correlator.tick(300 * SECOND)
+    assert.deepStrictEqual([released?.write.count, released?.occurrences, released?.from], [1_000, 975, 26])
+  })
+})
+
+describe("off", () => {
+  it("lets every occurrence leave at once, as an event of its own", () => {
+    const correlator = new Correlation.Correlator(Correlation.off)
+    for (let seq = 1; seq <= 100; seq++) {
+      const { released, series } = correlator.step(id(seq), { ...occurrence, at: seq }, 0)
+      const { at: _, ...event } = occurrence
+      assert.deepStrictEqual(series, id(seq))
+      assert.deepStrictEqual(released, [
+        {
+          write: { id: id(seq), upTo: seq, count: 1, first: seq, last: seq, event },
+          occurrences: 1,
+          from: seq,
+          since: seq
+        }
+      ])
+    }
+    assert.deepStrictEqual([correlator.held, correlator.size, correlator.nextTick(0)], [0, 0, undefined])
+    assert.strictEqual(Correlation.Correlator.restore(correlator.snapshot()).options, "off")
+  })
+})
+
+describe("snapshots", () => {
+  it("hold the configuration, in numbers", () => {
+    const made = new Correlation.Correlator(Correlation.defaults)
+    const restored = Correlation.Correlator.restore(JSON.parse(JSON.stringify(made.snapshot())) as Json)
+    assert.isTrue(Correlation.equals(restored.options, Correlation.defaults))
+    assert.isFalse(Correlation.equals(restored.options, Correlation.clientGo))
+    assert.isFalse(Correlation.equals(restored.options, Correlation.off))
+    const { aggregateAt, aggregateWindow, burst, capacity } = Correlation.defaults
+    assert.isTrue(
+      Correlation.equals({ refill: 30_000, burst, aggregateWindow, aggregateAt, capacity }, Correlation.defaults),
+      "whatever the order and the units"
+    )
+  })
+
+  it("that are none are refused", () => {
+    const correlator = new Correlation.Correlator({ ...Correlation.defaults, burst: 1 })
+    for (let seq = 1; seq <= 3; seq++) correlator.step(id(seq), occurrence, 0)
+    const sound = JSON.parse(JSON.stringify(correlator.snapshot())) as { [key: string]: Json }
+    Correlation.Correlator.restore(sound)
+    const broken: ReadonlyArray<Json> = [
+      null,
+      1,
+      "text",
+      [],
+      {},
+      ...Object.keys(sound).map((key) => ({ ...sound, [key]: null })),
+      ...Object.keys(sound).flatMap((key) =>
+        Array.isArray(sound[key])
+          ? [
+              { ...sound, [key]: [{}] },
+              { ...sound, [key]: [[]] },
+              { ...sound, [key]: [77] }
+            ]
+          : []
+      )
+    ]
+    for (const [index, one] of broken.entries()) {
+      // A budget that is a number is a budget.
+      if (typeof one === "object" && one !== null && JSON.stringify(one).includes('"budgets":[77]')) continue
+      assert.throws(
+        () => Correlation.Correlator.restore(one),
+        /no snapshot/,
+        `number ${index}: ${JSON.stringify(one).slice(0, 80)}`
+      )
+    }
+  })
+})
+
+// ---------------------------------------------------------------------------
+// planted bugs
+// ---------------------------------------------------------------------------
+
+const bugs: ReadonlyArray<Bug> = [
+  {
+    name: "what is given up forgets what it holds",
+    find: "      if (flushed !== undefined) released = [flushed]\n",
+    replace: ""
+  },
+  {
+    name: "who must wait is dropped",
+    find: "      bucket.line.add(series)\n    }\n    return { series",
+    replace: "      this.heldOccurrences -= series.held\n      series.held = 0\n    }\n    return { series"
+  },
+  {
+    name: "one more may leave at once",
+    find: "if (bucket.whole - (this.burst - 1) * this.refill > now) return false",
+    replace: "if (bucket.whole - this.burst * this.refill > now) return false"
+  },
+  {
+    name: "a budget forgets a part of a refill",
+    find: "bucket.whole = Math.max(bucket.whole, now) + this.refill",
+    replace:
+      "bucket.whole = now + Math.ceil((Math.max(bucket.whole, now) - now) / this.refill) * this.refill + this.refill"
+  },
+  {
+    name: "a budget is never whole again",
+    find: "bucket.whole = Math.max(bucket.whole, now) + this.refill",
+    replace: "bucket.whole = (bucket.whole === 0 ? now : bucket.whole) + this.refill"
+  },
+  {
+    name: "who came last leaves first",
+    find: "      for (const series of bucket.line) {\n        if (!this.spend",
+    replace: "      for (const series of [...bucket.line].reverse()) {\n        if (!this.spend"
+  },
+  {
+    name: "who comes overtakes who waits",
+    find: "if (bucket.line.size === 0 && this.spend(bucket, now)) {",
+    replace: "if (this.spend(bucket, now)) {"
+  },
+  {
+    name: "use is forgotten",
+    find: "      this.use(series)\n",
+    replace: ""
+  },
+  {
+    name: "one series too many is remembered",
+    find: "this.remembered > this.capacity",
+    replace: "this.remembered > this.capacity + 1"
+  },
+  {
+    name: "aggregation begins one message later",
+    find: "group.distinct + 1 >= this.aggregateAt",
+    replace: "group.distinct >= this.aggregateAt"
+  },
+  {
+    name: "a pause does not end a group",
+    find: "      group.window++\n      group.distinct = 0\n",
+    replace: ""
+  },
+  {
+    name: "a message of an earlier window counts as known",
+    find: "own === undefined || own.window !== group.window",
+    replace: "own === undefined"
+  },
+  {
+    name: "an event from the past takes the clock of its group back",
+    find: "if (at > group.lastAt) group.lastAt = at",
+    replace: "group.lastAt = at"
+  },
+  {
+    name: "a bump does not say how far it counts",
+    find: "      series.upTo = id.seq\n",
+    replace: ""
+  },
+  {
+    name: "the first time is that of the first to come",
+    find: "      if (at < series.first) series.first = at\n",
+    replace: ""
+  },
+  {
+    name: "the last time is that of the last to come",
+    find: "      if (at > series.last) series.last = at\n",
+    replace: "      series.last = at\n"
+  },
+  {
+    name: "what has left is still held",
+    find: "    series.held = 0\n",
+    replace: ""
+  },
+  {
+    name: "all series of a group have one name",
+    find: "      isCombined,\n      id,\n      upTo: id.seq,",
+    replace: "      isCombined,\n      id: { origin: id.origin, seq: 1 },\n      upTo: id.seq,"
+  },
+  {
+    name: "a snapshot forgets who waits",
+    find: "[...this.holding].flatMap(({ line }) => [...line].map((one) => series.get(one)!))",
+    replace: "[]"
+  },
+  {
+    name: "a snapshot forgets budgets",
+    find: "budgets: [...buckets.keys()].map(({ whole }) => whole),",
+    replace: "budgets: [...buckets.keys()].map(() => 0),"
+  },
+  {
+    name: "a snapshot forgets the order of waiting",
+    find: "[...line].map((one) => series.get(one)!)",
+    replace: "[...line].map((one) => series.get(one)!).sort((a, b) => a - b)"
+  },
+  {
+    name: "what is restored has budgets that are whole",
+    find: "({ whole, line: new Set() })",
+    replace: "({ whole: whole * 0, line: new Set() })"
+  },
+  {
+    name: "what is restored does not know how many messages there were",
+    find: "{ ...newGroup(latest, budgets[budget]!, lastAt), window, distinct }",
+    replace: "{ ...newGroup(latest, budgets[budget]!, lastAt), window, distinct: distinct * 0 }"
+  }
+]
+
+describe("planted bugs", () => {
+  for (const bug of bugs) {
+    it.effect(bug.name, () =>
+      Effect.gen(function* () {
+        const { machines, remove } = yield* Effect.promise(() => plant(bug))
+        const result = yield* Arbitrary.checkEffect(
+          plays,
+          ({ operations, options }) =>
+            Effect.try({ try: () => play(machines, options, operations).accepted >= 0, catch: (error) => error }),
+          { ...RUNS, maxShrinks: 0 }
+        )
+        remove()
+        assert.isDefined(Arbitrary.formatCheckFailure(result), `none of ${RUNS.runs} runs finds it`)
+      })
+    )
+  }
+})

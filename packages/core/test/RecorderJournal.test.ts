@@ -1,0 +1,1214 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Backend from "@tidings/core/Backend"
+import { BackendError, Throttled, Unauthorized } from "@tidings/core/BackendError"
+import * as Correlation from "@tidings/core/Correlation"
+import type { Write } from "@tidings/core/Event"
+import * as Journal from "@tidings/core/Journal"
+import * as Recorder from "@tidings/core/Recorder"
+import * as Templates from "@tidings/core/Templates"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Scope from "effect/Scope"
+import * as TestClock from "effect/testing/TestClock"
+import { type Answer, created, refused, retry, unknown } from "./support/scripted.ts"
+
+// ---------------------------------------------------------------------------
+// a recorder, its journal, and backends that answer as the test says
+// ---------------------------------------------------------------------------
+
+class Second extends Context.Service<Second, Backend.Service>()("test/Second") {}
+
+const draft = (name: string, more?: Partial<Recorder.EventDraft>): Recorder.EventDraft => ({
+  involvedObject: { kind: "Pod", name, namespace: "default" },
+  reason: "Started",
+  message: "It runs",
+  ...more
+})
+
+interface Call {
+  readonly batch: ReadonlyArray<Write>
+  /** In seconds since the test began. */
+  readonly at: number
+}
+
+interface Scripted {
+  readonly backend: Backend.Service
+  readonly calls: Array<Call>
+}
+
+const scripted = (answer: Answer, target = "cluster"): Effect.Effect<Scripted> =>
+  Effect.gen(function* () {
+    const clock = yield* Clock.Clock
+    const memory = yield* Effect.provide(Backend.Backend, Backend.layerMemory())
+    const calls: Array<Call> = []
+    return {
+      calls,
+      backend: {
+        ...memory,
+        target: Effect.succeed(target),
+        write: (batch) =>
+          Effect.suspend(() => {
+            calls.push({ batch, at: clock.currentTimeMillisUnsafe() / 1_000 })
+            return answer(batch, calls.length)
+          })
+      }
+    }
+  })
+
+const always: Answer = (batch) => Effect.succeed(created(batch))
+const never: Answer = () => Effect.never
+
+/** As a journal on a disk: it outlives recorders. */
+const durable = (journal: Journal.Journal["Service"]): Journal.Journal["Service"] => ({
+  ...journal,
+  durability: "process"
+})
+
+const memoryJournal = (options?: Parameters<typeof Journal.layerMemory>[0]) =>
+  Effect.provide(Journal.Journal, Journal.layerMemory(options))
+
+interface Started {
+  readonly recorder: Recorder.Recorder["Service"]
+  readonly close: Effect.Effect<void>
+  readonly logs: ReadonlyArray<string>
+}
+
+type SinkOptions = Omit<Parameters<typeof Recorder.sink<Backend.Backend>>[0], "backend" | "name">
+
+const start = (options: {
+  readonly journal?: Journal.Journal["Service"]
+  readonly backend: Backend.Service
+  readonly second?: Backend.Service
+  readonly sink?: SinkOptions
+  readonly recorder?: Omit<Recorder.RecorderOptions, "writeTimeout">
+}): Effect.Effect<Started, Recorder.InvalidRecorderOptions | Journal.JournalError> =>
+  Effect.gen(function* () {
+    const logs: Array<string> = []
+    const scope = yield* Scope.make()
+    const journal = options.journal ?? (yield* memoryJournal())
+    const sinks: Array<Recorder.Sink<Backend.Backend | Second>> = [
+      Recorder.sink({ name: "first", backend: Backend.Backend, ...options.sink })
+    ]
+    if (options.second !== undefined) sinks.push(Recorder.sink({ name: "second", backend: Second, ...options.sink }))
+    const logger = Logger.make<unknown, void>(
+      ({ logLevel, message }) => void logs.push(`${logLevel} ${String(message)}`)
+    )
+    const context = yield* Layer.buildWithScope(
+      Recorder.layer({ ...options.recorder, sinks }).pipe(
+        Layer.provide(
+          Layer.mergeAll(
+            Templates.layer,
+            Layer.succeed(Journal.Journal, journal),
+            Layer.succeed(Backend.Backend, options.backend),
+            Layer.succeed(Second, options.second ?? options.backend),
+            Logger.layer([logger])
+          )
+        )
+      ),
+      scope
+    )
+    return { recorder: Context.get(context, Recorder.Recorder), close: Scope.close(scope, Exit.void), logs }
+  })
+
+/** Lets everything happen that is due now. */
+const settle = TestClock.adjust(0)
+
+const statusOf = (recorder: Recorder.Recorder["Service"], sink = "first") =>
+  Effect.map(recorder.status, (status) => status.sinks[sink]!)
+
+const assertLaw = (status: Recorder.RecorderStatus) => {
+  for (const [name, sink] of Object.entries(status.sinks)) {
+    const dropped = Object.values(sink.dropped).reduce((sum, n) => sum + n, 0)
+    assert.strictEqual(status.accepted + sink.recovered, sink.settled + sink.parked + dropped + sink.pending, name)
+  }
+}
+
+const namesOf = (calls: ReadonlyArray<Call>) =>
+  calls.map(({ batch }) => batch.map(({ event }) => event.involvedObject.name))
+
+const off: SinkOptions = { correlation: Correlation.off }
+
+// ---------------------------------------------------------------------------
+// accepting
+// ---------------------------------------------------------------------------
+
+describe("record", () => {
+  it.effect("resolves when the journal has it, whatever the backend does", () =>
+    Effect.gen(function* () {
+      const { backend, calls } = yield* scripted(never)
+      const { recorder } = yield* start({ backend })
+      const first = yield* recorder.record(draft("a"))
+      const second = yield* recorder.record(draft("a"))
+      assert.deepStrictEqual(
+        [first, second].map((one) => (one._tag === "Accepted" ? one.id.seq : one._tag)),
+        [1, 2]
+      )
+      yield* settle
+      assert.lengthOf(calls, 1)
+      const status = yield* recorder.status
+      assert.deepInclude(status.sinks["first"], { settled: 0, pending: 2 })
+      assertLaw(status)
+    })
+  )
+
+  it.effect("refuses what is invalid, and everything once it is closed", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* scripted(always)
+      const { close, recorder } = yield* start({ backend })
+      const invalid = yield* Effect.flip(recorder.record(draft("a", { reason: "" })))
+      assert.strictEqual(invalid._tag, "InvalidEvent")
+      yield* close
+      const closed = yield* Effect.flip(recorder.record(draft("a")))
+      assert.isTrue(closed._tag === "RecorderError" && closed.reason._tag === "Closed")
+      yield* recorder.recordNow(draft("a"))
+      assert.deepStrictEqual((yield* recorder.status).refused, { invalid: 1, closed: 2 })
+    })
+  )
+
+  it.effect("accepts what its caller no longer waits for", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* scripted(always)
+      const journal = yield* memoryJournal()
+      const open = yield* Deferred.make<void>()
+      const slow = {
+        ...journal,
+        append: (batch: Parameters<typeof journal.append>[0]) =>
+          Effect.andThen(Deferred.await(open), journal.append(batch))
+      }
+      const { recorder } = yield* start({ backend, journal: slow })
+      const caller = yield* Effect.forkChild(recorder.record(draft("a")), { startImmediately: true })
+      yield* Fiber.interrupt(caller)
+      yield* Deferred.succeed(open, undefined)
+      yield* settle
+      assert.strictEqual((yield* recorder.status).accepted, 1)
+    })
+  )
+
+  it.effect("appends what comes meanwhile in one go", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* scripted(always)
+      const journal = yield* memoryJournal()
+      const sizes: Array<number> = []
+      const slow: Journal.Journal["Service"] = {
+        ...journal,
+        append: (batch) => {
+          sizes.push(batch.length)
+          return Effect.delay(journal.append(batch), "1 second")
+        }
+      }
+      const { recorder } = yield* start({ backend, journal: slow })
+      const callers = yield* Effect.forEach(["a", "b", "c", "d"], (name) =>
+        Effect.forkChild(recorder.record(draft(name)), { startImmediately: true })
+      )
+      yield* TestClock.adjust("2 seconds")
+      yield* Effect.forEach(callers, Fiber.join)
+      assert.deepStrictEqual(sizes, [1, 3])
+    })
+  )
+
+  it.effect("fails with what the journal says, and has recorded nothing", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* scripted(never)
+      const journal = yield* memoryJournal()
+      const failing: Journal.Journal["Service"] = {
+        ...journal,
+        append: () =>
+          Effect.fail(new Journal.JournalError({ reason: new Journal.JournalFailed({ detail: "no disk" }) }))
+      }
+      const { recorder } = yield* start({ backend, journal: failing })
+      const error = yield* Effect.flip(recorder.record(draft("a")))
+      assert.include(error.message, "no disk")
+      const status = yield* recorder.status
+      assert.deepInclude(status, { accepted: 0, refused: { failed: 1 } })
+    })
+  )
+})
+
+describe("recordSettled", () => {
+  it.effect("waits for every sink, and tells how each is through with it", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const { backend } = yield* scripted((batch) => Effect.as(Deferred.await(gate), created(batch)), "one")
+      const { backend: second } = yield* scripted(
+        (batch) => Effect.succeed(batch.map(() => ({ _tag: "Rejected", reason: "never" }))),
+        "two"
+      )
+      const { recorder } = yield* start({ backend, second })
+      const caller = yield* Effect.forkChild(recorder.recordSettled(draft("a")), { startImmediately: true })
+      yield* settle
+      assert.isUndefined(caller.pollUnsafe())
+      yield* Deferred.succeed(gate, undefined)
+      const delivered = yield* Fiber.join(caller)
+      assert.deepStrictEqual(delivered._tag === "Accepted" ? delivered.sinks : undefined, {
+        first: { _tag: "Settled", how: "created" },
+        second: { _tag: "Parked", reason: "never" }
+      })
+    })
+  )
+
+  it.effect("of a folded occurrence waits for the write that counts it in", () =>
+    Effect.gen(function* () {
+      const { backend, calls } = yield* scripted(always)
+      const { recorder } = yield* start({
+        backend,
+        sink: { correlation: { ...Correlation.defaults, burst: 1, refill: "30 seconds" } }
+      })
+      yield* recorder.recordSettled(draft("a"))
+      const second = yield* Effect.forkChild(recorder.recordSettled(draft("a")), { startImmediately: true })
+      yield* TestClock.adjust("29 seconds")
+      assert.isUndefined(second.pollUnsafe())
+      assert.deepInclude(yield* statusOf(recorder), { held: 1, pending: 1 })
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual((yield* Fiber.join(second))._tag, "Accepted")
+      assert.deepStrictEqual(
+        calls.map(({ batch }) => batch[0]?.count),
+        [1, 2]
+      )
+    })
+  )
+})
+
+describe("recordNow", () => {
+  it.effect("never waits and never fails; what it cannot take is counted", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* scripted(always)
+      const journal = yield* memoryJournal()
+      const stuck: Journal.Journal["Service"] = { ...journal, append: () => Effect.never }
+      const { recorder } = yield* start({ backend, journal: stuck, recorder: { queueCapacity: 3 } })
+      for (let n = 0; n < 6; n++) yield* recorder.recordNow(draft("a"))
+      // One is at the journal and three wait.
+      assert.deepStrictEqual((yield* recorder.status).refused, { full: 2 })
+    })
+  )
+
+  it.effect("counts what is invalid", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* scripted(always)
+      const { recorder } = yield* start({ backend })
+      yield* recorder.recordNow(draft("a", { reason: "" }))
+      yield* recorder.recordNow(draft("a"))
+      yield* settle
+      const status = yield* recorder.status
+      assert.deepStrictEqual([status.refused, status.accepted, status.sinks["first"]!.settled], [{ invalid: 1 }, 1, 1])
+    })
+  )
+})
+
+// ---------------------------------------------------------------------------
+// delivering
+// ---------------------------------------------------------------------------
+
+describe("flush", () => {
+  it.effect("lets go of what is held, and is complete when everything is through", () =>
+    Effect.gen(function* () {
+      const { backend, calls } = yield* scripted(always)
+      const { recorder } = yield* start({ backend, sink: { correlation: { ...Correlation.defaults, burst: 1 } } })
+      for (let n = 0; n < 10; n++) yield* recorder.record(draft("a"))
+      yield* settle
+      assert.strictEqual((yield* statusOf(recorder)).held, 9)
+      assert.deepStrictEqual(yield* recorder.flush("1 second"), { complete: true, pending: { first: 0 } })
+      assert.deepStrictEqual(
+        calls.map(({ batch }) => batch[0]?.count),
+        [1, 10]
+      )
+    })
+  )
+
+  it.effect("waits also for what is not read yet when it begins", () =>
+    Effect.gen(function* () {
+      const { backend, calls } = yield* scripted(always)
+      const { recorder } = yield* start({ backend, sink: { correlation: { ...Correlation.defaults, burst: 1 } } })
+      for (let n = 0; n < 10; n++) yield* recorder.record(draft("a"))
+      assert.isTrue((yield* recorder.flush("1 second")).complete)
+      assert.strictEqual(calls.at(-1)?.batch[0]?.count, 10)
+    })
+  )
+
+  it.effect("reports what is left at its deadline", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* scripted(never)
+      const { recorder } = yield* start({ backend, sink: off })
+      yield* recorder.record(draft("a"))
+      yield* recorder.record(draft("b"))
+      const flushing = yield* Effect.forkChild(recorder.flush("5 seconds"), { startImmediately: true })
+      yield* TestClock.adjust("4 seconds")
+      assert.isUndefined(flushing.pollUnsafe())
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* Fiber.join(flushing), { complete: false, pending: { first: 2 } })
+    })
+  )
+})
+
+describe("delivery", () => {
+  it.effect("keeps to the limits of a sink, and has a series under way once at the most", () =>
+    Effect.gen(function* () {
+      const gates: Array<Deferred.Deferred<void>> = []
+      const { backend, calls } = yield* scripted((batch) => {
+        const gate = Deferred.makeUnsafe<void>()
+        gates.push(gate)
+        return Effect.as(Deferred.await(gate), created(batch))
+      })
+      const { recorder } = yield* start({
+        backend,
+        sink: { concurrency: 2, batch: 3, correlation: Correlation.defaults }
+      })
+      for (let n = 0; n < 20; n++) yield* recorder.record(draft(`pod-${n % 10}`))
+      yield* settle
+      assert.deepStrictEqual(
+        calls.map(({ batch }) => batch.length),
+        [3, 3]
+      )
+      const underWay = new Set(namesOf(calls).flat())
+      assert.strictEqual(underWay.size, 6)
+      while (gates.length > 0) {
+        yield* Deferred.succeed(gates.shift()!, undefined)
+        yield* settle
+      }
+      assert.isAtMost(Math.max(...calls.map(({ batch }) => batch.length)), 3)
+      assert.deepInclude(yield* statusOf(recorder), { pending: 0, settled: 20 })
+    })
+  )
+
+  it.effect("repeats with growing pauses, and with the same identity", () =>
+    Effect.gen(function* () {
+      const { backend, calls } = yield* scripted((batch, call) =>
+        call <= 8 ? Effect.fail(unknown) : Effect.succeed(created(batch))
+      )
+      const { recorder } = yield* start({ backend, sink: { ...off, concurrency: 100 } })
+      yield* recorder.record(draft("a"))
+      yield* TestClock.adjust("5 minutes")
+      assert.lengthOf(calls, 9)
+      assert.strictEqual(new Set(calls.map(({ batch }) => batch[0]?.id.seq)).size, 1)
+      const pauses = calls.slice(1).map(({ at }, index) => at - calls[index]!.at)
+      for (const [index, pause] of pauses.entries()) {
+        const most = Math.min(30, 0.5 * 2 ** index)
+        assert.isTrue(pause >= most / 2 && pause <= most + 0.001, `pause ${index + 1} is ${pause} s`)
+      }
+      assert.deepInclude(yield* statusOf(recorder), { state: "up", settled: 1 })
+    })
+  )
+
+  it.effect("repeats what was not answered, what broke down, and what nobody answers in time", () =>
+    Effect.gen(function* () {
+      const answers: ReadonlyArray<Answer> = [
+        () => Effect.succeed([]),
+        () => Effect.die(new Error("a bug in the backend")),
+        () => Effect.never,
+        () => Effect.uninterruptible(Effect.never),
+        (batch) => Effect.succeed(batch.map(() => retry(refused)))
+      ]
+      const { backend, calls } = yield* scripted((batch, call) => (answers[call - 1] ?? always)(batch, call))
+      const { recorder } = yield* start({ backend, sink: { ...off, writeTimeout: "10 seconds" } })
+      yield* recorder.record(draft("a"))
+      yield* TestClock.adjust("2 minutes")
+      assert.lengthOf(calls, 6)
+      assert.deepInclude(yield* statusOf(recorder), { pending: 0, settled: 1 })
+    })
+  )
+
+  it.effect("obeys a Throttled for the whole sink", () =>
+    Effect.gen(function* () {
+      const throttled = new BackendError({
+        reason: new Throttled({ scope: "backend", retryAfter: Duration.seconds(20), detail: "too many requests" })
+      })
+      const { backend, calls } = yield* scripted((batch, call) =>
+        call === 1 ? Effect.fail(throttled) : Effect.succeed(created(batch))
+      )
+      const { recorder } = yield* start({ backend, sink: off })
+      yield* recorder.record(draft("a"))
+      yield* settle
+      yield* recorder.record(draft("b"))
+      yield* TestClock.adjust("19 seconds")
+      assert.lengthOf(calls, 1)
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(namesOf(calls).slice(1).flat().sort(), ["a", "b"])
+      assert.isTrue(calls.slice(1).every(({ at }) => at >= 20))
+    })
+  )
+
+  it.effect("slows one series alone when that is what is throttled", () =>
+    Effect.gen(function* () {
+      const throttled = new BackendError({
+        reason: new Throttled({ scope: "series", retryAfter: Duration.seconds(20), detail: "this one too often" })
+      })
+      const { backend, calls } = yield* scripted((batch, call) =>
+        Effect.succeed(batch.map(() => (call === 1 ? retry(throttled) : Backend.created)))
+      )
+      const { recorder } = yield* start({ backend, sink: off })
+      yield* recorder.record(draft("a"))
+      yield* settle
+      yield* recorder.record(draft("b"))
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(namesOf(calls), [["a"], ["b"]])
+      yield* TestClock.adjust("20 seconds")
+      assert.deepStrictEqual(namesOf(calls), [["a"], ["b"], ["a"]])
+    })
+  )
+
+  it.effect("asks one at a time whether a backend that is away is back, and then goes on at once", () =>
+    Effect.gen(function* () {
+      let away = true
+      const { backend, calls } = yield* scripted((batch) =>
+        away ? Effect.fail(refused) : Effect.succeed(created(batch))
+      )
+      const { recorder } = yield* start({ backend, sink: { ...off, concurrency: 4 } })
+      for (let n = 0; n < 40; n++) yield* recorder.record(draft(`pod-${n}`))
+      yield* TestClock.adjust("10 minutes")
+      const before = calls.length
+      yield* TestClock.adjust("10 minutes")
+      // One every 15 to 30 seconds, instead of one for each of 40 series.
+      assert.isAtMost(calls.length - before, 40)
+      away = false
+      yield* TestClock.adjust("31 seconds")
+      assert.deepInclude(yield* statusOf(recorder), { pending: 0, settled: 40, state: "up" })
+    })
+  )
+
+  it.effect("of one sink does not wait for another", () =>
+    Effect.gen(function* () {
+      const dead = yield* scripted(never, "dead")
+      const well = yield* scripted(always, "well")
+      const { recorder } = yield* start({ backend: dead.backend, second: well.backend, sink: off })
+      for (let n = 0; n < 100; n++) yield* recorder.record(draft(`pod-${n}`))
+      yield* settle
+      const status = yield* recorder.status
+      assert.deepInclude(status.sinks["first"], { settled: 0, pending: 100 })
+      assert.deepInclude(status.sinks["second"], { settled: 100, pending: 0 })
+      assertLaw(status)
+    })
+  )
+
+  it.effect("counts what a policy drops", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* scripted((batch) =>
+        Effect.succeed(batch.map(() => ({ _tag: "Dropped", reason: "sampled" })))
+      )
+      const { recorder } = yield* start({ backend })
+      const delivered = yield* recorder.recordSettled(draft("a"))
+      assert.deepStrictEqual(delivered._tag === "Accepted" ? delivered.sinks["first"] : undefined, {
+        _tag: "Dropped",
+        reason: "sampled"
+      })
+      const status = yield* recorder.status
+      assert.deepInclude(status.sinks["first"], { pending: 0, dropped: { sampled: 1 } })
+      assertLaw(status)
+    })
+  )
+})
+
+describe("status", () => {
+  it.effect("tells how long the longest waiting has waited, wherever it waits", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* scripted(never)
+      const unbound = { ...backend, target: Effect.never }
+      for (const [one, sink] of [
+        [unbound, off],
+        [backend, off],
+        [backend, { correlation: { ...Correlation.defaults, burst: 0, aggregateAt: 0 } }]
+      ] as const) {
+        const { recorder } = yield* start({ backend: one, sink })
+        assert.strictEqual(Duration.toSeconds((yield* statusOf(recorder)).oldestAge), 0)
+        yield* recorder.record(draft("a"))
+        yield* TestClock.adjust("10 seconds")
+        yield* recorder.record(draft("b"))
+        yield* TestClock.adjust("5 seconds")
+        assert.strictEqual(Duration.toSeconds((yield* statusOf(recorder)).oldestAge), 15)
+      }
+    })
+  )
+
+  it.effect("goes from up over degraded or blocked to up, and the log tells each change once", () =>
+    Effect.gen(function* () {
+      let failing: BackendError | undefined
+      const { backend } = yield* scripted((batch) =>
+        failing === undefined ? Effect.succeed(created(batch)) : Effect.fail(failing)
+      )
+      const { logs, recorder } = yield* start({ backend, sink: off })
+      yield* recorder.record(draft("a"))
+      yield* settle
+      assert.strictEqual((yield* statusOf(recorder)).state, "up")
+
+      failing = refused
+      yield* recorder.record(draft("b"))
+      yield* TestClock.adjust("2 minutes")
+      assert.deepInclude(yield* statusOf(recorder), { state: "degraded", lastError: refused.message })
+
+      failing = new BackendError({ reason: new Unauthorized({ detail: "the token has expired" }) })
+      yield* TestClock.adjust("10 minutes")
+      assert.deepInclude(yield* statusOf(recorder), { state: "blocked", lastError: failing.message })
+
+      failing = undefined
+      yield* TestClock.adjust("10 minutes")
+      assert.strictEqual((yield* statusOf(recorder)).state, "up")
+      assert.deepStrictEqual(logs, [
+        `Warn Events wait for the sink "first" (degraded): ${refused.message}`,
+        `Warn Events wait for the sink "first" (blocked): not allowed: the token has expired`,
+        `Info Events reach the sink "first" again`
+      ])
+    })
+  )
+
+  it.effect("does not flood the log when a backend goes up and down", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* scripted((batch, call) =>
+        call % 2 === 0 ? Effect.succeed(created(batch)) : Effect.fail(refused)
+      )
+      const { logs, recorder } = yield* start({ backend, sink: off })
+      for (let n = 0; n < 120; n++) {
+        yield* recorder.record(draft(`pod-${n}`))
+        yield* TestClock.adjust("1 second")
+      }
+      assert.isAtMost(logs.length, 6)
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(logs.at(-1), `Info Events reach the sink "first" again`)
+    })
+  )
+})
+
+// ---------------------------------------------------------------------------
+// parking
+// ---------------------------------------------------------------------------
+
+const rejecting =
+  (rejects: (write: Write) => boolean): Answer =>
+  (batch) =>
+    Effect.succeed(
+      batch.map((write) => (rejects(write) ? { _tag: "Rejected", reason: "the namespace is gone" } : Backend.created))
+    )
+
+describe("parking", () => {
+  it.effect("keeps what a backend will never take, beside what it takes", () =>
+    Effect.gen(function* () {
+      let gone = true
+      const { backend, calls } = yield* scripted(rejecting(({ event }) => gone && event.involvedObject.name === "bad"))
+      const { recorder } = yield* start({ backend })
+      yield* recorder.record(draft("bad"))
+      yield* recorder.record(draft("good"))
+      yield* recorder.record(draft("bad"))
+      yield* settle
+      const status = yield* recorder.status
+      assert.deepInclude(status.sinks["first"], { settled: 1, parked: 2, pending: 0 })
+      assertLaw(status)
+      const parked = yield* recorder.parked
+      assert.deepStrictEqual(
+        parked.map(({ occurrences, reason, sink, write }) => [
+          sink,
+          write.event.involvedObject.name,
+          occurrences,
+          write.count,
+          reason
+        ]),
+        [["first", "bad", 2, 2, "the namespace is gone"]]
+      )
+
+      gone = false
+      assert.strictEqual(
+        yield* recorder.retryParked(
+          "none",
+          parked.map(({ write }) => write.id)
+        ),
+        0
+      )
+      assert.strictEqual(yield* recorder.retryParked("first", [{ origin: "none", seq: 1 }]), 0)
+      assert.strictEqual(
+        yield* recorder.retryParked(
+          "first",
+          parked.map(({ write }) => write.id)
+        ),
+        2
+      )
+      yield* TestClock.adjust("10 seconds")
+      assert.deepInclude(yield* statusOf(recorder), { settled: 3, parked: 0, pending: 0 })
+      assert.deepStrictEqual(yield* recorder.parked, [])
+      assert.strictEqual(calls.at(-1)?.batch[0]?.count, 2)
+    })
+  )
+
+  it.effect("is over for a series with the next write of it that gets through", () =>
+    Effect.gen(function* () {
+      let gone = true
+      const { backend, calls } = yield* scripted(rejecting(() => gone))
+      const { recorder } = yield* start({ backend })
+      yield* recorder.record(draft("a"))
+      yield* recorder.record(draft("a"))
+      yield* settle
+      assert.deepInclude(yield* statusOf(recorder), { parked: 2, settled: 0 })
+      gone = false
+      yield* recorder.record(draft("a"))
+      yield* TestClock.adjust("10 seconds")
+      assert.deepInclude(yield* statusOf(recorder), { parked: 0, settled: 3, pending: 0 })
+      assert.deepStrictEqual([calls.at(-1)?.batch[0]?.id.seq, calls.at(-1)?.batch[0]?.count], [1, 3])
+      assert.deepStrictEqual(yield* recorder.parked, [])
+    })
+  )
+
+  it.effect("ends in dropping when somebody says so", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* scripted(rejecting(() => true))
+      const journal = yield* memoryJournal()
+      const { recorder } = yield* start({ backend, journal })
+      yield* recorder.record(draft("a"))
+      yield* recorder.record(draft("b"))
+      yield* settle
+      const [first] = yield* recorder.parked
+      assert.strictEqual(yield* recorder.dropParked("first", [first!.write.id]), 1)
+      assert.strictEqual(yield* recorder.dropParked("first", [first!.write.id]), 0)
+      const status = yield* recorder.status
+      assert.deepInclude(status.sinks["first"], { parked: 1, dropped: { parked: 1 } })
+      assertLaw(status)
+      assert.lengthOf(yield* journal.parked("first"), 1)
+    })
+  )
+
+  it.effect("waits as long as the backend has patience", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* scripted((batch) =>
+        Effect.succeed(batch.map((): Backend.Outcome => ({ _tag: "Retry", error: refused, parkAfter: "60 seconds" })))
+      )
+      const { recorder } = yield* start({ backend, sink: off })
+      yield* recorder.record(draft("a"))
+      yield* TestClock.adjust("55 seconds")
+      assert.deepInclude(yield* statusOf(recorder), { parked: 0, pending: 1 })
+      yield* TestClock.adjust("40 seconds")
+      assert.deepInclude(yield* statusOf(recorder), { parked: 1, pending: 0 })
+    })
+  )
+
+  it.effect("makes room when stuck series would stop the others", () =>
+    Effect.gen(function* () {
+      const { backend, calls } = yield* scripted((batch) =>
+        Effect.succeed(
+          batch.map(({ event }) => (event.involvedObject.namespace === "sick" ? retry(refused) : Backend.created))
+        )
+      )
+      const { recorder } = yield* start({ backend, sink: { ...off, capacity: 4 } })
+      const sick = { kind: "Pod", namespace: "sick" }
+      for (let n = 12; n < 15; n++)
+        yield* recorder.record(draft(`sick-${n}`, { involvedObject: { ...sick, name: `sick-${n}` } }))
+      yield* TestClock.adjust("1 second")
+      yield* recorder.record(draft("well-0"))
+      yield* TestClock.adjust("1 second")
+      for (let n = 0; n < 12; n++)
+        yield* recorder.record(draft(`sick-${n}`, { involvedObject: { ...sick, name: `sick-${n}` } }))
+      yield* recorder.record(draft("well-1"))
+      yield* TestClock.adjust("10 minutes")
+      assert.include(namesOf(calls).flat(), "well-1")
+      const status = yield* recorder.status
+      const { parked, pending, settled } = status.sinks["first"]!
+      assert.deepStrictEqual([settled, parked + pending], [2, 15])
+      assert.isAbove(parked, 0)
+      assert.isTrue((yield* recorder.parked).every(({ reason }) => reason.startsWith("stuck: ")))
+      assertLaw(status)
+    })
+  )
+
+  it.effect("never happens in an outage, however long", () =>
+    Effect.gen(function* () {
+      let away = true
+      const { backend } = yield* scripted((batch) => (away ? Effect.fail(refused) : Effect.succeed(created(batch))))
+      const { recorder } = yield* start({ backend, sink: { ...off, capacity: 4 } })
+      for (let n = 0; n < 40; n++) yield* recorder.record(draft(`pod-${n}`))
+      yield* TestClock.adjust("3 days")
+      assert.deepInclude(yield* statusOf(recorder), { parked: 0, pending: 40 })
+      away = false
+      yield* TestClock.adjust("1 minute")
+      assert.deepInclude(yield* statusOf(recorder), { settled: 40, pending: 0 })
+    })
+  )
+
+  it.effect("that fails leaves the occurrences pending", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* scripted(rejecting(() => true))
+      const journal = yield* memoryJournal()
+      let broken = true
+      const failing: Journal.Journal["Service"] = {
+        ...journal,
+        park: (...given) =>
+          broken
+            ? Effect.fail(new Journal.JournalError({ reason: new Journal.JournalFailed({ detail: "no disk" }) }))
+            : journal.park(...given)
+      }
+      const { recorder } = yield* start({ backend, journal: failing, sink: off })
+      yield* recorder.record(draft("a"))
+      yield* TestClock.adjust("10 seconds")
+      assert.deepInclude(yield* statusOf(recorder), { parked: 0, pending: 1 })
+      broken = false
+      yield* TestClock.adjust("1 minute")
+      assert.deepInclude(yield* statusOf(recorder), { parked: 1, pending: 0 })
+    })
+  )
+})
+
+// ---------------------------------------------------------------------------
+// targets
+// ---------------------------------------------------------------------------
+
+describe("targets", () => {
+  it.effect("bind a journal: another one is refused, and nothing is lost meanwhile", () =>
+    Effect.gen(function* () {
+      const journal = durable(yield* memoryJournal())
+      const right = yield* scripted(always, "right")
+      const wrong = yield* scripted(always, "wrong")
+      const first = yield* start({ backend: right.backend, journal })
+      yield* first.recorder.recordSettled(draft("a"))
+      yield* first.close
+
+      const second = yield* start({ backend: wrong.backend, journal, recorder: { drainTimeout: 0 } })
+      yield* second.recorder.record(draft("b"))
+      yield* TestClock.adjust("1 hour")
+      assert.lengthOf(wrong.calls, 0)
+      const status = yield* statusOf(second.recorder)
+      assert.deepInclude(status, { state: "blocked", pending: 1 })
+      assert.include(status.lastError, "its journal belongs to right, the backend is wrong")
+      yield* second.close
+
+      const third = yield* start({ backend: right.backend, journal })
+      yield* TestClock.adjust("1 second")
+      assert.deepInclude(yield* statusOf(third.recorder), { recovered: 1, settled: 1, pending: 0 })
+      assert.deepStrictEqual(namesOf(right.calls), [["a"], ["b"]])
+    })
+  )
+
+  it.effect("are not written to before they stand in a checkpoint", () =>
+    Effect.gen(function* () {
+      const journal = durable(yield* memoryJournal())
+      const order: Array<string> = []
+      const noting: Journal.Journal["Service"] = {
+        ...journal,
+        checkpoint: (sink, checkpoint) =>
+          Effect.tap(journal.checkpoint(sink, checkpoint), () =>
+            Effect.sync(() => order.push(`checkpoint ${checkpoint.target}`))
+          )
+      }
+      const { backend } = yield* scripted((batch) => {
+        order.push("write")
+        return Effect.succeed(created(batch))
+      })
+      const { recorder } = yield* start({ backend, journal: noting })
+      yield* recorder.recordSettled(draft("a"))
+      assert.deepStrictEqual(order.slice(0, 3), ["checkpoint undefined", "checkpoint cluster", "write"])
+    })
+  )
+
+  it.effect("are not shared by two sinks", () =>
+    Effect.gen(function* () {
+      const one = yield* scripted(always, "same")
+      const two = yield* scripted(always, "same")
+      const { recorder } = yield* start({ backend: one.backend, second: two.backend })
+      yield* recorder.record(draft("a"))
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual([one.calls.length, two.calls.length].sort(), [0, 1])
+      const { sinks } = yield* recorder.status
+      assert.deepStrictEqual(
+        Object.values(sinks)
+          .map(({ state }) => state)
+          .sort(),
+        ["blocked", "up"]
+      )
+    })
+  )
+
+  it.effect("that cannot be told yet are asked again, and everything waits in the journal", () =>
+    Effect.gen(function* () {
+      const { backend, calls } = yield* scripted(always)
+      let asked = 0
+      const shy: Backend.Service = {
+        ...backend,
+        target: Effect.suspend(() => (++asked <= 5 ? Effect.fail(refused) : Effect.succeed("cluster")))
+      }
+      const { recorder } = yield* start({ backend: shy })
+      yield* recorder.record(draft("a"))
+      yield* TestClock.adjust("1 second")
+      assert.deepInclude(yield* statusOf(recorder), { state: "degraded", pending: 1 })
+      assert.lengthOf(calls, 0)
+      yield* TestClock.adjust("1 minute")
+      assert.deepInclude(yield* statusOf(recorder), { state: "up", settled: 1 })
+    })
+  )
+})
+
+// ---------------------------------------------------------------------------
+// ends and beginnings
+// ---------------------------------------------------------------------------
+
+describe("closing", () => {
+  it.effect("lets go of what is held and delivers it", () =>
+    Effect.gen(function* () {
+      const { backend, calls } = yield* scripted(always)
+      const { close, recorder } = yield* start({
+        backend,
+        sink: { correlation: { ...Correlation.defaults, burst: 1 } }
+      })
+      for (let n = 0; n < 500; n++) yield* recorder.record(draft("a"))
+      yield* close
+      assert.strictEqual(calls.at(-1)?.batch[0]?.count, 500)
+      const status = yield* recorder.status
+      assert.deepInclude(status.sinks["first"], { state: "down", settled: 500, pending: 0, dropped: {} })
+      assertLaw(status)
+    })
+  )
+
+  it.effect("waits for its deadline, and tries again within it", () =>
+    Effect.gen(function* () {
+      let away = true
+      const { backend } = yield* scripted((batch) => (away ? Effect.fail(refused) : Effect.succeed(created(batch))))
+      const { close, recorder } = yield* start({ backend, sink: off, recorder: { drainTimeout: "10 seconds" } })
+      yield* recorder.record(draft("a"))
+      // The pauses have grown to half a minute.
+      yield* TestClock.adjust("10 minutes")
+      const closing = yield* Effect.forkChild(close, { startImmediately: true })
+      yield* TestClock.adjust("5 seconds")
+      away = false
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.join(closing)
+      assert.deepInclude(yield* statusOf(recorder), { settled: 1, dropped: {} })
+    })
+  )
+
+  it.effect("counts what a journal in memory takes along", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* scripted(never)
+      const journal = yield* memoryJournal()
+      const { close, recorder } = yield* start({ backend, journal, sink: { ...off, capacity: 2 } })
+      const waiting = yield* Effect.forkChild(recorder.recordSettled(draft("a")), { startImmediately: true })
+      for (let n = 0; n < 9; n++) yield* recorder.record(draft(`pod-${n}`))
+      yield* settle
+      const closing = yield* Effect.forkChild(close, { startImmediately: true })
+      yield* TestClock.adjust("10 seconds")
+      yield* Fiber.join(closing)
+      const status = yield* recorder.status
+      assert.deepInclude(status.sinks["first"], { pending: 0, dropped: { shutdown: 10 } })
+      assertLaw(status)
+      const delivered = yield* Fiber.join(waiting)
+      assert.deepStrictEqual(delivered._tag === "Accepted" ? delivered.sinks["first"] : undefined, {
+        _tag: "Dropped",
+        reason: "shutdown"
+      })
+      // What was counted as dropped is not delivered by the next recorder on the same journal.
+      const next = yield* scripted(always)
+      const second = yield* start({ backend: next.backend, journal })
+      yield* TestClock.adjust("1 minute")
+      assert.lengthOf(next.calls, 0)
+      assert.deepInclude(yield* statusOf(second.recorder), { recovered: 0, pending: 0 })
+    })
+  )
+
+  it.effect("leaves the rest in a journal that outlives it, and the next one delivers it", () =>
+    Effect.gen(function* () {
+      const journal = durable(yield* memoryJournal())
+      const dead = yield* scripted(never)
+      const first = yield* start({ backend: dead.backend, journal })
+      const waiting = yield* Effect.forkChild(first.recorder.recordSettled(draft("a")), { startImmediately: true })
+      for (let n = 0; n < 9; n++) yield* first.recorder.record(draft(`pod-${n % 3}`))
+      yield* settle
+      const closing = yield* Effect.forkChild(first.close, { startImmediately: true })
+      yield* TestClock.adjust("10 seconds")
+      yield* Fiber.join(closing)
+      const delivered = yield* Fiber.join(waiting)
+      assert.deepStrictEqual(delivered._tag === "Accepted" ? delivered.sinks["first"] : undefined, { _tag: "Kept" })
+      assert.deepInclude(yield* statusOf(first.recorder), { state: "down", pending: 10, dropped: {} })
+
+      const well = yield* scripted(always)
+      const second = yield* start({ backend: well.backend, journal })
+      const status = yield* second.recorder.status
+      assert.deepInclude(status.sinks["first"], { recovered: 10 })
+      yield* TestClock.adjust("1 minute")
+      assert.deepInclude(yield* statusOf(second.recorder), { recovered: 10, settled: 10, pending: 0 })
+      assert.strictEqual(
+        well.calls.flatMap(({ batch }) => batch).reduce((sum, { count }) => sum + count, 0),
+        10
+      )
+      assertLaw(yield* second.recorder.status)
+    })
+  )
+
+  it.effect("refuses what still waits for room in the journal", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* scripted(never)
+      const journal = yield* memoryJournal({ capacity: 4, onFull: "block" })
+      const { close, recorder } = yield* start({ backend: { ...backend, target: Effect.never }, journal })
+      for (let n = 0; n < 4; n++) yield* recorder.record(draft("a"))
+      const blocked = yield* Effect.forEach([1, 2], () =>
+        Effect.forkChild(Effect.flip(recorder.record(draft("a"))), { startImmediately: true })
+      )
+      const closing = yield* Effect.forkChild(close, { startImmediately: true })
+      yield* TestClock.adjust("11 seconds")
+      yield* Fiber.join(closing)
+      for (const fiber of blocked) {
+        const error = yield* Fiber.join(fiber)
+        assert.isTrue(error._tag === "RecorderError" && error.reason._tag === "Closed")
+      }
+      const status = yield* recorder.status
+      assert.deepInclude(status, { accepted: 4, refused: { closed: 2 } })
+      assertLaw(status)
+    })
+  )
+})
+
+describe("starting", () => {
+  it.effect("goes on with the counts of the series that it finds", () =>
+    Effect.gen(function* () {
+      const journal = durable(yield* memoryJournal())
+      const one = yield* scripted(always)
+      const first = yield* start({ backend: one.backend, journal })
+      for (let n = 0; n < 3; n++) yield* first.recorder.record(draft("a"))
+      yield* first.close
+      const two = yield* scripted(always)
+      const second = yield* start({ backend: two.backend, journal })
+      yield* second.recorder.recordSettled(draft("a"))
+      assert.deepStrictEqual(
+        two.calls.map(({ batch }) => [batch[0]?.id.seq, batch[0]?.count]),
+        [[1, 4]]
+      )
+    })
+  )
+
+  it.effect("gives a new sink what is accepted from now on", () =>
+    Effect.gen(function* () {
+      const journal = durable(yield* memoryJournal())
+      const one = yield* scripted(always, "one")
+      const first = yield* start({ backend: one.backend, journal })
+      yield* first.recorder.recordSettled(draft("a"))
+      yield* first.close
+      const two = yield* scripted(always, "two")
+      const second = yield* start({ backend: one.backend, second: two.backend, journal })
+      yield* second.recorder.recordSettled(draft("b"))
+      assert.deepStrictEqual(namesOf(two.calls), [["b"]])
+      assert.deepInclude(yield* statusOf(second.recorder, "second"), { recovered: 0, settled: 1 })
+    })
+  )
+
+  it.effect("gives a sink that never reached its backend what was accepted before", () =>
+    Effect.gen(function* () {
+      const journal = durable(yield* memoryJournal())
+      const { backend } = yield* scripted(always)
+      const first = yield* start({
+        backend: { ...backend, target: Effect.never },
+        journal,
+        recorder: { drainTimeout: 0 }
+      })
+      yield* first.recorder.record(draft("a"))
+      yield* first.close
+      const two = yield* scripted(always)
+      const second = yield* start({ backend: two.backend, journal })
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(namesOf(two.calls), [["a"]])
+      assert.deepInclude(yield* statusOf(second.recorder), { recovered: 1, settled: 1 })
+    })
+  )
+
+  it.effect("counts what was parked, and can deliver it", () =>
+    Effect.gen(function* () {
+      const journal = durable(yield* memoryJournal())
+      const bad = yield* scripted(rejecting(() => true))
+      const first = yield* start({ backend: bad.backend, journal })
+      yield* first.recorder.record(draft("a"))
+      yield* first.recorder.record(draft("a"))
+      yield* settle
+      yield* first.close
+      const well = yield* scripted(always)
+      const second = yield* start({ backend: well.backend, journal })
+      yield* settle
+      assert.deepInclude(yield* statusOf(second.recorder), { recovered: 2, parked: 2, pending: 0 })
+      const [parked] = yield* second.recorder.parked
+      assert.strictEqual(yield* second.recorder.retryParked("first", [parked!.write.id]), 2)
+      yield* TestClock.adjust("10 seconds")
+      const status = yield* second.recorder.status
+      assert.deepInclude(status.sinks["first"], { settled: 2, parked: 0 })
+      assertLaw(status)
+      assert.lengthOf(yield* journal.parked("first"), 0)
+    })
+  )
+
+  it.effect("fails when the state of a sink cannot be read", () =>
+    Effect.gen(function* () {
+      const journal = durable(yield* memoryJournal())
+      const { backend } = yield* scripted(always)
+      const first = yield* start({ backend, journal })
+      yield* first.recorder.recordSettled(draft("a"))
+      yield* first.close
+      const checkpoint = yield* journal.restore("first")
+      for (const state of [
+        {},
+        [],
+        "text",
+        { ...(checkpoint!.state as object), correlator: {} },
+        { outbox: [[1]], parked: [] }
+      ]) {
+        yield* journal.checkpoint("first", { upTo: 1, state })
+        const error = yield* Effect.flip(start({ backend, journal }))
+        assert.isTrue(error._tag === "JournalError" && error.reason._tag === "JournalDamaged", String(error))
+      }
+    })
+  )
+
+  it.effect("refuses sinks without a name of their own, and none at all", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* scripted(always)
+      const sink = Recorder.sink({ name: "same", backend: Backend.Backend })
+      for (const sinks of [[], [sink, sink]]) {
+        const error = yield* Effect.flip(
+          Effect.scoped(
+            Layer.build(
+              Recorder.layer({ sinks }).pipe(
+                Layer.provide(
+                  Layer.mergeAll(Templates.layer, Journal.layerMemory(), Layer.succeed(Backend.Backend, backend))
+                )
+              )
+            )
+          )
+        )
+        assert.isTrue(error._tag === "InvalidRecorderOptions" && error.issues[0]?.field === "sinks")
+      }
+    })
+  )
+})
+
+// ---------------------------------------------------------------------------
+// the journal's limits
+// ---------------------------------------------------------------------------
+
+describe("a full journal", () => {
+  // Nothing is read while the target is unknown, so the journal fills up.
+  const unbound = Effect.map(scripted(always), (one) => {
+    const gate = Deferred.makeUnsafe<void>()
+    return { ...one, gate, backend: { ...one.backend, target: Effect.as(Deferred.await(gate), "cluster") } }
+  })
+
+  it.effect("refuses, if it fails", () =>
+    Effect.gen(function* () {
+      const { backend, gate } = yield* unbound
+      const { recorder } = yield* start({ backend, journal: yield* memoryJournal({ capacity: 3 }) })
+      for (let n = 0; n < 3; n++) yield* recorder.record(draft("a"))
+      const error = yield* Effect.flip(recorder.record(draft("a")))
+      assert.isTrue(
+        error._tag === "RecorderError" &&
+          error.reason._tag === "JournalError" &&
+          error.reason.reason._tag === "JournalFull"
+      )
+      assert.deepStrictEqual((yield* recorder.status).refused, { full: 1 })
+      yield* Deferred.succeed(gate, undefined)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* recorder.record(draft("a")))._tag, "Accepted")
+    })
+  )
+
+  it.effect("takes of several what it has room for", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* unbound
+      const journal = yield* memoryJournal({ capacity: 3 })
+      const slow: Journal.Journal["Service"] = {
+        ...journal,
+        append: (batch) => Effect.delay(journal.append(batch), "1 second")
+      }
+      const { recorder } = yield* start({ backend, journal: slow })
+      const callers = yield* Effect.forEach([1, 2, 3, 4, 5], () =>
+        Effect.forkChild(Effect.exit(recorder.record(draft("a"))), { startImmediately: true })
+      )
+      yield* TestClock.adjust("20 seconds")
+      const exits = yield* Effect.forEach(callers, Fiber.join)
+      assert.deepStrictEqual(exits.map(Exit.isSuccess), [true, true, true, false, false])
+      assert.deepInclude(yield* recorder.status, { accepted: 3, refused: { full: 2 } })
+    })
+  )
+
+  it.effect("makes callers wait, if it blocks", () =>
+    Effect.gen(function* () {
+      const { backend, gate } = yield* unbound
+      const { recorder } = yield* start({ backend, journal: yield* memoryJournal({ capacity: 3, onFull: "block" }) })
+      for (let n = 0; n < 3; n++) yield* recorder.record(draft("a"))
+      const fourth = yield* Effect.forkChild(recorder.record(draft("a")), { startImmediately: true })
+      yield* TestClock.adjust("1 minute")
+      assert.isUndefined(fourth.pollUnsafe())
+      yield* Deferred.succeed(gate, undefined)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Fiber.join(fourth))._tag, "Accepted")
+      assert.deepInclude(yield* statusOf(recorder), { settled: 4, pending: 0 })
+    })
+  )
+
+  it.effect("drops the oldest, counted, if it is told to", () =>
+    Effect.gen(function* () {
+      const { backend, calls, gate } = yield* unbound
+      const { recorder } = yield* start({
+        backend,
+        journal: yield* memoryJournal({ capacity: 3, onFull: "dropOldest" }),
+        sink: off
+      })
+      const first = yield* Effect.forkChild(recorder.recordSettled(draft("pod-0")), { startImmediately: true })
+      for (let n = 1; n < 8; n++) yield* recorder.record(draft(`pod-${n}`))
+      assertLaw(yield* recorder.status)
+      yield* Deferred.succeed(gate, undefined)
+      yield* TestClock.adjust("1 second")
+      const status = yield* recorder.status
+      assert.deepInclude(status.sinks["first"], { settled: 3, dropped: { quota: 5 }, pending: 0 })
+      assertLaw(status)
+      assert.deepStrictEqual(namesOf(calls).flat().sort(), ["pod-5", "pod-6", "pod-7"])
+      const delivered = yield* Fiber.join(first)
+      assert.deepStrictEqual(delivered._tag === "Accepted" ? delivered.sinks["first"] : undefined, {
+        _tag: "Dropped",
+        reason: "quota"
+      })
+    })
+  )
+})
+
+describe("a journal that fails", () => {
+  const noDisk = new Journal.JournalError({ reason: new Journal.JournalFailed({ detail: "no disk" }) })
+
+  it.effect("at reading blocks the sink until it works again", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* scripted(always)
+      const journal = yield* memoryJournal()
+      let broken = false
+      const failing: Journal.Journal["Service"] = {
+        ...journal,
+        read: (sink, after, max) => (broken ? Effect.fail(noDisk) : journal.read(sink, after, max))
+      }
+      const { recorder } = yield* start({ backend, journal: failing })
+      broken = true
+      yield* recorder.record(draft("a"))
+      yield* TestClock.adjust("1 minute")
+      assert.deepInclude(yield* statusOf(recorder), { state: "blocked", pending: 1, lastError: noDisk.message })
+      broken = false
+      yield* TestClock.adjust("1 minute")
+      assert.deepInclude(yield* statusOf(recorder), { state: "up", settled: 1 })
+    })
+  )
+
+  it.effect("at checkpoints lets a sink read so far ahead and no further", () =>
+    Effect.gen(function* () {
+      const { backend, calls } = yield* scripted(always)
+      const journal = durable(yield* memoryJournal())
+      let broken = false
+      let furthest = 0
+      const failing: Journal.Journal["Service"] = {
+        ...journal,
+        checkpoint: (sink, checkpoint) => (broken ? Effect.fail(noDisk) : journal.checkpoint(sink, checkpoint)),
+        read: (sink, after, max) => {
+          furthest = Math.max(furthest, after + max)
+          return journal.read(sink, after, max)
+        }
+      }
+      const { recorder } = yield* start({ backend, journal: failing, sink: { ...off, capacity: 4 } })
+      yield* recorder.recordSettled(draft("a"))
+      yield* TestClock.adjust("10 seconds")
+      broken = true
+      for (let n = 0; n < 200; n++) yield* recorder.record(draft(`pod-${n}`))
+      yield* TestClock.adjust("10 minutes")
+      assert.isAtMost(furthest, 1 + 8 * 4)
+      assert.deepInclude(yield* statusOf(recorder), { state: "blocked", lastError: noDisk.message })
+      broken = false
+      yield* TestClock.adjust("1 minute")
+      assert.deepInclude(yield* statusOf(recorder), { state: "up", settled: 201, pending: 0 })
+      assert.strictEqual(new Set(namesOf(calls).flat()).size, 201)
+    })
+  )
+})
