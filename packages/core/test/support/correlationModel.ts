@@ -232,7 +232,7 @@ export const play = (machines: Machines, options: Correlation, operations: Reado
     const before = carried.get(write.id.seq) ?? { count: 0, upTo: 0 }
     assert.isAbove(write.count, before.count, "a count does not grow")
     assert.isAbove(write.upTo, before.upTo, "an upTo does not grow")
-    const message = series!.message ?? `(combined from similar events): ${series!.latest}`
+    const message = series.message ?? `(combined from similar events): ${series.latest}`
     assert.deepStrictEqual(
       {
         count: write.count,
@@ -246,13 +246,13 @@ export const play = (machines: Machines, options: Correlation, operations: Reado
         keys: "at" in write.event
       },
       {
-        count: series!.count,
-        upTo: series!.upTo,
-        first: series!.first,
-        last: series!.last,
-        occurrences: series!.held,
-        from: series!.heldFrom,
-        since: series!.heldSince,
+        count: series.count,
+        upTo: series.upTo,
+        first: series.first,
+        last: series.last,
+        occurrences: series.held,
+        from: series.heldFrom,
+        since: series.heldSince,
         message,
         keys: false
       },
@@ -261,9 +261,9 @@ export const play = (machines: Machines, options: Correlation, operations: Reado
     assert.strictEqual(released.occurrences, write.count - before.count, "occurrences that no earlier write carried")
     carried.set(write.id.seq, { count: write.count, upTo: write.upTo })
     if (from === "budget") {
-      const times = admitted.get(series!.budget) ?? []
+      const times = admitted.get(series.budget) ?? []
       times.push(now)
-      admitted.set(series!.budget, times)
+      admitted.set(series.budget, times)
       if (options.burst > 0 && model.evicted === 0) {
         for (let first = 0; first < times.length; first++) {
           const allowed = options.burst + Math.floor((now - times[first]!) / REFILL)
@@ -271,7 +271,7 @@ export const play = (machines: Machines, options: Correlation, operations: Reado
         }
       }
     }
-    series!.held = 0
+    series.held = 0
   }
 
   const tick = (): void => {
@@ -358,7 +358,7 @@ export const play = (machines: Machines, options: Correlation, operations: Reado
   while (machine.held > 0) {
     const next = machine.nextTick(now)
     assert.isDefined(next, "something is held, and never leaves")
-    now = Math.max(now, next!)
+    now = Math.max(now, next)
     const before = machine.held
     tick()
     assert.isBelow(machine.held, before, "nothing leaves when it is time")

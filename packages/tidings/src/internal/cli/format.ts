@@ -20,7 +20,7 @@ export const FORMATS = ["table", "wide", "json", "ndjson", "yaml"] as const
 export type Format = (typeof FORMATS)[number]
 
 /** @internal */
-export const isTable = (format: Format): format is "table" | "wide" => format === "table" || format === "wide"
+const isTable = (format: Format): format is "table" | "wide" => format === "table" || format === "wide"
 
 // ---------------------------------------------------------------------------
 // documents
