@@ -19,9 +19,6 @@ export const FORMATS = ["table", "wide", "json", "ndjson", "yaml"] as const
 /** @internal */
 export type Format = (typeof FORMATS)[number]
 
-/** @internal */
-const isTable = (format: Format): format is "table" | "wide" => format === "table" || format === "wide"
-
 // ---------------------------------------------------------------------------
 // documents
 // ---------------------------------------------------------------------------
