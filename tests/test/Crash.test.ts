@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { run } from "../crash/harness.ts"
 
 /** `npm run test:crash` does with more. */
-const KILLS = 25
+const KILLS = 12
 
 it.live(
   "hosts that are killed at random moments lose nothing and count nothing twice",
