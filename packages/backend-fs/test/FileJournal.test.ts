@@ -7,6 +7,7 @@ import { Arbitrary, Config, ConfigProvider, Context, Effect, Exit, Fiber, Layer,
 import { spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
 import {
+  appendFileSync,
   chmodSync,
   copyFileSync,
   existsSync,
@@ -33,8 +34,7 @@ import {
   run,
   segmentsOf,
   seqsOf,
-  type Service,
-  unsynced
+  type Service
 } from "./openJournal.ts"
 import { diceOf } from "./SimulatedDisk.ts"
 import * as TestDirectory from "./TestDirectory.ts"
@@ -455,6 +455,32 @@ describe("what is appended", () => {
       const snapshot = yield* Metric.snapshot.pipe(Effect.provideService(Metric.MetricRegistry, registry))
       const damaged = snapshot.find(({ id }) => id === "tidings_journal_damaged_total")
       assert.deepInclude(damaged?.state, { count: 2 })
+    })
+  )
+
+  it.effect("and not finished is counted once, at the next start", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      yield* run({ directory }, (journal) => journal.append(occurrences(1, 2)))
+      const file = path.join(directory, segmentsOf(directory)[0]!)
+      appendFileSync(file, readFileSync(file).subarray(0, 100))
+      const registry = new Map()
+      for (let start = 0; start < 3; start++) {
+        yield* Effect.provideService(
+          run({ directory }, (journal) =>
+            Effect.map(journal.head, (head) => {
+              assert.strictEqual(head, 2)
+            })
+          ),
+          Metric.MetricRegistry,
+          registry
+        )
+      }
+      const snapshot = yield* Effect.provideService(Metric.snapshot, Metric.MetricRegistry, registry)
+      const stateOf = (id: string) => snapshot.find((one) => one.id === id)?.state
+      assert.deepInclude(stateOf("tidings_journal_torn_tails_total"), { count: 1 })
+      assert.deepInclude(stateOf("tidings_journal_bytes"), { value: statSync(file).size })
+      assert.deepInclude(stateOf("tidings_journal_segments"), { value: 1 })
     })
   )
 
@@ -1285,6 +1311,5 @@ it.effect("the layer is one journal for all that are built from it, and closed w
         [seq]
       )
     }
-    void unsynced
   })
 )

@@ -71,4 +71,4 @@ export const segmentsOf = (directory: string): ReadonlyArray<string> =>
 /** A disk of which some things are otherwise. */
 export const disk = (changes: Partial<Disk>): Disk => ({ ...unsynced, ...changes })
 
-export { node, unsynced }
+export { node }

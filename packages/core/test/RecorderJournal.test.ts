@@ -459,15 +459,46 @@ describe("delivery", () => {
         away ? Effect.fail(refused) : Effect.succeed(created(batch))
       )
       const { recorder } = yield* start({ backend, sink: { ...off, concurrency: 4 } })
-      for (let n = 0; n < 40; n++) yield* recorder.record(draft(`pod-${n}`))
+      for (let n = 0; n < 40; n++) {
+        const involvedObject = { kind: "Pod", name: "web", namespace: `namespace-${n}` }
+        yield* recorder.record(draft("web", { involvedObject }))
+      }
       yield* TestClock.adjust("10 minutes")
       const before = calls.length
       yield* TestClock.adjust("10 minutes")
       // One every 15 to 30 seconds, instead of one for each of 40 series.
       assert.isAtMost(calls.length - before, 40)
       away = false
-      yield* TestClock.adjust("31 seconds")
+      while ((yield* statusOf(recorder)).settled === 0) yield* TestClock.adjust("1 second")
+      yield* TestClock.adjust("1 second")
       assert.deepInclude(yield* statusOf(recorder), { pending: 0, settled: 40, state: "up" })
+    })
+  )
+
+  it.effect("has one write under way while a backend is away, and as many as it may when it is there", () =>
+    Effect.gen(function* () {
+      let underWay = 0
+      let most = 0
+      const { backend } = yield* scripted(() =>
+        Effect.suspend(() => {
+          most = Math.max(most, ++underWay)
+          return Effect.andThen(
+            Effect.sleep("5 seconds"),
+            Effect.suspend(() => {
+              underWay--
+              return Effect.fail(refused)
+            })
+          )
+        })
+      )
+      const { recorder } = yield* start({ backend, sink: { ...off, concurrency: 4, batch: 1 } })
+      for (let n = 0; n < 40; n++) yield* recorder.record(draft(`pod-${n}`))
+      yield* TestClock.adjust("6 seconds")
+      assert.strictEqual(most, 4)
+      yield* TestClock.adjust("1 minute")
+      most = 0
+      yield* TestClock.adjust("10 minutes")
+      assert.strictEqual(most, 1)
     })
   )
 
@@ -499,6 +530,45 @@ describe("delivery", () => {
       const status = yield* recorder.status
       assert.deepInclude(status.sinks["first"], { pending: 0, dropped: { sampled: 1 } })
       assertLaw(status)
+    })
+  )
+})
+
+describe("a sink that breaks down", () => {
+  it.effect("says so, and leaves what is accepted where it is", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* scripted(always)
+      const journal = yield* memoryJournal()
+      let broken = false
+      const breaking: Journal.Journal["Service"] = {
+        ...journal,
+        read: (sink, after, max) =>
+          broken ? Effect.die(new Error("a bug in the journal")) : journal.read(sink, after, max)
+      }
+      const { close, logs, recorder } = yield* start({ backend, journal: breaking })
+      broken = true
+      yield* recorder.record(draft("a"))
+      yield* TestClock.adjust("1 minute")
+      const status = yield* statusOf(recorder)
+      assert.deepInclude(status, { state: "blocked", pending: 1 })
+      assert.include(status.lastError, "a bug in the journal")
+      assert.isTrue(logs.some((line) => line.startsWith("Error ")))
+      // Nothing is left to wait for.
+      yield* close
+    })
+  )
+
+  it.effect("is not one whose backend throws", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* scripted((batch, call) => {
+        if (call === 1) throw new Error("a bug in the backend")
+        return Effect.succeed(created(batch))
+      })
+      const throwing: Backend.Service = { ...backend }
+      const { recorder } = yield* start({ backend: throwing })
+      yield* recorder.record(draft("a"))
+      yield* TestClock.adjust("1 minute")
+      assert.deepInclude(yield* statusOf(recorder), { state: "up", settled: 1 })
     })
   )
 })
@@ -567,6 +637,21 @@ describe("status", () => {
       }
       assert.isAtMost(logs.length, 6)
       yield* TestClock.adjust("1 minute")
+      assert.strictEqual(logs.at(-1), `Info Events reach the sink "first" again`)
+    })
+  )
+
+  it.effect("tells later in the log what it did not tell at once", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* scripted((batch, call) =>
+        call === 1 ? Effect.fail(refused) : Effect.succeed(created(batch))
+      )
+      const { logs, recorder } = yield* start({ backend, sink: off })
+      yield* recorder.record(draft("a"))
+      yield* TestClock.adjust("20 seconds")
+      assert.strictEqual((yield* statusOf(recorder)).state, "up")
+      assert.lengthOf(logs, 1)
+      yield* TestClock.adjust("11 seconds")
       assert.strictEqual(logs.at(-1), `Info Events reach the sink "first" again`)
     })
   )
@@ -706,6 +791,34 @@ describe("parking", () => {
       assert.isAbove(parked, 0)
       assert.isTrue((yield* recorder.parked).every(({ reason }) => reason.startsWith("stuck: ")))
       assertLaw(status)
+    })
+  )
+
+  it.effect("never happens to what is only asked to wait", () =>
+    Effect.gen(function* () {
+      const limit = new BackendError({ reason: new Throttled({ scope: "namespace", detail: "limit reached" }) })
+      let limited = true
+      const { backend } = yield* scripted((batch) =>
+        Effect.succeed(
+          batch.map(({ event }) =>
+            limited && event.involvedObject.namespace === "busy" ? retry(limit) : Backend.created
+          )
+        )
+      )
+      const { recorder } = yield* start({ backend, sink: { ...off, capacity: 4 } })
+      const busy = (n: number) =>
+        recorder.record(draft("busy", { involvedObject: { kind: "Pod", name: `busy-${n}`, namespace: "busy" } }))
+      for (let n = 0; n < 3; n++) yield* busy(n)
+      yield* TestClock.adjust("1 second")
+      for (let n = 0; n < 10; n++) {
+        yield* recorder.record(draft(`well-${n}`))
+        yield* busy(n + 3)
+        yield* TestClock.adjust("1 minute")
+      }
+      assert.strictEqual((yield* statusOf(recorder)).parked, 0)
+      limited = false
+      yield* TestClock.adjust("2 minutes")
+      assert.deepInclude(yield* statusOf(recorder), { parked: 0, pending: 0, settled: 23 })
     })
   )
 
@@ -1035,11 +1148,16 @@ describe("starting", () => {
       yield* first.recorder.recordSettled(draft("a"))
       yield* first.close
       const checkpoint = yield* journal.restore("first")
+      const sound = checkpoint!.state as object
       for (const state of [
         {},
         [],
         "text",
-        { ...(checkpoint!.state as object), correlator: {} },
+        { ...sound, correlator: {} },
+        { ...sound, outbox: 5 },
+        { ...sound, outbox: [[1]] },
+        { ...sound, outbox: [[{ id: { origin: "a", seq: 1 } }, 1, 1, 1]] },
+        { ...sound, parked: [[1, 2, 3, 4]] },
         { outbox: [[1]], parked: [] }
       ]) {
         yield* journal.checkpoint("first", { upTo: 1, state })
@@ -1156,6 +1274,23 @@ describe("a full journal", () => {
         _tag: "Dropped",
         reason: "quota"
       })
+    })
+  )
+})
+
+describe("a full journal that outlives the recorder", () => {
+  it.effect("gets room by a checkpoint as soon as somebody needs it", () =>
+    Effect.gen(function* () {
+      for (const onFull of ["fail", "block"] as const) {
+        const { backend } = yield* scripted(never)
+        const { recorder } = yield* start({ backend, journal: durable(yield* memoryJournal({ capacity: 3, onFull })) })
+        for (let n = 0; n < 3; n++) yield* recorder.record(draft("a"))
+        yield* settle
+        const fourth = yield* Effect.forkChild(Effect.exit(recorder.record(draft("a"))), { startImmediately: true })
+        yield* TestClock.adjust("200 millis")
+        assert.strictEqual(Exit.isSuccess(yield* Fiber.join(fourth)), onFull === "block")
+        assert.strictEqual((yield* recorder.record(draft("a")))._tag, "Accepted")
+      }
     })
   )
 })

@@ -7,7 +7,7 @@ import { mutants, plant } from "./support/mutants.ts"
 const COMMAND = "npx vitest run --project @tidings/testing test/Delivery.test.ts -t"
 
 const SEEDS = { delivery: 1_200, stuckNamespace: 100 }
-const LIMITS = { maximumSteps: 100_000 }
+const LIMITS = { maximumSteps: 50_000 }
 const TIMEOUT = 300_000
 
 const scenarios = { delivery, stuckNamespace }

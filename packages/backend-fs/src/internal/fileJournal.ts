@@ -357,7 +357,7 @@ export const make = Effect.fnUntraced(function* (
       sink.readUpTo = Math.max(sink.readUpTo, page.reached)
       measure()
       if (page.reached === after || (unsynced.length === 0 && names.areSynced)) return Effect.succeed(page)
-      return begun(Effect.as(syncRead(unsynced), page))
+      return begun(Effect.as(withReserve(syncRead(unsynced)), page))
     })
 
   const syncNames = mapped(journalSync.names(disk, names))

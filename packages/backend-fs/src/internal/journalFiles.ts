@@ -99,7 +99,7 @@ const busy = (): Error => Object.assign(new Error("a sync failed, and another on
  * @internal
  */
 export const appendAll = (disk: Disk, file: number, bytes: Uint8Array): void => {
-  let written = 0
+  let written = disk.append(file, bytes, 0, bytes.length)
   while (written < bytes.length) {
     // A full disk takes a part first, and refuses only the rest.
     const more = disk.append(file, bytes, written, bytes.length - written)
@@ -396,16 +396,24 @@ export class JournalFiles {
     const segment = this.segments.at(-1)!
     segment.size -= bytes.length
     this.bytes -= bytes.length
-    this.cut(segment)
+    const clean = this.cut(segment)
     this.close()
+    if (clean) return
+    try {
+      this.begin()
+    } catch {
+      // The next append tries again; only until then a restart would find what was refused.
+    }
   }
 
-  private cut(segment: Segment): void {
+  /** Cuts off what is not accepted. Where that fails, the next segment begins with its seqs, and its name rules. */
+  private cut(segment: Segment): boolean {
     try {
       this.disk.truncate(this.file!, segment.size)
+      return true
     } catch {
-      // Its next segment begins with the seqs of what stays behind here, and its name rules.
       this.close()
+      return false
     }
   }
 

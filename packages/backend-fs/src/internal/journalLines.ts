@@ -95,10 +95,11 @@ export class EntryEncoder {
 
   encode(batch: ReadonlyArray<Occurrence>, first: number): Buffer {
     if (this.buffer.length > LARGEST_KEPT) this.buffer = Buffer.allocUnsafe(65_536)
-    const last = `\t${first + batch.length - 1}\t`
+    const last = String(first + batch.length - 1)
     let at = 0
     for (let index = 0; index < batch.length; index++) {
-      const body = `${first + index}${last}${this.json(batch[index]!)}\n`
+      const seq = index === batch.length - 1 ? last : String(first + index)
+      const body = `${seq}\t${last}\t${this.json(batch[index]!)}\n`
       // A character takes three bytes at the most.
       this.reserve(at, BODY + 3 * body.length)
       const end = at + BODY + this.buffer.write(body, at + BODY)

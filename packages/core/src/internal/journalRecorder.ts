@@ -138,7 +138,7 @@ export const make = Effect.fnUntraced(function* (
     let batch = first
     while (true) {
       const current = batch
-      const fiber = runFork(journal.append(current.map(({ occurrence }) => occurrence)))
+      const fiber = runFork(Effect.suspend(() => journal.append(current.map(({ occurrence }) => occurrence))))
       const exit = fiber.pollUnsafe()
       if (exit === undefined) {
         appending = fiber

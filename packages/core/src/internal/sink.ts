@@ -378,7 +378,9 @@ export const make = Effect.fnUntraced(function* (
       failing++
     }
     const namespace = namespaceOf(parcel.write)
-    if (!failingNamespaces.has(namespace) && failingNamespaces.size < MAXIMUM_NAMESPACES) {
+    // Who asks for less is not stuck.
+    const isThrottled = error.reason._tag === "Throttled"
+    if (!isThrottled && !failingNamespaces.has(namespace) && failingNamespaces.size < MAXIMUM_NAMESPACES) {
       failingNamespaces.set(namespace, at)
     }
     // Being asked to come at a certain time is no failure of the series.
@@ -582,7 +584,7 @@ export const make = Effect.fnUntraced(function* (
   /** A backend that answers at once costs no more than its answer; of any other the answer is awaited for its time. */
   const deliver = (batch: ReadonlyArray<Outgoing>, isRetry: boolean): void => {
     const parcels = batch.map((one) => one.underway!)
-    const fiber = runFork(backend.write(parcels.map(({ write }) => write)))
+    const fiber = runFork(Effect.suspend(() => backend.write(parcels.map(({ write }) => write))))
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) return conclude(batch, parcels, isRetry, exit)
     writing.add(fiber)
@@ -801,6 +803,7 @@ export const make = Effect.fnUntraced(function* (
     for (const one of outbox.values()) {
       const since = one.firstFailureAt
       if (since === undefined || one.underway !== undefined || one.failures < STUCK_FAILURES) continue
+      if (one.lastError?.reason._tag === "Throttled") continue
       // Others got through since it began to fail, or since everything for its namespace did.
       const begun = Math.min(since, failingNamespaces.get(namespaceOf(one.next!.write)) ?? since)
       if (at - since >= STUCK_AFTER && lastSuccessAt > begun) stuck.push(one)
@@ -836,11 +839,11 @@ export const make = Effect.fnUntraced(function* (
     const page = insist(Effect.suspend(() => journal.read(name, position, upTo - position)))
     return Effect.map(page, (page) => {
       const at = wall()
-      for (const { from, to } of page.lost) {
+      for (const { from, reason = "quota", to } of page.lost) {
         const n = to - from + 1
         ledger.addPending(-n)
-        ledger.drop(n, "quota")
-        for (let seq = from; seq <= to; seq++) abandon(seq, "quota")
+        ledger.drop(n, reason)
+        if (settlements.size > 0) for (let seq = from; seq <= to; seq++) abandon(seq, reason)
       }
       for (const { id, occurrence } of page.entries) {
         const { released, series } = correlator.step(id, occurrence, at)
@@ -1026,7 +1029,18 @@ export const make = Effect.fnUntraced(function* (
     return first === undefined || first.from > seq
   }
 
-  yield* Effect.forkIn(pump, scope)
+  // Nothing here should die. If it does, a person has to know, and what is accepted waits in the journal.
+  const watchedPump = Effect.tapCause(pump, (cause) =>
+    Effect.suspend(() => {
+      if (Cause.hasInterruptsOnly(cause)) return Effect.void
+      halted = true
+      ledger.lastError = `it broke down: ${String(Cause.squash(cause))}`
+      tell()
+      notify()
+      return Effect.logError(`The sink "${name}" broke down`, cause)
+    })
+  )
+  yield* Effect.forkIn(watchedPump, scope)
 
   const readParked = journal.parked(name)
   const chosen = (parked: ReadonlyArray<Parked>, series: ReadonlyArray<EventId.EventId>): ReadonlyArray<Parked> => {

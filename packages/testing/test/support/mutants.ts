@@ -126,6 +126,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a checkpoint without the series that wait for delivery",
+    hint: 10,
     around: {
       journal: (journal) => ({
         ...journal,
@@ -135,6 +136,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a checkpoint without what is under way",
+    hint: 10,
     patches: [
       {
         file: SINK,
@@ -193,6 +195,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "parking ends the series",
+    hint: 18,
     patches: [
       {
         file: SINK,
@@ -226,6 +229,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "callers are told one by one while the books move",
+    hint: 3,
     patches: [
       {
         file: RECORDER,
@@ -248,6 +252,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a sink reads what is accepted before its caller is expected",
+    hint: 2,
     patches: [
       {
         file: RECORDER,
@@ -261,7 +266,6 @@ export const mutants: ReadonlyArray<Mutant> = [
 
   {
     name: "a stuck namespace counts as an outage",
-    hint: 23,
     scenario: "stuckNamespace",
     patches: [{ file: SINK, find: " && !parcels.every(isForStuckNamespace)", replace: "" }]
   },
@@ -279,6 +283,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   // Acceptance.
   {
     name: "an event is acknowledged before it is durable",
+    hint: 2,
     around: {
       journal: (journal) => {
         let next: number | undefined
@@ -300,6 +305,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a refused event is accepted",
+    hint: 14,
     patches: [
       {
         file: RECORDER,
@@ -316,6 +322,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "what waits while an append is under way is forgotten",
+    hint: 10,
     patches: [{ file: RECORDER, find: "          if (next !== undefined) appendAll(next)\n", replace: "" }]
   },
 
@@ -335,6 +342,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a sink is not told of what arrives",
+    hint: 2,
     patches: [
       { file: SINK, find: "      unreadSince ??= since\n      notify()", replace: "      unreadSince ??= since" }
     ]
@@ -342,12 +350,18 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "what a quota took is not noticed",
     hint: 38,
-    patches: [{ file: SINK, find: '        ledger.addPending(-n)\n        ledger.drop(n, "quota")\n', replace: "" }]
+    patches: [{ file: SINK, find: "        ledger.addPending(-n)\n        ledger.drop(n, reason)\n", replace: "" }]
   },
   {
     name: "whoever waits for what a quota took is never answered",
     hint: 38,
-    patches: [{ file: SINK, find: 'for (let seq = from; seq <= to; seq++) abandon(seq, "quota")', replace: "" }]
+    patches: [
+      {
+        file: SINK,
+        find: "if (settlements.size > 0) for (let seq = from; seq <= to; seq++) abandon(seq, reason)",
+        replace: ""
+      }
+    ]
   },
   {
     name: "a quota takes what a sink has read",
@@ -369,6 +383,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "what is given up forgets what it holds",
+    hint: 7,
     patches: [
       {
         file: CORRELATION,
@@ -389,7 +404,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a series of its own per life",
-    hint: 23,
+    hint: 18,
     patches: [
       {
         file: SINK,
@@ -417,6 +432,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   // Delivery.
   {
     name: "a write that fails takes the place of what came since",
+    hint: 18,
     patches: [
       {
         file: SINK,
@@ -427,6 +443,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "what came during a write is forgotten when it lands",
+    hint: 7,
     patches: [
       {
         file: SINK,
@@ -437,6 +454,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a series is under way twice",
+    hint: 18,
     patches: [
       {
         file: SINK,
@@ -447,6 +465,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a missing answer counts as settled",
+    hint: 18,
     patches: [
       {
         file: SINK,
@@ -463,6 +482,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "callers are told of a batch before it is in the books",
+    hint: 18,
     patches: [
       { file: SINK, find: "    for (const [write, settlement] of final) resolve(write, settlement)\n", replace: "" },
       {
@@ -475,6 +495,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "what is read while the recorder closes is held back",
+    hint: 64,
     patches: [{ file: SINK, find: "      changedSinceCheckpoint = true\n      lookAgain()\n", replace: "" }]
   },
   {
@@ -494,6 +515,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a sink that finds out whether its backend is back spins meanwhile",
+    hint: 23,
     patches: [
       {
         file: SINK,
@@ -504,6 +526,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "an object that is gone is never made again",
+    hint: 8,
     around: {
       backend: (backend: Backend.Service, server) => ({
         ...backend,
@@ -529,6 +552,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   // Parking.
   {
     name: "what is parked of a series is counted from new",
+    hint: 18,
     patches: [
       {
         file: SINK,
@@ -550,7 +574,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "what is retried is forgotten before it is in a checkpoint",
-    hint: 107,
+    hint: 18,
     patches: [
       {
         file: SINK,
@@ -561,7 +585,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a start counts as parked what is pending",
-    hint: 34,
+    hint: 18,
     patches: [
       {
         file: SINK,
@@ -587,6 +611,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   // Ends.
   {
     name: "an orderly end makes no checkpoint",
+    hint: 3,
     patches: [
       {
         file: SINK,
