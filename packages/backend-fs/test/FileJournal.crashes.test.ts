@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Exit } from "effect"
 import { type End, JournalWorld, type Options, type Step } from "./JournalWorld.ts"
-import { type Dice, diceOf, type Fault } from "./SimulatedDisk.ts"
+import { run, type Service } from "./openJournal.ts"
+import { type Dice, diceOf, type Fault, SimulatedDisk } from "./SimulatedDisk.ts"
 
 /** Every scenario is stopped at each of its calls, in both ways, and goes on after it. */
 const scenarios: Readonly<
@@ -77,6 +78,36 @@ describe("a journal that is stopped at any call of the disk", () => {
     }
   }
 })
+
+it.effect("a checkpoint that was found once is found again, whatever happens to the power", () =>
+  Effect.gen(function* () {
+    let differed = 0
+    for (let dieAt = 1; dieAt < 40; dieAt++) {
+      for (let seed = 1; seed <= 4; seed++) {
+        const disk = new SimulatedDisk(seed)
+        const life = <A>(use: (journal: Service) => Effect.Effect<A, unknown>) =>
+          Effect.exit(run({ directory: "/journal", durability: "disk" }, use, disk.disk()))
+        disk.plan({})
+        yield* life((journal) => journal.checkpoint("a", { upTo: 0, state: 1 }))
+        disk.kill()
+        const second = Effect.runFork(life((journal) => journal.checkpoint("a", { upTo: 0, state: 2 })))
+        yield* Effect.callback<void>((resume) => {
+          disk.plan({ dieAt, onDeath: () => resume(Effect.void) })
+          second.addObserver(() => resume(Effect.void))
+        })
+        disk.kill()
+        disk.plan({})
+        const found = yield* life((journal) => journal.restore("a"))
+        disk.cutPower()
+        disk.plan({})
+        assert.deepStrictEqual(yield* life((journal) => journal.restore("a")), found, `${dieAt}`)
+        if (Exit.isSuccess(found) && found.value?.state === 2) differed++
+      }
+    }
+    assert.isAbove(differed, 0)
+    assert.isBelow(differed, 39 * 4)
+  })
+)
 
 const pick = <A>(dice: Dice, from: ReadonlyArray<A>): A => from[dice.below(from.length)]!
 

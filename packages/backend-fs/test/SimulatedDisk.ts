@@ -21,8 +21,8 @@ export class Dead extends Error {}
 
 const failure = (code: string): Error => Object.assign(new Error(`${code}: simulated`), { code })
 
-/** Writes reach the disk by sectors, in any order. Real ones have 512 bytes; smaller ones tear more. */
-const SECTOR = 64
+/** Writes reach the disk by sectors, in any order. */
+const SECTORS = [64, 512, 4_096]
 
 interface File {
   readonly id: number
@@ -138,6 +138,7 @@ export class SimulatedDisk {
     if (file.dirty.length > 0) {
       const size = Math.max(before.length, file.size)
       const how = dice.below(4)
+      const sector = SECTORS[dice.below(SECTORS.length)]!
       if (how === 0) this.count("nothing of it kept")
       else if (how === 1) {
         // The length is kept, and of the rest some sectors: the others were never written.
@@ -145,11 +146,10 @@ export class SimulatedDisk {
         before.copy(after)
         const sectors = new Set<number>()
         for (const [from, to] of file.dirty) {
-          for (let sector = Math.floor(from / SECTOR); sector * SECTOR < to; sector++) sectors.add(sector)
+          for (let at = from - (from % sector); at < to; at += sector) sectors.add(at)
         }
-        for (const sector of sectors) {
-          if (dice.chance(0.5))
-            file.bytes.copy(after, sector * SECTOR, sector * SECTOR, Math.min(file.size, (sector + 1) * SECTOR))
+        for (const at of sectors) {
+          if (dice.chance(0.5)) file.bytes.copy(after, at, at, Math.min(file.size, at + sector))
           else this.count("holes")
         }
       } else {

@@ -26,12 +26,12 @@ import { hostname } from "node:os"
 import * as path from "node:path"
 import { Disk } from "./disk.ts"
 import { codeOf, fromDisk } from "./diskError.ts"
-import { appendAll, Damaged, JournalFiles, Names, type Segment } from "./journalFiles.ts"
+import { appendAll, Damaged, JournalFiles, Names, SEGMENT, type Segment } from "./journalFiles.ts"
 import * as Lines from "./journalLines.ts"
 import * as journalSync from "./journalSync.ts"
 import { LogDirectory } from "./logDirectory.ts"
 import * as parkedRequests from "./parkedRequests.ts"
-import { highestCheckpoint, SinkFiles } from "./sinkFiles.ts"
+import { checkpointsIn, SinkFiles } from "./sinkFiles.ts"
 
 /** @internal */
 export interface Options {
@@ -142,6 +142,11 @@ export const make = Effect.fnUntraced(function* (
     segmentSize: Math.max(1, Math.min(options.segmentSize, Math.floor(quota / LEAST_SEGMENTS)))
   })
   let closed = false
+  /**
+   * The sinks that were there and have not asked for their checkpoint yet. All that still exist do so before the first event
+   * is accepted, and until then nothing that one of them needs is freed.
+   */
+  const expected = new Map<string, number>()
   /** What waits for room. */
   const waiting = new Set<() => void>()
   let underway = 0
@@ -151,8 +156,13 @@ export const make = Effect.fnUntraced(function* (
       const there = disk.list(directory)
       // What is found is built on, so it must not be gone after a loss of power.
       names.syncNow()
+      if (!there.some((file) => SEGMENT.test(file))) syncAncestors(disk, directory)
       files.open(there)
-      files.raise(highestCheckpoint(disk, names, there))
+      for (const [file, upTo] of checkpointsIn(disk, names, there)) {
+        // None of these seqs may be given again, whatever became of the entries.
+        files.raise(upTo)
+        expected.set(file, upTo)
+      }
     }),
     () =>
       Effect.suspend(() => {
@@ -244,7 +254,7 @@ export const make = Effect.fnUntraced(function* (
   }
 
   const settledUpTo = (): number => {
-    let least = Number.POSITIVE_INFINITY
+    let least = Math.min(...expected.values())
     for (const { upTo } of sinks.values()) if (upTo !== undefined && upTo < least) least = upTo
     return least === Number.POSITIVE_INFINITY ? 0 : least
   }
@@ -326,6 +336,7 @@ export const make = Effect.fnUntraced(function* (
   const append = (batch: ReadonlyArray<Occurrence>): Effect.Effect<ReadonlyArray<EventId.EventId>, JournalError> =>
     whileOpen(() => {
       if (batch.length === 0) return Effect.succeed([])
+      if (expected.size > 0) expected.clear()
       const bytes = files.encode(batch)
       if (!hasRoom(bytes.length)) {
         return Effect.andThen(
@@ -460,6 +471,7 @@ export const make = Effect.fnUntraced(function* (
       whileOpen(() => {
         const sink = sinkOf(name)
         const checkpoint = sink.files.loadCheckpoint()
+        expected.delete(sink.files.checkpointFile)
         sink.upTo = checkpoint?.upTo ?? 0
         sink.readUpTo = Math.min(files.head, sink.upTo + READ_AHEAD)
         return Effect.succeed(checkpoint)
@@ -494,6 +506,23 @@ const isOfAnotherKind = (directory: LogDirectory): boolean => {
   } catch (cause) {
     // What the disk itself says has a cause.
     return cause instanceof BackendError && cause.cause === undefined
+  }
+}
+
+/** Of a journal that begins, the names on the way to it may be as new as itself. */
+const syncAncestors = (disk: Disk, directory: string): void => {
+  try {
+    for (let at = directory; at !== path.dirname(at);) {
+      at = path.dirname(at)
+      const opened = disk.openDirectory(at)
+      try {
+        disk.sync(opened)
+      } finally {
+        disk.close(opened)
+      }
+    }
+  } catch {
+    // What this process may not open it has not made either.
   }
 }
 

@@ -55,6 +55,9 @@ const segmentOf = (first: number, size: number, taken: boolean): Segment => ({
 const MOST_RECENT = 1_024
 const LARGEST_RECENT = 4_096
 
+/** Of what stands before the JSON of an entry. */
+const LONGEST_HEAD = 64
+
 type Lost = JournalPage["lost"][number]
 
 interface Place {
@@ -270,44 +273,37 @@ export class JournalFiles {
    * been delivered, so its seqs are not given again.
    */
   private recover(segment: Segment): void {
-    /** The end of the last whole batch, and of the one before it. */
-    let whole = 0
-    let before = { offset: 0, head: this.head }
-    /** What came after the last whole batch. */
-    let open = 0
+    /** The end of the last whole batch of which all entries are there. */
+    let whole = { offset: 0, head: this.head }
+    /** What came after the last whole batch: an entry of the next one, and how many of them. */
+    let open: Lines.Entry | undefined
+    let there = 0
     let damaged = 0
-    let unwritten: { readonly start: number; readonly damaged: number } | undefined
-    /** A part of the last whole batch was never written. */
-    let hollow = false
+    /** Where bytes begin that were never written. */
+    let unwritten: number | undefined
     for (const line of Lines.linesOf(this.disk, this.pathOf(segment), 0, segment.size)) {
       const found = this.entriesOf(line)
-      if (found === undefined) {
-        if (Lines.isUnwritten(line.bytes) || !line.ended) unwritten ??= { start: line.start, damaged }
-        else if (unwritten === undefined) damaged++
-        continue
+      if (found?.length !== 1 || !line.ended || line.bytes.length > found[0]!.json.length + LONGEST_HEAD) {
+        if (Lines.isUnwritten(line.bytes) || (!line.ended && found === undefined)) unwritten ??= line.start
+        else if (found === undefined && unwritten === undefined) damaged++
       }
-      for (const { last, seq } of found) {
-        if (seq < last) {
-          open = last
-          continue
-        }
-        before = { offset: whole, head: this.head }
-        hollow = unwritten !== undefined
-        this.head = last
-        whole = line.end
-        open = 0
+      for (const entry of found ?? []) {
+        there = open?.first === entry.first ? there + 1 : 1
+        open = entry
+        if (entry.seq < entry.last) continue
+        this.head = entry.last
+        const hollow = unwritten !== undefined && there <= entry.last - entry.first
+        if (!hollow) whole = { offset: line.end, head: entry.last }
+        open = undefined
         damaged = 0
         unwritten = undefined
       }
     }
-    let end = whole
+    let end = whole.offset
     if (damaged > 0) {
-      this.head = Math.max(open, this.head + damaged)
-      end = unwritten?.start ?? segment.size
-    } else if (hollow && end === segment.size) {
-      this.head = before.head
-      end = before.offset
-    }
+      this.head = Math.max(open?.last ?? 0, this.head + damaged)
+      end = unwritten ?? segment.size
+    } else this.head = whole.head
     if (end === segment.size) return
     this.tornTails++
     this.disk.truncate(this.file!, end)

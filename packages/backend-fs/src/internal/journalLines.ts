@@ -6,8 +6,8 @@ import type { Disk } from "./disk.ts"
 /**
  * The files of a journal are lines `<crc32> TAB <body> LF`, with the checksum of the body in eight hexadecimal digits.
  *
- * The body of an entry is `<seq> TAB <last> TAB <json>`. `last` is the seq of the last entry that was appended with it: a
- * batch is whole when that entry is there, and what is not whole at the end of a file was never answered.
+ * The body of an entry is `<seq> TAB <first> TAB <last> TAB <json>`, with the first and the last seq that were appended
+ * together: what is not whole at the end of a file was never answered.
  */
 const LF = 0x0a
 const TAB = 0x09
@@ -95,11 +95,10 @@ export class EntryEncoder {
 
   encode(batch: ReadonlyArray<Occurrence>, first: number): Buffer {
     if (this.buffer.length > LARGEST_KEPT) this.buffer = Buffer.allocUnsafe(65_536)
-    const last = String(first + batch.length - 1)
+    const together = `\t${first}\t${first + batch.length - 1}\t`
     let at = 0
     for (let index = 0; index < batch.length; index++) {
-      const seq = index === batch.length - 1 ? last : String(first + index)
-      const body = `${seq}\t${last}\t${this.json(batch[index]!)}\n`
+      const body = `${first + index}${together}${this.json(batch[index]!)}\n`
       // A character takes three bytes at the most.
       this.reserve(at, BODY + 3 * body.length)
       const end = at + BODY + this.buffer.write(body, at + BODY)
@@ -188,6 +187,7 @@ export class EntryEncoder {
  */
 export interface Entry {
   readonly seq: number
+  readonly first: number
   readonly last: number
   readonly json: Buffer
 }
@@ -221,14 +221,17 @@ export const bodyIn = (line: Buffer): Buffer | undefined => {
 export const entryIn = (line: Buffer): Entry | undefined => {
   const body = bodyIn(line)
   if (body === undefined) return undefined
-  const first = body.indexOf(TAB)
-  const second = body.indexOf(TAB, first + 1)
-  if (first === -1 || second === -1) return undefined
-  const seq = Number(body.toString("latin1", 0, first))
-  const last = Number(body.toString("latin1", first + 1, second))
-  return Number.isSafeInteger(seq) && Number.isSafeInteger(last)
-    ? { seq, last, json: body.subarray(second + 1) }
-    : undefined
+  let at = 0
+  const number = (): number => {
+    const tab = body.indexOf(TAB, at)
+    const found = tab === -1 ? Number.NaN : Number(body.toString("latin1", at, tab))
+    at = tab + 1
+    return found
+  }
+  const seq = number()
+  const first = number()
+  const last = number()
+  return first <= seq && seq <= last ? { seq, first, last, json: body.subarray(at) } : undefined
 }
 
 /**

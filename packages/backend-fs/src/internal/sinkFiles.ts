@@ -237,21 +237,21 @@ export const loadCheckpoint = (disk: Disk, names: Names, file: string): Checkpoi
 }
 
 /**
- * Up to where the sinks of a journal have read, as far as can be read: none of these seqs may be given again, whatever
- * became of the entries.
+ * Up to where the sinks of a journal have read, by the files of their checkpoints; 0 where that cannot be read, which fails
+ * the sink that restores it, if there still is one.
  *
  * @internal
  */
-export const highestCheckpoint = (disk: Disk, names: Names, files: ReadonlyArray<string>): number => {
-  let highest = 0
+export const checkpointsIn = (disk: Disk, names: Names, files: ReadonlyArray<string>): Map<string, number> => {
+  const found = new Map<string, number>()
   for (const file of files) {
     if (!CHECKPOINT.test(file)) continue
     try {
-      highest = Math.max(highest, loadCheckpoint(disk, names, file)?.upTo ?? 0)
+      found.set(file, loadCheckpoint(disk, names, file)?.upTo ?? 0)
     } catch (cause) {
-      // It fails the sink that restores it, if there still is one.
       if (!(cause instanceof Damaged)) throw cause
+      found.set(file, 0)
     }
   }
-  return highest
+  return found
 }
