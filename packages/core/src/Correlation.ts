@@ -19,6 +19,7 @@ import * as Duration from "effect/Duration"
 import type { EventBody, Occurrence, Write } from "./Event.ts"
 import type { Json } from "./EventData.ts"
 import type { EventId } from "./EventId.ts"
+import { bodyOf } from "./internal/eventBody.ts"
 import * as text from "./internal/text.ts"
 import type { ObjectReference } from "./ObjectReference.ts"
 import type { Micros } from "./Timestamp.ts"
@@ -170,30 +171,6 @@ interface Series {
   /** Its neighbours in the order of use. */
   older: Series | undefined
   newer: Series | undefined
-}
-
-/** Without the time, which the latest occurrence has beside its body. */
-const bodyOf = (occurrence: EventBody, message: string): EventBody => {
-  const {
-    action,
-    data,
-    involvedObject,
-    labels,
-    reason,
-    related,
-    reportingController,
-    reportingInstance,
-    source,
-    type
-  } = occurrence
-  const body = { involvedObject, reason, type, action, message, data, source, reportingController, reportingInstance }
-  return related === undefined && labels === undefined
-    ? body
-    : {
-        ...body,
-        ...(related === undefined ? undefined : { related }),
-        ...(labels === undefined ? undefined : { labels })
-      }
 }
 
 const identityOf = ({

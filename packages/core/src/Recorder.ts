@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
@@ -312,7 +313,8 @@ export const layerDirect = (
  * ```ts
  * import * as Backend from "@tidings/core/Backend"
  * import * as Recorder from "@tidings/core/Recorder"
- * import * as Context from "effect/Context"
+ * import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
  *
  * export class Archive extends Context.Service<Archive, Backend.Service>()("example/Archive") {}
  *
@@ -451,6 +453,7 @@ const preparation = Effect.fnUntraced(function* (options: RecorderOptions | unde
     source: options?.host === undefined ? { component } : { component, host: options.host },
     reportingController,
     reportingInstance,
+    clock: yield* Clock.Clock,
     render: templates.render,
     typeOf: (reason) => templates.reason(reason)?.type,
     apiVersionOf: (kind) => templates.kind(kind)?.apiVersion

@@ -213,6 +213,70 @@ describe("record", () => {
     })
   )
 
+  const counting = (journal: Journal.Journal["Service"]) => {
+    const sizes: Array<number> = []
+    const append: typeof journal.append = (batch) => {
+      sizes.push(batch.length)
+      return journal.append(batch)
+    }
+    return { sizes, journal: { ...journal, append } }
+  }
+  const record = (recorder: Recorder.Recorder["Service"], name: string) =>
+    Effect.forkChild(recorder.record(draft(name)), { startImmediately: true })
+
+  it.effect("appends in one go what several callers bring in one turn, where each write costs", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* scripted(always)
+      const { journal, sizes } = counting(durable(yield* memoryJournal()))
+      const { recorder } = yield* start({ backend, journal })
+      // One caller after another waits for nobody.
+      yield* recorder.record(draft("a"))
+      yield* recorder.record(draft("b"))
+      assert.deepStrictEqual(sizes, [1, 1])
+      const callers = yield* Effect.forEach(["c", "d", "e"], (name) => record(recorder, name))
+      yield* recorder.recordNow(draft("f"))
+      assert.deepStrictEqual(sizes, [1, 1])
+      yield* Fiber.interrupt(callers[1]!)
+      const ids = yield* Effect.forEach([callers[0]!, callers[2]!], Fiber.join)
+      assert.deepStrictEqual(
+        ids.map((one) => one._tag === "Accepted" && one.id.seq),
+        [3, 5]
+      )
+      assert.deepStrictEqual(sizes, [1, 1, 4])
+      assert.strictEqual((yield* recorder.status).accepted, 6)
+    })
+  )
+
+  it.effect("appends at once where a write costs nothing", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* scripted(always)
+      const { journal, sizes } = counting(yield* memoryJournal())
+      const { recorder } = yield* start({ backend, journal })
+      yield* Effect.forEach(["a", "b", "c"], (name) => record(recorder, name))
+      assert.deepStrictEqual(sizes, [1, 1, 1])
+    })
+  )
+
+  it.effect("appends what was collected, or refuses it, when the scope closes in the same turn", () =>
+    Effect.gen(function* () {
+      for (const drainTimeout of ["10 seconds", 0] as const) {
+        const { backend } = yield* scripted(always)
+        const { journal } = counting(durable(yield* memoryJournal()))
+        const { close, recorder } = yield* start({ backend, journal, recorder: { drainTimeout } })
+        const callers = yield* Effect.forEach(["a", "b", "c"], (name) => record(recorder, name))
+        const closing = yield* Effect.forkChild(close, { startImmediately: true })
+        const exits = yield* Effect.forEach(callers, Fiber.await)
+        yield* TestClock.adjust("10 seconds")
+        yield* Fiber.join(closing)
+        const status = yield* recorder.status
+        assert.strictEqual(exits.filter(Exit.isSuccess).length, status.accepted)
+        assert.strictEqual(status.accepted + (status.refused["closed"] ?? 0), 3)
+        assertLaw(status)
+        if (drainTimeout !== 0) assert.strictEqual(status.accepted, 3)
+      }
+    })
+  )
+
   it.effect("fails with what the journal says, and has recorded nothing", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted(never)

@@ -17,6 +17,7 @@ import {
 } from "@tidings/core/Journal"
 import * as Timestamp from "@tidings/core/Timestamp"
 import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
@@ -175,6 +176,8 @@ export const make = Effect.fnUntraced(function* (
         return Effect.andThen(idle, Effect.ignore(attempt(() => files.close())))
       })
   )
+  yield* shown(bytesGauge, () => files.bytes)
+  yield* shown(segmentsGauge, () => files.segmentCount)
   // For people, and for the message to whoever comes second.
   writeQuietly(disk, names, OWNER, [Buffer.from(owner())])
 
@@ -214,8 +217,6 @@ export const make = Effect.fnUntraced(function* (
   let damagedCounted = 0
   let tornCounted = 0
   const measure = () => {
-    bytesGauge.updateUnsafe(files.bytes, context)
-    segmentsGauge.updateUnsafe(files.segmentCount, context)
     let damaged = files.damagedEntries
     for (const { files } of sinks.values()) damaged += files.damagedLines
     if (damaged > damagedCounted) {
@@ -352,7 +353,6 @@ export const make = Effect.fnUntraced(function* (
     bytes: Buffer
   ): Effect.Effect<ReadonlyArray<EventId.EventId>, JournalError> => {
     files.write(bytes, batch.length)
-    bytesGauge.updateUnsafe(files.bytes, context)
     if (!durable) return Effect.succeed(files.commit(batch))
     return begun(Effect.map(makeDurable(bytes, batch.length, true), () => files.commit(batch)))
   }
@@ -493,6 +493,21 @@ export const make = Effect.fnUntraced(function* (
       whileOpen(() => Effect.succeed(parkedRequests.take(disk, names, sinkOf(name).files.requestsFile)))
   }
 })
+
+/** A gauge that is read when somebody looks, while the journal is open. */
+const shown = (gauge: Metric.Gauge<number>, value: () => number): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.asVoid(
+    Effect.acquireRelease(
+      Effect.contextWith((context: Context.Context<never>) =>
+        Effect.sync(() =>
+          Metric.registerUnsafe(gauge, context, { get: () => ({ value: value() }), update: nothing, modify: nothing })
+        )
+      ),
+      (registration) => Effect.sync(() => registration.remove())
+    )
+  )
+
+const nothing = () => {}
 
 // ---------------------------------------------------------------------------
 // small files

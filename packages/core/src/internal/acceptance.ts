@@ -1,8 +1,9 @@
 import * as GoDuration from "@tidings/templates/GoDuration"
+import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import type { EventBody, EventSource, EventType } from "../Event.ts"
+import type { EventSource, EventType, Occurrence } from "../Event.ts"
 import type { EventData, EventDataInput, Json } from "../EventData.ts"
 import { InvalidEvent, type Issue } from "../InvalidEvent.ts"
 import type { ObjectReference } from "../ObjectReference.ts"
@@ -17,8 +18,7 @@ const { LIMITS } = names
 
 /** @internal */
 export type Prepared =
-  /** `at` is what the draft says, after the transforms. */
-  | { readonly _tag: "Body"; readonly body: EventBody; readonly at: Timestamp.Micros | undefined }
+  | { readonly _tag: "Accepted"; readonly occurrence: Occurrence }
   | { readonly _tag: "Filtered"; readonly by: string }
   | { readonly _tag: "Invalid"; readonly error: InvalidEvent }
 
@@ -31,6 +31,7 @@ export interface Options {
   readonly typeOf: (reason: string) => EventType | undefined
   readonly apiVersionOf: (kind: string) => string | undefined
   readonly render: (reason: string, data: EventData) => string
+  readonly clock: Clock.Clock
 }
 
 /**
@@ -52,7 +53,7 @@ export const make = (options: Options): ((draft: EventDraft) => Prepared) => {
 }
 
 const preparation = (options: Options): ((draft: EventDraft) => Prepared) => {
-  const { render, reportingController, reportingInstance, source, transforms, typeOf } = options
+  const { clock, render, reportingController, reportingInstance, source, transforms, typeOf } = options
   const readReference = referenceReader(options.apiVersionOf)
   return (given) => {
     const issues: Array<Issue> = []
@@ -98,7 +99,8 @@ const preparation = (options: Options): ((draft: EventDraft) => Prepared) => {
     // A reason is ASCII: its length is its size, and there is nothing to escape in it.
     const cutReason = reason.length <= LIMITS.reason ? reason : text.cut(reason, LIMITS.reason)
     const done = action ?? data.operation
-    const body: EventBody = {
+    const occurrence: Occurrence = {
+      at: at ?? Timestamp.now(clock),
       involvedObject,
       reason: cutReason,
       type: type ?? typeOf(reason) ?? "Normal",
@@ -110,13 +112,12 @@ const preparation = (options: Options): ((draft: EventDraft) => Prepared) => {
       reportingInstance
     }
     return {
-      _tag: "Body",
-      at,
-      body:
+      _tag: "Accepted",
+      occurrence:
         readRelated === undefined && readLabels === undefined
-          ? body
+          ? occurrence
           : {
-              ...body,
+              ...occurrence,
               ...(readRelated === undefined ? undefined : { related: readRelated }),
               ...(readLabels === undefined ? undefined : { labels: readLabels })
             }

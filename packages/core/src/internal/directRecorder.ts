@@ -9,11 +9,12 @@ import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import type * as Backend from "../Backend.ts"
 import { BackendError, Transient } from "../BackendError.ts"
-import type { Write } from "../Event.ts"
+import type { Occurrence, Write } from "../Event.ts"
 import * as EventId from "../EventId.ts"
 import type { Delivered, EventDraft, FlushReport, Recorded, RecordError, Recorder, Settlement } from "../Recorder.ts"
 import * as Timestamp from "../Timestamp.ts"
 import type * as acceptance from "./acceptance.ts"
+import { bodyOf } from "./eventBody.ts"
 import { Ledger, SinkLedger } from "./ledger.ts"
 import { Closed, RecorderError, Rejected } from "./recorderError.ts"
 import { missing } from "./retryPolicy.ts"
@@ -40,6 +41,11 @@ interface Queued {
 const MAXIMUM_BATCH = 256
 const FIRST_DELAY = 100
 const LAST_DELAY = 30_000
+
+const writeOf = (id: EventId.EventId, occurrence: Occurrence): Write => {
+  const { at, message } = occurrence
+  return { id, upTo: id.seq, count: 1, first: at, last: at, event: bodyOf(occurrence, message) }
+}
 
 /** What the caller is told, once the write is through. */
 interface Answers<A> {
@@ -237,8 +243,7 @@ export const make = Effect.fnUntraced(function* (
         return Effect.succeed(answers.filtered(prepared.by))
       }
       const id = { origin, seq: ++seq }
-      const at = prepared.at ?? Timestamp.now(clock)
-      const write: Write = { id, upTo: id.seq, count: 1, first: at, last: at, event: prepared.body }
+      const write = writeOf(id, prepared.occurrence)
       const started = start([write], fiber.context, countInterrupted)
       if (isOutcomes(started) && isThrough(started[0]!)) {
         return Effect.succeed(answers.accepted(id, book(started[0])))
@@ -289,12 +294,9 @@ export const make = Effect.fnUntraced(function* (
       const prepared = prepare(draft)
       if (prepared._tag === "Invalid") return ledger.refuse(1, "invalid")
       if (prepared._tag === "Filtered") return ledger.filter(prepared.by)
-      const acceptedAt = Timestamp.now(clock)
-      const at = prepared.at ?? acceptedAt
-      const id = { origin, seq: ++seq }
       queue.push({
-        write: { id, upTo: id.seq, count: 1, first: at, last: at, event: prepared.body },
-        acceptedAt,
+        write: writeOf({ origin, seq: ++seq }, prepared.occurrence),
+        acceptedAt: Timestamp.now(clock),
         ordinal: ++ordinal
       })
       ledger.accept(1)
@@ -401,7 +403,7 @@ export const make = Effect.fnUntraced(function* (
             sink.drop(left, "shutdown")
             take(left)
           }
-          sink.state = "down"
+          sink.close()
           wakeAll()
         })
       )

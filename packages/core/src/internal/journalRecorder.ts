@@ -13,7 +13,6 @@ import type { Journal } from "../Journal.ts"
 import { JournalError, JournalFailed } from "./journalError.ts"
 import type { Delivered, EventDraft, FlushReport, Recorded, RecordError, Recorder, Settlement } from "../Recorder.ts"
 import { Closed, RecorderError } from "./recorderError.ts"
-import * as Timestamp from "../Timestamp.ts"
 import type * as acceptance from "./acceptance.ts"
 import { Ledger } from "./ledger.ts"
 import * as sinks from "./sink.ts"
@@ -27,18 +26,50 @@ export interface Options {
   readonly drainTimeout: Duration.Duration
 }
 
-interface Waiting {
+type Answer<A> = (id: EventId.EventId) => Effect.Effect<A>
+
+/**
+ * One event on its way into the journal, and the caller who waits for it. One object with no closure of its own: it is made
+ * for every event.
+ */
+class Submission<out A = unknown> {
   readonly occurrence: Occurrence
-  /** Runs in the turn in which the event is accepted, before any sink can read it; answers what tells its caller. */
-  readonly accepted: (id: EventId.EventId) => () => void
-  readonly refused: (error: RecorderError) => void
+  private readonly answer: Answer<A> | undefined
+  /** What the caller is told, once it is known. */
+  result: Effect.Effect<A, RecordError> | undefined
+  private resume: ((result: Effect.Effect<any, RecordError>) => void) | undefined
+
+  constructor(occurrence: Occurrence, answer: Answer<A> | undefined) {
+    this.occurrence = occurrence
+    this.answer = answer
+    this.result = undefined
+    this.resume = undefined
+  }
+
+  /** Runs in the turn in which the event is accepted, before any sink can read it. */
+  accept(id: EventId.EventId): void {
+    if (this.answer !== undefined) this.result = this.answer(id)
+  }
+
+  refuse(error: RecorderError): void {
+    this.result = Effect.fail(error)
+    this.tell()
+  }
+
+  tell(): void {
+    this.resume?.(this.result!)
+  }
+
+  wait(): Effect.Effect<A, RecordError> {
+    return Effect.callback((resume) => {
+      if (this.result === undefined) this.resume = resume
+      else resume(this.result)
+    })
+  }
 }
 
 const MAXIMUM_APPEND = 1_024
 const PATIENCE = Duration.millis(100)
-
-const nothing = () => {}
-const unheard = () => nothing
 
 /** @internal */
 export const make = Effect.fnUntraced(function* (
@@ -65,9 +96,9 @@ export const make = Effect.fnUntraced(function* (
   // acceptance: what comes while an append is under way leaves with the next
   // -------------------------------------------------------------------------
 
-  let waiting: Array<Waiting> = []
+  let waiting: Array<Submission> = []
   /** What did not fit together, to be tried one by one. */
-  let singly: Array<Waiting> = []
+  let singly: Array<Submission> = []
   let appending: Fiber.Fiber<ReadonlyArray<EventId.EventId>, JournalError> | true | undefined
 
   const runFork = Effect.runForkWith(context)
@@ -76,23 +107,16 @@ export const make = Effect.fnUntraced(function* (
    * Head, books and expectations move in one turn, before anybody else can run: callers go on at once when they are told,
    * and sinks read at once when they are woken.
    */
-  const accept = (batch: ReadonlyArray<Waiting>, ids: ReadonlyArray<EventId.EventId>): void => {
+  const accept = (batch: ReadonlyArray<Submission>, ids: ReadonlyArray<EventId.EventId>): void => {
     shared.head = ids[ids.length - 1]!.seq
     ledger.accept(batch.length)
     for (const sink of delivering) sink.ledger.addPending(batch.length)
-    if (batch.length === 1) {
-      const [one] = batch as [Waiting]
-      const tell = one.accepted(ids[0]!)
-      for (const sink of delivering) sink.arrived(one.occurrence.at)
-      tell()
-      return
-    }
-    const tell = batch.map((one, index) => one.accepted(ids[index]!))
+    for (let index = 0; index < batch.length; index++) batch[index]!.accept(ids[index]!)
     for (const sink of delivering) sink.arrived(batch[0]!.occurrence.at)
-    for (const one of tell) one()
+    for (const one of batch) one.tell()
   }
 
-  const refuse = (batch: ReadonlyArray<Waiting>, exit: Exit.Failure<unknown, JournalError>): void => {
+  const refuse = (batch: ReadonlyArray<Submission>, exit: Exit.Failure<unknown, JournalError>): void => {
     const found = Cause.findErrorOption(exit.cause)
     if (found._tag === "None" && Cause.hasInterruptsOnly(exit.cause)) return refuseClosed(batch)
     const error =
@@ -109,17 +133,17 @@ export const make = Effect.fnUntraced(function* (
     }
     ledger.refuse(batch.length, error.reason._tag === "JournalFull" ? "full" : "failed")
     const refusal = new RecorderError({ reason: error })
-    for (const one of batch) one.refused(refusal)
+    for (const one of batch) one.refuse(refusal)
   }
 
-  const refuseClosed = (batch: ReadonlyArray<Waiting>): void => {
+  const refuseClosed = (batch: ReadonlyArray<Submission>): void => {
     ledger.refuse(batch.length, "closed")
     const refusal = new RecorderError({ reason: new Closed() })
-    for (const one of batch) one.refused(refusal)
+    for (const one of batch) one.refuse(refusal)
   }
 
   const conclude = (
-    batch: ReadonlyArray<Waiting>,
+    batch: ReadonlyArray<Submission>,
     exit: Exit.Exit<ReadonlyArray<EventId.EventId>, JournalError>
   ): void => (Exit.isSuccess(exit) ? accept(batch, exit.value) : refuse(batch, exit))
 
@@ -134,7 +158,7 @@ export const make = Effect.fnUntraced(function* (
   )
 
   /** Appends one batch after the other; a journal that answers at once needs no fiber of its own. */
-  const appendAll = (first: ReadonlyArray<Waiting>): void => {
+  const appendAll = (first: ReadonlyArray<Submission>): void => {
     let batch = first
     while (true) {
       const current = batch
@@ -160,7 +184,7 @@ export const make = Effect.fnUntraced(function* (
     }
   }
 
-  const nextBatch = (): ReadonlyArray<Waiting> | undefined => {
+  const nextBatch = (): ReadonlyArray<Submission> | undefined => {
     if (singly.length > 0) {
       const batch = [singly[0]!]
       singly = singly.slice(1)
@@ -176,15 +200,30 @@ export const make = Effect.fnUntraced(function* (
     return undefined
   }
 
-  const submit = (one: Waiting): void => {
-    if (appending === undefined) appendAll([one])
-    else waiting.push(one)
+  /**
+   * A write costs the same for one event and for many. Whoever comes while another caller is at work, in the same turn, is
+   * not alone: what comes until the turn ends leaves together. One caller after the other never waits, nor does anybody for a
+   * journal in memory, which writes nothing; where a sync has to be waited for, what comes meanwhile leaves together anyway.
+   */
+  const isCollected = journal.durability === "process"
+  let latest: number | undefined
+  const appendCollected = (): void => {
+    const batch = nextBatch()
+    if (batch !== undefined) appendAll(batch)
   }
 
-  const occurrenceOf = ({ at, body }: acceptance.Prepared & { readonly _tag: "Body" }): Occurrence => ({
-    ...body,
-    at: at ?? Timestamp.now(clock)
-  })
+  const submit = (one: Submission, caller: Fiber.Fiber<unknown, unknown>): void => {
+    if (appending !== undefined) {
+      waiting.push(one)
+      return
+    }
+    const isAlone = latest === caller.id || latest === undefined
+    latest = caller.id
+    if (isAlone || !isCollected) return appendAll([one])
+    appending = true
+    waiting.push(one)
+    caller.currentDispatcher.scheduleTask(appendCollected, 0)
+  }
 
   const failure = (reason: string, error: RecordError): Effect.Effect<never, RecordError> => {
     ledger.refuse(1, reason)
@@ -194,9 +233,9 @@ export const make = Effect.fnUntraced(function* (
   const deliver = <A>(
     draft: EventDraft,
     filtered: (by: string) => A,
-    answer: (id: EventId.EventId) => Effect.Effect<A>
+    answer: Answer<A>
   ): Effect.Effect<A, RecordError> =>
-    Effect.suspend((): Effect.Effect<A, RecordError> => {
+    Effect.withFiber((caller): Effect.Effect<A, RecordError> => {
       if (closed) return failure("closed", new RecorderError({ reason: new Closed() }))
       const prepared = prepare(draft)
       if (prepared._tag === "Invalid") return failure("invalid", prepared.error)
@@ -204,29 +243,20 @@ export const make = Effect.fnUntraced(function* (
         ledger.filter(prepared.by)
         return Effect.succeed(filtered(prepared.by))
       }
-      let result: Effect.Effect<A, RecordError> | undefined
-      let resume: ((effect: Effect.Effect<A, RecordError>) => void) | undefined
-      const tell = () => resume?.(result!)
-      submit({
-        occurrence: occurrenceOf(prepared),
-        accepted: (id) => {
-          result = answer(id)
-          return tell
-        },
-        refused: (error) => {
-          result = Effect.fail(error)
-          tell()
-        }
-      })
+      const submission = new Submission(prepared.occurrence, answer)
+      submit(submission, caller)
       // A caller who is interrupted from here on has still recorded its event.
-      return (
-        result ??
-        Effect.callback<A, RecordError>((callback) => {
-          if (result === undefined) resume = callback
-          else callback(result)
-        })
-      )
+      return submission.result ?? submission.wait()
     })
+
+  const take = (draft: EventDraft, caller: Fiber.Fiber<unknown, unknown>): void => {
+    if (closed) return ledger.refuse(1, "closed")
+    if (waiting.length >= queueCapacity) return ledger.refuse(1, "full")
+    const prepared = prepare(draft)
+    if (prepared._tag === "Invalid") return ledger.refuse(1, "invalid")
+    if (prepared._tag === "Filtered") return ledger.filter(prepared.by)
+    submit(new Submission(prepared.occurrence, undefined), caller)
+  }
 
   const filtered = (by: string): { readonly _tag: "Filtered"; readonly by: string } => ({ _tag: "Filtered", by })
   const accepted = (id: EventId.EventId): Effect.Effect<Recorded> => Effect.succeed({ _tag: "Accepted", id })
@@ -272,7 +302,17 @@ export const make = Effect.fnUntraced(function* (
       }).pipe(
         Effect.timeoutOption(drainTimeout),
         Effect.andThen(giveUpWaiting),
-        Effect.andThen(Effect.forEach(delivering, ({ stop }) => stop, { discard: true }))
+        Effect.andThen(
+          Effect.forEach(
+            delivering,
+            ({ ledger, stop }) =>
+              Effect.ensuring(
+                stop,
+                Effect.sync(() => ledger.close())
+              ),
+            { discard: true }
+          )
+        )
       )
     })
   )
@@ -290,13 +330,9 @@ export const make = Effect.fnUntraced(function* (
     record: (draft) => deliver<Recorded>(draft, filtered, accepted),
     recordSettled: (draft) => deliver<Delivered>(draft, filtered, settled),
     recordNow: (draft) =>
-      Effect.sync(() => {
-        if (closed) return ledger.refuse(1, "closed")
-        if (waiting.length >= queueCapacity) return ledger.refuse(1, "full")
-        const prepared = prepare(draft)
-        if (prepared._tag === "Invalid") return ledger.refuse(1, "invalid")
-        if (prepared._tag === "Filtered") return ledger.filter(prepared.by)
-        submit({ occurrence: occurrenceOf(prepared), accepted: unheard, refused: nothing })
+      Effect.withFiber((caller) => {
+        take(draft, caller)
+        return Effect.void
       }),
     flush,
     status: Effect.sync(() => ledger.status(Object.fromEntries(delivering.map((sink) => [sink.name, sink.status()])))),

@@ -12,8 +12,37 @@ type Attributes = Readonly<Record<string, string>>
 const counterOf = ({ description, id }: Counter, attributes: Attributes): Counter =>
   Metric.counter(id, { description, attributes, incremental: true })
 
-const gaugeOf = ({ description, id }: Metric.Gauge<number>, attributes: Attributes): Metric.Gauge<number> =>
-  Metric.gauge(id, { description, attributes })
+/** A gauge that is read from the books when somebody looks: it would otherwise be updated for every event. */
+class Shown {
+  private readonly gauge: Metric.Gauge<number>
+  private readonly value: () => number
+  private readonly context: Context.Context<never>
+  private readonly registration: Metric.Registration
+
+  constructor(
+    { description, id }: Metric.Gauge<number>,
+    attributes: Attributes,
+    context: Context.Context<never>,
+    value: () => number
+  ) {
+    this.gauge = Metric.gauge(id, { description, attributes })
+    this.value = value
+    this.context = context
+    this.registration = Metric.registerUnsafe(this.gauge, context, {
+      get: () => ({ value: value() }),
+      update: nothing,
+      modify: nothing
+    })
+  }
+
+  /** The last value stays to be read, the books do not. */
+  close(): void {
+    this.registration.remove()
+    this.gauge.updateUnsafe(this.value(), this.context)
+  }
+}
+
+const nothing = () => {}
 
 const MAXIMUM_LABELS = 64
 const OTHERS = "other"
@@ -80,8 +109,7 @@ export class SinkLedger {
   private readonly settledBy: Labelled
   private readonly droppedBy: Labelled
   private readonly recoveredCounter: Metric.Counter<number>
-  private readonly pendingGauge: Metric.Gauge<number>
-  private readonly parkedGauge: Metric.Gauge<number>
+  private readonly shown: ReadonlyArray<Shown>
   private readonly context: Context.Context<never>
 
   constructor(sink: string, context: Context.Context<never>) {
@@ -89,8 +117,15 @@ export class SinkLedger {
     this.settledBy = new Labelled(RecorderMetrics.settled, "how", context, { sink })
     this.droppedBy = new Labelled(RecorderMetrics.dropped, "reason", context, { sink })
     this.recoveredCounter = counterOf(RecorderMetrics.recovered, { sink })
-    this.pendingGauge = gaugeOf(RecorderMetrics.pending, { sink })
-    this.parkedGauge = gaugeOf(RecorderMetrics.parked, { sink })
+    this.shown = [
+      new Shown(RecorderMetrics.pending, { sink }, context, () => this.pending),
+      new Shown(RecorderMetrics.parked, { sink }, context, () => this.parked)
+    ]
+  }
+
+  close(): void {
+    this.state = "down"
+    for (const one of this.shown) one.close()
   }
 
   recover(pending: number, parked: number): void {
@@ -102,7 +137,6 @@ export class SinkLedger {
 
   addPending(n: number): void {
     this.pending += n
-    this.pendingGauge.updateUnsafe(this.pending, this.context)
   }
 
   settle(n: number, how: string): void {
@@ -116,7 +150,6 @@ export class SinkLedger {
 
   park(n: number): void {
     this.parked += n
-    this.parkedGauge.updateUnsafe(this.parked, this.context)
   }
 
   status(oldestAgeMicros: number): SinkStatus {

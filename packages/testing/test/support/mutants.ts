@@ -238,15 +238,9 @@ export const mutants: ReadonlyArray<Mutant> = [
       },
       {
         file: RECORDER,
-        find: "    for (const one of tell) one()\n",
+        find: "    for (const one of batch) one.tell()\n",
         replace:
-          "    for (const one of tell) {\n      for (const sink of delivering) sink.ledger.addPending(1)\n      one()\n    }\n"
-      },
-      {
-        file: RECORDER,
-        find: "      const tell = one.accepted(ids[0]!)\n",
-        replace:
-          "      for (const sink of delivering) sink.ledger.addPending(1)\n      const tell = one.accepted(ids[0]!)\n"
+          "    for (const one of batch) {\n      for (const sink of delivering) sink.ledger.addPending(1)\n      one.tell()\n    }\n"
       }
     ]
   },
@@ -256,9 +250,9 @@ export const mutants: ReadonlyArray<Mutant> = [
     patches: [
       {
         file: RECORDER,
-        find: "      const tell = one.accepted(ids[0]!)\n      for (const sink of delivering) sink.arrived(one.occurrence.at)\n",
+        find: "    for (let index = 0; index < batch.length; index++) batch[index]!.accept(ids[index]!)\n    for (const sink of delivering) sink.arrived(batch[0]!.occurrence.at)\n",
         replace:
-          "      for (const sink of delivering) sink.arrived(one.occurrence.at)\n      const tell = one.accepted(ids[0]!)\n"
+          "    for (const sink of delivering) sink.arrived(batch[0]!.occurrence.at)\n    for (let index = 0; index < batch.length; index++) batch[index]!.accept(ids[index]!)\n"
       },
       { file: SINK, find: "      yield* Effect.yieldNow\n", replace: "" }
     ]
