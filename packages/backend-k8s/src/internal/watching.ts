@@ -465,7 +465,7 @@ class Follower {
       state.failures++
       state.verify = true
       return isFirst
-        ? Effect.logWarning(`the watch of events was interrupted and goes on from where it was: ${error.message}`)
+        ? Effect.logWarning(`the watch of events was interrupted and goes on from where it was: ${reason.detail}`)
         : Effect.void
     })
   }
