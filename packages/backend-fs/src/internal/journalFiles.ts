@@ -207,6 +207,8 @@ export class JournalFiles {
   private writtenTo = 0
   /** What was accepted last, up to the head: whoever keeps up needs no file. */
   private recent: Array<Occurrence> = []
+  /** How far the sink has read that is ahead of the others. */
+  private readTo = 0
   private isLarge = false
   head = 0
   bytes = 0
@@ -373,7 +375,9 @@ export class JournalFiles {
   }
 
   private remember(batch: ReadonlyArray<Occurrence>): void {
-    if (this.isLarge) this.recent = []
+    // Whoever reads so far behind finds nothing in memory: during an outage nothing is kept for nobody.
+    const isUnread = this.head - this.readTo > 2 * MOST_RECENT
+    if (this.isLarge || isUnread) this.recent = []
     else if (batch.length === 1) this.recent.push(batch[0]!)
     else this.recent = this.recent.concat(batch)
     if (this.recent.length > 2 * MOST_RECENT) this.recent = this.recent.slice(-MOST_RECENT)
@@ -512,6 +516,7 @@ export class JournalFiles {
     const limit = Math.min(this.head, after + max)
     let reached = after
     const { recentFrom } = this
+    this.readTo = Math.max(this.readTo, limit)
     if (reached + 1 >= recentFrom) {
       for (; reached < limit; reached++) {
         const id = { origin: this.origin, seq: reached + 1 }
