@@ -2,7 +2,7 @@ import { FileJournal } from "@tidings/backend-fs"
 import { assert, describe, it } from "@effect/vitest"
 import type { Occurrence } from "@tidings/core/Event"
 import { Journal } from "@tidings/core/Journal"
-import { Arbitraries } from "@tidings/testing"
+import { Arbitraries, type Simulation } from "@tidings/testing"
 import { Arbitrary, Config, ConfigProvider, Context, Effect, Exit, Fiber, Layer, Metric, Scope } from "effect"
 import { spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
@@ -21,7 +21,7 @@ import {
   writeFileSync
 } from "node:fs"
 import * as path from "node:path"
-import { JournalWorld, type Step } from "./JournalWorld.ts"
+import { inWorld, type Step } from "./JournalWorld.ts"
 import { nodeOfRepository } from "./nodeOfRepository.ts"
 import {
   disk,
@@ -36,7 +36,6 @@ import {
   seqsOf,
   type Service
 } from "./openJournal.ts"
-import { diceOf } from "./SimulatedDisk.ts"
 import * as TestDirectory from "./TestDirectory.ts"
 import { first } from "./writes.ts"
 
@@ -545,21 +544,25 @@ describe("what is appended", () => {
 
   it.effect("in random scripts over real files, does what a list would do", () =>
     Effect.gen(function* () {
-      const counts = new Map<string, number>()
+      const counts: Record<string, number> = {}
       for (let seed = 1; seed <= 40; seed++) {
-        const dice = diceOf(seed)
-        const sinks = ["a", "A"].slice(0, 1 + dice.below(2))
-        const directory = path.join(yield* TestDirectory.make, "journal")
-        const world = new JournalWorld(seed, {
-          directory,
-          durability: dice.chance(0.5) ? "disk" : "process",
+        const sinks = ["a", "A"].slice(0, 1 + (seed % 2))
+        const options = {
+          directory: path.join(yield* TestDirectory.make, "journal"),
+          durability: seed % 3 === 0 ? "disk" : "process",
           sinks,
-          onFull: dice.chance(0.5) ? "fail" : "dropOldest",
-          segmentSize: 300 + dice.below(2_000),
-          quota: dice.chance(0.5) ? 1_000_000 : 4_000 + dice.below(8_000)
-        })
-        for (let life = 0; life < 5; life++) yield* world.life(randomSteps(dice, sinks), "close")
-        for (const [what, n] of world.counts) counts.set(what, (counts.get(what) ?? 0) + n)
+          onFull: seed % 5 < 2 ? "fail" : "dropOldest",
+          segmentSize: 300 + ((seed * 677) % 2_000),
+          quota: seed % 7 < 3 ? 1_000_000 : 4_000 + ((seed * 1_013) % 8_000)
+        } as const
+        const world = inWorld(String(seed), options, (world) =>
+          Effect.gen(function* () {
+            for (let life = 0; life < 5; life++) {
+              yield* world.life(randomSteps(world.simulation.dice, sinks), "close")
+            }
+          })
+        )
+        for (const [what, n] of Object.entries(world.counts)) counts[what] = (counts[what] ?? 0) + n
       }
       for (const what of [
         "accepted",
@@ -570,21 +573,21 @@ describe("what is appended", () => {
         "append JournalFull",
         "lost quota"
       ]) {
-        assert.isAbove(counts.get(what) ?? 0, 10, what)
+        assert.isAbove(counts[what] ?? 0, 10, what)
       }
     })
   )
 })
 
-const randomSteps = (dice: ReturnType<typeof diceOf>, sinks: ReadonlyArray<string>): ReadonlyArray<Step> =>
-  Array.from({ length: 4 + dice.below(30) }, (): Step => {
-    const sink = sinks[dice.below(sinks.length)]!
-    const what = dice.below(12)
-    if (what < 6) return { do: "append", count: 1 + dice.below(5), length: dice.below(200) }
-    if (what < 9) return { do: "read", sink, max: 1 + dice.below(40) }
+const randomSteps = (dice: Simulation.Dice, sinks: ReadonlyArray<string>): ReadonlyArray<Step> =>
+  Array.from({ length: dice.integer(4, 33) }, (): Step => {
+    const sink = dice.pick(sinks)
+    const what = dice.integer(0, 11)
+    if (what < 6) return { do: "append", count: dice.integer(1, 5), length: dice.integer(0, 199) }
+    if (what < 9) return { do: "read", sink, max: dice.integer(1, 40) }
     if (what < 10) return { do: "checkpoint", sink }
-    if (what < 11) return { do: "park", sink, series: 1 + dice.below(4), length: dice.below(100) }
-    return { do: "unpark", sink, series: [1 + dice.below(4)] }
+    if (what < 11) return { do: "park", sink, series: dice.integer(1, 4), length: dice.integer(0, 99) }
+    return { do: "unpark", sink, series: [dice.integer(1, 4)] }
   })
 
 describe("freeing", () => {

@@ -1,9 +1,10 @@
 import type { Occurrence } from "@tidings/core/Event"
 import type { Checkpoint, Journal, JournalError, OnFull, Parked } from "@tidings/core/Journal"
-import { Cause, Effect, Exit, Logger, type Scope } from "effect"
+import * as SimulatedDisk from "@tidings/testing/SimulatedDisk"
+import * as Simulation from "@tidings/testing/Simulation"
+import { Cause, Effect, Exit, Option, type Scope } from "effect"
 import { Disk, node } from "../src/internal/disk.ts"
 import * as fileJournal from "../src/internal/fileJournal.ts"
-import { type Dice, diceOf, type Fault, SimulatedDisk } from "./SimulatedDisk.ts"
 import { first } from "./writes.ts"
 
 export type Service = Journal["Service"]
@@ -33,7 +34,7 @@ export const unsynced: Disk = {
   syncLater: (_file, done) => void setImmediate(done, undefined)
 }
 
-/** How a life ends. */
+/** How a life ends; a kill and a loss of power close nothing. */
 export type End = "close" | "kill" | "power"
 
 interface SinkState {
@@ -49,7 +50,7 @@ interface SinkState {
 
 const text = (value: unknown): string => JSON.stringify(value)
 
-/** Operations that never end when their process is dead. */
+/** Operations that never end when their process is dead: what is left of the one that it died in may still run. */
 const mortal = (journal: Service, isDead: () => boolean): Service => {
   const until = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
     Effect.flatMap(Effect.exit(effect), (exit) => (isDead() ? Effect.never : exit))
@@ -71,11 +72,26 @@ const violated = (what: string): never => {
   throw new Violation(what)
 }
 
+/** Runs a scenario with a journal in a simulated world of its own. */
+export const inWorld = <A>(
+  seed: string,
+  options: Options,
+  scenario: (world: JournalWorld) => Effect.Effect<A>
+): { readonly value: A; readonly counts: Readonly<Record<string, number>> } => {
+  const { counts, exit, trace } = Simulation.run({ seed }, (simulation) =>
+    scenario(new JournalWorld(simulation, options))
+  )
+  if (Exit.isSuccess(exit)) return { value: exit.value, counts }
+  throw new Error([`seed ${seed}`, Cause.pretty(exit.cause), ...trace.slice(-60)].join("\n"))
+}
+
 /** What a journal must keep, beside a journal on a simulated disk that is killed, cut off and started again. */
 export class JournalWorld {
-  readonly disk: SimulatedDisk
+  readonly simulation: Simulation.Simulation
+  readonly dice: Simulation.Dice
+  readonly machine: SimulatedDisk.SimulatedDisk
+  private readonly host: Simulation.Process
   readonly options: Options
-  readonly dice: Dice
   private readonly sinks = new Map<string, SinkState>()
   private readonly accepted = new Map<number, string>()
   /** What an append tried to put there that was never answered. */
@@ -87,11 +103,12 @@ export class JournalWorld {
   private head = 0
   private body = 0
   origin: string | undefined
-  readonly counts = new Map<string, number>()
 
-  constructor(seed: number, options: Options) {
-    this.disk = new SimulatedDisk(seed)
-    this.dice = diceOf(seed + 1_000_003)
+  constructor(simulation: Simulation.Simulation, options: Options) {
+    this.simulation = simulation
+    this.dice = simulation.dice.fork("journal")
+    this.machine = SimulatedDisk.make(simulation)
+    this.host = simulation.process("host")
     this.options = options
     for (const sink of options.sinks ?? ["a"]) {
       this.sinks.set(sink, {
@@ -104,25 +121,29 @@ export class JournalWorld {
     }
   }
 
-  /** What was done, for whoever has to find out what went wrong. */
-  readonly trace: Array<string> = []
-
   private count(what: string, n = 1): void {
-    this.counts.set(what, (this.counts.get(what) ?? 0) + n)
-    this.trace.push(what)
+    this.simulation.count(what, n)
+    if (what !== "read") this.simulation.trace(what)
+  }
+
+  private disk(): Disk {
+    if (this.options.directory === undefined) return this.machine.diskOf(this.host)
+    return { ...unsynced, syncLater: (_file, done) => this.simulation.soon(() => done(undefined)) }
   }
 
   open(): Effect.Effect<Service, JournalError, Scope.Scope> {
-    return fileJournal
-      .make({
-        directory: this.options.directory ?? "/journal",
-        durability: this.options.durability,
-        quota: this.options.quota ?? 1_000_000,
-        onFull: this.options.onFull ?? "fail",
-        segmentSize: this.options.segmentSize ?? 2_000,
-        reserve: 4_096
-      })
-      .pipe(Effect.provideService(Disk, this.options.directory === undefined ? this.disk.disk() : unsynced))
+    return Effect.suspend(() =>
+      fileJournal
+        .make({
+          directory: this.options.directory ?? "/data/journal",
+          durability: this.options.durability,
+          quota: this.options.quota ?? 1_000_000,
+          onFull: this.options.onFull ?? "fail",
+          segmentSize: this.options.segmentSize ?? 2_000,
+          reserve: 4_096
+        })
+        .pipe(Effect.provideService(Disk, this.disk()))
+    )
   }
 
   // -------------------------------------------------------------------------
@@ -133,54 +154,46 @@ export class JournalWorld {
   life(
     steps: ReadonlyArray<Step>,
     end: End,
-    plan: { readonly dieAt?: number; readonly faults?: ReadonlyArray<Fault> } = {}
+    plan: SimulatedDisk.Plan = {}
   ): Effect.Effect<{ readonly died: boolean; readonly calls: number }> {
-    return Effect.suspend(() => {
-      let died = false
-      const run = Effect.scoped(
+    return Effect.gen({ self: this }, function* () {
+      const { host, machine, simulation } = this
+      let ended = false
+      const program = Effect.scoped(
         Effect.gen({ self: this }, function* () {
-          // What is quiet about errors goes on after its death, and nothing of it counts.
-          const journal = mortal(yield* this.open(), () => died)
+          const { life } = host
+          const journal = mortal(yield* this.open(), () => !host.alive || host.life !== life)
           yield* this.verify(journal)
           for (const step of steps) {
-            this.trace.push(text(step))
+            simulation.trace(text(step))
             yield* this.step(journal, step)
           }
+          ended = true
+          if (end === "close") return
+          if (end === "kill") host.killUnsafe()
+          else machine.cutPower()
+          return yield* Effect.never
         })
-      ).pipe(Effect.provide(Logger.layer([])))
-      return Effect.flatMap(
-        Effect.callback<Exit.Exit<void, JournalError>>((resume) => {
-          this.trace.push(`life ${text({ end, ...plan })}`)
-          this.disk.plan({
-            ...plan,
-            onDeath: () => {
-              died = true
-              // What is left of this life can do nothing, and nobody waits for it.
-              resume(Effect.succeed(Exit.void))
-            }
-          })
-          const fiber = Effect.runFork(run)
-          fiber.addObserver((exit) => {
-            if (!died) resume(Effect.succeed(exit))
-          })
-        }),
-        (exit) => {
-          const { calls } = this.disk
-          if (Exit.isFailure(exit)) {
-            const failure = Cause.findErrorOption(exit.cause)
-            // A start may fail for what the disk does; anything else is wrong.
-            if (failure._tag === "None") return Effect.failCause(exit.cause as Cause.Cause<never>)
-            const firstOnFullDisk = this.origin === undefined && failure.value.reason._tag === "JournalFull"
-            if ((plan.faults ?? []).length === 0 && !firstOnFullDisk) return Effect.die(failure.value)
-            this.count(`start failed: ${failure.value.reason._tag}`)
-          }
-          if (end === "power") {
-            this.disk.cutPower()
-            this.powerWasCut = true
-          } else this.disk.kill()
-          return Effect.succeed({ died, calls })
-        }
       )
+      simulation.trace(`life ${text({ end, ...plan })}`)
+      machine.plan(plan)
+      const life = yield* host.start(Effect.exit(program))
+      const ending = yield* life.await
+      const exit = Option.isSome(ending) && Exit.isSuccess(ending.value) ? ending.value.value : undefined
+      const calls = machine.calls()
+      if (exit !== undefined && Exit.isFailure(exit)) {
+        const failure = Cause.findErrorOption(exit.cause)
+        // A start may fail for what the disk does; anything else is wrong.
+        if (failure._tag === "None") return yield* Effect.failCause(exit.cause as Cause.Cause<never>)
+        const firstOnFullDisk = this.origin === undefined && failure.value.reason._tag === "JournalFull"
+        if ((plan.faults ?? []).length === 0 && !firstOnFullDisk) return yield* Effect.die(failure.value)
+        this.count(`start failed: ${failure.value.reason._tag}`)
+      }
+      if (end === "power") {
+        if (!ended) machine.cutPower()
+        this.powerWasCut = true
+      }
+      return { died: Option.isNone(ending) && !ended, calls }
     })
   }
 
@@ -368,7 +381,7 @@ export class JournalWorld {
         sink.parked = new Map([...parked].map(([key, one]) => [key, new Set([one])]))
         let after = sink.position
         while (after < head) {
-          const max = 1 + this.dice.below(20)
+          const max = this.dice.integer(1, 20)
           const page = yield* journal.read(name, after, max)
           if (page.reached <= after || page.reached > after + max)
             violated(`a read after ${after} reached ${page.reached}`)

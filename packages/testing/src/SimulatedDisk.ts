@@ -2,11 +2,17 @@
  * A disk for simulated worlds that tears what was not synced, forgets what it was not told to keep, fills up and fails.
  *
  * A kill of the process leaves all that it wrote, as a system does; a loss of power leaves what was synced, and of the rest
- * a part that the seed chooses: nothing, all of it, a beginning, or pieces with holes between them. Names of files are kept
- * apart from their contents, as on a real disk: a new name, a rename and an unlink survive when their directory was synced.
- * A sync that fails loses what it should have kept, and the next one reports success.
+ * a part that the seed chooses: nothing, all of it, a beginning, or sectors of 64, 512 or 4096 bytes with holes between them.
+ * Names of files are kept apart from their contents, as on a real disk: a new name, a rename and an unlink survive when their
+ * directory was synced, and nothing survives in a directory that does not. A sync that fails loses what it should have kept,
+ * and the next one reports success. A sync that is not waited for covers what came before it, and perhaps what came since.
  *
- * What happened is counted by the simulation (`disk.torn`, `disk.shortWrite`, …).
+ * Faults come by chance (`Faults`), or exactly where they are wanted (`Plan`): the second is for tests that stop a program at
+ * each of its calls, one after the other.
+ *
+ * What happened is counted by the simulation: what a loss of power did (`disk.namesLost`, `disk.unreachable`, and by file
+ * `disk.forgotten`, `disk.torn`, `disk.hole`, `disk.whole`), what failed, by kind and by call (`disk.syncFailed`,
+ * `disk.syncLater.EIO`), and `disk.shortWrite`, `disk.full`, `disk.synced`, `disk.died` and `disk.rotten`.
  *
  * **Example** (What a loss of power leaves)
  *
@@ -101,6 +107,7 @@ export interface Disk {
   readonly statusOf: (file: number) => FileStatus
   /** Of what the path leads to; absent when there is nothing. */
   readonly status: (path: string) => FileStatus | undefined
+  /** What is in it, in any order. */
   readonly list: (directory: string) => ReadonlyArray<string>
   readonly makeDirectory: (path: string, permissions: number) => void
   readonly link: (existing: string, path: string) => void
@@ -111,6 +118,102 @@ export interface Disk {
   readonly unlink: (path: string) => void
   /** Calls when something in the directory may have changed. */
   readonly watch: (directory: string, changed: () => void, failed: () => void) => { readonly close: () => void }
+}
+
+/**
+ * A call that may be made to fail.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Call =
+  | "append"
+  | "create"
+  | "link"
+  | "linkSymbolic"
+  | "makeDirectory"
+  | "read"
+  | "rename"
+  | "sync"
+  | "syncLater"
+  | "truncate"
+  | "unlink"
+
+/**
+ * A call that goes wrong for sure.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface PlannedFault {
+  readonly call: Call
+  /** Which one of these calls, from 1, counted since it was planned. */
+  readonly nth: number
+  /** How many in a row fail; 1 unless given. */
+  readonly times?: number | undefined
+  /** What it fails with; `EIO` unless given. */
+  readonly code?: string | undefined
+  /** Only calls count whose path has this in it. */
+  readonly path?: string | undefined
+}
+
+/**
+ * What happens at which call.
+ *
+ * **Example** (A program that is stopped at each of its calls)
+ *
+ * ```ts
+ * import * as SimulatedDisk from "@tidings/testing/SimulatedDisk"
+ * import * as Simulation from "@tidings/testing/Simulation"
+ * import * as Effect from "effect/Effect"
+ * import * as Exit from "effect/Exit"
+ * import * as Option from "effect/Option"
+ * import assert from "node:assert/strict"
+ *
+ * const replace = (disk: SimulatedDisk.Disk, text: string) => {
+ *   if (disk.status("/data/new") !== undefined) disk.unlink("/data/new")
+ *   const file = disk.create("/data/new", 0o600)
+ *   disk.append(file, Buffer.from(text), 0, text.length)
+ *   disk.sync(file)
+ *   disk.close(file)
+ *   disk.rename("/data/new", "/data/settings")
+ *   disk.sync(disk.openDirectory("/data"))
+ * }
+ *
+ * const found = new Set<string>()
+ * for (let dieAt = 1, died = true; died; dieAt++) {
+ *   const run = Simulation.run({ seed: dieAt }, (simulation) =>
+ *     Effect.gen(function* () {
+ *       const machine = SimulatedDisk.make(simulation)
+ *       machine.makeDirectory("/data")
+ *       const host = simulation.process("host")
+ *       const program = (text: string) => Effect.sync(() => replace(machine.diskOf(host), text))
+ *       const first = yield* host.start(program("old"))
+ *       yield* first.await
+ *
+ *       machine.plan({ dieAt })
+ *       const second = yield* host.start(program("new"))
+ *       died = Option.isNone(yield* second.await)
+ *       machine.cutPower()
+ *       found.add(Buffer.from(machine.contentOf("/data/settings")).toString())
+ *     })
+ *   )
+ *   assert.ok(Exit.isSuccess(run.exit))
+ * }
+ * // Never a part of it, and never nothing.
+ * assert.deepEqual([...found].sort(), ["new", "old"])
+ * ```
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Plan {
+  /**
+   * The process dies in its call of this number, from 1, counted since it was planned: before the call, or in the middle of a
+   * write. What counts are the calls that change something or sync it, and the ends of syncs that are not waited for.
+   */
+  readonly dieAt?: number | undefined
+  readonly faults?: ReadonlyArray<PlannedFault> | undefined
 }
 
 /**
@@ -130,7 +233,7 @@ export interface Faults {
   readonly read?: number | undefined
   /** A call that changes names, and fails with `EIO`. */
   readonly names?: number | undefined
-  /** The process dies in the call: before it, or in the middle of a write. */
+  /** The process dies in a call that counts for `Plan.dieAt`: before it, or in the middle of a write. */
   readonly death?: number | undefined
 }
 
@@ -144,9 +247,13 @@ export interface SimulatedDisk {
   /** The disk as the life of a process sees it that runs now. After its death every call throws and changes nothing. */
   readonly diskOf: (process: Process) => Disk
   readonly setFaults: (faults: Faults) => void
+  /** Takes the place of what was planned before, and counts calls anew. What comes by chance goes on. */
+  readonly plan: (plan: Plan) => void
+  /** How many calls there were since the last `plan` in which the process might have died. */
+  readonly calls: () => number
   /** How many bytes fit; what is beyond fails with `ENOSPC`. */
   readonly setCapacity: (bytes: number) => void
-  /** Kills every process that has the disk, and loses what was not synced. */
+  /** Kills every process that ever had the disk, and loses what was not synced. */
   readonly cutPower: () => void
   /** Changes one bit somewhere in a file; false when it is empty. */
   readonly rot: (path: string) => boolean

@@ -76,10 +76,12 @@ describe("the simulated disk", () => {
         assert.strictEqual(disk.readLink("/data/a/newest"), "log")
         assert.strictEqual(disk.readLink("/data/a/log"), undefined)
         assert.deepInclude(disk.status("/data/a/newest"), { size: 5, links: 2 })
-        assert.deepStrictEqual(disk.list("/data/a"), ["b", "log", "newest", "second"])
+        const orders = new Set(Array.from({ length: 50 }, () => disk.list("/data/a").join(" ")))
+        assert.isAbove(orders.size, 5)
+        for (const order of orders) assert.strictEqual(order.split(" ").sort().join(" "), "b log newest second")
         disk.rename("/data/a/second", "/data/a/b/moved")
         disk.unlink("/data/a/log")
-        assert.deepStrictEqual(disk.list("/data/a"), ["b", "newest"])
+        assert.deepStrictEqual(disk.list("/data/a").toSorted(), ["b", "newest"])
         assert.strictEqual(disk.status("/data/a/newest"), undefined)
         // What is open stays, whatever becomes of its name.
         assert.strictEqual(disk.statusOf(file).links, 1)
@@ -113,9 +115,10 @@ describe("the simulated disk", () => {
   })
 
   it("keeps what was synced when the power goes, and of the rest what it will", () => {
-    const seen = { torn: 0, hole: 0, forgotten: 0, whole: 0 }
-    for (let seed = 1; seed <= 200; seed++) {
-      const rest = "x".repeat(300)
+    const seen: Record<string, number> = { torn: 0, hole: 0, forgotten: 0, whole: 0 }
+    const holes = new Set<number>()
+    for (let seed = 1; seed <= 300; seed++) {
+      const rest = "x".repeat(10_000)
       const { counts, value } = inWorld(seed, (simulation) =>
         Effect.gen(function* () {
           const { host, machine } = yield* machineWith(simulation, (disk) => {
@@ -133,12 +136,63 @@ describe("the simulated disk", () => {
       assert.isTrue(value.startsWith("synced "), value)
       assert.match(value.slice(7), /^[x\0]*$/)
       assert.isAtMost(value.length, 7 + rest.length)
-      seen.torn += counts["disk.torn"] ?? 0
-      seen.hole += counts["disk.hole"] ?? 0
-      seen.forgotten += counts["disk.forgotten"] ?? 0
-      if (value === `synced ${rest}`) seen.whole++
+      for (const what of Object.keys(seen)) seen[what]! += counts[`disk.${what}`] ?? 0
+      if (counts["disk.forgotten"] === 1) assert.strictEqual(value, "synced ")
+      if (counts["disk.whole"] === 1) assert.strictEqual(value, `synced ${rest}`)
+      // Between holes stand whole sectors.
+      for (const [{ length }] of value.slice(7).matchAll(/(?<=\0)x+(?=\0)/g)) {
+        const size = [4_096, 512, 64].find((size) => length % size === 0)
+        assert.isDefined(size)
+        holes.add(size)
+      }
     }
     for (const [what, n] of Object.entries(seen)) assert.isAbove(n, 5, what)
+    assert.deepStrictEqual([...holes].sort(), [4_096, 512, 64])
+  })
+
+  it("keeps a truncation that was not synced, or not", () => {
+    const found = new Set<string>()
+    for (let seed = 1; seed <= 100; seed++) {
+      const { value } = inWorld(seed, (simulation) =>
+        Effect.gen(function* () {
+          const { machine } = yield* machineWith(simulation, (disk) => {
+            const file = disk.create("/data/log", 0o600)
+            append(disk, file, "12345678")
+            disk.sync(file)
+            disk.sync(disk.openDirectory("/data"))
+            disk.truncate(file, 4)
+            append(disk, file, "ab")
+          })
+          machine.cutPower()
+          return textOf(machine.contentOf("/data/log")).replaceAll("\0", "-")
+        })
+      )
+      found.add(value)
+    }
+    assert.includeMembers([...found], ["12345678", "1234", "1234ab", "1234ab78", "1234a", "1234--"])
+    for (const one of found) assert.match(one, /^1234(?:[5a-]?[6b-]?(?:78)?)$/)
+  })
+
+  it("has nothing in a directory that is lost", () => {
+    const found = new Set<string>()
+    let unreachable = 0
+    for (let seed = 1; seed <= 40; seed++) {
+      const { counts, value } = inWorld(seed, (simulation) =>
+        Effect.gen(function* () {
+          const { machine } = yield* machineWith(simulation, (disk) => {
+            disk.makeDirectory("/data/a/b", 0o700)
+            disk.create("/data/a/b/log", 0o600)
+            disk.sync(disk.openDirectory("/data/a/b"))
+          })
+          machine.cutPower()
+          return machine.paths().slice(2).join(" ")
+        })
+      )
+      found.add(value)
+      unreachable += counts["disk.unreachable"] ?? 0
+    }
+    assert.deepStrictEqual([...found].sort(), ["", "/data/a", "/data/a /data/a/b /data/a/b/log"])
+    assert.isAbove(unreachable, 5)
   })
 
   it("loses names whose directory was not synced, and never half of a rename", () => {
@@ -168,28 +222,51 @@ describe("the simulated disk", () => {
   })
 
   it("loses what a failed sync should have kept, though the next one succeeds", () => {
-    const { value } = inWorld(3, (simulation) =>
-      Effect.gen(function* () {
-        const { machine } = yield* machineWith(simulation, (disk, machine) => {
-          const file = disk.create("/data/log", 0o600)
+    const lengths = new Set<number>()
+    for (let seed = 1; seed <= 20; seed++) {
+      const { value } = inWorld(seed, (simulation) => failedSync(simulation, lengths))
+      assert.strictEqual(value, "\0\0\0\0kept")
+    }
+    // A loss of power finds its length or not, and never its bytes.
+    assert.deepStrictEqual([...lengths].sort(), [0, 4])
+  })
+
+  const failedSync = (simulation: Simulation.Simulation, lengths: Set<number>) =>
+    Effect.gen(function* () {
+      const lost = yield* machineWith(
+        simulation,
+        (disk, machine) => {
+          const file = disk.create("/data/other", 0o600)
           disk.sync(disk.openDirectory("/data"))
           append(disk, file, "lost")
-          machine.setFaults({ sync: 1 })
+          machine.plan({ faults: [{ call: "sync", nth: 1 }] })
           assert.strictEqual(
             codeOf(() => disk.sync(file)),
             "EIO"
           )
-          machine.setFaults({})
-          disk.sync(file)
-          append(disk, file, "kept")
-          disk.sync(file)
-        })
-        machine.cutPower()
-        return textOf(machine.contentOf("/data/log"))
+        },
+        { name: "other" }
+      )
+      lost.machine.cutPower()
+      assert.match(textOf(lost.machine.contentOf("/data/other")), /^\0*$/)
+      lengths.add(lost.machine.contentOf("/data/other").length)
+      const { machine } = yield* machineWith(simulation, (disk, machine) => {
+        const file = disk.create("/data/log", 0o600)
+        disk.sync(disk.openDirectory("/data"))
+        append(disk, file, "lost")
+        machine.setFaults({ sync: 1 })
+        assert.strictEqual(
+          codeOf(() => disk.sync(file)),
+          "EIO"
+        )
+        machine.setFaults({})
+        disk.sync(file)
+        append(disk, file, "kept")
+        disk.sync(file)
       })
-    )
-    assert.strictEqual(value.slice(4), "kept")
-  })
+      machine.cutPower()
+      return textOf(machine.contentOf("/data/log"))
+    })
 
   it("fills up, and takes what still fits", () => {
     const { counts } = inWorld(1, (simulation) =>
@@ -230,6 +307,59 @@ describe("the simulated disk", () => {
       })
     )
     assert.deepStrictEqual(value, { done: [undefined], content: "later" })
+  })
+
+  it("covers with a sync what came before it, and perhaps what came since", () => {
+    const found = new Set<string>()
+    for (let seed = 1; seed <= 100; seed++) {
+      const { value } = inWorld(seed, (simulation) =>
+        Effect.gen(function* () {
+          const { machine } = yield* machineWith(simulation, (disk) => {
+            const file = disk.create("/data/log", 0o600)
+            append(disk, file, "before ")
+            disk.syncLater(file, () => {})
+            append(disk, file, "since")
+            const directory = disk.openDirectory("/data")
+            disk.syncLater(directory, () => {})
+            disk.create("/data/since", 0o600)
+          })
+          machine.cutPower()
+          return `${textOf(machine.contentOf("/data/log")).replaceAll("\0", "-")} ${machine.paths().length}`
+        })
+      )
+      found.add(value)
+    }
+    for (const one of found) assert.match(one, /^before /)
+    assert.includeMembers([...found], ["before since 3", "before since 4", "before  3", "before  4"])
+  })
+
+  it("does nothing any more that was asked for before the power went", () => {
+    for (let seed = 1; seed <= 20; seed++) {
+      inWorld(seed, (simulation) =>
+        Effect.gen(function* () {
+          const machine = SimulatedDisk.make(simulation, { latency: "1 minute" })
+          machine.makeDirectory("/data")
+          const host = simulation.process("host")
+          const program = (use: (disk: SimulatedDisk.Disk) => void) =>
+            Effect.andThen(
+              Effect.sync(() => use(machine.diskOf(host))),
+              Effect.never
+            )
+          yield* host.start(
+            program((disk) => {
+              const file = disk.create("/data/log", 0o600)
+              disk.sync(disk.openDirectory("/data"))
+              disk.syncLater(file, () => {})
+            })
+          )
+          yield* Effect.sleep("1 millis")
+          machine.cutPower()
+          yield* host.start(program((disk) => void append(disk, disk.openToAppend("/data/log"), "later")))
+          yield* Effect.sleep("1 hour")
+          assert.strictEqual(simulation.counts["disk.synced"], 1)
+        })
+      )
+    }
   })
 
   it("is no longer there for a process that is dead", () => {
@@ -285,6 +415,74 @@ describe("the simulated disk", () => {
       )
     }
     assert.isAbove(lengths.size, 3)
+  })
+
+  it("fails and dies exactly where it was planned", () => {
+    const { counts } = inWorld(1, (simulation) =>
+      machineWith(simulation, (disk, machine) => {
+        const log = disk.create("/data/log", 0o600)
+        machine.plan({
+          faults: [
+            { call: "append", nth: 2, times: 2, code: "ENOSPC", path: "log" },
+            { call: "rename", nth: 1 }
+          ]
+        })
+        const other = disk.create("/data/other", 0o600)
+        assert.strictEqual(append(disk, other, "1"), 1)
+        assert.strictEqual(append(disk, log, "1"), 1)
+        assert.strictEqual(append(disk, other, "1"), 1)
+        const codes = Array.from({ length: 3 }, () => codeOf(() => append(disk, log, "1")))
+        assert.deepStrictEqual(codes, ["ENOSPC", "ENOSPC", "no failure"])
+        assert.strictEqual(
+          codeOf(() => disk.rename("/data/other", "/data/moved")),
+          "EIO"
+        )
+        disk.rename("/data/other", "/data/moved")
+        disk.read(log, new Uint8Array(1), 0, 1, 0)
+        assert.strictEqual(machine.calls(), 9)
+        machine.plan({})
+        assert.strictEqual(machine.calls(), 0)
+      })
+    )
+    assert.deepInclude(counts, { "disk.append.ENOSPC": 2, "disk.appendFailed": 2, "disk.rename.EIO": 1 })
+    assert.notProperty(counts, "disk.died")
+  })
+
+  it("dies at each call that changes something or syncs it", () => {
+    /** What was done before it died, and what is left. */
+    const states: Array<string> = []
+    for (let dieAt = 1; states.at(-1)?.startsWith("done") !== true; dieAt++) {
+      const did: Array<string> = []
+      const { value } = inWorld(dieAt, (simulation) =>
+        Effect.gen(function* () {
+          const { host, machine } = yield* machineWith(simulation, (disk, machine) => {
+            machine.plan({ dieAt })
+            const step = <A>(what: string, use: () => A): A => {
+              const result = use()
+              did.push(what)
+              return result
+            }
+            const file = step("create", () => disk.create("/data/log", 0o600))
+            step("append", () => append(disk, file, "1"))
+            step("sync", () => disk.sync(file))
+            step("truncate", () => disk.truncate(file, 0))
+            step("syncLater", () => disk.syncLater(file, () => did.push("done")))
+          })
+          assert.strictEqual(host.alive, did.includes("done"))
+          return machine.paths().length
+        })
+      )
+      states.push(`${did.at(-1) ?? "nothing"}, ${value} paths`)
+    }
+    assert.deepStrictEqual(states, [
+      "nothing, 2 paths",
+      "create, 3 paths",
+      "append, 3 paths",
+      "sync, 3 paths",
+      "truncate, 3 paths",
+      "syncLater, 3 paths",
+      "done, 3 paths"
+    ])
   })
 
   it("decays by a bit", () => {

@@ -27,7 +27,7 @@ import { hostname } from "node:os"
 import * as path from "node:path"
 import { Disk } from "./disk.ts"
 import { codeOf, fromDisk } from "./diskError.ts"
-import { appendAll, Damaged, JournalFiles, Names, SEGMENT, type Segment } from "./journalFiles.ts"
+import { appendAll, Damaged, JournalFiles, Names, SEGMENT, type Segment, syncNow } from "./journalFiles.ts"
 import * as Lines from "./journalLines.ts"
 import * as journalSync from "./journalSync.ts"
 import { LogDirectory } from "./logDirectory.ts"
@@ -526,18 +526,20 @@ const isOfAnotherKind = (directory: LogDirectory): boolean => {
 
 /** Of a journal that begins, the names on the way to it may be as new as itself. */
 const syncAncestors = (disk: Disk, directory: string): void => {
-  try {
-    for (let at = directory; at !== path.dirname(at);) {
-      at = path.dirname(at)
-      const opened = disk.openDirectory(at)
-      try {
-        disk.sync(opened)
-      } finally {
-        disk.close(opened)
-      }
+  for (let at = directory; at !== path.dirname(at);) {
+    at = path.dirname(at)
+    let opened: number
+    try {
+      opened = disk.openDirectory(at)
+    } catch {
+      // What this process may not open it has not made either.
+      return
     }
-  } catch {
-    // What this process may not open it has not made either.
+    try {
+      syncNow(disk, opened)
+    } finally {
+      disk.close(opened)
+    }
   }
 }
 

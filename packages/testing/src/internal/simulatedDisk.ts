@@ -1,9 +1,9 @@
 import * as Duration from "effect/Duration"
-import type { Disk, Faults, FileStatus, SimulatedDisk } from "../SimulatedDisk.ts"
+import type { Call, Disk, Faults, FileStatus, PlannedFault, SimulatedDisk } from "../SimulatedDisk.ts"
 import type { Process, Simulation } from "../Simulation.ts"
 
 /** What is written reaches the disk by sectors, in any order. Smaller ones than real ones tear more often. */
-const SECTOR = 64
+const SECTORS = [64, 512, 4_096]
 const USER = 1_000
 const MAXIMUM_LINKS_FOLLOWED = 8
 
@@ -18,18 +18,46 @@ interface Node {
   size: number
   /** What a loss of power leaves for sure. */
   durable: Uint8Array
-  /** Written and not synced. */
-  dirty: Array<readonly [from: number, to: number]>
+  /** Written and not synced, the oldest first. */
+  dirty: Array<{ readonly from: number; readonly to: number; readonly at: number }>
+  /** Truncated and not synced, the oldest first. */
+  cuts: Array<{ readonly size: number; readonly at: number }>
 }
 
 /** What happens to names in one go, in one directory. */
-type NameChange = ReadonlyArray<{ readonly path: string; readonly node: Node | undefined }>
+interface NameChange {
+  readonly directory: string
+  readonly names: ReadonlyArray<{ readonly path: string; readonly node: Node | undefined }>
+  readonly at: number
+}
+
+/** Which share of the faults a call goes by. */
+const SHARES: { readonly [K in Call]: "append" | "sync" | "read" | "names" | undefined } = {
+  append: "append",
+  create: "names",
+  link: "names",
+  linkSymbolic: "names",
+  makeDirectory: "names",
+  read: "read",
+  rename: "names",
+  sync: "sync",
+  syncLater: "sync",
+  truncate: undefined,
+  unlink: "names"
+}
 
 const failure = (code: string, path: string): Error => Object.assign(new Error(`${code}: ${path}`), { code })
 
 const parentOf = (path: string): string => path.slice(0, Math.max(1, path.lastIndexOf("/")))
 
 const tidy = (path: string): string => (path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path)
+
+/** The same bytes, and zeros after them; never fewer. */
+const extended = (bytes: Uint8Array, size: number): Uint8Array => {
+  const larger = new Uint8Array(Math.max(bytes.length, size))
+  larger.set(bytes)
+  return larger
+}
 
 /** @internal */
 export const make = (
@@ -48,6 +76,13 @@ export const make = (
   let capacity = options.capacity ?? Number.POSITIVE_INFINITY
   let nextId = 1
   let descriptors = 2
+  /** Of changes, so that a sync knows what came before it. */
+  let moment = 0
+  /** How often the power went. */
+  let outages = 0
+  let calls = 0
+  let dieAt = Number.POSITIVE_INFINITY
+  let planned: ReadonlyArray<{ readonly fault: PlannedFault; seen: number }> = []
   const processes = new Set<Process>()
   const locks = new Map<string, () => boolean>()
   const watchers = new Set<{ readonly directory: string; readonly changed: () => void }>()
@@ -63,7 +98,8 @@ export const make = (
     bytes: new Uint8Array(0),
     size: 0,
     durable: new Uint8Array(0),
-    dirty: []
+    dirty: [],
+    cuts: []
   })
 
   const names = new Map<string, Node>([["/", newNode("directory", 0o755)]])
@@ -72,18 +108,18 @@ export const make = (
   let unsynced: Array<NameChange> = []
 
   const applyNames = (to: Map<string, Node>, change: NameChange): void => {
-    for (const { node, path } of change) {
+    for (const { node, path } of change.names) {
       if (node === undefined) to.delete(path)
       else to.set(path, node)
     }
   }
 
-  const directoryOf = (change: NameChange): string => parentOf(change[0]!.path)
-
-  const changeNames = (change: NameChange): void => {
+  /** The first of the names tells the directory. */
+  const changeNames = (changed: NameChange["names"]): void => {
+    const change: NameChange = { directory: parentOf(changed[0]!.path), names: changed, at: ++moment }
     applyNames(names, change)
     unsynced.push(change)
-    hasChanged(directoryOf(change))
+    hasChanged(change.directory)
   }
 
   const hasChanged = (directory: string): void => {
@@ -108,64 +144,94 @@ export const make = (
       node.bytes = larger
     }
     node.bytes.set(bytes, node.size)
-    node.dirty.push([node.size, size])
+    node.dirty.push({ from: node.size, to: size, at: ++moment })
     node.size = size
   }
 
-  const keep = (node: Node): void => {
-    node.durable = node.bytes.slice(0, node.size)
-    node.dirty = []
+  const truncate = (node: Node, size: number): void => {
+    node.size = size
+    node.dirty = node.dirty
+      .filter(({ from }) => from < size)
+      .map(({ at, from, to }) => ({ from, to: Math.min(to, size), at }))
+    node.cuts.push({ size, at: ++moment })
   }
 
-  /** What the next sync will not keep either, because the system takes it for kept. */
-  const loseDirty = (node: Node): void => {
-    const durable = new Uint8Array(node.size)
-    durable.set(node.durable.subarray(0, node.size))
-    node.durable = durable
-    node.dirty = []
+  /** What is durable, after some of the cuts. */
+  const cutBy = (node: Node, cuts: Node["cuts"]): Uint8Array =>
+    node.durable.slice(0, Math.min(node.durable.length, ...cuts.map(({ size }) => size)))
+
+  /**
+   * Makes durable what was changed up to a moment. When that fails, the system takes it for durable all the same, and the
+   * next sync passes it over.
+   */
+  const settle = (node: Node, upTo: number, fails: boolean): void => {
+    const covered = node.dirty.filter(({ at }) => at <= upTo)
+    const later = node.dirty.filter(({ at }) => at > upTo)
+    const end = later.length === 0 ? node.size : Math.max(0, ...covered.map(({ to }) => to))
+    node.dirty = later
+    if (fails) {
+      // The length is kept elsewhere than the bytes, and may have got there.
+      if (dice.chance(0.5)) node.durable = extended(node.durable, end)
+      return
+    }
+    const base = cutBy(
+      node,
+      node.cuts.filter(({ at }) => at <= upTo)
+    )
+    node.durable = extended(base, end)
+    for (const { from, to } of covered) node.durable.set(node.bytes.subarray(from, to), from)
+    node.cuts = node.cuts.filter(({ at }) => at > upTo)
   }
 
   const afterPowerCut = (node: Node): void => {
+    const before = cutBy(node, node.cuts.slice(0, dice.integer(0, node.cuts.length)))
+    let after = before
     if (node.dirty.length > 0) {
-      const before = node.durable
-      const whole = node.bytes.subarray(0, node.size)
       const how = dice.integer(0, 3)
-      let after = before
-      if (how === 1) after = whole.slice()
-      else if (how === 2) {
-        // All of it, up to somewhere.
-        const end = dice.integer(Math.min(before.length, node.size), node.size)
-        after = whole.slice(0, end)
-        if (end < node.size) count("torn")
-      } else if (how === 3) {
-        // The length, and some of the sectors: the others were never written.
-        const pieces = new Uint8Array(Math.max(before.length, node.size))
-        pieces.set(before.subarray(0, pieces.length))
-        for (const [from, to] of node.dirty) {
-          for (let sector = Math.floor(from / SECTOR); sector * SECTOR < to; sector++) {
-            if (dice.chance(0.5)) count("hole")
-            else
-              pieces.set(whole.subarray(sector * SECTOR, Math.min(node.size, (sector + 1) * SECTOR)), sector * SECTOR)
-          }
-        }
-        after = pieces
-      }
       if (how === 0) count("forgotten")
-      node.durable = after.slice()
+      else if (how === 1) {
+        // The length, and some of the sectors: the others were never written.
+        after = extended(before, node.size)
+        const size = dice.pick(SECTORS)
+        const sectors = new Set<number>()
+        for (const { from, to } of node.dirty) {
+          for (let at = from - (from % size); at < to; at += size) sectors.add(at)
+        }
+        for (const at of sectors) {
+          if (dice.chance(0.5)) count("hole")
+          else after.set(node.bytes.subarray(at, Math.min(node.size, at + size)), at)
+        }
+      } else {
+        // All of it, up to somewhere.
+        const end = how === 2 ? node.size : dice.integer(Math.min(before.length, node.size), node.size)
+        after = extended(before, end)
+        for (const { from, to } of node.dirty) {
+          if (from < end) after.set(node.bytes.subarray(from, Math.min(to, end)), from)
+        }
+        count(end < node.size ? "torn" : "whole")
+      }
     }
-    node.bytes = node.durable.slice()
-    node.size = node.durable.length
+    node.durable = after
+    node.bytes = after.slice()
+    node.size = after.length
     node.dirty = []
+    node.cuts = []
   }
 
   const cutPower = (): void => {
     simulation.trace(`${name}: the power goes`)
+    outages++
     for (const process of processes) process.killUnsafe()
-    processes.clear()
     const survives = dice.integer(0, unsynced.length)
     if (survives < unsynced.length) count("namesLost")
     for (const change of unsynced.slice(0, survives)) applyNames(durableNames, change)
     unsynced = []
+    // Nothing leads to what was in a directory that is lost.
+    for (const path of [...durableNames.keys()].sort()) {
+      if (durableNames.get(parentOf(path))?.kind === "directory") continue
+      durableNames.delete(path)
+      count("unreachable")
+    }
     names.clear()
     for (const [path, node] of durableNames) names.set(path, node)
     for (const node of new Set(names.values())) afterPowerCut(node)
@@ -184,19 +250,44 @@ export const make = (
     const alive = (path: string): void => {
       if (!living()) throw failure("ESRCH", path)
     }
-    const die = (path: string): never => {
+    const end = (): void => {
       count("died")
       process.killUnsafe()
+    }
+    const die = (path: string): never => {
+      end()
       throw failure("ESRCH", path)
     }
-    /** Every call that changes something is one in which the process may die, or that may fail. */
-    const changing = (path: string, fault: "names" | undefined): void => {
-      alive(path)
-      if (dice.chance(faults.death ?? 0)) die(path)
-      if (fault !== undefined && dice.chance(faults[fault] ?? 0)) {
-        count(`${fault}Failed`)
-        throw failure("EIO", path)
+    /** Whether the process dies in this call. */
+    const isLast = (): boolean => ++calls === dieAt || dice.chance(faults.death ?? 0)
+    const plannedCode = (call: Call, path: string): string | undefined => {
+      let code: string | undefined
+      for (const one of planned) {
+        const { fault } = one
+        if (fault.call !== call || (fault.path !== undefined && !path.includes(fault.path))) continue
+        one.seen++
+        if (one.seen >= fault.nth && one.seen < fault.nth + (fault.times ?? 1)) code ??= fault.code ?? "EIO"
       }
+      return code
+    }
+    const failureOf = (call: Call, path: string): Error | undefined => {
+      const share = SHARES[call]
+      const byChance = share !== undefined && dice.chance(faults[share] ?? 0) ? "EIO" : undefined
+      const code = plannedCode(call, path) ?? byChance
+      if (code === undefined) return undefined
+      count(`${share ?? call}Failed`)
+      count(`${call}.${code}`)
+      return failure(code, path)
+    }
+    const mayFail = (call: Call, path: string): void => {
+      const failed = failureOf(call, path)
+      if (failed !== undefined) throw failed
+    }
+    /** Every call that changes something is one in which the process may die, and that may fail. */
+    const changing = (call: Call, path: string): void => {
+      alive(path)
+      if (isLast()) die(path)
+      mayFail(call, path)
     }
     const follow = (given: string): string => {
       let path = tidy(given)
@@ -243,18 +334,20 @@ export const make = (
         made: node.made
       }
     }
-    const sync = ({ node, path }: { readonly node: Node; readonly path: string }): Error | undefined => {
-      const fails = dice.chance(faults.sync ?? 0)
-      if (fails) count("syncFailed")
-      else count("synced")
-      if (node.kind === "directory") {
-        if (!fails) {
-          for (const change of unsynced) if (directoryOf(change) === path) applyNames(durableNames, change)
-          unsynced = unsynced.filter((change) => directoryOf(change) !== path)
-        }
-      } else if (fails) loseDirty(node)
-      else keep(node)
-      return fails ? failure("EIO", path) : undefined
+    const sync = (
+      { node, path }: { readonly node: Node; readonly path: string },
+      call: "sync" | "syncLater",
+      upTo: number
+    ): Error | undefined => {
+      const failed = failureOf(call, path)
+      if (failed === undefined) count("synced")
+      if (node.kind !== "directory") settle(node, upTo, failed !== undefined)
+      else if (failed === undefined) {
+        const isCovered = ({ at, directory }: NameChange) => directory === path && at <= upTo
+        for (const change of unsynced) if (isCovered(change)) applyNames(durableNames, change)
+        unsynced = unsynced.filter((change) => !isCovered(change))
+      }
+      return failed
     }
 
     return {
@@ -264,7 +357,7 @@ export const make = (
       openDirectory: (path) => openAs(path, "directory"),
       create: (given, permissions) => {
         const path = tidy(given)
-        changing(path, "names")
+        changing("create", path)
         nameFree(path)
         changeNames([{ path, node: newNode("file", permissions) }])
         return openAs(path, "file")
@@ -275,10 +368,7 @@ export const make = (
       },
       read: (descriptor, into, offset, length, position) => {
         const { node, path } = of(descriptor)
-        if (dice.chance(faults.read ?? 0)) {
-          count("readFailed")
-          throw failure("EIO", path)
-        }
+        mayFail("read", path)
         const end = Math.min(node.size, position + length)
         if (end <= position) return 0
         into.set(node.bytes.subarray(position, end), offset)
@@ -287,15 +377,12 @@ export const make = (
       append: (descriptor, from, offset, length) => {
         const { node, path } = of(descriptor)
         const bytes = from.subarray(offset, offset + length)
-        if (dice.chance(faults.death ?? 0)) {
+        if (isLast()) {
           // A process may be killed in the middle of a write.
           write(node, bytes.subarray(0, dice.integer(0, bytes.length)))
           die(path)
         }
-        if (dice.chance(faults.append ?? 0)) {
-          count("appendFailed")
-          throw failure("EIO", path)
-        }
+        mayFail("append", path)
         const room = capacity - used()
         if (room <= 0 && length > 0) {
           count("full")
@@ -310,27 +397,31 @@ export const make = (
       },
       sync: (descriptor) => {
         const found = of(descriptor)
-        changing(found.path, undefined)
-        const failed = sync(found)
+        if (isLast()) die(found.path)
+        const failed = sync(found, "sync", moment)
         if (failed !== undefined) throw failed
       },
       syncLater: (descriptor, done) => {
         const found = of(descriptor)
-        changing(found.path, undefined)
+        if (isLast()) die(found.path)
+        const asked = moment
+        const outage = outages
         simulation.after(dice.next() * latency, () => {
-          // The system carries it out, or has not begun to, when its process dies.
+          if (outage !== outages) return
+          // Of a process that is dead, the system carries it out, or has not begun to.
           if (!living() && dice.chance(0.5)) return
-          const failed = sync(found)
+          if (living() && isLast()) return end()
+          // What was changed since it was asked for is none of its business, and is often swept along.
+          const failed = sync(found, "syncLater", dice.chance(0.5) ? moment : asked)
           if (living()) done(failed)
         })
       },
       truncate: (descriptor, size) => {
         const { node, path } = of(descriptor)
-        changing(path, undefined)
+        changing("truncate", path)
         if (size > node.size) throw failure("EINVAL", path)
-        node.size = size
-        node.dirty = node.dirty.filter(([from]) => from < size).map(([from, to]) => [from, Math.min(to, size)])
-        if (node.durable.length > size) node.dirty.push([size, size])
+        truncate(node, size)
+        hasChanged(parentOf(path))
       },
       lock: (path) => {
         alive(path)
@@ -359,13 +450,14 @@ export const make = (
         const directory = follow(given)
         if (names.get(directory)?.kind !== "directory") throw failure("ENOENT", given)
         const prefix = directory === "/" ? "/" : `${directory}/`
-        return [...names.keys()]
+        const found = [...names.keys()]
           .filter((path) => path !== directory && path.startsWith(prefix) && !path.slice(prefix.length).includes("/"))
           .map((path) => path.slice(prefix.length))
-          .sort()
+        for (let left = found.length; left > 1; left--) found.push(...found.splice(dice.integer(0, left - 1), 1))
+        return found
       },
       makeDirectory: (given, permissions) => {
-        changing(given, "names")
+        changing("makeDirectory", given)
         let path = ""
         for (const part of tidy(given).split("/").slice(1)) {
           path = `${path}/${part}`
@@ -375,13 +467,13 @@ export const make = (
         }
       },
       link: (existing, path) => {
-        changing(path, "names")
+        changing("link", path)
         const node = find(existing)
         nameFree(path)
-        changeNames([{ path, node: node }])
+        changeNames([{ path, node }])
       },
       linkSymbolic: (target, path) => {
-        changing(path, "names")
+        changing("linkSymbolic", path)
         nameFree(path)
         changeNames([{ path, node: newNode("link", 0o777, target) }])
       },
@@ -391,7 +483,7 @@ export const make = (
         return node?.kind === "link" ? node.target : undefined
       },
       rename: (from, to) => {
-        changing(from, "names")
+        changing("rename", from)
         const node = names.get(from)
         if (node === undefined) throw failure("ENOENT", from)
         changeNames([
@@ -400,7 +492,7 @@ export const make = (
         ])
       },
       unlink: (path) => {
-        changing(path, "names")
+        changing("unlink", path)
         if (!names.has(path)) throw failure("ENOENT", path)
         changeNames([{ path, node: undefined }])
       },
@@ -418,6 +510,12 @@ export const make = (
     setFaults: (given) => {
       faults = given
     },
+    plan: (plan) => {
+      calls = 0
+      dieAt = plan.dieAt ?? Number.POSITIVE_INFINITY
+      planned = (plan.faults ?? []).map((fault) => ({ fault, seen: 0 }))
+    },
+    calls: () => calls,
     setCapacity: (bytes) => {
       capacity = bytes
     },

@@ -347,7 +347,7 @@ export class SimulatedProcess implements Process {
         Effect.runForkWith(this.context())(program).addObserver((exit) => {
           if (!this.alive || this.life !== number) return
           this.alive = false
-          const how = Exit.isSuccess(exit) ? "ends" : `ends in failure: ${Cause.pretty(exit.cause)}`
+          const how = Exit.isSuccess(exit) ? "ends" : `ends in failure: ${String(Cause.squash(exit.cause))}`
           this.kernel.trace(`${this.name}: life ${number} ${how}`)
           end(Option.some(exit))
         })
