@@ -339,6 +339,32 @@ describe("recordSettled", () => {
   )
 })
 
+describe("recordSettled, several times for one series", () => {
+  it.effect("waits each for the write that carries its own", () =>
+    Effect.gen(function* () {
+      const gates: Array<Deferred.Deferred<void>> = []
+      const { backend } = yield* scripted((batch) => {
+        const gate = Deferred.makeUnsafe<void>()
+        gates.push(gate)
+        return Effect.as(Deferred.await(gate), created(batch))
+      })
+      const { recorder } = yield* start({ backend })
+      const record = Effect.forkChild(recorder.recordSettled(draft("a")), { startImmediately: true })
+      const first = yield* record
+      yield* settle
+      const second = yield* record
+      yield* settle
+      yield* Deferred.succeed(gates[0]!, undefined)
+      yield* settle
+      assert.isDefined(first.pollUnsafe())
+      assert.isUndefined(second.pollUnsafe())
+      yield* Deferred.succeed(gates[1]!, undefined)
+      yield* settle
+      assert.isDefined(second.pollUnsafe())
+    })
+  )
+})
+
 describe("recordNow", () => {
   it.effect("never waits and never fails; what it cannot take is counted", () =>
     Effect.gen(function* () {
@@ -543,7 +569,7 @@ describe("delivery", () => {
     Effect.gen(function* () {
       let underWay = 0
       let most = 0
-      const { backend } = yield* scripted(() =>
+      const { backend, calls } = yield* scripted(() =>
         Effect.suspend(() => {
           most = Math.max(most, ++underWay)
           return Effect.andThen(
@@ -559,6 +585,11 @@ describe("delivery", () => {
       for (let n = 0; n < 40; n++) yield* recorder.record(draft(`pod-${n}`))
       yield* TestClock.adjust("6 seconds")
       assert.strictEqual(most, 4)
+      // While the first three of them failed, others took their places. The next asks soon.
+      const before = calls.length
+      assert.isAtMost(before, 7)
+      yield* TestClock.adjust("9 seconds")
+      assert.lengthOf(calls, before + 1)
       yield* TestClock.adjust("1 minute")
       most = 0
       yield* TestClock.adjust("10 minutes")
@@ -722,6 +753,621 @@ describe("status", () => {
 })
 
 // ---------------------------------------------------------------------------
+// what failures mean, and who goes next
+// ---------------------------------------------------------------------------
+
+const unauthorized = new BackendError({ reason: new Unauthorized({ detail: "the token has expired" }) })
+
+const draftIn = (namespace: string, name: string) => draft(name, { involvedObject: { kind: "Pod", name, namespace } })
+
+const namespaceOf = ({ event }: Write) => event.involvedObject.namespace
+
+const each =
+  (outcome: (write: Write) => Backend.Outcome): Answer =>
+  (batch) =>
+    Effect.succeed(batch.map(outcome))
+
+const countOf = (calls: ReadonlyArray<Call>, name: string) =>
+  namesOf(calls)
+    .flat()
+    .filter((one) => one === name).length
+
+/** Waits until the next call has just happened. */
+const nextCall = (calls: ReadonlyArray<Call>) =>
+  Effect.gen(function* () {
+    const before = calls.length
+    while (calls.length === before) yield* TestClock.adjust("100 millis")
+  })
+
+describe("a backend that is away", () => {
+  it.effect(
+    "has everything at once when it is back, whatever it answers and whatever pauses have grown meanwhile",
+    () =>
+      Effect.gen(function* () {
+        for (const answer of [always, rejecting(() => true)]) {
+          let away = true
+          const { backend, calls } = yield* scripted((batch, call) =>
+            away ? Effect.fail(unauthorized) : answer(batch, call)
+          )
+          const { recorder } = yield* start({ backend, sink: { ...off, concurrency: 2 } })
+          for (let n = 0; n < 8; n++) yield* recorder.record(draftIn(`namespace-${n}`, `pod-${n}`))
+          yield* TestClock.adjust("1 hour")
+          // Each of them has been told to wait for minutes.
+          away = false
+          yield* recorder.record(draft("fresh"))
+          const before = calls.length
+          while (calls.length === before) yield* TestClock.adjust("1 second")
+          yield* settle
+          assert.deepInclude(yield* statusOf(recorder), { pending: 0, state: "up" })
+          assert.isAtMost(calls.length - before, 3)
+        }
+      })
+  )
+
+  it.effect("is asked with one namespace after the other, so that one alone does not pass for all", () =>
+    Effect.gen(function* () {
+      const { backend, calls } = yield* scripted((batch) =>
+        batch.some((write) => namespaceOf(write) === "sick") ? Effect.fail(refused) : Effect.succeed(created(batch))
+      )
+      const { recorder } = yield* start({ backend, sink: { ...off, concurrency: 2, batch: 3 } })
+      for (let n = 0; n < 20; n++) yield* recorder.record(draftIn("sick", `sick-${n}`))
+      yield* recorder.record(draftIn("well", "well"))
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual((yield* statusOf(recorder)).settled, 1)
+      assert.isAtMost(
+        calls.findIndex(({ batch }) => batch.some((write) => namespaceOf(write) === "well")),
+        3
+      )
+    })
+  )
+
+  it.effect("is back with the first write that gets through, also when that began before", () =>
+    Effect.gen(function* () {
+      let away = true
+      const { backend } = yield* scripted((batch) => {
+        const answer = Effect.suspend(() => (away ? Effect.fail(refused) : Effect.succeed(created(batch))))
+        const { name } = batch[0]!.event.involvedObject
+        if (name === "late") return Effect.delay(answer, "19 seconds")
+        return name === "later" ? Effect.delay(Effect.succeed(created(batch)), "19100 millis") : answer
+      })
+      const { recorder } = yield* start({ backend, sink: { ...off, concurrency: 3, batch: 1 } })
+      for (const name of ["late", "later", "a", "b", "c"]) yield* recorder.record(draft(name))
+      yield* TestClock.adjust("19 seconds")
+      away = false
+      assert.strictEqual((yield* statusOf(recorder)).settled, 0)
+      yield* TestClock.adjust("100 millis")
+      // All but the one that takes its time again.
+      assert.strictEqual((yield* statusOf(recorder)).settled, 4)
+    })
+  )
+
+  it.effect("is asked more rarely where a person must mend something", () =>
+    Effect.gen(function* () {
+      const { backend, calls } = yield* scripted(() => Effect.fail(unauthorized))
+      const { recorder } = yield* start({ backend, sink: off })
+      yield* recorder.record(draft("a"))
+      yield* TestClock.adjust("1 hour")
+      const before = calls.length
+      yield* TestClock.adjust("1 hour")
+      assert.isTrue(calls.length - before >= 12 && calls.length - before <= 25, String(calls.length - before))
+    })
+  )
+
+  it.effect("changes nothing for what failed before", () =>
+    Effect.gen(function* () {
+      let away = false
+      const { backend, calls } = yield* scripted((batch) =>
+        away
+          ? Effect.fail(refused)
+          : Effect.succeed(
+              batch.map(({ event }) => (event.involvedObject.name === "bad" ? retry(unauthorized) : Backend.created))
+            )
+      )
+      const { recorder } = yield* start({ backend, sink: { ...off, concurrency: 2 } })
+      yield* recorder.record(draft("bad"))
+      yield* TestClock.adjust("1 second")
+      yield* recorder.record(draft("well"))
+      yield* TestClock.adjust("1 hour")
+      const before = calls.length
+      away = true
+      for (let n = 0; n < 4; n++) yield* recorder.record(draft(`pod-${n}`))
+      yield* TestClock.adjust("5 minutes")
+      away = false
+      while ((yield* statusOf(recorder)).settled < 5) yield* TestClock.adjust("1 second")
+      yield* TestClock.adjust("5 seconds")
+      // Alone, so that it holds up nobody.
+      const after = namesOf(calls.slice(before)).filter((names) => names.includes("bad"))
+      assert.isTrue(
+        after.every((names) => names.length === 1),
+        String(after)
+      )
+    })
+  )
+
+  it.effect("is asked at once, and then after short pauses, when the recorder closes", () =>
+    Effect.gen(function* () {
+      const { backend, calls } = yield* scripted(() => Effect.fail(unauthorized))
+      const { close, recorder } = yield* start({ backend, sink: { ...off, concurrency: 1 } })
+      yield* recorder.record(draft("a"))
+      yield* TestClock.adjust("1 hour")
+      yield* nextCall(calls)
+      const before = calls.length
+      const closing = yield* Effect.forkChild(close, { startImmediately: true })
+      yield* settle
+      assert.strictEqual(calls.length, before + 1)
+      yield* TestClock.adjust("10 seconds")
+      // Every quarter to half of a second.
+      assert.isAbove(calls.length, before + 18)
+      yield* Fiber.join(closing)
+    })
+  )
+})
+
+describe("a namespace that is stuck", () => {
+  it.effect("is asked more rarely, has everything at once when it works, and leaves another one alone", () =>
+    Effect.gen(function* () {
+      const stuck = new Set(["sick", "ill"])
+      const { backend, calls } = yield* scripted(
+        each((write) => (stuck.has(namespaceOf(write)!) ? retry(refused) : Backend.created))
+      )
+      const { recorder } = yield* start({ backend, sink: { ...off, concurrency: 2 } })
+      for (let n = 0; n < 4; n++) {
+        yield* recorder.record(draftIn("sick", `sick-${n}`))
+        yield* recorder.record(draftIn("ill", `ill-${n}`))
+      }
+      yield* TestClock.adjust("1 second")
+      yield* recorder.record(draft("well"))
+      yield* TestClock.adjust("1 hour")
+      // Though the last write of another one got through.
+      assert.strictEqual((yield* statusOf(recorder)).state, "degraded")
+      const before = calls.length
+      yield* TestClock.adjust("1 hour")
+      assert.isAtMost(calls.length - before, 8 * 25)
+
+      stuck.delete("sick")
+      const since = calls.length
+      while ((yield* statusOf(recorder)).settled === 1) yield* TestClock.adjust("1 second")
+      yield* settle
+      assert.deepInclude(yield* statusOf(recorder), { settled: 5, pending: 4 })
+      const ill = namesOf(calls.slice(since)).filter((names) => names.some((name) => name.startsWith("ill")))
+      assert.isTrue(
+        ill.every((names) => names.length === 1),
+        String(ill)
+      )
+    })
+  )
+
+  it.effect("is none any more after it has worked: when it fails next, that may be an outage", () =>
+    Effect.gen(function* () {
+      let failing = true
+      let underWay = 0
+      let most = 0
+      const { backend } = yield* scripted((batch) =>
+        Effect.suspend(() => {
+          most = Math.max(most, ++underWay)
+          return Effect.andThen(
+            Effect.sleep("1 second"),
+            Effect.suspend(() => {
+              underWay--
+              return Effect.succeed(
+                batch.map((write) => (failing && namespaceOf(write) === "sick" ? retry(refused) : Backend.created))
+              )
+            })
+          )
+        })
+      )
+      const { recorder } = yield* start({ backend, sink: { ...off, concurrency: 4, batch: 1 } })
+      yield* recorder.record(draftIn("sick", "sick"))
+      yield* TestClock.adjust("3 seconds")
+      yield* recorder.record(draft("well"))
+      yield* TestClock.adjust("1 minute")
+      failing = false
+      yield* TestClock.adjust("10 minutes")
+      assert.deepInclude(yield* statusOf(recorder), { settled: 2, state: "up" })
+      failing = true
+      for (let n = 0; n < 12; n++) yield* recorder.record(draftIn("sick", `sick-${n}`))
+      yield* TestClock.adjust("1 minute")
+      most = 0
+      yield* TestClock.adjust("10 minutes")
+      assert.strictEqual(most, 1)
+    })
+  )
+})
+
+describe("a Throttled", () => {
+  const throttled = (scope: "backend" | "series", retryAfter?: Duration.Input) =>
+    new BackendError({
+      reason: new Throttled({
+        scope,
+        detail: "too many requests",
+        ...(retryAfter === undefined ? undefined : { retryAfter: Duration.fromInputUnsafe(retryAfter) })
+      })
+    })
+
+  it.effect("that names a time is no failure: the pause does not grow", () =>
+    Effect.gen(function* () {
+      const { backend, calls } = yield* scripted(each(() => retry(throttled("series", "2 seconds"))))
+      const { recorder } = yield* start({ backend, sink: { ...off, concurrency: 100 } })
+      yield* recorder.record(draft("a"))
+      yield* TestClock.adjust("1 minute")
+      assert.lengthOf(calls, 31)
+    })
+  )
+
+  it.effect("that names next to no time is not taken at its word", () =>
+    Effect.gen(function* () {
+      const { backend, calls } = yield* scripted(each(() => retry(throttled("series", "1 millis"))))
+      const { recorder } = yield* start({ backend, sink: { ...off, concurrency: 100 } })
+      yield* recorder.record(draft("a"))
+      yield* TestClock.adjust("10 seconds")
+      assert.isAtMost(calls.length, 41)
+    })
+  )
+
+  it.effect("is obeyed also where its namespace works again", () =>
+    Effect.gen(function* () {
+      let sick = true
+      const { backend, calls } = yield* scripted(
+        each(({ event }) => {
+          const { name } = event.involvedObject
+          if (name.startsWith("busy")) return retry(throttled("series"))
+          return sick && name === "sick" ? retry(refused) : Backend.created
+        })
+      )
+      const { recorder } = yield* start({ backend, sink: off })
+      yield* recorder.record(draft("sick"))
+      yield* settle
+      for (let n = 0; n < 8; n++) yield* recorder.record(draft(`busy-${n}`))
+      yield* TestClock.adjust("1 second")
+      yield* recorder.record(draftIn("well", "well"))
+      yield* TestClock.adjust("1 hour")
+      sick = false
+      while ((yield* statusOf(recorder)).settled === 1) {
+        calls.length = 0
+        yield* TestClock.adjust("1 second")
+      }
+      // Some may have been due by themselves.
+      assert.isAtMost(calls.length, 5)
+    })
+  )
+
+  it.effect("for the whole sink is not cut short by a later one", () =>
+    Effect.gen(function* () {
+      const { backend, calls } = yield* scripted((batch, call) => {
+        if (call === 1) return Effect.delay(Effect.fail(throttled("backend", "5 seconds")), "1 second")
+        return call === 2 ? Effect.fail(throttled("backend", "1 minute")) : Effect.succeed(created(batch))
+      })
+      const { recorder } = yield* start({ backend, sink: { ...off, batch: 1 } })
+      yield* recorder.record(draft("a"))
+      yield* recorder.record(draft("b"))
+      yield* TestClock.adjust("59 seconds")
+      assert.lengthOf(calls, 2)
+      yield* TestClock.adjust("2 seconds")
+      assert.lengthOf(calls, 4)
+    })
+  )
+
+  it.effect("keeps to the limits of a sink when what has failed is tried again together with what is fresh", () =>
+    Effect.gen(function* () {
+      const { backend, calls } = yield* scripted((_, call) =>
+        call <= 2 ? Effect.fail(throttled("backend")) : Effect.never
+      )
+      const { recorder } = yield* start({ backend, sink: { ...off, concurrency: 4, batch: 3 } })
+      yield* recorder.record(draft("a"))
+      yield* recorder.record(draft("b"))
+      yield* settle
+      for (let n = 0; n < 12; n++) yield* recorder.record(draft(`pod-${n}`))
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(namesOf(calls), [
+        ["a"],
+        ["b"],
+        ["a"],
+        ["b"],
+        ["pod-0", "pod-1", "pod-2"],
+        ["pod-3", "pod-4", "pod-5"]
+      ])
+    })
+  )
+
+  it.effect("leaves what is fresh spread over the places that are left", () =>
+    Effect.gen(function* () {
+      const { backend, calls } = yield* scripted((_, call) =>
+        call === 1 ? Effect.fail(throttled("backend")) : Effect.never
+      )
+      const { recorder } = yield* start({ backend, sink: { ...off, concurrency: 4, batch: 8 } })
+      yield* recorder.record(draft("a"))
+      yield* settle
+      for (let n = 0; n < 12; n++) yield* recorder.record(draft(`pod-${n}`))
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(
+        namesOf(calls.slice(1)).map((names) => names.length),
+        [1, 4, 4, 4]
+      )
+    })
+  )
+})
+
+describe("what has failed before", () => {
+  it.effect("has half of the places at the most, and of them who failed least", () =>
+    Effect.gen(function* () {
+      let underWay = 0
+      let most = 0
+      let flaky = true
+      const failed = new Set<string>()
+      const { backend, calls } = yield* scripted((batch) =>
+        Effect.suspend(() => {
+          const [first] = batch
+          if (namespaceOf(first!) !== "sick") {
+            return Effect.succeed(
+              batch.map(({ event }) =>
+                flaky && event.involvedObject.name === "flaky" ? retry(refused) : Backend.created
+              )
+            )
+          }
+          if (!failed.has(first!.event.involvedObject.name)) {
+            for (const { event } of batch) failed.add(event.involvedObject.name)
+            return Effect.succeed(batch.map(() => retry(refused)))
+          }
+          most = Math.max(most, ++underWay)
+          return Effect.onExit(Effect.never, () => Effect.sync(() => underWay--))
+        })
+      )
+      const { recorder } = yield* start({
+        backend,
+        sink: { ...off, concurrency: 4, writeTimeout: "20 seconds", capacity: 64 }
+      })
+      yield* recorder.record(draftIn("sick", "sick"))
+      yield* TestClock.adjust("1 second")
+      yield* recorder.record(draft("well"))
+      yield* settle
+      for (let n = 0; n < 6; n++) yield* recorder.record(draftIn("sick", `sick-${n}`))
+      yield* settle
+      for (let n = 0; n < 60; n++) {
+        yield* recorder.record(draft(`well-${n}`))
+        yield* settle
+        assert.strictEqual((yield* statusOf(recorder)).settled, n + 2)
+        yield* TestClock.adjust("2 seconds")
+      }
+      assert.strictEqual(most, 2)
+      // Both places for it are taken, and others wait for one that have failed more often.
+      yield* recorder.record(draft("flaky"))
+      yield* settle
+      flaky = false
+      yield* TestClock.adjust("21 seconds")
+      assert.strictEqual(countOf(calls, "flaky"), 2)
+    })
+  )
+
+  it.effect("takes turns with what is fresh where there is only one place", () =>
+    Effect.gen(function* () {
+      const order: Array<string> = []
+      let failing = true
+      const { backend } = yield* scripted((batch) =>
+        Effect.suspend(() => {
+          const namespace = namespaceOf(batch[0]!)!
+          order.push(namespace)
+          return Effect.delay(
+            Effect.succeed(batch.map(() => (failing && namespace === "sick" ? retry(refused) : Backend.created))),
+            "1 second"
+          )
+        })
+      )
+      const { recorder } = yield* start({ backend, sink: { ...off, concurrency: 1, batch: 1 } })
+      yield* recorder.record(draftIn("sick", "sick"))
+      yield* TestClock.adjust("2 seconds")
+      yield* recorder.record(draft("well"))
+      yield* TestClock.adjust("2 seconds")
+      for (let n = 0; n < 8; n++) yield* recorder.record(draftIn("sick", `sick-${n}`))
+      for (let n = 0; n < 40; n++) yield* recorder.record(draft(`well-${n}`))
+      yield* TestClock.adjust("20 seconds")
+      order.length = 0
+      yield* TestClock.adjust("20 seconds")
+      const sick = order.filter((namespace) => namespace === "sick").length
+      assert.isTrue(sick >= 7 && sick <= 11, order.join(" "))
+      const twice = order.some((namespace, index) => namespace === "sick" && order[index + 1] === "sick")
+      assert.isFalse(twice, order.join(" "))
+      // Where nothing fresh comes, it has the place alone.
+      yield* TestClock.adjust("2 minutes")
+      assert.deepInclude(yield* statusOf(recorder), { settled: 41, pending: 9 })
+      failing = false
+      yield* TestClock.adjust("6 minutes")
+      assert.deepInclude(yield* statusOf(recorder), { settled: 50, pending: 0 })
+    })
+  )
+
+  it.effect("is as if new when it gets through, also with what came meanwhile", () =>
+    Effect.gen(function* () {
+      let failing = true
+      const { backend, calls } = yield* scripted((batch) =>
+        Effect.delay(
+          Effect.suspend(() =>
+            Effect.succeed(
+              batch.map(({ event }): Backend.Outcome =>
+                failing && event.involvedObject.name === "a"
+                  ? { _tag: "Retry", error: refused, parkAfter: "60 seconds" }
+                  : Backend.created
+              )
+            )
+          ),
+          "1 second"
+        )
+      )
+      const { recorder } = yield* start({ backend, sink: { concurrency: 1, batch: 8 } })
+      yield* recorder.record(draft("a"))
+      yield* TestClock.adjust("40 seconds")
+      assert.strictEqual((yield* statusOf(recorder)).state, "degraded")
+      failing = false
+      yield* nextCall(calls)
+      yield* recorder.record(draft("a"))
+      yield* recorder.record(draft("b"))
+      yield* TestClock.adjust("1 second")
+      // Together with another one, as what never failed.
+      assert.deepStrictEqual(namesOf(calls.slice(-1)).flat().sort(), ["a", "b"])
+      assert.strictEqual((yield* statusOf(recorder)).state, "up")
+      failing = true
+      yield* TestClock.adjust("40 seconds")
+      // Its patience begins anew, and so does what is told.
+      assert.deepInclude(yield* statusOf(recorder), { state: "degraded", parked: 0, pending: 1 })
+    })
+  )
+
+  it.effect("is not through before its first occurrence is", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const { backend } = yield* scripted((_, call) =>
+        call === 1 ? Effect.andThen(Deferred.await(gate), Effect.fail(refused)) : Effect.never
+      )
+      const { recorder } = yield* start({ backend })
+      yield* recorder.record(draft("a"))
+      yield* TestClock.adjust("5 seconds")
+      const flushing = yield* Effect.forkChild(recorder.flush("20 seconds"), { startImmediately: true })
+      yield* recorder.record(draft("a"))
+      yield* settle
+      yield* Deferred.succeed(gate, undefined)
+      yield* TestClock.adjust("5 seconds")
+      assert.isUndefined(flushing.pollUnsafe())
+      assert.strictEqual(Duration.toSeconds((yield* statusOf(recorder)).oldestAge), 10)
+      yield* TestClock.adjust("15 seconds")
+      assert.deepStrictEqual(yield* Fiber.join(flushing), { complete: false, pending: { first: 2 } })
+    })
+  )
+})
+
+// ---------------------------------------------------------------------------
+// how far a sink reads, and when it makes checkpoints
+// ---------------------------------------------------------------------------
+
+/** A journal on a disk that notes what a sink does. */
+const noting = (journal: Journal.Journal["Service"]) => {
+  const noted = { furthest: 0, checkpoints: 0, failing: false }
+  const noDisk = new Journal.JournalError({ reason: new Journal.JournalFailed({ detail: "no disk" }) })
+  const inner = durable(journal)
+  return {
+    noted,
+    journal: {
+      ...inner,
+      read: (sink: string, after: number, max: number) => {
+        noted.furthest = Math.max(noted.furthest, after + max)
+        return inner.read(sink, after, max)
+      },
+      checkpoint: (sink: string, made: Journal.Checkpoint) => {
+        noted.checkpoints++
+        return noted.failing ? Effect.fail(noDisk) : inner.checkpoint(sink, made)
+      }
+    }
+  }
+}
+
+describe("reading", () => {
+  it.effect("stops where the capacity is reached, and a little later while everything fails", () =>
+    Effect.gen(function* () {
+      for (const [answer, least, most] of [
+        [never, 8, 8],
+        [() => Effect.fail(refused), 16, 16]
+      ] as ReadonlyArray<[Answer, number, number]>) {
+        const { journal, noted } = noting(yield* memoryJournal())
+        const { backend } = yield* scripted(answer)
+        const { recorder } = yield* start({
+          backend,
+          journal,
+          sink: { ...off, capacity: 8, writeTimeout: "1 hour" },
+          recorder: { drainTimeout: 0 }
+        })
+        for (let n = 0; n < 40; n++) yield* recorder.record(draft(`pod-${n}`))
+        yield* TestClock.adjust("30 minutes")
+        assert.isTrue(noted.furthest >= least && noted.furthest <= most, String(noted.furthest))
+      }
+    })
+  )
+
+  it.effect("leaves nothing behind that looks old when everything is through", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* scripted(always)
+      const { recorder } = yield* start({ backend, sink: { ...off, capacity: 2 } })
+      for (let n = 0; n < 10; n++) yield* recorder.record(draft(`pod-${n}`))
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(Duration.toSeconds((yield* statusOf(recorder)).oldestAge), 0)
+    })
+  )
+})
+
+describe("checkpoints", () => {
+  it.effect("come as often as a stream of events needs them", () =>
+    Effect.gen(function* () {
+      const { journal } = noting(yield* memoryJournal())
+      const { backend } = yield* scripted(always)
+      const { recorder } = yield* start({ backend, journal, sink: { ...off, capacity: 4 } })
+      for (let n = 0; n < 200; n++) yield* recorder.record(draft(`pod-${n}`))
+      yield* settle
+      assert.strictEqual((yield* statusOf(recorder)).settled, 200)
+    })
+  )
+
+  it.effect("come at intervals while there is something to do, sooner when it is done, and then no more", () =>
+    Effect.gen(function* () {
+      let busy = true
+      const { journal, noted } = noting(yield* memoryJournal())
+      const { backend } = yield* scripted((batch) => (busy ? Effect.never : Effect.succeed(created(batch))))
+      const { recorder } = yield* start({ backend, journal, sink: { ...off, writeTimeout: "10 seconds" } })
+      yield* TestClock.adjust("10 seconds")
+      const before = noted.checkpoints
+      for (let n = 0; n < 30; n++) {
+        yield* recorder.record(draft(`pod-${n}`))
+        yield* TestClock.adjust("1 second")
+      }
+      // After 5 seconds each, the first at once, for the last one was long ago.
+      assert.isTrue(noted.checkpoints - before >= 5 && noted.checkpoints - before <= 7, String(noted.checkpoints))
+      busy = false
+      while ((yield* statusOf(recorder)).pending > 0) yield* TestClock.adjust("100 millis")
+      yield* TestClock.adjust("1100 millis")
+      const checkpoint = yield* journal.restore("first")
+      assert.strictEqual(checkpoint?.upTo, 30)
+      assert.deepInclude(checkpoint?.state, { outbox: [] })
+      const then = noted.checkpoints
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual(noted.checkpoints, then)
+    })
+  )
+
+  it.effect("that fail are tried again after pauses that grow, until one works", () =>
+    Effect.gen(function* () {
+      const { journal, noted } = noting(yield* memoryJournal())
+      const { backend } = yield* scripted(always)
+      const { recorder } = yield* start({ backend, journal, sink: off })
+      yield* TestClock.adjust("10 seconds")
+      noted.failing = true
+      const before = noted.checkpoints
+      yield* recorder.recordSettled(draft("a"))
+      yield* TestClock.adjust("5 minutes")
+      assert.isTrue(noted.checkpoints - before >= 12 && noted.checkpoints - before <= 26, String(noted.checkpoints))
+      assert.strictEqual((yield* statusOf(recorder)).state, "blocked")
+      noted.failing = false
+      yield* TestClock.adjust("31 seconds")
+      assert.strictEqual((yield* journal.restore("first"))?.upTo, 1)
+      assert.strictEqual((yield* statusOf(recorder)).state, "up")
+    })
+  )
+
+  it.effect("are made of what is settled too, also after one that failed", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const { journal, noted } = noting(yield* memoryJournal())
+      const { backend } = yield* scripted((batch) => Effect.as(Deferred.await(gate), created(batch)))
+      const { recorder } = yield* start({ backend, journal, sink: { ...off, writeTimeout: "1 hour" } })
+      yield* recorder.record(draft("a"))
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual((yield* journal.restore("first"))?.upTo, 1)
+      noted.failing = true
+      yield* Deferred.succeed(gate, undefined)
+      yield* TestClock.adjust("5 seconds")
+      noted.failing = false
+      yield* TestClock.adjust("1 minute")
+      assert.deepInclude((yield* journal.restore("first"))?.state, { outbox: [] })
+    })
+  )
+})
+
+// ---------------------------------------------------------------------------
 // parking
 // ---------------------------------------------------------------------------
 
@@ -858,6 +1504,62 @@ describe("parking", () => {
     })
   )
 
+  it.effect("makes room only where somebody waits for it, of what is stuck for long, and the longest stuck first", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* scripted((batch, call) => {
+        const answer = Effect.succeed(
+          batch.map((write) => (namespaceOf(write) === "sick" ? retry(refused) : Backend.created))
+        )
+        return call === 1 ? Effect.delay(answer, "15 seconds") : answer
+      })
+      const { recorder } = yield* start({ backend, sink: { ...off, capacity: 4, batch: 1 } })
+      const record = (...names: ReadonlyArray<string>) =>
+        Effect.forEach(names, (name) => recorder.record(draftIn("sick", name)), { discard: true })
+      const parked = Effect.map(recorder.parked, (all) =>
+        all.map(({ write }) => write.event.involvedObject.name).sort()
+      )
+
+      // The first to come is the last to fail.
+      yield* record("late", "a")
+      yield* TestClock.adjust("1 second")
+      yield* recorder.record(draft("well"))
+      yield* TestClock.adjust("1 second")
+      yield* record("b", "c")
+      yield* TestClock.adjust("10 minutes")
+      assert.deepStrictEqual(yield* parked, [])
+      yield* record("d", "e", "f", "g", "h")
+      yield* settle
+      assert.deepStrictEqual(yield* parked, ["a", "b"])
+      yield* TestClock.adjust("20 seconds")
+      yield* record("i", "j")
+      yield* settle
+      assert.deepStrictEqual(yield* parked, ["a", "b", "c"])
+      assert.deepInclude(yield* statusOf(recorder), { parked: 3, pending: 8, settled: 1 })
+      // Where everything fails, room is made also by a few.
+      yield* record("k")
+      yield* settle
+      assert.deepStrictEqual(yield* parked, ["a", "b", "c", "late"])
+    })
+  )
+
+  it.effect("does not happen to a few that are stuck while most of what fills a sink is under way", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* scripted((batch) => {
+        const namespace = namespaceOf(batch[0]!)
+        if (namespace === "slow") return Effect.never
+        return Effect.succeed(batch.map(() => (namespace === "sick" ? retry(refused) : Backend.created)))
+      })
+      const { recorder } = yield* start({ backend, sink: { ...off, capacity: 8, batch: 1, writeTimeout: "1 hour" } })
+      yield* recorder.record(draftIn("sick", "sick"))
+      yield* TestClock.adjust("1 second")
+      yield* recorder.record(draft("well"))
+      yield* settle
+      for (let n = 0; n < 12; n++) yield* recorder.record(draftIn("slow", `slow-${n}`))
+      yield* TestClock.adjust("10 minutes")
+      assert.deepInclude(yield* statusOf(recorder), { settled: 1, parked: 0, pending: 13 })
+    })
+  )
+
   it.effect("never happens to what is only asked to wait", () =>
     Effect.gen(function* () {
       const limit = new BackendError({ reason: new Throttled({ scope: "namespace", detail: "limit reached" }) })
@@ -915,10 +1617,75 @@ describe("parking", () => {
       const { recorder } = yield* start({ backend, journal: failing, sink: off })
       yield* recorder.record(draft("a"))
       yield* TestClock.adjust("10 seconds")
-      assert.deepInclude(yield* statusOf(recorder), { parked: 0, pending: 1 })
+      const status = yield* statusOf(recorder)
+      assert.deepInclude(status, { parked: 0, pending: 1, state: "degraded" })
+      assert.include(status.lastError, "no disk")
       broken = false
       yield* TestClock.adjust("1 minute")
-      assert.deepInclude(yield* statusOf(recorder), { parked: 1, pending: 0 })
+      assert.deepInclude(yield* statusOf(recorder), { parked: 1, pending: 0, state: "up" })
+    })
+  )
+
+  it.effect("that takes its time is waited for, and no longer", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* scripted(rejecting(() => true))
+      const journal = yield* memoryJournal()
+      const slow: Journal.Journal["Service"] = {
+        ...journal,
+        park: (...given) => Effect.delay(journal.park(...given), "1 second")
+      }
+      const { recorder } = yield* start({ backend, journal: slow, sink: off })
+      yield* recorder.record(draft("a"))
+      const flushing = yield* Effect.forkChild(recorder.flush("1 minute"), { startImmediately: true })
+      yield* TestClock.adjust("900 millis")
+      assert.isUndefined(flushing.pollUnsafe())
+      yield* TestClock.adjust("200 millis")
+      assert.deepStrictEqual(flushing.pollUnsafe(), Exit.succeed({ complete: true, pending: { first: 0 } }))
+    })
+  )
+
+  it.effect("is over once, whoever ends it first", () =>
+    Effect.gen(function* () {
+      let gone = true
+      const { backend } = yield* scripted(rejecting(() => gone))
+      const journal = yield* memoryJournal()
+      const slow: Journal.Journal["Service"] = {
+        ...journal,
+        unpark: (...given) => Effect.delay(journal.unpark(...given), "1 second")
+      }
+      const { recorder } = yield* start({ backend, journal: slow })
+      yield* recorder.record(draft("a"))
+      yield* settle
+      const [first] = yield* recorder.parked
+      gone = false
+      const dropping = yield* Effect.forkChild(recorder.dropParked("first", [first!.write.id]), {
+        startImmediately: true
+      })
+      yield* recorder.record(draft("a"))
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* Fiber.join(dropping), 0)
+      const status = yield* recorder.status
+      assert.deepInclude(status.sinks["first"], { settled: 2, parked: 0, pending: 0, dropped: {} })
+      assertLaw(status)
+    })
+  )
+
+  it.effect("lasts for the journal until what is tried again is through", () =>
+    Effect.gen(function* () {
+      let answer: Answer = rejecting(() => true)
+      const { backend } = yield* scripted((batch, call) => answer(batch, call))
+      const journal = durable(yield* memoryJournal())
+      const { recorder } = yield* start({ backend, journal, sink: { ...off, writeTimeout: "30 seconds" } })
+      yield* recorder.record(draft("a"))
+      yield* settle
+      answer = never
+      assert.strictEqual(yield* recorder.retryParked("first", [{ origin: journal.origin, seq: 1 }]), 1)
+      yield* TestClock.adjust("20 seconds")
+      assert.deepStrictEqual(yield* recorder.parked, [])
+      assert.lengthOf(yield* journal.parked("first"), 1)
+      answer = always
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(yield* journal.parked("first"), [])
     })
   )
 })
@@ -1049,6 +1816,45 @@ describe("closing", () => {
     })
   )
 
+  it.effect("asks once more at once for a target that could not be told", () =>
+    Effect.gen(function* () {
+      let away = true
+      const { backend } = yield* scripted(always)
+      const target = Effect.suspend(() => (away ? Effect.fail(refused) : Effect.succeed("cluster")))
+      const { close, recorder } = yield* start({ backend: { ...backend, target } })
+      yield* recorder.record(draft("a"))
+      yield* TestClock.adjust("10 minutes")
+      away = false
+      yield* close
+      assert.deepInclude(yield* statusOf(recorder), { settled: 1, pending: 0, dropped: {} })
+    })
+  )
+
+  it.effect("is the end of the books: what is answered later changes nothing", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* scripted((batch) => Effect.delay(Effect.succeed(created(batch)), "7 seconds"))
+      const journal = yield* memoryJournal()
+      const slow: Journal.Journal["Service"] = {
+        ...journal,
+        checkpoint: (...given) => Effect.delay(journal.checkpoint(...given), "4 seconds")
+      }
+      const starting = yield* Effect.forkChild(
+        start({ backend, journal: slow, sink: off, recorder: { drainTimeout: "5 seconds" } }),
+        { startImmediately: true }
+      )
+      yield* TestClock.adjust("10 seconds")
+      const { close, recorder } = yield* Fiber.join(starting)
+      yield* recorder.record(draft("a"))
+      yield* settle
+      const closing = yield* Effect.forkChild(close, { startImmediately: true })
+      yield* TestClock.adjust("10 seconds")
+      yield* Fiber.join(closing)
+      const status = yield* recorder.status
+      assert.deepInclude(status.sinks["first"], { state: "down", settled: 0, pending: 0, dropped: { shutdown: 1 } })
+      assertLaw(status)
+    })
+  )
+
   it.effect("counts what a journal in memory takes along", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted(never)
@@ -1174,7 +1980,9 @@ describe("starting", () => {
       yield* first.recorder.record(draft("a"))
       yield* first.close
       const two = yield* scripted(always)
+      yield* TestClock.adjust("1 hour")
       const second = yield* start({ backend: two.backend, journal })
+      assert.strictEqual(Duration.toMinutes((yield* statusOf(second.recorder)).oldestAge), 60)
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(namesOf(two.calls), [["a"]])
       assert.deepInclude(yield* statusOf(second.recorder), { recovered: 1, settled: 1 })
@@ -1201,6 +2009,22 @@ describe("starting", () => {
       assert.deepInclude(status.sinks["first"], { settled: 2, parked: 0 })
       assertLaw(status)
       assert.lengthOf(yield* journal.parked("first"), 0)
+    })
+  )
+
+  it.effect("does not count as parked what was given up meanwhile", () =>
+    Effect.gen(function* () {
+      const journal = durable(yield* memoryJournal())
+      const { backend } = yield* scripted(rejecting(() => true))
+      const first = yield* start({ backend, journal })
+      yield* first.recorder.record(draft("a"))
+      yield* first.recorder.record(draft("b"))
+      yield* settle
+      yield* first.close
+      yield* journal.unpark("first", [{ origin: journal.origin, seq: 1 }])
+      const second = yield* start({ backend, journal })
+      assert.deepInclude(yield* statusOf(second.recorder), { recovered: 1, parked: 1, pending: 0 })
+      assert.lengthOf(yield* second.recorder.parked, 1)
     })
   )
 
@@ -1359,6 +2183,28 @@ describe("a full journal that outlives the recorder", () => {
   )
 })
 
+describe("a journal that had no room once", () => {
+  it.effect("is not written to more often from then on", () =>
+    Effect.gen(function* () {
+      const { journal, noted } = noting(yield* memoryJournal({ capacity: 8 }))
+      const { backend } = yield* scripted(never)
+      const { recorder } = yield* start({ backend, journal, sink: { writeTimeout: "1 hour" } })
+      yield* TestClock.adjust("10 seconds")
+      for (let n = 0; n < 8; n++) yield* recorder.record(draft("a"))
+      yield* settle
+      for (let n = 0; n < 8; n++) yield* recorder.record(draft("a"))
+      assert.strictEqual((yield* Effect.flip(recorder.record(draft("a"))))._tag, "RecorderError")
+      yield* settle
+      const before = noted.checkpoints
+      for (let n = 0; n < 7; n++) {
+        yield* recorder.record(draft("a"))
+        yield* TestClock.adjust("1 second")
+      }
+      assert.isAtMost(noted.checkpoints - before, 2)
+    })
+  )
+})
+
 describe("a journal that fails", () => {
   const noDisk = new Journal.JournalError({ reason: new Journal.JournalFailed({ detail: "no disk" }) })
 
@@ -1402,7 +2248,8 @@ describe("a journal that fails", () => {
       broken = true
       for (let n = 0; n < 200; n++) yield* recorder.record(draft(`pod-${n}`))
       yield* TestClock.adjust("10 minutes")
-      assert.isAtMost(furthest, 1 + 8 * 4)
+      // One may fail before reading has to stop.
+      assert.isTrue(furthest > 1 + 4 * 4 && furthest <= 1 + 8 * 4, String(furthest))
       assert.deepInclude(yield* statusOf(recorder), { state: "blocked", lastError: noDisk.message })
       broken = false
       yield* TestClock.adjust("1 minute")

@@ -42,8 +42,11 @@ const COPIED = [
   "Journal.ts",
   "Correlation.ts",
   "internal/journalRecorder.ts",
-  "internal/sink.ts",
-  "internal/memoryJournal.ts"
+  "internal/memoryJournal.ts",
+  ...fs
+    .readdirSync(path.join(SOURCES, "internal"))
+    .filter((file) => /^sink.*\.ts$/.test(file))
+    .map((file) => `internal/${file}`)
 ]
 
 const copyOf = (file: string, patches: ReadonlyArray<Patch>): string => {
@@ -87,6 +90,16 @@ export const plant = async ({
 // ---------------------------------------------------------------------------
 
 const SINK = "internal/sink.ts"
+const CHECKPOINTS = "internal/sinkCheckpoints.ts"
+const DELIVERY = "internal/sinkDelivery.ts"
+const DISPATCH = "internal/sinkDispatch.ts"
+const EXPECTATIONS = "internal/sinkExpectations.ts"
+const FAILURES = "internal/sinkFailures.ts"
+const OUTBOX = "internal/sinkOutbox.ts"
+const PARKING = "internal/sinkParking.ts"
+const READING = "internal/sinkReading.ts"
+const STATE = "internal/sinkState.ts"
+const TIME = "internal/sinkTime.ts"
 const RECORDER = "internal/journalRecorder.ts"
 const CORRELATION = "Correlation.ts"
 
@@ -139,7 +152,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     hint: 10,
     patches: [
       {
-        file: SINK,
+        file: STATE,
         find: "underway === undefined ? next! : next === undefined ? underway : merge(underway, next)",
         replace: "next ?? { ...underway!, occurrences: 0, write: { ...underway!.write, count: 0, upTo: 0 } }"
       }
@@ -154,9 +167,9 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "reading begins at the checkpoint instead of the position",
     patches: [
       {
-        file: SINK,
-        find: "journal.read(name, position, upTo - position)",
-        replace: "journal.read(name, checkpointedPosition, upTo - checkpointedPosition)"
+        file: READING,
+        find: "journal.read(name, position, until - position)",
+        replace: "journal.read(name, state.savedUpTo, until - state.savedUpTo)"
       }
     ]
   },
@@ -165,9 +178,9 @@ export const mutants: ReadonlyArray<Mutant> = [
     hint: 71,
     patches: [
       {
-        file: SINK,
-        find: "foldAsBeforeUpTo = Math.min(headAtStart, position + READ_AHEAD)",
-        replace: "correlator = new Correlation.Correlator(options.correlation)"
+        file: READING,
+        find: "foldAsBeforeUpTo = Math.min(head(), state.position + READ_AHEAD)",
+        replace: "state.correlator = new Correlation.Correlator(options.correlation)"
       }
     ]
   },
@@ -175,33 +188,23 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "a new configuration takes over without a checkpoint",
     hint: 55,
     patches: [
-      {
-        file: SINK,
-        find: "    foldAsBeforeUpTo = undefined\n    return insist(checkpoint)",
-        replace: "    foldAsBeforeUpTo = undefined\n    return Effect.void"
-      }
+      { file: READING, find: "    return checkpoints.insist(checkpoints.make)", replace: "    return Effect.void" }
     ]
   },
   {
     name: "a new configuration forgets what is held",
     hint: 66,
-    patches: [
-      {
-        file: SINK,
-        find: "    release(correlator.drain())\n    correlator = new",
-        replace: "    correlator = new"
-      }
-    ]
+    patches: [{ file: READING, find: "    state.release(state.correlator.drain())\n", replace: "" }]
   },
   {
     name: "parking ends the series",
     hint: 18,
     patches: [
       {
-        file: SINK,
+        file: PARKING,
         find: "            kept.set(one.key, write.id)\n",
         replace:
-          "            kept.set(one.key, write.id)\n            correlator = new Correlation.Correlator(options.correlation)\n"
+          "            kept.set(one.key, write.id)\n            state.correlator = new state.correlator.constructor(state.correlator.options)\n"
       }
     ]
   },
@@ -215,9 +218,9 @@ export const mutants: ReadonlyArray<Mutant> = [
     scenario: "stuckNamespace",
     patches: [
       {
-        file: SINK,
-        find: "    if (outbox.size < capacity || position === shared.head) return Effect.void\n    const at",
-        replace: "    if (outbox.size >= 0) return Effect.void\n    const at"
+        file: PARKING,
+        find: "    if (outbox.size < capacity || state.position === head()) return Effect.void\n",
+        replace: "    if (outbox.size >= 0) return Effect.void\n"
       }
     ]
   },
@@ -225,7 +228,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "a sink reads nothing more when all that it has fails",
     hint: 61,
     scenario: "stuckNamespace",
-    patches: [{ file: SINK, find: "outbox.size < utmostCapacity && allFail()", replace: "false" }]
+    patches: [{ file: READING, find: "outbox.size < utmostCapacity && outbox.allFail()", replace: "false" }]
   },
   {
     name: "callers are told one by one while the books move",
@@ -261,14 +264,20 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a stuck namespace counts as an outage",
     scenario: "stuckNamespace",
-    patches: [{ file: SINK, find: " && !parcels.every(isForStuckNamespace)", replace: "" }]
+    patches: [
+      {
+        file: FAILURES,
+        find: "    if (parcels.every((parcel) => this.isForStuckNamespace(parcel))) return\n",
+        replace: ""
+      }
+    ]
   },
   {
     name: "what has failed never gets a place",
     patches: [
       {
-        file: SINK,
-        find: "    return Math.max(0, Math.min(slots, Math.max(1, concurrency >> 1) - retriesUnderway))",
+        file: DISPATCH,
+        find: "    return Math.max(0, Math.min(slots, Math.max(1, this.concurrency >> 1) - this.retriesUnderway))",
         replace: "    return 0"
       }
     ]
@@ -325,37 +334,35 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "a wake-up is lost while the sink is busy",
     hint: 38,
     patches: [
-      { file: SINK, find: "      const seen = changes\n", replace: "" },
+      { file: SINK, find: "      const seen = signal.changes\n", replace: "" },
       {
         file: SINK,
-        find: "        yield* until(() => changes !== seen)",
-        replace: "        const seen = changes\n        yield* until(() => changes !== seen)"
+        find: "        yield* signal.until(() => signal.changes !== seen)",
+        replace: "        const seen = signal.changes\n        yield* signal.until(() => signal.changes !== seen)"
       },
-      { file: SINK, find: "      if (readableUpTo() > position) continue\n", replace: "" }
+      { file: SINK, find: "      if (reading.upTo() > state.position) continue\n", replace: "" }
     ]
   },
   {
     name: "a sink is not told of what arrives",
     hint: 2,
     patches: [
-      { file: SINK, find: "      unreadSince ??= since\n      notify()", replace: "      unreadSince ??= since" }
+      {
+        file: SINK,
+        find: "      state.unreadSince ??= since\n      signal.notify()",
+        replace: "      state.unreadSince ??= since"
+      }
     ]
   },
   {
     name: "what a quota took is not noticed",
     hint: 38,
-    patches: [{ file: SINK, find: "        ledger.addPending(-n)\n        ledger.drop(n, reason)\n", replace: "" }]
+    patches: [{ file: READING, find: "        ledger.addPending(-n)\n        ledger.drop(n, reason)\n", replace: "" }]
   },
   {
     name: "whoever waits for what a quota took is never answered",
     hint: 38,
-    patches: [
-      {
-        file: SINK,
-        find: "if (settlements.size > 0) for (let seq = from; seq <= to; seq++) abandon(seq, reason)",
-        replace: ""
-      }
-    ]
+    patches: [{ file: READING, find: "        expectations.abandon(from, to, reason)\n", replace: "" }]
   },
   {
     name: "a quota takes what a sink has read",
@@ -365,7 +372,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a new sink is taken for one without a checkpoint, and the other way round",
     hint: 26,
-    patches: [{ file: SINK, find: "  if (restored === undefined) yield* checkpoint\n", replace: "" }]
+    patches: [{ file: SINK, find: "  if (restored === undefined) yield* checkpoints.make\n", replace: "" }]
   },
 
   // Folding.
@@ -401,15 +408,16 @@ export const mutants: ReadonlyArray<Mutant> = [
     hint: 18,
     patches: [
       {
-        file: SINK,
-        find: "    correlator = yield* Effect.try({ try: () => Correlation.Correlator.restore(state.correlator), catch: damaged })",
-        replace: "    correlator = new Correlation.Correlator(Correlation.Correlator.restore(state.correlator).options)"
+        file: STATE,
+        find: "    this.correlator = Correlation.Correlator.restore(saved.correlator)",
+        replace:
+          "    this.correlator = new Correlation.Correlator(Correlation.Correlator.restore(saved.correlator).options)"
       }
     ]
   },
   {
     name: "held counts never leave by themselves",
-    patches: [{ file: SINK, find: "      release(correlator.tick(wall()))\n", replace: "" }]
+    patches: [{ file: SINK, find: "      state.release(state.correlator.tick(time.wall()))\n", replace: "" }]
   },
   {
     name: "a clock that is set back stretches a wait",
@@ -429,7 +437,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     hint: 18,
     patches: [
       {
-        file: SINK,
+        file: OUTBOX,
         find: "one.next = one.next === undefined ? parcel : merge(parcel, one.next)",
         replace: "one.next = parcel"
       }
@@ -440,9 +448,9 @@ export const mutants: ReadonlyArray<Mutant> = [
     hint: 7,
     patches: [
       {
-        file: SINK,
-        find: "    if (one.next === undefined) outbox.delete(one.key)\n",
-        replace: "    outbox.delete(one.key)\n"
+        file: OUTBOX,
+        find: "    if (one.next === undefined) this.series.delete(one.key)\n",
+        replace: "    this.series.delete(one.key)\n"
       }
     ]
   },
@@ -451,9 +459,9 @@ export const mutants: ReadonlyArray<Mutant> = [
     hint: 18,
     patches: [
       {
-        file: SINK,
-        find: "      if (one.underway !== undefined || one.next === undefined || one.nextAt > at) continue\n      if (one.failures > 0) retries",
-        replace: "      if (one.next === undefined || one.nextAt > at) continue\n      if (one.failures > 0) retries"
+        file: DISPATCH,
+        find: "      if (one.underway !== undefined || one.next === undefined || one.nextAt > at) continue\n",
+        replace: "      if (one.next === undefined || one.nextAt > at) continue\n"
       }
     ]
   },
@@ -462,7 +470,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     hint: 18,
     patches: [
       {
-        file: SINK,
+        file: DELIVERY,
         find: ".value[index] ?? missing",
         replace: '.value[index] ?? ({ _tag: "Settled", how: "present" } as const)'
       }
@@ -471,39 +479,47 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a write that nobody answers is waited for without end",
     patches: [
-      { file: SINK, find: "          answer(Exit.fail(timedOut))\n          fiber.interruptUnsafe()\n", replace: "" }
+      {
+        file: DELIVERY,
+        find: "          answer(Exit.fail(timedOut))\n          fiber.interruptUnsafe()\n",
+        replace: ""
+      }
     ]
   },
   {
     name: "callers are told of a batch before it is in the books",
     hint: 18,
     patches: [
-      { file: SINK, find: "    for (const [write, settlement] of final) resolve(write, settlement)\n", replace: "" },
       {
-        file: SINK,
+        file: DELIVERY,
+        find: "    for (const [write, settlement] of final) expectations.resolve(write, settlement)\n",
+        replace: ""
+      },
+      {
+        file: DELIVERY,
         find: "    if (tally.occurrences > 0) {\n",
         replace:
-          "    for (const [write, settlement] of final) resolve(write, settlement)\n    if (tally.occurrences > 0) {\n"
+          "    for (const [write, settlement] of final) expectations.resolve(write, settlement)\n    if (tally.occurrences > 0) {\n"
       }
     ]
   },
   {
     name: "what is read while the recorder closes is held back",
     hint: 64,
-    patches: [{ file: SINK, find: "      changedSinceCheckpoint = true\n      lookAgain()\n", replace: "" }]
+    patches: [{ file: READING, find: "      signal.lookAgain()\n", replace: "" }]
   },
   {
     name: "after a failure nothing is tried again",
-    patches: [{ file: SINK, find: "      if (one.nextAt < next) next = one.nextAt\n", replace: "" }]
+    patches: [{ file: DISPATCH, find: "      if (one.nextAt < next) next = one.nextAt\n", replace: "" }]
   },
   {
     name: "retries are spaced by the wall clock",
     hint: 110,
     patches: [
       {
-        file: SINK,
-        find: "const monotonic = (): number => Number(clock.monotonicTimeNanosUnsafe()) / 1_000",
-        replace: "const monotonic = (): number => Timestamp.now(clock)"
+        file: TIME,
+        find: "    return Number(this.clock.monotonicTimeNanosUnsafe()) / 1_000",
+        replace: "    return this.wall()"
       }
     ]
   },
@@ -512,11 +528,27 @@ export const mutants: ReadonlyArray<Mutant> = [
     hint: 23,
     patches: [
       {
-        file: SINK,
-        find: "    const slots = freeSlots()\n    if (slots <= 0) return Number.POSITIVE_INFINITY\n",
-        replace: "    const slots = concurrency - underway\n    if (slots <= 0) return Number.POSITIVE_INFINITY\n"
+        file: DISPATCH,
+        find: "    const slots = this.freeSlots()\n    if (slots <= 0) return Number.POSITIVE_INFINITY\n",
+        replace:
+          "    const slots = this.concurrency - this.underway\n    if (slots <= 0) return Number.POSITIVE_INFINITY\n"
       }
     ]
+  },
+  {
+    name: "a sink spins while what has failed waits for a place",
+    hint: 6,
+    patches: [{ file: DISPATCH, find: " || (noRetries && one.failures > 0)) continue", replace: ") continue" }]
+  },
+  {
+    name: "a sink spins while its backend is not to be asked",
+    hint: 8,
+    patches: [{ file: DISPATCH, find: "return Math.max(next, this.failures.gateUntil)", replace: "return next" }]
+  },
+  {
+    name: "callers are told by a write that does not carry what is theirs",
+    hint: 12,
+    patches: [{ file: EXPECTATIONS, find: "      if (seq <= write.upTo) Deferred", replace: "      Deferred" }]
   },
   {
     name: "an object that is gone is never made again",
@@ -549,8 +581,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     hint: 18,
     patches: [
       {
-        file: SINK,
-        find: "const occurrences = (parkedOf.get(one.key)?.occurrences ?? 0) + parcel.occurrences",
+        file: PARKING,
+        find: "const occurrences = (parked.get(one.key)?.occurrences ?? 0) + parcel.occurrences",
         replace: "const occurrences = parcel.occurrences"
       }
     ]
@@ -558,22 +590,16 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "what is parked stays in the books as parked when it is delivered",
     hint: 539,
-    patches: [
-      {
-        file: SINK,
-        find: "        parkedOf.delete(one.key)\n        ledger.park(-parked.occurrences)\n        tally[outcome.how] += parked.occurrences\n",
-        replace: ""
-      }
-    ]
+    patches: [{ file: DELIVERY, find: "occurrences + parking.delivered(one.key)", replace: "occurrences" }]
   },
   {
     name: "what is retried is forgotten before it is in a checkpoint",
     hint: 18,
     patches: [
       {
-        file: SINK,
-        find: "          return Effect.as(checkpointNow, n)\n",
-        replace: "          return Effect.as(journal.unpark(name, series), n)\n"
+        file: PARKING,
+        find: "        return Effect.as(checkpoints.makeAlone, n)\n",
+        replace: "        return Effect.as(journal.unpark(name, series), n)\n"
       }
     ]
   },
@@ -583,20 +609,31 @@ export const mutants: ReadonlyArray<Mutant> = [
     patches: [
       {
         file: SINK,
-        find: "  for (const { write } of yield* journal.parked(name)) kept.set(keyOf(write.id), write.id)\n",
+        find: "  state.restoreKept((yield* journal.parked(name)).map(({ write }) => write.id))\n",
         replace:
-          "  for (const { occurrences, write } of yield* journal.parked(name)) {\n    kept.set(keyOf(write.id), write.id)\n    parkedOf.set(keyOf(write.id), { upTo: write.upTo, occurrences })\n  }\n"
+          "  for (const { occurrences, write } of yield* journal.parked(name)) {\n    state.kept.set(state.keyOf(write.id), write.id)\n    state.parked.set(state.keyOf(write.id), { upTo: write.upTo, occurrences })\n  }\n"
+      }
+    ]
+  },
+  {
+    name: "what is stuck is parked while it is under way",
+    hint: 37,
+    patches: [
+      {
+        file: FAILURES,
+        find: "since === undefined || one.underway !== undefined ||",
+        replace: "since === undefined ||"
       }
     ]
   },
   {
     name: "parking and checkpoints happen at once",
-    hint: 288,
+    hint: 418,
     patches: [
-      { file: SINK, find: "= recording.withPermit(checkpointNow)", replace: "= checkpointNow" },
+      { file: CHECKPOINTS, find: "= one.withPermit(makeAlone)", replace: "= makeAlone" },
       {
-        file: SINK,
-        find: "    recording.withPermit(\n      Effect.suspend(() => {\n        const { write } = parcel",
+        file: PARKING,
+        find: "    checkpoints.alone(\n      Effect.suspend(() => {\n        const { write } = parcel",
         replace: "    Effect.asVoid(\n      Effect.suspend(() => {\n        const { write } = parcel"
       }
     ]
@@ -607,10 +644,17 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "an orderly end makes no checkpoint",
     hint: 3,
     patches: [
+      { file: SINK, find: "(unsaved() ? Effect.ignore(checkpoints.makeAlone) : Effect.void)", replace: "Effect.void" }
+    ]
+  },
+  {
+    name: "an orderly end saves only what was read since, not what was settled",
+    hint: 10,
+    patches: [
       {
         file: SINK,
-        find: "(unsaved() ? Effect.ignore(checkpointNow) : Effect.void)",
-        replace: "Effect.void"
+        find: "state.isChanged || state.position !== state.savedUpTo",
+        replace: "state.position !== state.savedUpTo"
       }
     ]
   },
@@ -619,8 +663,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     patches: [
       {
         file: SINK,
-        find: "          return halted || (complete() && isThrough(shared.head))",
-        replace: "          return complete()"
+        find: "        return health.isHalted || (complete() && state.isThrough(shared.head))",
+        replace: "        return complete()"
       }
     ]
   }

@@ -1,0 +1,113 @@
+/**
+ * How a sink reads its journal and folds what it reads: how far it may go, and which configuration folds what.
+ */
+import * as Effect from "effect/Effect"
+import * as Correlation from "../Correlation.ts"
+import { type Journal, READ_AHEAD } from "../Journal.ts"
+import type { SinkLedger } from "./ledger.ts"
+import type { Checkpoints } from "./sinkCheckpoints.ts"
+import type { Expectations } from "./sinkExpectations.ts"
+import type { Signal } from "./sinkSignal.ts"
+import type { SinkState } from "./sinkState.ts"
+import type { SinkTime } from "./sinkTime.ts"
+
+const MAXIMUM_PAGE = 256
+
+/** @internal */
+export interface Reading {
+  /** Up to where may be read now. */
+  readonly upTo: () => number
+  /** Reads one page, if one may be read, and folds it. */
+  readonly next: Effect.Effect<void>
+  /** For a start with another configuration than the correlator has that was found. */
+  readonly foldAsBefore: () => void
+  /** Where nothing is left that must be folded as before, the configuration of this life takes over. */
+  readonly changeConfiguration: Effect.Effect<void>
+}
+
+/** @internal */
+export const make = (
+  options: { readonly name: string; readonly capacity: number; readonly correlation: Correlation.Options },
+  parts: {
+    readonly journal: Journal["Service"]
+    readonly state: SinkState
+    readonly ledger: SinkLedger
+    readonly checkpoints: Checkpoints
+    readonly expectations: Expectations
+    readonly signal: Signal
+    readonly time: SinkTime
+    /** The last seq that is accepted; nothing beyond it is read, though the journal may already have it. */
+    readonly head: () => number
+  }
+): Reading => {
+  const { capacity, name } = options
+  const { checkpoints, expectations, head, journal, ledger, signal, state, time } = parts
+  const { outbox } = state
+  const isDurable = journal.durability !== "memory"
+  // A small sink keeps little of everything.
+  const maximumPage = Math.min(MAXIMUM_PAGE, capacity)
+  // When all that it has fails, only what gets through tells an outage from stuck series: it reads some more to find out.
+  const utmostCapacity = 2 * capacity
+  const probes = Math.max(1, capacity >> 2)
+
+  /** While it is set, what was found at the start is folded as before: up to here, then the configuration changes. */
+  let foldAsBeforeUpTo: number | undefined
+
+  const upTo = (): number => {
+    const { position, savedUpTo } = state
+    const room = outbox.size < capacity || (outbox.size < utmostCapacity && outbox.allFail())
+    if (!room) return position
+    const upTo = Math.min(head(), position + (outbox.size < capacity ? maximumPage : probes))
+    const saved = isDurable ? Math.min(upTo, savedUpTo + checkpoints.readAhead) : upTo
+    return foldAsBeforeUpTo === undefined ? saved : Math.min(saved, foldAsBeforeUpTo)
+  }
+
+  const next: Effect.Effect<void> = Effect.suspend(() => {
+    const { position } = state
+    const until = upTo()
+    if (until <= position) return Effect.void
+    const page = checkpoints.insist(Effect.suspend(() => journal.read(name, position, until - position)))
+    return Effect.map(page, ({ entries, lost, reached }) => {
+      const { correlator } = state
+      const at = time.wall()
+      for (const { from, reason = "quota", to } of lost) {
+        const n = to - from + 1
+        ledger.addPending(-n)
+        ledger.drop(n, reason)
+        expectations.abandon(from, to, reason)
+      }
+      for (const { id, occurrence } of entries) {
+        const { released, series } = correlator.step(id, occurrence, at)
+        expectations.isRead(id.seq, series)
+        for (const one of released) outbox.add(one)
+      }
+      state.position = reached
+      state.unreadSince = reached < head() ? (entries.at(-1)?.occurrence.at ?? state.unreadSince) : undefined
+      ledger.held = correlator.held
+      state.isChanged = true
+      signal.lookAgain()
+    })
+  })
+
+  /**
+   * What an earlier life may have read is folded with the configuration that its correlator had, or a count could be begun
+   * twice. Only then, and with a checkpoint before anything else is read, the new configuration takes over.
+   */
+  const changeConfiguration: Effect.Effect<void> = Effect.suspend(() => {
+    if (foldAsBeforeUpTo === undefined || state.position < foldAsBeforeUpTo) return Effect.void
+    state.release(state.correlator.drain())
+    state.correlator = new Correlation.Correlator(options.correlation)
+    ledger.held = 0
+    foldAsBeforeUpTo = undefined
+    return checkpoints.insist(checkpoints.make)
+  })
+
+  return {
+    upTo,
+    next,
+    foldAsBefore: () => {
+      foldAsBeforeUpTo = Math.min(head(), state.position + READ_AHEAD)
+    },
+    changeConfiguration
+  }
+}
