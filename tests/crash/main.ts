@@ -1,4 +1,5 @@
 // `npm run test:crash [-- --kills N] [-- --seed N]`: hosts with a file journal, killed at random moments.
+import { doubles } from "./doubles.ts"
 import { run } from "./harness.ts"
 
 /** Of the whole run; `npm test` does with fewer. */
@@ -12,7 +13,7 @@ const numberAfter = (name: string, otherwise: number): number => {
 const kills = numberAfter("--kills", KILLS)
 const seed = numberAfter("--seed", (Date.now() & 0xffff) + 1)
 const begun = performance.now()
-const report = await run({ kills, seed, progress: (line) => console.error(line) })
+const report = await run({ kills, seed, target: doubles, progress: (line) => console.error(line) })
 for (const [what, n] of Object.entries(report.found).sort()) console.log(`${String(n).padStart(6)} ${what}`)
 for (const problem of report.problems) console.error(problem)
 const seconds = ((performance.now() - begun) / 1_000).toFixed(0)

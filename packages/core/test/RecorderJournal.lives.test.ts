@@ -4,6 +4,7 @@ import * as Correlation from "@tidings/core/Correlation"
 import * as Journal from "@tidings/core/Journal"
 import * as Recorder from "@tidings/core/Recorder"
 import * as Templates from "@tidings/core/Templates"
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -244,6 +245,27 @@ describe("targets", () => {
       yield* TestClock.adjust("1 second")
       assert.deepInclude(yield* statusOf(recorder), { state: "degraded", pending: 1 })
       assert.lengthOf(calls, 0)
+      yield* TestClock.adjust("1 minute")
+      assert.deepInclude(yield* statusOf(recorder), { state: "up", settled: 1 })
+    })
+  )
+
+  it.effect("that cannot be told yet are asked again, by timers that ring early too", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* scripted(always)
+      let asked = 0
+      const shy: Backend.Service = {
+        ...backend,
+        target: Effect.suspend(() => (++asked <= 3 ? Effect.fail(refused) : Effect.succeed("cluster")))
+      }
+      // Those of Node do, by up to a millisecond.
+      const clock = yield* Clock.Clock
+      const early = Object.assign(Object.create(clock) as Clock.Clock, {
+        sleep: (duration: Duration.Duration) =>
+          clock.sleep(Duration.millis(Math.max(1, Duration.toMillis(duration) - 1)))
+      })
+      const { recorder } = yield* Effect.provideService(start({ backend: shy }), Clock.Clock, early)
+      yield* recorder.record(draft("a"))
       yield* TestClock.adjust("1 minute")
       assert.deepInclude(yield* statusOf(recorder), { state: "up", settled: 1 })
     })

@@ -177,8 +177,12 @@ export const make = Effect.fnUntraced(function* (
       health.tell()
       const wasDraining = draining
       const again = time.monotonic() + time.backoff(failures, LAST_DELAY)
-      signal.notifyAt(again)
-      yield* signal.until(() => time.monotonic() >= again || draining !== wasDraining)
+      while (time.monotonic() < again && draining === wasDraining) {
+        // Each time anew: a timer may ring a little early, and for an earlier alarm than this one.
+        const { changes } = signal
+        signal.notifyAt(again)
+        yield* signal.until(() => signal.changes !== changes)
+      }
     }
   })
 
