@@ -54,6 +54,8 @@ const segmentOf = (first: number, size: number, taken: boolean): Segment => ({
 /** How many entries are kept in memory for sinks that keep up, and how large they may be on average, in bytes. */
 const MOST_RECENT = 1_024
 const LARGEST_RECENT = 4_096
+/** A sink that reads so far behind finds what it wants on the disk for long yet. */
+const FAR_BEHIND = 8 * MOST_RECENT
 
 /** Of what stands before the JSON of an entry. */
 const LONGEST_HEAD = 64
@@ -375,8 +377,8 @@ export class JournalFiles {
   }
 
   private remember(batch: ReadonlyArray<Occurrence>): void {
-    // Whoever reads so far behind finds nothing in memory: during an outage nothing is kept for nobody.
-    const isUnread = this.head - this.readTo > 2 * MOST_RECENT
+    // During an outage nothing is kept for nobody.
+    const isUnread = this.head - this.readTo > FAR_BEHIND
     if (this.isLarge || isUnread) this.recent = []
     else if (batch.length === 1) this.recent.push(batch[0]!)
     else this.recent = this.recent.concat(batch)
