@@ -22,8 +22,9 @@ const check = (what: string, holds: boolean): void => {
 
 const scratch = mkdtempSync(join(tmpdir(), "tidings-soak-"))
 try {
-  await soak({ directory: join(scratch, "soak"), events, check, progress: (line) => console.error(line) })
+  // Before the million: a heap full of it would be in the times.
   await startUp({ directory: join(scratch, "start"), check })
+  await soak({ directory: join(scratch, "soak"), events, check, progress: (line) => console.error(line) })
 } finally {
   rmSync(scratch, { recursive: true, force: true })
 }
