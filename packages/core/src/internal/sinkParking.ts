@@ -7,6 +7,7 @@
  * nothing.
  */
 import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
 import { BackendError, Transient } from "../BackendError.ts"
 import type * as EventId from "../EventId.ts"
 import type { Journal, JournalError, Parked, ParkedRequest } from "../Journal.ts"
@@ -63,6 +64,8 @@ export const make = (
   const { capacity, name } = options
   const { checkpoints, expectations, failures, head, health, journal, ledger, signal, state, time } = parts
   const { kept, keyOf, outbox, parked } = state
+  /** Of its own: at the signal of the sink whoever waits is woken by every event. */
+  const keeps = Latch.makeUnsafe()
 
   // -------------------------------------------------------------------------
   // keeping aside
@@ -84,6 +87,7 @@ export const make = (
           onSuccess: () => {
             state.isChanged = true
             kept.set(one.key, write.id)
+            keeps.openUnsafe()
             parked.set(one.key, { upTo: write.upTo, occurrences })
             ledger.addPending(-parcel.occurrences)
             ledger.park(parcel.occurrences)
@@ -225,7 +229,10 @@ export const make = (
   /** What is taken is carried out, because nobody else will. While nothing is parked there is nothing to ask for. */
   const attend: Effect.Effect<void> = Effect.gen(function* () {
     while (!health.isStopped) {
-      yield* signal.until(() => kept.size > 0)
+      if (kept.size === 0) {
+        keeps.closeUnsafe()
+        yield* keeps.await
+      }
       yield* Effect.uninterruptible(carryOut)
       yield* time.sleep(REQUESTS_INTERVAL)
     }
