@@ -414,6 +414,7 @@ export const layer = <R = Backend>(
     Recorder,
     Effect.gen(function* () {
       const prepare = yield* preparation(options)
+      // Where no sinks are given, nothing else says what `R` is, and it is `Backend`; the compiler cannot know.
       const given =
         options?.sinks ?? ([sink({ name: "default", backend: Backend })] as unknown as ReadonlyArray<Sink<R>>)
       const names = given.map(({ name }) => name)

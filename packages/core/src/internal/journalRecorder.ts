@@ -171,8 +171,7 @@ export const make = Effect.fnUntraced(function* (
           patience.interruptUnsafe()
           appending = true
           conclude(current, exit)
-          const next = nextBatch()
-          if (next !== undefined) appendAll(next)
+          appendNext()
         })
         return
       }
@@ -182,6 +181,11 @@ export const make = Effect.fnUntraced(function* (
       if (next === undefined) return
       batch = next
     }
+  }
+
+  const appendNext = (): void => {
+    const batch = nextBatch()
+    if (batch !== undefined) appendAll(batch)
   }
 
   const nextBatch = (): ReadonlyArray<Submission> | undefined => {
@@ -207,11 +211,6 @@ export const make = Effect.fnUntraced(function* (
    */
   const isCollected = journal.durability === "process"
   let latest: number | undefined
-  const appendCollected = (): void => {
-    const batch = nextBatch()
-    if (batch !== undefined) appendAll(batch)
-  }
-
   const submit = (one: Submission, caller: Fiber.Fiber<unknown, unknown>): void => {
     if (appending !== undefined) {
       waiting.push(one)
@@ -222,7 +221,7 @@ export const make = Effect.fnUntraced(function* (
     if (isAlone || !isCollected) return appendAll([one])
     appending = true
     waiting.push(one)
-    caller.currentDispatcher.scheduleTask(appendCollected, 0)
+    caller.currentDispatcher.scheduleTask(appendNext, 0)
   }
 
   const failure = (reason: string, error: RecordError): Effect.Effect<never, RecordError> => {

@@ -326,7 +326,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "what waits while an append is under way is forgotten",
     hint: 10,
-    patches: [{ file: RECORDER, find: "          if (next !== undefined) appendAll(next)\n", replace: "" }]
+    patches: [{ file: RECORDER, find: "          appendNext()\n", replace: "" }]
   },
 
   // Reading.
