@@ -10,16 +10,18 @@
  *
  * ```text
  * .tidings/journal/                  0700
- *   entries-0000000000000001.log     0600; from the event with the number in its name up to where the next file begins
+ *   entries-0000000000000001-….log   0600; from the event with the number in its name up to where the next file begins; the
+ *                                    32 digits are the origin of its ids, which each opening of the journal draws anew
  *   sink-default.checkpoint          how far a sink is, and what it has not settled
  *   sink-default.parked              what its backend will never take
  *   reserve                          given up when the disk is full, so that what is settled can still be noted
  *   lock, owner                      whose it is
- *   .meta.json                       its identity, the origin of the ids it gives
+ *   .meta.json                       its format, which versions that do not know it refuse
  * ```
  *
  * Nothing of it is for other programs, though `less` shows what is in it: lines of JSON, each with its checksum and its
- * number before it. An append that was not finished is cut off at the next start. A line that decayed is passed over and
+ * number before it. A copy of the directory, or one put back from a backup, is a journal of its own: what both have is
+ * delivered once, and what either accepts from then on is told apart. An append that was not finished is cut off at the next start. A line that decayed is passed over and
  * counted. A checkpoint that decayed fails the layer with `JournalDamaged`: to start without one would lose what it holds.
  *
  * Metrics: `tidings_journal_bytes`, `tidings_journal_segments`, `tidings_journal_sync_duration`,

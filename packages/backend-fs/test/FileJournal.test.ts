@@ -1,6 +1,7 @@
 import { FileJournal } from "@tidings/backend-fs"
 import { assert, describe, it } from "@effect/vitest"
 import type { Occurrence } from "@tidings/core/Event"
+import * as EventId from "@tidings/core/EventId"
 import { Journal } from "@tidings/core/Journal"
 import { Arbitraries, type Simulation } from "@tidings/testing"
 import { Arbitrary, Config, ConfigProvider, Context, Effect, Exit, Fiber, Layer, Metric, Scope } from "effect"
@@ -10,6 +11,7 @@ import {
   appendFileSync,
   chmodSync,
   copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -72,7 +74,9 @@ describe("the directory of a journal", () => {
           ConfigProvider.fromUnknown({ TIDINGS_DIRECTORY: path.join(parent, "log") })
         )
       )
-      const files = [".meta.json", "entries-0000000000000001.log", "lock", "owner", "reserve"]
+      const [segment] = segmentsOf(directory)
+      assert.match(segment!, /^entries-0000000000000001-[0-9a-f]{32}\.log$/)
+      const files = [".meta.json", segment!, "lock", "owner", "reserve"]
       files.push("sink-default.checkpoint", "sink-default.parked")
       assert.deepStrictEqual(readdirSync(directory).sort(), files)
       for (const file of files) assert.strictEqual(statSync(path.join(directory, file)).mode & 0o777, 0o600, file)
@@ -102,13 +106,43 @@ describe("the directory of a journal", () => {
     })
   )
 
-  it.effect("keeps the origin of its ids", () =>
+  it.effect("gives no identity twice when a copy of it goes on beside it", () =>
+    Effect.gen(function* () {
+      const parent = yield* TestDirectory.make
+      const [directory, copy] = [path.join(parent, "journal"), path.join(parent, "copy")]
+      const append = (directory: string) =>
+        run({ directory, segmentSize: 100_000 }, (journal) => journal.append(occurrences(1, 3)))
+      const shared = yield* append(directory)
+      cpSync(directory, copy, { recursive: true })
+      const ids = [...(yield* append(directory)), ...(yield* append(copy))]
+      assert.lengthOf(new Set(ids.map(EventId.format)), 6)
+      for (const place of [directory, copy]) {
+        const { entries } = yield* run({ directory: place }, readAll)
+        assert.deepStrictEqual(
+          entries.slice(0, 3).map(({ id }) => id),
+          shared
+        )
+        assert.lengthOf(entries, 6)
+      }
+    })
+  )
+
+  it.effect("of the first release keeps its identities, and cannot be opened by that release any more", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
-      const origin = yield* run({ directory }, (journal) => Effect.succeed(journal.origin))
-      const ids = yield* run({ directory }, (journal) => journal.append([occurrence(1)]))
-      assert.match(origin, /^[0-9a-f]{32}$/)
-      assert.deepStrictEqual(ids, [{ origin, seq: 1 }])
+      yield* run({ directory }, (journal) => journal.append(occurrences(1, 3)))
+      const origin = "0123456789abcdef0123456789abcdef"
+      writeFileSync(path.join(directory, ".meta.json"), JSON.stringify({ format: 1, id: origin }))
+      const [segment] = segmentsOf(directory)
+      renameSync(path.join(directory, segment!), path.join(directory, "entries-0000000000000001.log"))
+      const opening = yield* run({ directory }, (journal) => Effect.as(journal.append([occurrence(4)]), journal.origin))
+      const { entries } = yield* run({ directory }, readAll)
+      assert.deepStrictEqual(
+        entries.map(({ id }) => id),
+        [1, 2, 3, 4].map((seq) => ({ origin: seq < 4 ? origin : opening, seq }))
+      )
+      const meta = JSON.parse(readFileSync(path.join(directory, ".meta.json"), "utf8")) as unknown
+      assert.deepInclude(meta, { format: 2, kind: "journal", id: origin })
     })
   )
 
@@ -151,10 +185,10 @@ describe("the directory of a journal", () => {
       yield* run({ directory }, (journal) => journal.append([occurrence(1)]))
       const meta = path.join(directory, ".meta.json")
       const text = readFileSync(meta, "utf8")
-      writeFileSync(meta, text.replace('"format":1', '"format":2'))
+      writeFileSync(meta, text.replace('"format":2', '"format":3'))
       const [tag, detail] = yield* reasonOf(run({ directory }, () => Effect.void))
       assert.strictEqual(tag, "JournalDamaged")
-      assert.include(detail, "has format 2")
+      assert.include(detail, "has format 3")
       assert.include(detail, "use the version that wrote it")
       writeFileSync(meta, text)
       assert.strictEqual(yield* run({ directory }, (journal) => journal.head), 1)
@@ -375,7 +409,7 @@ describe("what is appended", () => {
       )
       const [older, newest] = segmentsOf(whole) as [string, string]
       const bytes = readFileSync(path.join(whole, newest))
-      const firstOfNewest = Number(newest.slice(8, -4))
+      const firstOfNewest = Number(newest.slice(8, 24))
       for (let size = 0; size < bytes.length; size++) {
         for (const file of segmentsOf(whole)) if (file !== older) rmSync(path.join(whole, file))
         writeFileSync(path.join(whole, newest), bytes.subarray(0, size))
@@ -598,7 +632,7 @@ describe("freeing", () => {
       yield* journal.restore("a")
       yield* journal.restore("b")
       for (let n = 1; n <= 6; n++) yield* journal.append([occurrence(n)])
-      const kept = () => segmentsOf(directory).map((file) => Number(file.slice(8, -4)))
+      const kept = () => segmentsOf(directory).map((file) => Number(file.slice(8, 24)))
       yield* journal.checkpoint("a", { upTo: 5, state: null })
       assert.deepStrictEqual(kept(), seqs(1, 6))
       yield* journal.checkpoint("b", { upTo: 3, state: null })
@@ -667,7 +701,7 @@ describe("freeing", () => {
           node.rename(from, to)
         },
         unlink: (file) => {
-          if (path.basename(file).startsWith("entries")) calls.push(`delete ${path.basename(file)}`)
+          if (path.basename(file).startsWith("entries")) calls.push(`delete ${path.basename(file).slice(0, 24)}`)
           node.unlink(file)
         }
       })
@@ -688,7 +722,7 @@ describe("freeing", () => {
           "rename to sink-a.checkpoint",
           "sync directory",
           "synced directory",
-          "delete entries-0000000000000001.log"
+          "delete entries-0000000000000001"
         ])
       }
     })
@@ -1153,11 +1187,10 @@ describe("a disk that fails", () => {
       for (const failed of [1, 4]) {
         assert.notInclude(failing.synced.slice(failed + 1), failing.synced[failed], "it was synced again")
       }
-      assert.deepStrictEqual(segmentsOf(directory), [
-        "entries-0000000000000001.log",
-        "entries-0000000000000003.log",
-        "entries-0000000000000007.log"
-      ])
+      assert.deepStrictEqual(
+        segmentsOf(directory).map((file) => Number(file.slice(8, 24))),
+        [1, 3, 7]
+      )
       const page = yield* readAll(journal)
       assert.deepStrictEqual(seqsOf(page), seqs(1, 8))
     })
@@ -1170,7 +1203,7 @@ describe("a disk that fails", () => {
       const journal = yield* open({ directory }, failing.disk)
       yield* journal.append(occurrences(1, 2))
       assert.lengthOf(new Set(failing.synced), 2)
-      assert.deepStrictEqual(segmentsOf(directory), ["entries-0000000000000001.log"])
+      assert.lengthOf(segmentsOf(directory), 1)
       assert.deepStrictEqual(seqsOf(yield* readAll(journal)), [1, 2])
     })
   )

@@ -40,7 +40,7 @@ export type End = "close" | "kill" | "power"
 interface SinkState {
   /** As text: what is durable, and what it becomes if the change under way is. */
   checkpoint: string | undefined
-  trying: string | undefined
+  readonly trying: Set<string>
   /** By series, what may be there: what was answered last, and what was tried since. */
   parked: Map<string, Set<string | undefined>>
   /** What it has got: a quota may take what another sink has got, and this one not. */
@@ -102,7 +102,9 @@ export class JournalWorld {
   private readonly seen = new Map<number, string>()
   private head = 0
   private body = 0
-  origin: string | undefined
+  /** Of every opening; and by seq, which of them accepted what is there. */
+  private readonly origins = new Set<string>()
+  private readonly acceptedBy = new Map<number, string>()
 
   constructor(simulation: Simulation.Simulation, options: Options) {
     this.simulation = simulation
@@ -113,7 +115,7 @@ export class JournalWorld {
     for (const sink of options.sinks ?? ["a"]) {
       this.sinks.set(sink, {
         checkpoint: undefined,
-        trying: undefined,
+        trying: new Set(),
         parked: new Map(),
         seen: new Set(),
         position: 0
@@ -185,7 +187,7 @@ export class JournalWorld {
         const failure = Cause.findErrorOption(exit.cause)
         // A start may fail for what the disk does; anything else is wrong.
         if (failure._tag === "None") return yield* Effect.failCause(exit.cause as Cause.Cause<never>)
-        const firstOnFullDisk = this.origin === undefined && failure.value.reason._tag === "JournalFull"
+        const firstOnFullDisk = this.origins.size === 0 && failure.value.reason._tag === "JournalFull"
         if ((plan.faults ?? []).length === 0 && !firstOnFullDisk) return yield* Effect.die(failure.value)
         this.count(`start failed: ${failure.value.reason._tag}`)
       }
@@ -232,7 +234,9 @@ export class JournalWorld {
           if (ids.length !== count) violated(`${count} were appended, ${ids.length} answered`)
           ids.forEach((id, index) => {
             if (id.seq !== this.head + 1 + index) violated(`seq ${id.seq} after ${this.head + index}`)
+            if (id.origin !== journal.origin) violated(`the origin of ${id.seq} is ${id.origin}`)
             this.accepted.set(id.seq, texts[index]!)
+            this.acceptedBy.set(id.seq, id.origin)
           })
           this.head += count
           this.count("accepted", count)
@@ -267,7 +271,7 @@ export class JournalWorld {
         const wanted = Math.min(this.head, sink.position + max)
         if (reached !== wanted) violated(`a read after ${sink.position} of ${max} reached ${reached}, not ${wanted}`)
         for (const { id, occurrence } of page.entries) {
-          if (id.origin !== journal.origin) violated(`the origin of ${id.seq} is ${id.origin}`)
+          if (id.origin !== this.acceptedBy.get(id.seq)) violated(`the origin of ${id.seq} is ${id.origin}`)
           if (this.accepted.get(id.seq) !== text(occurrence)) violated(`${id.seq} is not what was accepted`)
           this.seen.set(id.seq, text(occurrence))
           sink.seen.add(id.seq)
@@ -291,11 +295,12 @@ export class JournalWorld {
   private checkpoint(journal: Service, name: string): Effect.Effect<void> {
     const sink = this.sinks.get(name)!
     const made: Checkpoint = { upTo: sink.position, state: { position: sink.position, n: ++this.body }, target: "t" }
-    sink.trying = text(made)
+    const tried = text(made)
+    sink.trying.add(tried)
     return Effect.match(journal.checkpoint(name, made), {
       onSuccess: () => {
-        sink.checkpoint = sink.trying
-        sink.trying = undefined
+        sink.checkpoint = tried
+        sink.trying.clear()
         this.count("checkpoints")
       },
       // It may be the one that is found.
@@ -350,10 +355,8 @@ export class JournalWorld {
       const { durability, onFull } = this.options
       /** Whether everything accepted has to be there. */
       const strict = !this.powerWasCut || durability === "disk"
-      if (this.origin !== undefined && this.origin !== journal.origin && (strict || this.seen.size > 0)) {
-        violated("another origin")
-      }
-      this.origin = journal.origin
+      if (this.origins.has(journal.origin)) violated("an origin of an earlier opening")
+      this.origins.add(journal.origin)
       const head = yield* journal.head
       const { tried } = this
       const lastSeen = Math.max(0, ...this.seen.keys())
@@ -366,9 +369,10 @@ export class JournalWorld {
       for (const [name, sink] of this.sinks) {
         const restored = yield* journal.restore(name)
         const found = restored === undefined ? undefined : text(restored)
-        if (found !== sink.checkpoint && found !== sink.trying) violated(`the checkpoint of ${name} is ${found}`)
+        if (found !== sink.checkpoint && (found === undefined || !sink.trying.has(found)))
+          violated(`the checkpoint of ${name} is ${found}`)
         sink.checkpoint = found
-        sink.trying = undefined
+        sink.trying.clear()
         sink.position = restored?.upTo ?? 0
         if (sink.position > head) violated(`the checkpoint of ${name} is at ${sink.position}, the head at ${head}`)
         const parked = new Map(
@@ -409,6 +413,11 @@ export class JournalWorld {
             const wasRefused = this.powerWasCut && this.refused.get(id.seq)?.has(body) === true
             if (body !== this.accepted.get(id.seq) && body !== wasTried && !wasRefused)
               violated(`${id.seq} is an invention: ${body}`)
+            if (body === this.accepted.get(id.seq) && id.origin !== this.acceptedBy.get(id.seq)) {
+              violated(`${id.seq} was accepted by ${this.acceptedBy.get(id.seq)}, and is read as of ${id.origin}`)
+            }
+            if (!this.origins.has(id.origin)) violated(`${id.seq} is of ${id.origin}, which was never opened`)
+            this.acceptedBy.set(id.seq, id.origin)
             recovered.set(id.seq, body)
           }
           missing(page.reached)

@@ -9,6 +9,9 @@
  *    messages are one series, `(combined from similar events)`.
  * 3. Each source, object and type may write 25 times at once; after that once per `refill`.
  *
+ * A series has occurrences of one opening of the journal only: after a restart a repeated event begins a new series, as with
+ * client-go, and what is held from before leaves under its old name.
+ *
  * Where client-go drops at the third step, counts are held here: they grow, and leave all in one write when their turn
  * comes. That is also why a refill of 30 seconds costs the API server no more than client-go's 300: see the decision
  * record on correlation.
@@ -20,6 +23,7 @@ import type { EventBody, Occurrence, Write } from "./Event.ts"
 import type { Json } from "./EventData.ts"
 import type { EventId } from "./EventId.ts"
 import { bodyOf } from "./internal/eventBody.ts"
+import { fingerprint } from "./internal/fingerprint.ts"
 import * as text from "./internal/text.ts"
 import type { ObjectReference } from "./ObjectReference.ts"
 import type { Micros } from "./Timestamp.ts"
@@ -132,6 +136,10 @@ interface Bucket {
   whole: Micros
   /** The series with something held, the longest holding first. */
   readonly line: Set<Series>
+  /** How many groups share it. */
+  groups: number
+  /** The fingerprint of what it belongs to, once a checkpoint needed it. */
+  key: string | undefined
 }
 
 type Identity = Pick<
@@ -141,10 +149,17 @@ type Identity = Pick<
 
 /** What is alike except for the message. */
 interface Group {
-  readonly identity: Identity
+  /** Absent after a restart, until an occurrence with the same fingerprint tells it. */
+  identity: Identity | undefined
   readonly bucket: Bucket
   readonly byMessage: Map<string, Series>
+  /** Series of a checkpoint whose message is not known yet, by its fingerprint. */
+  byKey: Map<string, Series> | undefined
   combined: Series | undefined
+  /** Its series that take no more occurrences and still have something held. */
+  closed: number
+  /** The fingerprint of its identity, once a checkpoint needed it. */
+  key: string | undefined
   lastAt: Micros
   /** Counts the pauses that have ended a group of similar events. */
   window: number
@@ -160,7 +175,14 @@ interface Series {
   count: number
   first: Micros
   last: Micros
-  latest: EventBody
+  /** What its occurrences have in common, unless it combines several; absent after a restart until it is met again. */
+  message: string | undefined
+  /** The fingerprint of its message, once a checkpoint needed it. */
+  key: string | undefined
+  /** The latest occurrence, as long as a write has to carry it: what has left keeps no body. */
+  latest: EventBody | undefined
+  /** It was accepted by an earlier opening of the journal: it takes no more occurrences, and goes when it has left. */
+  isClosed: boolean
   /** The window in which its message was last counted as a different one. */
   window: number
   /** Occurrences that no write has carried yet. */
@@ -256,7 +278,12 @@ export class Correlator {
   private readonly refill: Micros
   // Groups are found by the name of their object and then compared: that takes a fraction of the time of making one text
   // of all that tells them apart, and no text can be made to look like another.
-  private readonly groups = new Map<string, Array<Group>>()
+  private groups = new Map<string, Array<Group>>()
+  /** Of a checkpoint: groups whose identity is not known yet, and budgets, by their fingerprints. */
+  private unidentified = new Map<string, Group>()
+  private restoredBuckets = new Map<string, Bucket>()
+  /** The origin of the opening whose occurrences are taken in. */
+  private opening = ""
   private oldestUsed: Series | undefined
   private newestUsed: Series | undefined
   private remembered = 0
@@ -292,6 +319,7 @@ export class Correlator {
       const write = { id, upTo: id.seq, count: 1, first: at, last: at, event: bodyOf(occurrence, message) }
       return { series: id, released: [{ write, occurrences: 1, from: id.seq, since: at }] }
     }
+    if (id.origin !== this.opening) this.beginOpening(id.origin)
     const group = this.groupOf(occurrence, at)
     if (at - group.lastAt > this.aggregateWindow) {
       group.window++
@@ -299,7 +327,7 @@ export class Correlator {
     }
     if (at > group.lastAt) group.lastAt = at
 
-    const own = group.byMessage.get(message)
+    const own = group.byMessage.get(message) ?? this.recognise(group, message)
     let series = own
     let isCombined = false
     if (own === undefined || own.window !== group.window) {
@@ -314,7 +342,7 @@ export class Correlator {
 
     let released: Array<Released> | undefined
     if (series === undefined) {
-      series = this.begin(group, isCombined, id, occurrence, at)
+      series = this.begin(group, isCombined, id, message, at)
       const flushed = this.remembered > this.capacity ? this.evict() : undefined
       if (flushed !== undefined) released = [flushed]
     } else {
@@ -322,9 +350,9 @@ export class Correlator {
       series.count++
       if (at < series.first) series.first = at
       if (at > series.last) series.last = at
-      series.latest = occurrence
       this.use(series)
     }
+    series.latest = occurrence
     if (series.held === 0) {
       series.heldFrom = id.seq
       series.heldSince = at
@@ -393,24 +421,103 @@ export class Correlator {
   private groupOf(occurrence: EventBody, at: Micros): Group {
     const { name } = occurrence.involvedObject
     const alike = this.groups.get(name)
-    if (alike === undefined) {
-      const group = newGroup(occurrence, { whole: 0, line: new Set() }, at)
-      this.groups.set(name, [group])
-      return group
+    if (alike !== undefined) {
+      const last = alike.length - 1
+      for (let index = last; index >= 0; index--) {
+        const group = alike[index]!
+        if (!sameGroup(group.identity!, occurrence)) continue
+        // What was used last is found first.
+        alike[index] = alike[last]!
+        alike[last] = group
+        return group
+      }
     }
-    const last = alike.length - 1
-    for (let index = last; index >= 0; index--) {
-      const group = alike[index]!
-      if (!sameGroup(group.identity, occurrence)) continue
-      // What was used last is found first.
-      alike[index] = alike[last]!
-      alike[last] = group
-      return group
+    const restored =
+      this.unidentified.size === 0 ? undefined : this.unidentified.get(keyOfGroup(this.opening, occurrence))
+    if (restored !== undefined) {
+      this.unidentified.delete(restored.key!)
+      restored.identity = identityOf(occurrence)
+      this.addNamed(name, restored)
+      return restored
     }
-    const sharing = alike.find(({ identity }) => sameBudget(identity, occurrence))
-    const group = newGroup(occurrence, sharing?.bucket ?? { whole: 0, line: new Set() }, at)
-    alike.push(group)
+    const bucket =
+      alike?.find(({ identity }) => sameBudget(identity!, occurrence))?.bucket ??
+      (this.restoredBuckets.size === 0 ? undefined : this.restoredBuckets.get(keyOfBudget(this.opening, occurrence))) ??
+      newBucket(0)
+    const group = newGroup(identityOf(occurrence), bucket, at)
+    this.addNamed(name, group)
     return group
+  }
+
+  private addNamed(name: string, group: Group): void {
+    const alike = this.groups.get(name)
+    if (alike === undefined) this.groups.set(name, [group])
+    else alike.push(group)
+  }
+
+  /** Finds a series of a checkpoint by the fingerprint of its message. */
+  private recognise(group: Group, message: string): Series | undefined {
+    if (group.byKey === undefined) return undefined
+    const key = keyOf(this.opening, message)
+    const series = group.byKey.get(key)
+    if (series === undefined) return undefined
+    group.byKey.delete(key)
+    if (group.byKey.size === 0) group.byKey = undefined
+    series.message = message
+    group.byMessage.set(message, series)
+    return series
+  }
+
+  private dropGroup(group: Group): void {
+    const { bucket, identity, key } = group
+    bucket.groups--
+    if (bucket.groups === 0 && bucket.key !== undefined) this.restoredBuckets.delete(bucket.key)
+    if (identity === undefined) {
+      this.unidentified.delete(key!)
+      return
+    }
+    const { name } = identity.involvedObject
+    const left = this.groups.get(name)!.filter((other) => other !== group)
+    if (left.length === 0) this.groups.delete(name)
+    else this.groups.set(name, left)
+  }
+
+  /**
+   * A new occurrence never joins a series of an earlier opening of the journal, or two copies of a journal would count
+   * different occurrences under one identity. What is held of earlier openings leaves as it is, in its turn.
+   */
+  private beginOpening(origin: string): void {
+    this.opening = origin
+    this.groups = new Map()
+    this.unidentified.clear()
+    this.restoredBuckets.clear()
+    const kept = new Set<Group>()
+    const buckets = new Set<Bucket>()
+    for (let series = this.oldestUsed; series !== undefined; series = series.newer) {
+      const { group } = series
+      if (series.held === 0) {
+        this.unlink(series)
+        this.remembered--
+        continue
+      }
+      if (!kept.has(group)) {
+        kept.add(group)
+        group.byMessage.clear()
+        group.byKey = undefined
+        group.combined = undefined
+        group.distinct = 0
+        group.closed = 0
+        group.key = undefined
+        if (!buckets.has(group.bucket)) group.bucket.groups = 0
+        buckets.add(group.bucket)
+        group.bucket.groups++
+        group.bucket.key = undefined
+        group.identity ??= identityOf(series.latest!)
+        this.addNamed(group.identity.involvedObject.name, group)
+      }
+      series.isClosed = true
+      group.closed++
+    }
   }
 
   /** A clock that was set back must not stretch a wait: nothing is ever further away than a whole budget. */
@@ -430,9 +537,12 @@ export class Correlator {
   private release(series: Series): Released {
     const { bucket } = series.group
     if (bucket.line.delete(series) && bucket.line.size === 0) this.holding.delete(bucket)
-    const { count, first, held: occurrences, heldFrom: from, heldSince: since, id, last, latest, upTo } = series
+    const { count, first, held: occurrences, heldFrom: from, heldSince: since, id, last, upTo } = series
+    const latest = series.latest!
     this.heldOccurrences -= occurrences
     series.held = 0
+    series.latest = undefined
+    if (series.isClosed) this.forget(series)
     const message = series.isCombined ? text.cut(`${COMBINED}${latest.message}`, MAXIMUM_MESSAGE) : latest.message
     return { write: { id, upTo, count, first, last, event: bodyOf(latest, message) }, occurrences, from, since }
   }
@@ -441,7 +551,7 @@ export class Correlator {
   // series in the order of use
   // -------------------------------------------------------------------------
 
-  private begin(group: Group, isCombined: boolean, id: EventId, occurrence: EventBody, at: Micros): Series {
+  private begin(group: Group, isCombined: boolean, id: EventId, message: string, at: Micros): Series {
     const series: Series = {
       group,
       isCombined,
@@ -450,7 +560,10 @@ export class Correlator {
       count: 1,
       first: at,
       last: at,
-      latest: occurrence,
+      message: isCombined ? undefined : message,
+      key: undefined,
+      latest: undefined,
+      isClosed: false,
       window: group.window,
       held: 0,
       heldFrom: id.seq,
@@ -464,8 +577,13 @@ export class Correlator {
 
   private remember(series: Series): void {
     const { group } = series
-    if (series.isCombined) group.combined = series
-    else group.byMessage.set(series.latest.message, series)
+    if (series.isClosed) group.closed++
+    else if (series.isCombined) group.combined = series
+    else if (series.message !== undefined) group.byMessage.set(series.message, series)
+    else {
+      group.byKey ??= new Map()
+      group.byKey.set(series.key!, series)
+    }
     this.remembered++
     this.append(series)
   }
@@ -494,63 +612,80 @@ export class Correlator {
   /** Gives up the longest unused series; answers what it held. */
   private evict(): Released | undefined {
     const series = this.oldestUsed!
-    const { group } = series
     this.evictions.total++
-    const flushed = series.held > 0 ? this.release(series) : undefined
-    if (flushed !== undefined) this.evictions.flushed++
+    if (series.held === 0) {
+      this.forget(series)
+      return undefined
+    }
+    this.evictions.flushed++
+    const flushed = this.release(series)
+    if (!series.isClosed) this.forget(series)
+    return flushed
+  }
+
+  private forget(series: Series): void {
+    const { group } = series
     this.unlink(series)
     this.remembered--
-    if (series.isCombined) group.combined = undefined
-    else group.byMessage.delete(series.latest.message)
-    if (group.byMessage.size === 0 && group.combined === undefined) {
-      const { name } = group.identity.involvedObject
-      const left = this.groups.get(name)!.filter((other) => other !== group)
-      if (left.length === 0) this.groups.delete(name)
-      else this.groups.set(name, left)
+    if (series.isClosed) group.closed--
+    else if (series.isCombined) group.combined = undefined
+    else if (series.message !== undefined) group.byMessage.delete(series.message)
+    else {
+      group.byKey!.delete(series.key!)
+      if (group.byKey!.size === 0) group.byKey = undefined
     }
-    return flushed
+    if (group.byMessage.size === 0 && group.byKey === undefined && group.combined === undefined && group.closed === 0) {
+      this.dropGroup(group)
+    }
   }
 
   // -------------------------------------------------------------------------
   // snapshot
   // -------------------------------------------------------------------------
 
-  /** The whole state as JSON, for a checkpoint. */
+  /**
+   * The whole state as JSON, for a checkpoint. Of what has left, a series costs at most 240 bytes whatever its events are:
+   * fingerprints stand for its texts. What is held is there with the body that its write has to carry.
+   */
   snapshot(): Json {
+    const { opening } = this
     const buckets = new Map<Bucket, number>()
     const groups = new Map<Group, number>()
     const series = new Map<Series, number>()
     for (let one = this.oldestUsed; one !== undefined; one = one.newer) {
       if (!groups.has(one.group)) groups.set(one.group, groups.size)
-      if (!buckets.has(one.group.bucket)) buckets.set(one.group.bucket, buckets.size)
+      if (!buckets.has(one.group.bucket)) {
+        buckets.set(one.group.bucket, buckets.size)
+        one.group.bucket.key ??= keyOfBudget(opening, one.group.identity!)
+      }
       series.set(one, series.size)
     }
     const state: Snapshot = {
       options: this.options,
-      budgets: [...buckets.keys()].map(({ whole }) => whole),
-      groups: [...groups.keys()].map(({ bucket, distinct, lastAt, window }) => [
-        buckets.get(bucket)!,
-        lastAt,
-        window,
-        distinct
-      ]),
-      series: [...series.keys()].map((one) => [
-        groups.get(one.group)!,
-        one.isCombined,
-        one.id.origin,
-        one.id.seq,
-        one.upTo,
-        one.count,
-        one.first,
-        one.last,
-        one.window,
-        one.held,
-        one.heldFrom,
-        one.heldSince,
-        bodyOf(one.latest, one.latest.message)
-      ]),
+      opening,
+      budgets: Array.from(buckets.keys(), ({ key, whole }) => [whole, key!]),
+      groups: Array.from(groups.keys(), (group) => {
+        const { bucket, distinct, lastAt, window } = group
+        group.key ??= keyOfGroup(opening, group.identity!)
+        return [buckets.get(bucket)!, lastAt, window, distinct, group.key]
+      }),
+      series: Array.from(series.keys(), (one) => {
+        const { count, first, group, id, isClosed, isCombined, last, message, upTo, window } = one
+        // Nothing is looked up among the closed.
+        const key = isCombined ? 0 : isClosed ? "" : (one.key ??= keyOf(opening, message!))
+        const row = [groups.get(group)!, key, id.seq, upTo, count, first, last, window] as const
+        return isClosed ? [...row, id.origin] : row
+      }),
       // The order of a line is the order of its waiting, which the order of use does not tell.
-      holding: [...this.holding].flatMap(({ line }) => [...line].map((one) => series.get(one)!))
+      holding: [...this.holding].flatMap(({ line }) =>
+        Array.from(line, (one) => [
+          series.get(one)!,
+          one.held,
+          one.heldFrom,
+          one.heldSince,
+          bodyOf(one.latest!, one.latest!.message)
+        ])
+      )
     }
     return state as unknown as Json
   }
@@ -562,41 +697,52 @@ export class Correlator {
   static restore(snapshot: Json): Correlator {
     const state = readSnapshot(snapshot)
     const correlator = new Correlator(state.options)
-    const budgets = state.budgets.map((whole): Bucket => ({ whole, line: new Set() }))
-    const groups: Array<Group> = []
-    const series = state.series.map((row): Series => {
-      const [place, isCombined, origin, seq, upTo, count, first, last, seen, held, heldFrom, heldSince, latest] = row
-      let group = groups[place]
-      if (group === undefined) {
-        const [budget, lastAt, window, distinct] = state.groups[place]!
-        group = { ...newGroup(latest, budgets[budget]!, lastAt), window, distinct }
-        groups[place] = group
-        const { name } = latest.involvedObject
-        const alike = correlator.groups.get(name)
-        if (alike === undefined) correlator.groups.set(name, [group])
-        else alike.push(group)
-      }
-      const one = {
+    correlator.opening = state.opening
+    const budgets = state.budgets.map(([whole, key]): Bucket => {
+      const bucket = { ...newBucket(whole), key }
+      correlator.restoredBuckets.set(key, bucket)
+      return bucket
+    })
+    const held = new Map(state.holding.map((row) => [row[0], row]))
+    const groups = state.groups.map(([budget, lastAt, window, distinct, key]) => ({
+      ...newGroup(undefined, budgets[budget]!, lastAt),
+      window,
+      distinct,
+      key
+    }))
+    const series = state.series.map((row, place): Series => {
+      const [groupPlace, key, seq, upTo, count, first, last, window, origin] = row
+      const group = groups[groupPlace]!
+      const [, occurrences = 0, heldFrom = seq, heldSince = first, latest] = held.get(place) ?? []
+      if (latest !== undefined) group.identity ??= identityOf(latest)
+      const one: Series = {
         group,
-        isCombined,
-        id: { origin, seq },
+        isCombined: key === 0,
+        id: { origin: origin ?? state.opening, seq },
         upTo,
         count,
         first,
         last,
+        message: undefined,
+        key: key === 0 ? undefined : key,
         latest,
-        window: seen,
-        held,
+        isClosed: origin !== undefined,
+        window,
+        held: occurrences,
         heldFrom,
         heldSince,
         older: undefined,
         newer: undefined
       }
       correlator.remember(one)
-      correlator.heldOccurrences += held
+      correlator.heldOccurrences += occurrences
       return one
     })
-    for (const place of state.holding) {
+    for (const group of groups) {
+      if (group.identity === undefined) correlator.unidentified.set(group.key, group)
+      else correlator.addNamed(group.identity.involvedObject.name, group)
+    }
+    for (const [place] of state.holding) {
       const one = series[place]!
       one.group.bucket.line.add(one)
       correlator.holding.add(one.group.bucket)
@@ -605,17 +751,140 @@ export class Correlator {
   }
 }
 
-const newGroup = (occurrence: EventBody, bucket: Bucket, at: Micros): Group => ({
-  identity: identityOf(occurrence),
-  bucket,
-  byMessage: new Map(),
-  combined: undefined,
-  lastAt: at,
-  window: 0,
-  distinct: 0
-})
+/** Texts of hosts cannot be made to look alike: the origin that they are mixed with was drawn at random. */
+const keyOf = (opening: string, text: string): string => fingerprint(`${opening} ${text}`)
+
+const keyOfBudget = (opening: string, { involvedObject, source, type }: Identity): string =>
+  keyOf(opening, JSON.stringify([type, source.component, source.host ?? 0, objectKey(involvedObject)]))
+
+const keyOfGroup = (opening: string, identity: Identity): string => {
+  const { action, involvedObject, reason, related, reportingController, reportingInstance, source, type } = identity
+  return keyOf(
+    opening,
+    JSON.stringify([
+      [reason, type, action, source.component, source.host ?? 0, reportingController, reportingInstance],
+      objectKey(involvedObject),
+      related === undefined ? 0 : objectKey(related)
+    ])
+  )
+}
+
+const objectKey = ({
+  apiVersion,
+  fieldPath,
+  kind,
+  name,
+  namespace,
+  uid
+}: ObjectReference): ReadonlyArray<string | 0> => [
+  apiVersion ?? 0,
+  kind,
+  namespace ?? 0,
+  name,
+  uid ?? 0,
+  fieldPath ?? 0
+]
+
+const newBucket = (whole: Micros): Bucket => ({ whole, line: new Set(), groups: 0, key: undefined })
+
+const newGroup = (identity: Identity | undefined, bucket: Bucket, at: Micros): Group => {
+  bucket.groups++
+  return {
+    identity,
+    bucket,
+    byMessage: new Map(),
+    byKey: undefined,
+    combined: undefined,
+    closed: 0,
+    key: undefined,
+    lastAt: at,
+    window: 0,
+    distinct: 0
+  }
+}
 
 interface Snapshot {
+  readonly options: Options
+  /** The origin of its series, unless a row names another. */
+  readonly opening: string
+  readonly budgets: ReadonlyArray<readonly [whole: Micros, key: string]>
+  readonly groups: ReadonlyArray<
+    readonly [budget: number, lastAt: Micros, window: number, distinct: number, key: string]
+  >
+  readonly series: ReadonlyArray<
+    readonly [
+      group: number,
+      /** 0 of a series that combines several messages. */
+      message: string | 0,
+      seq: number,
+      upTo: number,
+      count: number,
+      first: Micros,
+      last: Micros,
+      window: number,
+      /** Of a series that takes no more occurrences. */
+      origin?: string
+    ]
+  >
+  readonly holding: ReadonlyArray<
+    readonly [series: number, held: number, heldFrom: number, heldSince: Micros, latest: EventBody]
+  >
+}
+
+const optionNames: ReadonlyArray<keyof Numbers> = ["capacity", "aggregateAt", "aggregateWindow", "burst", "refill"]
+
+const isPlaceIn = (list: ReadonlyArray<unknown>, place: unknown): boolean =>
+  typeof place === "number" && Number.isSafeInteger(place) && place >= 0 && place < list.length
+
+const areNumbers = (values: ReadonlyArray<unknown>): boolean => values.every((value) => Number.isFinite(value))
+
+const areOptions = (options: unknown): boolean =>
+  options === off ||
+  (typeof options === "object" &&
+    options !== null &&
+    optionNames.every((name) => typeof (options as Numbers)[name] === "number"))
+
+const isBody = (body: EventBody | undefined): boolean =>
+  typeof body?.involvedObject?.name === "string" && typeof body.message === "string"
+
+const readSnapshot = (json: Json): Snapshot => {
+  const state = json as unknown as Snapshot
+  if (typeof state === "object" && state !== null && !("opening" in state)) return readFirstSnapshot(json)
+  const isSound =
+    typeof state === "object" &&
+    state !== null &&
+    typeof state.opening === "string" &&
+    areOptions(state.options) &&
+    [state.budgets, state.groups, state.series, state.holding].every(Array.isArray) &&
+    state.budgets.every((row) => Array.isArray(row) && areNumbers(row.slice(0, 1)) && typeof row[1] === "string") &&
+    state.groups.every(
+      (row) =>
+        Array.isArray(row) &&
+        isPlaceIn(state.budgets, row[0]) &&
+        areNumbers(row.slice(1, 4)) &&
+        typeof row[4] === "string"
+    ) &&
+    state.series.every(
+      (row) =>
+        Array.isArray(row) &&
+        isPlaceIn(state.groups, row[0]) &&
+        (row[1] === 0 || typeof row[1] === "string") &&
+        (row.length === 8 || (row.length === 9 && typeof row[8] === "string")) &&
+        areNumbers(row.slice(2, 8))
+    ) &&
+    state.holding.every(
+      (row) => Array.isArray(row) && isPlaceIn(state.series, row[0]) && areNumbers(row.slice(1, 4)) && isBody(row[4])
+    )
+  if (!isSound) throw new Error("this is no snapshot of a correlator")
+  return state
+}
+
+// ---------------------------------------------------------------------------
+// snapshots of the first release
+// ---------------------------------------------------------------------------
+
+/** All series were of one origin, and each had its latest body. */
+interface FirstSnapshot {
   readonly options: Options
   readonly budgets: ReadonlyArray<Micros>
   readonly groups: ReadonlyArray<readonly [budget: number, lastAt: Micros, window: number, distinct: number]>
@@ -640,22 +909,10 @@ interface Snapshot {
   readonly holding: ReadonlyArray<number>
 }
 
-const optionNames: ReadonlyArray<keyof Numbers> = ["capacity", "aggregateAt", "aggregateWindow", "burst", "refill"]
-
-const isPlaceIn = (list: ReadonlyArray<unknown>, place: unknown): boolean =>
-  typeof place === "number" && Number.isSafeInteger(place) && place >= 0 && place < list.length
-
-const areNumbers = (values: ReadonlyArray<unknown>): boolean => values.every((value) => Number.isFinite(value))
-
-const readSnapshot = (json: Json): Snapshot => {
-  const state = json as unknown as Snapshot
+const readFirstSnapshot = (json: Json): Snapshot => {
+  const state = json as unknown as FirstSnapshot
   const isSound =
-    typeof state === "object" &&
-    state !== null &&
-    (state.options === off ||
-      (typeof state.options === "object" &&
-        state.options !== null &&
-        optionNames.every((name) => typeof (state.options as Numbers)[name] === "number"))) &&
+    areOptions(state.options) &&
     [state.budgets, state.groups, state.series, state.holding].every(Array.isArray) &&
     areNumbers(state.budgets) &&
     state.groups.every((group) => Array.isArray(group) && isPlaceIn(state.budgets, group[0]) && areNumbers(group)) &&
@@ -667,10 +924,34 @@ const readSnapshot = (json: Json): Snapshot => {
         typeof row[2] === "string" &&
         row.length === 13 &&
         areNumbers(row.slice(3, 12)) &&
-        typeof row[12]?.involvedObject?.name === "string" &&
-        typeof row[12].message === "string"
+        isBody(row[12])
     ) &&
-    state.holding.every((place) => isPlaceIn(state.series, place))
+    state.holding.every((place) => isPlaceIn(state.series, place)) &&
+    // Every budget and group was there for a series.
+    new Set(state.groups.map(([budget]) => budget)).size === state.budgets.length &&
+    new Set(state.series.map(([group]) => group)).size === state.groups.length
   if (!isSound) throw new Error("this is no snapshot of a correlator")
-  return state
+  const opening = state.series.at(-1)?.[2] ?? ""
+  const bodies = new Map(state.series.map((row) => [row[0], row[12]]))
+  const budgets = new Map(state.groups.map(([budget], group) => [budget, bodies.get(group)]))
+  return {
+    options: state.options,
+    opening,
+    budgets: state.budgets.map((whole, budget) => [whole, keyOfBudget(opening, budgets.get(budget)!)]),
+    groups: state.groups.map((row, group) => [...row, keyOfGroup(opening, bodies.get(group)!)]),
+    series: state.series.map(([group, isCombined, , seq, upTo, count, first, last, window, , , , latest]) => [
+      group,
+      isCombined ? 0 : keyOf(opening, latest.message),
+      seq,
+      upTo,
+      count,
+      first,
+      last,
+      window
+    ]),
+    holding: state.holding.map((place) => {
+      const [, , , , , , , , , held, heldFrom, heldSince, latest] = state.series[place]!
+      return [place, held, heldFrom, heldSince, latest]
+    })
+  }
 }

@@ -9,18 +9,25 @@ import * as Hex from "effect/encoding/Hex"
 import * as Option from "effect/Option"
 
 /**
- * Who accepted an event, and as the how-manieth.
+ * The accepting origin and its sequence number.
  *
  * The identity of the first occurrence names the whole series, and becomes the name of the object in the backend:
  * that is why a repeated write can never make a second object.
+ *
+ * An origin belongs to one opening of a journal, or to one direct recorder: each opening draws its own for what it accepts,
+ * and a series has occurrences of one origin only. So a journal that was copied, or put back from a backup, agrees with its
+ * original on everything both have, and never gives an identity that the original gives to something else.
  *
  * @category models
  * @since 0.1.0
  */
 export interface EventId {
-  /** 32 hexadecimal digits, drawn once per journal; for events of other writers the uid that their backend gave. */
+  /** 32 hexadecimal digits, drawn at each opening; for events of other writers the uid that their backend gave. */
   readonly origin: string
-  /** From 1, without gaps; 0 for events of other writers. */
+  /**
+   * The place in the journal: it begins at 1 and grows by one with each event, across openings, so the first of an origin
+   * may be any number. 0 for events of other writers.
+   */
   readonly seq: number
 }
 

@@ -1,8 +1,8 @@
 /**
  * Where a recorder keeps what it has accepted until every sink is through with it.
  *
- * The journal is the only durable point of delivery: an event is accepted when it stands in it, and its place in it is
- * its identity. `layerMemory` keeps it for the life of the process; the file journal of `@tidings/backend-fs` keeps it
+ * The journal is the only durable point of delivery: an event is accepted when it stands in it. Its place in it, and the
+ * origin of the opening that accepted it, are its identity. `layerMemory` keeps it for the life of the process; the file journal of `@tidings/backend-fs` keeps it
  * across restarts and power loss.
  *
  * @since 0.1.0
@@ -144,8 +144,10 @@ export const READ_AHEAD = 8_192
 /**
  * The journal of a recorder.
  *
- * Seqs are dense from 1, also across restarts. `append` has one caller, is all or nothing, and answers the identities in
- * the order of the batch. Entries are freed up to the checkpoint that is furthest behind, of the sinks that have called
+ * Seqs are places: they begin at 1 and grow by one with each entry, also across restarts. Each opening draws an `origin` of
+ * its own for what it accepts, and entries keep the origin of the opening that accepted them.
+ *
+ * `append` has one caller, is all or nothing, and answers the identities in the order of the batch. Entries are freed up to the checkpoint that is furthest behind, of the sinks that have called
  * `restore` in this life.
  *
  * @category services
@@ -154,6 +156,7 @@ export const READ_AHEAD = 8_192
 export class Journal extends Context.Service<
   Journal,
   {
+    /** Of what this opening accepts. */
     readonly origin: string
     readonly durability: Durability
     /** The last seq that was given. */

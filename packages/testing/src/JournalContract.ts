@@ -131,6 +131,8 @@ const stateOf = (n: number): Json => ({ n, text: 'ä \u2028 " \\ 😀', nothing:
 
 const sizes = (ids: ReadonlyArray<EventId>): ReadonlyArray<number> => ids.map(({ seq }) => seq)
 
+const originsOf = (ids: ReadonlyArray<EventId>): ReadonlyArray<string> => ids.map(({ origin }) => origin)
+
 /** Reads page by page, and sees that the pages fit together. */
 const readAll = (
   journal: Service,
@@ -185,25 +187,28 @@ const fill = (journal: Service, most: number): Effect.Effect<number, unknown> =>
 // ---------------------------------------------------------------------------
 
 const appendChecks = (layer: JournalLayer, runs: number): ReadonlyArray<Definition> => [
-  check("seqs are dense from 1, in the order of the batch, under one origin", layer, (journal) =>
-    Effect.gen(function* () {
-      yield* ensure(
-        /^[0-9a-f]{32}$/.test(journal.origin),
-        () => `the origin is "${journal.origin}", expected 32 hex digits`
-      )
-      yield* ensureSame(0, yield* journal.head, "the head of an empty journal")
-      const ids = [
-        ...(yield* journal.append([occurrence(1)])),
-        ...(yield* journal.append(occurrences(2, 5))),
-        ...(yield* journal.append([occurrence(6)]))
-      ]
-      yield* ensureSame([1, 2, 3, 4, 5, 6], sizes(ids), "the seqs")
-      yield* ensure(
-        ids.every(({ origin }) => origin === journal.origin),
-        () => "an id has another origin than the journal"
-      )
-      yield* ensureSame(6, yield* journal.head, "the head")
-    })
+  check(
+    "seqs follow one another from 1, in the order of the batch, under the origin of the opening",
+    layer,
+    (journal) =>
+      Effect.gen(function* () {
+        yield* ensure(
+          /^[0-9a-f]{32}$/.test(journal.origin),
+          () => `the origin is "${journal.origin}", expected 32 hex digits`
+        )
+        yield* ensureSame(0, yield* journal.head, "the head of an empty journal")
+        const ids = [
+          ...(yield* journal.append([occurrence(1)])),
+          ...(yield* journal.append(occurrences(2, 5))),
+          ...(yield* journal.append([occurrence(6)]))
+        ]
+        yield* ensureSame([1, 2, 3, 4, 5, 6], sizes(ids), "the seqs")
+        yield* ensure(
+          ids.every(({ origin }) => origin === journal.origin),
+          () => "an id has another origin than the journal"
+        )
+        yield* ensureSame(6, yield* journal.head, "the head")
+      })
   ),
   check("what is read is what was appended, page by page", layer, (journal) =>
     Effect.gen(function* () {
@@ -364,14 +369,20 @@ const reopenChecks = (reopenable: NonNullable<Options["reopenable"]>): ReadonlyA
     ) => Effect.Effect<void, unknown>
   ): Definition => ({ name, run: Effect.flatMap(reopenable, (layer) => run((use) => life(layer, use))) })
   return [
-    reopening("a journal that is opened again goes on where it was", (next) =>
+    reopening("a journal that is opened again goes on where it was, under an origin of its own", (next) =>
       Effect.gen(function* () {
-        const origin = yield* next((journal) => Effect.as(journal.append(occurrences(1, 3)), journal.origin))
-        yield* next((journal) =>
+        const first = yield* next((journal) => Effect.as(journal.append(occurrences(1, 3)), journal.origin))
+        const second = yield* next((journal) =>
           Effect.gen(function* () {
-            yield* ensureSame(origin, journal.origin, "the origin")
+            yield* ensure(
+              journal.origin !== first,
+              () => `the origin is "${first}" once more: a copy of the journal would give the same identities`
+            )
             yield* ensureSame(3, yield* journal.head, "the head")
-            yield* ensureSame([4, 5], sizes(yield* journal.append(occurrences(4, 5))), "the next seqs")
+            const ids = yield* journal.append(occurrences(4, 5))
+            yield* ensureSame([4, 5], sizes(ids), "the next seqs")
+            yield* ensureSame([journal.origin, journal.origin], originsOf(ids), "their origins")
+            return journal.origin
           })
         )
         yield* next((journal) =>
@@ -383,6 +394,11 @@ const reopenChecks = (reopenable: NonNullable<Options["reopenable"]>): ReadonlyA
               occurrences(1, 5),
               entries.map(({ occurrence }) => occurrence),
               "the occurrences"
+            )
+            yield* ensureSame(
+              [first, first, first, second, second],
+              originsOf(entries.map(({ id }) => id)),
+              "the origins of what earlier openings accepted"
             )
           })
         )

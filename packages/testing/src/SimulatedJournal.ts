@@ -83,7 +83,6 @@ export interface Faults {
  * @since 0.1.0
  */
 export interface SimulatedJournal {
-  readonly origin: string
   /**
    * Opens it for the life that a process has when the layer is built. Fails with `JournalLocked` while another process has
    * it open.

@@ -52,7 +52,7 @@ const broken: ReadonlyArray<{
   readonly around: (journal: Service) => Service
 }> = [
   {
-    check: "seqs are dense from 1, in the order of the batch, under one origin",
+    check: "seqs follow one another from 1, in the order of the batch, under the origin of the opening",
     bug: "seqs begin at 0",
     around: (journal) => ({
       ...journal,

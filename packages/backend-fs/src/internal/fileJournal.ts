@@ -32,6 +32,7 @@ import * as Lines from "./journalLines.ts"
 import * as journalSync from "./journalSync.ts"
 import { LogDirectory } from "./logDirectory.ts"
 import * as parkedRequests from "./parkedRequests.ts"
+import * as SegmentName from "./segmentName.ts"
 import { checkpointsIn, SinkFiles } from "./sinkFiles.ts"
 
 /** @internal */
@@ -84,6 +85,9 @@ const errorOf = (cause: unknown, directory: string): JournalError => {
   })
 }
 
+const sharesItsDirectory = (directory: string): JournalError =>
+  failed(`${directory} holds an event log: give the journal a directory of its own`)
+
 const failed = (detail: string): JournalError => new JournalError({ reason: new JournalFailed({ detail }) })
 
 interface Sink {
@@ -105,7 +109,8 @@ export const make = Effect.fnUntraced(function* (
   const disk = yield* Disk
   const clock = yield* Clock.Clock
   const context = yield* Effect.context()
-  const tag = yield* EventId.makeOrigin
+  // Drawn for each opening: a journal that was copied or put back from a backup never gives an identity twice.
+  const origin = yield* EventId.makeOrigin
   const names = new Names(disk, directory)
   const attempt = <A>(use: () => A): Effect.Effect<A, JournalError> =>
     Effect.try({ try: use, catch: (cause) => errorOf(cause, directory) })
@@ -114,8 +119,8 @@ export const make = Effect.fnUntraced(function* (
   // start
   // -------------------------------------------------------------------------
 
-  const logDirectory = new LogDirectory({ path: directory, disk, clock, tag })
-  const origin = yield* Effect.mapError(logDirectory.prepare(true), (error) => {
+  const logDirectory = new LogDirectory({ path: directory, disk, clock, tag: origin, kind: "journal" })
+  const firstOrigin = yield* Effect.mapError(logDirectory.prepare(true), (error) => {
     const { _tag, detail } = error.reason
     const reason = isOfAnotherKind(logDirectory)
       ? new JournalDamaged({ detail })
@@ -140,6 +145,7 @@ export const make = Effect.fnUntraced(function* (
     disk,
     names,
     origin,
+    firstOrigin,
     segmentSize: Math.max(1, Math.min(options.segmentSize, Math.floor(quota / LEAST_SEGMENTS)))
   })
   let closed = false
@@ -155,12 +161,14 @@ export const make = Effect.fnUntraced(function* (
   yield* Effect.acquireRelease(
     attempt(() => {
       const there = disk.list(directory)
+      if (there.some((file) => SegmentName.parse(file) !== undefined)) throw sharesItsDirectory(directory)
+      logDirectory.upgrade()
       // What is found is built on, so it must not be gone after a loss of power.
       names.syncNow()
       if (!there.some((file) => SEGMENT.test(file))) syncAncestors(disk, directory)
       files.open(there)
       for (const [file, upTo] of checkpointsIn(disk, names, there)) {
-        // None of these seqs may be given again, whatever became of the entries.
+        // A sink that has read so far must find what is accepted from now on beyond it, whatever became of the entries.
         files.raise(upTo)
         expected.set(file, upTo)
       }

@@ -9,10 +9,14 @@ import * as Lines from "./journalLines.ts"
 /** What is made anew next to an old one; nothing else ever has such a name. */
 const TEMPORARY = ".new"
 
-/** @internal */
-export const SEGMENT = /^(entries|taken)-(\d{16})\.log$/
-const nameOf = (first: number, taken = false): string =>
-  `${taken ? "taken" : "entries"}-${String(first).padStart(16, "0")}.log`
+/**
+ * Its first seq, and the origin of its ids; the first release named no origin, since a journal had one for all its life.
+ *
+ * @internal
+ */
+export const SEGMENT = /^(entries|taken)-(\d{16})(?:-([0-9a-f]{32}))?\.log$/
+const nameOf = (first: number, origin: string, taken: boolean): string =>
+  `${taken ? "taken" : "entries"}-${String(first).padStart(16, "0")}-${origin}.log`
 
 /**
  * A range of the journal: from the seq in its name up to where the next one begins.
@@ -22,6 +26,8 @@ const nameOf = (first: number, taken = false): string =>
 export interface Segment {
   file: string
   readonly first: number
+  /** Of the opening that accepted its entries. */
+  readonly origin: string
   size: number
   /** A quota took it before every sink had read it. Its name stays, and says so. */
   taken: boolean
@@ -39,9 +45,10 @@ export interface Segment {
 /** How many bytes lie between two marks of a segment, at the least. */
 const MARKED = 65_536
 
-const segmentOf = (first: number, size: number, taken: boolean): Segment => ({
-  file: nameOf(first, taken),
+const segmentOf = (file: string, first: number, origin: string, size: number, taken: boolean): Segment => ({
+  file,
   first,
+  origin,
   size,
   taken,
   syncedTo: 0,
@@ -197,6 +204,7 @@ export class JournalFiles {
   private readonly disk: Disk
   readonly names: Names
   private readonly origin: string
+  private readonly firstOrigin: string
   private readonly segmentSize: number
   private readonly encoder = new Lines.EntryEncoder()
   private segments: Array<Segment> = []
@@ -222,12 +230,16 @@ export class JournalFiles {
   constructor(options: {
     readonly disk: Disk
     readonly names: Names
+    /** Of this opening: what it accepts gets it. */
     readonly origin: string
+    /** Of the segments whose names have none. */
+    readonly firstOrigin: string
     readonly segmentSize: number
   }) {
     this.disk = options.disk
     this.names = options.names
     this.origin = options.origin
+    this.firstOrigin = options.firstOrigin
     this.segmentSize = options.segmentSize
   }
 
@@ -253,7 +265,8 @@ export class JournalFiles {
       const match = SEGMENT.exec(file)
       if (match === null) continue
       const taken = match[1] === "taken"
-      const segment = segmentOf(Number(match[2]), this.disk.status(this.names.pathOf(file))?.size ?? 0, taken)
+      const size = this.disk.status(this.names.pathOf(file))?.size ?? 0
+      const segment = segmentOf(file, Number(match[2]), match[3] ?? this.firstOrigin, size, taken)
       // It was to become empty when its process ended.
       if (taken && segment.size > 0) this.empty(segment)
       this.segments.push(segment)
@@ -267,6 +280,8 @@ export class JournalFiles {
     if (newest.taken) return
     this.file = this.disk.openToAppend(this.pathOf(newest))
     this.recover(newest)
+    // What this opening accepts has an origin of its own, and so a segment of its own.
+    this.close()
   }
 
   /**
@@ -421,12 +436,13 @@ export class JournalFiles {
 
   /** Begins a segment. Its name says where the one before it ends. */
   begin(): Segment {
-    const next = segmentOf(this.head + 1, 0, false)
+    const first = this.head + 1
+    const next = segmentOf(nameOf(first, this.origin, false), first, this.origin, 0, false)
     const newest = this.segments.at(-1)
     const same = newest?.first === next.first
     if (same && newest.size === 0 && this.file !== undefined) return newest
     this.close()
-    // A segment that nothing was accepted into has the very name of its successor.
+    // A segment that nothing was accepted into makes room for its successor.
     if (same) this.removeLast(newest)
     this.file = this.disk.create(this.pathOf(next), 0o600)
     this.names.changed()
@@ -506,7 +522,7 @@ export class JournalFiles {
    * damaged where its segment is there.
    *
    * `unsynced` are the segments that have to be synced before anybody sees the page: what has left the machine must stay in
-   * the journal, or after a loss of power its seqs would be given again.
+   * the journal, or after a loss of power a checkpoint would stand beyond what is there.
    */
   read(
     sink: string,
@@ -521,6 +537,7 @@ export class JournalFiles {
     this.readTo = Math.max(this.readTo, limit)
     if (reached + 1 >= recentFrom) {
       for (; reached < limit; reached++) {
+        // What is in memory was accepted by this opening.
         const id = { origin: this.origin, seq: reached + 1 }
         entries.push({ id, occurrence: this.recent[id.seq - recentFrom]! })
       }
@@ -554,7 +571,7 @@ export class JournalFiles {
         for (const entry of found ?? []) {
           if (entry.seq <= reached || entry.seq > end) continue
           missingUpTo(entry.seq - 1, "damaged")
-          entries.push({ id: { origin: this.origin, seq: entry.seq }, occurrence: Lines.occurrenceOf(entry) })
+          entries.push({ id: { origin: segment.origin, seq: entry.seq }, occurrence: Lines.occurrenceOf(entry) })
           reached = entry.seq
         }
         if (beyond) break
@@ -637,7 +654,7 @@ export class JournalFiles {
         this.names.remove(segment.file)
         this.segments.splice(index, 1)
       } else {
-        const file = nameOf(segment.first, true)
+        const file = nameOf(segment.first, segment.origin, true)
         this.disk.rename(this.pathOf(segment), this.names.pathOf(file))
         segment.file = file
         segment.taken = true

@@ -10,7 +10,24 @@ import * as SegmentName from "./segmentName.ts"
 
 const META = ".meta.json"
 const NEWEST = "events.log"
-const FORMAT = 1
+
+/**
+ * What a directory holds. Of a journal format 2 means that each opening accepts under an origin of its own: the first
+ * release must not read that, and refuses the number.
+ *
+ * @internal
+ */
+export type Kind = "log" | "journal"
+
+const FORMATS = { log: [1], journal: [1, 2] } as const
+const NEWEST_FORMAT = { log: 1, journal: 2 } as const
+const NAMES = { log: "event log", journal: "journal" } as const
+
+/** Who the directory belongs to, and in which format. */
+interface Identity {
+  readonly id: string
+  readonly format: number
+}
 
 /** A meta file is some hundred bytes; of what is larger the rest is not read, and then it is no JSON. */
 const LARGEST_META = 4_096
@@ -23,6 +40,7 @@ const LARGEST_META = 4_096
 export class LogDirectory {
   readonly path: string
   readonly disk: Disk
+  private readonly kind: Kind
   private readonly clock: Clock.Clock
   /** Makes the names of temporary files unlike those of every other process. */
   private readonly tag: string
@@ -32,9 +50,12 @@ export class LogDirectory {
     readonly disk: Disk
     readonly clock: Clock.Clock
     readonly tag: string
+    /** `log` unless given. */
+    readonly kind?: Kind | undefined
   }) {
     this.path = options.path
     this.disk = options.disk
+    this.kind = options.kind ?? "log"
     this.clock = options.clock
     this.tag = options.tag
   }
@@ -116,8 +137,12 @@ export class LogDirectory {
     }
   }
 
-  /** Who this log is; absent when it has not begun. */
+  /** Who this log or journal is; absent when it has not begun. */
   readIdentity(): string | undefined {
+    return this.readMeta()?.id
+  }
+
+  private readMeta(): Identity | undefined {
     const file = this.pathOf(META)
     let text: string
     try {
@@ -128,7 +153,7 @@ export class LogDirectory {
     }
     const damaged = (what: string) =>
       unavailable(
-        `${file} ${what}: restore it from a copy; or remove it, then the log gets a new identity, and cursors of before no longer fit`
+        `${file} ${what}: restore it from a copy; or remove it, then the ${NAMES[this.kind]} gets a new identity, and cursors of before no longer fit`
       )
     let meta: unknown
     try {
@@ -139,13 +164,33 @@ export class LogDirectory {
     if (typeof meta !== "object" || meta === null || !("format" in meta) || !("id" in meta)) {
       throw damaged("lacks format or id")
     }
-    if (meta.format !== FORMAT) {
+    const kind = "kind" in meta ? meta.kind : undefined
+    if (kind !== undefined && kind !== this.kind) {
       throw unavailable(
-        `the log in ${this.path} has format ${String(meta.format)}, this version reads format ${FORMAT}: use the version that wrote it`
+        `${this.path} holds ${kind === "journal" ? "the journal of a recorder" : `something of the kind ${String(kind)}`}, not ${this.kind === "log" ? "an event log" : "a journal"}: choose another directory`
+      )
+    }
+    const formats: ReadonlyArray<unknown> = FORMATS[this.kind]
+    if (!formats.includes(meta.format)) {
+      throw unavailable(
+        `the ${NAMES[this.kind]} in ${this.path} has format ${String(meta.format)}, this version reads format ${formats.join(" and ")}: use the version that wrote it`
       )
     }
     if (typeof meta.id !== "string" || meta.id === "") throw damaged("has no text as id")
-    return meta.id
+    return { id: meta.id, format: Number(meta.format) }
+  }
+
+  /** Notes the newest format, so that versions that do not know it refuse what is written from now on. */
+  upgrade(): void {
+    const meta = this.readMeta()
+    if (meta === undefined || meta.format === NEWEST_FORMAT[this.kind]) return
+    const temporary = this.writeTemporary(meta.id)
+    try {
+      this.disk.rename(temporary, this.pathOf(META))
+      this.syncDirectory()
+    } finally {
+      this.removeQuietly(temporary)
+    }
   }
 
   private readSmall(file: string): string {
@@ -158,21 +203,33 @@ export class LogDirectory {
     }
   }
 
-  private writeIdentity(id: string): void {
-    const { disk } = this
+  /** Writes who the directory belongs to under a name that nothing else has; answers its path. */
+  private writeTemporary(id: string): string {
+    const { disk, kind } = this
     const temporary = this.pathOf(`${META}.${this.tag}`)
-    const meta = { format: FORMAT, id, createdAt: Timestamp.format(Timestamp.now(this.clock)) }
+    const createdAt = Timestamp.format(Timestamp.now(this.clock))
+    const format = NEWEST_FORMAT[kind]
+    const meta = kind === "log" ? { format, id, createdAt } : { format, kind, id, createdAt }
     const bytes = Buffer.from(`${JSON.stringify(meta)}\n`)
     const opened = disk.create(temporary, 0o600)
     try {
-      try {
-        if (disk.append(opened, bytes, 0, bytes.length) !== bytes.length) {
-          throw Object.assign(new Error("the disk is full"), { code: "ENOSPC" })
-        }
-        disk.sync(opened)
-      } finally {
-        disk.close(opened)
+      if (disk.append(opened, bytes, 0, bytes.length) !== bytes.length) {
+        throw Object.assign(new Error("the disk is full"), { code: "ENOSPC" })
       }
+      disk.sync(opened)
+    } catch (cause) {
+      this.removeQuietly(temporary)
+      throw cause
+    } finally {
+      disk.close(opened)
+    }
+    return temporary
+  }
+
+  private writeIdentity(id: string): void {
+    const { disk } = this
+    const temporary = this.writeTemporary(id)
+    try {
       // A link and not a rename: of two processes the second fails here instead of taking the first one's place.
       try {
         disk.link(temporary, this.pathOf(META))

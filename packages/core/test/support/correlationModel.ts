@@ -45,6 +45,8 @@ export type Operation =
   | { readonly do: "wait"; readonly micros: Micros }
   | { readonly do: "tick" }
   | { readonly do: "restart" }
+  /** A restart, after which occurrences have another origin. */
+  | { readonly do: "reopen" }
 
 export const occurrenceOf = (operation: Operation & { readonly do: "occur" }, at: Micros): Occurrence => ({
   at: operation.late ? at - 1_000 * SECOND : at,
@@ -79,6 +81,8 @@ interface Series {
   heldSince: Micros
   /** The message of its latest occurrence. */
   latest: string
+  /** Of an earlier opening: it takes no more occurrences. */
+  closed: boolean
 }
 
 interface Group {
@@ -105,6 +109,8 @@ class Model {
   /** In the order of use. */
   series: Array<Series> = []
   evicted = 0
+  /** Whether budgets began anew with an opening. */
+  isReopened = false
 
   constructor(options: Correlation) {
     this.options = options
@@ -136,10 +142,11 @@ class Model {
       group.counted.clear()
     }
     group.lastAt = Math.max(group.lastAt, at)
-    const own = this.series.find((one) => one.group === key && one.message === message)
+    const open = this.series.filter((one) => one.group === key && !one.closed)
+    const own = open.find((one) => one.message === message)
     const isCounted = own !== undefined && group.counted.has(own)
     const combined = aggregateAt > 0 && !isCounted && group.different + 1 >= aggregateAt
-    let series = combined ? this.series.find((one) => one.group === key && one.message === undefined) : own
+    let series = combined ? open.find((one) => one.message === undefined) : own
     if (series === undefined) {
       series = {
         id: seq,
@@ -153,7 +160,8 @@ class Model {
         held: 0,
         heldFrom: seq,
         heldSince: at,
-        latest: message
+        latest: message,
+        closed: false
       }
     }
     if (!combined && !isCounted) {
@@ -174,7 +182,10 @@ class Model {
     this.budgets.set(series.budget, budget)
     this.series = [...this.series.filter((one) => one !== series), series]
     const evicted = this.series.length > capacity ? this.series.shift() : undefined
-    if (evicted !== undefined) this.forget(evicted)
+    if (evicted !== undefined) {
+      this.evicted++
+      this.forget(evicted)
+    }
     const leaves = budget.waiting.length === 0 && this.spend(budget, now)
     if (!leaves && !budget.waiting.includes(series)) budget.waiting.push(series)
     return { series, evicted, leaves }
@@ -182,12 +193,33 @@ class Model {
 
   /** With the last series of a group what was known of the group is gone, and so with a budget. */
   private forget(series: Series): void {
-    this.evicted++
     this.groups.get(series.group)?.counted.delete(series)
     if (!this.series.some(({ group }) => group === series.group)) this.groups.delete(series.group)
     const budget = this.budgets.get(series.budget)
     if (budget !== undefined) budget.waiting = budget.waiting.filter((one) => one !== series)
     if (!this.series.some(({ budget }) => budget === series.budget)) this.budgets.delete(series.budget)
+  }
+
+  /** From now on occurrences are of another origin: nothing of before takes any of them. */
+  reopen(): void {
+    this.isReopened = true
+    const forgotten = this.series.filter(({ held }) => held === 0)
+    this.series = this.series.filter(({ held }) => held > 0)
+    for (const one of forgotten) this.forget(one)
+    for (const one of this.series) {
+      one.closed = true
+      const group = this.groups.get(one.group)!
+      group.different = 0
+      group.counted.clear()
+    }
+  }
+
+  /** A write has carried the series. */
+  left(series: Series): void {
+    series.held = 0
+    if (!series.closed) return
+    this.series = this.series.filter((one) => one !== series)
+    this.forget(series)
   }
 
   /** Who may leave by now, by budget. */
@@ -217,6 +249,8 @@ export const play = (machines: Machines, options: Correlation, operations: Reado
   const model = new Model(options)
   let now = 1_900_000_000 * SECOND
   let seq = 0
+  let origin = "test"
+  let isReopened = false
   let writes = 0
   /** By series, the count that its last write carried. */
   const carried = new Map<number, { count: number; upTo: number }>()
@@ -264,14 +298,14 @@ export const play = (machines: Machines, options: Correlation, operations: Reado
       const times = admitted.get(series.budget) ?? []
       times.push(now)
       admitted.set(series.budget, times)
-      if (options.burst > 0 && model.evicted === 0) {
+      if (options.burst > 0 && model.evicted === 0 && !model.isReopened) {
         for (let first = 0; first < times.length; first++) {
           const allowed = options.burst + Math.floor((now - times[first]!) / REFILL)
           assert.isAtMost(times.length - first, allowed, "writes of one budget")
         }
       }
     }
-    series.held = 0
+    model.left(series)
   }
 
   const tick = (): void => {
@@ -312,11 +346,16 @@ export const play = (machines: Machines, options: Correlation, operations: Reado
     switch (operation.do) {
       case "occur": {
         seq++
+        if (isReopened) {
+          isReopened = false
+          origin = `test-${seq}`
+          model.reopen()
+        }
         const occurrence = occurrenceOf(operation, now)
         const expected = model.step(seq, occurrence, now)
         known.set(expected.series.id, expected.series)
-        const { released, series } = machine.step({ origin: "test", seq }, occurrence, now)
-        assert.deepStrictEqual(series, { origin: "test", seq: expected.series.id }, `the series of ${seq}`)
+        const { released, series } = machine.step({ origin, seq }, occurrence, now)
+        assert.deepStrictEqual(series, { origin, seq: expected.series.id }, `the series of ${seq}`)
         const rest = [...released]
         if (expected.evicted !== undefined && expected.evicted.held > 0) {
           const flushed = rest.shift()
@@ -337,7 +376,9 @@ export const play = (machines: Machines, options: Correlation, operations: Reado
       case "tick":
         tick()
         break
+      case "reopen":
       case "restart": {
+        if (operation.do === "reopen") isReopened = true
         const snapshot = JSON.parse(JSON.stringify(machine.snapshot())) as Json
         machine = machines.restore(snapshot)
         assert.deepStrictEqual(

@@ -47,8 +47,10 @@ export const make = (
   // what is durable
   // -------------------------------------------------------------------------
 
-  const origin = Array.from({ length: 4 }, () => dice.bits().toString(16).padStart(8, "0")).join("")
+  const drawOrigin = () => Array.from({ length: 4 }, () => dice.bits().toString(16).padStart(8, "0")).join("")
   const occurrences: Array<Occurrence> = []
+  /** By seq - 1, the origin of the opening that accepted it. */
+  const origins: Array<string> = []
   /** The seqs that are kept, in order. */
   let kept: Array<number> = []
   /** As text, as on a disk: nothing in it can change when what it was made of changes. */
@@ -92,6 +94,7 @@ export const make = (
       Effect.suspend(() => {
         const { life } = process
         const living = () => process.alive && process.life === life
+        const origin = drawOrigin()
         const headAtOpen = occurrences.length
         const reading = new Map<string, Reading>()
         const waiting = new Set<() => void>()
@@ -154,6 +157,7 @@ export const make = (
         const put = (batch: ReadonlyArray<Occurrence>): ReadonlyArray<EventId.EventId> =>
           batch.map((occurrence) => {
             occurrences.push(occurrence)
+            origins.push(origin)
             kept.push(occurrences.length)
             return { origin, seq: occurrences.length }
           })
@@ -215,7 +219,8 @@ export const make = (
             const there = new Set(kept)
             for (let seq = after + 1; seq <= reached; seq++) {
               const last = lost.at(-1)
-              if (there.has(seq)) entries.push({ id: { origin, seq }, occurrence: occurrences[seq - 1]! })
+              if (there.has(seq))
+                entries.push({ id: { origin: origins[seq - 1]!, seq }, occurrence: occurrences[seq - 1]! })
               else if (last?.to === seq - 1) last.to = seq
               else lost.push({ from: seq, to: seq })
             }
@@ -306,7 +311,6 @@ export const make = (
 
   return {
     handle: {
-      origin,
       setFaults: (given) => {
         faults = given
       },

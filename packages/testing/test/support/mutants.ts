@@ -134,7 +134,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "the state of a checkpoint is durable before its position",
-    hint: 92,
+    hint: 35,
     around: { journal: inTwo((before, after) => ({ ...after, upTo: before.upTo })) }
   },
   {
@@ -186,7 +186,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a new configuration takes over without a checkpoint",
-    hint: 55,
+    hint: 477,
     patches: [
       { file: READING, find: "    return checkpoints.insist(checkpoints.make)", replace: "    return Effect.void" }
     ]
@@ -405,7 +405,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a series of its own per life",
-    hint: 18,
+    hint: 23,
     patches: [
       {
         file: STATE,
@@ -456,7 +456,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a series is under way twice",
-    hint: 18,
+    hint: 29,
     patches: [
       {
         file: DISPATCH,
@@ -514,7 +514,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "retries are spaced by the wall clock",
-    hint: 110,
+    hint: 355,
     patches: [
       {
         file: TIME,
@@ -594,7 +594,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "what is retried is forgotten before it is in a checkpoint",
-    hint: 18,
+    hint: 190,
     patches: [
       {
         file: PARKING,
@@ -605,7 +605,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a start counts as parked what is pending",
-    hint: 18,
+    hint: 66,
     patches: [
       {
         file: SINK,
