@@ -262,18 +262,19 @@ const judge = (
   const seqOf = (id: string) => Number(id.split(".")[1])
   // The last life was the last to record, so this is all that was ever accepted, said or not.
   const head = Math.max(0, ...Array.from(said.keys(), seqOf))
-  const origins = new Set(Array.from(said.keys(), (id) => id.split(".")[0]))
-  if (origins.size > 1) problems.push(`ids of ${origins.size} journals were given`)
+  // The same numbers under two origins would be two events in one place of the journal.
+  if (new Set(Array.from(said.keys(), seqOf)).size < said.size) problems.push("a place in the journal was given twice")
   const keyOf = ({ involvedObject, message }: Stored) => `${involvedObject.name}/${message.at(-1)!}`
+  const originOf = (event: Stored) => idOf(event).split(".")[0]!
   const idOf = ({ metadata }: Stored) => metadata.annotations["tidings.dev/series"]!
   let others: ReadonlyMap<string, number> | undefined
   for (const [manner, events] of stores) {
-    // One by one there is one object for each id, folded there is one for each key.
+    // One by one there is one object for each id, folded there is one for each key and opening of the journal.
     const plain = manner === "plain"
     const counts = new Map<string, number>()
     const countsOfKeys = new Map<string, number>()
     for (const event of events) {
-      const what = plain ? idOf(event) : keyOf(event)
+      const what = plain ? idOf(event) : `${originOf(event)}/${keyOf(event)}`
       if (counts.has(what)) problems.push(`${manner}: ${what} has a second object`)
       counts.set(what, event.count)
       countsOfKeys.set(keyOf(event), (countsOfKeys.get(keyOf(event)) ?? 0) + event.count)
@@ -281,7 +282,10 @@ const judge = (
       if (seqOf(idOf(event)) > head) problems.push(`${manner}: nobody accepted ${idOf(event)}`)
     }
     const accepted = new Map<string, number>()
-    for (const [id, key] of said) accepted.set(plain ? id : key, (accepted.get(plain ? id : key) ?? 0) + 1)
+    for (const [id, key] of said) {
+      const what = plain ? id : `${id.split(".")[0]!}/${key}`
+      accepted.set(what, (accepted.get(what) ?? 0) + 1)
+    }
     for (const [what, n] of accepted) {
       const counted = counts.get(what) ?? 0
       if (counted < n) problems.push(`${manner}: ${what} was accepted ${n} times and is counted ${counted} times`)

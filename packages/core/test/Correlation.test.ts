@@ -503,8 +503,8 @@ const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "a restored group is not known by its identity",
-    find: "restored = this.unidentified.size === 0 ?",
-    replace: "restored = this.unidentified.size >= 0 ?"
+    find: "this.unidentified.size === 0 ? undefined",
+    replace: "this.unidentified.size >= 0 ? undefined"
   },
   {
     name: "a restored budget is not known by what it belongs to",

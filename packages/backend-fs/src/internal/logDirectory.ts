@@ -22,6 +22,7 @@ export type Kind = "log" | "journal"
 const FORMATS = { log: [1], journal: [1, 2] } as const
 const NEWEST_FORMAT = { log: 1, journal: 2 } as const
 const NAMES = { log: "event log", journal: "journal" } as const
+const WITH_ARTICLE = { log: "an event log", journal: "a journal" } as const
 
 /** Who the directory belongs to, and in which format. */
 interface Identity {
@@ -166,9 +167,8 @@ export class LogDirectory {
     }
     const kind = "kind" in meta ? meta.kind : undefined
     if (kind !== undefined && kind !== this.kind) {
-      throw unavailable(
-        `${this.path} holds ${kind === "journal" ? "the journal of a recorder" : `something of the kind ${String(kind)}`}, not ${this.kind === "log" ? "an event log" : "a journal"}: choose another directory`
-      )
+      const found = kind === "journal" ? "the journal of a recorder" : "something of another kind"
+      throw unavailable(`${this.path} holds ${found}, not ${WITH_ARTICLE[this.kind]}: choose another directory`)
     }
     const formats: ReadonlyArray<unknown> = FORMATS[this.kind]
     if (!formats.includes(meta.format)) {
