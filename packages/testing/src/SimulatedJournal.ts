@@ -45,6 +45,7 @@
  * @since 0.1.0
  */
 import type { Occurrence } from "@tidings/core/Event"
+import type { EventId } from "@tidings/core/EventId"
 import {
   type Checkpoint,
   type Durability,
@@ -77,6 +78,21 @@ export interface Faults {
 }
 
 /**
+ * All that is durable of a journal at one moment: what a backup, or a copy of its directory, has.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Backup {
+  readonly occurrences: ReadonlyArray<Occurrence>
+  readonly origins: ReadonlyArray<string>
+  readonly kept: ReadonlyArray<number>
+  readonly checkpoints: ReadonlyMap<string, string>
+  readonly parked: ReadonlyMap<string, ReadonlyMap<string, string>>
+  readonly taken: ReadonlyMap<string, ReadonlyArray<number>>
+}
+
+/**
  * A simulated durable journal.
  *
  * @category models
@@ -89,10 +105,16 @@ export interface SimulatedJournal {
    */
   readonly layer: (process: Process) => Layer.Layer<Journal, JournalError>
   readonly setFaults: (faults: Faults) => void
+  /** What is durable now. */
+  readonly backup: () => Backup
+  /** Replaces all that is durable: by an earlier state of this journal, or by one of another, which makes it a copy. */
+  readonly putBack: (backup: Backup) => void
   /** The last seq that is durable. */
   readonly head: () => number
   /** Every occurrence that was ever durable, in order: that with seq 1 first, freed or not. */
   readonly occurrences: () => ReadonlyArray<Occurrence>
+  /** Their identities. */
+  readonly ids: () => ReadonlyArray<EventId>
   /** The seqs that the quota took before this sink had them behind a checkpoint. */
   readonly taken: (sink: string) => ReadonlyArray<number>
   readonly checkpoint: (sink: string) => Checkpoint | undefined

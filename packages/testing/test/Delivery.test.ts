@@ -1,16 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Simulation from "@tidings/testing/Simulation"
 import { Effect, Exit } from "effect"
+import { copies } from "./support/copies.ts"
 import { delivery, product, stuckNamespace } from "./support/delivery.ts"
 import { mutants, plant } from "./support/mutants.ts"
 
 const COMMAND = "npx vitest run --project @tidings/testing test/Delivery.test.ts -t"
 
-const SEEDS = { delivery: 1_200, stuckNamespace: 100 }
+const SEEDS = { delivery: 1_200, stuckNamespace: 100, copies: 300 }
 const LIMITS = { maximumSteps: 50_000 }
 const TIMEOUT = 300_000
 
-const scenarios = { delivery, stuckNamespace }
+const scenarios = { delivery, stuckNamespace, copies }
 
 /** Every fault, and every branch of interest: what never happens is not tested. */
 const SOMETIMES = [
@@ -105,6 +106,27 @@ describe("delivery", () => {
         },
         stuckNamespace(product)
       ),
+    TIMEOUT
+  )
+})
+
+describe("a journal that is put back from a backup, or copied", () => {
+  it.effect(
+    "gives every identity once, and loses nothing that is in it",
+    () =>
+      Effect.gen(function* () {
+        const campaign = yield* Simulation.campaign(
+          {
+            ...LIMITS,
+            name: "copies",
+            seeds: SEEDS.copies,
+            command: `${COMMAND} "gives every identity once"`,
+            sometimes: ["putBack", "copied", "server.resetAfter", "server.late", "server.fail"]
+          },
+          copies(product)
+        )
+        if (campaign.seeds > 1) assert.isAbove(campaign.counts["accepted"]!, 10 * campaign.seeds)
+      }),
     TIMEOUT
   )
 })

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type { Process, Simulation } from "../Simulation.ts"
-import type { Faults, SimulatedJournal } from "../SimulatedJournal.ts"
+import type { Backup, Faults, SimulatedJournal } from "../SimulatedJournal.ts"
 import type { SeededDice } from "./dice.ts"
 
 const failure = (reason: Journal.JournalErrorReason) => new Journal.JournalError({ reason })
@@ -48,9 +48,9 @@ export const make = (
   // -------------------------------------------------------------------------
 
   const drawOrigin = () => Array.from({ length: 4 }, () => dice.bits().toString(16).padStart(8, "0")).join("")
-  const occurrences: Array<Occurrence> = []
+  let occurrences: Array<Occurrence> = []
   /** By seq - 1, the origin of the opening that accepted it. */
-  const origins: Array<string> = []
+  let origins: Array<string> = []
   /** The seqs that are kept, in order. */
   let kept: Array<number> = []
   /** As text, as on a disk: nothing in it can change when what it was made of changes. */
@@ -68,6 +68,33 @@ export const make = (
     [...(parked.get(sink)?.values() ?? [])].map((text) => JSON.parse(text) as Journal.Parked)
 
   const count = (what: string, n = 1) => simulation.count(`${name}.${what}`, n)
+
+  const backup = (): Backup => ({
+    occurrences: [...occurrences],
+    origins: [...origins],
+    kept: [...kept],
+    checkpoints: new Map(checkpoints),
+    parked: new Map(Array.from(parked, ([sink, bySeries]) => [sink, new Map(bySeries)])),
+    taken: new Map(taken)
+  })
+
+  const putBack = (saved: Backup): void => {
+    if (owner !== undefined && owner.process.alive && owner.process.life === owner.life) {
+      simulation.fail(new Error(`${name}: a backup is put back while "${owner.process.name}" has the journal open`))
+    }
+    occurrences = [...saved.occurrences]
+    origins = [...saved.origins]
+    kept = [...saved.kept]
+    const replace = <K, V>(target: Map<K, V>, source: ReadonlyMap<K, V>) => {
+      target.clear()
+      for (const [key, value] of source) target.set(key, value)
+    }
+    replace(checkpoints, saved.checkpoints)
+    replace(parked, new Map(Array.from(saved.parked, ([sink, bySeries]) => [sink, new Map(bySeries)])))
+    replace(taken, saved.taken)
+    count("putBack")
+    simulation.trace(`${name}: a backup with ${occurrences.length} is put back`)
+  }
 
   // -------------------------------------------------------------------------
   // one life
@@ -314,8 +341,11 @@ export const make = (
       setFaults: (given) => {
         faults = given
       },
+      backup,
+      putBack,
       head: () => occurrences.length,
       occurrences: () => occurrences,
+      ids: () => origins.map((origin, index) => ({ origin, seq: index + 1 })),
       taken: (sink) => taken.get(sink) ?? [],
       checkpoint: checkpointOf,
       parked: parkedOf

@@ -17,7 +17,7 @@ export interface Mutant {
   readonly patches?: ReadonlyArray<Patch>
   readonly around?: Partial<Subject>
   /** Which scenario finds it; `delivery` unless given. */
-  readonly scenario?: "delivery" | "stuckNamespace"
+  readonly scenario?: "delivery" | "stuckNamespace" | "copies"
   /** A seed that found it once, and is tried first. */
   readonly hint?: number
 }
@@ -279,6 +279,67 @@ export const mutants: ReadonlyArray<Mutant> = [
         file: DISPATCH,
         find: "    return Math.max(0, Math.min(slots, Math.max(1, this.concurrency >> 1) - this.retriesUnderway))",
         replace: "    return 0"
+      }
+    ]
+  },
+
+  // Copies of a journal, and backups that are put back.
+  {
+    name: "every opening of a journal goes on under one origin",
+    scenario: "copies",
+    around: {
+      journal: (journal) => {
+        const origin = "0".repeat(32)
+        return {
+          ...journal,
+          origin,
+          append: (batch) => Effect.map(journal.append(batch), (ids) => ids.map(({ seq }) => ({ origin, seq }))),
+          read: (sink, after, max) =>
+            Effect.map(journal.read(sink, after, max), (page) => ({
+              ...page,
+              entries: page.entries.map(({ id, occurrence }) => ({ id: { origin, seq: id.seq }, occurrence }))
+            }))
+        }
+      }
+    }
+  },
+  {
+    name: "entries of earlier openings are read under the origin of the latest",
+    scenario: "copies",
+    around: {
+      journal: (journal) => ({
+        ...journal,
+        read: (sink, after, max) =>
+          Effect.map(journal.read(sink, after, max), (page) => ({
+            ...page,
+            entries: page.entries.map(({ id, occurrence }) => ({
+              id: { origin: journal.origin, seq: id.seq },
+              occurrence
+            }))
+          }))
+      })
+    }
+  },
+  {
+    name: "a new occurrence joins a series of an earlier opening",
+    scenario: "copies",
+    patches: [
+      {
+        file: "Correlation.ts",
+        find: "    if (id.origin !== this.opening) this.beginOpening(id.origin)\n",
+        replace: "    this.opening = id.origin\n"
+      }
+    ]
+  },
+  {
+    name: "what is held of an earlier opening is forgotten",
+    scenario: "copies",
+    patches: [
+      {
+        file: "Correlation.ts",
+        find: "      if (series.held === 0) {\n        this.unlink",
+        replace:
+          "      if (series.held >= 0) {\n        this.heldOccurrences -= series.held\n        series.group.bucket.line.delete(series)\n        this.unlink"
       }
     ]
   },
