@@ -9,6 +9,7 @@ import * as EventId from "@tidings/core/EventId"
 import * as EventJson from "@tidings/core/EventJson"
 import * as EventQuery from "@tidings/core/EventQuery"
 import * as Position from "@tidings/core/Position"
+import * as Target from "@tidings/core/Target"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
@@ -98,7 +99,7 @@ const make = (file: string) =>
       const known = database.prepare("SELECT id FROM store").get() as { readonly id: string } | undefined
       if (known === undefined) database.prepare("INSERT INTO store VALUES (?)").run(origin)
       database.exec("COMMIT")
-      return known?.id ?? origin
+      return Target.make(known?.id ?? origin)
     })
     const scopeOf = (filter: EventQuery.EventFilter): Position.Scope => ({ mode: "sqlite", target, filter })
 

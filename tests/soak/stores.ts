@@ -1,6 +1,7 @@
 import * as Backend from "@tidings/core/Backend"
 import { BackendError, Transient, Unavailable } from "@tidings/core/BackendError"
 import type { Write } from "@tidings/core/Event"
+import * as Target from "@tidings/core/Target"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 
@@ -23,7 +24,7 @@ const store = (
   return {
     service: {
       mode: "memory",
-      target: Effect.suspend(() => (isAway ? Effect.fail(away) : Effect.succeed(target))),
+      target: Effect.suspend(() => (isAway ? Effect.fail(away) : Effect.succeed(Target.make(target)))),
       write: (batch) => Effect.suspend(() => (isAway ? Effect.fail(away) : Effect.succeed(batch.map(take)))),
       query: () => Effect.fail(unavailable),
       watch: () => Stream.fail(unavailable)

@@ -190,12 +190,12 @@ const logChecks = (directory: string): Effect.Effect<ReadonlyArray<Check>, Backe
     const backend = yield* Backend.Backend
     const log = yield* FileBackend.EventLog
     const now = Timestamp.now(yield* Clock.Clock)
-    const target = yield* backend.target
+    const { id } = yield* backend.target
     // Reads all of it, so that all damage is found.
     const page = yield* backend.query({ limit: 1 })
     const status = yield* log.status
     return [
-      { name: "identity", state: "ok", found: target, facts: { id: target } },
+      { name: "identity", state: "ok", found: id, facts: { id } },
       segmentsCheck(status),
       eventsCheck(page, now),
       damageCheck(status),

@@ -280,7 +280,7 @@ describe("a disk that refuses", () => {
         }
         const { backend } = yield* open({ directory }, disk)
         yield* backend.write([first(1)])
-        assert.strictEqual(yield* backend.target, yield* run(directory, ({ backend }) => backend.target))
+        assert.deepStrictEqual(yield* backend.target, yield* run(directory, ({ backend }) => backend.target))
         assert.deepStrictEqual(readdirSync(directory).sort(), [".meta.json", ...segmentsOf(directory)])
       }
     })
@@ -342,7 +342,7 @@ describe("a writer that is not alone", () => {
           }
         }
       )
-      assert.strictEqual(yield* backend.target, "quicker")
+      assert.strictEqual((yield* backend.target).id, "quicker")
       assert.deepStrictEqual(readdirSync(directory), [".meta.json"])
     })
   )

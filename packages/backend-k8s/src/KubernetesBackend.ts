@@ -8,6 +8,7 @@ import * as Backend from "@tidings/core/Backend"
 import type { BackendError } from "@tidings/core/BackendError"
 import type { EventFilter } from "@tidings/core/EventQuery"
 import type { Scope as CursorScope } from "@tidings/core/Position"
+import type { Target } from "@tidings/core/Target"
 import * as Clock from "effect/Clock"
 import type * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
@@ -77,14 +78,14 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
   const wait = Duration.fromInputUnsafe(options?.uidWait ?? "1 second")
   const list = listing.make(connection, Math.max(1, options?.pageSize ?? 500))
 
-  let known: { readonly target: string; readonly until: number } | undefined
+  let known: { readonly target: Target; readonly until: number } | undefined
   const scopeOf = (filter: EventFilter): Effect.Effect<CursorScope, BackendError> =>
     Effect.suspend(() => {
       const now = clock.currentTimeMillisUnsafe()
       if (known !== undefined && now < known.until) {
         return Effect.succeed({ mode: "kubernetes", target: known.target, filter })
       }
-      return Effect.map(connection.clusterId, (target) => {
+      return Effect.map(connection.target, (target) => {
         known = { target, until: now + CLUSTER_ID_MILLIS }
         return { mode: "kubernetes", target, filter }
       })
@@ -92,7 +93,7 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
 
   return Backend.Backend.of({
     mode: "kubernetes",
-    target: connection.clusterId,
+    target: connection.target,
     write: writing.make({
       connection,
       uidOf:
@@ -103,7 +104,7 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
       knownSeries: Math.max(1, options?.knownSeries ?? 8_192)
     }),
     query: querying.make({ listing: list, scopeOf }),
-    watch: watching.make({ connection, listing: list, clock, random, clusterId: connection.clusterId })
+    watch: watching.make({ connection, listing: list, clock, random, target: connection.target })
   })
 })
 

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as BackendError from "@tidings/core/BackendError"
+import * as Target from "@tidings/core/Target"
 import * as Clock from "effect/Clock"
 import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
@@ -127,7 +128,7 @@ export class KubernetesConnection extends Context.Service<
      * What tells this cluster from all others: the uid of its namespace `kube-system`. For who may not read that, a
      * digest of the certificate authority, or of the address of a server that has none of its own.
      */
-    readonly clusterId: Effect.Effect<string, BackendError.BackendError>
+    readonly target: Effect.Effect<Target.Target, BackendError.BackendError>
   }
 >()("@tidings/backend-k8s/KubernetesConnection") {}
 
@@ -259,13 +260,15 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
     return `authority-${createHash("sha256").update(material).digest("hex").slice(0, 32)}`
   })
 
-  const clusterId = Effect.gen(function* () {
+  const byAuthority = Effect.map(authorityId, (id) => Target.make(id, { isUncertain: true }))
+
+  const target = Effect.gen(function* () {
     const now = clock.currentTimeMillisUnsafe()
-    if (isAccessDenied !== undefined && now < isAccessDenied.until) return yield* authorityId
+    if (isAccessDenied !== undefined && now < isAccessDenied.until) return yield* byAuthority
     const response = yield* request({ method: "GET", path: "/api/v1/namespaces/kube-system" })
     if (response.status === 200) {
       const uid = uidOf(answer.parseBody(response.body))
-      if (uid !== undefined) return uid
+      if (uid !== undefined) return Target.make(uid, { aliases: [yield* authorityId] })
     }
     if (response.status !== 403) return yield* answer.readErrorOf(response, readKubeSystem)
     // A server that has just started refuses everything until it has read its rules. Who takes such a refusal for a rule
@@ -291,7 +294,7 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
       )
     }
     isAccessDenied = { until: now + ACCESS_DENIED_MILLIS }
-    return yield* authorityId
+    return yield* byAuthority
   })
 
   return KubernetesConnection.of({
@@ -301,7 +304,7 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
     source: kubeconfig.describe(source),
     request,
     open,
-    clusterId
+    target
   })
 })
 

@@ -3,6 +3,7 @@
  * what the answers mean. What it answers is what a real server was seen to answer.
  */
 import * as BackendError from "@tidings/core/BackendError"
+import * as Target from "@tidings/core/Target"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -140,7 +141,7 @@ export class FakeCluster {
         }
         return this.watch(path)
       }),
-    clusterId: Effect.suspend(() => Effect.succeed(this.uid))
+    target: Effect.sync(() => Target.make(this.uid))
   })
 
   get layer(): Layer.Layer<KubernetesConnection> {

@@ -1,5 +1,6 @@
 import { assert, beforeAll, describe, it } from "@effect/vitest"
 import type { Check } from "@tidings/core/BackendCheck"
+import * as Target from "@tidings/core/Target"
 import * as ApiServer from "@tidings/testing/ApiServer"
 import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
@@ -352,7 +353,7 @@ describe("a cluster that cannot be used", () => {
           context: "c",
           namespace: "default",
           source: "nowhere",
-          clusterId: Effect.succeed("x"),
+          target: Effect.succeed(Target.make("x")),
           open: () => Effect.die("nothing is watched"),
           request: (request) => Effect.succeed({ status: answers(request), headers: {}, body: "<html>no</html>" })
         })

@@ -575,7 +575,7 @@ describe("the identity of the cluster", () => {
     Effect.gen(function* () {
       const server = yield* serve()
       server.handle = (_, response) => reply(response, 200, { metadata: { uid: "the-uid" } })
-      assert.strictEqual(yield* (yield* connect(server)).clusterId, "the-uid")
+      assert.strictEqual((yield* (yield* connect(server)).target).id, "the-uid")
       assert.strictEqual(server.requests[0]!.url, "/api/v1/namespaces/kube-system")
     })
   )
@@ -587,12 +587,12 @@ describe("the identity of the cluster", () => {
         request.method === "GET"
           ? reply(response, 403, forbidden)
           : reply(response, 201, { status: { allowed: false } })
-      const first = yield* (yield* connect(server)).clusterId
+      const { id: first } = yield* (yield* connect(server)).target
       assert.match(first, /^authority-[0-9a-f]{32}$/)
-      assert.strictEqual(yield* (yield* connect(server)).clusterId, first)
+      assert.strictEqual((yield* (yield* connect(server)).target).id, first)
       const other = yield* serve()
       other.handle = server.handle
-      assert.notStrictEqual(yield* (yield* connect(other)).clusterId, first)
+      assert.notStrictEqual((yield* (yield* connect(other)).target).id, first)
     })
   )
 
@@ -601,16 +601,16 @@ describe("the identity of the cluster", () => {
       const server = yield* serve()
       const connection = yield* connect(server)
       server.handle = (_, response) => reply(response, 403, forbidden)
-      assert.strictEqual(tagOf(yield* Effect.flip(connection.clusterId)), "Unauthorized")
+      assert.strictEqual(tagOf(yield* Effect.flip(connection.target)), "Unauthorized")
       server.handle = (request, response) =>
         request.method === "GET" ? reply(response, 403, forbidden) : reply(response, 201, { status: { allowed: true } })
-      const error = yield* Effect.flip(connection.clusterId)
+      const error = yield* Effect.flip(connection.target)
       assert.strictEqual(tagOf(error), "Unauthorized")
       assert.include(error.message, 'resourceNames: ["kube-system"]')
       server.handle = (_, response) => reply(response, 503, {})
-      assert.strictEqual(tagOf(yield* Effect.flip(connection.clusterId)), "Transient no")
+      assert.strictEqual(tagOf(yield* Effect.flip(connection.target)), "Transient no")
       server.handle = (_, response) => reply(response, 200, { metadata: { uid: "the-uid" } })
-      assert.strictEqual(yield* connection.clusterId, "the-uid")
+      assert.strictEqual((yield* connection.target).id, "the-uid")
     })
   )
 })

@@ -3,6 +3,7 @@ import type * as Backend from "@tidings/core/Backend"
 import type { BackendError } from "@tidings/core/BackendError"
 import type { Cursor, EventFilter, WatchFrom, WatchItem } from "@tidings/core/EventQuery"
 import * as Position from "@tidings/core/Position"
+import * as Target from "@tidings/core/Target"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -62,7 +63,7 @@ const cursorOf = (watching: Watching): Cursor => watching.items.at(-1)!.cursor
 
 /** Where a cursor stands. */
 const positionOf = (fake: FakeCluster, cursor: Cursor, filter: EventFilter = {}): string => {
-  const decoded = Position.decodeCursor({ mode: "kubernetes", target: fake.uid, filter }, cursor)
+  const decoded = Position.decodeCursor({ mode: "kubernetes", target: Target.make(fake.uid), filter }, cursor)
   if (decoded._tag === "Failure") throw decoded.failure
   return decoded.success
 }
@@ -176,7 +177,7 @@ describe("a cursor", () => {
           ({ reason }) => reason._tag
         )
       assert.strictEqual(yield* refusal(cursor, { reason: "Started" }), "CursorMismatch")
-      const encode = Position.cursorEncoder({ mode: "kubernetes", target: fake.uid, filter: {} })
+      const encode = Position.cursorEncoder({ mode: "kubernetes", target: Target.make(fake.uid), filter: {} })
       assert.strictEqual(yield* refusal(encode("x")), "CursorMismatch")
       assert.strictEqual(yield* refusal(encode("999999")), "CursorMismatch")
       fake.uid = "another"

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Backend from "@tidings/core/Backend"
 import type { Write } from "@tidings/core/Event"
+import * as Target from "@tidings/core/Target"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -445,6 +446,6 @@ it.effect("the layer over a connection is a backend of mode kubernetes", () =>
   Effect.gen(function* () {
     const service = yield* Backend.Backend
     assert.strictEqual(service.mode, "kubernetes")
-    assert.strictEqual(yield* service.target, "00000000-0000-4000-8000-000000000001")
+    assert.deepStrictEqual(yield* service.target, Target.make("00000000-0000-4000-8000-000000000001"))
   }).pipe(Effect.provide(Layer.provide(KubernetesBackend.layerConnection(), new FakeCluster().layer)))
 )

@@ -15,6 +15,7 @@ import type { BackendError } from "./BackendError.ts"
 import type { Write } from "./Event.ts"
 import type { EventFilter, EventPage, EventQuery, WatchFrom, WatchItem } from "./EventQuery.ts"
 import * as memoryBackend from "./internal/memoryBackend.ts"
+import type { Target } from "./Target.ts"
 
 // ---------------------------------------------------------------------------
 // outcomes
@@ -90,8 +91,12 @@ export class Backend extends Context.Service<
   Backend,
   {
     readonly mode: Mode
-    /** What is written to: the uid of the cluster, the id of the log. A cursor or journal of another one is refused. */
-    readonly target: Effect.Effect<string, BackendError>
+    /**
+     * Which store this is: the uid of the cluster, the id of the log. A cursor or journal of another one is refused, one
+     * of an alias goes on under the id. A backend whose store may be replaced while it runs looks again, and fails
+     * writes with `TargetMismatch` while it is another one.
+     */
+    readonly target: Effect.Effect<Target, BackendError>
     readonly write: (batch: ReadonlyArray<Write>) => Effect.Effect<ReadonlyArray<Outcome>, BackendError>
     readonly query: (query: EventQuery) => Effect.Effect<EventPage, BackendError>
     readonly watch: (filter: EventFilter, from: WatchFrom) => Stream.Stream<WatchItem, BackendError>

@@ -75,12 +75,34 @@ export class CursorMismatch extends Data.TaggedClass("CursorMismatch")<{
 }> {}
 
 /**
+ * Another store answers than the one that a journal or a process is bound to, or one of which that cannot be told. What is
+ * meant for the one must not reach the other.
+ *
+ * `expected` and `found` are the ids of the two. Not permanent: an address may lead back to the right store.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class TargetMismatch extends Data.TaggedClass("TargetMismatch")<{
+  readonly expected: string
+  readonly found: string
+  readonly detail: string
+}> {}
+
+/**
  * Why a backend failed.
  *
  * @category errors
  * @since 0.1.0
  */
-export type BackendErrorReason = Transient | Throttled | Unauthorized | Unavailable | Full | CursorMismatch
+export type BackendErrorReason =
+  | Transient
+  | Throttled
+  | Unauthorized
+  | Unavailable
+  | Full
+  | CursorMismatch
+  | TargetMismatch
 
 const describe = (reason: BackendErrorReason): string => {
   switch (reason._tag) {
@@ -100,6 +122,8 @@ const describe = (reason: BackendErrorReason): string => {
       return `the store has no room: ${reason.detail}`
     case "CursorMismatch":
       return `the cursor does not belong here: ${reason.detail}`
+    case "TargetMismatch":
+      return `another store answers, ${reason.found} instead of ${reason.expected}: ${reason.detail}`
   }
 }
 

@@ -73,8 +73,12 @@ export interface JournalPage {
 export interface Checkpoint {
   readonly upTo: number
   readonly state: Json
-  /** What the sink writes to; bound in the first checkpoint. */
+  /** The id of what the sink writes to; bound in the first checkpoint, before the first write. */
   readonly target?: string
+  /** The aliases of the target when it was bound or last learned more about; absent where it has none. */
+  readonly aliases?: ReadonlyArray<string>
+  /** Whether another store could have the names of the target; absent where that is not so. */
+  readonly isUncertain?: boolean
 }
 
 /**

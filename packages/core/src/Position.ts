@@ -1,8 +1,8 @@
 /**
  * The inside of cursors and page tokens, for those who implement a backend.
  *
- * A cursor holds the mode and the target of its backend and the filter it was made for, beside a position that only the
- * backend understands. That is how a cursor of another store, cluster or filter is found out instead of being read as
+ * A cursor holds the mode and the id of its backend's target and the filter it was made for, beside a position that only
+ * the backend understands. One that holds an alias of the target is valid too; those that are made from it hold the id. That is how a cursor of another store, cluster or filter is found out instead of being read as
  * some other place in history.
  *
  * @since 0.1.0
@@ -12,6 +12,7 @@ import * as Result from "effect/Result"
 import { BackendError, CursorMismatch } from "./BackendError.ts"
 import type { Cursor, EventFilter, PageToken } from "./EventQuery.ts"
 import * as text from "./internal/text.ts"
+import * as Target from "./Target.ts"
 
 /**
  * Where a cursor or page token is valid.
@@ -21,7 +22,7 @@ import * as text from "./internal/text.ts"
  */
 export interface Scope {
   readonly mode: string
-  readonly target: string
+  readonly target: Target.Target
   readonly filter: EventFilter
 }
 
@@ -50,7 +51,7 @@ const VERSION = 1
  * worked out once.
  */
 const encoder = (kind: "c" | "p", scope: Scope): ((position: string) => string) => {
-  const head = JSON.stringify([VERSION, kind, scope.mode, scope.target, canonical(scope.filter)]).slice(0, -1)
+  const head = JSON.stringify([VERSION, kind, scope.mode, scope.target.id, canonical(scope.filter)]).slice(0, -1)
   return (position) => Base64Url.encode(`${head},${JSON.stringify(position)}]`)
 }
 
@@ -91,8 +92,8 @@ const decode = (kind: "c" | "p", scope: Scope, token: string): Result.Result<str
       mismatch(`the ${name} is of a ${told(mode)} backend, this one is ${scope.mode}; begin anew without it`)
     )
   }
-  if (target !== scope.target) {
-    return Result.fail(mismatch(`the ${name} is of ${told(target)}, this is ${scope.target}; begin anew without it`))
+  if (!Target.isNamed(scope.target, target)) {
+    return Result.fail(mismatch(`the ${name} is of ${told(target)}, this is ${scope.target.id}; begin anew without it`))
   }
   if (filter !== canonical(scope.filter)) {
     return Result.fail(
@@ -109,13 +110,14 @@ const decode = (kind: "c" | "p", scope: Scope, token: string): Result.Result<str
  *
  * ```ts
  * import * as Position from "@tidings/core/Position"
+ * import * as Target from "@tidings/core/Target"
  * import * as Result from "effect/Result"
  * import assert from "node:assert/strict"
  *
- * const scope = { mode: "memory", target: "store-1", filter: { namespace: "default" } }
+ * const scope = { mode: "memory", target: Target.make("store-1"), filter: { namespace: "default" } }
  * const cursor = Position.cursorEncoder(scope)("42")
  * assert.deepEqual(Position.decodeCursor(scope, cursor), Result.succeed("42"))
- * assert.ok(Result.isFailure(Position.decodeCursor({ ...scope, target: "store-2" }, cursor)))
+ * assert.ok(Result.isFailure(Position.decodeCursor({ ...scope, target: Target.make("store-2") }, cursor)))
  * ```
  *
  * @category constructors

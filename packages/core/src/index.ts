@@ -54,6 +54,11 @@ export * as ObjectReference from "./ObjectReference.ts"
 export * as Position from "./Position.ts"
 
 /**
+ * The identity of a store.
+ */
+export * as Target from "./Target.ts"
+
+/**
  * Points in time.
  */
 export * as Timestamp from "./Timestamp.ts"

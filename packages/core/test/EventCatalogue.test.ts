@@ -1,3 +1,4 @@
+import * as Target from "@tidings/core/Target"
 import * as GoDuration from "@tidings/templates/GoDuration"
 import type { Mistake } from "@tidings/templates/TemplateCheck"
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
@@ -515,7 +516,7 @@ describe("layers", () => {
               Layer.mergeAll(
                 Templates.layer,
                 fake().layer,
-                Layer.mock(Backend.Backend)({ mode, target: Effect.succeed("t") })
+                Layer.mock(Backend.Backend)({ mode, target: Effect.succeed(Target.make("t")) })
               )
             )
           )

@@ -4,6 +4,7 @@ import * as EventGenerator from "@tidings/core/EventGenerator"
 import * as EventManager from "@tidings/core/EventManager"
 import type { EventQuery, PageToken, WatchFrom } from "@tidings/core/EventQuery"
 import * as Recorder from "@tidings/core/Recorder"
+import * as Target from "@tidings/core/Target"
 import * as Templates from "@tidings/core/Templates"
 import * as Transform from "@tidings/core/Transform"
 import { assert, describe, it } from "@effect/vitest"
@@ -603,7 +604,7 @@ describe("the manager", () => {
     const asked: Array<EventQuery> = []
     class Store {
       readonly mode = "mine"
-      readonly target = Effect.succeed("t")
+      readonly target = Effect.succeed(Target.make("t"))
       private readonly cursor = "c" as never
       readonly write: Backend.Service["write"] = (batch) => Effect.succeed(batch.map(() => Backend.created))
       query(query: EventQuery) {

@@ -13,6 +13,7 @@ import type { Cursor, EventFilter, PageToken, WatchFrom, WatchItem } from "@tidi
 import * as Policy from "@tidings/core/Policy"
 import * as Position from "@tidings/core/Position"
 import * as Recorder from "@tidings/core/Recorder"
+import * as Target from "@tidings/core/Target"
 import * as Templates from "@tidings/core/Templates"
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
@@ -174,7 +175,7 @@ describe("make and split", () => {
   it.effect("keep the parts of a backend that is a class", () => {
     class Store {
       readonly mode = "mine"
-      readonly target = Effect.succeed("t")
+      readonly target = Effect.succeed(Target.make("t"))
       private readonly cursor = "c" as Cursor
       write(batch: ReadonlyArray<Write>) {
         return Effect.succeed(created(batch))
@@ -189,7 +190,7 @@ describe("make and split", () => {
     return Effect.gen(function* () {
       const backend = yield* Backend.Backend
       assert.strictEqual(backend.mode, "mine")
-      assert.strictEqual(yield* backend.target, "t")
+      assert.deepStrictEqual(yield* backend.target, Target.make("t"))
       assert.strictEqual((yield* backend.query({})).totalCount, 7)
       assert.deepStrictEqual((yield* Stream.runCollect(backend.watch({}, "now"))).map(told), ["Live"])
       assert.deepStrictEqual(yield* backend.write(batchOf(1, 2)), [oddDropped(1), Backend.created])
@@ -358,7 +359,7 @@ describe("retry", () => {
       const backend = yield* Backend.Backend
       assert.strictEqual((yield* inTime(backend.query({}))).totalCount, 0)
       failing = 2
-      assert.match(yield* inTime(backend.target), /^[0-9a-f]{32}$/)
+      assert.match((yield* inTime(backend.target)).id, /^[0-9a-f]{32}$/)
       failing = 3
       assert.strictEqual(yield* Effect.flip(inTime(backend.query({}))), unknown)
     }).pipe(Effect.provide(layer))
@@ -892,7 +893,7 @@ describe("route", () => {
     Effect.gen(function* () {
       const backend = yield* Backend.Backend
       assert.strictEqual(backend.mode, "memory")
-      assert.match(yield* backend.target, /^[0-9a-f]{32} and [0-9a-f]{32}$/)
+      assert.match((yield* backend.target).id, /^[0-9a-f]{32} and [0-9a-f]{32}$/)
     }).pipe(Effect.provide(inMemory))
   )
 

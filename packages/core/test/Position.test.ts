@@ -1,13 +1,18 @@
 import type { BackendError } from "@tidings/core/BackendError"
 import type { Cursor, EventFilter, PageToken } from "@tidings/core/EventQuery"
 import * as Position from "@tidings/core/Position"
+import * as Target from "@tidings/core/Target"
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Base64Url from "effect/encoding/Base64Url"
 import * as Result from "effect/Result"
 import { anyOf, anyText, text } from "./support/arbitraries.ts"
 
-const scope: Position.Scope = { mode: "memory", target: "store-1", filter: { namespace: "default", since: 5 } }
+const scope: Position.Scope = {
+  mode: "memory",
+  target: Target.make("store-1"),
+  filter: { namespace: "default", since: 5 }
+}
 
 const scopes = Arbitrary.map(
   Arbitrary.all({
@@ -19,7 +24,7 @@ const scopes = Arbitrary.map(
   }),
   ({ mode, namespace, reason, since, target }): Position.Scope => ({
     mode,
-    target,
+    target: Target.make(target),
     filter: {
       ...(namespace === undefined ? undefined : { namespace }),
       ...(reason === undefined ? undefined : { reason }),
@@ -54,6 +59,24 @@ describe("cursors and page tokens", () => {
     { arbitrary: { runs: 300, size: 60 } }
   )
 
+  it("are valid under an alias of their target, and those that follow them hold its id", () => {
+    const known = { ...scope, target: Target.make("uid", { aliases: ["store-1", "store-0"] }) }
+    for (const [encode, decode] of [
+      [Position.cursorEncoder, Position.decodeCursor],
+      [Position.pageTokenEncoder, Position.decodePageToken]
+    ] as const) {
+      const earlier = encode(scope)("7") as Cursor & PageToken
+      const later = encode(known)("8") as Cursor & PageToken
+      assert.deepStrictEqual(decode(known, earlier), Result.succeed("7"))
+      assert.deepStrictEqual(decode({ ...scope, target: Target.make("uid") }, later), Result.succeed("8"))
+      assert.include(refusal(decode(scope, later)), "uid")
+      assert.include(
+        refusal(decode({ ...scope, target: Target.make("uid", { aliases: ["store-2"] }) }, earlier)),
+        "store-1"
+      )
+    }
+  })
+
   it("do not depend on the order in which the fields of a filter were written", () => {
     const cursor = Position.cursorEncoder(scope)("7")
     const turned: EventFilter = { since: 5, namespace: "default" }
@@ -70,7 +93,7 @@ describe("cursors and page tokens", () => {
   it("say what does not fit: mode, target, filter or format", () => {
     const cursor = Position.cursorEncoder(scope)("7")
     assert.include(refusal(Position.decodeCursor({ ...scope, mode: "filesystem" }, cursor)), "memory backend")
-    assert.include(refusal(Position.decodeCursor({ ...scope, target: "store-2" }, cursor)), "store-1")
+    assert.include(refusal(Position.decodeCursor({ ...scope, target: Target.make("store-2") }, cursor)), "store-1")
     assert.include(refusal(Position.decodeCursor({ ...scope, filter: { namespace: "x" } }, cursor)), "namespace=x")
     assert.include(refusal(Position.decodeCursor({ ...scope, filter: {} }, cursor)), "no filter")
     const parts = JSON.parse(Result.getOrThrow(Base64Url.decodeString(cursor))) as ReadonlyArray<unknown>

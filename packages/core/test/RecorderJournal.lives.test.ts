@@ -3,6 +3,7 @@ import * as Backend from "@tidings/core/Backend"
 import * as Correlation from "@tidings/core/Correlation"
 import * as Journal from "@tidings/core/Journal"
 import * as Recorder from "@tidings/core/Recorder"
+import * as Target from "@tidings/core/Target"
 import * as Templates from "@tidings/core/Templates"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -238,7 +239,7 @@ describe("targets", () => {
       let asked = 0
       const shy: Backend.Service = {
         ...backend,
-        target: Effect.suspend(() => (++asked <= 5 ? Effect.fail(refused) : Effect.succeed("cluster")))
+        target: Effect.suspend(() => (++asked <= 5 ? Effect.fail(refused) : Effect.succeed(Target.make("cluster"))))
       }
       const { recorder } = yield* start({ backend: shy })
       yield* recorder.record(draft("a"))
@@ -256,7 +257,7 @@ describe("targets", () => {
       let asked = 0
       const shy: Backend.Service = {
         ...backend,
-        target: Effect.suspend(() => (++asked <= 3 ? Effect.fail(refused) : Effect.succeed("cluster")))
+        target: Effect.suspend(() => (++asked <= 3 ? Effect.fail(refused) : Effect.succeed(Target.make("cluster"))))
       }
       // Those of Node do, by up to a millisecond.
       const clock = yield* Clock.Clock
@@ -314,7 +315,7 @@ describe("closing", () => {
     Effect.gen(function* () {
       let away = true
       const { backend } = yield* scripted(always)
-      const target = Effect.suspend(() => (away ? Effect.fail(refused) : Effect.succeed("cluster")))
+      const target = Effect.suspend(() => (away ? Effect.fail(refused) : Effect.succeed(Target.make("cluster"))))
       const { close, recorder } = yield* start({ backend: { ...backend, target } })
       yield* recorder.record(draft("a"))
       yield* TestClock.adjust("10 minutes")
@@ -579,7 +580,11 @@ describe("a full journal", () => {
   // Nothing is read while the target is unknown, so the journal fills up.
   const unbound = Effect.map(scripted(always), (one) => {
     const gate = Deferred.makeUnsafe<void>()
-    return { ...one, gate, backend: { ...one.backend, target: Effect.as(Deferred.await(gate), "cluster") } }
+    return {
+      ...one,
+      gate,
+      backend: { ...one.backend, target: Effect.as(Deferred.await(gate), Target.make("cluster")) }
+    }
   })
 
   it.effect("refuses, if it fails", () =>

@@ -278,12 +278,9 @@ const checkpointChecks = (layer: JournalLayer): ReadonlyArray<Definition> => [
       yield* journal.append(occurrences(1, 5))
       yield* journal.checkpoint("a", { upTo: 2, state: stateOf(1) })
       yield* journal.checkpoint("b", { upTo: 1, state: stateOf(2), target: "cluster ä" })
-      yield* journal.checkpoint("a", { upTo: 4, state: stateOf(3), target: "other" })
-      yield* ensureSame(
-        { upTo: 4, state: stateOf(3), target: "other" },
-        yield* journal.restore("a"),
-        "the checkpoint of a"
-      )
+      const known = { target: "other", aliases: ["another", "ä"], isUncertain: true }
+      yield* journal.checkpoint("a", { upTo: 4, state: stateOf(3), ...known })
+      yield* ensureSame({ upTo: 4, state: stateOf(3), ...known }, yield* journal.restore("a"), "the checkpoint of a")
       yield* ensureSame(
         { upTo: 1, state: stateOf(2), target: "cluster ä" },
         yield* journal.restore("b"),
@@ -406,7 +403,7 @@ const reopenChecks = (reopenable: NonNullable<Options["reopenable"]>): ReadonlyA
     ),
     reopening("checkpoints and what is parked survive", (next) =>
       Effect.gen(function* () {
-        const checkpoint = { upTo: 2, state: stateOf(7), target: "cluster" }
+        const checkpoint = { upTo: 2, state: stateOf(7), target: "cluster", aliases: ["authority"], isUncertain: true }
         yield* next((journal) =>
           Effect.gen(function* () {
             yield* journal.restore("a")

@@ -106,8 +106,8 @@ describe("doctor of a backend of one's own", () => {
           {
             name: "identity",
             state: "ok",
-            found: yield* service.target,
-            facts: { target: yield* service.target }
+            found: (yield* service.target).id,
+            facts: { target: (yield* service.target).id, aliases: [] }
           },
           { name: "events", state: "ok", found: "2", facts: { events: 2, namespace: null } }
         ]

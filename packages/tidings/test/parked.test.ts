@@ -4,6 +4,7 @@ import * as JournalView from "@tidings/backend-fs/JournalView"
 import * as Backend from "@tidings/core/Backend"
 import * as EventId from "@tidings/core/EventId"
 import * as Recorder from "@tidings/core/Recorder"
+import * as Target from "@tidings/core/Target"
 import * as Templates from "@tidings/core/Templates"
 import { assert, describe, it } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -33,7 +34,7 @@ const world = Effect.gen(function* () {
   const picky = (name: string): Effect.Effect<Backend.Service> =>
     Effect.map(Effect.provide(Backend.Backend, Backend.layerMemory()), (memory) => ({
       ...memory,
-      target: Effect.succeed(name),
+      target: Effect.succeed(Target.make(name)),
       write: (batch) =>
         Effect.sync(() =>
           batch.map((write) => {

@@ -2,6 +2,7 @@ import type * as Backend from "@tidings/core/Backend"
 import type { BackendError } from "@tidings/core/BackendError"
 import type { Write } from "@tidings/core/Event"
 import * as EventId from "@tidings/core/EventId"
+import * as Target from "@tidings/core/Target"
 import * as Stream from "effect/Stream"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -122,7 +123,7 @@ export const make = (
 
     const backend: Backend.Service = {
       mode: "filesystem",
-      target: prepare,
+      target: Effect.map(prepare, (id) => Target.make(id)),
       write: options.console ? writeAndLog : write,
       query: (query) =>
         Effect.flatMap(prepare, (target) => Effect.tap(LogQuery.query(directory, ledger, target, query), () => report)),

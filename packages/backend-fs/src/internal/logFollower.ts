@@ -1,6 +1,7 @@
 import type { BackendError } from "@tidings/core/BackendError"
 import type { EventFilter, WatchFrom, WatchItem } from "@tidings/core/EventQuery"
 import * as Position from "@tidings/core/Position"
+import * as Target from "@tidings/core/Target"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -103,7 +104,7 @@ export class LogFollower {
   }
 
   private cursorsOf(target: string): (position: LogReader.LogPosition) => WatchItem["cursor"] {
-    const encode = Position.cursorEncoder({ mode: "filesystem", target, filter: this.filter })
+    const encode = Position.cursorEncoder({ mode: "filesystem", target: Target.make(target), filter: this.filter })
     return (position) => encode(LogReader.formatPosition(position))
   }
 
@@ -119,7 +120,7 @@ export class LogFollower {
       const items: Array<WatchItem> = []
       let after: LogReader.LogPosition | undefined
       if (typeof from === "string" && from !== "beginning" && from !== "now") {
-        const scope = { mode: "filesystem", target: this.target, filter: this.filter }
+        const scope = { mode: "filesystem", target: Target.make(this.target), filter: this.filter }
         after = yield* Effect.fromResult(Result.flatMap(Position.decodeCursor(scope, from), LogReader.parsePosition))
         const gap = yield* this.directory.attempt(() => this.resumeFrom(view, after!))
         if (gap !== undefined) items.push({ _tag: "Gap", reason: gap, cursor: from })

@@ -2,6 +2,7 @@ import type { BackendError } from "@tidings/core/BackendError"
 import type { Event } from "@tidings/core/Event"
 import * as EventQuery from "@tidings/core/EventQuery"
 import * as Position from "@tidings/core/Position"
+import * as Target from "@tidings/core/Target"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { Disk } from "./disk.ts"
@@ -63,7 +64,7 @@ export const query = (
 ): Effect.Effect<EventQuery.EventPage, BackendError> =>
   Effect.suspend(() => {
     const filter = EventQuery.filterOf(query)
-    const scope: Position.Scope = { mode: "filesystem", target, filter }
+    const scope: Position.Scope = { mode: "filesystem", target: Target.make(target), filter }
     const page = query.page === undefined ? undefined : readPage(scope, query.page)
     if (page !== undefined && Result.isFailure(page)) return Effect.fail(page.failure)
     const from = page?.success

@@ -9,6 +9,7 @@ import * as BackendError from "@tidings/core/BackendError"
 import * as EventId from "@tidings/core/EventId"
 import * as EventQuery from "@tidings/core/EventQuery"
 import * as Position from "@tidings/core/Position"
+import * as Target from "@tidings/core/Target"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -57,7 +58,7 @@ export interface Options {
   readonly listing: Listing
   readonly clock: Clock.Clock
   readonly random: Random.Random
-  readonly clusterId: Effect.Effect<string, BackendError.BackendError>
+  readonly target: Effect.Effect<Target.Target, BackendError.BackendError>
 }
 
 /** Where a watch stands. */
@@ -101,7 +102,7 @@ export const make =
   ): Stream.Stream<EventQuery.WatchItem, BackendError.BackendError> =>
     Stream.unwrap(
       Effect.gen(function* () {
-        const target = yield* patiently(options.clusterId)
+        const target = yield* patiently(options.target)
         const scope: Position.Scope = { mode: "kubernetes", target, filter }
         const follower = new Follower(options, scope)
         const snapshot = yield* patiently(follower.begin(from))
@@ -299,13 +300,12 @@ class Follower {
 
   /** After a failure: whether it is still the same cluster. One that was set up anew would never say. */
   private get verify(): Effect.Effect<void, BackendError.BackendError> {
-    const { clusterId, listing } = this.options
+    const { listing } = this.options
     return Effect.gen({ self: this }, function* () {
-      const target = yield* clusterId
-      if (target !== this.scope.target) {
-        return yield* mismatch(
-          `the cluster was replaced while it was watched: it was ${this.scope.target}, it is ${target}`
-        )
+      const found = yield* this.options.target
+      const { target } = this.scope
+      if (!Target.isContinued(target, found)) {
+        return yield* mismatch(`the cluster was replaced while it was watched: it was ${target.id}, it is ${found.id}`)
       }
       const refused = this.checkVersion(this.state.position, yield* listing.version(this.scope.filter))
       if (refused !== undefined) return yield* refused

@@ -9,6 +9,7 @@ import type { Event, Write } from "../Event.ts"
 import * as EventId from "../EventId.ts"
 import * as EventQuery from "../EventQuery.ts"
 import * as Position from "../Position.ts"
+import * as Target from "../Target.ts"
 
 /** @internal */
 export const DEFAULT_CAPACITY = 10_000
@@ -159,9 +160,10 @@ const readPagePosition = (text: string): Result.Result<PagePosition, BackendErro
 }
 
 /** @internal */
-export const make = (target: string, capacity: number): Backend.Service => {
+export const make = (id: string, capacity: number): Backend.Service => {
   const store = new Store(capacity)
   const waiting = new Set<() => void>()
+  const target = Target.make(id)
   const scopeOf = (filter: EventQuery.EventFilter): Position.Scope => ({ mode: "memory", target, filter })
 
   const write = (batch: ReadonlyArray<Write>): Effect.Effect<ReadonlyArray<Backend.Outcome>> =>

@@ -7,6 +7,7 @@ import type { Event, EventBody, EventType, Write } from "../Event.ts"
 import * as EventId from "../EventId.ts"
 import * as EventQuery from "../EventQuery.ts"
 import * as Position from "../Position.ts"
+import * as Target from "../Target.ts"
 import { missing } from "./retryPolicy.ts"
 
 /**
@@ -78,10 +79,21 @@ const readReached = (text: string): Result.Result<Reached, BackendError> => {
     : Result.fail(malformed)
 }
 
+/** Known under every pair of names of the two. */
+const both = (primary: Target.Target, other: Target.Target): Target.Target => {
+  const names = [primary.id, ...primary.aliases].flatMap((one) =>
+    [other.id, ...other.aliases].map((another) => `${one} and ${another}`)
+  )
+  return Target.make(names[0]!, {
+    aliases: names.slice(1),
+    isUncertain: primary.isUncertain === true || other.isUncertain === true
+  })
+}
+
 /** @internal */
 export const make = (primary: Backend.Service, other: Backend.Service, when: Condition): Backend.Service => {
   const sides: Sides<Backend.Service> = [primary, other]
-  const target = Effect.zipWith(primary.target, other.target, (a, b) => `${a} and ${b}`)
+  const target = Effect.zipWith(primary.target, other.target, both)
   const scopeOf = (filter: EventQuery.EventFilter): Effect.Effect<Position.Scope, BackendError> =>
     Effect.map(target, (target) => ({ mode: `${primary.mode} and ${other.mode}`, target, filter }))
 

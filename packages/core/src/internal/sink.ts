@@ -24,6 +24,7 @@ import * as Correlation from "../Correlation.ts"
 import type * as EventId from "../EventId.ts"
 import { type Journal, JournalDamaged, JournalError, type Parked } from "../Journal.ts"
 import type { Settlement, SinkStatus } from "../Recorder.ts"
+import * as Target from "../Target.ts"
 import type * as Timestamp from "../Timestamp.ts"
 import { SinkLedger } from "./ledger.ts"
 import * as sinkCheckpoints from "./sinkCheckpoints.ts"
@@ -62,8 +63,8 @@ export interface Shared {
   readonly random: Effect.Success<typeof Random.Random>
   /** The last seq that is accepted; nothing beyond it is read, though the journal may already have it. */
   head: number
-  /** Which sink writes to which target. */
-  readonly targets: Map<string, string>
+  /** What each sink writes to, by its name. */
+  readonly targets: Map<string, Target.Target>
 }
 
 /** @internal */
@@ -137,7 +138,7 @@ export const make = Effect.fnUntraced(function* (
   // A sink that has no checkpoint was never there before: it gets what is accepted from now on.
   state.position = restored?.upTo ?? shared.head
   state.savedUpTo = state.position
-  state.target = restored?.target
+  if (restored?.target !== undefined) state.target = Target.make(restored.target, restored)
   const unread = Math.max(0, shared.head - state.position)
   if (restored !== undefined && restored.state !== null) {
     const damaged = new JournalDamaged({ detail: `the checkpoint of the sink "${name}" cannot be read` })
@@ -164,7 +165,18 @@ export const make = Effect.fnUntraced(function* (
   const timedOut = sinkDelivery.timedOutAfter(options.writeTimeout)
   let draining = false
 
-  const askTarget: Effect.Effect<string> = Effect.gen(function* () {
+  /** Waits for a time of the monotonic clock, or until the closing scope asks for haste. */
+  const pauseUntil = Effect.fnUntraced(function* (again: number) {
+    const wasDraining = draining
+    while (time.monotonic() < again && draining === wasDraining) {
+      // Each time anew: a timer may ring a little early, and for an earlier alarm than this one.
+      const { changes } = signal
+      signal.notifyAt(again)
+      yield* signal.until(() => signal.changes !== changes)
+    }
+  })
+
+  const askTarget: Effect.Effect<Target.Target> = Effect.gen(function* () {
     let failures = 0
     while (true) {
       const answer = yield* Effect.result(
@@ -175,37 +187,47 @@ export const make = Effect.fnUntraced(function* (
       health.unreachable = isSlow(answer.failure) ? "blocked" : "degraded"
       ledger.lastError = answer.failure.message
       health.tell()
-      const wasDraining = draining
-      const again = time.monotonic() + time.backoff(failures, LAST_DELAY)
-      while (time.monotonic() < again && draining === wasDraining) {
-        // Each time anew: a timer may ring a little early, and for an earlier alarm than this one.
-        const { changes } = signal
-        signal.notifyAt(again)
-        yield* signal.until(() => signal.changes !== changes)
-      }
+      yield* pauseUntil(time.monotonic() + time.backoff(failures, LAST_DELAY))
     }
   })
 
-  /** Nothing is written before it is known where to: the target is in a checkpoint before the first write. */
+  /**
+   * Nothing is written before it is known where to: the target is in a checkpoint before the first write, and before the
+   * first one under a better name. While another store answers than the journal belongs to, everything waits: the address
+   * may lead back to the right one.
+   */
   const bind = Effect.gen(function* () {
-    const found = yield* askTarget
-    health.unreachable = undefined
-    const other = shared.targets.get(found)
-    if (state.target !== undefined && state.target !== found) {
-      health.halt(
-        `its journal belongs to ${state.target}, the backend is ${found}: point it back, or give this backend a journal of its own`
-      )
-    } else if (other !== undefined && other !== name) {
-      health.halt(`the sink "${other}" writes to the same target, ${found}: two sinks need two targets`)
-    } else {
-      shared.targets.set(found, name)
-      if (state.target === undefined) {
-        state.target = found
-        yield* checkpoints.insist(checkpoints.make)
+    while (true) {
+      const found = yield* askTarget
+      health.unreachable = undefined
+      const bound = state.target
+      if (bound === undefined || Target.isContinued(bound, found)) {
+        const target = bound === undefined ? found : Target.learned(bound, found)
+        const other = Array.from(shared.targets).find(([sink, used]) => sink !== name && Target.isSame(used, target))
+        if (other !== undefined) {
+          health.halt(`the sink "${other[0]}" writes to the same target, ${found.id}: two sinks need two targets`)
+        } else {
+          health.matched()
+          shared.targets.set(name, target)
+          if (bound === undefined || !Target.equals(bound, target)) {
+            state.target = target
+            yield* checkpoints.insist(checkpoints.make)
+          }
+        }
+        health.tell()
+        return signal.notify()
       }
+      health.mismatched(
+        found.isUncertain === true && bound.isUncertain !== true
+          ? `its journal belongs to ${bound.id}, and of the backend only ${found.id} can be found out, which other stores may ` +
+              `be as well: grant the right to find out more, or give this backend a journal of its own`
+          : `its journal belongs to ${bound.id}, the backend is ${found.id}: point it back, or give this backend a journal of ` +
+              `its own`
+      )
+      health.tell()
+      signal.notify()
+      yield* pauseUntil(time.monotonic() + time.backoff(health.mismatches, LAST_DELAY))
     }
-    health.tell()
-    signal.notify()
   })
 
   /** When the pump has something to do though nothing changes. */
@@ -222,8 +244,15 @@ export const make = Effect.fnUntraced(function* (
 
   const pump = Effect.gen(function* () {
     yield* bind
-    if (health.isHalted) return
     while (!health.isStopped) {
+      if (health.isHalted) {
+        if (health.haltedFor === "repair") return
+        // What is settled must not wait for the right store to come back.
+        yield* Effect.ignore(checkpoints.make)
+        yield* pauseUntil(time.monotonic() + time.backoff(health.mismatches, LAST_DELAY))
+        yield* bind
+        continue
+      }
       const seen = signal.changes
       yield* reading.next
       yield* reading.changeConfiguration

@@ -143,7 +143,8 @@ export const make = (
     const final: Array<readonly [Write, Settlement]> = []
     const tally: Tally = { occurrences: 0, created: 0, updated: 0, present: 0 }
     let succeeded = false
-    let error: BackendError | undefined
+    let failed: BackendError | undefined
+    let mismatch: BackendError | undefined
     const whole = Exit.isSuccess(exit) ? undefined : retryOf(exit)
     for (let index = 0; index < parcels.length; index++) {
       const one = batch.series[index]!
@@ -161,15 +162,22 @@ export const make = (
           parks.push(parking.park(one, parcel, outcome.reason))
           break
         case "Retry": {
-          error = outcome.error
+          const { error } = outcome
           ledger.lastError = error.message
           const { reason } = error
+          if (reason._tag === "TargetMismatch") {
+            // Said of where it would have gone, not of the write: it has neither failed nor been tried.
+            mismatch = error
+            outbox.giveBack(one, parcel)
+            break
+          }
           const patience =
             outcome.parkAfter === undefined ? Number.POSITIVE_INFINITY : Duration.toMillis(outcome.parkAfter) * 1_000
           if (at - (one.firstFailureAt ?? at) >= patience) {
             parks.push(parking.park(one, parcel, error.message))
             break
           }
+          failed = error
           failures.failed(one, parcel, error)
           if (reason._tag === "Throttled" && reason.scope === "backend") failures.throttle(one.nextAt)
         }
@@ -183,7 +191,11 @@ export const make = (
     // Only now: whoever is told goes on at once, and may look at the books.
     for (const [write, settlement] of final) expectations.resolve(write, settlement)
     if (succeeded) failures.hasSucceeded(at)
-    else if (error !== undefined) failures.hasFailed(at, parcels, error)
+    else if (failed !== undefined) failures.hasFailed(at, parcels, failed)
+    if (mismatch !== undefined) {
+      // Of the writes of one round, the first has said it.
+      if (!health.isHalted) health.mismatched(mismatch.message)
+    } else if (succeeded && !health.isHalted) health.mismatches = 0
     if (parks.length > 0) runFork(Effect.forkIn(parkAll(parks), scope))
     health.tell()
     signal.notify()

@@ -17,8 +17,13 @@ const LOG_INTERVAL = 30 * SECOND
 export class Health {
   /** Set while the target cannot be told. */
   unreachable: "degraded" | "blocked" | undefined
-  /** Nothing is read or written any more until a person has mended something and the recorder starts again. */
-  isHalted = false
+  /**
+   * Why nothing is read or written: for something that a person must mend before the recorder starts again, or because
+   * another store answers, until the right one does.
+   */
+  haltedFor: "repair" | "target" | undefined
+  /** How often another store answered since something was delivered. */
+  mismatches = 0
   /** The scope is closed. */
   isStopped = false
   private journalFailures = 0
@@ -50,9 +55,25 @@ export class Health {
     this.runFork = parts.runFork
   }
 
+  get isHalted(): boolean {
+    return this.haltedFor !== undefined
+  }
+
   halt(why: string): void {
-    this.isHalted = true
+    this.haltedFor = "repair"
     this.ledger.lastError = why
+  }
+
+  /** Another store answers. */
+  mismatched(why: string): void {
+    this.haltedFor ??= "target"
+    this.mismatches++
+    this.ledger.lastError = why
+  }
+
+  /** The store answers that the sink is bound to. */
+  matched(): void {
+    if (this.haltedFor === "target") this.haltedFor = undefined
   }
 
   /** Answers how often in a row. */

@@ -115,10 +115,15 @@ export class Outbox {
     return parcel
   }
 
-  /** What was under way has failed: it waits again, with what came since. */
-  putBack(one: Outgoing, parcel: Parcel, error: BackendError, at: number): void {
+  /** What was under way did not begin after all: it waits again, as if it had never been taken. */
+  giveBack(one: Outgoing, parcel: Parcel): void {
     one.underway = undefined
     one.next = one.next === undefined ? parcel : merge(parcel, one.next)
+  }
+
+  /** What was under way has failed: it waits again, with what came since. */
+  putBack(one: Outgoing, parcel: Parcel, error: BackendError, at: number): void {
+    this.giveBack(one, parcel)
     one.lastError = error
     if (one.firstFailureAt === undefined) {
       one.firstFailureAt = at

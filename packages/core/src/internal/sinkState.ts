@@ -9,6 +9,7 @@ import type { Write } from "../Event.ts"
 import type { Json } from "../EventData.ts"
 import type * as EventId from "../EventId.ts"
 import type { Checkpoint } from "../Journal.ts"
+import type { Target } from "../Target.ts"
 import type * as Timestamp from "../Timestamp.ts"
 import type { SinkLedger } from "./ledger.ts"
 import { type Key, type KeyOf, keysOf, merge, Outbox, type Parcel } from "./sinkOutbox.ts"
@@ -64,7 +65,7 @@ export class SinkState {
   /** Whether anything but the position has changed since the last checkpoint. */
   isChanged = false
   /** What the sink writes to, once it is known. */
-  target: string | undefined
+  target: Target | undefined
   /** When the first of what is accepted and not read happened. */
   unreadSince: Timestamp.Micros | undefined
   private readonly ledger: SinkLedger
@@ -113,7 +114,14 @@ export class SinkState {
   snapshot(): Checkpoint {
     const { position: upTo, target } = this
     const state = this.isDurable ? (this.save() as unknown as Json) : null
-    return target === undefined ? { upTo, state } : { upTo, state, target }
+    if (target === undefined) return { upTo, state }
+    return {
+      upTo,
+      state,
+      target: target.id,
+      ...(target.aliases.length === 0 ? undefined : { aliases: target.aliases }),
+      ...(target.isUncertain === true ? { isUncertain: true } : undefined)
+    }
   }
 
   private save(): Saved {

@@ -5,6 +5,7 @@ import * as Correlation from "@tidings/core/Correlation"
 import type { Write } from "@tidings/core/Event"
 import * as Journal from "@tidings/core/Journal"
 import * as Recorder from "@tidings/core/Recorder"
+import * as Target from "@tidings/core/Target"
 import * as Templates from "@tidings/core/Templates"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -36,7 +37,7 @@ export interface Scripted {
   readonly calls: Array<Call>
 }
 
-export const scripted = (answer: Answer, target = "cluster"): Effect.Effect<Scripted> =>
+export const scripted = (answer: Answer, id = "cluster"): Effect.Effect<Scripted> =>
   Effect.gen(function* () {
     const clock = yield* Clock.Clock
     const memory = yield* Effect.provide(Backend.Backend, Backend.layerMemory())
@@ -45,7 +46,7 @@ export const scripted = (answer: Answer, target = "cluster"): Effect.Effect<Scri
       calls,
       backend: {
         ...memory,
-        target: Effect.succeed(target),
+        target: Effect.succeed(Target.make(id)),
         write: (batch) =>
           Effect.suspend(() => {
             calls.push({ batch, at: clock.currentTimeMillisUnsafe() / 1_000 })

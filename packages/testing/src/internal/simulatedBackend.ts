@@ -4,6 +4,7 @@ import type { Event, Write } from "@tidings/core/Event"
 import * as EventId from "@tidings/core/EventId"
 import * as EventQuery from "@tidings/core/EventQuery"
 import * as Position from "@tidings/core/Position"
+import * as Target from "@tidings/core/Target"
 import type { Micros } from "@tidings/core/Timestamp"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -60,7 +61,7 @@ export const make = (
   }
 ): Omit<SimulatedBackend, "layer"> => {
   const name = options.name ?? "backend"
-  const target = options.target ?? name
+  const target = Target.make(options.target ?? name)
   const dice = simulation.dice.fork(name)
   const latency = Duration.toMillis(options.latency ?? "20 millis")
   const lateness = Duration.toMillis(options.lateness ?? "30 seconds")

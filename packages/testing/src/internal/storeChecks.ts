@@ -1,6 +1,7 @@
 import * as Backend from "@tidings/core/Backend"
 import type { Write } from "@tidings/core/Event"
 import type { Cursor } from "@tidings/core/EventQuery"
+import * as Target from "@tidings/core/Target"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
@@ -53,7 +54,7 @@ export const otherChecks = (other: Layer.Layer<Backend.Backend, unknown>): Reado
     Effect.gen(function* () {
       const elsewhere = world.over(yield* openLayer(other))
       const [here, there] = [yield* world.backend.target, yield* elsewhere.backend.target]
-      yield* ensure(here !== there, () => `both stores have the target ${here}`)
+      yield* ensure(!Target.isSame(here, there), () => `both stores have the target ${here.id}`)
       const first = world.series()
       const second = world.series()
       yield* create(world, first)
@@ -118,7 +119,7 @@ export const restartChecks = (
   restartCheck(reopenable, "events, their names and the target survive a restart", (first) => {
     const batch = [first.series(), first.series({ namespace: 1 }), first.series({ kind: "Node", name: "node" })]
     const later = first.again(batch[0]!)
-    let before: { readonly target: string; readonly names: ReadonlyArray<string> }
+    let before: { readonly target: Target.Target; readonly names: ReadonlyArray<string> }
     const look = (world: World) =>
       Effect.gen(function* () {
         const page = yield* ensureQuery(world, world.only, [later, ...batch.slice(1).reverse()], "the store")

@@ -1,8 +1,10 @@
 import type { Write } from "@tidings/core/Event"
 import * as EventQuery from "@tidings/core/EventQuery"
 import * as Position from "@tidings/core/Position"
+import * as Target from "@tidings/core/Target"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import {
@@ -462,8 +464,31 @@ export const watchChecks: ReadonlyArray<CheckDefinition> = [
       for (const position of ["0", "1", ""]) {
         const elsewhere = Position.cursorEncoder({ mode: `${mode}-2`, target, filter })(position)
         yield* refusesCursor(world, filter, elsewhere, "the cursor of another mode")
-        const another = Position.cursorEncoder({ mode, target: `${target}-2`, filter })(position)
+        const another = Position.cursorEncoder({ mode, target: Target.make(`${target.id}-2`), filter })(position)
         yield* refusesCursor(world, filter, another, "the cursor of another target")
+      }
+    })
+  ),
+
+  check("a cursor that holds an alias of the target is read, and the ones after it hold the id", (world) =>
+    Effect.gen(function* () {
+      const first = world.series()
+      yield* create(world, first)
+      const { mode } = world.backend
+      const target = yield* world.backend.target
+      const scope = { mode, target, filter: world.only }
+      const { cursor } = yield* query(world, world.only)
+      const position = yield* Effect.fromResult(Position.decodeCursor(scope, cursor))
+      for (const alias of target.aliases) {
+        const earlier = Position.cursorEncoder({ ...scope, target: Target.make(alias) })(position)
+        const { live, seen } = yield* (yield* watch(world, world.only, earlier)).untilLive
+        yield* ensureSame(
+          [],
+          seen.map(({ event }) => event.id),
+          `what follows the cursor of ${alias}`
+        )
+        const held = Position.decodeCursor({ ...scope, target: Target.make(target.id) }, live)
+        yield* ensure(Result.isSuccess(held), () => `the cursor after that of ${alias} does not hold ${target.id}`)
       }
     })
   ),

@@ -55,12 +55,20 @@ const reversed = <A>(values: ReadonlyArray<A>): ReadonlyArray<A> => [...values].
 
 /** @internal */
 export const writeChecks: ReadonlyArray<CheckDefinition> = [
-  check("mode and target are texts that do not change", (world) =>
+  check("the mode and the names of the target are texts that do not change", (world) =>
     Effect.gen(function* () {
       const target = yield* world.backend.target
       yield* create(world, world.series())
       yield* ensure(world.backend.mode !== "", () => "the mode is empty")
-      yield* ensure(typeof target === "string" && target !== "", () => "the target is empty")
+      const names = [target.id, ...target.aliases]
+      yield* ensure(
+        names.every((name) => typeof name === "string" && name !== ""),
+        () => `a name of the target is empty: ${JSON.stringify(names)}`
+      )
+      yield* ensure(
+        new Set(names).size === names.length,
+        () => `a name of the target repeats: ${JSON.stringify(names)}`
+      )
       yield* ensureSame(target, yield* world.backend.target, "the target after a write")
     })
   ),

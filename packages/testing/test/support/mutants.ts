@@ -211,7 +211,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "two sinks may have one target",
     hint: 29,
-    patches: [{ file: SINK, find: "other !== undefined && other !== name", replace: "other === name" }]
+    patches: [{ file: SINK, find: "sink !== name && Target.isSame", replace: "sink === name && Target.isSame" }]
   },
   {
     name: "what is stuck is never parked",

@@ -30,8 +30,8 @@ const ofAny = (place: session.Place): Effect.Effect<ReadonlyArray<Check>, never,
       yield* Effect.map(backend.target, (target): Check => ({
         name: "identity",
         state: "ok",
-        found: target,
-        facts: { target }
+        found: target.id,
+        facts: { target: target.id, aliases: target.aliases }
       }))
     ]
     const page = yield* backend.query({ limit: 0, ...(namespace === undefined ? undefined : { namespace }) })

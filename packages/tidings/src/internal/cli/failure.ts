@@ -145,6 +145,8 @@ const ofBackend = (error: BackendError): Report => {
         detail,
         hint: "a cursor is good for the store and the filter it was made with; to begin anew leave out --after"
       }
+    case "TargetMismatch":
+      return { exit: EXIT.failed, detail, hint: "check the address and the context: they lead to another store now" }
     case "Throttled":
     case "Full":
       return { exit: EXIT.failed, detail }
@@ -155,7 +157,15 @@ const isTagged = (value: unknown): value is { readonly _tag: string } =>
   typeof value === "object" && value !== null && "_tag" in value && typeof value._tag === "string"
 
 /** What has one of these inside is a BackendError, also when it is of another copy of the package. */
-const BACKEND_REASONS = new Set(["Transient", "Throttled", "Unauthorized", "Unavailable", "Full", "CursorMismatch"])
+const BACKEND_REASONS: ReadonlySet<string> = new Set<BackendError["reason"]["_tag"]>([
+  "Transient",
+  "Throttled",
+  "Unauthorized",
+  "Unavailable",
+  "Full",
+  "CursorMismatch",
+  "TargetMismatch"
+])
 
 const isBackendError = (value: unknown): value is BackendError =>
   isTagged(value) &&
