@@ -20,6 +20,7 @@ import type { CallOptions, Fields } from "./EventCatalogue.ts"
 import type { EventDataInput } from "./EventData.ts"
 import { EventGenerator } from "./EventGenerator.ts"
 import type { EventFilter, EventPage, EventQuery, PageToken, WatchFrom, WatchItem } from "./EventQuery.ts"
+import * as acceptance from "./internal/acceptance.ts"
 import * as declaredFields from "./internal/declaredFields.ts"
 import * as text from "./internal/text.ts"
 import { InvalidEvent, type Issue } from "./InvalidEvent.ts"
@@ -202,6 +203,16 @@ const read = (
   return query
 }
 
+/** A getter or a proxy of the caller may throw: that is its mistake, and an error like any other. */
+const readable: typeof read = (input, fields, issues) => {
+  try {
+    return read(input, fields, issues)
+  } catch (thrown) {
+    issues.push(acceptance.unreadable("query", thrown))
+    return {}
+  }
+}
+
 const among = (what: string, found: unknown, known: ReadonlyArray<string>): string => {
   const meant = typeof found === "string" ? Suggestion.nearest(found, known) : undefined
   const list = known.length === 0 ? what : `${what}: ${known.join(", ")}`
@@ -231,9 +242,20 @@ const among = (what: string, found: unknown, known: ReadonlyArray<string>): stri
 export const toQuery = (input: EventQueryInput): Effect.Effect<EventQuery, InvalidQuery> =>
   Effect.suspend(() => {
     const issues: Array<Issue> = []
-    const query = read(input, QUERY_FIELDS, issues)
+    const query = readable(input, QUERY_FIELDS, issues)
     return issues.length === 0 ? Effect.succeed(query) : Effect.fail(new InvalidQuery({ issues }))
   })
+
+const isFrom = (from: unknown): from is WatchFrom => {
+  try {
+    return typeof from === "object" && from !== null && "last" in from
+      ? Number.isSafeInteger(from.last) && Number(from.last) >= 0
+      : typeof from === "string" && from !== ""
+  } catch {
+    // A getter of the caller threw.
+    return false
+  }
+}
 
 const toWatch = (
   filter: EventFilterInput,
@@ -241,17 +263,27 @@ const toWatch = (
 ): Effect.Effect<readonly [EventFilter, WatchFrom], InvalidQuery> =>
   Effect.suspend(() => {
     const issues: Array<Issue> = []
-    const query = read(filter, FILTER_FIELDS, issues)
-    const isFrom =
-      typeof from === "object" && from !== null
-        ? Number.isSafeInteger(from.last) && from.last >= 0
-        : typeof from === "string" && from !== ""
-    if (!isFrom) {
+    const query = readable(filter, FILTER_FIELDS, issues)
+    if (!isFrom(from)) {
       const expected = `"beginning", "now", { last: 10 } or the cursor of an item`
       issues.push({ field: "from", found: text.show(from), expected })
     }
     return issues.length === 0 ? Effect.succeed([query, from] as const) : Effect.fail(new InvalidQuery({ issues }))
   })
+
+/** The same of a call that records. */
+const readably =
+  <Arguments extends ReadonlyArray<unknown>>(
+    record: (...call: Arguments) => Effect.Effect<Recorded, RecordError>
+  ): ((...call: Arguments) => Effect.Effect<Recorded, RecordError>) =>
+  (...call) =>
+    Effect.suspend(() => {
+      try {
+        return record(...call)
+      } catch (thrown) {
+        return Effect.fail(new InvalidEvent({ issues: [acceptance.unreadable("event", thrown)] }))
+      }
+    })
 
 /**
  * Makes the manager from the services it stands on.
@@ -289,7 +321,7 @@ export const make: Effect.Effect<EventManager["Service"], never, Backend | Event
         const involvedObject = namespace === "" ? { apiVersion, kind, name } : { apiVersion, kind, name, namespace }
         return recorder.record({ involvedObject, reason, message, type })
       },
-      createEventWithData: (involvedObject, reason, data, options) => {
+      createEventWithData: readably((involvedObject, reason, data, options) => {
         const { data: read, issues = [] } = readData(involvedObject?.kind, data)
         const at = options?.at === undefined ? undefined : Timestamp.fromInput(options.at)
         if (issues.length > 0) return Effect.fail(new InvalidEvent({ issues }))
@@ -307,7 +339,7 @@ export const make: Effect.Effect<EventManager["Service"], never, Backend | Event
           labels: options?.labels,
           at
         })
-      },
+      }),
       queryEvents: (query = {}) => Effect.flatMap(toQuery(query), (query) => backend.query(query)),
       watchEvents: (filter = {}, from = "now") =>
         Stream.unwrap(Effect.map(toWatch(filter, from), ([filter, from]) => backend.watch(filter, from))),

@@ -151,7 +151,9 @@ export const READ_AHEAD = 8_192
  * Seqs are places: they begin at 1 and grow by one with each entry, also across restarts. Each opening draws an `origin` of
  * its own for what it accepts, and entries keep the origin of the opening that accepted them.
  *
- * `append` has one caller, is all or nothing, and answers the identities in the order of the batch. Entries are freed up to the checkpoint that is furthest behind, of the sinks that have called
+ * `append` has one caller, is all or nothing, and answers the identities in the order of the batch. The recorder runs it
+ * without interruption, so that what is stored and what its caller is told are the same; where it waits for room, with
+ * nothing stored, it waits in `Effect.interruptible`, or a recorder that closes cannot end it. Entries are freed up to the checkpoint that is furthest behind, of the sinks that have called
  * `restore` in this life.
  *
  * @category services

@@ -20,7 +20,7 @@ import type { EventId } from "./EventId.ts"
 import * as acceptance from "./internal/acceptance.ts"
 import * as directRecorder from "./internal/directRecorder.ts"
 import * as journalRecorder from "./internal/journalRecorder.ts"
-import type { RecorderError } from "./internal/recorderError.ts"
+import type { InvalidTimeout, RecorderError } from "./internal/recorderError.ts"
 import type * as sinks from "./internal/sink.ts"
 import * as tracing from "./internal/tracing.ts"
 import type { InvalidEvent, Issue } from "./InvalidEvent.ts"
@@ -69,8 +69,10 @@ export type Recorded =
 /**
  * How one sink is through with an occurrence.
  *
- * `Kept`: it is not, because the recorder was closed first. It stays in the journal, and the next recorder on that journal
- * delivers it.
+ * - `Kept`: it is not, because the recorder was closed, or the sink was halted. It stays in the journal, and is delivered
+ *   when the sink goes on, or by the next recorder on that journal.
+ * - `Dropped` with the reason `shutdown` or `halted`: the same for a journal in memory, which ends with the process.
+ * - `Pending`: it is not, and the timeout of the caller is over. The sink goes on with it.
  *
  * @category models
  * @since 0.1.0
@@ -80,6 +82,7 @@ export type Settlement =
   | { readonly _tag: "Parked"; readonly reason: string }
   | { readonly _tag: "Dropped"; readonly reason: string }
   | { readonly _tag: "Kept" }
+  | { readonly _tag: "Pending" }
 
 /**
  * What came of recording and waiting for every sink.
@@ -124,7 +127,10 @@ export interface SinkStatus {
  */
 export interface RecorderStatus {
   readonly accepted: number
-  /** Refused before acceptance, by reason: `invalid`, `full`, `closed`, `rejected`, `failed`, `interrupted`. */
+  /**
+   * Refused before acceptance, by reason: `invalid`, `full`, `closed`, `rejected`, `failed`, `interrupted`; and `unknown`,
+   * of which the store did not say before the recorder was closed whether it has them.
+   */
   readonly refused: Readonly<Record<string, number>>
   /** Left out by transforms, by their names. */
   readonly filtered: Readonly<Record<string, number>>
@@ -138,8 +144,10 @@ export interface RecorderStatus {
  * @since 0.1.0
  */
 export interface FlushReport {
-  /** Whether everything accepted before the flush is through. */
+  /** Whether everything that was begun before the flush is through. */
   readonly complete: boolean
+  /** What was begun before the flush, and is neither accepted nor refused. */
+  readonly waiting: number
   readonly pending: Readonly<Record<string, number>>
 }
 
@@ -157,7 +165,14 @@ export interface ParkedSeries extends Parked {
 // errors
 // ---------------------------------------------------------------------------
 
-export { Closed, RecorderError, type RecorderErrorReason, Rejected } from "./internal/recorderError.ts"
+export {
+  Closed,
+  InvalidTimeout,
+  RecorderError,
+  type RecorderErrorReason,
+  Rejected,
+  Unknown
+} from "./internal/recorderError.ts"
 
 /**
  * Everything that recording can fail with.
@@ -175,9 +190,11 @@ export type RecordError = InvalidEvent | RecorderError
  * Takes events and delivers them.
  *
  * - `record` resolves when the event is accepted, at the durability that the layer promises
- * - `recordSettled` also waits until every sink is through with it
+ * - `recordSettled` also waits until every sink is through with it, or for `timeout` (without end unless given). It always
+ *   resolves: a sink that is halted or closed answers `Kept`, or `Dropped` where the journal is in memory
  * - `recordNow` never fails and never waits; what it cannot take is counted in `status`
- * - `flush` waits for what was accepted before it, until the deadline, and reports what is left
+ * - `flush` waits for everything that was begun before it, whether it was accepted yet or not, until the deadline, and
+ *   reports what is left
  *
  * @category services
  * @since 0.1.0
@@ -186,9 +203,12 @@ export class Recorder extends Context.Service<
   Recorder,
   {
     readonly record: (draft: EventDraft) => Effect.Effect<Recorded, RecordError>
-    readonly recordSettled: (draft: EventDraft) => Effect.Effect<Delivered, RecordError>
+    readonly recordSettled: (
+      draft: EventDraft,
+      options?: { readonly timeout?: Duration.Input | undefined }
+    ) => Effect.Effect<Delivered, RecordError | InvalidTimeout>
     readonly recordNow: (draft: EventDraft) => Effect.Effect<void>
-    readonly flush: (deadline: Duration.Input) => Effect.Effect<FlushReport>
+    readonly flush: (deadline: Duration.Input) => Effect.Effect<FlushReport, InvalidTimeout>
     readonly status: Effect.Effect<RecorderStatus>
     /** What backends will never take, kept aside. A recorder without a journal keeps nothing. */
     readonly parked: Effect.Effect<ReadonlyArray<ParkedSeries>, JournalError>
@@ -239,7 +259,10 @@ export interface RecorderOptions {
   readonly maskSecrets?: boolean | undefined
   /** How many events `recordNow` keeps waiting at the most. 10,000 unless given. */
   readonly queueCapacity?: number | undefined
-  /** How long the closing scope waits for what is accepted and not delivered. 10 seconds unless given. */
+  /**
+   * How long the closing scope waits for what is accepted and not delivered. 10 seconds unless given. An event that is being
+   * stored when it begins to close is waited for at least a second.
+   */
   readonly drainTimeout?: Duration.Input | undefined
   /** How long one write may take; then its outcome is unknown and it is repeated. 30 seconds unless given. */
   readonly writeTimeout?: Duration.Input | undefined
@@ -313,8 +336,7 @@ export const layerDirect = (
  * ```ts
  * import * as Backend from "@tidings/core/Backend"
  * import * as Recorder from "@tidings/core/Recorder"
- * import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
+ * import * as Context from "effect/Context"
  *
  * export class Archive extends Context.Service<Archive, Backend.Service>()("example/Archive") {}
  *

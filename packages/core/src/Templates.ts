@@ -202,6 +202,12 @@ export const make: Effect.Effect<Templates["Service"]> = Effect.sync(() => {
 
     set: (reason, source) =>
       Effect.suspend((): Effect.Effect<void, TemplateError | CatalogueError> => {
+        if (typeof reason !== "string" || typeof source !== "string") {
+          const [path, found] = typeof reason === "string" ? [`the template of ${reason}`, source] : ["reason", reason]
+          return Effect.fail(
+            new CatalogueError({ issues: [{ path, detail: `${text.show(found)} is none, expected a text` }] })
+          )
+        }
         const former = entries.get(reason)
         const fault = former === undefined ? names.reasonFault(reason) : undefined
         if (fault !== undefined) {
@@ -217,9 +223,14 @@ export const make: Effect.Effect<Templates["Service"]> = Effect.sync(() => {
     register: (definition, messages = {}) =>
       Effect.suspend(() => {
         const reading = new Reading(kinds, entries)
-        if (catalogues.has(definition)) reading.keep(definition)
-        else reading.readKinds(definition)
-        reading.readMessages(messages)
+        try {
+          if (catalogues.has(definition)) reading.keep(definition)
+          else reading.readKinds(definition)
+          reading.readMessages(messages)
+        } catch (thrown) {
+          const detail = `${text.showThrown(thrown)}; expected an object of kinds, each with its apiVersion and reasons`
+          return Effect.fail(new CatalogueError({ issues: [{ path: "the definition", detail }] }))
+        }
         if (reading.issues.length > 0) return Effect.fail(new CatalogueError({ issues: reading.issues }))
 
         catalogues.add(definition)
@@ -340,6 +351,9 @@ class Reading {
   }
 
   readMessages(messages: { readonly [reason: string]: string }): void {
+    if (typeof messages !== "object" || messages === null) {
+      return this.note("messages", `${text.show(messages)} is none, expected an object with a template for each reason`)
+    }
     for (const [reason, message] of Object.entries(messages)) {
       const declared = this.declared.get(reason)
       if (declared === undefined) {

@@ -242,7 +242,7 @@ describe("recordNow, directly", () => {
       for (let n = 0; n < 4; n++) yield* recorder.recordNow(draft())
       const flushed = yield* Effect.forkChild(recorder.flush("1 minute"))
       yield* TestClock.adjust("30 seconds")
-      assert.deepStrictEqual(yield* Fiber.join(flushed), { complete: true, pending: { default: 0 } })
+      assert.deepStrictEqual(yield* Fiber.join(flushed), { complete: true, waiting: 0, pending: { default: 0 } })
       assert.deepStrictEqual(
         calls.map((batch) => batch.map(({ id }) => id.seq)),
         [[1, 2, 3, 4], [2]]
@@ -260,7 +260,7 @@ describe("recordNow, directly", () => {
       yield* recorder.recordNow(draft())
       const flushed = yield* Effect.forkChild(recorder.flush("2 seconds"))
       yield* TestClock.adjust("2 seconds")
-      assert.deepStrictEqual(yield* Fiber.join(flushed), { complete: false, pending: { default: 1 } })
+      assert.deepStrictEqual(yield* Fiber.join(flushed), { complete: false, waiting: 0, pending: { default: 1 } })
     }).pipe(Effect.provide(layer))
   })
 

@@ -490,7 +490,7 @@ describe("what has failed before", () => {
       assert.isUndefined(flushing.pollUnsafe())
       assert.strictEqual(Duration.toSeconds((yield* statusOf(recorder)).oldestAge), 10)
       yield* TestClock.adjust("15 seconds")
-      assert.deepStrictEqual(yield* Fiber.join(flushing), { complete: false, pending: { first: 2 } })
+      assert.deepStrictEqual(yield* Fiber.join(flushing), { complete: false, waiting: 0, pending: { first: 2 } })
     })
   )
 })

@@ -291,7 +291,7 @@ describe("parking", () => {
       yield* TestClock.adjust("900 millis")
       assert.isUndefined(flushing.pollUnsafe())
       yield* TestClock.adjust("200 millis")
-      assert.deepStrictEqual(flushing.pollUnsafe(), Exit.succeed({ complete: true, pending: { first: 0 } }))
+      assert.deepStrictEqual(flushing.pollUnsafe(), Exit.succeed({ complete: true, waiting: 0, pending: { first: 0 } }))
     })
   )
 

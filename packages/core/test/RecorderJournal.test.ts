@@ -294,7 +294,7 @@ describe("flush", () => {
       for (let n = 0; n < 10; n++) yield* recorder.record(draft("a"))
       yield* settle
       assert.strictEqual((yield* statusOf(recorder)).held, 9)
-      assert.deepStrictEqual(yield* recorder.flush("1 second"), { complete: true, pending: { first: 0 } })
+      assert.deepStrictEqual(yield* recorder.flush("1 second"), { complete: true, waiting: 0, pending: { first: 0 } })
       assert.deepStrictEqual(
         calls.map(({ batch }) => batch[0]?.count),
         [1, 10]
@@ -322,7 +322,7 @@ describe("flush", () => {
       yield* TestClock.adjust("4 seconds")
       assert.isUndefined(flushing.pollUnsafe())
       yield* TestClock.adjust("1 second")
-      assert.deepStrictEqual(yield* Fiber.join(flushing), { complete: false, pending: { first: 2 } })
+      assert.deepStrictEqual(yield* Fiber.join(flushing), { complete: false, waiting: 0, pending: { first: 2 } })
     })
   )
 })

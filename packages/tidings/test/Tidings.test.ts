@@ -101,7 +101,7 @@ describe("create", () => {
         await tidings.generator.emit({ metadata: { name: "search" } }, "MCPServerStopped")
         const status = await tidings.status()
         assert.strictEqual(status.accepted, 5)
-        assert.deepStrictEqual(await tidings.flush("1 second"), { complete: true, pending: { default: 0 } })
+        assert.deepStrictEqual(await tidings.flush("1 second"), { complete: true, waiting: 0, pending: { default: 0 } })
         const refused = await tidings
           .createEvent({ kind: "Pod", name: "" }, "", "x", "Normal")
           .catch((error: Error) => error)

@@ -54,6 +54,8 @@ const OWNER = "owner"
 const RESERVE = "reserve"
 /** Enough for a checkpoint of full memories: what is settled must be noted on a full disk too, or nothing is ever freed. */
 const RESERVE_BYTES = 4 * 1024 * 1024
+/** How long the end waits for a disk that does not answer. */
+const LAST_WAIT = Duration.seconds(5)
 /** A quota is as good as it is divided: only whole segments are freed or taken, and never the newest. */
 const LEAST_SEGMENTS = 8
 
@@ -181,7 +183,10 @@ export const make = Effect.fnUntraced(function* (
           if (underway === 0) resume(Effect.void)
           else ended = () => resume(Effect.void)
         })
-        return Effect.andThen(idle, Effect.ignore(attempt(() => files.close())))
+        // Under a disk that answers nothing any more the file stays open, for as long as the process lives.
+        return Effect.flatMap(Effect.timeoutOption(idle, LAST_WAIT), (ended) =>
+          ended._tag === "Some" ? Effect.ignore(attempt(() => files.close())) : Effect.void
+        )
       })
   )
   yield* shown(bytesGauge, () => files.bytes)
@@ -309,11 +314,13 @@ export const make = Effect.fnUntraced(function* (
       measure()
       if (hasRoom(bytes)) return Effect.void
       if (onFull !== "block") return Effect.fail(full(bytes))
-      const woken = Effect.callback<void>((resume) => {
-        const wake = () => resume(Effect.void)
-        waiting.add(wake)
-        return Effect.sync(() => waiting.delete(wake))
-      })
+      const woken = Effect.interruptible(
+        Effect.callback<void>((resume) => {
+          const wake = () => resume(Effect.void)
+          waiting.add(wake)
+          return Effect.sync(() => waiting.delete(wake))
+        })
+      )
       return Effect.andThen(woken, makeRoom(bytes))
     })
 

@@ -88,7 +88,7 @@ describe("a recorder over a cluster that fails", () => {
         yield* Fiber.join(recording)
         const flushed = yield* recorder.flush("4 minutes")
         const status = yield* recorder.status
-        assert.deepStrictEqual(flushed, { complete: true, pending: { default: 0 } })
+        assert.deepStrictEqual(flushed, { complete: true, waiting: 0, pending: { default: 0 } })
         assert.strictEqual(status.accepted, OBJECTS * ROUNDS)
         assert.strictEqual(status.sinks["default"]?.settled, OBJECTS * ROUNDS)
         const events = yield* Effect.promise(() => stored(namespace))

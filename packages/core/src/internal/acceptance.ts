@@ -45,12 +45,21 @@ export const make = (options: Options): ((draft: EventDraft) => Prepared) => {
     try {
       return prepare(draft)
     } catch (thrown) {
-      return invalid([
-        { field: "event", found: text.showThrown(thrown), expected: "plain data, whose fields can be read" }
-      ])
+      return invalid([unreadable("event", thrown)])
     }
   }
 }
+
+/**
+ * What a getter or a proxy of the caller threw while its fields were read.
+ *
+ * @internal
+ */
+export const unreadable = (field: string, thrown: unknown): Issue => ({
+  field,
+  found: text.showThrown(thrown),
+  expected: "plain data, whose fields can be read"
+})
 
 const preparation = (options: Options): ((draft: EventDraft) => Prepared) => {
   const { clock, render, reportingController, reportingInstance, source, transforms, typeOf } = options
@@ -353,15 +362,23 @@ export const readDuration = (value: unknown): number | undefined => {
     const parsed = GoDuration.parse(value)
     if (Result.isSuccess(parsed)) return Number(parsed.success)
   }
-  // Effect takes NaN, and any object that names none of its units, for no time at all.
-  if (Number.isNaN(value) || (isObject(value) && !Duration.isDuration(value) && !hasUnits(value))) return undefined
-  const duration = Duration.fromInput(value as Duration.Input)
+  if (!isDurationInput(value)) return undefined
+  const duration = Duration.fromInput(value)
   if (Option.isNone(duration)) return undefined
   const nanoseconds = Duration.toNanos(duration.value)
   if (Option.isNone(nanoseconds)) return undefined
   const whole = Number(nanoseconds.value)
   return Math.abs(whole) <= 2 ** 63 ? whole : undefined
 }
+
+/**
+ * Whether Effect may be asked what duration it is: NaN, and any object that names none of its units, it takes for no time at
+ * all.
+ *
+ * @internal
+ */
+export const isDurationInput = (value: unknown): value is Duration.Input =>
+  !Number.isNaN(value) && (!isObject(value) || Duration.isDuration(value) || hasUnits(value))
 
 const isObject = (value: unknown): value is object => typeof value === "object" && value !== null
 

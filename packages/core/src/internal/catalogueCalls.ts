@@ -14,6 +14,7 @@ import { InvalidEvent, type Issue } from "../InvalidEvent.ts"
 import type { ObjectInput, ObjectReference } from "../ObjectReference.ts"
 import type { Recorded, RecordError, Recorder } from "../Recorder.ts"
 import * as Timestamp from "../Timestamp.ts"
+import * as acceptance from "./acceptance.ts"
 import * as declaredFields from "./declaredFields.ts"
 import * as text from "./text.ts"
 
@@ -37,7 +38,7 @@ export const make = (kinds: Kinds, recorder: Recorder["Service"]): { readonly [n
   const methods: { [name: string]: unknown } = {}
 
   for (const [kind, definition] of Object.entries(kinds)) {
-    const record = makeRecord(kind, definition, recorder)
+    const record = readable(makeRecord(kind, definition, recorder))
     methods[methodName(kind)] = record
     ofKind.set(kind, record)
     for (const reason of Object.keys(definition.reasons)) ofReason.set(reason, record)
@@ -74,6 +75,17 @@ export const make = (kinds: Kinds, recorder: Recorder["Service"]): { readonly [n
  */
 export const methodName = (kind: string): string =>
   `${kind.replace(/^(?:[A-Z]+(?![a-z])|[A-Z])/, (start) => start.toLowerCase())}Event`
+
+/** A getter or a proxy of the caller may throw: that is its mistake, and an error like any other. */
+const readable =
+  (record: Record): Record =>
+  (...call) => {
+    try {
+      return record(...call)
+    } catch (thrown) {
+      return refuse([acceptance.unreadable("event", thrown)])
+    }
+  }
 
 const makeRecord = (kind: string, definition: Kind, recorder: Recorder["Service"]): Record => {
   const { apiVersion } = definition

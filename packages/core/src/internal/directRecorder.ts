@@ -16,8 +16,11 @@ import * as Timestamp from "../Timestamp.ts"
 import type * as acceptance from "./acceptance.ts"
 import { bodyOf } from "./eventBody.ts"
 import { Ledger, SinkLedger } from "./ledger.ts"
-import { Closed, RecorderError, Rejected } from "./recorderError.ts"
+import { Fairness } from "./fairness.ts"
+import { Closed, InvalidTimeout, RecorderError, Rejected, Unknown } from "./recorderError.ts"
 import { missing } from "./retryPolicy.ts"
+import * as text from "./text.ts"
+import * as timeout from "./timeout.ts"
 
 /** @internal */
 export const SINK = "default"
@@ -41,6 +44,8 @@ interface Queued {
 const MAXIMUM_BATCH = 256
 const FIRST_DELAY = 100
 const LAST_DELAY = 30_000
+/** How long a write that is under way is waited for at the end, however short the drain timeout is. */
+const LEAST_WAIT_FOR_WRITE = Duration.seconds(1)
 
 const writeOf = (id: EventId.EventId, occurrence: Occurrence): Write => {
   const { at, message } = occurrence
@@ -101,7 +106,10 @@ export const make = Effect.fnUntraced(function* (
   const origin = yield* EventId.makeOrigin
   const ledger = new Ledger(context)
   const sink = new SinkLedger(SINK, context)
+  const fairness = new Fairness()
   let seq = 0
+  /** Calls of `record` that have begun a write and have no answer yet. */
+  const underway = new Set<EventId.EventId>()
   /** Nothing new is taken. */
   let closed = false
   /** Nothing is repeated any more, and what is left has been counted. */
@@ -209,13 +217,16 @@ export const make = Effect.fnUntraced(function* (
     // it, is repeated here, with the same id, until somebody knows: a caller who repeated it would count it twice. Nobody
     // repeats for a recorder that is gone.
     const doubt = isUnknown(outcome.error) ? outcome.error : unclear
-    if (doubt === undefined || stopped) {
-      return refuse("failed", new RecorderError({ reason: doubt ?? outcome.error }))
+    if (doubt === undefined) return refuse("failed", new RecorderError({ reason: outcome.error }))
+    if (closed) {
+      const detail = `the recorder was closed before the backend could tell: ${doubt.message}`
+      return refuse("unknown", new RecorderError({ reason: new Unknown({ detail }) }))
     }
     sink.state = "degraded"
     const pause = Effect.raceFirst(
       clock.sleep(Duration.millis(delayOf(failures, outcome.error))),
-      until(() => stopped)
+      // Closing cuts the wait short, for a last try.
+      until(() => closed)
     )
     return Effect.andThen(
       Effect.onInterrupt(pause, () => Effect.sync(countInterrupted)),
@@ -246,17 +257,48 @@ export const make = Effect.fnUntraced(function* (
       const write = writeOf(id, prepared.occurrence)
       const started = start([write], fiber.context, countInterrupted)
       if (isOutcomes(started) && isThrough(started[0]!)) {
-        return Effect.succeed(answers.accepted(id, book(started[0])))
+        return fairness.answer(fiber, Effect.succeed(answers.accepted(id, book(started[0]))))
       }
       const outcomes = isOutcomes(started) ? Effect.succeed(started) : started
-      return Effect.map(
-        Effect.flatMap(outcomes, ([outcome]) => conclude(write, outcome!, 1, undefined)),
-        (settlement) => answers.accepted(id, settlement)
+      underway.add(id)
+      return Effect.ensuring(
+        Effect.map(
+          Effect.flatMap(outcomes, ([outcome]) => conclude(write, outcome!, 1, undefined)),
+          (settlement) => answers.accepted(id, settlement)
+        ),
+        Effect.sync(() => {
+          underway.delete(id)
+          wakeAll()
+        })
       )
     })
 
   const record = (draft: EventDraft): Effect.Effect<Recorded, RecordError> => deliver(draft, recorded)
-  const recordSettled = (draft: EventDraft): Effect.Effect<Delivered, RecordError> => deliver(draft, delivered)
+  const recordSettled: Recorder["Service"]["recordSettled"] = (draft, options) =>
+    Effect.suspend((): Effect.Effect<Delivered, RecordError | InvalidTimeout> => {
+      const patience = timeout.read(options?.timeout ?? Number.POSITIVE_INFINITY)
+      if (patience === undefined) {
+        ledger.refuse(1, "invalid")
+        return Effect.fail(new InvalidTimeout({ field: "timeout", found: text.show(options?.timeout) }))
+      }
+      const delivering = deliver(draft, delivered)
+      return Duration.isFinite(patience) ? within(patience, delivering) : delivering
+    })
+
+  /** The write goes on after the timeout: a caller that repeated it would count it twice. */
+  const within = (
+    patience: Duration.Duration,
+    delivering: Effect.Effect<Delivered, RecordError>
+  ): Effect.Effect<Delivered, RecordError> =>
+    Effect.flatMap(Effect.forkDetach(delivering, { startImmediately: true }), (fiber) =>
+      Effect.timeoutOrElse(Fiber.join(fiber), {
+        duration: patience,
+        orElse: () => {
+          const detail = `the backend has not answered within ${Duration.format(patience)}, and its write goes on`
+          return Effect.fail(new RecorderError({ reason: new Unknown({ detail }) }))
+        }
+      })
+    )
 
   // -------------------------------------------------------------------------
   // recordNow: a bounded queue, one worker
@@ -379,13 +421,23 @@ export const make = Effect.fnUntraced(function* (
     )
   )
 
-  const flush = (deadline: Duration.Input): Effect.Effect<FlushReport> =>
+  const flush = (deadline: Duration.Input): Effect.Effect<FlushReport, InvalidTimeout> =>
+    Effect.suspend(() => {
+      const patience = timeout.read(deadline)
+      return patience === undefined
+        ? Effect.fail(new InvalidTimeout({ field: "deadline", found: text.show(deadline) }))
+        : flushFor(patience)
+    })
+
+  const flushFor = (patience: Duration.Duration): Effect.Effect<FlushReport> =>
     Effect.suspend(() => {
       const last = ordinal
-      const through = () => (oldest()?.ordinal ?? Number.POSITIVE_INFINITY) > last
+      const calls = [...underway]
+      const left = () => calls.filter((id) => underway.has(id)).length
+      const through = () => (oldest()?.ordinal ?? Number.POSITIVE_INFINITY) > last && left() === 0
       return until(through).pipe(
-        Effect.timeoutOption(deadline),
-        Effect.map(() => ({ complete: through(), pending: { [SINK]: sink.pending } }))
+        Effect.timeoutOption(patience),
+        Effect.map(() => ({ complete: through(), waiting: left(), pending: { [SINK]: sink.pending } }))
       )
     })
 
@@ -393,9 +445,9 @@ export const make = Effect.fnUntraced(function* (
     Effect.suspend(() => {
       closed = true
       wakeAll()
-      return Effect.andThen(
-        flush(drainTimeout),
-        Effect.sync(() => {
+      const end = Effect.andThen(
+        flushFor(drainTimeout),
+        Effect.suspend(() => {
           stopped = true
           const left = waitingCount()
           if (left > 0) {
@@ -403,9 +455,17 @@ export const make = Effect.fnUntraced(function* (
             sink.drop(left, "shutdown")
             take(left)
           }
-          sink.close()
           wakeAll()
+          // A call that is told to repeat nothing any more has its answer soon; a write without an answer is cut off.
+          return Effect.timeoutOption(
+            until(() => underway.size === 0),
+            LEAST_WAIT_FOR_WRITE
+          )
         })
+      )
+      return Effect.ensuring(
+        end,
+        Effect.sync(() => sink.close())
       )
     })
   )

@@ -12,10 +12,13 @@ import type * as EventId from "../EventId.ts"
 import type { Journal } from "../Journal.ts"
 import { JournalError, JournalFailed } from "./journalError.ts"
 import type { Delivered, EventDraft, FlushReport, Recorded, RecordError, Recorder, Settlement } from "../Recorder.ts"
-import { Closed, RecorderError } from "./recorderError.ts"
+import { Fairness } from "./fairness.ts"
+import { Closed, InvalidTimeout, RecorderError, Unknown } from "./recorderError.ts"
 import type * as acceptance from "./acceptance.ts"
 import { Ledger } from "./ledger.ts"
 import * as sinks from "./sink.ts"
+import * as text from "./text.ts"
+import * as timeout from "./timeout.ts"
 
 /** @internal */
 export interface Options {
@@ -70,6 +73,8 @@ class Submission<out A = unknown> {
 
 const MAXIMUM_APPEND = 1_024
 const PATIENCE = Duration.millis(100)
+/** How long an append that is under way is waited for at the end, however short the drain timeout is. */
+const LEAST_WAIT_FOR_APPEND = Duration.seconds(1)
 
 /** @internal */
 export const make = Effect.fnUntraced(function* (
@@ -78,6 +83,7 @@ export const make = Effect.fnUntraced(function* (
   const { drainTimeout, journal, prepare, queueCapacity } = options
   const clock = yield* Clock.Clock
   const context = yield* Effect.context()
+  let dispatcher = yield* Effect.withFiber((fiber) => Effect.succeed(fiber.currentDispatcher))
   const ledger = new Ledger(context)
   const shared: sinks.Shared = {
     journal,
@@ -99,7 +105,14 @@ export const make = Effect.fnUntraced(function* (
   let waiting: Array<Submission> = []
   /** What did not fit together, to be tried one by one. */
   let singly: Array<Submission> = []
-  let appending: Fiber.Fiber<ReadonlyArray<EventId.EventId>, JournalError> | true | undefined
+  let appending: Fiber.Fiber<void> | true | undefined
+  /** What the append under way carries, where it has not answered at once. */
+  let underway: ReadonlyArray<Submission> = []
+  /** How many submissions were begun, and how many of them are accepted or refused. They end in the order in which they came. */
+  let begun = 0
+  let concluded = 0
+  const flushing = new Set<() => void>()
+  const fairness = new Fairness()
 
   const runFork = Effect.runForkWith(context)
 
@@ -114,7 +127,26 @@ export const make = Effect.fnUntraced(function* (
     for (let index = 0; index < batch.length; index++) batch[index]!.accept(ids[index]!)
     for (const sink of delivering) sink.arrived(batch[0]!.occurrence.at)
     for (const one of batch) one.tell()
+    count(batch.length)
   }
+
+  const count = (n: number): void => {
+    concluded += n
+    if (flushing.size > 0) for (const look of [...flushing]) look()
+  }
+
+  /** Resolves when everything that was begun so far is accepted or refused. */
+  const allConcluded = (upTo: number): Effect.Effect<void> =>
+    Effect.callback((resume) => {
+      const look = () => {
+        if (concluded < upTo) return
+        flushing.delete(look)
+        resume(Effect.void)
+      }
+      flushing.add(look)
+      look()
+      return Effect.sync(() => flushing.delete(look))
+    })
 
   const refuse = (batch: ReadonlyArray<Submission>, exit: Exit.Failure<unknown, JournalError>): void => {
     const found = Cause.findErrorOption(exit.cause)
@@ -132,14 +164,17 @@ export const make = Effect.fnUntraced(function* (
       }
     }
     ledger.refuse(batch.length, error.reason._tag === "JournalFull" ? "full" : "failed")
-    const refusal = new RecorderError({ reason: error })
+    refuseAll(batch, new RecorderError({ reason: error }))
+  }
+
+  const refuseAll = (batch: ReadonlyArray<Submission>, refusal: RecorderError): void => {
     for (const one of batch) one.refuse(refusal)
+    count(batch.length)
   }
 
   const refuseClosed = (batch: ReadonlyArray<Submission>): void => {
     ledger.refuse(batch.length, "closed")
-    const refusal = new RecorderError({ reason: new Closed() })
-    for (const one of batch) one.refuse(refusal)
+    refuseAll(batch, new RecorderError({ reason: new Closed() }))
   }
 
   const conclude = (
@@ -157,35 +192,50 @@ export const make = Effect.fnUntraced(function* (
     )
   )
 
-  /** Appends one batch after the other; a journal that answers at once needs no fiber of its own. */
-  const appendAll = (first: ReadonlyArray<Submission>): void => {
-    let batch = first
-    while (true) {
-      const current = batch
-      const fiber = runFork(Effect.suspend(() => journal.append(current.map(({ occurrence }) => occurrence))))
-      const exit = fiber.pollUnsafe()
-      if (exit === undefined) {
-        appending = fiber
-        const patience = runFork(askForRoom)
-        fiber.addObserver((exit) => {
-          patience.interruptUnsafe()
-          appending = true
-          conclude(current, exit)
-          appendNext()
-        })
-        return
-      }
-      appending = true
-      conclude(current, exit)
-      const next = nextBatch()
-      if (next === undefined) return
-      batch = next
+  /**
+   * Appends a batch; a journal that answers at once needs no fiber of its own. What came meanwhile leaves in a later turn of
+   * the event loop: callers who are told go on at once and bring more, which would otherwise never end.
+   */
+  const appendAll = (batch: ReadonlyArray<Submission>): void => {
+    const append = Effect.suspend(() => journal.append(batch.map(({ occurrence }) => occurrence)))
+    // Not to be cut short in the middle, and its own answer counts, also for a fiber that is interrupted meanwhile: what is
+    // stored and what its caller is told must be the same.
+    let answer: Exit.Exit<ReadonlyArray<EventId.EventId>, JournalError> | undefined
+    const noted = Effect.map(Effect.exit(append), (exit) => {
+      answer = exit
+    })
+    const fiber = runFork(Effect.uninterruptible(noted))
+    appending = true
+    if (answer !== undefined) {
+      conclude(batch, answer)
+      appendLater()
+      return
     }
+    appending = fiber
+    underway = batch
+    const patience = runFork(askForRoom)
+    fiber.addObserver((exit) => {
+      patience.interruptUnsafe()
+      // It was answered as unknown before.
+      if (underway !== batch) return
+      underway = []
+      appending = true
+      conclude(
+        batch,
+        answer ?? Exit.failCause(Exit.isFailure(exit) ? exit.cause : Cause.die("the append has no answer"))
+      )
+      appendNext()
+    })
   }
 
   const appendNext = (): void => {
     const batch = nextBatch()
     if (batch !== undefined) appendAll(batch)
+  }
+
+  const appendLater = (): void => {
+    if (singly.length === 0 && waiting.length === 0) return appendNext()
+    dispatcher.scheduleTask(appendNext, 0)
   }
 
   const nextBatch = (): ReadonlyArray<Submission> | undefined => {
@@ -212,6 +262,8 @@ export const make = Effect.fnUntraced(function* (
   const isCollected = journal.durability === "process"
   let latest: number | undefined
   const submit = (one: Submission, caller: Fiber.Fiber<unknown, unknown>): void => {
+    begun++
+    dispatcher = caller.currentDispatcher
     if (appending !== undefined) {
       waiting.push(one)
       return
@@ -221,10 +273,10 @@ export const make = Effect.fnUntraced(function* (
     if (isAlone || !isCollected) return appendAll([one])
     appending = true
     waiting.push(one)
-    caller.currentDispatcher.scheduleTask(appendNext, 0)
+    dispatcher.scheduleTask(appendNext, 0)
   }
 
-  const failure = (reason: string, error: RecordError): Effect.Effect<never, RecordError> => {
+  const failure = <E>(reason: string, error: E): Effect.Effect<never, E> => {
     ledger.refuse(1, reason)
     return Effect.fail(error)
   }
@@ -245,7 +297,7 @@ export const make = Effect.fnUntraced(function* (
       const submission = new Submission(prepared.occurrence, answer)
       submit(submission, caller)
       // A caller who is interrupted from here on has still recorded its event.
-      return submission.result ?? submission.wait()
+      return submission.result === undefined ? submission.wait() : fairness.answer(caller, submission.result)
     })
 
   const take = (draft: EventDraft, caller: Fiber.Fiber<unknown, unknown>): void => {
@@ -260,35 +312,78 @@ export const make = Effect.fnUntraced(function* (
   const filtered = (by: string): { readonly _tag: "Filtered"; readonly by: string } => ({ _tag: "Filtered", by })
   const accepted = (id: EventId.EventId): Effect.Effect<Recorded> => Effect.succeed({ _tag: "Accepted", id })
 
-  const settled = (id: EventId.EventId): Effect.Effect<Delivered> => {
-    const expected = delivering.map((sink) => [sink.name, sink.expect(id.seq)] as const)
-    return Effect.map(
-      Effect.forEach(expected, ([name, settlement]) =>
-        Effect.map(settlement, (one): [string, Settlement] => [name, one])
-      ),
-      (sinks) => ({ _tag: "Accepted", id, sinks: Object.fromEntries(sinks) })
-    )
-  }
-
-  const flush = (deadline: Duration.Input): Effect.Effect<FlushReport> =>
-    Effect.suspend(() => {
-      const seq = shared.head
-      return Effect.forEach(delivering, (sink) => sink.through(seq), { concurrency: "unbounded", discard: true }).pipe(
-        Effect.timeoutOption(deadline),
-        Effect.map(() => ({
-          complete: delivering.every((sink) => sink.isThrough(seq)),
-          pending: Object.fromEntries(delivering.map(({ ledger, name }) => [name, ledger.pending]))
-        }))
+  const settled =
+    (patience: Duration.Duration) =>
+    (id: EventId.EventId): Effect.Effect<Delivered> => {
+      const expected = delivering.map((sink) => [sink.name, sink.expect(id.seq)] as const)
+      return Effect.map(
+        Effect.forEach(
+          expected,
+          ([name, settlement]) =>
+            Effect.map(
+              Duration.isFinite(patience) ? within(patience, settlement) : settlement,
+              (one) => [name, one] as const
+            ),
+          { concurrency: "unbounded" }
+        ),
+        (sinks) => ({ _tag: "Accepted", id, sinks: Object.fromEntries(sinks) })
       )
+    }
+
+  const within = (patience: Duration.Duration, settlement: Effect.Effect<Settlement>): Effect.Effect<Settlement> =>
+    Effect.timeoutOrElse(settlement, {
+      duration: patience,
+      orElse: () => Effect.succeed<Settlement>({ _tag: "Pending" })
     })
 
-  /** What is still waiting for the journal when the deadline has passed is refused; what the journal has begun is not. */
+  const flush = (deadline: Duration.Input): Effect.Effect<FlushReport, InvalidTimeout> =>
+    Effect.suspend(() => {
+      const patience = timeout.read(deadline)
+      if (patience === undefined) {
+        return Effect.fail(new InvalidTimeout({ field: "deadline", found: text.show(deadline) }))
+      }
+      const upTo = begun
+      let seq: number | undefined
+      const everything = Effect.andThen(
+        allConcluded(upTo),
+        Effect.suspend(() => {
+          const accepted = shared.head
+          seq = accepted
+          return Effect.forEach(delivering, (sink) => sink.through(accepted), {
+            concurrency: "unbounded",
+            discard: true
+          })
+        })
+      )
+      return Effect.map(Effect.timeoutOption(everything, patience), () => ({
+        complete: seq !== undefined && delivering.every((sink) => sink.isThrough(seq!)),
+        waiting: Math.max(0, upTo - concluded),
+        pending: Object.fromEntries(delivering.map(({ ledger, name }) => [name, ledger.pending]))
+      }))
+    })
+
+  /**
+   * What is still waiting for the journal when the deadline has passed is refused. Of an append that is under way the answer is
+   * awaited a little longer; where none comes, nobody knows what became of it.
+   */
   const giveUpWaiting = Effect.suspend(() => {
     const left = [...singly, ...waiting]
     singly = []
     waiting = []
     if (left.length > 0) refuseClosed(left)
-    return appending === undefined || appending === true ? Effect.void : Fiber.interrupt(appending)
+    if (appending === undefined || appending === true) return Effect.void
+    const fiber = appending
+    // One that waits for room ends by this, and has stored nothing.
+    fiber.interruptUnsafe()
+    return Effect.map(Effect.timeoutOption(Fiber.await(fiber), LEAST_WAIT_FOR_APPEND), () => {
+      const batch = underway
+      if (batch.length === 0) return
+      underway = []
+      ledger.refuse(batch.length, "unknown")
+      const detail =
+        "the recorder was closed while the journal stored it, and the disk has not answered yet; if it is there, the next start delivers it"
+      refuseAll(batch, new RecorderError({ reason: new Unknown({ detail }) }))
+    })
   })
 
   yield* Effect.addFinalizer(() =>
@@ -327,7 +422,12 @@ export const make = Effect.fnUntraced(function* (
 
   return {
     record: (draft) => deliver<Recorded>(draft, filtered, accepted),
-    recordSettled: (draft) => deliver<Delivered>(draft, filtered, settled),
+    recordSettled: (draft, options) =>
+      Effect.suspend((): Effect.Effect<Delivered, RecordError | InvalidTimeout> => {
+        const patience = timeout.read(options?.timeout ?? Number.POSITIVE_INFINITY)
+        if (patience !== undefined) return deliver<Delivered>(draft, filtered, settled(patience))
+        return failure("invalid", new InvalidTimeout({ field: "timeout", found: text.show(options?.timeout) }))
+      }),
     recordNow: (draft) =>
       Effect.withFiber((caller) => {
         take(draft, caller)

@@ -75,12 +75,14 @@ export const make = (
           return Effect.succeed(take(batch))
         case "block":
           return Effect.andThen(
-            Effect.callback<void>((resume) => {
-              if (batch.length <= room()) return resume(Effect.void)
-              const wake = () => resume(Effect.void)
-              waiting.add(wake)
-              return Effect.sync(() => waiting.delete(wake))
-            }),
+            Effect.interruptible(
+              Effect.callback<void>((resume) => {
+                if (batch.length <= room()) return resume(Effect.void)
+                const wake = () => resume(Effect.void)
+                waiting.add(wake)
+                return Effect.sync(() => waiting.delete(wake))
+              })
+            ),
             append(batch)
           )
       }

@@ -118,7 +118,7 @@ export const make = Effect.fnUntraced(function* (
   const ledger = new SinkLedger(name, context)
   const state = new SinkState({ correlation, isDurable, origin: journal.origin }, ledger)
   const { outbox } = state
-  const expectations = new Expectations(state.keyOf)
+  const expectations = new Expectations(state.keyOf, isDurable)
   const failures = new Failures(outbox, time, options.concurrency)
   const health = new Health(name, { ledger, outbox, failures, time, runFork })
   const dispatch = new Dispatch(outbox, failures, time, options)
@@ -191,6 +191,11 @@ export const make = Effect.fnUntraced(function* (
     }
   })
 
+  const halt = (why: string): void => {
+    health.halt(why)
+    expectations.giveUp("halted")
+  }
+
   /**
    * Nothing is written before it is known where to: the target is in a checkpoint before the first write, and before the
    * first one under a better name. While another store answers than the journal belongs to, everything waits: the address
@@ -205,7 +210,7 @@ export const make = Effect.fnUntraced(function* (
         const target = bound === undefined ? found : Target.learned(bound, found)
         const other = Array.from(shared.targets).find(([sink, used]) => sink !== name && Target.isSame(used, target))
         if (other !== undefined) {
-          health.halt(`the sink "${other[0]}" writes to the same target, ${found.id}: two sinks need two targets`)
+          halt(`the sink "${other[0]}" writes to the same target, ${found.id}: two sinks need two targets`)
         } else {
           health.matched()
           shared.targets.set(name, target)
@@ -217,6 +222,8 @@ export const make = Effect.fnUntraced(function* (
         health.tell()
         return signal.notify()
       }
+      // It may take long, so callers are not kept waiting for it.
+      expectations.giveUp("halted")
       health.mismatched(
         found.isUncertain === true && bound.isUncertain !== true
           ? `its journal belongs to ${bound.id}, and of the backend only ${found.id} can be found out, which other stores may ` +
@@ -276,7 +283,7 @@ export const make = Effect.fnUntraced(function* (
   const watchedPump = Effect.tapCause(pump, (cause) =>
     Effect.suspend(() => {
       if (Cause.hasInterruptsOnly(cause)) return Effect.void
-      health.halt(`it broke down: ${String(Cause.squash(cause))}`)
+      halt(`it broke down: ${String(Cause.squash(cause))}`)
       health.tell()
       signal.notify()
       return Effect.logError(`The sink "${name}" broke down`, cause)
@@ -311,7 +318,7 @@ export const make = Effect.fnUntraced(function* (
   const stop: Effect.Effect<void> = Effect.suspend(() => {
     health.isStopped = true
     ledger.state = "down"
-    expectations.end(isDurable ? { _tag: "Kept" } : { _tag: "Dropped", reason: "shutdown" })
+    expectations.giveUp("shutdown")
     // One that is under way must not be cut short, so this waits for it.
     if (isDurable) {
       const unsaved = () => state.isChanged || state.position !== state.savedUpTo
@@ -340,7 +347,10 @@ export const make = Effect.fnUntraced(function* (
       checkpoints.relieve()
       signal.notify()
     },
-    expect: (seq) => expectations.expect(seq),
+    expect: (seq) =>
+      health.isStopped || health.isHalted
+        ? Effect.succeed(expectations.unsettled(health.isStopped ? "shutdown" : "halted"))
+        : expectations.expect(seq),
     isThrough: (seq) => state.isThrough(seq),
     through: (seq) =>
       signal.until(() => {

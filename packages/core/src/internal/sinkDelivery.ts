@@ -194,7 +194,10 @@ export const make = (
     else if (failed !== undefined) failures.hasFailed(at, parcels, failed)
     if (mismatch !== undefined) {
       // Of the writes of one round, the first has said it.
-      if (!health.isHalted) health.mismatched(mismatch.message)
+      if (!health.isHalted) {
+        health.mismatched(mismatch.message)
+        expectations.giveUp("halted")
+      }
     } else if (succeeded && !health.isHalted) health.mismatches = 0
     if (parks.length > 0) runFork(Effect.forkIn(parkAll(parks), scope))
     health.tell()

@@ -16,9 +16,12 @@ export class Expectations {
   private readonly unread = new Map<number, Answer>()
   private readonly ofSeries = new Map<Key, Array<{ readonly seq: number; readonly done: Answer }>>()
   private readonly keyOf: KeyOf
+  /** Whether the journal keeps what the sink does not get through, for the next recorder. */
+  private readonly isDurable: boolean
 
-  constructor(keyOf: KeyOf) {
+  constructor(keyOf: KeyOf, isDurable: boolean) {
     this.keyOf = keyOf
+    this.isDurable = isDurable
   }
 
   /** Whether nobody waits for anything that is read. */
@@ -66,8 +69,14 @@ export class Expectations {
     }
   }
 
-  /** Whoever still waits is told the same. */
-  end(settlement: Settlement): void {
+  /** What a caller is told whose occurrence the sink does not get through as it is. */
+  unsettled(reason: string): Settlement {
+    return this.isDurable ? { _tag: "Kept" } : { _tag: "Dropped", reason }
+  }
+
+  /** All callers that still wait are told so. */
+  giveUp(reason: string): void {
+    const settlement = this.unsettled(reason)
     for (const done of this.unread.values()) Deferred.doneUnsafe(done, Effect.succeed(settlement))
     for (const expecting of this.ofSeries.values()) {
       for (const { done } of expecting) Deferred.doneUnsafe(done, Effect.succeed(settlement))

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Tracer from "effect/Tracer"
 import type { Service as BackendService } from "../Backend.ts"
 import type { Write } from "../Event.ts"
-import type { Recorder } from "../Recorder.ts"
+import type { EventDraft, Recorder } from "../Recorder.ts"
 
 /**
  * Spans of records by their seqs, so that a delivery, which may come hours later, can be linked to what it delivers. An
@@ -35,6 +35,15 @@ export class Links {
   }
 }
 
+/** A draft that is none is refused by the recorder, and must not end its span before. */
+const attributesOf = (draft: EventDraft): Readonly<Record<string, unknown>> => {
+  try {
+    return { "event.reason": draft.reason, "event.kind": draft.involvedObject.kind }
+  } catch {
+    return {}
+  }
+}
+
 /**
  * Records under a span of their own, `event.record`, where the caller is traced.
  *
@@ -42,24 +51,25 @@ export class Links {
  */
 export const recorder = (self: Recorder["Service"], links?: Links): Recorder["Service"] => {
   const traced =
-    <A extends { readonly _tag: "Accepted"; readonly id: { readonly seq: number } } | { readonly _tag: "Filtered" }, E>(
-      record: (draft: Parameters<Recorder["Service"]["record"]>[0]) => Effect.Effect<A, E>
+    <
+      A extends { readonly _tag: "Accepted"; readonly id: { readonly seq: number } } | { readonly _tag: "Filtered" },
+      E,
+      Rest extends ReadonlyArray<unknown>
+    >(
+      record: (draft: EventDraft, ...rest: Rest) => Effect.Effect<A, E>
     ) =>
-    (draft: Parameters<Recorder["Service"]["record"]>[0]): Effect.Effect<A, E> =>
+    (draft: EventDraft, ...rest: Rest): Effect.Effect<A, E> =>
       Effect.contextWith((context: Context.Context<never>) => {
-        if (Context.getOrUndefined(context, Tracer.ParentSpan) === undefined) return record(draft)
-        return Effect.useSpan(
-          "event.record",
-          { kind: "producer", attributes: { "event.reason": draft.reason, "event.kind": draft.involvedObject.kind } },
-          (span) =>
-            Effect.map(record(draft), (recorded) => {
-              span.attribute("event.outcome", recorded._tag)
-              if (recorded._tag === "Accepted") {
-                span.attribute("event.seq", recorded.id.seq)
-                links?.set(recorded.id.seq, span)
-              }
-              return recorded
-            })
+        if (Context.getOrUndefined(context, Tracer.ParentSpan) === undefined) return record(draft, ...rest)
+        return Effect.useSpan("event.record", { kind: "producer", attributes: attributesOf(draft) }, (span) =>
+          Effect.map(record(draft, ...rest), (recorded) => {
+            span.attribute("event.outcome", recorded._tag)
+            if (recorded._tag === "Accepted") {
+              span.attribute("event.seq", recorded.id.seq)
+              links?.set(recorded.id.seq, span)
+            }
+            return recorded
+          })
         )
       })
   return { ...self, record: traced(self.record), recordSettled: traced(self.recordSettled) }

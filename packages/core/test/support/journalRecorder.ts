@@ -111,6 +111,22 @@ export const start = (options: {
     return { recorder: Context.get(context, Recorder.Recorder), close: Scope.close(scope, Exit.void), logs }
   })
 
+/** A recorder without a journal. */
+export const direct = (
+  backend: Backend.Service,
+  options?: Recorder.RecorderOptions
+): Effect.Effect<Omit<Started, "logs">, Recorder.InvalidRecorderOptions> =>
+  Effect.gen(function* () {
+    const scope = yield* Scope.make()
+    const context = yield* Layer.buildWithScope(
+      Recorder.layerDirect(options).pipe(
+        Layer.provide(Layer.merge(Templates.layer, Layer.succeed(Backend.Backend, backend)))
+      ),
+      scope
+    )
+    return { recorder: Context.get(context, Recorder.Recorder), close: Scope.close(scope, Exit.void) }
+  })
+
 /** Lets everything happen that is due now. */
 export const settle = TestClock.adjust(0)
 

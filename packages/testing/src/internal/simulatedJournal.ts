@@ -206,15 +206,17 @@ export const make = (
 
         /** Waits for room without taking it. */
         const roomFor = (wanted: number): Effect.Effect<void> =>
-          Effect.callback((resume) => {
-            const look = () => {
-              if (wanted <= room()) resume(Effect.void)
-              else waiting.add(look)
-            }
-            if (wanted > room()) count("blocked")
-            look()
-            return Effect.sync(() => waiting.delete(look))
-          })
+          Effect.interruptible(
+            Effect.callback((resume) => {
+              const look = () => {
+                if (wanted <= room()) resume(Effect.void)
+                else waiting.add(look)
+              }
+              if (wanted > room()) count("blocked")
+              look()
+              return Effect.sync(() => waiting.delete(look))
+            })
+          )
 
         let appending = false
         const append = (

@@ -387,7 +387,13 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "what waits while an append is under way is forgotten",
     hint: 10,
-    patches: [{ file: RECORDER, find: "          appendNext()\n", replace: "" }]
+    patches: [
+      {
+        file: RECORDER,
+        find: "      conclude(batch, exit)\n      appendNext()\n",
+        replace: "      conclude(batch, exit)\n"
+      }
+    ]
   },
 
   // Reading.

@@ -52,7 +52,7 @@ const settle = Effect.fnUntraced(function* (delivered: Recorder.Delivered) {
   }
   for (const settlement of Object.values(delivered.sinks)) {
     if (settlement._tag !== "Settled") {
-      const why = settlement._tag === "Kept" ? "the command ended first" : settlement.reason
+      const why = "reason" in settlement ? settlement.reason : "the command ended first"
       return yield* new failure.Failure({ detail: `the backend did not keep the event: ${why}` })
     }
   }
