@@ -390,8 +390,9 @@ export const mutants: ReadonlyArray<Mutant> = [
     patches: [
       {
         file: RECORDER,
-        find: "      conclude(batch, exit)\n      appendNext()\n",
-        replace: "      conclude(batch, exit)\n"
+        find: "      // It was answered as unknown before.\n      if (underway !== batch) return\n      underway = []\n      appending = true\n",
+        replace:
+          "      if (underway !== batch) return\n      underway = []\n      appending = true\n      waiting = []\n"
       }
     ]
   },
