@@ -42,7 +42,8 @@ export const annotations = {
   data: "tidings.dev/data",
   dataCut: "tidings.dev/data-cut",
   labels: "tidings.dev/labels",
-  count: "tidings.dev/count"
+  count: "tidings.dev/count",
+  replacedBy: "tidings.dev/replaced-by"
 } as const
 
 /**
@@ -317,6 +318,28 @@ const referencePatch = (reference: ObjectReference) => ({
   uid: reference.uid ?? null,
   fieldPath: reference.fieldPath ?? null
 })
+
+/**
+ * The merge patch that ends the event of an object that another one of its name has replaced, if it still has this
+ * resourceVersion: no request that is still on its way can raise its count any more.
+ *
+ * @category conversions
+ * @since 0.2.0
+ */
+export const toEnd = (resourceVersion: string, uid: string) => ({
+  metadata: { resourceVersion, annotations: { [annotations.replacedBy]: uid } }
+})
+
+/**
+ * The uid of the object that has replaced the one that a stored event is about; absent where none has.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const replacedBy = (resource: unknown): string | undefined => {
+  const uid = fieldsOf(fieldsOf(fieldsOf(resource)["metadata"])["annotations"])[annotations.replacedBy]
+  return typeof uid === "string" && uid !== "" ? uid : undefined
+}
 
 /**
  * The merge patch that brings the object of a series to the state of a write, if the object still has this

@@ -99,7 +99,7 @@ describe("a write that meets", () => {
     ["a server that has not loaded its roles", ApiServer.forbidden, "Unauthorized", "created"],
     ["a namespace that is being deleted", ApiServer.namespaceTerminating, "Rejected namespace-terminating", "created"],
     ["a token that is refused once", ApiServer.unauthorized, "created", "present"],
-    ["an answer that breaks off", ApiServer.truncate(40), "created", "present"],
+    ["an answer that breaks off", ApiServer.truncate(40), "Transient unknown", "present"],
     ["an answer that comes slowly", ApiServer.slow({ bytes: 200, every: "2 millis" }), "created", "present"]
   ]
   for (const [name, fault, first, second] of rows) {

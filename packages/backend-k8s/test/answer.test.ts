@@ -6,7 +6,8 @@ import { answer as reply, failure } from "./FakeCluster.ts"
 
 type Verb = "create" | "patch"
 
-const verdict = (verb: Verb, response: ReturnType<typeof reply>) => answer.verdictOf(verb, "shop", response)
+const verdict = (verb: Verb, response: ReturnType<typeof reply>) =>
+  answer.verdictOf(verb, "shop", "order-1.1", response)
 
 /** The verdict in one line, with what decides something. */
 const short = (verb: Verb, response: ReturnType<typeof reply>): string => {
@@ -43,13 +44,19 @@ const detailOf = (verb: Verb, response: ReturnType<typeof reply>): string => {
 }
 
 const events = { kind: "events", name: "web.1" }
+const stored = { kind: "Event", apiVersion: "v1", metadata: { name: "order-1.1", resourceVersion: "7" } }
 
 describe("the answer to a write", () => {
   const rows: ReadonlyArray<readonly [string, Verb, ReturnType<typeof reply>, string]> = [
-    ["created", "create", reply(201, {}), "Applied"],
-    ["patched, or nothing to change", "patch", reply(200, {}), "Applied"],
-    ["created, but the answer broke off", "create", { status: 201, headers: {}, body: undefined }, "Applied"],
-    ["created, but the answer is no JSON", "create", reply(201, "<html>"), "Applied"],
+    ["created", "create", reply(201, stored), "Applied"],
+    ["patched, or nothing to change", "patch", reply(200, stored), "Applied"],
+    [
+      "created, but the answer broke off",
+      "create",
+      { status: 201, headers: {}, body: undefined },
+      "Retry Transient unknown"
+    ],
+    ["created, but the answer is no JSON", "create", reply(201, "<html>"), "Retry Transient unknown"],
     ["the name is taken", "create", failure(409, "AlreadyExists", "already exists", events), "Exists"],
     ["another version", "patch", failure(409, "Conflict", "the object has been modified", events), "Conflict"],
     ["a conflict that nobody knows", "create", failure(409, "", "hm"), "Retry Transient no"],
@@ -151,7 +158,21 @@ describe("the answer to a write", () => {
       failure(415, "UnsupportedMediaType", "the body of the request was in an unknown format"),
       "Retry Unavailable"
     ],
-    ["a redirect", "create", reply(307, ""), "Retry Unavailable"],
+    ["a redirect", "create", reply(307, ""), "Retry Transient unknown"],
+    ["a page of a gateway", "create", reply(200, "<html>"), "Retry Transient unknown"],
+    ["a page of a gateway that refuses", "create", reply(403, "<html>"), "Retry Unavailable"],
+    [
+      "a mutating policy that fails",
+      "create",
+      failure(403, "Invalid", "policy 'p' with binding 'b' denied request: no such key", {}),
+      "Retry Transient no, park after 10m"
+    ],
+    [
+      "something that judges it, with a reason of its own",
+      "patch",
+      failure(403, "SomethingElse", "not on a Sunday", {}),
+      "Retry Transient no, park after 10m"
+    ],
     ["gave up waiting for us", "create", reply(408, ""), "Retry Transient unknown"],
     ["too large for the server", "create", failure(413, "RequestEntityTooLarge", "limit is 3145728"), "TooLarge"],
     ["too large for etcd", "create", failure(500, "", "etcdserver: request is too large"), "TooLarge"],

@@ -17,6 +17,7 @@ const resourceList = (...resources: ReadonlyArray<readonly [kind: string, name: 
 const groups = (...items: ReadonlyArray<readonly [group: string, version: string, kind: string, resource: string]>) =>
   answer(200, {
     kind: "APIGroupDiscoveryList",
+    apiVersion: "apidiscovery.k8s.io/v2",
     items: items.map(([name, version, kind, resource]) => ({
       metadata: name === "" ? {} : { name },
       versions: [
@@ -45,7 +46,9 @@ const make = Effect.fnUntraced(function* (options?: KubernetesBackend.Options) {
       )
     }
     const uid = objects.get(path)
-    return uid === undefined ? failure(404, "NotFound", "not found") : answer(200, { metadata: { uid } })
+    return uid === undefined
+      ? failure(404, "NotFound", "not found")
+      : answer(200, { metadata: { name: path.slice(path.lastIndexOf("/") + 1), uid } })
   }
   const backend = yield* KubernetesBackend.make(options).pipe(Effect.provide(fake.layer))
   let seq = 0
@@ -136,9 +139,10 @@ describe("the uid of an involved object", () => {
       yield* TestClock.adjust("11 seconds")
       assert.strictEqual((yield* referenceOf(pod)).uid, "first")
       objects.set(podPath, "second")
-      yield* TestClock.adjust("50 seconds")
+      yield* TestClock.adjust("7 seconds")
       assert.strictEqual((yield* referenceOf(pod)).uid, "first")
-      yield* TestClock.adjust("11 seconds")
+      // An object that was made anew under its name is known within ten seconds.
+      yield* TestClock.adjust("3 seconds")
       assert.strictEqual((yield* referenceOf(pod)).uid, "second")
       objects.delete(podPath)
       yield* TestClock.adjust("61 seconds")
@@ -211,6 +215,82 @@ describe("the uid of an involved object", () => {
       }).pipe(Effect.provide(Logger.layer([logger])))
       assert.strictEqual(lines.length, 1)
       assert.include(lines[0], 'resources: ["pods"], verbs: ["get"]}')
+    })
+  )
+
+  it.effect("is not looked up where it is given, and the apiVersion of a known kind is filled in", () =>
+    Effect.gen(function* () {
+      const { asked, referenceOf } = yield* make()
+      for (const name of ["4711", "4712"]) {
+        const order = yield* referenceOf({ kind: "Order", name, namespace: "default", uid: `uid-${name}` })
+        assert.deepInclude(order, { apiVersion: "shop.dev/v1", uid: `uid-${name}` })
+      }
+      assert.deepStrictEqual(asked, ["/api", "/apis"])
+      const unknown = yield* referenceOf({ kind: "Nothing", name: "x", namespace: "default", uid: "u" })
+      assert.notProperty(unknown, "apiVersion")
+    })
+  )
+
+  it.effect(
+    "of an object that is not there is left out, and the apiVersion of its kind is filled in all the same",
+    () =>
+      Effect.gen(function* () {
+        const { referenceOf } = yield* make()
+        const gone = yield* referenceOf({ kind: "Order", name: "gone", namespace: "default" })
+        assert.strictEqual(gone.apiVersion, "shop.dev/v1")
+        assert.notProperty(gone, "uid")
+      })
+  )
+
+  it.effect("of many objects of one kind comes from a list: at most 1.2 requests for each", () =>
+    Effect.gen(function* () {
+      const { asked, backend, fake, objects } = yield* make({ uidWait: "10 seconds" })
+      const { before } = fake
+      const count = 1_000
+      const places = "/api/v1/namespaces/default/pods"
+      for (let n = 0; n < count; n++) objects.set(`${places}/pod-${n}`, `uid-${n}`)
+      fake.before = (request) => {
+        const page = /^\/api\/v1\/namespaces\/default\/pods\?limit=500(?:&continue=(\d+))?$/.exec(request.path)
+        if (page === null) return before(request)
+        asked.push(request.path)
+        const from = Number(page[1] ?? 0)
+        const items = Array.from({ length: 500 }, (_, index) => ({
+          metadata: { name: `pod-${from + index}`, uid: `uid-${from + index}` }
+        }))
+        return answer(200, {
+          kind: "PartialObjectMetadataList",
+          apiVersion: "meta.k8s.io/v1",
+          metadata: from + 500 < count ? { continue: String(from + 500) } : {},
+          items
+        })
+      }
+      for (let from = 0; from < count; from += 50) {
+        const outcomes = yield* backend.write(
+          Array.from({ length: 50 }, (_, index) =>
+            write(from + index + 1, {}, { involvedObject: { ...pod, name: `pod-${from + index}` } })
+          )
+        )
+        assert.isTrue(outcomes.every(({ _tag }) => _tag === "Settled"))
+      }
+      assert.isAtMost(asked.length, 0.2 * count)
+      const uids = [...fake.objects.values()].map(({ involvedObject }) => (involvedObject as ObjectReference).uid)
+      assert.strictEqual(new Set(uids).size, count)
+      assert.isFalse(uids.includes(undefined))
+    })
+  )
+
+  it.effect("is looked up one by one where no list is allowed", () =>
+    Effect.gen(function* () {
+      const { backend, fake, objects } = yield* make({ uidWait: "10 seconds" })
+      const { before } = fake
+      for (let n = 0; n < 20; n++) objects.set(`/api/v1/namespaces/default/pods/pod-${n}`, `uid-${n}`)
+      fake.before = (request) =>
+        request.path.includes("?limit=") ? failure(403, "Forbidden", "cannot list") : before(request)
+      yield* backend.write(
+        Array.from({ length: 20 }, (_, n) => write(n + 1, {}, { involvedObject: { ...pod, name: `pod-${n}` } }))
+      )
+      const uids = [...fake.objects.values()].map(({ involvedObject }) => (involvedObject as ObjectReference).uid)
+      assert.isFalse(uids.includes(undefined))
     })
   )
 

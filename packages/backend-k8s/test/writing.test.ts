@@ -76,8 +76,8 @@ describe("one write after another", () => {
       assert.deepStrictEqual(yield* settle(service, bump(first, 2)), Backend.present)
       assert.deepStrictEqual(yield* settle(service, bump(first, 9)), Backend.updated)
       assert.deepStrictEqual(counts(fake), [["1", 10]])
-      // The first occurrence needs no look: whatever is there counts it in.
-      assert.deepStrictEqual(verbs(fake), ["POST", "POST", "POST", "READ", "PATCH", "READ", "PATCH"].toSpliced(4, 2))
+      // Only the object itself says whose it is.
+      assert.deepStrictEqual(verbs(fake), ["POST", "POST", "READ", "READ", "PATCH"])
     })
   )
 
@@ -126,7 +126,7 @@ describe("one write after another", () => {
     Effect.gen(function* () {
       const fake = new FakeCluster()
       const service = yield* backend(fake)
-      fake.put("web.0123456789abcdef.1", { count: 1 })
+      fake.put("web.0123456789abcdef.1", { kind: "Event", apiVersion: "v1", count: 1 })
       const outcome = yield* settle(service, bump(write(1)))
       assert.isTrue(outcome._tag === "Rejected" && outcome.reason.startsWith("name-taken:"))
       assert.deepStrictEqual(counts(fake), [["1", 1]])
@@ -167,16 +167,163 @@ describe("answers that are lost", () => {
     })
   )
 
-  it.effect("in the middle, after the status line: settled all the same", () =>
+  it.effect("in the middle, after the status line: unknown, and repeated it is the same object", () =>
     Effect.gen(function* () {
       const fake = new FakeCluster()
       const service = yield* backend(fake)
       const first = write(1)
       fake.after = (_, response) => ({ ...response, body: undefined })
-      assert.deepStrictEqual(yield* settle(service, first), Backend.created)
+      const outcome = yield* settle(service, first)
+      assert.isTrue(outcome._tag === "Retry" && outcome.error.reason._tag === "Transient")
       fake.after = (_, response) => response
+      assert.deepStrictEqual(yield* settle(service, first), Backend.present)
       assert.deepStrictEqual(yield* settle(service, bump(first)), Backend.updated)
-      assert.deepStrictEqual(verbs(fake), ["POST", "POST", "READ", "PATCH"])
+      assert.deepStrictEqual(counts(fake), [["1", 2]])
+    })
+  )
+
+  /** What gateways, proxies and login pages answer with a status of success, or lead elsewhere with. */
+  const strange: ReadonlyArray<readonly [name: string, status: number, body: string]> = [
+    ["a page of HTML", 200, "<!doctype html><title>Sign in</title>"],
+    ["an empty body", 201, ""],
+    ["no JSON", 201, "OK"],
+    ["null", 200, "null"],
+    ["a list", 200, "[]"],
+    ["an empty object", 200, "{}"],
+    [
+      "another kind",
+      201,
+      JSON.stringify({ kind: "Pod", apiVersion: "v1", metadata: { name: "x", resourceVersion: "1" } })
+    ],
+    [
+      "another event",
+      201,
+      JSON.stringify({ kind: "Event", apiVersion: "v1", metadata: { name: "other", resourceVersion: "1" } })
+    ],
+    ["a Status", 200, JSON.stringify({ kind: "Status", apiVersion: "v1", status: "Success" })],
+    ["half an event", 201, '{"kind":"Event","apiVersion":"v1","metadata":{"name":"web.0123456789ab'],
+    ["a redirect", 302, ""],
+    ["a permanent redirect", 308, "<html>moved</html>"]
+  ]
+  for (const [name, status, body] of strange) {
+    it.effect(`and are none of an API server (${status} with ${name}): unknown, repeated, and said once`, () =>
+      Effect.gen(function* () {
+        const lines: Array<string> = []
+        const logger = Logger.make<unknown, void>(({ message }) => void lines.push(String(message)))
+        const fake = new FakeCluster()
+        const service = yield* backend(fake)
+        const first = write(1)
+        fake.before = () => ({ status, headers: { "content-type": "text/html" }, body })
+        for (const one of [first, first, bump(first)]) {
+          const outcome = yield* settle(service, one).pipe(Effect.provide(Logger.layer([logger])))
+          assert.isTrue(
+            outcome._tag === "Retry" &&
+              outcome.error.reason._tag === "Transient" &&
+              outcome.error.reason.applied === "unknown",
+            JSON.stringify(outcome)
+          )
+        }
+        assert.lengthOf(lines, 1)
+        assert.include(lines[0], `HTTP ${status} text/html`)
+        fake.before = () => undefined
+        assert.deepStrictEqual(yield* settle(service, first), Backend.created)
+        fake.before = () => ({ status, headers: {}, body })
+        assert.strictEqual((yield* settle(service, bump(first)))._tag, "Retry")
+        fake.before = () => undefined
+        assert.deepStrictEqual(yield* settle(service, bump(first)), Backend.updated)
+        assert.deepStrictEqual(counts(fake), [["1", 2]])
+      })
+    )
+  }
+
+  it.effect("of a create where patching is not allowed: the right is missing, and nothing is taken for present", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      yield* settle(yield* backend(fake), write(1))
+      const service = yield* backend(fake)
+      fake.before = (request) =>
+        request.method === "PATCH"
+          ? failure(403, "Forbidden", 'User "u" cannot patch resource "events"', { kind: "events" })
+          : undefined
+      const outcome = yield* settle(service, write(1))
+      assert.isTrue(outcome._tag === "Retry" && outcome.error.reason._tag === "Unauthorized")
+    })
+  )
+
+  it.effect("of a create whose annotations were stripped: its count cannot grow, and that is what is said", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const first = write(1)
+      yield* settle(yield* backend(fake), first)
+      const name = "web.0123456789abcdef.1"
+      const stored = fake.objects.get(`default/${name}`)!
+      fake.put(name, { ...stored, metadata: { ...(stored["metadata"] as object), annotations: {} } })
+      const outcome = yield* settle(yield* backend(fake), bump(first))
+      assert.isTrue(
+        outcome._tag === "Rejected" && outcome.reason.startsWith("annotations-stripped:"),
+        JSON.stringify(outcome)
+      )
+    })
+  )
+})
+
+describe("an object that is deleted and made anew under its name", () => {
+  const about = (uid: string | undefined, seq: number, upTo: number): Write => {
+    const one = bump(write(seq), upTo - seq)
+    return uid === undefined
+      ? one
+      : { ...one, event: { ...one.event, involvedObject: { ...one.event.involvedObject, uid } } }
+  }
+
+  it.effect("has an event of its own for what happens to it, and the earlier one keeps its count", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      yield* settle(service, about("uid-1", 1, 4))
+      assert.deepStrictEqual(yield* settle(service, about("uid-2", 1, 6)), Backend.created)
+      assert.deepStrictEqual(yield* settle(service, about("uid-2", 1, 6)), Backend.present)
+      assert.deepStrictEqual(yield* settle(service, about("uid-2", 1, 9)), Backend.updated)
+      // And once more.
+      assert.deepStrictEqual(yield* settle(service, about("uid-3", 1, 10)), Backend.created)
+      const seen = [...fake.objects.values()].map(({ count, involvedObject }) => [
+        (involvedObject as { readonly uid?: string }).uid,
+        count
+      ])
+      assert.deepStrictEqual(seen, [
+        ["uid-1", 4],
+        ["uid-2", 5],
+        ["uid-3", 1]
+      ])
+      // A new process that repeats it meets the same objects.
+      const later = yield* backend(fake)
+      assert.deepStrictEqual(yield* settle(later, about("uid-3", 1, 10)), Backend.present)
+      assert.deepStrictEqual(yield* settle(later, about("uid-3", 1, 12)), Backend.updated)
+      assert.strictEqual(fake.objects.size, 3)
+      assert.deepStrictEqual(
+        [...fake.objects.values()].map(({ count }) => count),
+        [4, 5, 3]
+      )
+    })
+  )
+
+  it.effect("counts nothing twice when a request for the earlier one is still on its way", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      yield* settle(service, about("uid-1", 1, 4))
+      const late: Array<KubernetesRequest> = []
+      fake.before = (request) => {
+        if (!isBump(request) || late.length > 0) return undefined
+        late.push(request)
+        return failure(504, "Timeout", "late")
+      }
+      assert.strictEqual((yield* settle(service, about("uid-1", 1, 6)))._tag, "Retry")
+      assert.deepStrictEqual(yield* settle(service, about("uid-2", 1, 7)), Backend.created)
+      assert.strictEqual((yield* fake.service.request(late[0]!)).status, 409)
+      assert.deepStrictEqual(
+        [...fake.objects.values()].map(({ count }) => count),
+        [4, 3]
+      )
     })
   )
 

@@ -23,7 +23,7 @@ import type { EventBody, Occurrence, Write } from "./Event.ts"
 import type { Json } from "./EventData.ts"
 import type { EventId } from "./EventId.ts"
 import { bodyOf } from "./internal/eventBody.ts"
-import { fingerprint } from "./internal/fingerprint.ts"
+import * as fingerprint from "./internal/fingerprint.ts"
 import * as text from "./internal/text.ts"
 import type { ObjectReference } from "./ObjectReference.ts"
 import type { Micros } from "./Timestamp.ts"
@@ -44,7 +44,7 @@ export interface Correlation {
    * given up first, and what it holds leaves at once.
    */
   readonly capacity: number
-  /** The how-manieth different message of a reason on one object begins the aggregate. 0 turns aggregation off. */
+  /** Number of distinct messages of a reason on one object after which aggregation starts. 0 turns aggregation off. */
   readonly aggregateAt: number
   /** A pause of this length ends a group of similar events. */
   readonly aggregateWindow: Duration.Input
@@ -52,6 +52,12 @@ export interface Correlation {
   readonly burst: number
   /** After the burst, one write in this time. */
   readonly refill: Duration.Input
+  /**
+   * Whether parts of an object (`fieldPath`, such as a container of a pod) have aggregates and budgets of their own. `true`
+   * unless given; client-go has one of each for the whole object. Equal events of different parts are different series either
+   * way.
+   */
+  readonly byFieldPath?: boolean | undefined
 }
 
 /**
@@ -69,12 +75,22 @@ export const defaults: Correlation = {
 }
 
 /**
- * Exactly client-go's numbers (`tools/record`: LRU 4096, 10 messages in 600 seconds, burst 25, one per 300 seconds).
+ * Exactly client-go's numbers and keys (`tools/record`: LRU 4096, 10 messages in 600 seconds, burst 25, one per 300 seconds):
+ *
+ * | step | key of client-go, and of this preset |
+ * | --- | --- |
+ * | equal events | source, object with its `fieldPath`, type, reason, message |
+ * | aggregate | source, object without its `fieldPath`, type, reason, reporting controller and instance |
+ * | budget | source, object without its `fieldPath`, type |
+ *
+ * The object is kind, namespace, name, uid and apiVersion; the source is component and host. What is written shows `action`,
+ * `related` and the reporter too, so events that differ there are never one series or one aggregate here; client-go's equal
+ * events may.
  *
  * @category options
  * @since 0.1.0
  */
-export const clientGo: Correlation = { ...defaults, refill: "300 seconds" }
+export const clientGo: Correlation = { ...defaults, refill: "300 seconds", byFieldPath: false }
 
 /**
  * No correlation: every occurrence is an event of its own and leaves at once.
@@ -99,6 +115,8 @@ interface Numbers {
   readonly aggregateWindow: number
   readonly burst: number
   readonly refill: number
+  /** Absent where it is not so. */
+  readonly byFieldPath?: false
 }
 
 const numbersOf = (options: Options): Numbers | typeof off =>
@@ -109,7 +127,8 @@ const numbersOf = (options: Options): Numbers | typeof off =>
         aggregateAt: options.aggregateAt,
         aggregateWindow: Duration.toMillis(options.aggregateWindow),
         burst: options.burst,
-        refill: Duration.toMillis(options.refill)
+        refill: Duration.toMillis(options.refill),
+        ...(options.byFieldPath === false ? { byFieldPath: false } : undefined)
       }
 
 /**
@@ -209,29 +228,29 @@ const identityOf = ({
   return related === undefined ? identity : { ...identity, related }
 }
 
-const sameObject = (one: ObjectReference, other: ObjectReference): boolean =>
+const sameObject = (one: ObjectReference, other: ObjectReference, byFieldPath: boolean): boolean =>
   one === other ||
   (one.name === other.name &&
     one.namespace === other.namespace &&
     one.uid === other.uid &&
     one.kind === other.kind &&
     one.apiVersion === other.apiVersion &&
-    one.fieldPath === other.fieldPath)
+    (!byFieldPath || one.fieldPath === other.fieldPath))
 
-const sameBudget = (one: Identity, other: Identity): boolean =>
+const sameBudget = (one: Identity, other: Identity, byFieldPath: boolean): boolean =>
   one.type === other.type &&
   one.source.component === other.source.component &&
   one.source.host === other.source.host &&
-  sameObject(one.involvedObject, other.involvedObject)
+  sameObject(one.involvedObject, other.involvedObject, byFieldPath)
 
-const sameGroup = (one: Identity, other: Identity): boolean =>
+const sameGroup = (one: Identity, other: Identity, byFieldPath: boolean): boolean =>
   one.reason === other.reason &&
-  sameBudget(one, other) &&
+  sameBudget(one, other, byFieldPath) &&
   one.action === other.action &&
   one.reportingController === other.reportingController &&
   one.reportingInstance === other.reportingInstance &&
   (one.related === other.related ||
-    (one.related !== undefined && other.related !== undefined && sameObject(one.related, other.related)))
+    (one.related !== undefined && other.related !== undefined && sameObject(one.related, other.related, true)))
 
 /**
  * A write that leaves, and how many occurrences no earlier one has carried.
@@ -276,6 +295,7 @@ export class Correlator {
   private readonly aggregateWindow: Micros
   private readonly burst: number
   private readonly refill: Micros
+  private readonly byFieldPath: boolean
   // Groups are found by the name of their object and then compared: that takes a fraction of the time of making one text
   // of all that tells them apart, and no text can be made to look like another.
   private groups = new Map<string, Array<Group>>()
@@ -296,6 +316,7 @@ export class Correlator {
     this.options = numbersOf(options)
     const { aggregateAt, aggregateWindow, burst, capacity, refill } = this.options === off ? defaults : this.options
     this.capacity = capacity
+    this.byFieldPath = this.options === off || this.options.byFieldPath !== false
     this.aggregateAt = aggregateAt
     this.aggregateWindow = Duration.toMillis(aggregateWindow) * 1_000
     this.burst = burst
@@ -314,8 +335,9 @@ export class Correlator {
 
   /** Takes in one occurrence; answers what leaves now. */
   step(id: EventId, occurrence: Occurrence, now: Micros): Step {
-    const { at, message } = occurrence
+    const { at } = occurrence
     if (this.options === off) {
+      const { message } = occurrence
       const write = { id, upTo: id.seq, count: 1, first: at, last: at, event: bodyOf(occurrence, message) }
       return { series: id, released: [{ write, occurrences: 1, from: id.seq, since: at }] }
     }
@@ -327,6 +349,7 @@ export class Correlator {
     }
     if (at > group.lastAt) group.lastAt = at
 
+    const message = this.messageOf(occurrence)
     const own = group.byMessage.get(message) ?? this.recognise(group, message)
     let series = own
     let isCombined = false
@@ -425,7 +448,7 @@ export class Correlator {
       const last = alike.length - 1
       for (let index = last; index >= 0; index--) {
         const group = alike[index]!
-        if (!sameGroup(group.identity!, occurrence)) continue
+        if (!sameGroup(group.identity!, occurrence, this.byFieldPath)) continue
         // What was used last is found first.
         alike[index] = alike[last]!
         alike[last] = group
@@ -433,7 +456,9 @@ export class Correlator {
       }
     }
     const restored =
-      this.unidentified.size === 0 ? undefined : this.unidentified.get(keyOfGroup(this.opening, occurrence))
+      this.unidentified.size === 0
+        ? undefined
+        : this.unidentified.get(keyOfGroup(this.opening, occurrence, this.byFieldPath))
     if (restored !== undefined) {
       this.unidentified.delete(restored.key!)
       restored.identity = identityOf(occurrence)
@@ -441,12 +466,19 @@ export class Correlator {
       return restored
     }
     const bucket =
-      alike?.find(({ identity }) => sameBudget(identity!, occurrence))?.bucket ??
-      (this.restoredBuckets.size === 0 ? undefined : this.restoredBuckets.get(keyOfBudget(this.opening, occurrence))) ??
+      alike?.find(({ identity }) => sameBudget(identity!, occurrence, this.byFieldPath))?.bucket ??
+      (this.restoredBuckets.size === 0
+        ? undefined
+        : this.restoredBuckets.get(keyOfBudget(this.opening, occurrence, this.byFieldPath))) ??
       newBucket(0)
     const group = newGroup(identityOf(occurrence), bucket, at)
     this.addNamed(name, group)
     return group
+  }
+
+  /** What tells equal events of a group from others. A message has no line end, so the two parts cannot be mistaken. */
+  private messageOf({ involvedObject: { fieldPath }, message }: EventBody): string {
+    return this.byFieldPath || fieldPath === undefined ? message : `${message}\n${fieldPath}`
   }
 
   private addNamed(name: string, group: Group): void {
@@ -656,7 +688,7 @@ export class Correlator {
       if (!groups.has(one.group)) groups.set(one.group, groups.size)
       if (!buckets.has(one.group.bucket)) {
         buckets.set(one.group.bucket, buckets.size)
-        one.group.bucket.key ??= keyOfBudget(opening, one.group.identity!)
+        one.group.bucket.key ??= keyOfBudget(opening, one.group.identity!, this.byFieldPath)
       }
       series.set(one, series.size)
     }
@@ -666,7 +698,7 @@ export class Correlator {
       budgets: Array.from(buckets.keys(), ({ key, whole }) => [whole, key!]),
       groups: Array.from(groups.keys(), (group) => {
         const { bucket, distinct, lastAt, window } = group
-        group.key ??= keyOfGroup(opening, group.identity!)
+        group.key ??= keyOfGroup(opening, group.identity!, this.byFieldPath)
         return [buckets.get(bucket)!, lastAt, window, distinct, group.key]
       }),
       series: Array.from(series.keys(), (one) => {
@@ -752,37 +784,33 @@ export class Correlator {
 }
 
 /** Texts of hosts cannot be made to look alike: the origin that they are mixed with was drawn at random. */
-const keyOf = (opening: string, text: string): string => fingerprint(`${opening} ${text}`)
+const keyOf = (opening: string, text: string): string => fingerprint.short(`${opening} ${text}`)
 
-const keyOfBudget = (opening: string, { involvedObject, source, type }: Identity): string =>
-  keyOf(opening, JSON.stringify([type, source.component, source.host ?? 0, objectKey(involvedObject)]))
+const keyOfBudget = (opening: string, { involvedObject, source, type }: Identity, byFieldPath: boolean): string =>
+  keyOf(opening, JSON.stringify([type, source.component, source.host ?? 0, objectKey(involvedObject, byFieldPath)]))
 
-const keyOfGroup = (opening: string, identity: Identity): string => {
+const keyOfGroup = (opening: string, identity: Identity, byFieldPath: boolean): string => {
   const { action, involvedObject, reason, related, reportingController, reportingInstance, source, type } = identity
   return keyOf(
     opening,
     JSON.stringify([
       [reason, type, action, source.component, source.host ?? 0, reportingController, reportingInstance],
-      objectKey(involvedObject),
-      related === undefined ? 0 : objectKey(related)
+      objectKey(involvedObject, byFieldPath),
+      related === undefined ? 0 : objectKey(related, true)
     ])
   )
 }
 
-const objectKey = ({
-  apiVersion,
-  fieldPath,
-  kind,
-  name,
-  namespace,
-  uid
-}: ObjectReference): ReadonlyArray<string | 0> => [
+const objectKey = (
+  { apiVersion, fieldPath, kind, name, namespace, uid }: ObjectReference,
+  byFieldPath: boolean
+): ReadonlyArray<string | 0> => [
   apiVersion ?? 0,
   kind,
   namespace ?? 0,
   name,
   uid ?? 0,
-  fieldPath ?? 0
+  byFieldPath ? (fieldPath ?? 0) : 0
 ]
 
 const newBucket = (whole: Micros): Bucket => ({ whole, line: new Set(), groups: 0, key: undefined })
@@ -937,8 +965,8 @@ const readFirstSnapshot = (json: Json): Snapshot => {
   return {
     options: state.options,
     opening,
-    budgets: state.budgets.map((whole, budget) => [whole, keyOfBudget(opening, budgets.get(budget)!)]),
-    groups: state.groups.map((row, group) => [...row, keyOfGroup(opening, bodies.get(group)!)]),
+    budgets: state.budgets.map((whole, budget) => [whole, keyOfBudget(opening, budgets.get(budget)!, true)]),
+    groups: state.groups.map((row, group) => [...row, keyOfGroup(opening, bodies.get(group)!, true)]),
     series: state.series.map(([group, isCombined, , seq, upTo, count, first, last, window, , , , latest]) => [
       group,
       isCombined ? 0 : keyOf(opening, latest.message),

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Hex from "effect/encoding/Hex"
 import * as Option from "effect/Option"
+import * as fingerprint from "./internal/fingerprint.ts"
 
 /**
  * The accepting origin and its sequence number.
@@ -79,6 +80,29 @@ export const makeOrigin: Effect.Effect<string> = Effect.gen(function* () {
     : yield* Effect.provide(SecureRandom.SecureRandom, SecureRandom.layerWebCrypto)
   return Hex.encode(yield* random.randomBytes(16))
 })
+
+/**
+ * The origin of what continues a series for another object: 32 hexadecimal digits that depend on nothing but the arguments,
+ * so that whoever repeats a write meets the same identity.
+ *
+ * For backends that must tell apart what is about an object and what is about the one that took its place.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import * as EventId from "@tidings/core/EventId"
+ * import assert from "node:assert/strict"
+ *
+ * const origin = "00000000000000000000000000000001"
+ * const derived = EventId.derivedOrigin(origin, "5f0c9a3e-8a55-4a57-9b1c-6c8f0a3d2b11")
+ * assert.match(derived, /^[0-9a-f]{32}$/)
+ * assert.notEqual(derived, EventId.derivedOrigin(origin, "another uid"))
+ * ```
+ *
+ * @category conversions
+ * @since 0.2.0
+ */
+export const derivedOrigin = (origin: string, uid: string): string => fingerprint.hexadecimal(`${origin} ${uid}`)
 
 const MAXIMUM_NAME = 253
 const HEXADECIMAL_ORIGIN = /^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$/

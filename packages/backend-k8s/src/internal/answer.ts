@@ -72,6 +72,64 @@ const saidBy = (response: KubernetesResponse, status: Status | undefined): strin
 }
 
 // ---------------------------------------------------------------------------
+// answers of something else than an API server
+// ---------------------------------------------------------------------------
+
+/**
+ * The cause of an error that says that the answer is none of an API server: a login page of a gateway, an empty body, a
+ * redirect. What became of the request is unknown, and so is everything that was asked.
+ *
+ * @internal
+ */
+export class NoKubernetesAnswer extends Error {}
+
+const EXCERPT = 120
+
+/** What answered, for a person who has to find it. */
+const describe = (response: KubernetesResponse): string => {
+  const type = response.headers["content-type"]
+  const location = response.headers["location"]
+  const body =
+    response.body === undefined
+      ? "a body that broke off"
+      : response.body === ""
+        ? "an empty body"
+        : JSON.stringify(syntax.cut(response.body.replace(/\s+/g, " ").trim(), EXCERPT))
+  return (
+    `HTTP ${response.status}${type === undefined ? "" : ` ${syntax.cut(type, 80)}`}` +
+    `${location === undefined ? "" : ` to ${syntax.cut(location, EXCERPT)}`} with ${body}`
+  )
+}
+
+/** @internal */
+export const foreign = (response: KubernetesResponse, expected: string, applied: "no" | "unknown") => {
+  const detail = `expected ${expected}, and something that is no API server answered ${describe(response)}; check the server's address, gateways and proxies on the way`
+  return BackendError.make(new BackendError.Transient({ applied, detail }), new NoKubernetesAnswer(detail))
+}
+
+/**
+ * The object of an answer, when it is of the kind that was asked for.
+ *
+ * @internal
+ */
+export const objectIn = (
+  response: KubernetesResponse,
+  kind: string,
+  /** Absent where API servers leave it out of the answer. */
+  apiVersion?: string
+): { readonly [key: string]: unknown } | undefined => {
+  const object = parseBody(response.body)
+  if (!isFields(object) || object["kind"] !== kind) return undefined
+  return apiVersion === undefined || object["apiVersion"] === apiVersion ? object : undefined
+}
+
+/** Whether the answer has the event of this name, and the version that it is stored in. */
+const isEventOf = (response: KubernetesResponse, name: string): boolean => {
+  const metadata = objectIn(response, "Event", "v1")?.["metadata"]
+  return isFields(metadata) && metadata["name"] === name && textOf(metadata["resourceVersion"]) !== ""
+}
+
+// ---------------------------------------------------------------------------
 // permissions
 // ---------------------------------------------------------------------------
 
@@ -159,6 +217,12 @@ const throttled = (response: KubernetesResponse, status: Status | undefined): Ba
     : BackendError.make(new BackendError.Throttled({ scope: "backend", retryAfter, detail }))
 }
 
+/** Something between here and the API server refuses the request; a person has to mend that. */
+const refusedOnTheWay = (response: KubernetesResponse): BackendError.BackendError => {
+  const { cause } = foreign(response, "an API server", "no")
+  return BackendError.make(new BackendError.Unavailable({ detail: cause instanceof Error ? cause.message : "" }), cause)
+}
+
 // ---------------------------------------------------------------------------
 // writing
 // ---------------------------------------------------------------------------
@@ -199,41 +263,57 @@ const retry = (error: BackendError.BackendError, parkAfter?: Duration.Input): Ve
 
 const rejected = (reason: string): Verdict => ({ _tag: "Final", outcome: { _tag: "Rejected", reason } })
 
+/**
+ * A webhook says "admission webhook … denied the request", a ValidatingAdmissionPolicy names itself so, and a
+ * MutatingAdmissionPolicy that fails is a "policy '…' with binding '…'": with any status from 400 on, as it is configured.
+ */
 const isRefusedByAdmission = (message: string): boolean =>
   /\badmission webhook .* denied the request/.test(message) ||
+  /\bpolicy '.*' with binding '.*' denied request/i.test(message) ||
   /\bValidatingAdmissionPolicy .* denied request/.test(message)
+
+const refusedByAdmission = (said: string): Verdict =>
+  retry(transient("no", `an admission policy of the cluster refuses the event: ${said}`), REFUSED_BY_ADMISSION)
 
 const isTooLarge = (message: string): boolean =>
   message.includes("etcdserver: request is too large") || message.includes("trying to send message larger than max")
 
 /**
- * Reads the answer to a create or a patch of an event in `namespace`.
+ * Reads the answer to a create or a patch of the event `name` in `namespace`.
+ *
+ * Only the event itself says that it is stored: a status of 2xx with anything else is an answer of something else.
  *
  * @internal
  */
-export const verdictOf = (verb: "create" | "patch", namespace: string, response: KubernetesResponse): Verdict => {
+export const verdictOf = (
+  verb: "create" | "patch",
+  namespace: string,
+  name: string,
+  response: KubernetesResponse
+): Verdict => {
   const code = response.status
-  // A body that was cut off on its way does not undo what the status line says.
-  if (code >= 200 && code < 300) return applied
+  if (code >= 200 && code < 300) {
+    if (isEventOf(response, name)) return applied
+    return response.body === undefined
+      ? retry(transient("unknown", `the answer HTTP ${code} broke off`))
+      : retry(foreign(response, `the event ${namespace}/${name}`, "unknown"))
+  }
   const status = statusOf(parseBody(response.body))
+  if (status === undefined && code < 400) {
+    return retry(foreign(response, `the event ${namespace}/${name}, or a Status`, "unknown"))
+  }
   const message = status?.message ?? response.body ?? ""
   const said = saidBy(response, status)
-  if (code >= 400 && code < 500 && code !== 429 && isRefusedByAdmission(message)) {
-    return retry(transient("no", `an admission policy of the cluster refuses the event: ${said}`), REFUSED_BY_ADMISSION)
-  }
+  if (code >= 400 && code < 500 && code !== 429 && isRefusedByAdmission(message)) return refusedByAdmission(said)
   switch (code) {
     case 400:
-      return status === undefined
-        ? retry(
-            unavailable(`something that is no API server answered ${said}; check the server's address and the proxy`)
-          )
-        : rejected(`bad-request: ${said}`)
+      return status === undefined ? retry(refusedOnTheWay(response)) : rejected(`bad-request: ${said}`)
     case 401:
       return retry(unknownCredentials(response))
     case 403:
-      return forbiddenWrite(verb, namespace, response, status)
+      return status === undefined ? retry(refusedOnTheWay(response)) : forbiddenWrite(verb, namespace, response, status)
     case 404:
-      if (status === undefined || status.reason !== "NotFound") break
+      if (status?.reason !== "NotFound") break
       if (verb === "patch" && status.kind !== "namespaces") return missing
       return retry(transient("no", `namespace ${namespace} does not exist: ${said}`), MISSING_NAMESPACE)
     case 408:
@@ -241,11 +321,11 @@ export const verdictOf = (verb: "create" | "patch", namespace: string, response:
     case 409:
       if (status?.reason === "AlreadyExists") return exists
       if (status?.reason === "Conflict") return conflict
-      return retry(transient("no", said))
+      return retry(status === undefined ? refusedOnTheWay(response) : transient("no", said))
     case 413:
       return { _tag: "TooLarge", detail: said }
     case 422:
-      return status === undefined ? retry(unavailable(said)) : { _tag: "Invalid", detail: said }
+      return status === undefined ? retry(refusedOnTheWay(response)) : { _tag: "Invalid", detail: said }
     case 429:
       return retry(throttled(response, status))
   }
@@ -257,16 +337,18 @@ const forbiddenWrite = (
   verb: "create" | "patch",
   namespace: string,
   response: KubernetesResponse,
-  status: Status | undefined
+  status: Status
 ): Verdict => {
   const said = saidBy(response, status)
-  const message = status?.message ?? response.body ?? ""
-  if (verb === "create" && status?.causes.some(({ reason }) => reason === "NamespaceTerminating") === true) {
+  const { message } = status
+  if (verb === "create" && status.causes.some(({ reason }) => reason === "NamespaceTerminating")) {
     return rejected(`namespace-terminating: namespace ${namespace} is being deleted and takes no new objects`)
   }
   if (/exceeded quota/.test(message)) return retry(BackendError.make(new BackendError.Full({ detail: said })))
   // Admission plugins say this while their caches fill, just after the server has started.
   if (/not yet ready to handle request/.test(message)) return retry(transient("no", said))
+  // Rights that are missing have this reason; any other one is of something that judged the event.
+  if (status.reason !== "Forbidden") return refusedByAdmission(said)
   return retry(forbidden(response, { verbs: ["create", "patch"], group: "", resource: "events", namespace }))
 }
 
@@ -291,6 +373,8 @@ export const readErrorOf = (response: KubernetesResponse, permission: Permission
   const code = response.status
   const status = statusOf(parseBody(response.body))
   const said = saidBy(response, status)
+  if (status === undefined && code !== 429 && code < 500)
+    return foreign(response, "what was asked for, or a Status", "no")
   if (code === 401) return unknownCredentials(response)
   if (code === 403) return forbidden(response, permission)
   if (code === 429) return throttled(response, status)

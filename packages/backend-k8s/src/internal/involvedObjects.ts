@@ -9,16 +9,25 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
-import type { KubernetesConnection } from "../KubernetesConnection.ts"
+import type { KubernetesConnection, KubernetesResponse } from "../KubernetesConnection.ts"
 import type { ShapeOptions } from "../KubernetesEvent.ts"
 import * as answer from "./answer.ts"
 import { Lru } from "./lru.ts"
 
-/** An object that is made anew under its name has another uid; the old one is used for so long at the most. */
-const FOUND_MILLIS = 60_000
+/** An object that is made anew under its name has another uid; the old one is used for less than ten seconds. */
+const FOUND_MILLIS = 8_000
 
 /** An object that was not there may be just being made. */
-const NOT_FOUND_MILLIS = 10_000
+const NOT_FOUND_MILLIS = 8_000
+
+/** So many look-ups of one kind in one namespace within a second are answered by one list. */
+const LOOKUPS_BEFORE_LIST = 4
+const BURST_MILLIS = 1_000
+
+/** A list that is longer costs more than the look-ups that it saves. */
+const LONGEST_LIST = 10_000
+const LIST_PAGE = 500
+const NO_LIST_MILLIS = 600_000
 
 /** A definition of a kind may be just being installed. */
 const NO_KIND_MILLIS = 60_000
@@ -28,6 +37,7 @@ const FORBIDDEN_MILLIS = 300_000
 const FAILED_MILLIS = 5_000
 
 const CAPACITY = 4_096
+const COLLECTIONS = 64
 
 /** Not to crowd out what matters more. */
 const CONCURRENT_LOOKUPS = 4
@@ -94,10 +104,27 @@ const kindsOfGroups = (list: unknown): ReadonlyArray<Resource & { readonly kind:
     })
   })
 
+/** A page of a gateway with this status says nothing of the cluster. */
+const isNotFound = (response: KubernetesResponse): boolean =>
+  response.status === 404 && answer.statusOf(answer.parseBody(response.body)) !== undefined
+
 const isSegment = (text: string): boolean => text !== "" && text !== "." && text !== ".." && !/[/%]/.test(text)
 
 const AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 const ONLY_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+const ONLY_METADATA_OF_ALL = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+/** The objects of a kind in a namespace, of which many were asked for at once. */
+interface Collection {
+  /** When the last look-ups began that no list answered. */
+  begun: Array<number>
+  /** What was listed, and until when it is good. */
+  uids: ReadonlyMap<string, string>
+  until: number
+  /** Not to be listed before then: too long, or not allowed. */
+  notBefore: number
+  listing: Deferred.Deferred<boolean> | undefined
+}
 
 /** @internal */
 export const make = (options: {
@@ -115,6 +142,79 @@ export const make = (options: {
   const said = new Lru<true>(CAPACITY)
   const underWay = new Map<string, Deferred.Deferred<ShapeOptions>>()
   const permits = Semaphore.makeUnsafe(CONCURRENT_LOOKUPS)
+  const collections = new Lru<Collection>(COLLECTIONS)
+
+  const collectionOf = (path: string): Collection => {
+    const known = collections.get(path)
+    if (known !== undefined) return known
+    const made: Collection = { begun: [], uids: new Map(), until: 0, notBefore: 0, listing: undefined }
+    collections.set(path, made)
+    return made
+  }
+
+  /** Reads all objects of a collection; answers whether that worked. */
+  const list = Effect.fnUntraced(function* (path: string, collection: Collection) {
+    const uids = new Map<string, string>()
+    let next: string | undefined
+    do {
+      const query = next === undefined ? "" : `&continue=${encodeURIComponent(next)}`
+      const response = yield* connection.request({
+        method: "GET",
+        path: `${path}?limit=${LIST_PAGE}${query}`,
+        accept: ONLY_METADATA_OF_ALL
+      })
+      const page = answer.objectIn(response, "PartialObjectMetadataList", "meta.k8s.io/v1")
+      if (response.status !== 200 || page === undefined) {
+        collection.notBefore = now() + (response.status === 403 ? FORBIDDEN_MILLIS : FAILED_MILLIS)
+        return false
+      }
+      for (const item of listOf(page["items"])) {
+        const { name, uid } = fieldsOf(item["metadata"])
+        if (typeof name === "string" && typeof uid === "string") uids.set(name, uid)
+      }
+      const remaining = fieldsOf(page["metadata"])["continue"]
+      next = typeof remaining === "string" && remaining !== "" ? remaining : undefined
+      if (next !== undefined && uids.size >= LONGEST_LIST) {
+        collection.notBefore = now() + NO_LIST_MILLIS
+        return false
+      }
+    } while (next !== undefined)
+    collection.uids = uids
+    collection.until = now() + FOUND_MILLIS
+    return true
+  })
+
+  /** Lists once for all that ask meanwhile. */
+  const listOnce = (path: string, collection: Collection): Effect.Effect<boolean> =>
+    Effect.suspend(() => {
+      const running = collection.listing
+      if (running !== undefined) return Deferred.await(running)
+      const deferred = Deferred.makeUnsafe<boolean>()
+      collection.listing = deferred
+      const work = Effect.orElseSucceed(list(path, collection), () => {
+        collection.notBefore = now() + FAILED_MILLIS
+        return false
+      })
+      return Effect.tap(
+        Effect.ensuring(
+          work,
+          Effect.sync(() => (collection.listing = undefined))
+        ),
+        (worked) => Deferred.succeed(deferred, worked)
+      ).pipe(Effect.onInterrupt(() => Deferred.succeed(deferred, false)))
+    })
+
+  /** The uid of an object that a list has; nothing where none has it, and the object has to be looked up. */
+  const uidFromList = Effect.fnUntraced(function* (path: string, name: string) {
+    const collection = collectionOf(path)
+    const at = now()
+    const uid = at < collection.until ? collection.uids.get(name) : undefined
+    if (uid !== undefined) return uid
+    collection.begun = collection.begun.filter((begun) => at - begun < BURST_MILLIS)
+    collection.begun.push(at)
+    if (collection.begun.length < LOOKUPS_BEFORE_LIST || at < collection.notBefore) return undefined
+    return (yield* listOnce(path, collection)) ? (collection.uids.get(name) ?? "") : undefined
+  })
 
   const cachedKinds = (path: string, kind: string): Kinds | undefined => {
     const cached = kindsOf.get(path)
@@ -134,8 +234,9 @@ export const make = (options: {
     const cached = cachedKinds(path, kind)
     if (cached !== undefined) return cached
     const response = yield* connection.request({ method: "GET", path })
-    if (response.status === 404) return remember(path, new Map())
-    return response.status === 200 ? remember(path, kindsIn(answer.parseBody(response.body), apiVersion)) : undefined
+    if (isNotFound(response)) return remember(path, new Map())
+    const list = answer.objectIn(response, "APIResourceList")
+    return response.status === 200 && list !== undefined ? remember(path, kindsIn(list, apiVersion)) : undefined
   })
 
   /** The kinds of which there is just one, the core group's before all others. */
@@ -145,15 +246,20 @@ export const make = (options: {
     const [core, others] = yield* Effect.forEach(["/api", "/apis"], (path) =>
       connection.request({ method: "GET", path, accept: AGGREGATED })
     )
-    if (core?.status !== 200 || others?.status !== 200) return undefined
+    const [ofCore, ofOthers] = [core, others].map((response) =>
+      response?.status === 200
+        ? answer.objectIn(response, "APIGroupDiscoveryList", "apidiscovery.k8s.io/v2")
+        : undefined
+    )
+    if (ofCore === undefined || ofOthers === undefined) return undefined
     const byKind = new Map<string, Resource>()
     const ambiguous = new Set<string>()
-    for (const resource of kindsOfGroups(answer.parseBody(others.body))) {
+    for (const resource of kindsOfGroups(ofOthers)) {
       if (byKind.has(resource.kind)) ambiguous.add(resource.kind)
       byKind.set(resource.kind, resource)
     }
     for (const name of ambiguous) byKind.delete(name)
-    for (const resource of kindsOfGroups(answer.parseBody(core.body))) byKind.set(resource.kind, resource)
+    for (const resource of kindsOfGroups(ofCore)) byKind.set(resource.kind, resource)
     return remember("/apis", byKind)
   })
 
@@ -173,26 +279,35 @@ export const make = (options: {
       return { shape: nothing, until: now() + NO_KIND_MILLIS }
     }
     const path = pathOf(resource.apiVersion)
+    // The kind is known, whatever can be found out about the object.
+    const kindAlone: ShapeOptions = { apiVersion: resource.apiVersion }
+    if (reference.uid !== undefined) return { shape: kindAlone, until: now() + KINDS_MILLIS }
     const denial = `${path}/${resource.plural} in ${namespace ?? ""}`
     const deniedUntil = forbidden.get(denial)
-    if (deniedUntil !== undefined && now() < deniedUntil) return { shape: nothing, until: deniedUntil }
-    const place = resource.namespaced ? `${path}/namespaces/${namespace}` : path
+    if (deniedUntil !== undefined && now() < deniedUntil) return { shape: kindAlone, until: deniedUntil }
+    const place = `${path}${resource.namespaced ? `/namespaces/${namespace}` : ""}/${resource.plural}`
+    // What was just deleted is still what its last events are about.
+    const notFound = (): Found => ({ shape: found.get(key)?.shape ?? kindAlone, until: now() + NOT_FOUND_MILLIS })
+    const listed = yield* uidFromList(place, reference.name)
+    if (listed === "") return notFound()
+    if (listed !== undefined) {
+      const { until } = collectionOf(place)
+      return { shape: { uid: listed, apiVersion: resource.apiVersion }, until }
+    }
     const response = yield* connection.request({
       method: "GET",
-      path: `${place}/${resource.plural}/${encodeURIComponent(reference.name)}`,
+      path: `${place}/${encodeURIComponent(reference.name)}`,
       accept: ONLY_METADATA
     })
+    if (isNotFound(response)) return notFound()
     switch (response.status) {
       case 200: {
-        const uid = fieldsOf(fieldsOf(answer.parseBody(response.body))["metadata"])["uid"]
-        const shape: ShapeOptions =
-          typeof uid === "string" && uid !== "" ? { uid, apiVersion: resource.apiVersion } : nothing
-        return { shape, until: now() + FOUND_MILLIS }
+        const { name, uid } = fieldsOf(fieldsOf(answer.parseBody(response.body))["metadata"])
+        if (name !== reference.name || typeof uid !== "string" || uid === "") break
+        return { shape: { uid, apiVersion: resource.apiVersion }, until: now() + FOUND_MILLIS }
       }
-      case 404:
-        // What was just deleted is still what its last events are about.
-        return { shape: found.get(key)?.shape ?? nothing, until: now() + NOT_FOUND_MILLIS }
       case 403: {
+        if (answer.statusOf(answer.parseBody(response.body)) === undefined) break
         if (said.get(`${path}/${resource.plural}`) === undefined) {
           said.set(`${path}/${resource.plural}`, true)
           const denied = answer.forbidden(response, {
@@ -208,11 +323,10 @@ export const make = (options: {
         }
         const until = now() + FORBIDDEN_MILLIS
         forbidden.set(denial, until)
-        return { shape: nothing, until }
+        return { shape: kindAlone, until }
       }
-      default:
-        return { shape: nothing, until: now() + FAILED_MILLIS }
     }
+    return { shape: found.get(key)?.shape ?? kindAlone, until: now() + FAILED_MILLIS }
   })
 
   const start = (reference: ObjectReference, key: string): Effect.Effect<Deferred.Deferred<ShapeOptions>> =>
@@ -239,8 +353,12 @@ export const make = (options: {
 
   return (reference) =>
     Effect.suspend(() => {
-      if (reference.uid !== undefined) return Effect.succeed(nothing)
-      const key = JSON.stringify([reference.apiVersion, reference.kind, reference.namespace, reference.name])
+      const { apiVersion, kind, name, namespace, uid } = reference
+      if (uid !== undefined && apiVersion !== undefined) return Effect.succeed(nothing)
+      // Of an object whose uid is given only the kind has to be known.
+      const key = JSON.stringify(
+        uid === undefined ? [apiVersion, kind, namespace, name] : [kind, namespace !== undefined]
+      )
       const cached = found.get(key)
       if (cached !== undefined && now() < cached.until) return Effect.succeed(cached.shape)
       return Effect.flatMap(start(reference, key), (deferred) =>

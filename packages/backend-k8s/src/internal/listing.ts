@@ -5,7 +5,7 @@ import * as BackendError from "@tidings/core/BackendError"
 import type { EventFilter } from "@tidings/core/EventQuery"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import type { KubernetesConnection } from "../KubernetesConnection.ts"
+import type { KubernetesConnection, KubernetesResponse } from "../KubernetesConnection.ts"
 import * as KubernetesEvent from "../KubernetesEvent.ts"
 import * as answer from "./answer.ts"
 import * as selection from "./selection.ts"
@@ -19,16 +19,16 @@ interface Page {
   readonly next: string | undefined
 }
 
-const pageOf = (body: string | undefined): Page | undefined => {
-  const list = answer.parseBody(body)
-  if (typeof list !== "object" || list === null || !("metadata" in list)) return undefined
-  const { metadata } = list
-  if (typeof metadata !== "object" || metadata === null) return undefined
+const pageOf = (response: KubernetesResponse): Page | undefined => {
+  const list = answer.objectIn(response, "EventList", "v1")
+  const metadata = list?.["metadata"]
+  if (list === undefined || typeof metadata !== "object" || metadata === null) return undefined
   const resourceVersion = "resourceVersion" in metadata ? metadata.resourceVersion : undefined
-  if (typeof resourceVersion !== "string") return undefined
+  const { items } = list
+  // Go writes an empty list as null.
+  if (typeof resourceVersion !== "string" || !(Array.isArray(items) || items === null)) return undefined
   const next = "continue" in metadata ? metadata.continue : undefined
-  const items = "items" in list && Array.isArray(list.items) ? list.items : []
-  return { items, resourceVersion, next: typeof next === "string" && next !== "" ? next : undefined }
+  return { items: items ?? [], resourceVersion, next: typeof next === "string" && next !== "" ? next : undefined }
 }
 
 const brokenOff = BackendError.make(
@@ -62,8 +62,10 @@ export const make = (connection: KubernetesConnection["Service"], pageSize: numb
       connection.request({ method: "GET", path: selection.pathOf(path, parameters) }),
       (response): Effect.Effect<Page | "expired", BackendError.BackendError> => {
         if (response.status === 200) {
-          const page = pageOf(response.body)
-          return page === undefined ? Effect.fail(brokenOff) : Effect.succeed(page)
+          const page = pageOf(response)
+          if (page !== undefined) return Effect.succeed(page)
+          const isCut = response.body === undefined
+          return Effect.fail(isCut ? brokenOff : answer.foreign(response, "a list of events", "no"))
         }
         if (answer.isExpired(response.status, answer.statusOf(answer.parseBody(response.body)))) {
           return Effect.succeed("expired")

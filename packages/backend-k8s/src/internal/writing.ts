@@ -7,6 +7,7 @@ import * as BackendError from "@tidings/core/BackendError"
 import type { Write } from "@tidings/core/Event"
 import * as EventId from "@tidings/core/EventId"
 import type { ObjectReference } from "@tidings/core/ObjectReference"
+import type * as Timestamp from "@tidings/core/Timestamp"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
@@ -20,6 +21,15 @@ import * as syntax from "./syntax.ts"
 interface Known {
   readonly resourceVersion: string
   readonly upTo: number
+  readonly count: number
+  readonly first: Timestamp.Micros
+  /** Of the involved object, where it is in the event. */
+  readonly uid: string | undefined
+  /**
+   * The uid of the object that took the place of the involved one: the count grows no more, and no request that is still on
+   * its way can raise it.
+   */
+  readonly replacedBy: string | undefined
 }
 
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }
@@ -50,6 +60,7 @@ const stopsAll = (error: BackendError.BackendError): boolean => {
     case "Throttled":
       return reason.scope === "backend"
     case "Transient":
+      if (error.cause instanceof answer.NoKubernetesAnswer) return true
       return error.cause instanceof answer.NoAnswer || (reason.applied === "no" && error.cause !== undefined)
     default:
       return false
@@ -60,6 +71,31 @@ const notTried = (error: BackendError.BackendError): BackendError.BackendError =
   error.reason._tag === "Transient" && error.reason.applied === "unknown"
     ? BackendError.make(new BackendError.Transient({ applied: "no", detail: error.reason.detail }), error.cause)
     : error
+
+/** Whether the object that an event is about has another uid than when the event was last written. */
+const isReplaced = (before: string | undefined, now: string | undefined): boolean =>
+  before !== undefined && now !== undefined && before !== now
+
+/**
+ * What of a series is about the object that took the place of an earlier one of its name: a series of its own, whose identity
+ * follows from that of the series and from the uid, so that every repetition meets the same object. The event of the earlier
+ * object keeps what it has counted, and is not changed any more.
+ */
+const continuedFor = (uid: string, write: Write, before: Known): Write => ({
+  ...write,
+  id: { origin: EventId.derivedOrigin(write.id.origin, uid), seq: write.id.seq },
+  count: Math.max(1, write.count - before.count),
+  // When the first of them happened is not known here.
+  first: write.last
+})
+
+/** Whether an object without our annotations is the event that was written all the same. */
+const isStripped = ({ event: { event: stored } }: KubernetesEvent.StoredEvent, { event }: Write): boolean =>
+  stored.reason === event.reason &&
+  stored.reportingController === event.reportingController &&
+  stored.reportingInstance === event.reportingInstance &&
+  stored.involvedObject.kind === event.involvedObject.kind &&
+  stored.involvedObject.name === event.involvedObject.name
 
 /** @internal */
 export const make = (options: {
@@ -74,10 +110,13 @@ export const make = (options: {
   const permits = Semaphore.makeUnsafe(concurrency)
   const locks = new Map<string, { readonly semaphore: Semaphore.Semaphore; users: number }>()
 
-  const remember = (key: string, upTo: number, response: KubernetesResponse): void => {
+  const remember = (key: string, write: Write, uid: string | undefined, response: KubernetesResponse): void => {
     const resourceVersion = versionOf(response)
     if (resourceVersion === undefined) series.delete(key)
-    else series.set(key, { resourceVersion, upTo })
+    else {
+      const { count, first, upTo } = write
+      series.set(key, { resourceVersion, upTo, count, first, uid, replacedBy: undefined })
+    }
   }
 
   const create = (path: string, write: Write, shape: KubernetesEvent.ShapeOptions) =>
@@ -97,51 +136,93 @@ export const make = (options: {
 
   const deliver = Effect.fnUntraced(function* (
     write: Write,
-    namespace: string,
-    name: string
+    namespace: string
   ): Effect.fn.Return<Backend.Outcome, BackendError.BackendError> {
-    const key = `${namespace}/${name}`
     const path = `/api/v1/namespaces/${namespace}/events`
     const shape: Mutable<KubernetesEvent.ShapeOptions> = { ...(yield* uidOf(write.event.involvedObject)) }
-    const known = series.get(key)
+    const uid = write.event.involvedObject.uid ?? shape.uid
+    /** The state of the series for the involved object that there is now. */
+    let current = write
+    let name = KubernetesEvent.nameOf(current)
+    let key = `${namespace}/${name}`
+    let known = series.get(key)
     let exists = known !== undefined
     // A repeated write must find out what is there: what was known may have been deleted since.
     let resourceVersion = known !== undefined && known.upTo < write.upTo ? known.resourceVersion : undefined
 
     for (let step = 0; step < MAXIMUM_STEPS; step++) {
+      if (known?.replacedBy !== undefined && known.upTo < write.upTo) {
+        current = continuedFor(known.replacedBy, current, known)
+        name = KubernetesEvent.nameOf(current)
+        key = `${namespace}/${name}`
+        known = series.get(key)
+        exists = known !== undefined
+        resourceVersion = known !== undefined && known.upTo < write.upTo ? known.resourceVersion : undefined
+        continue
+      }
       const isRead = exists && resourceVersion === undefined
+      // The involved object was deleted and made anew: what is not counted yet is about the new one.
+      const isEnd = exists && !isRead && isReplaced(known?.uid, uid)
+      // An occurrence before is that of an earlier write, whose first one the object keeps.
+      if (current !== write && known !== undefined) current = { ...current, first: known.first }
       const response = !exists
-        ? yield* create(path, write, shape)
+        ? yield* create(path, current, shape)
         : // The empty patch is the read of those who may only create and patch.
-          yield* patch(path, name, isRead ? {} : KubernetesEvent.toPatch(write, resourceVersion!, shape))
-      const verdict = answer.verdictOf(exists ? "patch" : "create", namespace, response)
+          yield* patch(
+            path,
+            name,
+            isRead
+              ? {}
+              : isEnd
+                ? KubernetesEvent.toEnd(resourceVersion!, uid!)
+                : KubernetesEvent.toPatch(current, resourceVersion!, shape)
+          )
+      const verdict = answer.verdictOf(exists ? "patch" : "create", namespace, name, response)
       switch (verdict._tag) {
         case "Applied": {
-          if (!isRead) {
-            remember(key, write.upTo, response)
+          if (!isRead && !isEnd) {
+            remember(key, current, uid ?? known?.uid, response)
             return exists ? Backend.updated : Backend.created
           }
-          const stored = Result.getOrUndefined(KubernetesEvent.fromResource(answer.parseBody(response.body)))
+          const resource = answer.parseBody(response.body)
+          const stored = Result.getOrUndefined(KubernetesEvent.fromResource(resource))
           if (stored === undefined) continue
-          if (!stored.own || EventId.format(stored.event.id) !== EventId.format(write.id)) {
+          if (!stored.own && isStripped(stored, current)) {
+            return rejected(
+              `annotations-stripped: the annotations tidings.dev/… of ${key} were removed in the cluster, so its count can ` +
+                "grow no more: let admission policies and controllers keep them"
+            )
+          }
+          if (!stored.own || EventId.format(stored.event.id) !== EventId.format(current.id)) {
             return rejected(`name-taken: ${key} is an event of somebody else`)
           }
-          series.set(key, { resourceVersion: stored.resourceVersion, upTo: stored.event.upTo })
-          if (stored.event.upTo >= write.upTo) return Backend.present
-          resourceVersion = stored.resourceVersion
+          known = {
+            resourceVersion: stored.resourceVersion,
+            upTo: stored.event.upTo,
+            count: stored.event.count,
+            first: stored.event.first,
+            replacedBy: KubernetesEvent.replacedBy(resource),
+            uid: stored.event.event.involvedObject.uid
+          }
+          series.set(key, known)
+          if (known.upTo >= write.upTo) return Backend.present
+          if (known.replacedBy !== undefined) continue
+          resourceVersion = known.resourceVersion
           continue
         }
         case "Exists":
-          // Whatever state of the series is there, the first occurrence is in it.
-          if (write.upTo === write.id.seq) return Backend.present
+          // Only the object itself says whose it is, and how far it counts.
           exists = true
+          resourceVersion = undefined
           continue
         case "Conflict":
           series.delete(key)
+          known = undefined
           resourceVersion = undefined
           continue
         case "Missing":
           series.delete(key)
+          known = undefined
           exists = false
           resourceVersion = undefined
           continue
@@ -176,8 +257,10 @@ export const make = (options: {
     })
 
   const sayOnce = (outcome: Backend.Outcome): Effect.Effect<Backend.Outcome> => {
-    if (outcome._tag !== "Retry" || outcome.error.reason._tag !== "Unauthorized") return Effect.succeed(outcome)
-    const { message } = outcome.error
+    if (outcome._tag !== "Retry") return Effect.succeed(outcome)
+    const { cause, message, reason } = outcome.error
+    const isForAPerson = reason._tag === "Unauthorized" || cause instanceof answer.NoKubernetesAnswer
+    if (!isForAPerson) return Effect.succeed(outcome)
     if (said.get(message) !== undefined) return Effect.succeed(outcome)
     said.set(message, true)
     return Effect.as(Effect.logWarning(`events cannot be written: ${message}`), outcome)
@@ -191,7 +274,7 @@ export const make = (options: {
       )
     }
     const name = KubernetesEvent.nameOf(write)
-    return Effect.matchEffect(inOrder(`${namespace}/${name}`, deliver(write, namespace, name)), {
+    return Effect.matchEffect(inOrder(`${namespace}/${name}`, deliver(write, namespace)), {
       onFailure: (error) => sayOnce({ _tag: "Retry", error }),
       onSuccess: sayOnce
     })

@@ -1,11 +1,11 @@
 /**
- * 128 bits of a text as 28 digits of base 36, for telling texts apart without keeping them. It is part of what checkpoints
- * hold, so it must not change. It guards against chance, not against an adversary: a caller that reads texts of others
- * begins them with something that these others do not know.
+ * 128 bits of a text, for telling texts apart without keeping them. They are part of what checkpoints and clusters hold, so
+ * they must not change. They guard against chance, not against an adversary: a caller that reads texts of others begins them
+ * with something that these others do not know.
  *
  * @internal
  */
-export const fingerprint = (text: string): string => {
+const words = (text: string): readonly [number, number, number, number] => {
   let a = 0x9e3779b9
   let b = 0x243f6a88
   let c = 0xb7e15162
@@ -24,7 +24,28 @@ export const fingerprint = (text: string): string => {
     c = d ^ Math.imul(c ^ (c >>> 16), 0x85ebca6b)
     d = a ^ Math.imul(d ^ (d >>> 14), 0xc2b2ae35)
   }
-  return digits(a) + digits(b) + digits(c) + digits(d)
+  return [a, b, c, d]
 }
 
-const digits = (word: number): string => (word >>> 0).toString(36).padStart(7, "0")
+const digits = (word: number, radix: number, length: number): string =>
+  (word >>> 0).toString(radix).padStart(length, "0")
+
+/**
+ * As 28 digits of base 36.
+ *
+ * @internal
+ */
+export const short = (text: string): string => {
+  const [a, b, c, d] = words(text)
+  return digits(a, 36, 7) + digits(b, 36, 7) + digits(c, 36, 7) + digits(d, 36, 7)
+}
+
+/**
+ * As 32 hexadecimal digits.
+ *
+ * @internal
+ */
+export const hexadecimal = (text: string): string => {
+  const [a, b, c, d] = words(text)
+  return digits(a, 16, 8) + digits(b, 16, 8) + digits(c, 16, 8) + digits(d, 16, 8)
+}
