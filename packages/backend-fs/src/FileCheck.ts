@@ -280,11 +280,12 @@ const sinkCheck = (sink: JournalView.Sink, owner: string | undefined): Check => 
   const occurrences = parked.reduce((sum, one) => sum + one.occurrences, 0)
   const common = {
     name: `sink ${name}`,
-    facts: { sink: name, target: target ?? null, pending, parked: parked.length, parkedOccurrences: occurrences }
+    facts: { sink: name, target: target ?? null, pending, parked: occurrences, parkedSeries: parked.length }
   }
   if (damage !== undefined) return { ...common, state: "broken", found: damage }
   const waiting = pending === 0 ? "nothing waits" : `${many(pending, "occurrence")} wait`
-  const aside = parked.length === 0 ? "nothing is parked" : `${many(parked.length, "event")} parked`
+  const aside =
+    parked.length === 0 ? "nothing is parked" : `${many(occurrences, "occurrence")} of ${parked.length} series parked`
   const asked = requests.length === 0 ? "" : "; what was asked for about them is not done yet"
   const found = `${waiting}, ${aside}${asked}${target === undefined ? "; it has not reached its backend yet" : ""}`
   if (parked.length > 0) {

@@ -213,7 +213,7 @@ describe("the answer to a write", () => {
       "EventRateLimit on an object",
       "patch",
       failure(429, "TooManyRequests", "limit reached on type SourceAndObject for key x"),
-      "Retry Throttled series"
+      "Retry Throttled object"
     ],
     [
       "EventRateLimit on a user",

@@ -23,13 +23,14 @@ export class Transient extends Data.TaggedClass("Transient")<{
 /**
  * The store asks for less.
  *
- * `scope` says for what: everything (`"backend"`), one namespace, or one series.
+ * `scope` says for what: everything (`"backend"`), the events of one namespace, those about one object, or one series. A
+ * recorder finds out at which pace a namespace or an object is taken, and lets the others go on meanwhile.
  *
  * @category errors
  * @since 0.1.0
  */
 export class Throttled extends Data.TaggedClass("Throttled")<{
-  readonly scope: "backend" | "namespace" | "series"
+  readonly scope: "backend" | "namespace" | "object" | "series"
   readonly retryAfter?: Duration.Duration
   readonly detail: string
 }> {}

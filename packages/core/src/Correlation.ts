@@ -409,10 +409,12 @@ export class Correlator {
     return released
   }
 
-  /** Everything that is held, at once: for the end of a sink. */
-  drain(): ReadonlyArray<Released> {
+  /** All series that hold an occurrence up to this seq, with all that they hold, at once: for a flush, and for the end. */
+  drain(upTo = Number.POSITIVE_INFINITY): ReadonlyArray<Released> {
     const released: Array<Released> = []
-    for (const bucket of this.holding) for (const series of bucket.line) released.push(this.release(series))
+    for (const bucket of this.holding) {
+      for (const series of bucket.line) if (series.heldFrom <= upTo) released.push(this.release(series))
+    }
     return released
   }
 

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Backend from "@tidings/core/Backend"
 import { BackendError, Throttled, Unauthorized } from "@tidings/core/BackendError"
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -103,7 +104,7 @@ describe("a backend that is away", () => {
     })
   )
 
-  it.effect("is asked more rarely where a person must mend something", () =>
+  it.effect("is asked every half a minute where a person must mend something, also with one event pending", () =>
     Effect.gen(function* () {
       const { backend, calls } = yield* scripted(() => Effect.fail(unauthorized))
       const { recorder } = yield* start({ backend, sink: off })
@@ -111,7 +112,9 @@ describe("a backend that is away", () => {
       yield* TestClock.adjust("1 hour")
       const before = calls.length
       yield* TestClock.adjust("1 hour")
-      assert.isTrue(calls.length - before >= 12 && calls.length - before <= 25, String(calls.length - before))
+      const asked = calls.slice(before).map(({ at }) => at)
+      assert.isTrue(asked.length >= 120 && asked.length <= 241, String(asked.length))
+      for (const [index, at] of asked.entries()) if (index > 0) assert.isAtMost(at - asked[index - 1]!, 30)
     })
   )
 
@@ -184,7 +187,8 @@ describe("a namespace that is stuck", () => {
       assert.strictEqual((yield* statusOf(recorder)).state, "degraded")
       const before = calls.length
       yield* TestClock.adjust("1 hour")
-      assert.isAtMost(calls.length - before, 8 * 25)
+      // In each namespace one finds out whether it works again, and the others are asked more rarely.
+      assert.isAtMost(calls.length - before, 2 * (241 + 3 * 25))
 
       stuck.delete("sick")
       const since = calls.length
@@ -290,6 +294,78 @@ describe("a Throttled", () => {
       }
       // Some may have been due by themselves.
       assert.isAtMost(calls.length, 5)
+    })
+  )
+
+  /** A token bucket of a server, as EventRateLimit has them. */
+  const bucket = (perSecond: number, burst: number) => {
+    let tokens = burst
+    let filledAt = 0
+    return (now: number): boolean => {
+      tokens = Math.min(burst, tokens + (now - filledAt) * perSecond)
+      filledAt = now
+      if (tokens < 1) return false
+      tokens--
+      return true
+    }
+  }
+
+  for (const scope of ["namespace", "object"] as const) {
+    it.effect(`for a ${scope} is kept to at the pace that the server allows, and slows nothing else`, () =>
+      Effect.gen(function* () {
+        const clock = yield* Clock.Clock
+        const limit = new BackendError({ reason: new Throttled({ scope, detail: "limit reached" }) })
+        const allows = bucket(10, 20)
+        let tries = 0
+        const { backend } = yield* scripted((batch) =>
+          Effect.delay(
+            Effect.sync(() =>
+              batch.map(({ event }) => {
+                if (event.involvedObject.namespace !== "busy") return Backend.created
+                tries++
+                return allows(clock.currentTimeMillisUnsafe() / 1_000) ? Backend.created : retry(limit)
+              })
+            ),
+            "5 millis"
+          )
+        )
+        const { recorder } = yield* start({ backend, sink: off })
+        const count = 200
+        for (let n = 0; n < count; n++) {
+          yield* recorder.record(
+            scope === "namespace"
+              ? draftIn("busy", `busy-${n}`)
+              : draft("busy", { involvedObject: { kind: "Pod", name: "busy", namespace: "busy" }, message: `m ${n}` })
+          )
+        }
+        yield* TestClock.adjust("1 second")
+        // What is of others is there at once.
+        for (let n = 0; n < 100; n++) yield* recorder.record(draftIn("well", `well-${n}`))
+        const before = (yield* statusOf(recorder)).settled
+        yield* TestClock.adjust("100 millis")
+        assert.isAtLeast((yield* statusOf(recorder)).settled - before, 100)
+        // The limit itself takes 18 seconds.
+        yield* TestClock.adjust("21400 millis")
+        assert.deepInclude(yield* statusOf(recorder), { settled: count + 100, pending: 0, parked: 0 })
+        assert.isAtMost(tries, 3 * count)
+      })
+    )
+  }
+
+  it.effect("for a namespace that is closed for long is noticed within half a minute when it opens", () =>
+    Effect.gen(function* () {
+      const limit = new BackendError({ reason: new Throttled({ scope: "namespace", detail: "limit reached" }) })
+      let closed = true
+      const { backend, calls } = yield* scripted(each(() => (closed ? retry(limit) : Backend.created)))
+      const { recorder } = yield* start({ backend, sink: off })
+      for (let n = 0; n < 50; n++) yield* recorder.record(draftIn("busy", `busy-${n}`))
+      yield* TestClock.adjust("1 hour")
+      const before = calls.length
+      yield* TestClock.adjust("1 hour")
+      assert.isAtMost(calls.length - before, 121)
+      closed = false
+      yield* TestClock.adjust("31 seconds")
+      assert.deepInclude(yield* statusOf(recorder), { settled: 50, pending: 0 })
     })
   )
 

@@ -757,3 +757,55 @@ describe("a journal that fails", () => {
     })
   )
 })
+
+describe("what a flush and an orderly end do to correlation", () => {
+  /** Writes that 100 series of 200 occurrences each leave as, all of them accepted before the sink reads the first. */
+  const writesOf = (
+    end: (started: {
+      readonly recorder: Recorder.Recorder["Service"]
+      readonly close: Effect.Effect<void>
+    }) => Effect.Effect<unknown, unknown>,
+    capacity: number
+  ) =>
+    Effect.gen(function* () {
+      const answering = Deferred.makeUnsafe<void>()
+      const { backend, calls } = yield* scripted(always)
+      const held: Backend.Service = { ...backend, target: Effect.andThen(Deferred.await(answering), backend.target) }
+      const journal = yield* memoryJournal()
+      const started = yield* start({
+        backend: held,
+        journal: durable(journal),
+        sink: { capacity },
+        recorder: { drainTimeout: "1 hour" }
+      })
+      for (let n = 0; n < 200; n++)
+        for (let one = 0; one < 100; one++) yield* started.recorder.record(draft(`pod-${one}`))
+      const ending = yield* Effect.forkChild(end(started), { startImmediately: true })
+      yield* Deferred.succeed(answering, undefined)
+      while (ending.pollUnsafe() === undefined) yield* TestClock.adjust("10 millis")
+      yield* Fiber.join(ending)
+      const { settled } = yield* statusOf(started.recorder)
+      assert.strictEqual(settled, 20_000)
+      return calls.reduce((sum, { batch }) => sum + batch.length, 0)
+    })
+
+  const inCourse = (capacity: number) =>
+    writesOf(({ recorder }) => Effect.andThen(Effect.sleep("8 seconds"), recorder.flush("1 hour")), capacity)
+
+  for (const capacity of [1_024, 16]) {
+    it.effect(`leaves at most twice as many writes as in course, with room for ${capacity} series`, () =>
+      Effect.gen(function* () {
+        const course = yield* inCourse(capacity)
+        const flushed = yield* writesOf(({ recorder }) => recorder.flush("1 hour"), capacity)
+        const several = yield* writesOf(
+          ({ recorder }) => Effect.forEach([1, 2, 3], () => recorder.flush("1 hour"), { concurrency: "unbounded" }),
+          capacity
+        )
+        const closed = yield* writesOf(({ close }) => close, capacity)
+        assert.isAtMost(flushed, 2 * course)
+        assert.isAtMost(several, 2 * course)
+        assert.isAtMost(closed, 2 * course)
+      })
+    )
+  }
+})

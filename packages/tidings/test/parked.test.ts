@@ -269,8 +269,8 @@ describe("doctor on a journal", () => {
       assert.include(owned.found, journal)
       assert.match(owned.found, /process \d+ on .* runs on it$/)
       assert.deepStrictEqual(
-        [sink.name, sink.state, sink.facts.parked, sink.facts.parkedOccurrences],
-        ["sink default", "note", 1, 2]
+        [sink.name, sink.state, sink.facts.parked, sink.facts.parkedSeries],
+        ["sink default", "note", 2, 1]
       )
       assert.include(sink.advice, "tidings parked")
       state.refusing = false

@@ -197,12 +197,12 @@ const transient = (applied: "no" | "unknown", detail: string) =>
 const unavailable = (detail: string) => BackendError.make(new BackendError.Unavailable({ detail }))
 
 // EventRateLimit says which of its buckets is empty: Server, User, Namespace, or SourceAndObject.
-const scopeOf = (message: string): "backend" | "namespace" | "series" => {
+const scopeOf = (message: string): BackendError.Throttled["scope"] => {
   switch (/limit reached on type (\w+)/.exec(message)?.[1]) {
     case "Namespace":
       return "namespace"
     case "SourceAndObject":
-      return "series"
+      return "object"
     default:
       return "backend"
   }

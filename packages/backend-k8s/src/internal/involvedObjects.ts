@@ -30,10 +30,11 @@ const LIST_PAGE = 500
 const NO_LIST_MILLIS = 600_000
 
 /** A definition of a kind may be just being installed. */
-const NO_KIND_MILLIS = 60_000
+const NO_KIND_MILLIS = 30_000
 
 const KINDS_MILLIS = 600_000
-const FORBIDDEN_MILLIS = 300_000
+/** A right that is granted is noticed within that time. */
+const FORBIDDEN_MILLIS = 30_000
 const FAILED_MILLIS = 5_000
 
 const CAPACITY = 4_096

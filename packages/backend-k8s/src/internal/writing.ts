@@ -285,13 +285,24 @@ export const make = (options: {
       const [only] = batch
       if (only !== undefined && batch.length === 1) return Effect.map(writeOne(only), (outcome) => [outcome])
       let stopped: BackendError.BackendError | undefined
+      /** Namespaces that the server wants less of, and what it said. */
+      const limited = new Map<string, BackendError.BackendError>()
       return Effect.forEach(
         batch,
         (write) =>
           Effect.suspend((): Effect.Effect<Backend.Outcome> => {
             if (stopped !== undefined) return Effect.succeed({ _tag: "Retry", error: notTried(stopped) })
+            const namespace = KubernetesEvent.namespaceOf(write.event.involvedObject)
+            const limit = limited.get(namespace)
+            if (limit !== undefined) return Effect.succeed({ _tag: "Retry", error: limit })
             return Effect.map(writeOne(write), (outcome) => {
-              if (outcome._tag === "Retry" && stopsAll(outcome.error)) stopped = outcome.error
+              if (outcome._tag === "Retry") {
+                const { error } = outcome
+                if (stopsAll(error)) stopped = error
+                else if (error.reason._tag === "Throttled" && error.reason.scope === "namespace") {
+                  limited.set(namespace, error)
+                }
+              }
               return outcome
             })
           }),

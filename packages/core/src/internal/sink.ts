@@ -296,11 +296,17 @@ export const make = Effect.fnUntraced(function* (
   // end
   // -------------------------------------------------------------------------
 
-  /** What is held leaves at once, whatever its budget says. */
-  const letGo = () => {
-    if (state.correlator.held === 0) return
-    state.release(state.correlator.drain())
-    signal.notify()
+  /**
+   * What is held of the occurrences up to a place leaves, whatever its budget says. Only once all of them are read: what is
+   * let go earlier is held anew with the next of its occurrences, and would leave once for each page.
+   */
+  const flushHeld = (upTo: number): boolean => {
+    if (state.position < upTo) return false
+    if (state.correlator.held > 0) {
+      state.release(state.correlator.drain(upTo))
+      signal.notify()
+    }
+    return true
   }
 
   const drain = (complete: () => boolean): Effect.Effect<void> =>
@@ -309,9 +315,12 @@ export const make = Effect.fnUntraced(function* (
       time.isShort = true
       failures.hurry()
       signal.notify()
+      let flushed = false
       return signal.until(() => {
-        letGo()
-        return health.isHalted || (complete() && state.isThrough(shared.head))
+        if (health.isHalted) return true
+        if (!complete()) return false
+        flushed ||= flushHeld(shared.head)
+        return flushed && state.isThrough(shared.head)
       })
     })
 
@@ -352,11 +361,13 @@ export const make = Effect.fnUntraced(function* (
         ? Effect.succeed(expectations.unsettled(health.isStopped ? "shutdown" : "halted"))
         : expectations.expect(seq),
     isThrough: (seq) => state.isThrough(seq),
-    through: (seq) =>
-      signal.until(() => {
-        letGo()
-        return state.isThrough(seq)
-      }),
+    through: (seq) => {
+      let flushed = false
+      return signal.until(() => {
+        flushed ||= flushHeld(seq)
+        return flushed && state.isThrough(seq)
+      })
+    },
     parked: parking.list,
     retryParked: parking.retry,
     dropParked: parking.drop,

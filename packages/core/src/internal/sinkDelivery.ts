@@ -17,7 +17,7 @@ import type { SinkLedger } from "./ledger.ts"
 import { missing } from "./retryPolicy.ts"
 import type { Batch, Dispatch } from "./sinkDispatch.ts"
 import type { Expectations } from "./sinkExpectations.ts"
-import type { Failures } from "./sinkFailures.ts"
+import { type Failures, isBehindGate } from "./sinkFailures.ts"
 import type { Health } from "./sinkHealth.ts"
 import type { Outgoing, Parcel } from "./sinkOutbox.ts"
 import type { Parking } from "./sinkParking.ts"
@@ -177,7 +177,8 @@ export const make = (
             parks.push(parking.park(one, parcel, error.message))
             break
           }
-          failed = error
+          // A limit is an answer: the backend is there, and takes other writes.
+          if (!isBehindGate(error)) failed = error
           failures.failed(one, parcel, error)
           if (reason._tag === "Throttled" && reason.scope === "backend") failures.throttle(one.nextAt)
         }
@@ -210,7 +211,7 @@ export const make = (
     if (outcome._tag === "Dropped") ledger.drop(occurrences, outcome.reason)
     else if (outcome._tag === "Settled") tally[outcome.how] += occurrences + parking.delivered(one.key)
     outbox.landed(one)
-    failures.reached(write)
+    failures.reached(one, write)
   }
 
   const parkAll = (parks: ReadonlyArray<Effect.Effect<void>>): Effect.Effect<void> =>

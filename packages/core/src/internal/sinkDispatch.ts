@@ -57,19 +57,29 @@ export class Dispatch {
     const slots = this.freeSlots()
     if (slots <= 0 || at < failures.gateUntil) return NOTHING
     const away = failures.isAway
+    const { gates } = failures
     const fresh: Array<Outgoing> = []
     const retries: Array<Outgoing> = []
+    const batches: Array<Batch> = []
     for (const one of this.outbox.all()) {
       if (one.underway !== undefined || one.next === undefined || one.nextAt > at) continue
-      if (one.failures > 0) retries.push(one)
+      const openAt = gates.size === 0 ? undefined : gates.openAt(one.next.write)
+      if (openAt !== undefined) {
+        // Through a gate one goes after the other; they have at most the places of retries.
+        if (openAt > at || away || this.slotsForRetries(slots, true) <= batches.length) continue
+        gates.begin(one, one.next.write)
+        batches.push({ series: [one], isRetry: true })
+      } else if (one.failures > 0) retries.push(one)
       else if (away || fresh.length < slots * most) fresh.push(one)
     }
-    const forRetries = Math.min(retries.length, this.slotsForRetries(slots, fresh.length > 0))
+    const forRetries = Math.min(
+      retries.length,
+      Math.max(0, this.slotsForRetries(slots, fresh.length > 0) - batches.length)
+    )
     if (away || forRetries < retries.length) retries.sort((a, b) => a.failures - b.failures)
     if (away) return this.start(this.probeOf(fresh, retries))
-    const batches: Array<Batch> = []
     for (let index = 0; index < forRetries; index++) batches.push({ series: [retries[index]!], isRetry: true })
-    const size = Math.min(most, Math.ceil(fresh.length / Math.max(1, slots - forRetries)))
+    const size = Math.min(most, Math.ceil(fresh.length / Math.max(1, slots - batches.length)))
     for (let from = 0; from < fresh.length && batches.length < slots; from += size) {
       batches.push({ series: fresh.slice(from, from + size), isRetry: false })
     }
@@ -86,11 +96,14 @@ export class Dispatch {
   dueAt(): number {
     const slots = this.freeSlots()
     if (slots <= 0) return Number.POSITIVE_INFINITY
+    const { gates } = this.failures
     const noRetries = !this.failures.isAway && this.slotsForRetries(slots, false) <= 0
     let next = Number.POSITIVE_INFINITY
     for (const one of this.outbox.all()) {
       if (one.underway !== undefined || one.next === undefined || (noRetries && one.failures > 0)) continue
-      if (one.nextAt < next) next = one.nextAt
+      const openAt = gates.size === 0 ? undefined : gates.openAt(one.next.write)
+      const due = openAt === undefined ? one.nextAt : Math.max(one.nextAt, openAt)
+      if (due < next) next = due
     }
     return Math.max(next, this.failures.gateUntil)
   }

@@ -12,10 +12,15 @@
 import * as Duration from "effect/Duration"
 import type { BackendError } from "../BackendError.ts"
 import type { Write } from "../Event.ts"
+import { Gates, isGated } from "./sinkGates.ts"
 import { namespaceOf, type Outbox, type Outgoing, type Parcel } from "./sinkOutbox.ts"
 import { LAST_DELAY, SECOND, type SinkTime } from "./sinkTime.ts"
 
-/** For what a person must mend: credentials, configuration, space. */
+/**
+ * For what a person must mend, and for what is stuck: the longest pause of a series, while another one of its namespace finds
+ * out every half a minute whether it is mended. So a right that comes back is noticed within that time, and many series that
+ * wait for it cost the server next to nothing.
+ */
 const LAST_SLOW_DELAY = 300 * SECOND
 /** How long a series must have failed, while others got through, before it may be parked to make room. */
 const STUCK_AFTER = 30 * SECOND
@@ -31,8 +36,16 @@ export const isSlow = ({ reason }: BackendError): boolean => reason._tag !== "Tr
 
 const isThrottled = ({ reason }: BackendError): boolean => reason._tag === "Throttled"
 
+/**
+ * Whether what is limited has a gate: then the series itself need not wait.
+ *
+ * @internal
+ */
+export const isBehindGate = ({ reason }: BackendError): boolean => reason._tag === "Throttled" && isGated(reason.scope)
+
 /** @internal */
 export class Failures {
+  readonly gates = new Gates()
   private readonly outbox: Outbox
   private readonly time: SinkTime
   private readonly concurrency: number
@@ -44,6 +57,8 @@ export class Failures {
   private lastSuccessAt = Number.NEGATIVE_INFINITY
   /** By namespace, since when nothing for it has got through. */
   private readonly failingNamespaces = new Map<string, number>()
+  /** By namespace, the series that finds out whether it works again. */
+  private readonly probing = new Map<string, { readonly one: Outgoing }>()
   private throttledUntil = Number.NEGATIVE_INFINITY
   private awayUntil = Number.NEGATIVE_INFINITY
 
@@ -79,8 +94,15 @@ export class Failures {
   /** What was under way of a series has failed: it is put back, and waits for its next try. */
   failed(one: Outgoing, parcel: Parcel, error: BackendError): void {
     const at = this.time.monotonic()
-    const retryAfter = error.reason._tag === "Throttled" ? error.reason.retryAfter : undefined
+    const { reason } = error
+    const retryAfter = reason._tag === "Throttled" ? reason.retryAfter : undefined
     this.outbox.putBack(one, parcel, error, at)
+    if (reason._tag === "Throttled" && isGated(reason.scope)) {
+      this.gates.refused(one, parcel.write, reason, at)
+      one.nextAt = Number.NEGATIVE_INFINITY
+      return
+    }
+    if (this.gates.size > 0) this.gates.failed(one, parcel.write, at)
     const namespace = namespaceOf(parcel.write)
     const { failingNamespaces } = this
     // Who asks for less is not stuck.
@@ -89,19 +111,33 @@ export class Failures {
     }
     // Being asked to come at a certain time is no failure of the series.
     if (retryAfter === undefined) one.failures++
-    const isLong = isSlow(error) || this.isForStuckNamespace(parcel)
+    const isLong = (isSlow(error) || this.isForStuckNamespace(parcel)) && !this.probes(one, namespace, at)
     const delay = this.time.backoff(Math.max(1, one.failures), isLong ? LAST_SLOW_DELAY : LAST_DELAY)
     one.nextAt = at + (retryAfter === undefined ? delay : Math.max(delay, Duration.toMillis(retryAfter) * 1_000))
   }
 
   /** Something of a series got through, so its namespace does not fail. */
-  reached(write: Write): void {
+  reached(one: Outgoing, write: Write): void {
+    if (this.gates.size > 0) this.gates.taken(one, write, this.time.monotonic())
     if (this.failingNamespaces.size === 0) return
     const namespace = namespaceOf(write)
     const since = this.failingNamespaces.get(namespace)
     if (since === undefined) return
     this.failingNamespaces.delete(namespace)
     this.tryAgain(since, namespace)
+  }
+
+  /** Whether a series is the one of its namespace that finds out whether it works again. */
+  private probes(one: Outgoing, namespace: string, at: number): boolean {
+    const { probing } = this
+    const probe = probing.get(namespace)
+    // One that was parked or delivered, or is late, has left its place.
+    if (probe !== undefined && probe.one !== one && this.outbox.has(probe.one.key) && at < probe.one.nextAt + SECOND) {
+      return false
+    }
+    if (probe === undefined && probing.size >= MAXIMUM_NAMESPACES) probing.delete(probing.keys().next().value!)
+    probing.set(namespace, { one })
+    return true
   }
 
   /** Nothing for it gets through while others do: its failures say nothing of the backend. */

@@ -578,7 +578,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "after a failure nothing is tried again",
-    patches: [{ file: DISPATCH, find: "      if (one.nextAt < next) next = one.nextAt\n", replace: "" }]
+    patches: [{ file: DISPATCH, find: "      if (due < next) next = due\n", replace: "" }]
   },
   {
     name: "retries are spaced by the wall clock",
@@ -731,8 +731,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     patches: [
       {
         file: SINK,
-        find: "        return health.isHalted || (complete() && state.isThrough(shared.head))",
-        replace: "        return complete()"
+        find: "        return flushed && state.isThrough(shared.head)\n      })\n    })",
+        replace: "        return true\n      })\n    })"
       }
     ]
   }
