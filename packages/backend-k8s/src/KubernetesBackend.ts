@@ -17,6 +17,7 @@ import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as involvedObjects from "./internal/involvedObjects.ts"
 import * as listing from "./internal/listing.ts"
+import * as ownCluster from "./internal/ownCluster.ts"
 import * as querying from "./internal/querying.ts"
 import * as watching from "./internal/watching.ts"
 import * as writing from "./internal/writing.ts"
@@ -78,33 +79,44 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
   const wait = Duration.fromInputUnsafe(options?.uidWait ?? "1 second")
   const list = listing.make(connection, Math.max(1, options?.pageSize ?? 500))
 
-  let known: { readonly target: Target; readonly until: number } | undefined
+  const { epoch } = connection
+  const uidWait = Duration.toMillis(wait) > 0 ? { connection, clock, wait, scope } : undefined
+  const lookUp = () => (uidWait === undefined ? () => Effect.succeed({}) : involvedObjects.make(uidWait))
+  let uidOf = lookUp()
+  const cluster = ownCluster.make({
+    connection,
+    scope,
+    onOther: () => {
+      uidOf = lookUp()
+    }
+  })
+
+  let known: { readonly target: Target; readonly epoch: number; readonly until: number } | undefined
   const scopeOf = (filter: EventFilter): Effect.Effect<CursorScope, BackendError> =>
     Effect.suspend(() => {
       const now = clock.currentTimeMillisUnsafe()
-      if (known !== undefined && now < known.until) {
+      const asked = epoch()
+      if (known !== undefined && known.epoch === asked && now < known.until) {
         return Effect.succeed({ mode: "kubernetes", target: known.target, filter })
       }
       return Effect.map(connection.target, (target) => {
-        known = { target, until: now + CLUSTER_ID_MILLIS }
+        known = { target, epoch: asked, until: now + CLUSTER_ID_MILLIS }
         return { mode: "kubernetes", target, filter }
       })
     })
 
   return Backend.Backend.of({
     mode: "kubernetes",
-    target: connection.target,
+    target: cluster.target,
     write: writing.make({
       connection,
-      uidOf:
-        Duration.toMillis(wait) > 0
-          ? involvedObjects.make({ connection, clock, wait, scope })
-          : () => Effect.succeed({}),
+      cluster,
+      uidOf: (reference) => uidOf(reference),
       concurrency: Math.max(1, options?.concurrency ?? 16),
       knownSeries: Math.max(1, options?.knownSeries ?? 8_192)
     }),
     query: querying.make({ listing: list, scopeOf }),
-    watch: watching.make({ connection, listing: list, clock, random, target: connection.target })
+    watch: watching.make({ connection, listing: list, clock, random })
   })
 })
 

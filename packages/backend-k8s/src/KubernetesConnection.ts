@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as BackendError from "@tidings/core/BackendError"
-import * as Target from "@tidings/core/Target"
+import type { Target } from "@tidings/core/Target"
 import * as Clock from "effect/Clock"
 import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
@@ -12,8 +12,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Stream from "effect/Stream"
-import { createHash } from "node:crypto"
 import * as answer from "./internal/answer.ts"
+import * as clusterTarget from "./internal/clusterTarget.ts"
 import * as credentials from "./internal/credentials.ts"
 import * as kubeconfig from "./internal/kubeconfig.ts"
 import { proxyFor } from "./internal/proxy.ts"
@@ -125,10 +125,17 @@ export class KubernetesConnection extends Context.Service<
     /** Asks for an answer that goes on, over a connection of its own. */
     readonly open: (path: string) => Effect.Effect<KubernetesStream, BackendError.BackendError>
     /**
-     * What tells this cluster from all others: the uid of its namespace `kube-system`. For who may not read that, a
-     * digest of the certificate authority, or of the address of a server that has none of its own.
+     * Which cluster answers: the uid of its namespace `kube-system`, and as aliases the names by which it is known to who
+     * may not read that. For them the id is the uid of the service account, where it is one that asks; otherwise a digest
+     * of the server's address, and the target is uncertain.
      */
-    readonly target: Effect.Effect<Target.Target, BackendError.BackendError>
+    readonly target: Effect.Effect<Target, BackendError.BackendError>
+    /**
+     * Grows whenever another cluster may have taken the place of the one that answered before: when a request got no
+     * answer or one of 500 and above, when the other side closed a connection, and after a minute without an answer. An
+     * unused connection that is closed on this side does not count.
+     */
+    readonly epoch: () => number
   }
 >()("@tidings/backend-k8s/KubernetesConnection") {}
 
@@ -253,48 +260,12 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
 
   const open = (path: string) => authorized((current) => inTime(transport.open(path, current)))
 
-  let isAccessDenied: { readonly until: number } | undefined
-
-  const authorityId = Effect.map(identity.get, ({ tls }) => {
-    const material = tls.ca === undefined || tls.ca === null ? address : JSON.stringify(tls.ca)
-    return `authority-${createHash("sha256").update(material).digest("hex").slice(0, 32)}`
-  })
-
-  const byAuthority = Effect.map(authorityId, (id) => Target.make(id, { isUncertain: true }))
-
-  const target = Effect.gen(function* () {
-    const now = clock.currentTimeMillisUnsafe()
-    if (isAccessDenied !== undefined && now < isAccessDenied.until) return yield* byAuthority
-    const response = yield* request({ method: "GET", path: "/api/v1/namespaces/kube-system" })
-    if (response.status === 200) {
-      const uid = uidOf(answer.parseBody(response.body))
-      if (uid !== undefined) return Target.make(uid, { aliases: [yield* authorityId] })
-    }
-    if (response.status !== 403) return yield* answer.readErrorOf(response, readKubeSystem)
-    // A server that has just started refuses everything until it has read its rules. Who takes such a refusal for a rule
-    // would take the cluster for another one: so ask for the rule itself, which is refused then as well.
-    const review = yield* request({
-      method: "POST",
-      path: "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
-      body: JSON.stringify({
-        apiVersion: "authorization.k8s.io/v1",
-        kind: "SelfSubjectAccessReview",
-        spec: {
-          resourceAttributes: { verb: "get", resource: "namespaces", name: "kube-system", namespace: "kube-system" }
-        }
-      })
-    })
-    if (review.status !== 201 || isAllowed(answer.parseBody(review.body))) {
-      return yield* answer.forbidden(response, readKubeSystem)
-    }
-    if (isAccessDenied === undefined) {
-      yield* Effect.logInfo(
-        "not allowed to read the uid of namespace kube-system, which tells one cluster from another; its certificate " +
-          `authority serves instead. ${answer.ruleFor(readKubeSystem)}`
-      )
-    }
-    isAccessDenied = { until: now + ACCESS_DENIED_MILLIS }
-    return yield* byAuthority
+  const target = clusterTarget.make({
+    address,
+    tls: Effect.map(identity.get, ({ tls }) => tls),
+    request,
+    epoch: transport.epoch,
+    clock
   })
 
   return KubernetesConnection.of({
@@ -304,29 +275,10 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
     source: kubeconfig.describe(source),
     request,
     open,
-    target
+    target,
+    epoch: transport.epoch
   })
 })
-
-const ACCESS_DENIED_MILLIS = 300_000
-
-const readKubeSystem: answer.Permission = {
-  verbs: ["get"],
-  group: "",
-  resource: "namespaces",
-  resourceNames: ["kube-system"],
-  namespace: "kube-system"
-}
-
-const fieldsOf = (value: unknown): { readonly [key: string]: unknown } =>
-  typeof value === "object" && value !== null ? { ...value } : {}
-
-const uidOf = (namespace: unknown): string | undefined => {
-  const uid = fieldsOf(fieldsOf(namespace)["metadata"])["uid"]
-  return typeof uid === "string" && uid !== "" ? uid : undefined
-}
-
-const isAllowed = (review: unknown): boolean => fieldsOf(fieldsOf(review)["status"])["allowed"] !== false
 
 /**
  * A connection to the cluster that `kubectl` would use. Its connections are closed with the layer.

@@ -98,6 +98,12 @@ export class FakeCluster {
     undefined
   /** Waits before each answer. */
   delay: Effect.Effect<void> = Effect.void
+  /** What answers in place of the uid. */
+  found: Target.Target | undefined
+  targetsAsked = 0
+  targetDelay: Effect.Effect<void> = Effect.void
+  targetFails: BackendError.BackendError | undefined
+  epoch = 0
   inFlight = 0
   mostInFlight = 0
 
@@ -117,6 +123,7 @@ export class FakeCluster {
             Effect.suspend((): Effect.Effect<KubernetesResponse, BackendError.BackendError> => {
               const early = this.before(request)
               const result = early ?? this.after(request, this.serve(request))
+              if (result instanceof BackendError.BackendError || result.status >= 500) this.epoch++
               return result instanceof BackendError.BackendError ? Effect.fail(result) : Effect.succeed(result)
             })
           ),
@@ -129,7 +136,10 @@ export class FakeCluster {
       Effect.suspend((): Effect.Effect<KubernetesStream, BackendError.BackendError> => {
         this.opened.push(path)
         const early = this.beforeOpen(path)
-        if (early instanceof BackendError.BackendError) return Effect.fail(early)
+        if (early instanceof BackendError.BackendError) {
+          this.epoch++
+          return Effect.fail(early)
+        }
         if (early === "page") {
           const bytes = Stream.succeed(new TextEncoder().encode("<html>\n<body>Welcome</body>\n</html>\n"))
           return Effect.succeed({ status: 200, headers: {}, text: Effect.succeed(""), bytes })
@@ -141,7 +151,18 @@ export class FakeCluster {
         }
         return this.watch(path)
       }),
-    target: Effect.sync(() => Target.make(this.uid))
+    target: Effect.suspend(() => {
+      this.targetsAsked++
+      return Effect.andThen(
+        this.targetDelay,
+        Effect.suspend(() =>
+          this.targetFails === undefined
+            ? Effect.succeed(this.found ?? Target.make(this.uid))
+            : Effect.fail(this.targetFails)
+        )
+      )
+    }),
+    epoch: () => this.epoch
   })
 
   get layer(): Layer.Layer<KubernetesConnection> {
@@ -191,6 +212,7 @@ export class FakeCluster {
 
   /** Breaks every watch. */
   cut(error: BackendError.BackendError = reset): void {
+    this.epoch++
     for (const { connection } of this.takeWatchers()) Queue.failCauseUnsafe(connection, Cause.fail(error))
   }
 

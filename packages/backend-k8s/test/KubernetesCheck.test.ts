@@ -354,6 +354,7 @@ describe("a cluster that cannot be used", () => {
           namespace: "default",
           source: "nowhere",
           target: Effect.succeed(Target.make("x")),
+          epoch: () => 0,
           open: () => Effect.die("nothing is watched"),
           request: (request) => Effect.succeed({ status: answers(request), headers: {}, body: "<html>no</html>" })
         })

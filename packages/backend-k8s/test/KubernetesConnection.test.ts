@@ -1,10 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { BackendError } from "@tidings/core/BackendError"
+import * as Target from "@tidings/core/Target"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
+import { createHash } from "node:crypto"
 import * as fs from "node:fs"
 import * as http from "node:http"
 import * as https from "node:https"
@@ -29,8 +32,13 @@ interface Server {
   /** How many connections were made, and how many are open. */
   readonly connections: { made: number; open: number }
   readonly requests: Array<http.IncomingMessage>
+  /** Closes the connections that nobody uses. */
+  readonly closeIdle: () => void
+  readonly close: Effect.Effect<void>
   handle: Handler
 }
+
+type Connection = KubernetesConnection.KubernetesConnection["Service"]
 
 const ok: Handler = (_, response) => {
   response.setHeader("content-type", "application/json")
@@ -73,7 +81,12 @@ const serve = Effect.fnUntraced(function* (
     socket.on("error", () => {})
   })
   const port = yield* listen(server)
-  return Object.assign(result, { port, identity, connections, requests }) satisfies Server
+  const closeIdle = () => server.closeIdleConnections()
+  const close = Effect.sync(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  return Object.assign(result, { port, identity, connections, requests, closeIdle, close }) satisfies Server
 })
 
 interface Setup {
@@ -114,8 +127,7 @@ const connect = Effect.fnUntraced(function* (server: Server, setup: Setup = {}) 
   )
 })
 
-const get = (connection: KubernetesConnection.KubernetesConnection["Service"], path = "/version") =>
-  connection.request({ method: "GET", path })
+const get = (connection: Connection, path = "/version") => connection.request({ method: "GET", path })
 
 const tagOf = (error: BackendError): string =>
   error.reason._tag === "Transient" ? `Transient ${error.reason.applied}` : error.reason._tag
@@ -571,28 +583,145 @@ describe("the identity of the cluster", () => {
   }
   const forbidden = { kind: "Status", reason: "Forbidden", message: 'User "writer" cannot get resource "namespaces"' }
 
-  it.live("is the uid of kube-system", () =>
+  interface Cluster {
+    /** Who asks. */
+    readonly username?: string
+    readonly uid?: string
+    /** Absent: it may not be read. */
+    readonly kubeSystem?: string | undefined
+    /** How a SelfSubjectReview is answered. */
+    readonly review?: number
+  }
+
+  const answering =
+    ({ kubeSystem, review = 201, uid, username = "jane" }: Cluster): Handler =>
+    (request, response) => {
+      if (request.method === "GET") {
+        return kubeSystem === undefined
+          ? reply(response, 403, forbidden)
+          : reply(response, 200, { metadata: { uid: kubeSystem } })
+      }
+      return request.url!.endsWith("/selfsubjectreviews")
+        ? reply(response, review, review === 201 ? { status: { userInfo: { username, uid } } } : forbidden)
+        : reply(response, 201, { status: { allowed: kubeSystem !== undefined } })
+    }
+
+  const account = (uid: string) => ({ username: "system:serviceaccount:team:writer", uid })
+
+  const targetOf = (server: Server, cluster: Cluster, more?: Parameters<typeof connect>[1]) =>
+    Effect.gen(function* () {
+      server.handle = answering(cluster)
+      return yield* (yield* connect(server, more)).target
+    })
+
+  it.live("is the uid of kube-system, and has the names of who may not read that as aliases", () =>
     Effect.gen(function* () {
       const server = yield* serve()
-      server.handle = (_, response) => reply(response, 200, { metadata: { uid: "the-uid" } })
-      assert.strictEqual((yield* (yield* connect(server)).target).id, "the-uid")
-      assert.strictEqual(server.requests[0]!.url, "/api/v1/namespaces/kube-system")
+      const best = yield* targetOf(server, { kubeSystem: "the-uid", ...account("sa") })
+      assert.strictEqual(best.id, "the-uid")
+      assert.isUndefined(best.isUncertain)
+      assert.deepStrictEqual(
+        server.requests.map(({ method, url }) => `${method} ${url}`),
+        ["GET /api/v1/namespaces/kube-system", "POST /apis/authentication.k8s.io/v1/selfsubjectreviews"]
+      )
+      const second = yield* targetOf(server, account("sa"))
+      assert.strictEqual(second.id, "account-sa")
+      assert.isUndefined(second.isUncertain)
+      const last = yield* targetOf(server, {})
+      assert.match(last.id, /^server-[0-9a-f]{32}$/)
+      assert.match(last.aliases.join(), /^authority-[0-9a-f]{32}$/)
+      assert.isTrue(last.isUncertain)
+      assert.deepStrictEqual(best.aliases, [second.id, last.id, ...last.aliases])
+      assert.deepStrictEqual(second.aliases, [last.id, ...last.aliases])
+      assert.deepStrictEqual(yield* targetOf(server, {}), last)
     })
   )
 
-  it.live("is a digest of the certificate authority for who may not read it, the same each time", () =>
+  it.live("goes on under each name that is learned, and is not taken for that of another cluster", () =>
     Effect.gen(function* () {
       const server = yield* serve()
-      server.handle = (request, response) =>
-        request.method === "GET"
-          ? reply(response, 403, forbidden)
-          : reply(response, 201, { status: { allowed: false } })
-      const { id: first } = yield* (yield* connect(server)).target
-      assert.match(first, /^authority-[0-9a-f]{32}$/)
-      assert.strictEqual((yield* (yield* connect(server)).target).id, first)
+      const places = yield* targetOf(server, {})
+      const accounts = yield* targetOf(server, account("sa-1"))
+      const uids = yield* targetOf(server, { kubeSystem: "uid-1", ...account("sa-1") })
+      const replacedAccounts = yield* targetOf(server, account("sa-2"))
+      const replacedUids = yield* targetOf(server, { kubeSystem: "uid-2", ...account("sa-2") })
+      for (const [bound, found] of [
+        [places, accounts],
+        [places, uids],
+        [accounts, uids],
+        [uids, accounts]
+      ] as const) {
+        assert.isTrue(Target.isContinued(bound, found), `${bound.id} goes on as ${found.id}`)
+      }
+      for (const [bound, found] of [
+        [uids, places],
+        [accounts, places],
+        [uids, replacedUids],
+        [uids, replacedAccounts],
+        [accounts, replacedAccounts],
+        [accounts, replacedUids]
+      ] as const) {
+        assert.isFalse(Target.isContinued(bound, found), `${bound.id} does not go on as ${found.id}`)
+      }
+    })
+  )
+
+  it.live("holds the name that the first release gave to a cluster of the same certificate authority", () =>
+    Effect.gen(function* () {
+      const server = yield* serve()
+      const { aliases } = yield* targetOf(server, {})
+      const ca = Buffer.from(server.identity.cert)
+      const digest = createHash("sha256").update(JSON.stringify(ca)).digest("hex").slice(0, 32)
+      assert.deepStrictEqual(aliases, [`authority-${digest}`])
+    })
+  )
+
+  it.live("goes on when the certificate authority is replaced, and when the address is", () =>
+    Effect.gen(function* () {
+      const one = yield* serve()
       const other = yield* serve()
-      other.handle = server.handle
-      assert.notStrictEqual((yield* (yield* connect(other)).target).id, first)
+      const sameAuthority = yield* serve({ identity: one.identity })
+      const first = yield* targetOf(one, {})
+      assert.isTrue(Target.isContinued(first, yield* targetOf(sameAuthority, {})))
+      assert.isFalse(Target.isContinued(first, yield* targetOf(other, {})))
+      const rotated = Target.make(first.id, { aliases: (yield* targetOf(other, {})).aliases, isUncertain: true })
+      assert.isTrue(Target.isContinued(first, rotated))
+    })
+  )
+
+  it.live("is not the uid of a user who is no service account: those are given by others", () =>
+    Effect.gen(function* () {
+      const server = yield* serve()
+      for (const username of ["jane", "system:node:a", "system:serviceaccounts", ""]) {
+        assert.match((yield* targetOf(server, { username, uid: "u" })).id, /^server-/)
+      }
+      assert.match((yield* targetOf(server, { ...account(""), review: 201 })).id, /^server-/)
+    })
+  )
+
+  it.live("does without the review on servers that have none, and where the right to it was withdrawn", () =>
+    Effect.gen(function* () {
+      const server = yield* serve()
+      for (const review of [403, 404]) {
+        assert.match((yield* targetOf(server, { ...account("sa"), review })).id, /^server-/)
+        assert.strictEqual((yield* targetOf(server, { ...account("sa"), review, kubeSystem: "the-uid" })).id, "the-uid")
+      }
+    })
+  )
+
+  it.live("is not told while the review fails: a journal may be bound to its answer", () =>
+    Effect.gen(function* () {
+      const server = yield* serve()
+      for (const kubeSystem of [undefined, "the-uid"]) {
+        for (const [review, tag] of [
+          [500, "Transient no"],
+          [503, "Transient no"],
+          [429, "Throttled"],
+          [200, "Unavailable"]
+        ] as const) {
+          assert.strictEqual(tagOf(yield* Effect.flip(targetOf(server, { ...account("sa"), review, kubeSystem }))), tag)
+        }
+      }
     })
   )
 
@@ -609,8 +738,173 @@ describe("the identity of the cluster", () => {
       assert.include(error.message, 'resourceNames: ["kube-system"]')
       server.handle = (_, response) => reply(response, 503, {})
       assert.strictEqual(tagOf(yield* Effect.flip(connection.target)), "Transient no")
-      server.handle = (_, response) => reply(response, 200, { metadata: { uid: "the-uid" } })
+      server.handle = answering({ kubeSystem: "the-uid" })
       assert.strictEqual((yield* connection.target).id, "the-uid")
+    })
+  )
+
+  it.live("is not taken from a page that something other than an API server gives", () =>
+    Effect.gen(function* () {
+      const server = yield* serve()
+      const connection = yield* connect(server)
+      for (const body of ["<html>Log in</html>", "", "{}", '{"metadata":{"uid":7}}', '{"metadata":{"uid":""}}']) {
+        server.handle = (_, response) => void response.end(body)
+        assert.strictEqual(tagOf(yield* Effect.flip(connection.target)), "Unavailable")
+      }
+    })
+  )
+
+  it.effect("is looked up anew within half a minute after it could not be read, and at once after a break", () =>
+    Effect.gen(function* () {
+      const server = yield* serve()
+      server.handle = answering(account("sa"))
+      const connection = yield* connect(server)
+      assert.strictEqual((yield* connection.target).id, "account-sa")
+      server.handle = answering({ kubeSystem: "the-uid", ...account("sa") })
+      assert.strictEqual((yield* connection.target).id, "account-sa")
+      yield* TestClock.adjust("21 seconds")
+      assert.strictEqual((yield* connection.target).id, "the-uid")
+      server.handle = answering(account("sa"))
+      assert.strictEqual((yield* connection.target).id, "account-sa")
+      server.handle = (request) => request.socket.destroy()
+      yield* Effect.flip(connection.request({ method: "GET", path: "/" }))
+      server.handle = answering({ kubeSystem: "the-uid", ...account("sa") })
+      assert.strictEqual((yield* connection.target).id, "the-uid")
+    })
+  )
+})
+
+describe("the epoch of a connection", () => {
+  it.live("stays while requests are answered, whatever the answer, and when unused connections are closed here", () =>
+    Effect.gen(function* () {
+      const server = yield* serve()
+      const connection = yield* connect(server)
+      const before = connection.epoch()
+      for (const status of [200, 201, 301, 400, 401, 403, 404, 409, 422, 429]) {
+        server.handle = (_, response) => {
+          response.statusCode = status
+          response.end("{}")
+        }
+        yield* get(connection)
+      }
+      server.handle = (_, response) => {
+        // What the server asks for, the client does by itself.
+        response.setHeader("connection", "close")
+        response.end("{}")
+      }
+      yield* get(connection)
+      yield* eventually(() => server.connections.open === 0)
+      server.handle = ok
+      yield* get(connection)
+      assert.strictEqual(connection.epoch(), before)
+    })
+  )
+
+  const breaks: ReadonlyArray<
+    readonly [string, (server: Server, connection: Connection) => Effect.Effect<unknown, unknown, Scope.Scope>]
+  > = [
+    [
+      "a request is broken off",
+      (server, connection) => {
+        server.handle = (request) => request.socket.destroy()
+        return Effect.flip(get(connection))
+      }
+    ],
+    [
+      "an answer is broken off in its middle",
+      (server, connection) => {
+        server.handle = (request, response) => {
+          response.setHeader("content-length", "100")
+          response.write("{", () => request.socket.destroy())
+        }
+        return get(connection)
+      }
+    ],
+    [
+      "the server cannot reach its data",
+      (server, connection) => {
+        server.handle = (_, response) => {
+          response.statusCode = 500
+          response.end("{}")
+        }
+        return get(connection)
+      }
+    ],
+    [
+      "the server closes a connection that nobody uses",
+      (server, connection) =>
+        Effect.andThen(
+          Effect.andThen(
+            get(connection),
+            Effect.sync(() => server.closeIdle())
+          ),
+          eventually(() => server.connections.open === 0)
+        )
+    ],
+    ["nobody listens", (server, connection) => Effect.andThen(server.close, Effect.flip(get(connection)))],
+    [
+      "a watch is broken off",
+      (server, connection) => {
+        server.handle = (request, response) => {
+          response.write("one\n", () => request.socket.destroy())
+        }
+        return Effect.flatMap(connection.open("/watch"), ({ bytes }) => Effect.flip(Stream.runDrain(bytes)))
+      }
+    ],
+    [
+      "a watch does not begin",
+      (server, connection) => {
+        server.handle = (request) => request.socket.destroy()
+        return Effect.flip(connection.open("/watch"))
+      }
+    ],
+    [
+      "a request is given up",
+      (server, connection) => {
+        server.handle = () => {}
+        return Effect.timeoutOption(get(connection), "100 millis")
+      }
+    ]
+  ]
+  for (const [name, happen] of breaks) {
+    it.live(`grows when ${name}`, () =>
+      Effect.gen(function* () {
+        const server = yield* serve()
+        const connection = yield* connect(server)
+        yield* get(connection)
+        const before = connection.epoch()
+        yield* happen(server, connection)
+        yield* eventually(() => connection.epoch() > before)
+      })
+    )
+  }
+
+  it.live("grows when a certificate is not trusted any more", () =>
+    Effect.gen(function* () {
+      const server = yield* serve()
+      const other = yield* serve()
+      const connection = yield* connect(other, {
+        cluster: { "certificate-authority-data": Buffer.from(server.identity.cert).toString("base64") }
+      })
+      const before = connection.epoch()
+      assert.strictEqual(tagOf(yield* Effect.flip(get(connection))), "Unavailable")
+      assert.isAbove(connection.epoch(), before)
+    })
+  )
+
+  it.effect("grows once after a minute without an answer, not by time alone", () =>
+    Effect.gen(function* () {
+      const server = yield* serve()
+      const connection = yield* connect(server)
+      const before = connection.epoch()
+      for (let n = 0; n < 10; n++) {
+        yield* get(connection)
+        yield* TestClock.adjust("50 seconds")
+      }
+      assert.strictEqual(connection.epoch(), before)
+      yield* TestClock.adjust("11 seconds")
+      assert.strictEqual(connection.epoch(), before + 1)
+      assert.strictEqual(connection.epoch(), before + 1)
     })
   )
 })

@@ -291,7 +291,63 @@ describe("a connection that", () => {
       fake.uid = "another"
       fake.cut()
       yield* pass(1_000)
-      assert.strictEqual((yield* Effect.flip(Fiber.join(watching.fiber))).reason._tag, "CursorMismatch")
+      const { message, reason } = yield* Effect.flip(Fiber.join(watching.fiber))
+      assert.strictEqual(reason._tag, "TargetMismatch")
+      assert.include(message, "another instead of 00000000-0000-4000-8000-000000000001")
+    })
+  )
+
+  it.effect("ended in order while another one broke is not gone on with in another cluster", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      const watching = yield* watch(backend, "now")
+      fake.uid = "another"
+      fake.epoch++
+      // What is shown until then is of the watch that is open.
+      yield* pass(1_000)
+      assert.deepStrictEqual(show(watching), ["Live"])
+      const opened = fake.opened.length
+      fake.end()
+      yield* pass(1_000)
+      assert.strictEqual((yield* Effect.flip(Fiber.join(watching.fiber))).reason._tag, "TargetMismatch")
+      assert.strictEqual(fake.opened.length, opened)
+    })
+  )
+
+  it.effect("goes on in the same cluster when it becomes known under a better name", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      fake.found = Target.make("server", { aliases: ["authority-1"], isUncertain: true })
+      const watching = yield* watch(backend, "now")
+      for (const found of [
+        Target.make("server", { aliases: ["authority-2"], isUncertain: true }),
+        Target.make("uid", { aliases: ["account", "server", "authority-2"] })
+      ]) {
+        fake.found = found
+        fake.cut()
+        yield* pass(11_000)
+      }
+      yield* put(backend, write(1))
+      assert.deepStrictEqual(show(watching), ["Live", "1:1"])
+      // And its cursors are good under the better name.
+      assert.deepStrictEqual(show(yield* watch(backend, cursorOf(watching))), ["Live"])
+    })
+  )
+
+  it.effect("cannot be told to lead to the same cluster waits for the right to find out", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      const own = Target.make("uid", { aliases: ["server"] })
+      fake.found = own
+      const watching = yield* watch(backend, "now")
+      fake.found = Target.make("server", { isUncertain: true })
+      fake.cut()
+      yield* pass(60_000)
+      assert.isUndefined(watching.fiber.pollUnsafe())
+      fake.found = own
+      yield* put(backend, write(1))
+      yield* pass(11_000)
+      assert.deepStrictEqual(show(watching), ["Live", "1:1"])
     })
   )
 

@@ -27,6 +27,8 @@ export interface Transport {
    * The next request gets a new one instead of finding out about each of them in turn.
    */
   readonly suspect: Effect.Effect<void>
+  /** See `KubernetesConnection.epoch`. */
+  readonly epoch: () => number
 }
 
 /**
@@ -45,6 +47,48 @@ const CONNECT_MILLIS = 10_000
 
 /** Connections that were made so recently are not suspected again. */
 const SUSPICION_MILLIS = 1_000
+
+/** After so long without an answer all connections that nobody used have been closed, and it is a new one that comes. */
+const SILENCE_MILLIS = 60_000
+
+/** The code with which undici closes a connection by itself: it is not needed any more, or a request was given up. */
+const CLOSED_HERE = "UND_ERR_INFO"
+
+/**
+ * Counts the times at which another server may have taken the place of the one that answered before.
+ *
+ * An unused connection that is closed here says nothing. One that the other side closes does, though most of them mean
+ * nothing either: a server that is replaced while nobody asks it anything gives no other sign.
+ */
+class Breaks {
+  private count = 0
+  private answeredAt: number
+  private readonly clock: Clock.Clock
+
+  constructor(clock: Clock.Clock) {
+    this.clock = clock
+    this.answeredAt = clock.currentTimeMillisUnsafe()
+  }
+
+  readonly epoch = (): number => {
+    const now = this.clock.currentTimeMillisUnsafe()
+    if (now - this.answeredAt > SILENCE_MILLIS) {
+      this.answeredAt = now
+      this.count++
+    }
+    return this.count
+  }
+
+  readonly noAnswer = (): void => {
+    this.count++
+  }
+
+  /** A server that cannot reach its data, or a gateway that cannot reach its server, may reach another one next. */
+  readonly answered = (status: number): void => {
+    this.answeredAt = this.clock.currentTimeMillisUnsafe()
+    if (status >= 500) this.count++
+  }
+}
 
 /**
  * HTTP/1.1 on purpose. A request that is given up closes its connection there, so that the next one gets a good one; and
@@ -124,7 +168,8 @@ const dispatch = (
   dispatcher: Dispatcher,
   server: string,
   headers: Record<string, string>,
-  request: KubernetesRequest
+  request: KubernetesRequest,
+  breaks: Breaks
 ): Effect.Effect<KubernetesResponse, BackendError> =>
   Effect.callback<KubernetesResponse, BackendError>((resume) => {
     let controller: Dispatcher.DispatchController | undefined
@@ -132,7 +177,10 @@ const dispatch = (
     let status = 0
     let received: KubernetesResponse["headers"] = {}
     const chunks: Array<Buffer> = []
-    const fail = (cause: unknown) => resume(Effect.fail(connectionError(cause, server)))
+    const fail = (cause: unknown) => {
+      breaks.noAnswer()
+      resume(Effect.fail(connectionError(cause, server)))
+    }
     const abort = () => controller?.abort(new Error("the request was given up"))
     try {
       dispatcher.dispatch(
@@ -152,6 +200,7 @@ const dispatch = (
           },
           onResponseStart: (_, statusCode, responseHeaders) => {
             if (statusCode < 200) return
+            breaks.answered(statusCode)
             status = statusCode
             received = firstValues(responseHeaders)
           },
@@ -164,8 +213,9 @@ const dispatch = (
           },
           onResponseError: (_, cause) => {
             // The status line counts, whatever becomes of the rest.
-            if (status === 0) fail(cause)
-            else resume(Effect.succeed({ status, headers: received, body: undefined }))
+            if (status === 0) return fail(cause)
+            breaks.noAnswer()
+            resume(Effect.succeed({ status, headers: received, body: undefined }))
           }
         }
       )
@@ -174,6 +224,7 @@ const dispatch = (
     }
     return Effect.sync(() => {
       interrupted = true
+      breaks.noAnswer()
       abort()
     })
   })
@@ -191,6 +242,7 @@ export const make = (options: {
     const { origin, pathname } = new URL(server)
     // An API server behind a gateway may have a path of its own.
     const base = pathname.replace(/\/+$/, "")
+    const breaks = new Breaks(clock)
     let pools: Pools | undefined
     let closed = false
     yield* Effect.addFinalizer(() =>
@@ -216,6 +268,11 @@ export const make = (options: {
         watchClient
       }
       pools = renewed
+      for (const dispatcher of [requests, watches]) {
+        dispatcher.on("disconnect", (_origin, _targets, error: Error & { readonly code?: string }) => {
+          if (pools === renewed && error.code !== CLOSED_HERE) breaks.noAnswer()
+        })
+      }
       if (closed) yield* Effect.promise(() => destroy(renewed))
       retire(old)
       return renewed
@@ -231,8 +288,15 @@ export const make = (options: {
         ? Effect.succeed(pools)
         : renewPools(credentials)
 
+    const broken = (error: unknown): BackendError => {
+      breaks.noAnswer()
+      return connectionError(error, server)
+    }
+
     return {
+      epoch: breaks.epoch,
       suspect: Effect.sync(() => {
+        breaks.noAnswer()
         // Of many that gave up together, the first renews for all.
         if (pools === undefined || clock.currentTimeMillisUnsafe() - pools.madeAt < SUSPICION_MILLIS) return
         retire(pools)
@@ -244,7 +308,8 @@ export const make = (options: {
             requests,
             origin,
             headersOf(userAgent, request, credentials),
-            base === "" ? request : { ...request, path: base + request.path }
+            base === "" ? request : { ...request, path: base + request.path },
+            breaks
           )
         ),
       open: (path, credentials) =>
@@ -252,13 +317,16 @@ export const make = (options: {
           watchClient
             .execute(HttpClientRequest.get(server + path, { headers: headersOf(userAgent, {}, credentials) }))
             .pipe(
-              Effect.map((response): KubernetesStream => ({
-                status: response.status,
-                headers: response.headers,
-                text: Effect.orElseSucceed(response.text, () => undefined),
-                bytes: Stream.mapError(response.stream, (error) => connectionError(error, server))
-              })),
-              Effect.mapError((error) => connectionError(error, server)),
+              Effect.map((response): KubernetesStream => {
+                breaks.answered(response.status)
+                return {
+                  status: response.status,
+                  headers: response.headers,
+                  text: Effect.orElseSucceed(response.text, () => undefined),
+                  bytes: Stream.mapError(response.stream, broken)
+                }
+              }),
+              Effect.mapError(broken),
               Effect.provideService(Tracer.DisablePropagation, true)
             )
         )

@@ -22,6 +22,7 @@ import { versionNumber } from "../KubernetesEvent.ts"
 import * as answer from "./answer.ts"
 import type { Listing } from "./listing.ts"
 import { Lru } from "./lru.ts"
+import * as ownCluster from "./ownCluster.ts"
 import * as selection from "./selection.ts"
 
 /** For how long the server surely keeps history: it compacts every five minutes what is older than five minutes. */
@@ -58,7 +59,6 @@ export interface Options {
   readonly listing: Listing
   readonly clock: Clock.Clock
   readonly random: Random.Random
-  readonly target: Effect.Effect<Target.Target, BackendError.BackendError>
 }
 
 /** Where a watch stands. */
@@ -80,6 +80,8 @@ interface State {
   failingSince: number | undefined
   pauseMillis: number
   verify: boolean
+  /** The epoch of the connection in which the cluster was the one that is watched. */
+  confirmedAt: number
 }
 
 interface Batch {
@@ -102,9 +104,10 @@ export const make =
   ): Stream.Stream<EventQuery.WatchItem, BackendError.BackendError> =>
     Stream.unwrap(
       Effect.gen(function* () {
-        const target = yield* patiently(options.target)
+        const epoch = options.connection.epoch()
+        const target = yield* patiently(options.connection.target)
         const scope: Position.Scope = { mode: "kubernetes", target, filter }
-        const follower = new Follower(options, scope)
+        const follower = new Follower(options, scope, epoch)
         const snapshot = yield* patiently(follower.begin(from))
         return Stream.concat(Stream.fromIterable(snapshot), follower.follow)
       })
@@ -143,10 +146,12 @@ class Follower {
     failures: 0,
     failingSince: undefined,
     pauseMillis: 0,
-    verify: false
+    verify: false,
+    confirmedAt: 0
   }
 
-  constructor(options: Options, scope: Position.Scope) {
+  constructor(options: Options, scope: Position.Scope, epoch: number) {
+    this.state.confirmedAt = epoch
     this.options = options
     this.scope = scope
     this.cursorAt = Position.cursorEncoder(scope)
@@ -290,7 +295,8 @@ class Follower {
   > {
     const { state } = this
     return Effect.suspend(() => {
-      if (state.verify) return Effect.as(this.verify, Stream.empty)
+      if (state.verify || state.confirmedAt !== this.options.connection.epoch())
+        return Effect.as(this.verify, Stream.empty)
       if (state.next === "relist") return Effect.map(this.relist, Stream.fromIterable)
       // Only while nothing was missed: after a failure it is for the server to say what it still has.
       const isStale = state.failingSince === undefined && this.ageOf(state.freshAt) > HISTORY_MILLIS
@@ -300,16 +306,18 @@ class Follower {
 
   /** After a failure: whether it is still the same cluster. One that was set up anew would never say. */
   private get verify(): Effect.Effect<void, BackendError.BackendError> {
-    const { listing } = this.options
+    const { connection, listing } = this.options
     return Effect.gen({ self: this }, function* () {
-      const found = yield* this.options.target
+      const epoch = connection.epoch()
+      const found = yield* connection.target
       const { target } = this.scope
       if (!Target.isContinued(target, found)) {
-        return yield* mismatch(`the cluster was replaced while it was watched: it was ${target.id}, it is ${found.id}`)
+        return yield* ownCluster.mismatch(target, found)
       }
       const refused = this.checkVersion(this.state.position, yield* listing.version(this.scope.filter))
       if (refused !== undefined) return yield* refused
       this.state.verify = false
+      this.state.confirmedAt = epoch
     })
   }
 
@@ -451,7 +459,7 @@ class Follower {
     return Effect.suspend(() => {
       const { state } = this
       const { reason } = error
-      if (reason._tag === "CursorMismatch") return Effect.fail(error)
+      if (reason._tag === "CursorMismatch" || reason._tag === "TargetMismatch") return Effect.fail(error)
       const now = this.now()
       if (state.openedAt !== undefined && now - state.openedAt >= SHORT_MILLIS) this.recovered()
       state.openedAt = undefined

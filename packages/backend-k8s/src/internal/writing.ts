@@ -11,10 +11,11 @@ import type * as Timestamp from "@tidings/core/Timestamp"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
-import type { KubernetesConnection, KubernetesResponse } from "../KubernetesConnection.ts"
+import type { KubernetesConnection, KubernetesRequest, KubernetesResponse } from "../KubernetesConnection.ts"
 import * as KubernetesEvent from "../KubernetesEvent.ts"
 import * as answer from "./answer.ts"
 import { Lru } from "./lru.ts"
+import type { OwnCluster } from "./ownCluster.ts"
 import * as syntax from "./syntax.ts"
 
 /** What is known of the object of a series. */
@@ -56,6 +57,7 @@ const stopsAll = (error: BackendError.BackendError): boolean => {
   const { reason } = error
   switch (reason._tag) {
     case "Unavailable":
+    case "TargetMismatch":
       return true
     case "Throttled":
       return reason.scope === "backend"
@@ -100,11 +102,13 @@ const isStripped = ({ event: { event: stored } }: KubernetesEvent.StoredEvent, {
 /** @internal */
 export const make = (options: {
   readonly connection: KubernetesConnection["Service"]
+  /** Nothing is sent to another one. */
+  readonly cluster: OwnCluster
   readonly uidOf: (involvedObject: ObjectReference) => Effect.Effect<KubernetesEvent.ShapeOptions>
   readonly concurrency: number
   readonly knownSeries: number
 }): Backend.Service["write"] => {
-  const { concurrency, connection, uidOf } = options
+  const { cluster, concurrency, connection, uidOf } = options
   const series = new Lru<Known>(options.knownSeries)
   const said = new Lru<true>(256)
   const permits = Semaphore.makeUnsafe(concurrency)
@@ -119,15 +123,18 @@ export const make = (options: {
     }
   }
 
+  const send = (request: KubernetesRequest): Effect.Effect<KubernetesResponse, BackendError.BackendError> =>
+    cluster.isConfirmed() ? connection.request(request) : Effect.andThen(cluster.confirm, connection.request(request))
+
   const create = (path: string, write: Write, shape: KubernetesEvent.ShapeOptions) =>
-    connection.request({
+    send({
       method: "POST",
       path: `${path}?${FIELD_MANAGER}`,
       body: JSON.stringify(KubernetesEvent.toResource(write, shape))
     })
 
   const patch = (path: string, name: string, body: unknown) =>
-    connection.request({
+    send({
       method: "PATCH",
       path: `${path}/${name}?${FIELD_MANAGER}`,
       contentType: "application/merge-patch+json",
@@ -139,6 +146,8 @@ export const make = (options: {
     namespace: string
   ): Effect.fn.Return<Backend.Outcome, BackendError.BackendError> {
     const path = `/api/v1/namespaces/${namespace}/events`
+    // Before the involved object is looked up as well: of another cluster it would be another object.
+    if (!cluster.isConfirmed()) yield* cluster.confirm
     const shape: Mutable<KubernetesEvent.ShapeOptions> = { ...(yield* uidOf(write.event.involvedObject)) }
     const uid = write.event.involvedObject.uid ?? shape.uid
     /** The state of the series for the involved object that there is now. */

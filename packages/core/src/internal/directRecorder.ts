@@ -217,6 +217,11 @@ export const make = Effect.fnUntraced(function* (
     // it, is repeated here, with the same id, until somebody knows: a caller who repeated it would count it twice. Nobody
     // repeats for a recorder that is gone.
     const doubt = isUnknown(outcome.error) ? outcome.error : unclear
+    // Nor is it repeated for a store that is another one now, which may never be the right one again.
+    if (outcome.error.reason._tag === "TargetMismatch") {
+      sink.state = "blocked"
+      return refuse("failed", new RecorderError({ reason: outcome.error }))
+    }
     if (doubt === undefined) return refuse("failed", new RecorderError({ reason: outcome.error }))
     if (closed) {
       const detail = `the recorder was closed before the backend could tell: ${doubt.message}`
@@ -400,7 +405,8 @@ export const make = Effect.fnUntraced(function* (
         head = 0
         failures++
         sink.lastError = error.message
-        sink.state = error.reason._tag === "Unauthorized" ? "blocked" : "degraded"
+        sink.state =
+          error.reason._tag === "Unauthorized" || error.reason._tag === "TargetMismatch" ? "blocked" : "degraded"
         wakeAll()
         // Closing cuts the wait short: what is left of the deadline is for trying.
         const wasClosed = closed
