@@ -81,7 +81,7 @@ import * as internalHandlers from "./internal/apiServerHandlers.ts"
 import type { JsonObject } from "./internal/apiServerJson.ts"
 import * as internalMachine from "./internal/apiServerMachine.ts"
 import * as internalRateLimit from "./internal/apiServerRateLimit.ts"
-import { hexDigits } from "./internal/apiServerSeed.ts"
+import { hexDigits, uuid } from "./internal/apiServerSeed.ts"
 import { Refused } from "./internal/apiServerStatus.ts"
 import * as internalStore from "./internal/apiServerStore.ts"
 
@@ -768,6 +768,25 @@ export class ApiServerError extends Data.TaggedError("ApiServerError")<{
 // ---------------------------------------------------------------------------
 
 /**
+ * What an API server had stored at a moment, to start it on again.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export class Backup {
+  /** @internal */
+  readonly saved: internalStore.Saved
+  /** @internal */
+  readonly cluster: number
+
+  /** @internal */
+  constructor(saved: internalStore.Saved, cluster: number) {
+    this.saved = saved
+    this.cluster = cluster
+  }
+}
+
+/**
  * A running API server and the handle on it.
  *
  * @category services
@@ -837,12 +856,19 @@ export class ApiServer extends Context.Service<
     /** SIGKILL: every connection is reset and new ones are refused. */
     readonly killApiServer: Effect.Effect<void>
     /**
-     * Listens again on the same port, with the same objects. Ordinary users are answered 403 until the roles are loaded:
-     * 120 milliseconds unless given, by the clock.
+     * Listens again on the same port. Ordinary users are answered 403 until the roles are loaded: 120 milliseconds unless
+     * given, by the clock. What is stored is the same, unless `etcd` gives it another one, for which a server that runs is
+     * killed first:
+     *
+     * - `"empty"`: another cluster at the same address, with what this one had when it was made, under other uids
+     * - a backup: this cluster as it was then, its resource versions set back too
      */
     readonly startApiServer: (options?: {
       readonly rolesAfter?: Duration.Input | undefined
+      readonly etcd?: "empty" | Backup | undefined
     }) => Effect.Effect<void, ApiServerError>
+    /** A snapshot of etcd. */
+    readonly backup: Effect.Effect<Backup>
     /** SIGSTOP: connections are taken and stay open, nothing is answered on them. */
     readonly pauseApiServer: Effect.Effect<void>
     readonly resumeApiServer: Effect.Effect<void>
@@ -995,10 +1021,15 @@ export const make = (options: Options = {}): Effect.Effect<ApiServer["Service"],
     const rateLimit = internalRateLimit.make(limits, now)
     const faults = internalFaults.make(seed)
     let port = 0
+    /** How many histories there were: what is made in one has other uids than what is made in another. */
+    let histories = 0
+    /** In which of them the cluster was made: service accounts are of a cluster. */
+    let cluster = 0
+    const seedOf = (history: number): number => (history === 0 ? seed : internalMachine.seedOf(`${seed} ${history}`))
     const handlers = internalHandlers.make({
       store,
       now,
-      seed,
+      seed: () => seedOf(histories),
       eventTtlSeconds: ttlSeconds,
       serverAddress: () => `127.0.0.1:${port}`,
       rateLimit: (identity, event) => (limits.length === 0 ? undefined : rateLimit(identity.name, event))
@@ -1012,7 +1043,10 @@ export const make = (options: Options = {}): Effect.Effect<ApiServer["Service"],
       fork: (effect) => run(effect),
       identify: (token) => {
         const found = [...tokens].find(([, valid]) => valid === token)
-        return found === undefined ? undefined : identities.get(found[0])
+        const identity = found === undefined ? undefined : identities.get(found[0])
+        return identity?.name.startsWith("system:serviceaccount:") === true
+          ? { ...identity, uid: uuid(seedOf(cluster), `account ${identity.name}`) }
+          : identity
       },
       requestTimeout: Duration.fromInputUnsafe(options.requestTimeout ?? "1 minute"),
       requestLogSize: options.requestLogSize ?? 10_000
@@ -1032,12 +1066,13 @@ export const make = (options: Options = {}): Effect.Effect<ApiServer["Service"],
           })
       })
 
-    for (const name of [...defaultNamespaces, ...(options.namespaces ?? [])]) {
-      yield* put({ apiVersion: "v1", kind: "Namespace", metadata: { name } })
-    }
-    for (const object of [...users.flatMap(roleObjects), ...(options.objects ?? [])]) {
-      yield* put(object)
-    }
+    const putInitial = Effect.gen(function* () {
+      for (const name of [...defaultNamespaces, ...(options.namespaces ?? [])]) {
+        yield* put({ apiVersion: "v1", kind: "Namespace", metadata: { name } })
+      }
+      for (const object of [...users.flatMap(roleObjects), ...(options.objects ?? [])]) yield* put(object)
+    })
+    yield* putInitial
     for (const { fault, ...injectOptions } of options.faults ?? []) {
       faults.inject(fault, injectOptions)
     }
@@ -1088,12 +1123,22 @@ export const make = (options: Options = {}): Effect.Effect<ApiServer["Service"],
 
     const startApiServer: ApiServer["Service"]["startApiServer"] = (startOptions = {}) =>
       Effect.suspend(() => {
-        if (machine.isListening()) {
+        const { etcd } = startOptions
+        if (etcd === undefined && machine.isListening()) {
           return Effect.void
         }
         const rolesAfter = Duration.toMillis(startOptions.rolesAfter ?? "120 millis")
-        machine.forbidUntil(now() + rolesAfter)
-        return Effect.asVoid(listen(port))
+        const start = Effect.suspend(() => {
+          machine.forbidUntil(now() + rolesAfter)
+          return Effect.asVoid(listen(port))
+        })
+        if (etcd === undefined) return start
+        // Watches that a stopped server still serves end with its data.
+        machine.kill()
+        histories++
+        cluster = etcd === "empty" ? histories : etcd.cluster
+        store.load(etcd === "empty" ? undefined : etcd.saved)
+        return etcd === "empty" ? Effect.andThen(putInitial, start) : start
       })
 
     return ApiServer.of({
@@ -1143,6 +1188,10 @@ export const make = (options: Options = {}): Effect.Effect<ApiServer["Service"],
         Effect.sync(() => machine.stop(Duration.fromInputUnsafe(stopOptions.grace ?? "1 minute"))),
       killApiServer: Effect.sync(machine.kill),
       startApiServer,
+      backup: Effect.sync(() => {
+        machine.advance()
+        return new Backup(store.save(), cluster)
+      }),
       pauseApiServer: Effect.sync(machine.pause),
       resumeApiServer: Effect.sync(machine.resume),
       outage: (duration) =>

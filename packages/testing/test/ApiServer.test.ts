@@ -1090,6 +1090,76 @@ describe("ApiServer", () => {
       })
     )
 
+    it.effect("replaced by an empty one: other uids, the same users, and the numbers begin anew", () =>
+      Effect.gen(function* () {
+        const account = "system:serviceaccount:default:host"
+        const server = yield* ApiServer.make({ users: [{ name: account }] })
+        const look = Effect.gen(function* () {
+          const reviewed = yield* ask(server, {
+            method: "POST",
+            path: "/apis/authentication.k8s.io/v1/selfsubjectreviews",
+            body: { apiVersion: "authentication.k8s.io/v1", kind: "SelfSubjectReview" },
+            user: account
+          })
+          return {
+            cluster: statusOf(yield* ask(server, { path: "/api/v1/namespaces/kube-system" })).metadata.uid,
+            account: (JSON.parse(reviewed.body) as { status: { userInfo: { uid: string } } }).status.userInfo.uid,
+            names: yield* names(server),
+            version: yield* server.resourceVersion
+          }
+        })
+        const uidOfB = Effect.map(
+          server.events,
+          (stored) => stored.find(({ metadata }) => metadata.name === "b")?.metadata.uid
+        )
+        yield* create(server, "a")
+        const before = yield* look
+        const backup = yield* server.backup
+        yield* create(server, "b")
+        const later = yield* look
+        const lost = yield* uidOfB
+        assert.deepStrictEqual(later, { ...before, names: ["a", "b"], version: before.version + 1 })
+        const open = yield* watch(server, "")
+        yield* until(() => open.status() === 200)
+
+        yield* server.startApiServer({ etcd: "empty", rolesAfter: 0 })
+        yield* until(() => open.ending() === "ECONNRESET")
+        const replaced = yield* look
+        assert.deepStrictEqual(replaced.names, [])
+        assert.notStrictEqual(replaced.cluster, before.cluster)
+        assert.notStrictEqual(replaced.account, before.account)
+        assert.isBelow(replaced.version, before.version)
+        assert.strictEqual((yield* create(server, "c")).status, 201)
+
+        // And back, as it was when the backup was made; what is made then is another object than what was lost.
+        yield* server.startApiServer({ etcd: backup, rolesAfter: 0 })
+        assert.deepStrictEqual(yield* look, before)
+        yield* create(server, "b")
+        assert.deepStrictEqual(yield* look, later)
+        assert.notStrictEqual(yield* uidOfB, lost)
+        yield* server.startApiServer({ etcd: backup, rolesAfter: 0 })
+        assert.deepStrictEqual(yield* look, before)
+      })
+    )
+
+    it.effect("set back to a backup: what has expired since expires again, and what is made then later", () =>
+      Effect.gen(function* () {
+        const server = yield* ApiServer.make({ eventTtl: "1 minute" })
+        yield* create(server, "a")
+        yield* TestClock.adjust("30 seconds")
+        yield* create(server, "b")
+        const backup = yield* server.backup
+        yield* TestClock.adjust("2 minutes")
+        assert.deepStrictEqual(yield* names(server), [])
+        yield* server.startApiServer({ etcd: backup, rolesAfter: 0 })
+        assert.deepStrictEqual(yield* names(server), [])
+        yield* create(server, "c")
+        assert.deepStrictEqual(yield* names(server), ["c"])
+        yield* TestClock.adjust("2 minutes")
+        assert.deepStrictEqual(yield* names(server), [])
+      })
+    )
+
     it.effect("away for a while", () =>
       Effect.gen(function* () {
         const server = yield* ApiServer.make()

@@ -92,7 +92,8 @@ export interface Handlers {
 export interface HandlerOptions {
   readonly store: Store
   readonly now: () => number
-  readonly seed: number
+  /** What uids and drawn names come from: another one in another cluster. */
+  readonly seed: () => number
   readonly eventTtlSeconds: number
   readonly serverAddress: () => string
   /** The key of the bucket that is empty, if the admission plugin EventRateLimit refuses the event. */
@@ -413,7 +414,7 @@ export const make = (options: HandlerOptions): Handlers => {
     let name = asText(meta["name"])
     if (name === "" && prefix !== "") {
       generated += 1
-      const digits = uuid(options.seed, `name ${generated}`).replaceAll("-", "")
+      const digits = uuid(options.seed(), `name ${generated}`).replaceAll("-", "")
       const suffix = Array.from(
         { length: 5 },
         (_, index) =>
@@ -423,7 +424,7 @@ export const make = (options: HandlerOptions): Handlers => {
     }
     const key = keyOf(resource, namespace, name)
     // A name that is used again after a deletion is another object.
-    const uid = uuid(options.seed, `uid ${tableOf(resource)} ${key} ${life(resource, key)}`)
+    const uid = uuid(options.seed(), `uid ${tableOf(resource)} ${key} ${life(resource, key)}`)
     return orderMeta({
       ...meta,
       ...(name === "" ? {} : { name }),

@@ -59,6 +59,25 @@ export interface ListOptions {
   readonly matches: ((object: JsonObject) => boolean) | undefined
 }
 
+/**
+ * The data of a store, as it was when it was saved.
+ *
+ * @internal
+ */
+export interface Saved {
+  readonly revision: number
+  readonly compacted: number
+  readonly log: ReadonlyArray<Change>
+  readonly dropped: number
+  readonly entries: ReadonlyArray<{
+    readonly resource: string
+    readonly key: string
+    readonly versions: ReadonlyArray<Version>
+    /** When its lease ends. */
+    readonly expiry: number | undefined
+  }>
+}
+
 /** @internal */
 export interface Store {
   /** Of the last change. */
@@ -88,6 +107,9 @@ export interface Store {
   readonly positionAfter: (revision: number) => number | undefined
   /** Called after each change. Returns how to stop it. */
   readonly subscribe: (listener: () => void) => () => void
+  readonly save: () => Saved
+  /** Has what was saved in place of what there is; nothing when it is left out. */
+  readonly load: (saved?: Saved) => void
 }
 
 // kube-apiserver lets writes share a lease, which therefore lives longer by this share of the TTL, at most a minute.
@@ -136,7 +158,7 @@ export const make = (options: { readonly now: number; readonly compactionMillis:
   let log: Array<Change> = []
   // Changes that were taken from the front of the log.
   let dropped = 0
-  const leases: Array<Lease> = []
+  let leases: Array<Lease> = []
   let currentLease: Lease | undefined
   let nextCompaction = options.compactionMillis === undefined ? undefined : options.now + options.compactionMillis
   let compactNextTo: number | undefined
@@ -354,6 +376,42 @@ export const make = (options: { readonly now: number; readonly compactionMillis:
     subscribe: (listener) => {
       listeners.add(listener)
       return () => listeners.delete(listener)
+    },
+    save: () => ({
+      revision,
+      compacted,
+      log: [...log],
+      dropped,
+      entries: [...tables].flatMap(([resource, { entries }]) =>
+        Array.from(entries, ([key, { lease, versions }]) => ({
+          resource,
+          key,
+          versions: [...versions],
+          expiry: lease?.expiry
+        }))
+      )
+    }),
+    load: (saved = { revision: 1, compacted: 0, log: [], dropped: 0, entries: [] }) => {
+      tables.clear()
+      revision = saved.revision
+      compacted = saved.compacted
+      log = [...saved.log]
+      dropped = saved.dropped
+      currentLease = undefined
+      compactNextTo = undefined
+      const byExpiry = new Map<number, Lease>()
+      for (const { expiry, key, resource, versions } of saved.entries) {
+        const entry: Entry = { versions: [...versions], lease: undefined }
+        const owner = table(resource)
+        owner.entries.set(key, entry)
+        owner.order = undefined
+        if (expiry === undefined) continue
+        entry.lease = byExpiry.get(expiry) ?? { expiry, keys: new Map(), attached: 0 }
+        byExpiry.set(expiry, entry.lease)
+        entry.lease.keys.set(`${resource} ${key}`, { resource, key })
+        entry.lease.attached += 1
+      }
+      leases = [...byExpiry.values()].sort((a, b) => a.expiry - b.expiry)
     }
   }
 }
