@@ -151,6 +151,8 @@ export const layerConnection = (
  *   that names the version it was made for.
  * - `get` on the kinds of involved objects lets events carry the object's uid, by which `kubectl describe` finds them;
  *   `get` on namespace `kube-system` gives the uid that cursors and journals are bound to. Both can be done without.
+ * - A process writes to one cluster. While another one answers at the address, writes fail with `TargetMismatch`, and
+ *   nothing is sent there.
  *
  * **Example**
  *

@@ -208,7 +208,7 @@ const clusterIdCheck = (allowed: Allowed, subject: string): Check => {
     state: "note",
     found:
       (allowed === false ? "not allowed" : "the server does not say whether it is allowed") +
-      ": cursors and journals are bound to the certificate authority instead of the cluster",
+      ": cursors and journals are bound to the uid of the service account, or for other users to the address of the server",
     ...(allowed === false
       ? { advice: `${answer.ruleFor({ ...permission, namespace: "kube-system" })}${subject}` }
       : undefined)

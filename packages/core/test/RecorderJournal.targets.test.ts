@@ -203,6 +203,21 @@ describe("a target that is replaced while a sink writes to it", () => {
     })
   )
 
+  it.effect("is asked again within a second, however many writes it refused at once", () =>
+    Effect.gen(function* () {
+      const { backend, state } = yield* replaceable(certain("uid-1"))
+      const { recorder } = yield* start({ backend, sink: { ...off, concurrency: 16 } })
+      yield* recorder.recordSettled(draft("a"))
+      state.found = certain("uid-2")
+      for (let n = 0; n < 50; n++) yield* recorder.record(draft(`b-${n}`))
+      yield* TestClock.adjust(0)
+      assert.strictEqual((yield* statusOf(recorder)).state, "blocked")
+      state.found = certain("uid-1")
+      yield* TestClock.adjust("1 second")
+      assert.deepInclude(yield* statusOf(recorder), { state: "up", settled: 51, pending: 0 })
+    })
+  )
+
   it.effect("is not asked in a circle when it answers for itself as the right one", () =>
     Effect.gen(function* () {
       const { backend, state } = yield* replaceable(certain("uid-1"))
