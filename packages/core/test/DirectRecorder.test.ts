@@ -1,5 +1,5 @@
 import * as Backend from "@tidings/core/Backend"
-import { BackendError, Full } from "@tidings/core/BackendError"
+import { BackendError, Full, TargetMismatch } from "@tidings/core/BackendError"
 import * as Recorder from "@tidings/core/Recorder"
 import * as RecorderMetrics from "@tidings/core/RecorderMetrics"
 import * as Templates from "@tidings/core/Templates"
@@ -65,6 +65,26 @@ describe("record, where an earlier try may have been written", () => {
       assert.isAtMost(calls.length, tries + 1)
       assert.deepStrictEqual((yield* recorder.status).refused, { unknown: 1 })
     })
+  })
+
+  it.effect("is not repeated for another store, and says that nobody knows of the first", () => {
+    const reason = new TargetMismatch({ expected: "uid-1", found: "uid-2", detail: "it was replaced" })
+    const replaced = new BackendError({ reason })
+    const { calls, layer } = over((_, call) => Effect.fail(call === 1 ? unknown : replaced))
+    return Effect.gen(function* () {
+      const recorder = yield* Recorder.Recorder
+      const fiber = yield* Effect.forkChild(Effect.flip(recorder.record(draft)), { startImmediately: true })
+      for (let turn = 0; turn < 3; turn++) yield* Effect.andThen(TestClock.adjust("1 minute"), settle)
+      assert.match((yield* Fiber.join(fiber)).message, /it is unknown whether .*uid-2 instead of uid-1/)
+      assert.lengthOf(calls, 2)
+      // What was never sent anywhere is refused as that.
+      const error = yield* Effect.flip(recorder.record(draft))
+      assert.match(error.message, /uid-2 instead of uid-1/)
+      assert.notMatch(error.message, /unknown/)
+      const status = yield* recorder.status
+      assert.deepInclude(status, { accepted: 0, refused: { unknown: 1, failed: 1 } })
+      assert.strictEqual(status.sinks["default"]?.state, "blocked")
+    }).pipe(Effect.provide(layer))
   })
 
   it.effect("repeats also where the backend throws instead of answering", () => {

@@ -217,10 +217,13 @@ export const make = Effect.fnUntraced(function* (
     // it, is repeated here, with the same id, until somebody knows: a caller who repeated it would count it twice. Nobody
     // repeats for a recorder that is gone.
     const doubt = isUnknown(outcome.error) ? outcome.error : unclear
-    // Nor is it repeated for a store that is another one now, which may never be the right one again.
     if (outcome.error.reason._tag === "TargetMismatch") {
       sink.state = "blocked"
-      return refuse("failed", new RecorderError({ reason: outcome.error }))
+      if (doubt !== undefined) {
+        // The right store may never be back to tell.
+        const detail = `${doubt.message}; and now ${outcome.error.message}`
+        return refuse("unknown", new RecorderError({ reason: new Unknown({ detail }) }))
+      }
     }
     if (doubt === undefined) return refuse("failed", new RecorderError({ reason: outcome.error }))
     if (closed) {
