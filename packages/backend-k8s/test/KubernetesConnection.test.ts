@@ -583,6 +583,12 @@ describe("the identity of the cluster", () => {
   }
   const forbidden = { kind: "Status", reason: "Forbidden", message: 'User "writer" cannot get resource "namespaces"' }
 
+  const accessReview = (allowed: boolean) => ({
+    kind: "SelfSubjectAccessReview",
+    apiVersion: "authorization.k8s.io/v1",
+    status: { allowed }
+  })
+
   interface Cluster {
     /** Who asks. */
     readonly username?: string
@@ -599,11 +605,25 @@ describe("the identity of the cluster", () => {
       if (request.method === "GET") {
         return kubeSystem === undefined
           ? reply(response, 403, forbidden)
-          : reply(response, 200, { metadata: { uid: kubeSystem } })
+          : reply(response, 200, {
+              kind: "Namespace",
+              apiVersion: "v1",
+              metadata: { name: "kube-system", uid: kubeSystem }
+            })
       }
       return request.url!.endsWith("/selfsubjectreviews")
-        ? reply(response, review, review === 201 ? { status: { userInfo: { username, uid } } } : forbidden)
-        : reply(response, 201, { status: { allowed: kubeSystem !== undefined } })
+        ? reply(
+            response,
+            review,
+            review === 201
+              ? {
+                  kind: "SelfSubjectReview",
+                  apiVersion: "authentication.k8s.io/v1",
+                  status: { userInfo: { username, uid } }
+                }
+              : forbidden
+          )
+        : reply(response, 201, accessReview(kubeSystem !== undefined))
     }
 
   const account = (uid: string) => ({ username: "system:serviceaccount:team:writer", uid })
@@ -732,7 +752,7 @@ describe("the identity of the cluster", () => {
       server.handle = (_, response) => reply(response, 403, forbidden)
       assert.strictEqual(tagOf(yield* Effect.flip(connection.target)), "Unauthorized")
       server.handle = (request, response) =>
-        request.method === "GET" ? reply(response, 403, forbidden) : reply(response, 201, { status: { allowed: true } })
+        request.method === "GET" ? reply(response, 403, forbidden) : reply(response, 201, accessReview(true))
       const error = yield* Effect.flip(connection.target)
       assert.strictEqual(tagOf(error), "Unauthorized")
       assert.include(error.message, 'resourceNames: ["kube-system"]')
@@ -743,13 +763,31 @@ describe("the identity of the cluster", () => {
     })
   )
 
-  it.live("is not taken from a page that something other than an API server gives", () =>
+  it.live("is not taken from what something other than an API server answers, at any of the questions", () =>
     Effect.gen(function* () {
       const server = yield* serve()
-      const connection = yield* connect(server)
-      for (const body of ["<html>Log in</html>", "", "{}", '{"metadata":{"uid":7}}', '{"metadata":{"uid":""}}']) {
-        server.handle = (_, response) => void response.end(body)
-        assert.strictEqual(tagOf(yield* Effect.flip(connection.target)), "Unavailable")
+      const pages = [
+        "<html>Log in</html>",
+        "",
+        "{}",
+        '{"metadata":{"uid":"u"}}',
+        '{"kind":"Namespace","apiVersion":"v1"}'
+      ]
+      for (const cluster of [account("sa"), { kubeSystem: "the-uid", ...account("sa") }]) {
+        const real = answering(cluster)
+        for (let question = 0; question < ("kubeSystem" in cluster ? 2 : 3); question++) {
+          for (const page of pages) {
+            for (const status of [200, 201, 403, 404]) {
+              let asked = 0
+              server.handle = (request, response) => {
+                if (asked++ !== question) return real(request, response)
+                response.statusCode = status
+                response.end(page)
+              }
+              yield* Effect.flip((yield* connect(server)).target)
+            }
+          }
+        }
       }
     })
   )

@@ -237,11 +237,14 @@ describe("what is remembered of involved objects", () => {
       fake.before = ({ method, path }) => {
         if (method !== "GET" || !path.includes("configmaps")) {
           return path === "/api/v1"
-            ? answer(200, { resources: [{ kind: "ConfigMap", name: "configmaps", namespaced: true }] })
+            ? answer(200, {
+                kind: "APIResourceList",
+                resources: [{ kind: "ConfigMap", name: "configmaps", namespaced: true }]
+              })
             : undefined
         }
         lookups++
-        return answer(200, { metadata: { uid } })
+        return answer(200, { metadata: { name: "web", uid } })
       }
       const about = { involvedObject: { apiVersion: "v1", kind: "ConfigMap", name: "web", namespace: "default" } }
       const uidOf = (seq: number) =>

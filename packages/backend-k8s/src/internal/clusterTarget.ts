@@ -45,6 +45,8 @@ const textOf = (value: unknown): string => (typeof value === "string" ? value : 
 
 const isAllowed = (review: unknown): boolean => fieldsOf(fieldsOf(review)["status"])["allowed"] !== false
 
+const isStatus = ({ body }: KubernetesResponse): boolean => answer.statusOf(answer.parseBody(body)) !== undefined
+
 /** The names that need no question. The form of the second is that of the first release, whose journals hold it. */
 const placeOf = (address: string, { ca }: Tls): Target.Target =>
   Target.make(`server-${digest(address)}`, {
@@ -81,14 +83,15 @@ export const make = (options: {
   const account: Effect.Effect<string | undefined, BackendError.BackendError> = Effect.flatMap(
     review("authentication.k8s.io", "SelfSubjectReview"),
     (response) => {
-      if (response.status === 201) {
-        const user = fieldsOf(fieldsOf(fieldsOf(answer.parseBody(response.body))["status"])["userInfo"])
+      const reviewed = answer.objectIn(response, "SelfSubjectReview", "authentication.k8s.io/v1")
+      if (response.status === 201 && reviewed !== undefined) {
+        const user = fieldsOf(fieldsOf(reviewed["status"])["userInfo"])
         const uid = textOf(user["uid"])
         const isAccount = textOf(user["username"]).startsWith("system:serviceaccount:")
         return Effect.succeed(isAccount && uid !== "" ? `account-${uid}` : undefined)
       }
-      // Servers before 1.28 have no such review, and who withdraws the right to it may.
-      return response.status === 404 || response.status === 403
+      // Servers before 1.28 have no such review, and who withdraws the right to it may. A page of a gateway is no answer.
+      return isStatus(response) && (response.status === 404 || response.status === 403)
         ? Effect.succeed(undefined)
         : Effect.fail(answer.readErrorOf(response, readKubeSystem))
     }
@@ -101,7 +104,7 @@ export const make = (options: {
     const place = placeOf(address, yield* options.tls)
     const response = yield* request({ method: "GET", path: "/api/v1/namespaces/kube-system" })
     if (response.status === 200) {
-      const uid = textOf(fieldsOf(fieldsOf(answer.parseBody(response.body))["metadata"])["uid"])
+      const uid = textOf(fieldsOf(answer.objectIn(response, "Namespace", "v1")?.["metadata"])["uid"])
       if (uid !== "") {
         refused = undefined
         // In one cluster it does not change while this process runs: whose account is made anew has no good token any more.
@@ -110,13 +113,13 @@ export const make = (options: {
         return Target.make(uid, { aliases: [...(name === undefined ? [] : [name]), place.id, ...place.aliases] })
       }
     }
-    if (response.status !== 403) return yield* answer.readErrorOf(response, readKubeSystem)
+    if (response.status !== 403 || !isStatus(response)) return yield* answer.readErrorOf(response, readKubeSystem)
     // A server that has just started refuses everything until it has read its rules. Who takes such a refusal for a rule
     // would take the cluster for another one: so ask for the rule itself, which is refused then as well.
     const rule = yield* review("authorization.k8s.io", "SelfSubjectAccessReview", {
       resourceAttributes: { verb: "get", resource: "namespaces", name: "kube-system", namespace: "kube-system" }
     })
-    if (rule.status !== 201 || isAllowed(answer.parseBody(rule.body))) {
+    if (rule.status !== 201 || isAllowed(answer.objectIn(rule, "SelfSubjectAccessReview", "authorization.k8s.io/v1"))) {
       return yield* answer.forbidden(response, readKubeSystem)
     }
     const name = yield* account
