@@ -224,7 +224,9 @@ describe("a writer who may only create and patch", () => {
       const target = Backend.Backend.use((backend) => backend.target)
       const first = yield* target.pipe(as("writer"))
       assert.deepStrictEqual(yield* target.pipe(as("writer")), first)
-      assert.match(first.id, cluster.own === undefined ? /./ : /^authority-[0-9a-f]{32}$/)
+      assert.match(first.id, cluster.own === undefined ? /./ : /^server-[0-9a-f]{32}$/)
+      // The name that the first release gave to it.
+      assert.match(first.aliases.at(-1)!, /^authority-[0-9a-f]{32}$/)
     })
   )
 })
