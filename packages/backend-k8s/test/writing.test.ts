@@ -437,7 +437,7 @@ describe("a batch", () => {
   )
 
   it.effect(
-    "that the server throttles as a whole waits as a whole, and goes on where only a namespace is throttled",
+    "that the server throttles as a whole waits as a whole, and where one namespace is throttled the others go on",
     () =>
       Effect.gen(function* () {
         const fake = new FakeCluster()
@@ -447,9 +447,22 @@ describe("a batch", () => {
         yield* service.write(many(100))
         assert.isBelow(fake.requests.length, 6)
         fake.requests.length = 0
-        fake.before = () => failure(429, "TooManyRequests", "limit reached on type Namespace for key default")
-        yield* service.write(many(100))
-        assert.strictEqual(fake.requests.length, 100)
+        fake.before = ({ path }) =>
+          path.includes("/namespaces/default/")
+            ? failure(429, "TooManyRequests", "limit reached on type Namespace for key default")
+            : undefined
+        const elsewhere = Array.from({ length: 50 }, (_, index) =>
+          write(1_000 + index, {}, { involvedObject: { kind: "Pod", name: "web", namespace: "team", uid: "u" } })
+        )
+        const batch = many(50).flatMap((one, index) => [one, elsewhere[index]!])
+        const outcomes = yield* service.write(batch)
+        assert.deepStrictEqual([...new Set(outcomes.map((outcome, index) => `${index % 2} ${outcome._tag}`))].sort(), [
+          "0 Retry",
+          "1 Settled"
+        ])
+        // Of the throttled namespace, only what was under way when it was found out.
+        const throttled = fake.requests.filter(({ path }) => path.includes("/namespaces/default/"))
+        assert.isAtMost(throttled.length, 2)
       })
   )
 
