@@ -23,6 +23,7 @@ import type { EventBody, Occurrence, Write } from "./Event.ts"
 import type { Json } from "./EventData.ts"
 import type { EventId } from "./EventId.ts"
 import { bodyOf } from "./internal/eventBody.ts"
+import * as dataSize from "./internal/dataSize.ts"
 import * as fingerprint from "./internal/fingerprint.ts"
 import * as text from "./internal/text.ts"
 import type { ObjectReference } from "./ObjectReference.ts"
@@ -146,6 +147,8 @@ export const equals = (one: Options, other: Options): boolean =>
 
 const COMBINED = "(combined from similar events): "
 const MAXIMUM_MESSAGE = 1_024
+/** The bodies of what is held take about so many bytes at the most; beyond it, what holds longest leaves early. */
+const HELD_BYTES = 2_097_152
 
 /**
  * What is left of the budget of a source, object and type, as the moment at which it would be whole again: a single number,
@@ -206,6 +209,8 @@ interface Series {
   window: number
   /** Occurrences that no write has carried yet. */
   held: number
+  /** What its body takes while something is held, about. */
+  heldBytes: number
   /** The first of them. */
   heldFrom: number
   heldSince: Micros
@@ -309,6 +314,7 @@ export class Correlator {
   private remembered = 0
   private readonly holding = new Set<Bucket>()
   private heldOccurrences = 0
+  private heldBytes = 0
   /** How many series were given up because the memory was full, and how many of them had something held. */
   readonly evictions = { total: 0, flushed: 0 }
 
@@ -392,8 +398,24 @@ export class Correlator {
     } else {
       if (bucket.line.size === 0) this.holding.add(bucket)
       bucket.line.add(series)
+      const bytes = dataSize.estimate(occurrence)
+      this.heldBytes += bytes - series.heldBytes
+      series.heldBytes = bytes
+      if (this.heldBytes > HELD_BYTES) released = [...(released ?? []), ...this.releaseLongest()]
     }
     return { series: series.id, released: released ?? NOTHING }
+  }
+
+  /** Releases what holds longest, a quarter of all, so that it does not happen for every event. */
+  private releaseLongest(): ReadonlyArray<Released> {
+    const released: Array<Released> = []
+    for (const bucket of this.holding) {
+      for (const series of bucket.line) {
+        if (this.heldBytes <= 0.75 * HELD_BYTES) return released
+        released.push(this.release(series))
+      }
+    }
+    return released
   }
 
   /** What may leave by now of what is held, of each budget the longest holding first. */
@@ -574,6 +596,8 @@ export class Correlator {
     const { count, first, held: occurrences, heldFrom: from, heldSince: since, id, last, upTo } = series
     const latest = series.latest!
     this.heldOccurrences -= occurrences
+    this.heldBytes -= series.heldBytes
+    series.heldBytes = 0
     series.held = 0
     series.latest = undefined
     if (series.isClosed) this.forget(series)
@@ -600,6 +624,7 @@ export class Correlator {
       isClosed: false,
       window: group.window,
       held: 0,
+      heldBytes: 0,
       heldFrom: id.seq,
       heldSince: at,
       older: undefined,
@@ -763,6 +788,7 @@ export class Correlator {
         isClosed: origin !== undefined,
         window,
         held: occurrences,
+        heldBytes: latest === undefined ? 0 : dataSize.estimate(latest),
         heldFrom,
         heldSince,
         older: undefined,
@@ -770,6 +796,7 @@ export class Correlator {
       }
       correlator.remember(one)
       correlator.heldOccurrences += occurrences
+      correlator.heldBytes += one.heldBytes
       return one
     })
     for (const group of groups) {

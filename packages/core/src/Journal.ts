@@ -203,6 +203,8 @@ export class Journal extends Context.Service<
 export const layerMemory = (options?: {
   /** How many events it keeps at the most. 100,000 unless given. */
   readonly capacity?: number | undefined
+  /** How many bytes of memory they take at the most, about. 256 MiB unless given. */
+  readonly quota?: number | undefined
   /** `fail` unless given. */
   readonly onFull?: OnFull | undefined
 }): Layer.Layer<Journal> => memoryJournal.layer(Journal, options)

@@ -444,21 +444,26 @@ export const make = Effect.fnUntraced(function* (
     })
 
   const checkpoint = (name: string, made: Checkpoint): Effect.Effect<void, JournalError> =>
-    Effect.suspend(() => {
-      const bytes = Lines.lineOf(JSON.stringify(made))
-      return changing(name, (sink) =>
-        Effect.andThen(
-          replace(sink.files.checkpointFile, bytes),
-          attempt(() => {
-            sink.upTo = made.upTo
-            sink.readUpTo = Math.max(sink.readUpTo, made.upTo)
-            // Only now that it is durable may anything go that it makes superfluous.
-            free()
-            keepReserve()
-          })
+    Effect.flatMap(
+      Effect.try({
+        try: () => Lines.lineOf(JSON.stringify(made)),
+        // The last checkpoint stands, and the sink tries again with what is left then.
+        catch: (cause) => failed(`the checkpoint of the sink "${name}" cannot be encoded: ${String(cause)}`)
+      }),
+      (bytes) =>
+        changing(name, (sink) =>
+          Effect.andThen(
+            replace(sink.files.checkpointFile, bytes),
+            attempt(() => {
+              sink.upTo = made.upTo
+              sink.readUpTo = Math.max(sink.readUpTo, made.upTo)
+              // Only now that it is durable may anything go that it makes superfluous.
+              free()
+              keepReserve()
+            })
+          )
         )
-      )
-    })
+    )
 
   const changeParked = (
     name: string,

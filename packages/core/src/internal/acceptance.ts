@@ -10,6 +10,7 @@ import type { ObjectReference } from "../ObjectReference.ts"
 import type { EventDraft } from "../Recorder.ts"
 import * as Timestamp from "../Timestamp.ts"
 import type { Transform } from "../Transform.ts"
+import * as dataSize from "./dataSize.ts"
 import * as json from "./json.ts"
 import * as names from "./names.ts"
 import * as text from "./text.ts"
@@ -115,7 +116,7 @@ const preparation = (options: Options): ((draft: EventDraft) => Prepared) => {
       type: type ?? typeOf(reason) ?? "Normal",
       action: done === undefined || done === "" ? cutReason : text.tidy(done, LIMITS.action),
       message: text.tidy(message ?? render(reason, data), LIMITS.message),
-      data,
+      data: dataSize.bound(data),
       source,
       reportingController,
       reportingInstance

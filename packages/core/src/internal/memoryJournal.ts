@@ -5,30 +5,49 @@ import * as Layer from "effect/Layer"
 import type { Occurrence } from "../Event.ts"
 import * as EventId from "../EventId.ts"
 import type * as Journal from "../Journal.ts"
+import * as dataSize from "./dataSize.ts"
 import { JournalError, JournalFull } from "./journalError.ts"
 import * as Timestamp from "../Timestamp.ts"
 
 const DEFAULT_CAPACITY = 100_000
+/** As that of the file journal. */
+const DEFAULT_QUOTA = 256 * 1024 * 1024
+
+interface Options {
+  readonly capacity?: number | undefined
+  readonly quota?: number | undefined
+  readonly onFull?: Journal.OnFull | undefined
+}
+
+const bytesOf = (batch: ReadonlyArray<Occurrence>): number => {
+  let bytes = 0
+  for (const occurrence of batch) bytes += dataSize.estimate(occurrence)
+  return bytes
+}
 
 /** @internal */
-export const make = (
-  origin: string,
-  clock: Clock.Clock,
-  options?: { readonly capacity?: number | undefined; readonly onFull?: Journal.OnFull | undefined }
-): Journal.Journal["Service"] => {
+export const make = (origin: string, clock: Clock.Clock, options?: Options): Journal.Journal["Service"] => {
+  const quota = Math.max(1, options?.quota ?? DEFAULT_QUOTA)
   const capacity = Math.max(1, options?.capacity ?? DEFAULT_CAPACITY)
   const onFull = options?.onFull ?? "fail"
   /** The occurrences with the seqs from `first` on, the first of them at `start`. */
-  let kept: Array<Occurrence> = []
+  let kept: Array<Occurrence | undefined> = []
   let start = 0
   let first = 1
   let head = 0
+  /** Of what is kept, about. */
+  let bytes = 0
   const checkpoints = new Map<string, Journal.Checkpoint>()
   const reading = new Map<string, number>()
   const parked = new Map<string, Map<string, Journal.Parked>>()
   const waiting = new Set<() => void>()
 
   const discard = (n: number): void => {
+    for (let index = start; index < start + n; index++) {
+      bytes -= dataSize.estimate(kept[index]!)
+      // The list is shortened now and then only; what is settled must not live until then.
+      kept[index] = undefined
+    }
     start += n
     first += n
     if (start > 1_024 && start * 2 > kept.length) {
@@ -50,34 +69,42 @@ export const make = (
 
   const room = (): number => capacity - (head - first + 1)
 
-  const take = (batch: ReadonlyArray<Occurrence>): ReadonlyArray<EventId.EventId> =>
-    batch.map((occurrence) => {
+  const take = (batch: ReadonlyArray<Occurrence>, size: number): ReadonlyArray<EventId.EventId> => {
+    bytes += size
+    return batch.map((occurrence) => {
       kept.push(occurrence)
       return { origin, seq: ++head }
     })
+  }
+
+  /** Also what is larger than the quota alone, once nothing else is kept. */
+  const fits = (count: number, size: number): boolean => count <= room() && (bytes + size <= quota || head < first)
 
   const full = (wanted: number) =>
     new JournalError({
       reason: new JournalFull({
-        detail: `${capacity - room()} of ${capacity} events wait for the backend, ${wanted} more do not fit`
+        detail:
+          `${capacity - room()} of ${capacity} events with ${bytes} of ${quota} bytes wait for the backend, ` +
+          `${wanted} more do not fit`
       })
     })
 
   const append = (batch: ReadonlyArray<Occurrence>): Effect.Effect<ReadonlyArray<EventId.EventId>, JournalError> =>
     Effect.suspend(() => {
-      if (batch.length <= room()) return Effect.succeed(take(batch))
+      const size = bytesOf(batch)
+      if (fits(batch.length, size)) return Effect.succeed(take(batch, size))
       if (batch.length > capacity) return Effect.fail(full(batch.length))
       switch (onFull) {
         case "fail":
           return Effect.fail(full(batch.length))
         case "dropOldest":
-          discard(batch.length - room())
-          return Effect.succeed(take(batch))
+          while (!fits(batch.length, size)) discard(1)
+          return Effect.succeed(take(batch, size))
         case "block":
           return Effect.andThen(
             Effect.interruptible(
               Effect.callback<void>((resume) => {
-                if (batch.length <= room()) return resume(Effect.void)
+                if (fits(batch.length, size)) return resume(Effect.void)
                 const wake = () => resume(Effect.void)
                 waiting.add(wake)
                 return Effect.sync(() => waiting.delete(wake))
@@ -140,7 +167,7 @@ export const make = (
 /** @internal */
 export const layer = <Self>(
   service: Context.Service<Self, Journal.Journal["Service"]>,
-  options?: { readonly capacity?: number | undefined; readonly onFull?: Journal.OnFull | undefined }
+  options?: Options
 ): Layer.Layer<Self> =>
   Layer.effect(
     service,

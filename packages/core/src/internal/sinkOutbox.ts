@@ -9,6 +9,7 @@ import type { BackendError } from "../BackendError.ts"
 import type * as Correlation from "../Correlation.ts"
 import type { Write } from "../Event.ts"
 import * as EventId from "../EventId.ts"
+import * as dataSize from "./dataSize.ts"
 
 /**
  * Names a series: its seq alone where the journal at hand gave it, which is nearly always.
@@ -50,6 +51,8 @@ export interface Outgoing {
   lastError: BackendError | undefined
   /** When it may be tried again. */
   nextAt: number
+  /** What its bodies take in memory and in a checkpoint, about. */
+  bytes: number
 }
 
 /** @internal */
@@ -67,6 +70,8 @@ export const merge = (parcel: Parcel, later: Parcel): Parcel => ({
 export class Outbox {
   /** How many have failed and not got through since. */
   failing = 0
+  /** What all bodies take, about. */
+  bytes = 0
   private readonly series = new Map<Key, Outgoing>()
   private readonly keyOf: KeyOf
 
@@ -95,6 +100,8 @@ export class Outbox {
     const key = this.keyOf(parcel.write.id)
     const known = this.series.get(key)
     if (known === undefined) {
+      const bytes = dataSize.estimate(parcel.write.event)
+      this.bytes += bytes
       this.series.set(key, {
         key,
         next: parcel,
@@ -102,9 +109,22 @@ export class Outbox {
         failures: 0,
         firstFailureAt: undefined,
         lastError: undefined,
-        nextAt: Number.NEGATIVE_INFINITY
+        nextAt: Number.NEGATIVE_INFINITY,
+        bytes
       })
-    } else known.next = known.next === undefined ? parcel : merge(known.next, parcel)
+    } else {
+      known.next = known.next === undefined ? parcel : merge(known.next, parcel)
+      this.measure(known)
+    }
+  }
+
+  private measure(one: Outgoing): void {
+    const { next, underway } = one
+    const bytes =
+      (next === undefined ? 0 : dataSize.estimate(next.write.event)) +
+      (underway === undefined ? 0 : dataSize.estimate(underway.write.event))
+    this.bytes += bytes - one.bytes
+    one.bytes = bytes
   }
 
   /** Takes something for delivery. */
@@ -118,7 +138,11 @@ export class Outbox {
   /** What was under way did not begin after all: it waits again, as if it had never been taken. */
   giveBack(one: Outgoing, parcel: Parcel): void {
     one.underway = undefined
-    one.next = one.next === undefined ? parcel : merge(parcel, one.next)
+    if (one.next === undefined) one.next = parcel
+    else {
+      one.next = merge(parcel, one.next)
+      this.measure(one)
+    }
   }
 
   /** What was under way has failed: it waits again, with what came since. */
@@ -139,7 +163,10 @@ export class Outbox {
     one.firstFailureAt = undefined
     one.lastError = undefined
     one.nextAt = Number.NEGATIVE_INFINITY
-    if (one.next === undefined) this.series.delete(one.key)
+    if (one.next === undefined) {
+      this.series.delete(one.key)
+      this.bytes -= one.bytes
+    } else this.measure(one)
   }
 
   /** Whatever waits for its next try may be tried at once. */

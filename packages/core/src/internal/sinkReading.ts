@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Correlation from "../Correlation.ts"
 import { type Journal, READ_AHEAD } from "../Journal.ts"
+import * as dataSize from "./dataSize.ts"
 import type { SinkLedger } from "./ledger.ts"
 import type { Checkpoints } from "./sinkCheckpoints.ts"
 import type { Expectations } from "./sinkExpectations.ts"
@@ -12,6 +13,13 @@ import type { SinkState } from "./sinkState.ts"
 import type { SinkTime } from "./sinkTime.ts"
 
 const MAXIMUM_PAGE = 256
+/** A page of large events is shorter, so that it takes about so many bytes at the most. */
+const PAGE_BYTES = 1_048_576
+/**
+ * What waits for delivery takes about so many bytes at the most, in memory and in each checkpoint, whatever the data of events
+ * is; what is beyond it stays in the journal.
+ */
+const OUTBOX_BYTES = 4_194_304
 
 /** @internal */
 export interface Reading {
@@ -46,6 +54,8 @@ export const make = (
   const isDurable = journal.durability !== "memory"
   // A small sink keeps little of everything.
   const maximumPage = Math.min(MAXIMUM_PAGE, capacity)
+  /** Of the events of the last page. */
+  let averageBytes = PAGE_BYTES / 32
   // When all that it has fails, only what gets through tells an outage from stuck series: it reads some more to find out.
   const utmostCapacity = 2 * capacity
   const probes = Math.max(1, capacity >> 2)
@@ -56,8 +66,9 @@ export const make = (
   const upTo = (): number => {
     const { position, savedUpTo } = state
     const room = outbox.size < capacity || (outbox.size < utmostCapacity && outbox.allFail())
-    if (!room) return position
-    const upTo = Math.min(head(), position + (outbox.size < capacity ? maximumPage : probes))
+    if (!room || outbox.bytes > OUTBOX_BYTES) return position
+    const page = Math.max(1, Math.min(maximumPage, Math.floor(PAGE_BYTES / averageBytes)))
+    const upTo = Math.min(head(), position + (outbox.size < capacity ? page : Math.min(page, probes)))
     const saved = isDurable ? Math.min(upTo, savedUpTo + checkpoints.readAhead) : upTo
     return foldAsBeforeUpTo === undefined ? saved : Math.min(saved, foldAsBeforeUpTo)
   }
@@ -76,11 +87,14 @@ export const make = (
         ledger.drop(n, reason)
         expectations.abandon(from, to, reason)
       }
+      let bytes = 0
       for (const { id, occurrence } of entries) {
+        bytes += dataSize.estimate(occurrence)
         const { released, series } = correlator.step(id, occurrence, at)
         expectations.isRead(id.seq, series)
         for (const one of released) outbox.add(one)
       }
+      if (entries.length > 0) averageBytes = bytes / entries.length
       state.position = reached
       state.unreadSince = reached < head() ? (entries.at(-1)?.occurrence.at ?? state.unreadSince) : undefined
       ledger.held = correlator.held
