@@ -421,8 +421,8 @@ const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "who must wait is dropped",
-    find: "      bucket.line.add(series)\n    }\n    return { series",
-    replace: "      this.heldOccurrences -= series.held\n      series.held = 0\n    }\n    return { series"
+    find: "      bucket.line.add(series)\n",
+    replace: "      this.heldOccurrences -= series.held\n      series.held = 0\n"
   },
   {
     name: "one more may leave at once",

@@ -506,7 +506,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     patches: [
       {
         file: OUTBOX,
-        find: "one.next = one.next === undefined ? parcel : merge(parcel, one.next)",
+        find: "one.next = merge(parcel, one.next)",
         replace: "one.next = parcel"
       }
     ]
@@ -517,8 +517,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     patches: [
       {
         file: OUTBOX,
-        find: "    if (one.next === undefined) this.series.delete(one.key)\n",
-        replace: "    this.series.delete(one.key)\n"
+        find: "    if (one.next === undefined) {\n      this.series.delete(one.key)\n",
+        replace: "    this.series.delete(one.key)\n    if (one.next === undefined) {\n"
       }
     ]
   },
