@@ -259,6 +259,10 @@ export interface SimulatedDisk {
   readonly rot: (path: string) => boolean
   /** Makes a directory that is durable at once. */
   readonly makeDirectory: (path: string) => void
+  /** Removes a directory and all that is in it, as another process would; durable at once, and files that are open stay so. */
+  readonly removeTree: (path: string) => void
+  /** The same, but it has another name afterwards. */
+  readonly renameTree: (from: string, to: string) => void
   /** Every path, in order. */
   readonly paths: () => ReadonlyArray<string>
   readonly contentOf: (path: string) => Uint8Array

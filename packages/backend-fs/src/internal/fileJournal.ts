@@ -31,6 +31,7 @@ import { appendAll, Damaged, JournalFiles, Names, SEGMENT, type Segment, syncNow
 import * as Lines from "./journalLines.ts"
 import * as journalSync from "./journalSync.ts"
 import { LogDirectory } from "./logDirectory.ts"
+import { Ownership } from "./ownership.ts"
 import * as parkedRequests from "./parkedRequests.ts"
 import * as SegmentName from "./segmentName.ts"
 import { checkpointsIn, SinkFiles } from "./sinkFiles.ts"
@@ -136,16 +137,20 @@ export const make = Effect.fnUntraced(function* (
       attempt(() => disk.lock(names.pathOf(LOCK))),
       (lock) => {
         if (lock !== undefined) return Effect.succeed(lock)
-        const detail = `${directory} belongs to ${ownerOf(disk, names.pathOf(OWNER))}: end it, or give this one a directory of its own`
+        const detail =
+          `${directory} belongs to ${ownerOf(disk, names.pathOf(OWNER))}, which runs: end that process, and this one can have ` +
+          "it at once; or give this one a directory of its own. The lock is the system's, and deleting the file does not free it"
         return Effect.fail(new JournalError({ reason: new JournalLocked({ detail }) }))
       }
     ),
     (lock) => Effect.sync(lock.release)
   )
 
+  const ownership = new Ownership(disk, names)
   const files = new JournalFiles({
     disk,
     names,
+    ownership,
     origin,
     firstOrigin,
     segmentSize: Math.max(1, Math.min(options.segmentSize, Math.floor(quota / LEAST_SEGMENTS)))
@@ -216,11 +221,12 @@ export const make = Effect.fnUntraced(function* (
       })
     )
 
-  /** Nothing is begun after the end. */
+  /** Nothing is begun after the end, nor in a directory that is another one's by now. */
   const whileOpen = <A>(use: () => Effect.Effect<A, JournalError>): Effect.Effect<A, JournalError> =>
     Effect.suspend(() => {
       if (closed) return Effect.fail(failed(`the journal in ${directory} is closed`))
       try {
+        ownership.check()
         return use()
       } catch (cause) {
         return Effect.fail(errorOf(cause, directory))
@@ -368,8 +374,14 @@ export const make = Effect.fnUntraced(function* (
     bytes: Buffer
   ): Effect.Effect<ReadonlyArray<EventId.EventId>, JournalError> => {
     files.write(bytes, batch.length)
-    if (!durable) return Effect.succeed(files.commit(batch))
-    return begun(Effect.map(makeDurable(bytes, batch.length, true), () => files.commit(batch)))
+    if (!durable) return Effect.succeed(acknowledge(batch))
+    return begun(Effect.flatMap(makeDurable(bytes, batch.length, true), () => attempt(() => acknowledge(batch))))
+  }
+
+  /** What was written into files that nobody can find any more is not accepted. */
+  const acknowledge = (batch: ReadonlyArray<Occurrence>): ReadonlyArray<EventId.EventId> => {
+    ownership.check()
+    return files.commit(batch)
   }
 
   // -------------------------------------------------------------------------
@@ -377,6 +389,13 @@ export const make = Effect.fnUntraced(function* (
   // -------------------------------------------------------------------------
 
   const read = (name: string, after: number, max: number): Effect.Effect<JournalPage, JournalError> =>
+    Effect.suspend(() => {
+      // What is still in memory is delivered also where the files are gone.
+      const known = closed || ownership.isKept() ? undefined : files.readFromMemory(after, max)
+      return known === undefined ? readFiles(name, after, max) : Effect.succeed(known)
+    })
+
+  const readFiles = (name: string, after: number, max: number): Effect.Effect<JournalPage, JournalError> =>
     whileOpen(() => {
       const sink = sinkOf(name)
       const { page, unsynced } = files.read(name, after, max)

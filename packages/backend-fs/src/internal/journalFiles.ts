@@ -5,6 +5,7 @@ import * as path from "node:path"
 import type { Disk } from "./disk.ts"
 import { codeOf } from "./diskError.ts"
 import * as Lines from "./journalLines.ts"
+import type { Ownership } from "./ownership.ts"
 
 /** What is made anew next to an old one; nothing else ever has such a name. */
 const TEMPORARY = ".new"
@@ -203,6 +204,7 @@ export class Names {
 export class JournalFiles {
   private readonly disk: Disk
   readonly names: Names
+  private readonly ownership: Ownership
   private readonly origin: string
   private readonly firstOrigin: string
   private readonly segmentSize: number
@@ -230,6 +232,7 @@ export class JournalFiles {
   constructor(options: {
     readonly disk: Disk
     readonly names: Names
+    readonly ownership: Ownership
     /** Of this opening: what it accepts gets it. */
     readonly origin: string
     /** Of the segments whose names have none. */
@@ -238,6 +241,7 @@ export class JournalFiles {
   }) {
     this.disk = options.disk
     this.names = options.names
+    this.ownership = options.ownership
     this.origin = options.origin
     this.firstOrigin = options.firstOrigin
     this.segmentSize = options.segmentSize
@@ -436,6 +440,8 @@ export class JournalFiles {
 
   /** Begins a segment. Its name says where the one before it ends. */
   begin(): Segment {
+    // By its path, which may lead to another journal by now.
+    this.ownership.check()
     const first = this.head + 1
     const next = segmentOf(nameOf(first, this.origin, false), first, this.origin, 0, false)
     const newest = this.segments.at(-1)
@@ -533,16 +539,9 @@ export class JournalFiles {
     const lost: Array<Lost> = []
     const limit = Math.min(this.head, after + max)
     let reached = after
-    const { recentFrom } = this
     this.readTo = Math.max(this.readTo, limit)
-    if (reached + 1 >= recentFrom) {
-      for (; reached < limit; reached++) {
-        // What is in memory was accepted by this opening.
-        const id = { origin: this.origin, seq: reached + 1 }
-        entries.push({ id, occurrence: this.recent[id.seq - recentFrom]! })
-      }
-      return { page: { entries, lost, reached }, unsynced: this.unsynced(after, reached) }
-    }
+    const recent = this.readFromMemory(after, max)
+    if (recent !== undefined) return { page: recent, unsynced: this.unsynced(after, recent.reached) }
     const missingUpTo = (seq: number, reason: "quota" | "damaged") => {
       if (seq <= reached) return
       const before = lost.at(-1)
@@ -582,6 +581,21 @@ export class JournalFiles {
       if (reached >= limit) this.places.set(sink, { seq: reached, segment, offset })
     }
     return { page: { entries, lost, reached }, unsynced: this.unsynced(after, reached) }
+  }
+
+  /** The same of what is in memory; absent where a part of it is not. */
+  readFromMemory(after: number, max: number): JournalPage | undefined {
+    const { recentFrom } = this
+    if (after + 1 < recentFrom) return undefined
+    const entries: Array<JournalEntry> = []
+    const limit = Math.min(this.head, after + max)
+    let reached = after
+    for (; reached < limit; reached++) {
+      // What is in memory was accepted by this opening.
+      const id = { origin: this.origin, seq: reached + 1 }
+      entries.push({ id, occurrence: this.recent[id.seq - recentFrom]! })
+    }
+    return { entries, lost: [], reached }
   }
 
   /** The segments that have seqs beyond `after` and up to `upTo` which may not be on the disk. */

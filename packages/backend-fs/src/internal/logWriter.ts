@@ -488,12 +488,14 @@ export class LogWriter {
   }
 
   /**
-   * Looks, when the process was held up while it wrote, whether it still was the newest segment that it wrote to: readers
+   * Looks whether the segment still has its name, and, when the process was held up while it wrote, whether it still was the newest segment that it wrote to: readers
    * wait for late lines only so long. If not, the lines are written again, to the newest; readers show them once.
    */
   private lookAgain(length: number): void {
     const now = this.clock.monotonicTimeNanosUnsafe()
-    if (now - this.lookedAt <= HELD_UP || this.stillNewest(now)) return
+    // A file without a name is one that nobody reads: the log, or this segment of it, was deleted meanwhile.
+    const isUnlinked = this.directory.disk.statusOf(this.current!.opened).links === 0
+    if (!isUnlinked && (now - this.lookedAt <= HELD_UP || this.stillNewest(now))) return
     const identity = this.directory.readIdentity()
     if (identity === undefined || identity !== this.target) {
       this.close()

@@ -84,7 +84,8 @@ export const make = (
   let dieAt = Number.POSITIVE_INFINITY
   let planned: ReadonlyArray<{ readonly fault: PlannedFault; seen: number }> = []
   const processes = new Set<Process>()
-  const locks = new Map<string, () => boolean>()
+  /** By the id of the file: who holds it, whatever it is called. */
+  const locks = new Map<number, () => boolean>()
   const watchers = new Set<{ readonly directory: string; readonly changed: () => void }>()
 
   const count = (what: string) => simulation.count(`${name}.${what}`)
@@ -425,11 +426,12 @@ export const make = (
       },
       lock: (path) => {
         alive(path)
-        if (locks.get(path)?.() === true) return undefined
+        if (!names.has(path)) changeNames([{ path, node: newNode("file", 0o600) }])
+        const { id } = names.get(path)!
+        if (locks.get(id)?.() === true) return undefined
         let released = false
         const holds = () => !released && living()
-        locks.set(path, holds)
-        if (!names.has(path)) changeNames([{ path, node: newNode("file", 0o600) }])
+        locks.set(id, holds)
         return {
           release: () => {
             released = true
@@ -505,6 +507,22 @@ export const make = (
     }
   }
 
+  /** What somebody else does to a directory, durable at once; files that are open stay open. */
+  const moveTree = (given: string, to: string | undefined): void => {
+    const from = tidy(given)
+    for (const path of [...names.keys()]) {
+      if (path !== from && !path.startsWith(`${from}/`)) continue
+      const node = names.get(path)!
+      for (const known of [names, durableNames]) {
+        known.delete(path)
+        if (to !== undefined) known.set(`${tidy(to)}${path.slice(from.length)}`, node)
+      }
+    }
+    unsynced = unsynced.filter(({ directory }) => directory !== from && !directory.startsWith(`${from}/`))
+    count(to === undefined ? "treeRemoved" : "treeMoved")
+    simulation.trace(`${name}: ${from} is ${to === undefined ? "removed" : `moved to ${to}`}`)
+  }
+
   return {
     diskOf,
     setFaults: (given) => {
@@ -541,6 +559,8 @@ export const make = (
         durableNames.set(path, node)
       }
     },
+    removeTree: (given) => moveTree(given, undefined),
+    renameTree: moveTree,
     paths: () => [...names.keys()].sort(),
     contentOf: (path) => {
       const node = names.get(path)
