@@ -9,7 +9,7 @@
  * replica needs a directory of its own.
  *
  * ```text
- * .tidings/journal/                  0700
+ * .tidings-journal/                  0700
  *   entries-0000000000000001-….log   0600; from the event with the number in its name up to where the next file begins; the
  *                                    32 digits are the origin of its ids, which each opening of the journal draws anew
  *   sink-default.checkpoint          how far a sink is, and what it has not settled
@@ -35,7 +35,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as path from "node:path"
 import * as FileBackend from "./FileBackend.ts"
+import { Disk } from "./internal/disk.ts"
 import * as internal from "./internal/fileJournal.ts"
+import * as journalPlace from "./internal/journalPlace.ts"
 
 /**
  * How the journal is kept.
@@ -44,7 +46,10 @@ import * as internal from "./internal/fileJournal.ts"
  * @since 0.1.0
  */
 export interface Options {
-  /** Made when it is missing, for its owner alone. `journal` in the directory of the event log unless given. */
+  /**
+   * Made when it is missing, for its owner alone. Beside the directory of the event log unless given: `.tidings-journal`
+   * beside `.tidings`. A journal that the first release made inside of the log is moved there.
+   */
   readonly directory?: string | undefined
   /**
    * What an accepted event survives: `disk` the loss of power, `process` any end of the process. `disk` unless given.
@@ -73,6 +78,16 @@ export interface Options {
    */
   readonly segmentSize?: number | undefined
 }
+
+/**
+ * Where the journal of a host is that names no directory: beside an event log, or where the first release had it. For programs
+ * that look into it, such as the command.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const directoryBeside = (logDirectory: string): Effect.Effect<string> =>
+  Effect.map(Disk, (disk) => journalPlace.find(disk, path.resolve(logDirectory)))
 
 /**
  * A journal in a directory.
@@ -134,7 +149,7 @@ export const layer = (options: Options = {}): Layer.Layer<Journal, JournalError 
       return yield* internal.make({
         directory:
           options.directory === undefined
-            ? internal.inside(yield* FileBackend.directory)
+            ? yield* journalPlace.settle(yield* Disk, yield* FileBackend.directory)
             : path.resolve(options.directory),
         durability: options.durability ?? "disk",
         quota: options.quota ?? 256 * 1024 * 1024,

@@ -56,10 +56,10 @@ const reasonOf = <A>(
 const fault = (code: string): Error => Object.assign(new Error(`${code}: on purpose`), { code })
 
 describe("the directory of a journal", () => {
-  it.effect("is made for its owner alone, in the directory of the log unless given", () =>
+  it.effect("is made for its owner alone, beside the directory of the log unless given", () =>
     Effect.gen(function* () {
       const parent = yield* TestDirectory.make
-      const directory = path.join(parent, "log", "journal")
+      const directory = path.join(parent, "log-journal")
       yield* Effect.gen(function* () {
         const journal = yield* Journal
         assert.strictEqual(journal.durability, "disk")
@@ -143,6 +143,55 @@ describe("the directory of a journal", () => {
       )
       const meta = JSON.parse(readFileSync(path.join(directory, ".meta.json"), "utf8")) as unknown
       assert.deepInclude(meta, { format: 2, kind: "journal", id: origin })
+    })
+  )
+
+  it.effect("that the first release made inside of the log is moved beside it, with all that is undelivered", () =>
+    Effect.gen(function* () {
+      const log = path.join(yield* TestDirectory.make, "log")
+      mkdirSync(log, { mode: 0o700 })
+      yield* run({ directory: path.join(log, "journal") }, (journal) => journal.append(occurrences(1, 3)))
+      const heads = Effect.gen(function* () {
+        const journal = yield* Journal
+        yield* journal.append([occurrence(4)])
+        return yield* journal.head
+      }).pipe(
+        Effect.provide(FileJournal.layer()),
+        Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromUnknown({ TIDINGS_DIRECTORY: log }))
+      )
+      assert.strictEqual(yield* FileJournal.directoryBeside(log), path.join(log, "journal"))
+      assert.strictEqual(yield* heads, 4)
+      assert.strictEqual(yield* FileJournal.directoryBeside(log), `${log}-journal`)
+      assert.isFalse(existsSync(path.join(log, "journal")))
+      assert.strictEqual(yield* heads, 5)
+    })
+  )
+
+  it.effect("never is that of an event log: what the first release kept in one goes beside it, and the log stays", () =>
+    Effect.gen(function* () {
+      const directory = path.join(yield* TestDirectory.make, "both")
+      yield* run({ directory }, (journal) => journal.append(occurrences(1, 3)))
+      const id = "0123456789abcdef0123456789abcdef"
+      writeFileSync(path.join(directory, ".meta.json"), JSON.stringify({ format: 1, id }))
+      writeFileSync(path.join(directory, "events-00000001-20261122.ndjson"), "")
+      for (let round = 1; round <= 2; round++) {
+        const head = yield* run({ directory }, (journal) => journal.head)
+        assert.strictEqual(head, 3)
+      }
+      assert.deepStrictEqual(readdirSync(directory).sort(), [".meta.json", "events-00000001-20261122.ndjson"])
+      assert.lengthOf(segmentsOf(`${directory}-journal`), 1)
+      assert.deepInclude(JSON.parse(readFileSync(path.join(directory, ".meta.json"), "utf8")), { format: 1, id })
+    })
+  )
+
+  it.effect("is refused where an event log is", () =>
+    Effect.gen(function* () {
+      const directory = path.join(yield* TestDirectory.make, "log")
+      mkdirSync(directory, { mode: 0o700 })
+      writeFileSync(path.join(directory, "events-00000001-20261122.ndjson"), "")
+      const [tag, detail] = yield* reasonOf(run({ directory }, () => Effect.void))
+      assert.strictEqual(tag, "JournalFailed")
+      assert.include(detail, "holds an event log: give the journal a directory of its own")
     })
   )
 

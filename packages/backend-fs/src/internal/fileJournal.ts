@@ -27,13 +27,13 @@ import { hostname } from "node:os"
 import * as path from "node:path"
 import { Disk } from "./disk.ts"
 import { codeOf, fromDisk } from "./diskError.ts"
+import * as journalPlace from "./journalPlace.ts"
 import { appendAll, Damaged, JournalFiles, Names, SEGMENT, type Segment, syncNow } from "./journalFiles.ts"
 import * as Lines from "./journalLines.ts"
 import * as journalSync from "./journalSync.ts"
 import { LogDirectory } from "./logDirectory.ts"
 import { Ownership } from "./ownership.ts"
 import * as parkedRequests from "./parkedRequests.ts"
-import * as SegmentName from "./segmentName.ts"
 import { checkpointsIn, SinkFiles } from "./sinkFiles.ts"
 
 /** @internal */
@@ -46,9 +46,6 @@ export interface Options {
   /** 4 MiB unless given. */
   readonly reserve?: number
 }
-
-/** @internal */
-export const inside = (logDirectory: string): string => path.join(logDirectory, "journal")
 
 const LOCK = "lock"
 const OWNER = "owner"
@@ -107,9 +104,12 @@ interface Sink {
 export const make = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<Journal["Service"], JournalError, Scope.Scope> {
-  const { directory, durability, onFull, quota } = options
+  const { durability, onFull, quota } = options
   const durable = durability === "disk"
   const disk = yield* Disk
+  const directory = yield* Effect.catchCause(journalPlace.apart(disk, options.directory), () =>
+    Effect.succeed(options.directory)
+  )
   const clock = yield* Clock.Clock
   const context = yield* Effect.context()
   // Drawn for each opening: a journal that was copied or put back from a backup never gives an identity twice.
@@ -168,7 +168,7 @@ export const make = Effect.fnUntraced(function* (
   yield* Effect.acquireRelease(
     attempt(() => {
       const there = disk.list(directory)
-      if (there.some((file) => SegmentName.parse(file) !== undefined)) throw sharesItsDirectory(directory)
+      if (journalPlace.hasLog(there)) throw sharesItsDirectory(directory)
       logDirectory.upgrade()
       // What is found is built on, so it must not be gone after a loss of power.
       names.syncNow()

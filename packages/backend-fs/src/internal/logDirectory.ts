@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as path from "node:path"
 import type { Disk } from "./disk.ts"
 import { codeOf, fromDisk, unavailable } from "./diskError.ts"
+import * as journalPlace from "./journalPlace.ts"
 import * as SegmentName from "./segmentName.ts"
 
 const META = ".meta.json"
@@ -114,6 +115,13 @@ export class LogDirectory {
         `${this.path} is a file where the directory of the log should be: move it away, ` +
           "or choose another directory (TIDINGS_DIRECTORY)"
       )
+    }
+    if (this.kind === "log") {
+      // The first release did not note which of the two a directory is.
+      const files = this.disk.list(this.path)
+      if (journalPlace.hasJournal(files) && !journalPlace.hasLog(files)) {
+        throw unavailable(`${this.path} holds the journal of a recorder, not an event log: choose another directory`)
+      }
     }
     const { user } = this.disk
     if (user === undefined) return

@@ -4,31 +4,32 @@
  * @internal
  */
 import * as FileBackend from "@tidings/backend-fs/FileBackend"
+import * as FileJournal from "@tidings/backend-fs/FileJournal"
 import * as JournalView from "@tidings/backend-fs/JournalView"
 import * as EventId from "@tidings/core/EventId"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
-import { join, resolve } from "node:path"
+import { resolve } from "node:path"
 import { Absent, Failure } from "./failure.ts"
 import * as flags from "./flags.ts"
 import * as session from "./session.ts"
 import * as words from "./words.ts"
 
 /**
- * As `Tidings.layer` and `FileJournal.layer` have it: `TIDINGS_JOURNAL`, else `journal` in the directory of the event log.
+ * As `Tidings.layer` and `FileJournal.layer` have it: `TIDINGS_JOURNAL`, else beside the directory of the event log.
  *
  * @internal
  */
 export const directory: Effect.Effect<string, Config.ConfigError> = Effect.gen(function* () {
   const given = yield* Config.withDefault(Config.String("TIDINGS_JOURNAL"), "")
-  return given === "" ? join(yield* FileBackend.directory, "journal") : resolve(given)
+  return given === "" ? yield* FileJournal.directoryBeside(yield* FileBackend.directory) : resolve(given)
 })
 
 const whichFlags = {
   journal: flags.text("journal", {
     value: "DIRECTORY",
-    description: "The journal of the host (default TIDINGS_JOURNAL, else journal in the event log)"
+    description: "The journal of the host (default TIDINGS_JOURNAL, else beside the event log)"
   }),
   sink: flags.text("sink", { value: "NAME", description: "Of this sink of the host (default all)" })
 }

@@ -4,6 +4,7 @@
  * @internal
  */
 import * as FileBackend from "@tidings/backend-fs/FileBackend"
+import * as FileJournal from "@tidings/backend-fs/FileJournal"
 import * as FileCheck from "@tidings/backend-fs/FileCheck"
 import { Backend } from "@tidings/core/Backend"
 import type { Check } from "@tidings/core/BackendCheck"
@@ -15,7 +16,6 @@ import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { readdirSync } from "node:fs"
-import { join, resolve } from "node:path"
 import * as Cli from "../../Cli.ts"
 import * as backendChoice from "../backendChoice.ts"
 import * as parking from "./parking.ts"
@@ -170,7 +170,7 @@ const layer = (given: Values, use: Cli.BackendUse): Layer.Layer<Backend, Absent 
 // ---------------------------------------------------------------------------
 
 const journalOf = ({ directory }: Values): Effect.Effect<string, Config.ConfigError> =>
-  directory === undefined ? parking.directory : Effect.succeed(join(resolve(directory), "journal"))
+  directory === undefined ? parking.directory : FileJournal.directoryBeside(directory)
 
 const checks = (given: Values, place: Cli.Place): Effect.Effect<ReadonlyArray<Check>, ChoiceError> =>
   Effect.scoped(
