@@ -162,6 +162,19 @@ const timesOf = (write: Write): string => `${Timestamp.format(write.first)}/${Ti
 /** `Timestamp.formatSeconds`, three times as fast for times of one second. */
 const secondsOf = (time: Timestamp.Micros): string => `${Timestamp.format(time).slice(0, -8)}Z`
 
+/** Every event has the name and the namespace of its object in its data; where that is all, the object says it. */
+const encodeData = ({ data, involvedObject }: EventBody): ReturnType<typeof eventData.encode> =>
+  isIdentity(data, involvedObject) ? { json: "", cut: undefined } : eventData.encode(data, limits.data, limits.dataText)
+
+const isIdentity = (data: EventBody["data"], { name, namespace }: ObjectReference): boolean => {
+  if (data.name !== name || data.namespace !== namespace) return false
+  for (const key in data) if (key !== "name" && key !== "namespace") return false
+  return true
+}
+
+const identityOf = ({ name, namespace }: ObjectReference): EventBody["data"] =>
+  namespace === undefined ? { name } : { name, namespace }
+
 interface Parts {
   readonly annotations: Record<string, string>
   /** Names of annotations that this state of the series does not have, and an earlier one may. */
@@ -181,15 +194,25 @@ const partsOf = (write: Write, options: ShapeOptions | undefined): Parts => {
   const body = write.event
   const own: Record<string, string> = {
     [annotations.series]: EventId.format(write.id),
-    [annotations.seq]: String(write.upTo),
-    [annotations.times]: timesOf(write)
+    [annotations.seq]: String(write.upTo)
   }
   const absent: Array<string> = []
   const put = (name: string, value: string | undefined) => {
     if (value === undefined) absent.push(name)
     else own[name] = value
   }
-  const data = options?.withoutData === true ? undefined : eventData.encode(body.data, limits.data, limits.dataText)
+  const fields = {
+    reason: syntax.cut(body.reason, limits.word),
+    message: syntax.cut(body.message, limits.message),
+    type: body.type,
+    action: syntax.cut(body.action, limits.word),
+    reportingComponent: body.reportingController,
+    reportingInstance: syntax.cut(body.reportingInstance, limits.word)
+  }
+  // Of a single occurrence `eventTime` has the exact time, both first and last.
+  const isExact = write.first === write.last && options?.withoutEventTime !== true && takesEventTime(fields)
+  put(annotations.times, isExact ? undefined : timesOf(write))
+  const data = options?.withoutData === true ? undefined : encodeData(body)
   put(annotations.data, data?.json)
   put(annotations.dataCut, options?.withoutData === true ? "*" : data?.cut)
   // Kubernetes does not tell empty labels from none.
@@ -203,14 +226,7 @@ const partsOf = (write: Write, options: ShapeOptions | undefined): Parts => {
       body.labels === undefined || areLabelsFit
         ? body.labels
         : Object.fromEntries(Object.entries(body.labels).filter(([key, value]) => isLabel(key, value))),
-    fields: {
-      reason: syntax.cut(body.reason, limits.word),
-      message: syntax.cut(body.message, limits.message),
-      type: body.type,
-      action: syntax.cut(body.action, limits.word),
-      reportingComponent: body.reportingController,
-      reportingInstance: syntax.cut(body.reportingInstance, limits.word)
-    }
+    fields
   }
 }
 
@@ -501,12 +517,17 @@ export const fromResource = (value: unknown): Result.Result<StoredEvent, string>
   )
   const allLabels = own ? parseJson(all[annotations.labels]) : undefined
   const labels = isFields(allLabels) ? (textsOf(allLabels) ?? {}) : textsOf(metadata["labels"])
-  const data = own ? EventJson.dataFromObject(parseJson(all[annotations.data]) ?? {}) : undefined
+  const involvedObject = referenceOf(value["involvedObject"])
+  const data = !own
+    ? undefined
+    : all[annotations.data] === ""
+      ? Result.succeed(identityOf(involvedObject))
+      : EventJson.dataFromObject(parseJson(all[annotations.data]) ?? {})
   const source = sourceOf(value)
   const reason = textOf(value["reason"]) ?? (own ? "" : "Unknown")
   const related = value["related"]
   const body: EventBody = {
-    involvedObject: referenceOf(value["involvedObject"]),
+    involvedObject,
     ...(isFields(related) ? { related: referenceOf(related) } : undefined),
     reason,
     type: value["type"] === "Warning" ? "Warning" : "Normal",

@@ -42,7 +42,7 @@ describe("the object of a write", () => {
           "tidings.dev/series": `${origin}.7`,
           "tidings.dev/seq": "9",
           "tidings.dev/times": "2023-11-14T22:13:20.123456Z/2023-11-14T22:14:20.999999Z",
-          "tidings.dev/data": '{"name":"web","namespace":"default"}'
+          "tidings.dev/data": ""
         }
       },
       involvedObject: { apiVersion: "v1", kind: "ConfigMap", name: "web", namespace: "default", uid: "uid-of-web" },
@@ -140,10 +140,45 @@ describe("the object of a write", () => {
     assert.deepStrictEqual(Object.keys(resource.metadata.annotations).sort(), [
       "tidings.dev/data-cut",
       "tidings.dev/seq",
-      "tidings.dev/series",
-      "tidings.dev/times"
+      "tidings.dev/series"
     ])
     assert.strictEqual(resource.metadata.annotations["tidings.dev/data-cut"], "*")
+  })
+})
+
+describe("what the object says already", () => {
+  const back = (one: Write) => {
+    const resource = KubernetesEvent.toResource(one)
+    const stored = { ...resource, metadata: { ...resource.metadata, resourceVersion: "1", uid: "u" } }
+    return {
+      resource,
+      event: Result.getOrThrow(KubernetesEvent.fromResource(JSON.parse(JSON.stringify(stored)))).event
+    }
+  }
+
+  it("is not repeated in annotations, and comes back all the same", () => {
+    for (const namespace of ["default", undefined]) {
+      const involvedObject =
+        namespace === undefined ? { kind: "Node", name: "n" } : { kind: "Pod", name: "n", namespace }
+      const data = namespace === undefined ? { name: "n" } : { name: "n", namespace }
+      const one = write(1, {}, { involvedObject, data })
+      const { event, resource } = back(one)
+      assert.deepStrictEqual(Object.keys(resource.metadata.annotations).sort(), [
+        "tidings.dev/data",
+        "tidings.dev/seq",
+        "tidings.dev/series"
+      ])
+      assert.deepInclude(event, { first: one.first, last: one.last })
+      assert.deepStrictEqual(event.event.data, data)
+    }
+  })
+
+  it("is there where the object says something else", () => {
+    for (const data of [{ name: "other" }, {}, { name: "web" }, { name: "web", namespace: "default", stepId: "a" }]) {
+      assert.deepStrictEqual(back(write(1, {}, { data })).event.event.data, data)
+    }
+    const later = bump(write(1), 3)
+    assert.deepInclude(back(later).event, { first: later.first, last: later.last })
   })
 })
 
