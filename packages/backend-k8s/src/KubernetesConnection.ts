@@ -132,8 +132,8 @@ export class KubernetesConnection extends Context.Service<
     readonly target: Effect.Effect<Target, BackendError.BackendError>
     /**
      * Grows whenever another cluster may have taken the place of the one that answered before: when a request got no
-     * answer or one of 500 and above, when the other side closed a connection, and after a minute without an answer. An
-     * unused connection that is closed on this side does not count.
+     * answer or one of 500 and above, when the other side closed a connection, when a new one leads to another server, and
+     * after a minute without an answer. An unused connection that is closed on this side does not count.
      */
     readonly epoch: () => number
   }

@@ -930,6 +930,63 @@ describe("the epoch of a connection", () => {
     })
   )
 
+  it.live("stays when more connections are made to the same server, at once and one after another", () =>
+    Effect.gen(function* () {
+      const server = yield* serve()
+      const connection = yield* connect(server)
+      const before = connection.epoch()
+      for (let round = 0; round < 3; round++) {
+        yield* Effect.forEach(Array.from({ length: 40 }), () => get(connection), { concurrency: "unbounded" })
+        server.handle = (_, response) => {
+          response.setHeader("connection", "close")
+          response.end("{}")
+        }
+        yield* Effect.forEach(Array.from({ length: 16 }), () => get(connection), { concurrency: "unbounded" })
+        server.handle = ok
+      }
+      assert.isAbove(server.connections.made, 30)
+      assert.strictEqual(connection.epoch(), before)
+    })
+  )
+
+  it.live(
+    "grows when the address leads to another server while the old one goes on, which nothing is asked any more",
+    () =>
+      Effect.gen(function* () {
+        const one = yield* serve()
+        const other = yield* serve()
+        let port = one.port
+        const forwarder = yield* Effect.acquireRelease(
+          Effect.sync(() =>
+            net.createServer((socket) => {
+              const onward = net.connect(port, "127.0.0.1")
+              for (const end of [socket, onward]) end.on("error", () => end.destroy())
+              socket.pipe(onward).pipe(socket)
+            })
+          ),
+          (forwarder) => Effect.sync(() => forwarder.close())
+        )
+        const connection = yield* connect(one, {
+          server: `https://127.0.0.1:${yield* listen(forwarder)}`,
+          cluster: { "certificate-authority-data": undefined, "insecure-skip-tls-verify": true }
+        })
+        yield* get(connection)
+        const before = connection.epoch()
+        port = other.port
+        // The connections that are open still lead to the first; several at once need more.
+        yield* Effect.forEach([1, 2, 3, 4], () => get(connection), { concurrency: "unbounded" })
+        assert.isAbove(other.requests.length, 0)
+        assert.isAbove(connection.epoch(), before)
+        const reached = other.requests.length
+        const asked = one.requests.length
+        const after = connection.epoch()
+        for (let n = 0; n < 5; n++) yield* get(connection)
+        assert.lengthOf(one.requests, asked)
+        assert.lengthOf(other.requests, reached + 5)
+        assert.strictEqual(connection.epoch(), after)
+      })
+  )
+
   it.effect("grows once after a minute without an answer, not by time alone", () =>
     Effect.gen(function* () {
       const server = yield* serve()

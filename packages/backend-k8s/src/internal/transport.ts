@@ -2,7 +2,7 @@
  * Requests over connections of our own. Loaded only when there is a cluster to talk to.
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import { Agent, type Dispatcher, ProxyAgent } from "@effect/platform-node/Undici"
+import { Agent, buildConnector, type Dispatcher, ProxyAgent } from "@effect/platform-node/Undici"
 import type { BackendError } from "@tidings/core/BackendError"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -11,6 +11,8 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
+import type { Socket } from "node:net"
+import { TLSSocket } from "node:tls"
 import type { KubernetesRequest, KubernetesResponse, KubernetesStream } from "../KubernetesConnection.ts"
 import { connectionError } from "./answer.ts"
 import type { Credentials } from "./credentials.ts"
@@ -90,6 +92,29 @@ class Breaks {
   }
 }
 
+const MAXIMUM_SERVERS = 64
+
+/**
+ * The servers that connections have led to. A name may lead to another cluster while the old one goes on serving: then no
+ * connection ever breaks, and what is asked over the old ones says nothing of the new ones.
+ */
+class Servers {
+  private readonly known = new Set<string>()
+
+  /** Whether it is one that was not seen before; the first is what there is to begin with. */
+  isAnother(socket: Socket): boolean {
+    const tls = socket instanceof TLSSocket ? socket : undefined
+    // Who takes up a session has its keys. It does not show its certificate then.
+    if (tls?.isSessionReused() === true) return false
+    const server = `${socket.remoteAddress} ${tls?.getPeerX509Certificate()?.fingerprint256}`
+    if (this.known.has(server)) return false
+    const [oldest] = this.known
+    if (this.known.size >= MAXIMUM_SERVERS) this.known.delete(oldest!)
+    this.known.add(server)
+    return oldest !== undefined
+  }
+}
+
 /**
  * HTTP/1.1 on purpose. A request that is given up closes its connection there, so that the next one gets a good one; and
  * an unanswered PING of HTTP/2 keeps the system from asking, which hides a dead connection for a quarter of an hour.
@@ -97,7 +122,8 @@ class Breaks {
 const makeDispatcher = (
   credentials: Credentials,
   proxy: string | undefined,
-  connections: number | null
+  connections: number | null,
+  connected: (socket: Socket) => void
 ): Dispatcher => {
   const connect = {
     ...credentials.tls,
@@ -113,14 +139,24 @@ const makeDispatcher = (
     keepAliveTimeout: IDLE_MILLIS,
     keepAliveMaxTimeout: IDLE_MILLIS
   }
-  return proxy === undefined
-    ? new Agent({ ...common, connect })
-    : new ProxyAgent({
-        ...common,
-        uri: proxy.replace(/^socks5h:/, "socks5:"),
-        requestTls: connect,
-        proxyTls: { allowH2: false, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MILLIS, timeout: CONNECT_MILLIS }
-      })
+  if (proxy === undefined) {
+    const connector = buildConnector(connect)
+    return new Agent({
+      ...common,
+      connect: (options, callback) =>
+        connector(options, (...made) => {
+          if (made[0] === null) connected(made[1])
+          callback(...made)
+        })
+    })
+  }
+  // What lies behind a proxy is not seen.
+  return new ProxyAgent({
+    ...common,
+    uri: proxy.replace(/^socks5h:/, "socks5:"),
+    requestTls: connect,
+    proxyTls: { allowH2: false, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MILLIS, timeout: CONNECT_MILLIS }
+  })
 }
 
 interface Pools {
@@ -243,6 +279,7 @@ export const make = (options: {
     // An API server behind a gateway may have a path of its own.
     const base = pathname.replace(/\/+$/, "")
     const breaks = new Breaks(clock)
+    const servers = new Servers()
     let pools: Pools | undefined
     let closed = false
     yield* Effect.addFinalizer(() =>
@@ -255,7 +292,10 @@ export const make = (options: {
     const renewPools = Effect.fnUntraced(function* (credentials: Credentials): Effect.fn.Return<Pools, BackendError> {
       const [requests, watches] = yield* Effect.try({
         try: () =>
-          [makeDispatcher(credentials, proxy, options.connections), makeDispatcher(credentials, proxy, null)] as const,
+          [
+            makeDispatcher(credentials, proxy, options.connections, connected),
+            makeDispatcher(credentials, proxy, null, connected)
+          ] as const,
         catch: (cause) => connectionError(cause, server)
       })
       const watchClient = yield* Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, watches)
@@ -277,6 +317,14 @@ export const make = (options: {
       retire(old)
       return renewed
     })
+
+    /** Whatever is asked from now on goes where the address leads now. */
+    const connected = (socket: Socket): void => {
+      if (!servers.isAnother(socket)) return
+      breaks.noAnswer()
+      retire(pools)
+      pools = undefined
+    }
 
     const retire = (old: Pools | undefined): void => {
       // What is under way on them ends there.
