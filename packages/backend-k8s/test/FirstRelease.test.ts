@@ -1,0 +1,70 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Backend from "@tidings/core/Backend"
+import * as EventJson from "@tidings/core/EventJson"
+import * as Position from "@tidings/core/Position"
+import * as Target from "@tidings/core/Target"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import * as KubernetesBackend from "../src/KubernetesBackend.ts"
+import * as KubernetesEvent from "../src/KubernetesEvent.ts"
+import { FakeCluster } from "./FakeCluster.ts"
+
+const folder = join(import.meta.dirname, "../../../tests/fixtures/first-release")
+const readJson = <A>(file: string): A => JSON.parse(readFileSync(join(folder, file), "utf8")) as A
+
+type Resource = { readonly metadata: { readonly name: string; readonly namespace: string } }
+const objects = readJson<ReadonlyArray<Resource>>("objects.json")
+const answered = readJson<{
+  readonly target: string
+  readonly events: ReadonlyArray<{ readonly id: string }>
+  readonly cursorOfQuery: string
+  readonly cursorAfterTwo: string
+  readonly next: string
+}>("cluster.json")
+
+const stored = objects.map((one) => Result.getOrThrow(KubernetesEvent.fromResource(one)))
+
+describe("the objects that the first release stored in a cluster", () => {
+  it("are read as before", () => {
+    const read = stored.map(({ event }) => JSON.parse(JSON.stringify(EventJson.toObject(event))) as { id: string })
+    const byId = (a: { readonly id: string }, b: { readonly id: string }) => (a.id < b.id ? -1 : 1)
+    assert.deepStrictEqual(read.sort(byId), [...answered.events].sort(byId))
+    assert.isTrue(stored.every(({ own }) => own))
+  })
+
+  it.effect("are counted up", () =>
+    Effect.gen(function* () {
+      for (const [index, { event }] of stored.entries()) {
+        const fake = new FakeCluster()
+        const { name, namespace } = objects[index]!.metadata
+        fake.objects.set(`${namespace}/${name}`, {
+          ...objects[index],
+          metadata: { ...objects[index]!.metadata, resourceVersion: "1" }
+        })
+        const backend = yield* KubernetesBackend.make({ uidWait: 0 }).pipe(Effect.provide(fake.layer))
+        const { annotations: _a, name: _n, uid: _u, ...write } = event
+        assert.deepStrictEqual(yield* backend.write([write]), [Backend.present], name)
+        const more = { ...write, upTo: write.upTo + 3, count: write.count + 3, last: write.last + 5_000_000 }
+        assert.deepStrictEqual(yield* backend.write([more]), [Backend.updated], name)
+        assert.strictEqual(fake.objects.size, 1)
+        const grown = Result.getOrThrow(KubernetesEvent.fromResource([...fake.objects.values()][0]))
+        assert.deepInclude(grown.event, { count: more.count, first: more.first, last: more.last, upTo: more.upTo })
+        assert.deepStrictEqual(grown.event.event.data, write.event.data)
+      }
+    })
+  )
+
+  it("have cursors and page tokens that are still valid, also where more is known of the cluster", () => {
+    const scope = { mode: "kubernetes", target: Target.make(answered.target), filter: {} }
+    const alias = { ...scope, target: Target.make("a better name", { aliases: [answered.target] }) }
+    for (const one of [scope, alias]) {
+      assert.isTrue(Result.isSuccess(Position.decodeCursor(one, answered.cursorOfQuery as never)))
+      assert.isTrue(Result.isSuccess(Position.decodeCursor(one, answered.cursorAfterTwo as never)))
+      assert.isTrue(Result.isSuccess(Position.decodePageToken(one, answered.next as never)))
+    }
+    const other = { ...scope, target: Target.make("another cluster") }
+    assert.isTrue(Result.isFailure(Position.decodeCursor(other, answered.cursorOfQuery as never)))
+  })
+})
