@@ -17,7 +17,7 @@ import * as path from "node:path"
 
 const fixtures = path.join(import.meta.dirname, "../fixtures/first-release")
 
-const readJson = <A>(file: string): A => JSON.parse(fs.readFileSync(path.join(fixtures, file), "utf8")) as A
+const readJson = (file: string): unknown => JSON.parse(fs.readFileSync(path.join(fixtures, file), "utf8"))
 
 /** A copy that may be changed. */
 const copyOf = (folder: string) =>
@@ -44,7 +44,7 @@ interface Answer {
 }
 
 describe("an event log of the first release", () => {
-  for (const answer of readJson<ReadonlyArray<Answer>>("log.json")) {
+  for (const answer of readJson("log.json") as ReadonlyArray<Answer>) {
     it.live(`is read, paged and followed as before, with the filter ${JSON.stringify(answer.filter)}`, () =>
       Effect.gen(function* () {
         const directory = yield* copyOf("log")
@@ -142,9 +142,10 @@ describe("a journal of the first release", () => {
     it.live(`with events that are ${kind}, ${durability}, whose process was ${end}, is delivered, and goes on`, () =>
       Effect.gen(function* () {
         const directory = yield* copyOf(`journals/${name}`)
-        const before = readJson<{ readonly accepted: number; readonly sink: Recorder.SinkStatus }>(
-          `journals/${name}.json`
-        )
+        const before = readJson(`journals/${name}.json`) as {
+          readonly accepted: number
+          readonly sink: Recorder.SinkStatus
+        }
         const view = yield* JournalView.read(directory)
         assert.strictEqual(view!.head, before.accepted)
         const { counts, service, writes } = store()

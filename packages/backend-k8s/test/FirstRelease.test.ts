@@ -12,17 +12,17 @@ import * as KubernetesEvent from "../src/KubernetesEvent.ts"
 import { FakeCluster } from "./FakeCluster.ts"
 
 const folder = join(import.meta.dirname, "../../../tests/fixtures/first-release")
-const readJson = <A>(file: string): A => JSON.parse(readFileSync(join(folder, file), "utf8")) as A
+const readJson = (file: string): unknown => JSON.parse(readFileSync(join(folder, file), "utf8"))
 
 type Resource = { readonly metadata: { readonly name: string; readonly namespace: string } }
-const objects = readJson<ReadonlyArray<Resource>>("objects.json")
-const answered = readJson<{
+const objects = readJson("objects.json") as ReadonlyArray<Resource>
+const answered = readJson("cluster.json") as {
   readonly target: string
   readonly events: ReadonlyArray<{ readonly id: string }>
   readonly cursorOfQuery: string
   readonly cursorAfterTwo: string
   readonly next: string
-}>("cluster.json")
+}
 
 const stored = objects.map((one) => Result.getOrThrow(KubernetesEvent.fromResource(one)))
 
