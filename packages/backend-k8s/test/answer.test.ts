@@ -1,41 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import type * as BackendError from "@tidings/core/BackendError"
-import * as Duration from "effect/Duration"
 import * as answer from "../src/internal/answer.ts"
 import { answer as reply, failure } from "./FakeCluster.ts"
-
-type Verb = "create" | "patch"
-
-const verdict = (verb: Verb, response: ReturnType<typeof reply>) =>
-  answer.verdictOf(verb, "shop", "order-1.1", response)
-
-/** The verdict in one line, with what decides something. */
-const short = (verb: Verb, response: ReturnType<typeof reply>): string => {
-  const found = verdict(verb, response)
-  if (found._tag !== "Final") return found._tag
-  const { outcome } = found
-  switch (outcome._tag) {
-    case "Settled":
-      return outcome.how
-    case "Dropped":
-      return "Dropped"
-    case "Rejected":
-      return `Rejected ${outcome.reason.slice(0, outcome.reason.indexOf(":"))}`
-    case "Retry":
-      return `Retry ${reasonOf(outcome.error)}${outcome.parkAfter === undefined ? "" : `, park after ${Duration.format(Duration.fromInputUnsafe(outcome.parkAfter))}`}`
-  }
-}
-
-const reasonOf = ({ reason }: BackendError.BackendError): string => {
-  switch (reason._tag) {
-    case "Transient":
-      return `Transient ${reason.applied}`
-    case "Throttled":
-      return `Throttled ${reason.scope}${reason.retryAfter === undefined ? "" : ` ${Duration.format(reason.retryAfter)}`}`
-    default:
-      return reason._tag
-  }
-}
+import { reasonOf, short, type Verb, verdict } from "./verdicts.ts"
 
 const detailOf = (verb: Verb, response: ReturnType<typeof reply>): string => {
   const found = verdict(verb, response)

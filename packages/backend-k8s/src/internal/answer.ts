@@ -173,9 +173,11 @@ const userIn = (message: string): string => {
 export const forbidden = (response: KubernetesResponse, permission: Permission): BackendError.BackendError => {
   const status = statusOf(parseBody(response.body))
   const said = saidBy(response, status)
-  return BackendError.make(
-    new BackendError.Unauthorized({ detail: `${said}; ${ruleFor(permission)}${userIn(status?.message ?? "")}` })
-  )
+  const message = status?.message ?? ""
+  const advice = /\bcannot impersonate/.test(message)
+    ? `the kubeconfig asks to act as another user (as), which needs the verb impersonate${userIn(message)}`
+    : `${ruleFor(permission)}${userIn(message)}`
+  return BackendError.make(new BackendError.Unauthorized({ detail: `${said}; ${advice}` }))
 }
 
 const unknownCredentials = (response: KubernetesResponse): BackendError.BackendError =>
@@ -196,16 +198,11 @@ const transient = (applied: "no" | "unknown", detail: string) =>
 
 const unavailable = (detail: string) => BackendError.make(new BackendError.Unavailable({ detail }))
 
-// EventRateLimit says which of its buckets is empty: Server, User, Namespace, or SourceAndObject.
+/** EventRateLimit says which of its buckets are empty: Server, User, Namespace, SourceAndObject. The widest counts. */
 const scopeOf = (message: string): BackendError.Throttled["scope"] => {
-  switch (/limit reached on type (\w+)/.exec(message)?.[1]) {
-    case "Namespace":
-      return "namespace"
-    case "SourceAndObject":
-      return "object"
-    default:
-      return "backend"
-  }
+  const types = Array.from(message.matchAll(/limit reached on type (\w+)/g), ([, type]) => type)
+  if (types.length === 0 || types.some((type) => type !== "Namespace" && type !== "SourceAndObject")) return "backend"
+  return types.includes("Namespace") ? "namespace" : "object"
 }
 
 const throttled = (response: KubernetesResponse, status: Status | undefined): BackendError.BackendError => {
@@ -264,16 +261,22 @@ const retry = (error: BackendError.BackendError, parkAfter?: Duration.Input): Ve
 const rejected = (reason: string): Verdict => ({ _tag: "Final", outcome: { _tag: "Rejected", reason } })
 
 /**
- * A webhook says "admission webhook … denied the request", a ValidatingAdmissionPolicy names itself so, and a
- * MutatingAdmissionPolicy that fails is a "policy '…' with binding '…'": with any status from 400 on, as it is configured.
+ * A webhook says "admission webhook … denied the request", with any status from 400 on that it likes, also 404, 429 and 503.
+ * A ValidatingAdmissionPolicy names itself so, and a MutatingAdmissionPolicy that fails is a "policy '…' with binding '…'",
+ * or a `policy "…"` where it cannot be set up.
  */
 const isRefusedByAdmission = (message: string): boolean =>
-  /\badmission webhook .* denied the request/.test(message) ||
-  /\bpolicy '.*' with binding '.*' denied request/i.test(message) ||
-  /\bValidatingAdmissionPolicy .* denied request/.test(message)
+  /\badmission webhook ".*" denied the request/.test(message) ||
+  /\b(?:\w+AdmissionPolicy|policy) ['"].*['"](?: with binding '.*')? denied request/.test(message)
+
+/** What an admission plugin of the server refuses is an event by its name; what is about rights begins with the user. */
+const isRefusedByPlugin = (message: string): boolean => /^\S+ ".*?" is forbidden: (?!User ")/.test(message)
 
 const refusedByAdmission = (said: string): Verdict =>
   retry(transient("no", `an admission policy of the cluster refuses the event: ${said}`), REFUSED_BY_ADMISSION)
+
+const isTooLong = ({ causes }: Status, field: string): boolean =>
+  causes.some((cause) => cause.reason === "FieldValueTooLong" && cause.field === field)
 
 const isTooLarge = (message: string): boolean =>
   message.includes("etcdserver: request is too large") || message.includes("trying to send message larger than max")
@@ -304,7 +307,7 @@ export const verdictOf = (
   }
   const message = status?.message ?? response.body ?? ""
   const said = saidBy(response, status)
-  if (code >= 400 && code < 500 && code !== 429 && isRefusedByAdmission(message)) return refusedByAdmission(said)
+  if (isRefusedByAdmission(message)) return refusedByAdmission(said)
   switch (code) {
     case 400:
       return status === undefined ? retry(refusedOnTheWay(response)) : rejected(`bad-request: ${said}`)
@@ -313,8 +316,10 @@ export const verdictOf = (
     case 403:
       return status === undefined ? retry(refusedOnTheWay(response)) : forbiddenWrite(verb, namespace, response, status)
     case 404:
+      // Of a path that does not exist the Status names no kind.
       if (status?.reason !== "NotFound") break
-      if (verb === "patch" && status.kind !== "namespaces") return missing
+      if (verb === "patch" && status.kind === "events") return missing
+      if (status.kind !== "namespaces") break
       return retry(transient("no", `namespace ${namespace} does not exist: ${said}`), MISSING_NAMESPACE)
     case 408:
       return retry(transient("unknown", said))
@@ -325,7 +330,8 @@ export const verdictOf = (
     case 413:
       return { _tag: "TooLarge", detail: said }
     case 422:
-      return status === undefined ? retry(refusedOnTheWay(response)) : { _tag: "Invalid", detail: said }
+      if (status === undefined) return retry(refusedOnTheWay(response))
+      return { _tag: isTooLong(status, "metadata.annotations") ? "TooLarge" : "Invalid", detail: said }
     case 429:
       return retry(throttled(response, status))
   }
@@ -348,7 +354,7 @@ const forbiddenWrite = (
   // Admission plugins say this while their caches fill, just after the server has started.
   if (/not yet ready to handle request/.test(message)) return retry(transient("no", said))
   // Rights that are missing have this reason; any other one is of something that judged the event.
-  if (status.reason !== "Forbidden") return refusedByAdmission(said)
+  if (status.reason !== "Forbidden" || isRefusedByPlugin(message)) return refusedByAdmission(said)
   return retry(forbidden(response, { verbs: ["create", "patch"], group: "", resource: "events", namespace }))
 }
 
