@@ -82,8 +82,13 @@ const review = (connection: Connection, group: string, kind: string, spec?: Fiel
 /** What an answer says that is not the one that was hoped for. */
 const saidBy = ({ body, response }: Answered): string => {
   const message = textOf(body["message"])
-  return message === "" ? `HTTP ${response.status}` : `HTTP ${response.status}: ${syntax.cut(message, 300)}`
+  if (message !== "") return `HTTP ${response.status}: ${syntax.cut(message, 300)}`
+  return response.status < 400 ? answer.describe(response) : `HTTP ${response.status}`
 }
+
+/** The object of an answer, empty where it is not of the kind that was asked for. */
+const objectOf = ({ response }: Answered, kind: string, apiVersion: string): Fields =>
+  answer.objectIn(response, kind, apiVersion) ?? {}
 
 // ---------------------------------------------------------------------------
 // who
@@ -102,7 +107,8 @@ const subjectOf = (name: string): string => {
 
 const identityOf = (connection: Connection): Effect.Effect<Identity, BackendError> =>
   Effect.map(review(connection, "authentication.k8s.io", "SelfSubjectReview"), (answered): Identity => {
-    const user = fieldsOf(fieldsOf(answered.body["status"])["userInfo"])
+    const reviewed = objectOf(answered, "SelfSubjectReview", "authentication.k8s.io/v1")
+    const user = fieldsOf(fieldsOf(reviewed["status"])["userInfo"])
     const name = textOf(user["username"])
     const groups = Array.isArray(user["groups"]) ? user["groups"].map(String) : []
     if (answered.response.status === 401) {
@@ -161,9 +167,10 @@ type Allowed = boolean | undefined
 const isAllowed = (connection: Connection, resourceAttributes: Fields): Effect.Effect<Allowed, BackendError> =>
   Effect.map(
     review(connection, "authorization.k8s.io", "SelfSubjectAccessReview", { resourceAttributes }),
-    ({ body, response }) => {
-      const { allowed } = fieldsOf(body["status"])
-      return response.status === 201 && typeof allowed === "boolean" ? allowed : undefined
+    (answered) => {
+      const reviewed = objectOf(answered, "SelfSubjectAccessReview", "authorization.k8s.io/v1")
+      const { allowed } = fieldsOf(reviewed["status"])
+      return answered.response.status === 201 && typeof allowed === "boolean" ? allowed : undefined
     }
   )
 
@@ -313,18 +320,19 @@ const retentionCheck = (
     for (let page = 0; page < PAGES; page++) {
       const next = more === "" ? "" : `&continue=${encodeURIComponent(more)}`
       const answered = yield* ask(connection, { method: "GET", path: `${path}?limit=${PAGE}${next}` })
-      if (answered.response.status !== 200) {
+      const list = objectOf(answered, "EventList", "v1")
+      const items: unknown = list["items"]
+      if (answered.response.status !== 200 || !(Array.isArray(items) || items === null)) {
         // What was seen so far is no less true.
         if (seen > 0) break
         return { name: "retention", state: "note", found: `the events cannot be listed (${saidBy(answered)})` }
       }
-      const items: ReadonlyArray<unknown> = Array.isArray(answered.body["items"]) ? answered.body["items"] : []
-      const metadata = fieldsOf(answered.body["metadata"])
-      for (const item of items) {
+      const metadata = fieldsOf(list["metadata"])
+      for (const item of items ?? []) {
         const at = writtenAt(item)
         if (Number.isFinite(at)) oldest = Math.min(oldest, at)
       }
-      seen += items.length
+      seen += items?.length ?? 0
       more = textOf(metadata["continue"])
       rest = typeof metadata["remainingItemCount"] === "number" ? metadata["remainingItemCount"] : 0
       if (more === "") break
@@ -398,6 +406,13 @@ export const runWith = (connection: Connection, place?: Place): Effect.Effect<Re
       const gitVersion = textOf(version.body["gitVersion"])
       if (gitVersion !== "") {
         checks.push({ name: "version", state: "ok", found: gitVersion, facts: { version: gitVersion } })
+      } else if (version.response.status < 400) {
+        checks.push({
+          name: "version",
+          state: "broken",
+          found: `something that is no API server answers (${saidBy(version)})`,
+          advice: `check the address of context ${connection.context}, and the gateways and proxies on the way to it`
+        })
       } else if (version.response.status !== 401) {
         checks.push({
           name: "version",

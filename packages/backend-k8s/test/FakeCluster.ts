@@ -94,7 +94,9 @@ export class FakeCluster {
   before: (request: KubernetesRequest) => KubernetesResponse | BackendError.BackendError | undefined = () => undefined
   after: (request: KubernetesRequest, response: KubernetesResponse) => KubernetesResponse | BackendError.BackendError =
     (_, response) => response
-  beforeOpen: (path: string) => KubernetesResponse | BackendError.BackendError | "closed" | "page" | undefined = () =>
+  beforeOpen: (
+    path: string
+  ) => KubernetesResponse | BackendError.BackendError | "closed" | { readonly page: string } | undefined = () =>
     undefined
   /** Waits before each answer. */
   delay: Effect.Effect<void> = Effect.void
@@ -140,12 +142,13 @@ export class FakeCluster {
           this.epoch++
           return Effect.fail(early)
         }
-        if (early === "page") {
-          const bytes = Stream.succeed(new TextEncoder().encode("<html>\n<body>Welcome</body>\n</html>\n"))
-          return Effect.succeed({ status: 200, headers: {}, text: Effect.succeed(""), bytes })
-        }
         if (early === "closed")
           return Effect.succeed({ status: 200, headers: {}, text: Effect.succeed(""), bytes: Stream.empty })
+        if (early !== undefined && "page" in early) {
+          const bytes = Stream.succeed(new TextEncoder().encode(early.page))
+          const headers = { "content-type": "text/html" }
+          return Effect.succeed({ status: 200, headers, text: Effect.succeed(early.page), bytes })
+        }
         if (early !== undefined) {
           return Effect.succeed({ ...early, text: Effect.succeed(early.body), bytes: Stream.empty })
         }

@@ -376,4 +376,30 @@ describe("a cluster that cannot be used", () => {
       assert.include(named(checks, "identity").found, "1.28")
     })
   )
+
+  it.live("is no API server: an answer of success without what was asked for says nothing", () =>
+    Effect.gen(function* () {
+      for (const body of ["<html>Sign in</html>", "", "null", "[]", "{}", '{"kind":"Status","code":200}']) {
+        const checks = yield* KubernetesCheck.runWith(
+          KubernetesConnection.KubernetesConnection.of({
+            server: "https://gateway",
+            context: "c",
+            namespace: "default",
+            source: "nowhere",
+            target: Effect.succeed(Target.make("x")),
+            epoch: () => 0,
+            open: () => Effect.die("nothing is watched"),
+            request: ({ method }) => Effect.succeed({ status: method === "GET" ? 200 : 201, headers: {}, body })
+          })
+        )
+        assert.strictEqual(named(checks, "version").state, "broken")
+        assert.include(named(checks, "version").found, "no API server")
+        for (const { name, state } of checks) {
+          if (name !== "configuration" && name !== "reachable")
+            assert.notStrictEqual(state, "ok", `${name} for ${body}`)
+        }
+        assert.include(named(checks, "retention").found, "cannot be listed")
+      }
+    })
+  )
 })

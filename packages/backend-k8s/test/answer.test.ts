@@ -273,7 +273,8 @@ describe("the answer to a read", () => {
   })
 
   it("history that is gone is told from other errors", () => {
-    assert.isTrue(answer.isExpired(410, undefined))
+    assert.isTrue(answer.isExpired(410, answer.statusOf({ kind: "Status" })))
+    assert.isFalse(answer.isExpired(410, undefined))
     assert.isTrue(answer.isExpired(0, answer.statusOf({ kind: "Status", reason: "Expired" })))
     assert.isTrue(answer.isExpired(0, answer.statusOf({ kind: "Status", reason: "Gone" })))
     assert.isFalse(answer.isExpired(500, answer.statusOf({ kind: "Status", reason: "InternalError" })))

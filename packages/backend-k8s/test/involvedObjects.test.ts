@@ -279,18 +279,49 @@ describe("the uid of an involved object", () => {
     })
   )
 
-  it.effect("is looked up one by one where no list is allowed", () =>
+  const noLists: ReadonlyArray<readonly [name: string, response: ReturnType<typeof answer>]> = [
+    ["no list is allowed", failure(403, "Forbidden", "cannot list")],
+    ["a page of a gateway comes for it", answer(200, "<html>")],
+    [
+      "the list is none",
+      answer(200, { kind: "PartialObjectMetadataList", apiVersion: "meta.k8s.io/v1", metadata: {} })
+    ],
+    ["the list is of another kind", answer(200, { kind: "PodList", apiVersion: "v1", metadata: {}, items: [] })],
+    ["the list expires", failure(410, "Expired", "too old")]
+  ]
+  it.effect.each(noLists)("is looked up one by one where %s", ([, response]) =>
     Effect.gen(function* () {
       const { backend, fake, objects } = yield* make({ uidWait: "10 seconds" })
       const { before } = fake
       for (let n = 0; n < 20; n++) objects.set(`/api/v1/namespaces/default/pods/pod-${n}`, `uid-${n}`)
-      fake.before = (request) =>
-        request.path.includes("?limit=") ? failure(403, "Forbidden", "cannot list") : before(request)
+      fake.before = (request) => (request.path.includes("?limit=") ? response : before(request))
       yield* backend.write(
         Array.from({ length: 20 }, (_, n) => write(n + 1, {}, { involvedObject: { ...pod, name: `pod-${n}` } }))
       )
       const uids = [...fake.objects.values()].map(({ involvedObject }) => (involvedObject as ObjectReference).uid)
       assert.isFalse(uids.includes(undefined))
+    })
+  )
+
+  it.effect("is not taken to be none because of what a gateway answers for a list of kinds", () =>
+    Effect.gen(function* () {
+      const { asked, fake, objects, referenceOf } = yield* make()
+      const { before } = fake
+      objects.set(podPath, "pod-uid")
+      for (const response of [
+        answer(404, "<html>"),
+        answer(200, "<html>"),
+        answer(200, { kind: "APIResourceList" }),
+        answer(200, { kind: "APIResourceList", resources: {} })
+      ]) {
+        fake.before = (request) => (request.path === "/api/v1" ? response : before(request))
+        assert.isUndefined((yield* referenceOf(pod)).uid)
+        assert.isEmpty(asked)
+        // What a server says that has no such kind counts for longer.
+        yield* TestClock.adjust("6 seconds")
+      }
+      fake.before = before
+      assert.strictEqual((yield* referenceOf(pod)).uid, "pod-uid")
     })
   )
 

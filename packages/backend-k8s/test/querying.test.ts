@@ -126,7 +126,7 @@ describe("a query", () => {
     })
   )
 
-  it.effect("shows events of any writer beside its own, and passes over what is none", () =>
+  it.effect("shows events of any writer beside its own", () =>
     Effect.gen(function* () {
       const { backend, fake } = yield* make()
       yield* fill(backend, 1)
@@ -136,7 +136,6 @@ describe("a query", () => {
         type: "Normal",
         lastTimestamp: "2026-01-01T00:00:00Z"
       })
-      fake.objects.set("default/z", {})
       const page = yield* backend.query({})
       assert.deepStrictEqual(
         page.events.map(({ event }) => event.reason),
@@ -173,6 +172,64 @@ describe("a query", () => {
       assert.strictEqual((yield* Effect.flip(backend.query({}))).reason._tag, "Transient")
     })
   )
+})
+
+describe("an answer of success that is no list of events", () => {
+  const list = (more: object): string =>
+    JSON.stringify({ kind: "EventList", apiVersion: "v1", metadata: { resourceVersion: "7" }, items: [], ...more })
+  const strange: ReadonlyArray<readonly [name: string, body: string]> = [
+    ["a page of HTML", "<!doctype html><title>Sign in</title>"],
+    ["nothing", ""],
+    ["null", "null"],
+    ["an array", "[]"],
+    ["an empty object", "{}"],
+    ["a Status", JSON.stringify({ kind: "Status", apiVersion: "v1", status: "Success", code: 200 })],
+    ["a list of another kind", list({ kind: "PodList" })],
+    ["a list of another version", list({ apiVersion: "events.k8s.io/v1" })],
+    ["a list without items", list({ items: undefined })],
+    ["a list whose items are none", list({ items: {} })],
+    ["a list without a resourceVersion", list({ metadata: {} })],
+    ["a list with an empty resourceVersion", list({ metadata: { resourceVersion: "" } })],
+    ["a list with an item that is no event", list({ items: [{}] })],
+    ["half a list", list({}).slice(0, -10)]
+  ]
+  for (const [name, body] of strange) {
+    it.effect(`(${name}) is never taken for no events, and what answered is said`, () =>
+      Effect.gen(function* () {
+        const { backend, fake } = yield* make()
+        yield* fill(backend, 8)
+        for (const isStrange of [() => true, (path: string) => path.includes("continue=")]) {
+          fake.before = ({ method, path }) =>
+            method === "GET" && path.includes("events") && isStrange(path)
+              ? { status: 200, headers: { "content-type": "text/html" }, body }
+              : undefined
+          const error = yield* Effect.flip(backend.query({}))
+          assert.strictEqual(error.reason._tag, "Transient")
+          assert.include(error.message, "HTTP 200 text/html")
+        }
+      })
+    )
+  }
+
+  it.effect("is told from an empty list, which Go may write as null", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      fake.before = () => ({ status: 200, headers: {}, body: list({ items: null }) })
+      assert.deepInclude(yield* backend.query({}), { events: [], totalCount: 0 })
+    })
+  )
+
+  for (const status of [301, 302, 307, 308, 403, 404, 410]) {
+    it.effect(`(${status} with a page) says nothing of rights, of the API, or of history`, () =>
+      Effect.gen(function* () {
+        const { backend, fake } = yield* make()
+        fake.before = () => ({ status, headers: { location: "https://login" }, body: "<html>Moved</html>" })
+        const error = yield* Effect.flip(backend.query({}))
+        assert.strictEqual(error.reason._tag, "Transient")
+        assert.include(error.message, `HTTP ${status} to https://login`)
+      })
+    )
+  }
 })
 
 describe("the part of a filter for the server", () => {

@@ -7,6 +7,7 @@ import * as Target from "@tidings/core/Target"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
@@ -454,7 +455,7 @@ describe("history that is gone", () => {
 
   it.effect.each([
     ["ends every watch at once", "closed"],
-    ["answers every watch with a page of its own", "page"]
+    ["answers every watch with a page of its own", { page: "<html>\n<body>Welcome</body>\n</html>\n" }]
   ] as const)("is not read again and again at full speed when a proxy %s", ([, answerOf]) =>
     Effect.gen(function* () {
       const { backend, fake } = yield* make()
@@ -468,6 +469,58 @@ describe("history that is gone", () => {
       yield* put(backend, write(1))
       yield* pass(11_000)
       assert.deepStrictEqual(show(watching), ["Live", "1:1"])
+    })
+  )
+})
+
+describe("an answer of success that is no watch", () => {
+  const event = { metadata: { name: "other", resourceVersion: "9999" } }
+  const strange: ReadonlyArray<readonly [name: string, text: string]> = [
+    ["a page of HTML", "<html>\n<body>Welcome</body>\n</html>\n"],
+    ["a page of HTML in one piece", "<html>Welcome</html>"],
+    ["an empty object", "{}"],
+    ["null", "null\n"],
+    ["an array", "[]\n"],
+    [
+      "a list",
+      JSON.stringify({ kind: "EventList", apiVersion: "v1", metadata: { resourceVersion: "9999" }, items: [] })
+    ],
+    ["a change of nothing", `${JSON.stringify({ type: "ADDED", object: {} })}\n`],
+    ["a change without a type", `${JSON.stringify({ object: event })}\n`]
+  ]
+  for (const [name, text] of strange) {
+    it.effect(`(${name}) moves nothing, is said once, and is tried again ever more slowly`, () =>
+      Effect.gen(function* () {
+        const lines: Array<string> = []
+        const logger = Logger.make<unknown, void>(({ message }) => void lines.push(String(message)))
+        const { backend, fake } = yield* make()
+        yield* put(backend, write(1))
+        const watching = yield* watch(backend, "beginning").pipe(Effect.provide(Logger.layer([logger])))
+        fake.beforeOpen = () => ({ page: text })
+        fake.end()
+        yield* put(backend, write(2))
+        yield* pass(60_000)
+        assert.deepStrictEqual(show(watching), ["1:1", "Live"])
+        assert.isBelow(fake.opened.length, 30)
+        assert.lengthOf(lines, 1)
+        assert.include(lines[0], "HTTP 200 text/html")
+        fake.beforeOpen = () => undefined
+        yield* pass(11_000)
+        assert.deepStrictEqual(show(watching), ["1:1", "Live", "2:1"])
+      })
+    )
+  }
+
+  it.effect("in the middle of one that is: what came before it has left, and nothing is lost or repeated", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      const watching = yield* watch(backend, "now")
+      yield* put(backend, write(1))
+      fake.sendToAll("<html>\n")
+      fake.watchers.clear()
+      yield* put(backend, write(2))
+      yield* pass(1_000)
+      assert.deepStrictEqual(show(watching), ["Live", "1:1", "2:1"])
     })
   )
 })
@@ -505,12 +558,12 @@ describe("what is no news", () => {
     })
   )
 
-  it.effect("bookmarks, unknown changes, and lines that are no JSON", () =>
+  it.effect("bookmarks, unknown changes, and empty lines", () =>
     Effect.gen(function* () {
       const { backend, fake } = yield* make()
       const watching = yield* watch(backend, "now")
       fake.sendToAll(
-        'nonsense\n{"type":"NEW","object":{}}\n{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"150"}}}\n'
+        '\n{"type":"NEW","object":{}}\n{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"150"}}}\n'
       )
       fake.version = 150
       yield* put(backend, write(1))

@@ -9,6 +9,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Schema from "effect/Schema"
+import * as TestClock from "effect/testing/TestClock"
 import * as KubernetesBackend from "../src/KubernetesBackend.ts"
 import type { KubernetesRequest } from "../src/KubernetesConnection.ts"
 import { answer, failure, FakeCluster, refused, reset } from "./FakeCluster.ts"
@@ -323,6 +324,70 @@ describe("an object that is deleted and made anew under its name", () => {
       assert.deepStrictEqual(
         [...fake.objects.values()].map(({ count }) => count),
         [4, 3]
+      )
+    })
+  )
+
+  it.effect("again and again has an event for each, at the same cost, and a new process finds the last of them", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      const times = 30
+      for (let n = 1; n <= times; n++) {
+        const before = fake.requests.length
+        assert.deepStrictEqual(yield* settle(service, about(`uid-${n}`, 1, 2 * n - 1)), Backend.created)
+        assert.deepStrictEqual(yield* settle(service, about(`uid-${n}`, 1, 2 * n)), Backend.updated)
+        // The end of the one before, the new one, and its count.
+        assert.isAtMost(fake.requests.length - before, 3)
+      }
+      const all = () =>
+        [...fake.objects.values()].map(({ count, involvedObject }) => [
+          (involvedObject as { readonly uid?: string }).uid,
+          count
+        ])
+      const expected = Array.from({ length: times }, (_, index) => [`uid-${index + 1}`, 2])
+      assert.deepStrictEqual(all(), expected)
+      const later = yield* backend(fake)
+      assert.deepStrictEqual(yield* settle(later, about(`uid-${times}`, 1, 2 * times)), Backend.present)
+      assert.deepStrictEqual(yield* settle(later, about(`uid-${times}`, 1, 2 * times + 5)), Backend.updated)
+      assert.deepStrictEqual(all(), [...expected.slice(0, -1), [`uid-${times}`, 7]])
+      // What an earlier event has counted is present, whichever came after it.
+      assert.deepStrictEqual(yield* settle(service, about("uid-1", 1, 2)), Backend.present)
+      assert.strictEqual(fake.objects.size, times)
+    })
+  )
+
+  it.effect("is not taken for the earlier one again by who has not looked since", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      let uid = "uid-1"
+      fake.before = ({ method, path }) => {
+        if (method !== "GET") return undefined
+        return path === "/api/v1"
+          ? answer(200, { kind: "APIResourceList", resources: [{ kind: "Pod", name: "pods", namespaced: true }] })
+          : answer(200, { metadata: { name: "web", uid } })
+      }
+      const [first, second] = [yield* backend(fake), yield* backend(fake)]
+      const pod = { apiVersion: "v1", kind: "Pod", name: "web", namespace: "default" }
+      const upTo = (n: number): Write => ({ ...bump(write(1, {}, { involvedObject: pod }), n - 1) })
+      yield* settle(first, upTo(2))
+      yield* TestClock.adjust("5 seconds")
+      // This one remembers the uid for longer.
+      yield* settle(second, upTo(2))
+      uid = "uid-2"
+      yield* TestClock.adjust("5 seconds")
+      assert.deepStrictEqual(yield* settle(first, upTo(3)), Backend.created)
+      assert.deepStrictEqual(yield* settle(second, upTo(5)), Backend.updated)
+      assert.deepStrictEqual(yield* settle(first, upTo(6)), Backend.updated)
+      assert.deepStrictEqual(
+        [...fake.objects.values()].map(({ count, involvedObject }) => [
+          (involvedObject as { readonly uid?: string }).uid,
+          count
+        ]),
+        [
+          ["uid-1", 2],
+          ["uid-2", 4]
+        ]
       )
     })
   )

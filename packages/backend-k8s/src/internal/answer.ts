@@ -85,8 +85,12 @@ export class NoKubernetesAnswer extends Error {}
 
 const EXCERPT = 120
 
-/** What answered, for a person who has to find it. */
-const describe = (response: KubernetesResponse): string => {
+/**
+ * What answered, for a person who has to find it.
+ *
+ * @internal
+ */
+export const describe = (response: KubernetesResponse): string => {
   const type = response.headers["content-type"]
   const location = response.headers["location"]
   const body =
@@ -363,12 +367,12 @@ const forbiddenWrite = (
 // ---------------------------------------------------------------------------
 
 /**
- * Whether history that was asked for is gone.
+ * Whether history that was asked for is gone. Only the API server knows that: 410 with a page is of a gateway.
  *
  * @internal
  */
 export const isExpired = (code: number, status: Status | undefined): boolean =>
-  code === 410 || status?.reason === "Expired" || status?.reason === "Gone"
+  status !== undefined && (code === 410 || status.reason === "Expired" || status.reason === "Gone")
 
 /**
  * The error of a read that did not succeed.

@@ -165,11 +165,12 @@ export const make = (options: {
         accept: ONLY_METADATA_OF_ALL
       })
       const page = answer.objectIn(response, "PartialObjectMetadataList", "meta.k8s.io/v1")
-      if (response.status !== 200 || page === undefined) {
+      const items = page?.["items"]
+      if (response.status !== 200 || page === undefined || !(Array.isArray(items) || items === null)) {
         collection.notBefore = now() + (response.status === 403 ? FORBIDDEN_MILLIS : FAILED_MILLIS)
         return false
       }
-      for (const item of listOf(page["items"])) {
+      for (const item of listOf(items)) {
         const { name, uid } = fieldsOf(item["metadata"])
         if (typeof name === "string" && typeof uid === "string") uids.set(name, uid)
       }
@@ -237,7 +238,9 @@ export const make = (options: {
     const response = yield* connection.request({ method: "GET", path })
     if (isNotFound(response)) return remember(path, new Map())
     const list = answer.objectIn(response, "APIResourceList")
-    return response.status === 200 && list !== undefined ? remember(path, kindsIn(list, apiVersion)) : undefined
+    return response.status === 200 && Array.isArray(list?.["resources"])
+      ? remember(path, kindsIn(list, apiVersion))
+      : undefined
   })
 
   /** The kinds of which there is just one, the core group's before all others. */
@@ -252,7 +255,7 @@ export const make = (options: {
         ? answer.objectIn(response, "APIGroupDiscoveryList", "apidiscovery.k8s.io/v2")
         : undefined
     )
-    if (ofCore === undefined || ofOthers === undefined) return undefined
+    if (!Array.isArray(ofCore?.["items"]) || !Array.isArray(ofOthers?.["items"])) return undefined
     const byKind = new Map<string, Resource>()
     const ambiguous = new Set<string>()
     for (const resource of kindsOfGroups(ofOthers)) {

@@ -14,7 +14,7 @@ import * as selection from "./selection.ts"
 const RESTARTS = 2
 
 interface Page {
-  readonly items: ReadonlyArray<unknown>
+  readonly items: ReadonlyArray<KubernetesEvent.StoredEvent>
   readonly resourceVersion: string
   readonly next: string | undefined
 }
@@ -24,11 +24,18 @@ const pageOf = (response: KubernetesResponse): Page | undefined => {
   const metadata = list?.["metadata"]
   if (list === undefined || typeof metadata !== "object" || metadata === null) return undefined
   const resourceVersion = "resourceVersion" in metadata ? metadata.resourceVersion : undefined
-  const { items } = list
   // Go writes an empty list as null.
-  if (typeof resourceVersion !== "string" || !(Array.isArray(items) || items === null)) return undefined
+  const resources = list["items"] ?? (list["items"] === null ? [] : undefined)
+  if (typeof resourceVersion !== "string" || resourceVersion === "" || !Array.isArray(resources)) return undefined
+  const items: Array<KubernetesEvent.StoredEvent> = []
+  for (const resource of resources) {
+    const stored = KubernetesEvent.fromResource(resource)
+    // A list with something else in it is none that an API server has written.
+    if (Result.isFailure(stored)) return undefined
+    items.push(stored.success)
+  }
   const next = "continue" in metadata ? metadata.continue : undefined
-  return { items: items ?? [], resourceVersion, next: typeof next === "string" && next !== "" ? next : undefined }
+  return { items, resourceVersion, next: typeof next === "string" && next !== "" ? next : undefined }
 }
 
 const brokenOff = BackendError.make(
@@ -92,10 +99,7 @@ export const make = (connection: KubernetesConnection["Service"], pageSize: numb
           }
           resourceVersion ??= page.resourceVersion
           next = page.next
-          for (const item of page.items) {
-            const stored = KubernetesEvent.fromResource(item)
-            if (Result.isSuccess(stored)) add(collector, stored.success)
-          }
+          for (const stored of page.items) add(collector, stored)
         } while (next !== undefined)
         if (resourceVersion !== undefined) return { resourceVersion, collector }
       }

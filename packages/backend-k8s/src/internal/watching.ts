@@ -89,6 +89,8 @@ interface Batch {
   /** How many changes it told of, also of those that are no news. */
   readonly changes: number
   readonly isLast: boolean
+  /** What is no change of an API server, where it is none. */
+  readonly foreign: string | undefined
 }
 
 const mismatch = (detail: string) => BackendError.make(new BackendError.CursorMismatch({ detail }))
@@ -406,6 +408,13 @@ class Follower {
         state.openedAt = openedAt
         let count = 0
         const lines = new Lines()
+        const itemsOf = (batch: Batch): Stream.Stream<EventQuery.WatchItem, BackendError.BackendError> => {
+          const items = Stream.fromIterable(batch.items)
+          if (batch.foreign === undefined) return items
+          const body = batch.foreign
+          const error = answer.foreign({ status: 200, headers: response.headers, body }, "changes of events", "no")
+          return Stream.concat(items, Stream.fail(error))
+        }
         return response.bytes.pipe(
           Stream.interruptWhen(clock.sleep(Duration.millis(seconds * 1_000 + OVERDUE_MILLIS))),
           Stream.map((chunk) => {
@@ -415,7 +424,8 @@ class Follower {
             return batch
           }),
           Stream.takeUntil((batch) => batch.isLast),
-          Stream.flatMap((batch) => Stream.fromIterable(batch.items)),
+          Stream.flatMap(itemsOf),
+          Stream.concat(Stream.suspend(() => itemsOf(this.read(lines.end())))),
           Stream.concat(Stream.fromEffectDrain(Effect.sync(() => this.closed(count, this.now() - openedAt))))
         )
       })
@@ -486,15 +496,16 @@ class Follower {
     const items: Array<EventQuery.WatchItem> = []
     let changes = 0
     for (const line of lines) {
+      if (line.trim() === "") continue
       const change = parseChange(line)
-      if (change === undefined) continue
+      if (change === undefined) return { items, changes, isLast: true, foreign: line }
       const { object, type } = change
       switch (type) {
         case "ADDED":
         case "MODIFIED":
         case "DELETED": {
           const stored = Result.getOrUndefined(KubernetesEvent.fromResource(object))
-          if (stored === undefined) continue
+          if (stored === undefined) return { items, changes, isLast: true, foreign: line }
           changes++
           const version = versionNumber(stored.resourceVersion)
           if (version <= versionNumber(this.state.position)) continue
@@ -519,11 +530,11 @@ class Follower {
             this.state.verify = true
             this.state.pauseMillis = Math.max((status?.retryAfterSeconds ?? 0) * 1_000, this.nextPause())
           }
-          return { items, changes, isLast: true }
+          return { items, changes, isLast: true, foreign: undefined }
         }
       }
     }
-    return { items, changes, isLast: false }
+    return { items, changes, isLast: false, foreign: undefined }
   }
 }
 
@@ -549,6 +560,13 @@ class Lines {
     const lines = text.split("\n")
     this.rest = lines.pop() ?? ""
     return lines
+  }
+
+  /** What is left when the answer is over, unless it is a change that was broken off. */
+  end(): ReadonlyArray<string> {
+    const rest = this.rest.trim()
+    this.rest = ""
+    return rest.startsWith('{"type"') && parseChange(rest) === undefined ? [] : [rest]
   }
 }
 

@@ -78,15 +78,34 @@ const notTried = (error: BackendError.BackendError): BackendError.BackendError =
 const isReplaced = (before: string | undefined, now: string | undefined): boolean =>
   before !== undefined && now !== undefined && before !== now
 
+/** Where a series goes on whose involved object was replaced, once or several times. */
+interface Continuation {
+  readonly id: EventId.EventId
+  /** What the events of the objects before have counted, and up to where. */
+  readonly counted: number
+  readonly upTo: number
+  /** Of the object that there is now, and of the one before it. */
+  readonly uid: string
+  readonly previousUid: string | undefined
+}
+
 /**
  * What of a series is about the object that took the place of an earlier one of its name: a series of its own, whose identity
  * follows from that of the series and from the uid, so that every repetition meets the same object. The event of the earlier
  * object keeps what it has counted, and is not changed any more.
  */
-const continuedFor = (uid: string, write: Write, before: Known): Write => ({
+const continuationOf = (uid: string, id: EventId.EventId, before: Known, counted: number): Continuation => ({
+  id: { origin: EventId.derivedOrigin(id.origin, uid), seq: id.seq },
+  counted: counted + before.count,
+  upTo: before.upTo,
+  uid,
+  previousUid: before.uid
+})
+
+const continued = (write: Write, { counted, id }: Continuation): Write => ({
   ...write,
-  id: { origin: EventId.derivedOrigin(write.id.origin, uid), seq: write.id.seq },
-  count: Math.max(1, write.count - before.count),
+  id,
+  count: Math.max(1, write.count - counted),
   // When the first of them happened is not known here.
   first: write.last
 })
@@ -110,6 +129,7 @@ export const make = (options: {
 }): Backend.Service["write"] => {
   const { cluster, concurrency, connection, uidOf } = options
   const series = new Lru<Known>(options.knownSeries)
+  const continuations = new Lru<Continuation>(options.knownSeries)
   const said = new Lru<true>(256)
   const permits = Semaphore.makeUnsafe(concurrency)
   const locks = new Map<string, { readonly semaphore: Semaphore.Semaphore; users: number }>()
@@ -149,25 +169,43 @@ export const make = (options: {
     // Before the involved object is looked up as well: of another cluster it would be another object.
     if (!cluster.isConfirmed()) yield* cluster.confirm
     const shape: Mutable<KubernetesEvent.ShapeOptions> = { ...(yield* uidOf(write.event.involvedObject)) }
-    const uid = write.event.involvedObject.uid ?? shape.uid
+    let uid = write.event.involvedObject.uid ?? shape.uid
     /** The state of the series for the involved object that there is now. */
     let current = write
     let name = KubernetesEvent.nameOf(current)
     let key = `${namespace}/${name}`
+    const ownKey = key
     let known = series.get(key)
     let exists = known !== undefined
     // A repeated write must find out what is there: what was known may have been deleted since.
     let resourceVersion = known !== undefined && known.upTo < write.upTo ? known.resourceVersion : undefined
+    let counted = 0
+
+    const goOn = (continuation: Continuation): void => {
+      // Who last saw the object before has not looked since, or asked a server that lags behind.
+      const isGiven = write.event.involvedObject.uid !== undefined
+      if (!isGiven && (uid === undefined || uid === continuation.previousUid)) {
+        uid = continuation.uid
+        shape.uid = uid
+      }
+      counted = continuation.counted
+      current = continued(write, continuation)
+      name = KubernetesEvent.nameOf(current)
+      key = `${namespace}/${name}`
+      known = series.get(key)
+      exists = known !== undefined
+      resourceVersion = known !== undefined && known.upTo < write.upTo ? known.resourceVersion : undefined
+    }
+    const last = continuations.get(ownKey)
+    if (last !== undefined && last.upTo < write.upTo) goOn(last)
 
     for (let step = 0; step < MAXIMUM_STEPS; step++) {
       if (known?.replacedBy !== undefined && known.upTo < write.upTo) {
-        current = continuedFor(known.replacedBy, current, known)
-        name = KubernetesEvent.nameOf(current)
-        key = `${namespace}/${name}`
-        known = series.get(key)
-        exists = known !== undefined
-        resourceVersion = known !== undefined && known.upTo < write.upTo ? known.resourceVersion : undefined
-        continue
+        const continuation = continuationOf(known.replacedBy, current.id, known, counted)
+        continuations.set(ownKey, continuation)
+        goOn(continuation)
+        // Each object that was replaced has steps of its own.
+        step = 0
       }
       const isRead = exists && resourceVersion === undefined
       // The involved object was deleted and made anew: what is not counted yet is about the new one.
