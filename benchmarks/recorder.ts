@@ -213,7 +213,7 @@ export const run = async (): Promise<ReadonlyArray<Group>> => {
   const hostsAt = (durability: Journal.Durability) => {
     const journal = (name: string) =>
       durability === "memory"
-        ? Journal.layerMemory({ capacity: 10_000_000 })
+        ? Journal.layerMemory({ capacity: 10_000_000, quota: Number.POSITIVE_INFINITY })
         : FileJournal.layer({ directory: join(folder, durability, name), durability, quota })
     return {
       accepting: hostWith(away, journal("accepting")),

@@ -1,58 +1,202 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Backend from "@tidings/core/Backend"
+import { BackendError, Unavailable } from "@tidings/core/BackendError"
 import * as EventId from "@tidings/core/EventId"
-import { Effect, Exit, Scope } from "effect"
-import { mkdirSync, readdirSync, renameSync, rmSync, unlinkSync } from "node:fs"
+import { Journal, type JournalError } from "@tidings/core/Journal"
+import * as Recorder from "@tidings/core/Recorder"
+import * as Templates from "@tidings/core/Templates"
+import { Effect, Exit, Layer, Logger, References, Scope } from "effect"
+import { type ChildProcess, spawn, spawnSync } from "node:child_process"
+import { once } from "node:events"
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync
+} from "node:fs"
 import * as path from "node:path"
+import { type Disk, node } from "../src/internal/disk.ts"
+import { nodeOfRepository } from "./nodeOfRepository.ts"
 import * as openJournal from "./openJournal.ts"
 import * as openLog from "./openLog.ts"
-import { node } from "../src/internal/disk.ts"
 import * as TestDirectory from "./TestDirectory.ts"
 import { first } from "./writes.ts"
 
-const { occurrence, occurrences, readAll, seqsOf } = openJournal
+const { lostSeqs, occurrence, occurrences, readAll, run, segmentsOf, seqsOf } = openJournal
+const durabilities = ["process", "disk"] as const
 
-/** What happens to the directory of a journal while its owner runs; another one may be in its place afterwards. */
-const disasters: ReadonlyArray<readonly [name: string, happens: (directory: string) => void]> = [
-  ["deleted", (directory) => rmSync(directory, { recursive: true })],
-  ["moved", (directory) => renameSync(directory, `${directory}-moved`)],
-  [
-    "replaced by an empty one",
-    (directory) => {
+interface Change {
+  readonly name: string
+  readonly make: (directory: string) => void
+  /** Whether the file that an append was written to may be found again. */
+  readonly applied: "no" | "unknown"
+  readonly says: string
+}
+
+const changes: ReadonlyArray<Change> = [
+  {
+    name: "deleted",
+    make: (directory) => rmSync(directory, { recursive: true }),
+    applied: "no",
+    says: "was deleted or moved while this process had its journal in it"
+  },
+  {
+    name: "deleted and made anew",
+    make: (directory) => {
+      rmSync(directory, { recursive: true })
+      mkdirSync(directory, { mode: 0o700 })
+    },
+    applied: "no",
+    says: "another directory is at"
+  },
+  {
+    name: "moved",
+    make: (directory) => renameSync(directory, `${directory}-moved`),
+    applied: "unknown",
+    says: "was deleted or moved while this process had its journal in it"
+  },
+  {
+    name: "moved and replaced by an empty one",
+    make: (directory) => {
       renameSync(directory, `${directory}-moved`)
       mkdirSync(directory, { mode: 0o700 })
-    }
-  ],
-  ["robbed of its lock", (directory) => unlinkSync(path.join(directory, "lock"))]
+    },
+    applied: "unknown",
+    says: "another directory is at"
+  },
+  {
+    name: "left without its lock",
+    make: (directory) => unlinkSync(path.join(directory, "lock")),
+    applied: "unknown",
+    says: "lock was deleted or replaced"
+  },
+  {
+    name: "given another lock",
+    make: (directory) => {
+      unlinkSync(path.join(directory, "lock"))
+      writeFileSync(path.join(directory, "lock"), "")
+    },
+    applied: "unknown",
+    says: "lock was deleted or replaced"
+  }
 ]
 
+const lossOf = <A>(effect: Effect.Effect<A, JournalError>) =>
+  Effect.map(Effect.flip(effect), ({ message, reason }) => {
+    assert.strictEqual(reason._tag, "JournalLost", message)
+    return reason._tag === "JournalLost" ? reason : assert.fail()
+  })
+
+/** What is in a directory, and in its files. */
+const contentOf = (directory: string): Readonly<Record<string, string>> =>
+  existsSync(directory)
+    ? Object.fromEntries(
+        readdirSync(directory)
+          .sort()
+          .map((file) => [file, readFileSync(path.join(directory, file)).toString("hex")])
+      )
+    : {}
+
+const messagesOf = (entries: ReadonlyArray<{ readonly occurrence: { readonly message: string } }>) =>
+  entries.map(({ occurrence }) => occurrence.message)
+
+/** A disk on which something happens while it is busy with a sync that is not waited for. */
+const whileSyncing = (happens: () => void): Disk => ({
+  ...node,
+  syncLater: (file, done) => {
+    happens()
+    node.syncLater(file, done)
+  }
+})
+
 describe("a journal whose directory is", () => {
-  for (const durability of ["process", "disk"] as const) {
-    for (const [name, happens] of disasters) {
+  for (const durability of durabilities) {
+    for (const { applied, make, name, says } of changes) {
       it.live(`${name}, ${durability}: accepts nothing more, says why, and gives out what it still knows`, () =>
         Effect.gen(function* () {
           const directory = path.join(yield* TestDirectory.make, "journal")
           const journal = yield* openJournal.open({ directory, durability, segmentSize: 1_000_000 }, node)
           yield* journal.restore("a")
           yield* journal.append(occurrences(1, 5))
-          happens(directory)
-          for (let n = 0; n < 3; n++) {
-            const error = yield* Effect.flip(journal.append([occurrence(6 + n)]))
-            assert.strictEqual(error.reason._tag, "JournalFailed")
-            assert.include(error.message, `${directory} is no longer the directory of the journal`)
+          make(directory)
+          const before = contentOf(directory)
+          const loss = yield* lossOf(journal.append([occurrence(6)]))
+          assert.strictEqual(loss.applied, applied)
+          assert.include(loss.detail, directory)
+          assert.include(loss.detail, says)
+          for (let n = 7; n < 10; n++) {
+            assert.strictEqual((yield* lossOf(journal.append([occurrence(n)]))).applied, "no")
           }
           assert.strictEqual(yield* journal.head, 5)
           // A sink can deliver what is in memory.
           assert.deepStrictEqual(seqsOf(yield* readAll(journal)), [1, 2, 3, 4, 5])
-          const checkpoint = yield* Effect.flip(journal.checkpoint("a", { upTo: 5, state: null }))
-          assert.strictEqual(checkpoint.reason._tag, "JournalFailed")
           for (const change of [
+            journal.checkpoint("a", { upTo: 5, state: null }),
             journal.park("a", first(1), 1, "gone"),
             journal.unpark("a", [first(1).id]),
             journal.parked("a"),
-            journal.requests("a")
+            journal.requests("a"),
+            journal.restore("b")
           ]) {
-            assert.strictEqual((yield* Effect.flip(change)).reason._tag, "JournalFailed")
+            assert.strictEqual((yield* lossOf<unknown>(change)).applied, "no")
           }
+          const after = contentOf(directory)
+          for (const [file, content] of Object.entries(before)) {
+            if (!file.startsWith("entries-")) assert.strictEqual(after[file], content, file)
+          }
+          assert.deepStrictEqual(Object.keys(after), Object.keys(before))
+        })
+      )
+
+      it.live(`${name} during an append, ${durability}: it is not accepted`, () =>
+        Effect.gen(function* () {
+          const directory = path.join(yield* TestDirectory.make, "journal")
+          let happens = () => {}
+          const disk: Disk = {
+            ...whileSyncing(() => happens()),
+            append: (file, from, offset, length) => {
+              const written = node.append(file, from, offset, length)
+              if (durability === "process") happens()
+              return written
+            }
+          }
+          const journal = yield* openJournal.open({ directory, durability, segmentSize: 1_000_000 }, disk)
+          yield* journal.append(occurrences(1, 5))
+          happens = () => {
+            happens = () => {}
+            make(directory)
+          }
+          const loss = yield* lossOf(journal.append([occurrence(6)]))
+          assert.strictEqual(loss.applied, applied)
+          assert.strictEqual(yield* journal.head, 5)
+        })
+      )
+
+      it.live(`${name} during a checkpoint, ${durability}: nothing of it is left there`, () =>
+        Effect.gen(function* () {
+          const directory = path.join(yield* TestDirectory.make, "journal")
+          let happens = () => {}
+          const journal = yield* openJournal.open(
+            { directory, durability, segmentSize: 1 },
+            whileSyncing(() => happens())
+          )
+          yield* journal.restore("a")
+          for (let n = 1; n <= 3; n++) yield* journal.append([occurrence(n)])
+          yield* readAll(journal)
+          yield* journal.checkpoint("a", { upTo: 1, state: "first" })
+          let before: Readonly<Record<string, string>> = {}
+          happens = () => {
+            happens = () => {}
+            make(directory)
+            before = contentOf(directory)
+          }
+          yield* lossOf(journal.checkpoint("a", { upTo: 3, state: "second" }))
+          assert.deepStrictEqual(contentOf(directory), before)
+          happens = () => {}
         })
       )
     }
@@ -69,9 +213,9 @@ describe("a journal whose directory is", () => {
         renameSync(directory, moved)
         const other = yield* openJournal.open(options, node)
         ids.push(...(yield* other.append([occurrence(2)])))
-        const before = readdirSync(directory).sort()
-        yield* Effect.flip(owner.append([occurrence(3)]))
-        assert.deepStrictEqual(readdirSync(directory).sort(), before)
+        const before = contentOf(directory)
+        yield* lossOf(owner.append([occurrence(3)]))
+        assert.deepStrictEqual(contentOf(directory), before)
         ids.push(...(yield* other.append([occurrence(4)])))
         yield* Scope.close(scope, Exit.void)
         assert.lengthOf(new Set(ids.map(EventId.format)), 3)
@@ -82,7 +226,7 @@ describe("a journal whose directory is", () => {
     )
 
     it.live(
-      `robbed of its lock, and taken by another owner, ${durability}: the first one stops, and no identity is given twice`,
+      `left without its lock and opened by a second owner, ${durability}: the first one stops, and no identity is given twice`,
       () =>
         Effect.gen(function* () {
           const directory = path.join(yield* TestDirectory.make, "journal")
@@ -91,33 +235,72 @@ describe("a journal whose directory is", () => {
           const ids = [...(yield* owner.append(occurrences(1, 3)))]
           unlinkSync(path.join(directory, "lock"))
           const second = yield* openJournal.open(options, node)
-          yield* Effect.flip(owner.append([occurrence(4)]))
+          yield* lossOf(owner.append([occurrence(4)]))
           ids.push(...(yield* second.append(occurrences(4, 6))))
-          yield* Effect.flip(owner.append([occurrence(7)]))
+          yield* lossOf(owner.append([occurrence(7)]))
           assert.lengthOf(new Set(ids.map(EventId.format)), 6)
           assert.deepStrictEqual(seqsOf(yield* readAll(second)), [1, 2, 3, 4, 5, 6])
         })
     )
-  }
 
-  it.live("moved and put back goes on where it was", () =>
-    Effect.gen(function* () {
-      const directory = path.join(yield* TestDirectory.make, "journal")
-      const journal = yield* openJournal.open({ directory, durability: "process" }, node)
-      yield* journal.append([occurrence(1)])
-      renameSync(directory, `${directory}-moved`)
-      yield* Effect.flip(journal.append([occurrence(2)]))
-      renameSync(`${directory}-moved`, directory)
-      const [id] = yield* journal.append([occurrence(3)])
-      assert.strictEqual(id!.seq, 2)
-      yield* journal.restore("a")
-      const { entries } = yield* readAll(journal)
-      assert.deepStrictEqual(
-        entries.map(({ occurrence }) => occurrence.message),
-        [occurrence(1).message, occurrence(3).message]
+    it.live(`moved during an append and put back, ${durability}: goes on, and shows nothing that was refused`, () =>
+      Effect.gen(function* () {
+        const directory = path.join(yield* TestDirectory.make, "journal")
+        const options = { directory, durability, segmentSize: 1_000_000 }
+        const accepted = [occurrence(1).message, occurrence(3).message, occurrence(4).message]
+        yield* run(
+          options,
+          (journal) =>
+            Effect.gen(function* () {
+              yield* journal.restore("a")
+              yield* journal.append([occurrence(1)])
+              renameSync(directory, `${directory}-moved`)
+              assert.strictEqual((yield* lossOf(journal.append([occurrence(2)]))).applied, "unknown")
+              renameSync(`${directory}-moved`, directory)
+              const [id] = yield* journal.append([occurrence(3)])
+              assert.strictEqual(id!.seq, 2)
+              yield* journal.append([occurrence(4)])
+              assert.deepStrictEqual(messagesOf((yield* readAll(journal)).entries), accepted)
+            }),
+          node
+        )
+        const page = yield* run(options, readAll, node)
+        assert.deepStrictEqual(messagesOf(page.entries), accepted)
+        assert.deepStrictEqual(page.lost, [])
+      })
+    )
+
+    for (const [name, change] of [
+      ["deleted", (file: string) => rmSync(file)],
+      ["replaced by a copy", (file: string) => copyOver(file)],
+      ["emptied by a rename", (file: string) => renameSync(file, `${file}.away`)]
+    ] as const) {
+      it.live(`whose open segment is ${name}, ${durability}: writes another one before it accepts more`, () =>
+        Effect.gen(function* () {
+          const directory = path.join(yield* TestDirectory.make, "journal")
+          const options = { directory, durability, segmentSize: 1_000_000 }
+          const ids = yield* run(
+            options,
+            (journal) =>
+              Effect.gen(function* () {
+                const ids = [...(yield* journal.append(occurrences(1, 5)))]
+                change(path.join(directory, segmentsOf(directory)[0]!))
+                ids.push(...(yield* journal.append([occurrence(6)])))
+                ids.push(...(yield* journal.append([occurrence(7)])))
+                return ids
+              }),
+            node
+          )
+          const { entries, lost } = yield* run(options, readAll, node)
+          assert.deepStrictEqual(
+            entries.map(({ id }) => id),
+            ids
+          )
+          assert.deepStrictEqual(lost, [])
+        })
       )
-    })
-  )
+    }
+  }
 
   it.live("in use is refused with a message that invites nobody to delete the lock", () =>
     Effect.gen(function* () {
@@ -128,6 +311,244 @@ describe("a journal whose directory is", () => {
       assert.include(error.message, "deleting the file does not free it")
     })
   )
+})
+
+/** Another file with the same bytes. */
+const copyOver = (file: string): void => {
+  const bytes = readFileSync(file)
+  rmSync(file)
+  writeFileSync(file, bytes, { mode: 0o600 })
+}
+
+describe("a file of a journal that is deleted under its owner", () => {
+  it.live("is counted as damaged where it is a segment that nothing is appended to any more", () =>
+    Effect.gen(function* () {
+      const directory = path.join(yield* TestDirectory.make, "journal")
+      const journal = yield* openJournal.open({ directory, durability: "process", segmentSize: 1 }, node)
+      yield* journal.restore("a")
+      // Far more than it keeps in memory for sinks that keep up.
+      for (let n = 1; n <= 30; n++) yield* journal.append([occurrence(n, 8_192)])
+      for (const file of segmentsOf(directory).slice(9, 12)) rmSync(path.join(directory, file))
+      const page = yield* readAll(journal)
+      assert.deepStrictEqual(lostSeqs(page, "damaged"), [10, 11, 12])
+      assert.lengthOf(page.entries, 27)
+    })
+  )
+
+  it.live("is made again where it is a checkpoint", () =>
+    Effect.gen(function* () {
+      const directory = path.join(yield* TestDirectory.make, "journal")
+      yield* run(
+        { directory },
+        (journal) =>
+          Effect.gen(function* () {
+            yield* journal.restore("a")
+            yield* journal.append(occurrences(1, 5))
+            yield* readAll(journal)
+            yield* journal.checkpoint("a", { upTo: 3, state: "first" })
+            rmSync(path.join(directory, "sink-a.checkpoint"))
+            yield* journal.checkpoint("a", { upTo: 4, state: "second" })
+          }),
+        node
+      )
+      const restored = yield* run({ directory }, (journal) => journal.restore("a"), node)
+      assert.deepStrictEqual(restored, { upTo: 4, state: "second" })
+    })
+  )
+
+  it.live("is made again where it is the open segment, by the next checkpoint at the latest", () =>
+    Effect.gen(function* () {
+      const directory = path.join(yield* TestDirectory.make, "journal")
+      const options = { directory, durability: "process" as const, segmentSize: 1_000_000 }
+      yield* run(
+        options,
+        (journal) =>
+          Effect.gen(function* () {
+            yield* journal.restore("a")
+            yield* journal.append(occurrences(1, 5))
+            rmSync(path.join(directory, segmentsOf(directory)[0]!))
+            yield* journal.checkpoint("a", { upTo: 0, state: null })
+          }),
+        node
+      )
+      assert.deepStrictEqual(seqsOf(yield* run(options, readAll, node)), [1, 2, 3, 4, 5])
+    })
+  )
+})
+
+// ---------------------------------------------------------------------------
+// real processes
+// ---------------------------------------------------------------------------
+
+interface Appender {
+  readonly process: ChildProcess
+  /** Identities of what was accepted, and last why nothing more was. */
+  readonly said: () => ReadonlyArray<string>
+  readonly saidAtLeast: (lines: number) => Effect.Effect<void>
+  readonly ended: Effect.Effect<unknown>
+}
+
+/** A process that appends to a journal until that refuses. */
+const appender = (directory: string, durability: string): Effect.Effect<Appender, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync((): Appender => {
+      const child = spawn(
+        nodeOfRepository,
+        [
+          "--conditions=@tidings/source",
+          "--disable-warning=ExperimentalWarning",
+          path.join(import.meta.dirname, "fixtures", "journalAppender.ts"),
+          directory,
+          durability
+        ],
+        { stdio: ["ignore", "pipe", "inherit"] }
+      )
+      let text = ""
+      child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+        text += chunk
+      })
+      const closed = once(child, "close")
+      const said = () => text.split("\n").slice(0, -1)
+      return {
+        process: child,
+        said,
+        saidAtLeast: (lines) =>
+          Effect.andThen(
+            openLog.eventually(() => said().length >= lines || child.exitCode !== null),
+            Effect.void
+          ),
+        ended: Effect.promise(() => closed)
+      }
+    }),
+    ({ process }) => Effect.sync(() => process.kill("SIGKILL"))
+  )
+
+describe("a process that appends to a journal", () => {
+  for (const durability of durabilities) {
+    it.live(
+      `stops when its lock is deleted and another process opens it, ${durability}: what either has accepted is there, once`,
+      () =>
+        Effect.gen(function* () {
+          const directory = path.join(yield* TestDirectory.make, "journal")
+          const one = yield* appender(directory, durability)
+          yield* one.saidAtLeast(20)
+          unlinkSync(path.join(directory, "lock"))
+          const two = yield* appender(directory, durability)
+          yield* one.ended
+          const refusal = one.said().at(-1)!
+          assert.match(refusal, /^JournalLost /)
+          yield* two.saidAtLeast(20)
+          two.process.kill("SIGKILL")
+          yield* two.ended
+          const accepted = [...one.said().slice(0, -1), ...two.said()]
+          const { entries } = yield* run({ directory, quota: 100_000_000 }, readAll, node)
+          const there = entries.map(({ id }) => EventId.format(id))
+          assert.strictEqual(new Set(there).size, there.length)
+          assert.deepStrictEqual(
+            accepted.filter((id) => !there.includes(id)),
+            []
+          )
+          assert.strictEqual(new Set(accepted).size, accepted.length)
+        }),
+      60_000
+    )
+
+    for (const [name, command] of [
+      ["deleted by rm -rf", (directory: string) => ["rm", "-rf", directory]],
+      ["moved by mv", (directory: string) => ["mv", directory, `${directory}-moved`]]
+    ] as const) {
+      it.live(
+        `stops when its directory is ${name}, ${durability}: what it accepted before is where it was, and nothing is after`,
+        () =>
+          Effect.gen(function* () {
+            const directory = path.join(yield* TestDirectory.make, "journal")
+            const one = yield* appender(directory, durability)
+            yield* one.saidAtLeast(20)
+            const [program, ...parameters] = command(directory)
+            spawnSync(program!, parameters, { stdio: "inherit" })
+            yield* one.ended
+            const accepted = one.said().slice(0, -1)
+            assert.match(one.said().at(-1)!, /^JournalLost /)
+            const moved = `${directory}-moved`
+            if (existsSync(moved)) {
+              const { entries } = yield* run({ directory: moved, quota: 100_000_000 }, readAll, node)
+              const there = new Set(entries.map(({ id }) => EventId.format(id)))
+              for (const id of accepted) assert.isTrue(there.has(id))
+            }
+            // The next one begins anew, and gives none of these identities.
+            const two = yield* appender(directory, durability)
+            yield* two.saidAtLeast(20)
+            two.process.kill("SIGKILL")
+            yield* two.ended
+            assert.strictEqual(new Set([...accepted, ...two.said()]).size, accepted.length + two.said().length)
+          }),
+        60_000
+      )
+    }
+  }
+})
+
+// ---------------------------------------------------------------------------
+// a whole recorder
+// ---------------------------------------------------------------------------
+
+describe("a recorder whose journal loses its directory", () => {
+  for (const durability of durabilities) {
+    it.live(
+      `delivers what it holds and refuses what is new, ${durability}`,
+      () =>
+        Effect.gen(function* () {
+          const directory = path.join(yield* TestDirectory.make, "journal")
+          const memory = yield* Effect.provide(Backend.Backend, Backend.layerMemory())
+          let isAway = true
+          const away = new BackendError({ reason: new Unavailable({ detail: "no route to host" }) })
+          const backend: Backend.Service = {
+            ...memory,
+            write: (batch) => (isAway ? Effect.fail(away) : memory.write(batch))
+          }
+          const journal = Layer.effect(Journal, openJournal.open({ directory, durability }, node))
+          const layer = Recorder.layer({ component: "example", drainTimeout: 0 }).pipe(
+            Layer.provide([Templates.layer, Layer.succeed(Backend.Backend, backend), journal])
+          )
+          const logged: Array<string> = []
+          const logger = Logger.make(({ message }) => void logged.push(String(message)))
+          yield* Effect.gen(function* () {
+            const recorder = yield* Recorder.Recorder
+            const draft = (n: number) => ({
+              involvedObject: { kind: "Pod", name: `web-${n}` },
+              reason: "Started",
+              message: "It runs"
+            })
+            for (let n = 1; n <= 20; n++) yield* recorder.record(draft(n))
+            rmSync(directory, { recursive: true })
+            for (let n = 21; n <= 23; n++) {
+              const error = yield* Effect.flip(recorder.record(draft(n)))
+              assert.include(error.message, `${directory} was deleted or moved`)
+            }
+            isAway = false
+            const { complete } = yield* recorder.flush("20 seconds")
+            assert.isTrue(complete)
+            let status = yield* recorder.status
+            // It is told with the next checkpoint, at the latest.
+            while (status.sinks["default"]!.state === "up") {
+              yield* Effect.sleep(50)
+              status = yield* recorder.status
+            }
+            const { accepted, sinks } = status
+            const { pending, settled, state } = sinks["default"]!
+            assert.deepStrictEqual({ accepted, pending, settled }, { accepted: 20, pending: 0, settled: 20 })
+            assert.strictEqual(state, "blocked")
+            assert.strictEqual((yield* memory.query({ limit: 1 })).totalCount, 20)
+          }).pipe(
+            Effect.provide(layer),
+            Effect.provide(Logger.layer([logger])),
+            Effect.provideService(References.MinimumLogLevel, "Info")
+          )
+          assert.isTrue(logged.some((line) => line.includes("ends without a last checkpoint, with 0 occurrences")))
+        }),
+      60_000
+    )
+  }
 })
 
 describe("an event log that is deleted under a running host", () => {

@@ -27,7 +27,8 @@ export {
   type JournalErrorReason,
   JournalFailed,
   JournalFull,
-  JournalLocked
+  JournalLocked,
+  JournalLost
 } from "./internal/journalError.ts"
 
 // ---------------------------------------------------------------------------

@@ -134,6 +134,27 @@ export const isLocked = (path: string): boolean => {
   }
 }
 
+/**
+ * Whether files in the directory of this one can be locked at all. SQLite says busy both for a lock that another process holds
+ * and where the system answers that it has none (`ENOLCK`), as network file systems do; a file that is new has no holder.
+ */
+const givesLocks = (path: string): boolean => {
+  const { DatabaseSync } = loadSqlite()
+  const probe = `${path}.${process.pid}.new`
+  const database = new DatabaseSync(probe, { timeout: 0 })
+  try {
+    database.exec("PRAGMA journal_mode = MEMORY")
+    database.exec("BEGIN EXCLUSIVE")
+    return true
+  } catch (cause) {
+    // Whatever else fails here says nothing about locks.
+    return !isBusy(cause)
+  } finally {
+    database.close()
+    fs.rmSync(probe, { force: true })
+  }
+}
+
 /** @internal */
 export const node: Disk = {
   user: process.geteuid?.(),
@@ -155,8 +176,9 @@ export const node: Disk = {
   lock: (path) => {
     const there = fs.lstatSync(path, { throwIfNoEntry: false })
     if (there !== undefined && !(there.isFile() && there.size === 0)) {
-      throw Object.assign(new Error("the lock of a journal is an empty file, and this is none: move it away"), {
-        code: "EINVAL"
+      throw Object.assign(new Error("the lock of a journal is an empty file, and this is none: move this file away"), {
+        code: "EINVAL",
+        path
       })
     }
     const { DatabaseSync } = loadSqlite()
@@ -170,8 +192,9 @@ export const node: Disk = {
       database.exec("BEGIN EXCLUSIVE")
     } catch (cause) {
       database.close()
-      if (isBusy(cause)) return undefined
-      throw cause
+      if (!isBusy(cause)) throw cause
+      if (givesLocks(path)) return undefined
+      throw Object.assign(new Error("the file system gives no locks"), { code: "ENOLCK", path })
     }
     if (there === undefined) fs.chmodSync(path, 0o600)
     return {

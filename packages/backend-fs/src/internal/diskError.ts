@@ -9,39 +9,58 @@ import type { BackendErrorReason } from "@tidings/core/BackendError"
 export const codeOf = (cause: unknown): string | undefined =>
   cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : undefined
 
-const elsewhere = "or choose another directory (TIDINGS_DIRECTORY)"
+/**
+ * The file that the operating system would not let have its way, where it says so.
+ *
+ * @internal
+ */
+export const pathOf = (cause: unknown): string | undefined =>
+  cause instanceof Error && "path" in cause && typeof cause.path === "string" ? cause.path : undefined
 
-const reasonOf = (cause: unknown, path: string): BackendErrorReason => {
+/**
+ * What else helps. In another directory a journal would not find what it has not delivered, so that is only advised where it has
+ * not begun.
+ *
+ * @internal
+ */
+export const ADVICE = {
+  log: ", or choose another directory (TIDINGS_DIRECTORY)",
+  journal: "",
+  newJournal: ", or choose another directory for the journal (TIDINGS_JOURNAL)"
+} as const
+
+const reasonOf = (cause: unknown, path: string, owner: keyof typeof ADVICE): BackendErrorReason => {
   const code = codeOf(cause)
+  const elsewhere = ADVICE[owner]
   switch (code) {
     case "ENOSPC":
-      return new Full({ detail: `the disk of ${path} is full: free some space, ${elsewhere}` })
+      return new Full({ detail: `the disk of ${path} is full: free some space${elsewhere}` })
     case "EDQUOT":
-      return new Full({ detail: `the disk quota of this user is used up at ${path}: free some space, ${elsewhere}` })
+      return new Full({ detail: `the disk quota of this user is used up at ${path}: free some space${elsewhere}` })
     case "EFBIG":
       return new Full({
-        detail: `${path} has reached the greatest size that this process may write: raise the limit (ulimit -f), ${elsewhere}`
+        detail: `${path} has reached the greatest size that this process may write: raise the limit (ulimit -f)${elsewhere}`
       })
     case "EACCES":
     case "EPERM":
       return new Unauthorized({
-        detail: `${path} may not be used by the user of this process: give that user the right to read and write it, ${elsewhere}`
+        detail: `${path} may not be used by the user of this process: give that user the right to read and write it${elsewhere}`
       })
     case "EROFS":
       return new Unavailable({
-        detail: `${path} is on a read-only file system: mount it writable, ${elsewhere}`
+        detail: `${path} is on a read-only file system: mount it writable${elsewhere}`
       })
     case "ENOTDIR":
     case "EEXIST":
       return new Unavailable({
-        detail: `${path} cannot be made: something on the way to it is no directory; move that away, ${elsewhere}`
+        detail: `${path} cannot be made: something on the way to it is no directory; move that away${elsewhere}`
       })
     case "ELOOP":
       return new Unavailable({
-        detail: `${path} is a symbolic link, which the log never follows: put the file itself there`
+        detail: `${path} is a symbolic link, which the ${owner} never follows: put the file itself there`
       })
     case "EISDIR":
-      return new Unavailable({ detail: `${path} is a directory where a file of the log should be: move it away` })
+      return new Unavailable({ detail: `${path} is a directory where a file of the ${owner} should be: move it away` })
     case "EMFILE":
     case "ENFILE":
       return new Transient({
@@ -50,6 +69,10 @@ const reasonOf = (cause: unknown, path: string): BackendErrorReason => {
       })
     case "EIO":
       return new Transient({ applied: "unknown", detail: `the disk of ${path} reports an input/output error` })
+    case "ENOLCK":
+      return new Unavailable({
+        detail: `the file system of ${path} gives no locks (ENOLCK), without which two processes could use one journal: choose a directory on a local disk`
+      })
     default:
       return new Unavailable({
         detail: `${path}: ${cause instanceof Error ? cause.message : String(cause)}`
@@ -63,10 +86,10 @@ const reasonOf = (cause: unknown, path: string): BackendErrorReason => {
  *
  * @internal
  */
-export const fromDisk = (cause: unknown, path: string): BackendError => {
+export const fromDisk = (cause: unknown, path: string, owner: keyof typeof ADVICE = "log"): BackendError => {
   if (cause instanceof BackendError) return cause
   if (codeOf(cause) === undefined) throw cause
-  return new BackendError({ reason: reasonOf(cause, path), cause })
+  return new BackendError({ reason: reasonOf(cause, path, owner), cause })
 }
 
 /** @internal */

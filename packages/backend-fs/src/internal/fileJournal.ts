@@ -26,7 +26,7 @@ import * as Semaphore from "effect/Semaphore"
 import { hostname } from "node:os"
 import * as path from "node:path"
 import { Disk } from "./disk.ts"
-import { codeOf, fromDisk } from "./diskError.ts"
+import { codeOf, fromDisk, pathOf } from "./diskError.ts"
 import * as journalPlace from "./journalPlace.ts"
 import { appendAll, Damaged, JournalFiles, Names, SEGMENT, type Segment, syncNow } from "./journalFiles.ts"
 import * as Lines from "./journalLines.ts"
@@ -78,7 +78,7 @@ const errorOf = (cause: unknown, directory: string): JournalError => {
   if (cause instanceof Damaged) {
     return new JournalError({ reason: new JournalDamaged({ detail: cause.message }), cause })
   }
-  const { detail } = fromDisk(cause, directory).reason
+  const { detail } = fromDisk(cause, pathOf(cause) ?? directory, "journal").reason
   return new JournalError({
     reason: isFull(cause) ? new JournalFull({ detail }) : new JournalFailed({ detail }),
     cause
@@ -147,6 +147,7 @@ export const make = Effect.fnUntraced(function* (
   )
 
   const ownership = new Ownership(disk, names)
+  names.guardWith(() => ownership.check())
   const files = new JournalFiles({
     disk,
     names,
@@ -223,10 +224,15 @@ export const make = Effect.fnUntraced(function* (
 
   /** Nothing is begun after the end, nor in a directory that is another one's by now. */
   const whileOpen = <A>(use: () => Effect.Effect<A, JournalError>): Effect.Effect<A, JournalError> =>
+    beforeEnd(() => {
+      ownership.check()
+      return use()
+    })
+
+  const beforeEnd = <A>(use: () => Effect.Effect<A, JournalError>): Effect.Effect<A, JournalError> =>
     Effect.suspend(() => {
       if (closed) return Effect.fail(failed(`the journal in ${directory} is closed`))
       try {
-        ownership.check()
         return use()
       } catch (cause) {
         return Effect.fail(errorOf(cause, directory))
@@ -356,14 +362,16 @@ export const make = Effect.fnUntraced(function* (
     })
 
   const append = (batch: ReadonlyArray<Occurrence>): Effect.Effect<ReadonlyArray<EventId.EventId>, JournalError> =>
-    whileOpen(() => {
+    beforeEnd(() => {
+      // One that is lost takes nothing more; that it is becomes known before the first batch is acknowledged.
+      if (ownership.wasLost) ownership.check()
       if (batch.length === 0) return Effect.succeed([])
       if (expected.size > 0) expected.clear()
       const bytes = files.encode(batch)
       if (!hasRoom(bytes.length)) {
         return Effect.andThen(
           makeRoom(bytes.length),
-          whileOpen(() => write(batch, bytes))
+          beforeEnd(() => write(batch, bytes))
         )
       }
       return write(batch, bytes)
@@ -374,13 +382,22 @@ export const make = Effect.fnUntraced(function* (
     bytes: Buffer
   ): Effect.Effect<ReadonlyArray<EventId.EventId>, JournalError> => {
     files.write(bytes, batch.length)
-    if (!durable) return Effect.succeed(acknowledge(batch))
-    return begun(Effect.flatMap(makeDurable(bytes, batch.length, true), () => attempt(() => acknowledge(batch))))
+    if (!durable) return Effect.succeed(acknowledge(batch, bytes))
+    return begun(Effect.flatMap(makeDurable(bytes, batch.length, true), () => attempt(() => acknowledge(batch, bytes))))
   }
 
-  /** What was written into files that nobody can find any more is not accepted. */
-  const acknowledge = (batch: ReadonlyArray<Occurrence>): ReadonlyArray<EventId.EventId> => {
-    ownership.check()
+  /** What was written into files that may not be found again is not accepted. */
+  const acknowledge = (batch: ReadonlyArray<Occurrence>, bytes: Buffer): ReadonlyArray<EventId.EventId> => {
+    if (!ownership.isKept()) {
+      files.abandon(bytes)
+      throw ownership.lost(files.isUnlinked ? "no" : "unknown")
+    }
+    try {
+      files.keepOpen()
+    } catch (cause) {
+      files.abandon(bytes)
+      throw cause
+    }
     return files.commit(batch)
   }
 
@@ -389,19 +406,14 @@ export const make = Effect.fnUntraced(function* (
   // -------------------------------------------------------------------------
 
   const read = (name: string, after: number, max: number): Effect.Effect<JournalPage, JournalError> =>
-    Effect.suspend(() => {
-      // What is still in memory is delivered also where the files are gone.
-      const known = closed || ownership.isKept() ? undefined : files.readFromMemory(after, max)
-      return known === undefined ? readFiles(name, after, max) : Effect.succeed(known)
-    })
-
-  const readFiles = (name: string, after: number, max: number): Effect.Effect<JournalPage, JournalError> =>
-    whileOpen(() => {
+    beforeEnd(() => {
       const sink = sinkOf(name)
       const { page, unsynced } = files.read(name, after, max)
       sink.readUpTo = Math.max(sink.readUpTo, page.reached)
       measure()
       if (page.reached === after || (unsynced.length === 0 && names.areSynced)) return Effect.succeed(page)
+      // What is in memory or in the open file is delivered also where the journal is lost; there is nothing to be synced then.
+      if (!ownership.isKept()) return Effect.succeed(page)
       return begun(Effect.as(withReserve(syncRead(unsynced)), page))
     })
 
@@ -446,7 +458,10 @@ export const make = Effect.fnUntraced(function* (
       return Effect.andThen(
         Effect.andThen(
           syncAndClose(opened),
-          attempt(() => names.replace(file))
+          attempt(() => {
+            files.keepOpen()
+            names.replace(file)
+          })
         ),
         syncNames
       )
@@ -594,7 +609,7 @@ const removeQuietly = (names: Names, file: string): void => {
 const writeQuietly = (disk: Disk, names: Names, file: string, chunks: Iterable<Uint8Array>): void => {
   try {
     names.remove(file)
-    const opened = disk.create(names.pathOf(file), 0o600)
+    const opened = names.create(file)
     try {
       for (const chunk of chunks) appendAll(disk, opened, chunk)
     } finally {

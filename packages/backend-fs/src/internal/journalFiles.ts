@@ -132,10 +132,16 @@ export class Names {
   /** How often something in the directory got another name, or one at all; and how many of these are durable. */
   changes = 1
   syncedTo = 0
+  /** Runs before each change of a name: paths may lead to another journal by now. Throws where they do. */
+  private guard: () => void = () => {}
 
   constructor(disk: Disk, directory: string) {
     this.disk = disk
     this.directory = directory
+  }
+
+  guardWith(guard: () => void): void {
+    this.guard = guard
   }
 
   pathOf(file: string): string {
@@ -174,6 +180,7 @@ export class Names {
 
   /** Removes a file that may be gone already. */
   remove(file: string): void {
+    this.guard()
     try {
       this.disk.unlink(this.pathOf(file))
     } catch (cause) {
@@ -181,15 +188,40 @@ export class Names {
     }
   }
 
+  /** Makes a file. */
+  create(file: string): number {
+    this.guard()
+    const opened = this.disk.create(this.pathOf(file), 0o600)
+    try {
+      // The directory may have been replaced between the look and the call: nothing is written to what was made elsewhere.
+      this.guard()
+      return opened
+    } catch (cause) {
+      this.disk.close(opened)
+      throw cause
+    }
+  }
+
+  /** Opens a file to change or sync it. */
+  openToAppend(file: string): number {
+    this.guard()
+    return this.disk.openToAppend(this.pathOf(file))
+  }
+
+  rename(from: string, to: string): void {
+    this.guard()
+    this.disk.rename(this.pathOf(from), this.pathOf(to))
+  }
+
   /** Makes a file to be filled and then put in the place of another one. */
   createTemporary(file: string): number {
     this.remove(`${file}${TEMPORARY}`)
-    return this.disk.create(this.pathOf(`${file}${TEMPORARY}`), 0o600)
+    return this.create(`${file}${TEMPORARY}`)
   }
 
-  /** Whoever looks for the file finds the old one or the new one, and never a part. */
+  /** Readers find the old file or the new one, and never a part. */
   replace(file: string): void {
-    this.disk.rename(this.pathOf(`${file}${TEMPORARY}`), this.pathOf(file))
+    this.rename(`${file}${TEMPORARY}`, file)
     this.changed()
   }
 }
@@ -212,6 +244,10 @@ export class JournalFiles {
   private segments: Array<Segment> = []
   /** The newest segment, open for appending; absent when it is sealed. */
   private file: number | undefined
+  /** Of that file. */
+  private identity: string | undefined
+  /** What comes next goes into another segment. */
+  private isSealed = false
   /** The open segment is being synced and must stay open. */
   private syncing = false
   private readonly places = new Map<string, Place>()
@@ -282,7 +318,7 @@ export class JournalFiles {
     // One that was made and never written to tells at least where the one before it ends.
     this.head = newest.first - 1
     if (newest.taken) return
-    this.file = this.disk.openToAppend(this.pathOf(newest))
+    this.file = this.names.openToAppend(newest.file)
     this.recover(newest)
     // What this opening accepts has an origin of its own, and so a segment of its own.
     this.close()
@@ -370,7 +406,8 @@ export class JournalFiles {
   /** Writes; nothing is accepted before `commit`. What a failing write leaves behind is taken back. */
   write(bytes: Buffer, count: number): void {
     let segment = this.segments.at(-1)
-    if (segment === undefined || this.file === undefined || segment.size >= this.segmentSize) segment = this.begin()
+    const isFull = this.isSealed || segment === undefined || segment.size >= this.segmentSize
+    if (segment === undefined || this.file === undefined || isFull) segment = this.begin()
     try {
       appendAll(this.disk, this.file!, bytes)
     } catch (cause) {
@@ -427,6 +464,33 @@ export class JournalFiles {
     }
   }
 
+  /**
+   * What was written last is not accepted, because the files may be another process's by now; so nothing is cut off either. Where
+   * this journal gets them back, the next segment begins with the same seqs, and its name rules.
+   */
+  abandon(bytes: Buffer): void {
+    const segment = this.segments.at(-1)!
+    segment.size -= bytes.length
+    this.bytes -= bytes.length
+    this.isSealed = true
+  }
+
+  /** Whether no name leads to the open segment any more: what is written to it is certainly not found again. */
+  get isUnlinked(): boolean {
+    return this.file !== undefined && this.disk.statusOf(this.file).links === 0
+  }
+
+  /** The open segment, when somebody has deleted or replaced its file: puts another one with the same bytes in its place. */
+  keepOpen(): void {
+    const { file } = this
+    const newest = this.segments.at(-1)
+    // An append that is being synced looks itself before it is accepted.
+    if (file === undefined || newest === undefined || this.syncing) return
+    if (this.disk.status(this.pathOf(newest))?.identity === this.identity) return
+    this.rewrite(newest)
+    this.names.syncNow()
+  }
+
   /** Cuts off what is not accepted. Where that fails, the next segment begins with its seqs, and its name rules. */
   private cut(segment: Segment): boolean {
     try {
@@ -440,17 +504,19 @@ export class JournalFiles {
 
   /** Begins a segment. Its name says where the one before it ends. */
   begin(): Segment {
-    // By its path, which may lead to another journal by now.
-    this.ownership.check()
     const first = this.head + 1
     const next = segmentOf(nameOf(first, this.origin, false), first, this.origin, 0, false)
     const newest = this.segments.at(-1)
     const same = newest?.first === next.first
-    if (same && newest.size === 0 && this.file !== undefined) return newest
+    if (same && newest.size === 0 && this.file !== undefined && !this.isSealed) return newest
+    // What is accepted stays readable through the open file for as long as there is no other one.
+    this.ownership.check()
     this.close()
     // A segment that nothing was accepted into makes room for its successor.
     if (same) this.removeLast(newest)
-    this.file = this.disk.create(this.pathOf(next), 0o600)
+    this.file = this.names.create(next.file)
+    this.identity = this.disk.statusOf(this.file).identity
+    this.isSealed = false
     this.names.changed()
     this.segments.push(next)
     return next
@@ -482,7 +548,7 @@ export class JournalFiles {
 
   /** A file of its own; absent when the segment was deleted meanwhile, and is needed by nobody. */
   openToSync(segment: Segment): number | undefined {
-    return this.segments.includes(segment) ? this.disk.openToAppend(this.pathOf(segment)) : undefined
+    return this.segments.includes(segment) ? this.names.openToAppend(segment.file) : undefined
   }
 
   /** Puts a new file with the same bytes in the place of a segment. */
@@ -493,7 +559,7 @@ export class JournalFiles {
     const copy = this.names.createTemporary(segment.file)
     let kept = false
     try {
-      const source = this.disk.openToRead(this.pathOf(segment))
+      const source = open ? this.file! : this.disk.openToRead(this.pathOf(segment))
       try {
         const chunk = Buffer.allocUnsafe(131_072)
         for (let at = 0; at < segment.size;) {
@@ -503,13 +569,14 @@ export class JournalFiles {
           at += read
         }
       } finally {
-        this.disk.close(source)
+        if (!open) this.disk.close(source)
       }
       syncNow(this.disk, copy)
       this.names.replace(segment.file)
       if (open) {
         this.close()
         this.file = copy
+        this.identity = this.disk.statusOf(copy).identity
         kept = true
       }
     } finally {
@@ -563,7 +630,7 @@ export class JournalFiles {
         continue
       }
       let offset = this.offsetIn(segment, sink, reached)
-      for (const line of Lines.linesOf(this.disk, this.pathOf(segment), offset, segment.size)) {
+      for (const line of this.linesIn(segment, offset)) {
         const found = this.entriesOf(line)
         if (found === undefined || found.length > 1 || !line.ended) this.countDamage(segment, line, found)
         const beyond = found !== undefined && found.at(-1)!.seq > end
@@ -583,8 +650,30 @@ export class JournalFiles {
     return { page: { entries, lost, reached }, unsynced: this.unsynced(after, reached) }
   }
 
-  /** The same of what is in memory; absent where a part of it is not. */
-  readFromMemory(after: number, max: number): JournalPage | undefined {
+  /** The lines of a segment from a place on; none where it was deleted, so that what stood in it is counted as damaged. */
+  private *linesIn(segment: Segment, from: number): Generator<Lines.Line, void> {
+    if (this.file !== undefined && segment === this.segments.at(-1)) {
+      return yield* Lines.linesIn(this.disk, this.file, from, segment.size)
+    }
+    this.ownership.check()
+    let opened: number
+    try {
+      opened = this.disk.openToRead(this.pathOf(segment))
+    } catch (cause) {
+      if (codeOf(cause) !== "ENOENT" || !this.ownership.isKept()) throw cause
+      // Nor is there anything to be synced.
+      this.synced(segment, Number.POSITIVE_INFINITY)
+      return
+    }
+    try {
+      yield* Lines.linesIn(this.disk, opened, from, segment.size)
+    } finally {
+      this.disk.close(opened)
+    }
+  }
+
+  /** What of it is in memory; absent where a part of it is not. */
+  private readFromMemory(after: number, max: number): JournalPage | undefined {
     const { recentFrom } = this
     if (after + 1 < recentFrom) return undefined
     const entries: Array<JournalEntry> = []
@@ -669,7 +758,7 @@ export class JournalFiles {
         this.segments.splice(index, 1)
       } else {
         const file = nameOf(segment.first, segment.origin, true)
-        this.disk.rename(this.pathOf(segment), this.names.pathOf(file))
+        this.names.rename(segment.file, file)
         segment.file = file
         segment.taken = true
       }
@@ -684,7 +773,7 @@ export class JournalFiles {
   }
 
   private empty(segment: Segment): void {
-    const file = this.disk.openToAppend(this.pathOf(segment))
+    const file = this.names.openToAppend(segment.file)
     try {
       this.disk.truncate(file, 0)
     } finally {

@@ -282,30 +282,43 @@ export interface Line {
   readonly ended: boolean
 }
 
-/** @internal */
+/**
+ * The lines of a file, from one place up to another.
+ *
+ * @internal
+ */
 export function* linesOf(disk: Disk, path: string, from: number, to: number): Generator<Line, void> {
   const file = disk.openToRead(path)
   try {
-    let rest = Buffer.alloc(0)
-    let start = from
-    while (true) {
-      const wanted = Math.min(READ_BYTES, to - start - rest.length)
-      if (wanted <= 0) break
-      const chunk = Buffer.allocUnsafe(wanted)
-      const read = disk.read(file, chunk, 0, wanted, start + rest.length)
-      if (read === 0) break
-      const searched = rest.length
-      const bytes = searched === 0 ? chunk.subarray(0, read) : Buffer.concat([rest, chunk.subarray(0, read)])
-      let at = 0
-      for (let lf = bytes.indexOf(LF, searched); lf !== -1; lf = bytes.indexOf(LF, at)) {
-        yield { bytes: bytes.subarray(at, lf), start: start + at, end: start + lf + 1, ended: true }
-        at = lf + 1
-      }
-      rest = bytes.subarray(at)
-      start += at
-    }
-    if (rest.length > 0) yield { bytes: rest, start, end: start + rest.length, ended: false }
+    yield* linesIn(disk, file, from, to)
   } finally {
     disk.close(file)
   }
+}
+
+/**
+ * The same of a file that is open.
+ *
+ * @internal
+ */
+export function* linesIn(disk: Disk, file: number, from: number, to: number): Generator<Line, void> {
+  let rest = Buffer.alloc(0)
+  let start = from
+  while (true) {
+    const wanted = Math.min(READ_BYTES, to - start - rest.length)
+    if (wanted <= 0) break
+    const chunk = Buffer.allocUnsafe(wanted)
+    const read = disk.read(file, chunk, 0, wanted, start + rest.length)
+    if (read === 0) break
+    const searched = rest.length
+    const bytes = searched === 0 ? chunk.subarray(0, read) : Buffer.concat([rest, chunk.subarray(0, read)])
+    let at = 0
+    for (let lf = bytes.indexOf(LF, searched); lf !== -1; lf = bytes.indexOf(LF, at)) {
+      yield { bytes: bytes.subarray(at, lf), start: start + at, end: start + lf + 1, ended: true }
+      at = lf + 1
+    }
+    rest = bytes.subarray(at)
+    start += at
+  }
+  if (rest.length > 0) yield { bytes: rest, start, end: start + rest.length, ended: false }
 }

@@ -5,7 +5,7 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as path from "node:path"
 import type { Disk } from "./disk.ts"
-import { codeOf, fromDisk, unavailable } from "./diskError.ts"
+import { ADVICE, codeOf, fromDisk, pathOf, unavailable } from "./diskError.ts"
 import * as journalPlace from "./journalPlace.ts"
 import * as SegmentName from "./segmentName.ts"
 
@@ -92,7 +92,7 @@ export class LogDirectory {
   attempt<A>(use: () => A, file?: string): Effect.Effect<A, BackendError> {
     return Effect.try({
       try: use,
-      catch: (cause) => fromDisk(cause, file === undefined ? this.path : this.pathOf(file))
+      catch: (cause) => fromDisk(cause, file === undefined ? this.path : this.pathOf(file), this.kind)
     })
   }
 
@@ -106,14 +106,17 @@ export class LogDirectory {
     let status = this.disk.status(this.path)
     if (status === undefined) {
       if (!create) throw this.missing()
-      this.disk.makeDirectory(this.path, 0o700)
+      try {
+        this.disk.makeDirectory(this.path, 0o700)
+      } catch (cause) {
+        throw fromDisk(cause, pathOf(cause) ?? this.path, this.kind === "log" ? "log" : "newJournal")
+      }
       status = this.disk.status(this.path)
       if (status === undefined) throw unavailable(`${this.path} vanished as soon as it was made: try again`)
     }
     if (status.kind !== "directory") {
       throw unavailable(
-        `${this.path} is a file where the directory of the log should be: move it away, ` +
-          "or choose another directory (TIDINGS_DIRECTORY)"
+        `${this.path} is a file where the directory of the ${this.kind} should be: move it away${ADVICE[this.kind]}`
       )
     }
     if (this.kind === "log") {
@@ -130,8 +133,7 @@ export class LogDirectory {
         reason: new Unauthorized({
           detail:
             `${this.path} belongs to user ${status.owner}, and this process runs as user ${user}: ` +
-            "whoever owns the directory of a log can change what it says; run as its owner, " +
-            "or choose another directory (TIDINGS_DIRECTORY)"
+            `the owner of the directory of a ${this.kind} can change what it says; run as its owner${ADVICE[this.kind]}`
         })
       })
     }
@@ -140,7 +142,7 @@ export class LogDirectory {
         reason: new Unauthorized({
           detail:
             `${this.path} may be written by other users (mode ${status.permissions.toString(8)}), ` +
-            `who could change what the log says: chmod go-w ${this.path}`
+            `who could change what the ${this.kind} says: chmod go-w ${this.path}`
         })
       })
     }

@@ -1,4 +1,4 @@
-import { JournalError, JournalFailed } from "@tidings/core/Journal"
+import { JournalError, JournalLost } from "@tidings/core/Journal"
 import type { Disk } from "./disk.ts"
 import type { Names } from "./journalFiles.ts"
 
@@ -13,36 +13,54 @@ import type { Names } from "./journalFiles.ts"
 export class Ownership {
   private readonly disk: Disk
   private readonly names: Names
-  private readonly path: string
-  private readonly identity: string | undefined
+  private readonly lock: string
+  private readonly lockIdentity: string | undefined
+  private readonly directoryIdentity: string | undefined
+  /** It was found lost, and not found again since. */
+  wasLost = false
 
   /** Made when the lock has been taken. */
   constructor(disk: Disk, names: Names) {
     this.disk = disk
     this.names = names
-    this.path = names.pathOf("lock")
-    this.identity = disk.status(this.path)?.identity
+    this.lock = names.pathOf("lock")
+    this.lockIdentity = this.identityOf(this.lock)
+    this.directoryIdentity = this.identityOf(names.directory)
   }
 
-  isKept(): boolean {
+  private identityOf(path: string): string | undefined {
     try {
-      return this.disk.status(this.path)?.identity === this.identity
+      return this.disk.status(path)?.identity
     } catch {
-      return false
+      return undefined
     }
   }
 
-  /** Throws where it is another one: nothing may be written there, and nothing that was written is kept. */
+  /** A journal that was moved and put back is kept again: its lock was held all the time. */
+  isKept(): boolean {
+    const isKept = this.identityOf(this.lock) === this.lockIdentity
+    this.wasLost = !isKept
+    return isKept
+  }
+
+  /** Throws where it is lost: nothing may be changed there. */
   check(): void {
-    if (this.isKept()) return
+    if (!this.isKept()) throw this.lost("no")
+  }
+
+  /** Why it is lost, and what to do. `applied`: whether the batch that was to be accepted may be in it. */
+  lost(applied: JournalLost["applied"], cause?: unknown): JournalError {
     const { directory } = this.names
-    throw new JournalError({
-      reason: new JournalFailed({
-        detail:
-          `${directory} is no longer the directory of the journal that this process has open: it, or the lock in it, was ` +
-          "deleted, moved or mounted over. Nothing more is accepted into it; put the directory back in its place, or restart " +
-          "this process, which then begins a journal anew"
-      })
-    })
+    const found = this.identityOf(directory)
+    const detail =
+      found === undefined
+        ? `${directory} was deleted or moved while this process had its journal in it; put it back, and the journal goes on; or ` +
+          "restart this process, which then begins a new journal there"
+        : found === this.directoryIdentity
+          ? `${this.lock} was deleted or replaced, so that another process may have opened the journal; restart this process, ` +
+            "which then goes on with what is there, unless another one has it"
+          : `another directory is at ${directory}, where this process had its journal: the old one was moved, deleted or mounted ` +
+            "over; put it back, and the journal goes on; or restart this process, which then uses the new one"
+    return new JournalError({ reason: new JournalLost({ detail, applied }), cause })
   }
 }

@@ -57,7 +57,7 @@ export const take = (disk: Disk, names: Names, file: string): ReadonlyArray<Park
   if (disk.status(names.pathOf(file)) === undefined) return []
   // A name that the next start clears away.
   const taken = `${file}.new`
-  disk.rename(names.pathOf(file), names.pathOf(taken))
+  names.rename(file, taken)
   try {
     return read(disk, names.pathOf(taken))
   } finally {

@@ -91,7 +91,7 @@ export class SinkFiles {
   openToSync(): number | undefined {
     if (this.isSynced) return undefined
     this.suspect = true
-    return this.disk.openToAppend(this.names.pathOf(this.parkedFile))
+    return this.names.openToAppend(this.parkedFile)
   }
 
   /** That was done. */
@@ -117,8 +117,7 @@ export class SinkFiles {
         (parked === undefined ? { unparked: unparked.map(EventId.format) } : { parked }) satisfies ParkedChange
       )
     )
-    const path = this.names.pathOf(this.parkedFile)
-    const file = this.parkedSize === 0 ? this.createParked(path) : this.disk.openToAppend(path)
+    const file = this.parkedSize === 0 ? this.createParked() : this.names.openToAppend(this.parkedFile)
     // Until it is durable.
     this.suspect = true
     try {
@@ -134,7 +133,7 @@ export class SinkFiles {
   /** Cuts off what is not whole or could not be made durable: a later life must not find it either. */
   takeBackParked(): boolean {
     try {
-      const file = this.disk.openToAppend(this.names.pathOf(this.parkedFile))
+      const file = this.names.openToAppend(this.parkedFile)
       try {
         this.disk.truncate(file, this.parkedSize!)
       } finally {
@@ -147,9 +146,9 @@ export class SinkFiles {
     }
   }
 
-  private createParked(path: string): number {
+  private createParked(): number {
     this.names.remove(this.parkedFile)
-    const file = this.disk.create(path, 0o600)
+    const file = this.names.create(this.parkedFile)
     this.names.changed()
     return file
   }

@@ -33,12 +33,27 @@ export class JournalLocked extends Data.TaggedClass("JournalLocked")<{ readonly 
 export class JournalDamaged extends Data.TaggedClass("JournalDamaged")<{ readonly detail: string }> {}
 
 /**
+ * The files of the journal are no longer those that this process has open: its directory was deleted, moved, replaced or mounted
+ * over, or its lock was deleted. Nothing more is accepted until they are back in their place.
+ *
+ * `applied`: `no` when the batch is certainly not in the journal. `unknown` when it was written before this was noticed: who
+ * opens those files later may find and deliver it.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class JournalLost extends Data.TaggedClass("JournalLost")<{
+  readonly detail: string
+  readonly applied: "no" | "unknown"
+}> {}
+
+/**
  * Why a journal failed.
  *
  * @category errors
  * @since 0.1.0
  */
-export type JournalErrorReason = JournalFull | JournalFailed | JournalLocked | JournalDamaged
+export type JournalErrorReason = JournalFull | JournalFailed | JournalLocked | JournalDamaged | JournalLost
 
 /**
  * The one error of journals, with a tagged `reason`.
@@ -60,6 +75,8 @@ export class JournalError extends Data.TaggedError("JournalError")<{
         return `the journal is in use: ${this.reason.detail}`
       case "JournalDamaged":
         return `the journal cannot be read: ${this.reason.detail}`
+      case "JournalLost":
+        return `the journal is not in its place: ${this.reason.detail}`
     }
   }
 }

@@ -163,6 +163,10 @@ export const make = Effect.fnUntraced(function* (
         return
       }
     }
+    if (error.reason._tag === "JournalLost" && error.reason.applied === "unknown") {
+      ledger.refuse(batch.length, "unknown")
+      return refuseAll(batch, new RecorderError({ reason: new Unknown({ detail: error.message }) }))
+    }
     ledger.refuse(batch.length, error.reason._tag === "JournalFull" ? "full" : "failed")
     refuseAll(batch, new RecorderError({ reason: error }))
   }

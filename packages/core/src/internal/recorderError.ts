@@ -22,8 +22,9 @@ export class Rejected extends Data.TaggedClass("Rejected")<{ readonly detail: st
 
 /**
  * The recorder was closed while the event was being stored, and the store did not answer before the deadline; or, without a
- * journal, another store has taken its place before it did. The event is there whole, or not at all; where a journal has
- * it, it is delivered, by the next start if not by this one. Recording it once more may count it twice.
+ * journal, another store has taken its place before it did; or the files of the journal were deleted or moved meanwhile
+ * (`JournalLost`). The event is there whole, or not at all; where a journal has it, it is delivered, by the next start if not
+ * by this one. Recording it once more may count it twice.
  *
  * @category errors
  * @since 0.2.0

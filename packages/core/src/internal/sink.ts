@@ -196,6 +196,19 @@ export const make = Effect.fnUntraced(function* (
     expectations.giveUp("halted")
   }
 
+  /** A journal that is lost can note nothing, and no later start finds in it what is delivered without. */
+  const noteTarget: Effect.Effect<void> = Effect.suspend(() => {
+    let lost: JournalError | undefined
+    const make = Effect.catch(checkpoints.make, (error) => {
+      if (error.reason._tag !== "JournalLost") return Effect.fail(error)
+      lost = error
+      return Effect.void
+    })
+    return Effect.map(checkpoints.insist(make), () => {
+      if (lost !== undefined) health.journalFailed(lost)
+    })
+  })
+
   /**
    * Nothing is written before it is known where to: the target is in a checkpoint before the first write, and before the
    * first one under a better name. While another store answers than the journal belongs to, everything waits: the address
@@ -216,7 +229,7 @@ export const make = Effect.fnUntraced(function* (
           shared.targets.set(name, target)
           if (bound === undefined || !Target.equals(bound, target)) {
             state.target = target
-            yield* checkpoints.insist(checkpoints.make)
+            yield* noteTarget
           }
         }
         health.tell()
@@ -243,6 +256,7 @@ export const make = Effect.fnUntraced(function* (
     const nextTick = state.correlator.nextTick(now)
     return Math.min(
       checkpoints.dueAt(),
+      reading.dueAt(),
       dispatch.dueAt(),
       health.logDueAt(),
       nextTick === undefined ? Number.POSITIVE_INFINITY : time.monotonic() + Math.max(0, nextTick - now)
@@ -331,7 +345,12 @@ export const make = Effect.fnUntraced(function* (
     // One that is under way must not be cut short, so this waits for it.
     if (isDurable) {
       const unsaved = () => state.isChanged || state.position !== state.savedUpTo
-      return checkpoints.alone(Effect.suspend(() => (unsaved() ? Effect.ignore(checkpoints.makeAlone) : Effect.void)))
+      const last = Effect.catch(checkpoints.makeAlone, ({ message }) =>
+        Effect.logWarning(
+          `The sink "${name}" ends without a last checkpoint, with ${ledger.pending} occurrences that are not delivered: ${message}`
+        )
+      )
+      return checkpoints.alone(Effect.suspend(() => (unsaved() ? last : Effect.void)))
     }
     if (ledger.pending > 0) ledger.drop(ledger.pending, "shutdown")
     ledger.addPending(-ledger.pending)

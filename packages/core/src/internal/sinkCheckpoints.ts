@@ -87,6 +87,7 @@ export const make = (
       onSuccess: () => {
         state.savedUpTo = made.upTo
         madeAt = time.monotonic()
+        health.journalWorks()
         return forgetKept
       }
     })

@@ -425,12 +425,12 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "what a quota took is not noticed",
     hint: 38,
-    patches: [{ file: READING, find: "        ledger.addPending(-n)\n        ledger.drop(n, reason)\n", replace: "" }]
+    patches: [{ file: READING, find: "      ledger.addPending(-n)\n      ledger.drop(n, reason)\n", replace: "" }]
   },
   {
     name: "whoever waits for what a quota took is never answered",
     hint: 38,
-    patches: [{ file: READING, find: "        expectations.abandon(from, to, reason)\n", replace: "" }]
+    patches: [{ file: READING, find: "      expectations.abandon(from, to, reason)\n", replace: "" }]
   },
   {
     name: "a quota takes what a sink has read",
@@ -574,7 +574,11 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "what is read while the recorder closes is held back",
     hint: 64,
-    patches: [{ file: READING, find: "      signal.lookAgain()\n", replace: "" }]
+    patches: [{ file: READING, find: "    signal.lookAgain()\n", replace: "" }]
+  },
+  {
+    name: "after a read that failed nothing is read again",
+    patches: [{ file: READING, find: "    dueAt: () => (notBefore !== undefined", replace: "    dueAt: () => (false" }]
   },
   {
     name: "after a failure nothing is tried again",
@@ -712,7 +716,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "an orderly end makes no checkpoint",
     hint: 3,
     patches: [
-      { file: SINK, find: "(unsaved() ? Effect.ignore(checkpoints.makeAlone) : Effect.void)", replace: "Effect.void" }
+      { file: SINK, find: "(unsaved() ? last : Effect.void)", replace: "Effect.void" }
     ]
   },
   {
