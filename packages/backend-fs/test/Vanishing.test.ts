@@ -273,9 +273,9 @@ describe("a journal whose directory is", () => {
     for (const [name, change] of [
       ["deleted", (file: string) => rmSync(file)],
       ["replaced by a copy", (file: string) => copyOver(file)],
-      ["emptied by a rename", (file: string) => renameSync(file, `${file}.away`)]
+      ["moved away", (file: string) => renameSync(file, `${file}.away`)]
     ] as const) {
-      it.live(`whose open segment is ${name}, ${durability}: writes another one before it accepts more`, () =>
+      it.live(`whose open segment is ${name}, ${durability}: puts it back before anything is lost`, () =>
         Effect.gen(function* () {
           const directory = path.join(yield* TestDirectory.make, "journal")
           const options = { directory, durability, segmentSize: 1_000_000 }

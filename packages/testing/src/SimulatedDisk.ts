@@ -107,6 +107,10 @@ export interface Disk {
   readonly statusOf: (file: number) => FileStatus
   /** Of what the path leads to; absent when there is nothing. */
   readonly status: (path: string) => FileStatus | undefined
+  /** Whether the path leads to the file with this identity. */
+  readonly leadsTo: (path: string, identity: string) => boolean
+  /** Whether an open file has no name any more. */
+  readonly isUnlinked: (file: number) => boolean
   /** What is in it, in any order. */
   readonly list: (directory: string) => ReadonlyArray<string>
   readonly makeDirectory: (path: string, permissions: number) => void

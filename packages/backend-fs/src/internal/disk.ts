@@ -57,6 +57,10 @@ export interface Disk {
   readonly statusOf: (file: number) => FileStatus
   /** Of what the path leads to; absent when there is nothing. */
   readonly status: (path: string) => FileStatus | undefined
+  /** Whether the path leads to the file with this identity. */
+  readonly leadsTo: (path: string, identity: string) => boolean
+  /** Whether an open file has no name any more: what is written to it is never found again. */
+  readonly isUnlinked: (file: number) => boolean
   readonly list: (directory: string) => ReadonlyArray<string>
   readonly makeDirectory: (path: string, permissions: number) => void
   /** A second name for a file; fails with `EEXIST` when there is one. */
@@ -214,6 +218,11 @@ export const node: Disk = {
     const stats = fs.statSync(path, { throwIfNoEntry: false })
     return stats === undefined ? undefined : statusOfStats(stats)
   },
+  leadsTo: (path, identity) => {
+    const stats = fs.statSync(path, { throwIfNoEntry: false })
+    return stats !== undefined && `${stats.dev}:${stats.ino}` === identity
+  },
+  isUnlinked: (file) => fs.fstatSync(file).nlink === 0,
   list: (directory) => fs.readdirSync(directory),
   makeDirectory: (path, permissions) => {
     fs.mkdirSync(path, { recursive: true, mode: permissions })

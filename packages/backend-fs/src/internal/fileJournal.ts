@@ -191,7 +191,7 @@ export const make = Effect.fnUntraced(function* (
         })
         // Under a disk that answers nothing any more the file stays open, for as long as the process lives.
         return Effect.flatMap(Effect.timeoutOption(idle, LAST_WAIT), (ended) =>
-          ended._tag === "Some" ? Effect.ignore(attempt(() => files.close())) : Effect.void
+          ended._tag === "Some" ? Effect.ignore(attempt(() => files.end())) : Effect.void
         )
       })
   )
@@ -393,7 +393,7 @@ export const make = Effect.fnUntraced(function* (
       throw ownership.lost(files.isUnlinked ? "no" : "unknown")
     }
     try {
-      files.keepOpen()
+      if (files.isUnlinked) files.keepOpen()
     } catch (cause) {
       files.abandon(bytes)
       throw cause

@@ -388,7 +388,15 @@ export class JournalFiles {
     this.close()
   }
 
-  close(): void {
+  end(): void {
+    try {
+      this.keepOpen()
+    } finally {
+      this.close()
+    }
+  }
+
+  private close(): void {
     const { file } = this
     this.file = undefined
     if (file !== undefined) this.disk.close(file)
@@ -477,16 +485,15 @@ export class JournalFiles {
 
   /** Whether no name leads to the open segment any more: what is written to it is certainly not found again. */
   get isUnlinked(): boolean {
-    return this.file !== undefined && this.disk.statusOf(this.file).links === 0
+    return this.file !== undefined && this.disk.isUnlinked(this.file)
   }
 
-  /** The open segment, when somebody has deleted or replaced its file: puts another one with the same bytes in its place. */
+  /** Puts the open segment back in its place, with the same bytes, when its name leads to another file or to none. */
   keepOpen(): void {
-    const { file } = this
     const newest = this.segments.at(-1)
     // An append that is being synced looks itself before it is accepted.
-    if (file === undefined || newest === undefined || this.syncing) return
-    if (this.disk.status(this.pathOf(newest))?.identity === this.identity) return
+    if (this.file === undefined || this.identity === undefined || newest === undefined || this.syncing) return
+    if (this.disk.leadsTo(this.pathOf(newest), this.identity)) return
     this.rewrite(newest)
     this.names.syncNow()
   }
@@ -511,6 +518,7 @@ export class JournalFiles {
     if (same && newest.size === 0 && this.file !== undefined && !this.isSealed) return newest
     // What is accepted stays readable through the open file for as long as there is no other one.
     this.ownership.check()
+    this.keepOpen()
     this.close()
     // A segment that nothing was accepted into makes room for its successor.
     if (same) this.removeLast(newest)

@@ -494,7 +494,7 @@ export class LogWriter {
   private lookAgain(length: number): void {
     const now = this.clock.monotonicTimeNanosUnsafe()
     // A file without a name is one that nobody reads: the log, or this segment of it, was deleted meanwhile.
-    const isUnlinked = this.directory.disk.statusOf(this.current!.opened).links === 0
+    const isUnlinked = this.directory.disk.isUnlinked(this.current!.opened)
     if (!isUnlinked && (now - this.lookedAt <= HELD_UP || this.stillNewest(now))) return
     const identity = this.directory.readIdentity()
     if (identity === undefined || identity !== this.target) {

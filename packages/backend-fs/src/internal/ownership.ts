@@ -38,7 +38,12 @@ export class Ownership {
 
   /** A journal that was moved and put back is kept again: its lock was held all the time. */
   isKept(): boolean {
-    const isKept = this.identityOf(this.lock) === this.lockIdentity
+    let isKept = false
+    try {
+      isKept = this.lockIdentity !== undefined && this.disk.leadsTo(this.lock, this.lockIdentity)
+    } catch {
+      // What cannot be looked at cannot be used either.
+    }
     this.wasLost = !isKept
     return isKept
   }

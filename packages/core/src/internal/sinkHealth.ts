@@ -26,8 +26,7 @@ export class Health {
   mismatches = 0
   /** The scope is closed. */
   isStopped = false
-  /** How often in a row reading the journal, and keeping something in it, has failed. */
-  private readonly journalFailures = { read: 0, keep: 0 }
+  private journalFailures = 0
   private loggedState: SinkStatus["state"] = "up"
   private loggedAt = Number.NEGATIVE_INFINITY
 
@@ -78,19 +77,19 @@ export class Health {
   }
 
   /** Answers how often in a row. */
-  journalFailed({ message }: JournalError, what: "read" | "keep" = "keep"): number {
+  journalFailed({ message }: JournalError): number {
     this.ledger.lastError = message
-    return ++this.journalFailures[what]
+    return ++this.journalFailures
   }
 
-  journalWorks(what: "read" | "keep" = "keep"): void {
-    this.journalFailures[what] = 0
+  journalWorks(): void {
+    this.journalFailures = 0
   }
 
   now(): SinkStatus["state"] {
     const { failures, journalFailures, unreachable } = this
     if (this.isStopped) return "down"
-    if (this.isHalted || journalFailures.read > 0 || journalFailures.keep > 0 || failures.isBlocked) return "blocked"
+    if (this.isHalted || journalFailures > 0 || failures.isBlocked) return "blocked"
     if (unreachable !== undefined) return unreachable
     return this.outbox.failing > 0 || failures.isFailing ? "degraded" : "up"
   }

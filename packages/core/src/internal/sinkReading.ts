@@ -88,17 +88,15 @@ export const make = (
     return Effect.match(page, {
       onFailure: (error) => {
         // What is read already goes on being delivered meanwhile.
-        notBefore = time.monotonic() + time.backoff(health.journalFailed(error, "read"), LAST_DELAY)
+        notBefore = time.monotonic() + time.backoff(health.journalFailed(error), LAST_DELAY)
       },
       onSuccess: fold
     })
   })
 
   const fold = ({ entries, lost, reached }: JournalPage): void => {
-    if (notBefore !== undefined) {
-      notBefore = undefined
-      health.journalWorks("read")
-    }
+    notBefore = undefined
+    health.journalWorks()
     const { correlator } = state
     const at = time.wall()
     for (const { from, reason = "quota", to } of lost) {

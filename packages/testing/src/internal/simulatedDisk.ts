@@ -322,13 +322,14 @@ export const make = (
       if (names.has(path)) throw failure("EEXIST", path)
       if (names.get(parentOf(path))?.kind !== "directory") throw failure("ENOENT", parentOf(path))
     }
+    const identityOf = (node: Node): string => `${name}:${node.id}`
     const statusOf = (node: Node): FileStatus => {
       let links = 0
       for (const other of names.values()) if (other === node) links++
       return {
         kind: node.kind,
         size: node.size,
-        identity: `${name}:${node.id}`,
+        identity: identityOf(node),
         links,
         owner: USER,
         permissions: node.permissions,
@@ -446,6 +447,16 @@ export const make = (
         alive(path)
         const node = names.get(follow(path))
         return node === undefined ? undefined : statusOf(node)
+      },
+      leadsTo: (path, identity) => {
+        alive(path)
+        const node = names.get(follow(path))
+        return node !== undefined && identityOf(node) === identity
+      },
+      isUnlinked: (descriptor) => {
+        const { node } = of(descriptor)
+        for (const other of names.values()) if (other === node) return false
+        return true
       },
       list: (given) => {
         alive(given)

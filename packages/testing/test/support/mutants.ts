@@ -715,9 +715,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "an orderly end makes no checkpoint",
     hint: 3,
-    patches: [
-      { file: SINK, find: "(unsaved() ? last : Effect.void)", replace: "Effect.void" }
-    ]
+    patches: [{ file: SINK, find: "(unsaved() ? last : Effect.void)", replace: "Effect.void" }]
   },
   {
     name: "an orderly end saves only what was read since, not what was settled",
