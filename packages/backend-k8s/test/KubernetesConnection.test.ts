@@ -3,8 +3,9 @@ import type { BackendError } from "@tidings/core/BackendError"
 import * as Target from "@tidings/core/Target"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import { createHash } from "node:crypto"
@@ -376,6 +377,171 @@ describe("certificates", () => {
       assert.strictEqual(tagOf(yield* Effect.flip(get(connection))), "Unavailable")
       fs.writeFileSync(file, server.identity.cert)
       assert.strictEqual((yield* get(connection)).status, 200)
+    })
+  )
+})
+
+describe("credentials that are rotated", () => {
+  /** A server that sees who asks, and a connection whose certificate is in a file. */
+  const rotating = Effect.fnUntraced(function* (options?: KubernetesConnection.Options, scope?: Scope.Scope) {
+    const server = yield* serve({ tls: { requestCert: true, rejectUnauthorized: false } })
+    const at = yield* directory
+    const files = { "client-certificate": path.join(at, "client.crt"), "client-key": path.join(at, "client.key") }
+    const rotate = (name: string) => {
+      const { cert, key } = selfSigned(name)
+      fs.writeFileSync(files["client-certificate"], cert)
+      fs.writeFileSync(files["client-key"], key)
+    }
+    rotate("client-0")
+    const seen: Array<string> = []
+    server.handle = (request, response) => {
+      seen.push(String((request.socket as tls.TLSSocket).getPeerCertificate().subject.CN))
+      ok(request, response)
+    }
+    const connecting = connect(server, { user: { token: undefined, ...files }, options })
+    const connection = yield* scope === undefined ? connecting : Effect.provideService(connecting, Scope.Scope, scope)
+    /** Until the files are looked at again. */
+    const later = TestClock.adjust("11 seconds")
+    return { server, connection, rotate, later, seen }
+  })
+
+  it.effect("close the connections that were made with the ones before, and no caller sees it", () =>
+    Effect.gen(function* () {
+      const { connection, later, rotate, seen, server } = yield* rotating({ connections: 4 })
+      for (let n = 0; n < 20; n++) {
+        rotate(`client-${n}`)
+        yield* later
+        const answers = yield* Effect.forEach([1, 2, 3, 4, 5, 6], () => get(connection), { concurrency: 6 })
+        assert.isTrue(answers.every(({ status }) => status === 200))
+        assert.strictEqual(seen.at(-1), `client-${n}`)
+        yield* eventually(() => server.connections.open <= 4)
+      }
+      assert.isAtLeast(server.connections.made, 20)
+    })
+  )
+
+  it.effect("let requests and watches that are under way come to their end, and close their connections then", () =>
+    Effect.gen(function* () {
+      const { connection, later, rotate, seen, server } = yield* rotating()
+      const held: Array<http.ServerResponse> = []
+      server.handle = (_, response) => {
+        held.push(response)
+        if (held.length === 2) response.write("{}\n")
+      }
+      const request = yield* Effect.forkChild(get(connection))
+      yield* eventually(() => held.length === 1)
+      const stream = yield* connection.open("/watch")
+      const watching = yield* Effect.forkChild(Stream.runCount(stream.bytes))
+      server.handle = (request, response) => {
+        seen.push(String((request.socket as tls.TLSSocket).getPeerCertificate().subject.CN))
+        ok(request, response)
+      }
+      rotate("client-1")
+      yield* later
+      assert.strictEqual((yield* get(connection)).status, 200)
+      assert.deepStrictEqual(seen, ["client-1"])
+      assert.strictEqual(server.connections.open, 3)
+      for (const response of held) response.end("{}")
+      assert.strictEqual((yield* Fiber.join(request)).status, 200)
+      assert.isAtLeast(yield* Fiber.join(watching), 1)
+      yield* eventually(() => server.connections.open === 1)
+    })
+  )
+
+  it.effect("leave no connection behind when the scope closes, whatever is still under way on old ones", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const { connection, later, rotate, server } = yield* rotating({ timeout: "1 hour" }, scope)
+      server.handle = () => {}
+      for (let n = 1; n <= 3; n++) {
+        yield* Effect.forkDetach(Effect.ignore(get(connection)), { startImmediately: true })
+        yield* eventually(() => server.requests.length === n)
+        rotate(`client-${n}`)
+        yield* later
+      }
+      server.handle = (_, response) => void response.write("{}\n")
+      const stream = yield* connection.open("/watch")
+      const watching = yield* Effect.forkDetach(Effect.exit(Stream.runDrain(stream.bytes)), { startImmediately: true })
+      rotate("client-4")
+      yield* later
+      server.handle = ok
+      assert.strictEqual((yield* get(connection)).status, 200)
+      assert.strictEqual(server.connections.open, 5)
+      yield* Scope.close(scope, Exit.void)
+      assert.isTrue(Exit.isFailure(yield* Fiber.join(watching)))
+      yield* eventually(() => server.connections.open === 0)
+    })
+  )
+})
+
+describe("callers that wait for a connection", () => {
+  it.effect("and give up are forgotten: nothing is sent for them, and the next one has its turn", () =>
+    Effect.gen(function* () {
+      const server = yield* serve()
+      const connection = yield* connect(server, { options: { connections: 1 } })
+      const held: Array<http.ServerResponse> = []
+      server.handle = (_, response) => void held.push(response)
+      const first = yield* Effect.forkChild(get(connection, "/first"), { startImmediately: true })
+      yield* eventually(() => held.length === 1)
+      const waiting = yield* Effect.forEach(Array.from({ length: 200 }), () =>
+        Effect.forkChild(get(connection, "/waiting"), { startImmediately: true })
+      )
+      const last = yield* Effect.forkChild(get(connection, "/last"), { startImmediately: true })
+      for (const one of waiting) yield* Fiber.interrupt(one)
+      server.handle = ok
+      held[0]!.end("{}")
+      assert.strictEqual((yield* Fiber.join(first)).status, 200)
+      assert.strictEqual((yield* Fiber.join(last)).status, 200)
+      assert.deepStrictEqual(
+        server.requests.map(({ url }) => url),
+        ["/first", "/last"]
+      )
+    })
+  )
+
+  it.effect("of a server that says nothing all come back in their time, and the connection serves on", () =>
+    Effect.gen(function* () {
+      const server = yield* serve()
+      const connection = yield* connect(server, { options: { connections: 2 } })
+      server.handle = () => {}
+      const waiting = yield* Effect.forEach(Array.from({ length: 100 }), () =>
+        Effect.forkChild(Effect.exit(get(connection)), { startImmediately: true })
+      )
+      yield* eventually(() => server.requests.length === 2)
+      yield* TestClock.adjust("30 seconds")
+      for (const one of waiting) assert.isTrue(Exit.isFailure(yield* Fiber.join(one)))
+      server.handle = ok
+      assert.strictEqual((yield* get(connection)).status, 200)
+      yield* eventually(() => server.connections.open === 1)
+      // None of those that had given up was sent late.
+      assert.strictEqual(server.requests.length, 3)
+    })
+  )
+
+  it.live("and for credentials are served when those come, also when the first of them has given up", () =>
+    Effect.gen(function* () {
+      const server = yield* serve()
+      const at = yield* directory
+      const script = path.join(at, "plugin.sh")
+      const token = JSON.stringify({
+        apiVersion: "client.authentication.k8s.io/v1",
+        kind: "ExecCredential",
+        status: { token: "of the plugin" }
+      })
+      fs.writeFileSync(script, `#!/bin/sh\nwhile [ ! -e ${at}/go ]; do sleep 0.02; done\necho '${token}'\n`, {
+        mode: 0o755
+      })
+      const exec = { apiVersion: "client.authentication.k8s.io/v1", command: script, interactiveMode: "Never" }
+      const connection = yield* connect(server, { user: { token: undefined, exec } })
+      const waiting = yield* Effect.forEach(Array.from({ length: 20 }), () =>
+        Effect.forkChild(get(connection), { startImmediately: true })
+      )
+      yield* Effect.sleep(50)
+      fs.writeFileSync(path.join(at, "go"), "")
+      for (const one of waiting.slice(0, 10)) yield* Fiber.interrupt(one)
+      for (const one of waiting.slice(10)) assert.strictEqual((yield* Fiber.join(one)).status, 200)
+      assert.strictEqual(server.requests.length, 10)
+      assert.strictEqual(server.requests[0]!.headers.authorization, "Bearer of the plugin")
     })
   )
 })

@@ -62,7 +62,16 @@ export interface Correlation {
 }
 
 /**
- * The default: client-go's numbers, but one write in 30 seconds after the burst.
+ * The default: client-go's numbers, but one write in 30 seconds after the burst, and parts of an object told apart:
+ *
+ * | step | what is alike |
+ * | --- | --- |
+ * | equal events | source, object with its `fieldPath`, type, reason, action, related object, reporter, message |
+ * | aggregate | the same, whatever the message |
+ * | budget | source, object with its `fieldPath`, type |
+ *
+ * The object is kind, namespace, name, uid and apiVersion; the source is component and host; the reporter is controller and
+ * instance. Neither a resourceVersion nor the data of an event tells events apart.
  *
  * @category options
  * @since 0.1.0
@@ -76,17 +85,17 @@ export const defaults: Correlation = {
 }
 
 /**
- * Exactly client-go's numbers and keys (`tools/record`: LRU 4096, 10 messages in 600 seconds, burst 25, one per 300 seconds):
+ * client-go's numbers and keys (`tools/record`: LRU 4096, 10 messages in 600 seconds, burst 25, one per 300 seconds):
  *
- * | step | key of client-go, and of this preset |
+ * | step | what is alike |
  * | --- | --- |
  * | equal events | source, object with its `fieldPath`, type, reason, message |
  * | aggregate | source, object without its `fieldPath`, type, reason, reporting controller and instance |
  * | budget | source, object without its `fieldPath`, type |
  *
- * The object is kind, namespace, name, uid and apiVersion; the source is component and host. What is written shows `action`,
- * `related` and the reporter too, so events that differ there are never one series or one aggregate here; client-go's equal
- * events may.
+ * The object is kind, namespace, name, uid and apiVersion; the source is component and host. Two things differ. What is
+ * written shows `action`, `related` and the reporter too, so events that differ there are never one series or one aggregate
+ * here. And equal messages of several parts count as several towards the aggregate, where client-go counts one.
  *
  * @category options
  * @since 0.1.0

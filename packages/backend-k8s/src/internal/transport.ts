@@ -5,6 +5,7 @@ import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Agent, buildConnector, type Dispatcher, ProxyAgent } from "@effect/platform-node/Undici"
 import type { BackendError } from "@tidings/core/BackendError"
 import type * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
@@ -168,8 +169,11 @@ interface Pools {
   readonly watchClient: HttpClient.HttpClient
 }
 
-const destroy = (pools: Pools | undefined): Promise<unknown> =>
-  Promise.all([pools?.requests.destroy(), pools?.watches.destroy()]).catch(() => undefined)
+const dispatchersOf = (pools: Pools | undefined): ReadonlyArray<Dispatcher> =>
+  pools === undefined ? [] : [pools.requests, pools.watches]
+
+const destroy = (dispatchers: ReadonlyArray<Dispatcher>): Promise<unknown> =>
+  Promise.all(dispatchers.map((dispatcher) => dispatcher.destroy())).catch(() => undefined)
 
 const headersOf = (
   userAgent: string,
@@ -205,7 +209,9 @@ const dispatch = (
   server: string,
   headers: Record<string, string>,
   request: KubernetesRequest,
-  breaks: Breaks
+  breaks: Breaks,
+  /** How to give up each request that has no answer yet. */
+  underWay: Set<() => void>
 ): Effect.Effect<KubernetesResponse, BackendError> =>
   Effect.callback<KubernetesResponse, BackendError>((resume) => {
     let controller: Dispatcher.DispatchController | undefined
@@ -213,11 +219,19 @@ const dispatch = (
     let status = 0
     let received: KubernetesResponse["headers"] = {}
     const chunks: Array<Buffer> = []
+    const abort = () => {
+      interrupted = true
+      controller?.abort(new Error("the request was given up"))
+    }
+    const done = (answered: Effect.Effect<KubernetesResponse, BackendError>) => {
+      underWay.delete(abort)
+      resume(answered)
+    }
     const fail = (cause: unknown) => {
       breaks.noAnswer()
-      resume(Effect.fail(connectionError(cause, server)))
+      done(Effect.fail(connectionError(cause, server)))
     }
-    const abort = () => controller?.abort(new Error("the request was given up"))
+    underWay.add(abort)
     try {
       dispatcher.dispatch(
         {
@@ -245,13 +259,13 @@ const dispatch = (
           },
           onResponseEnd: () => {
             const body = (chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)).toString("utf8")
-            resume(Effect.succeed({ status, headers: received, body }))
+            done(Effect.succeed({ status, headers: received, body }))
           },
           onResponseError: (_, cause) => {
             // The status line counts, whatever becomes of the rest.
             if (status === 0) return fail(cause)
             breaks.noAnswer()
-            resume(Effect.succeed({ status, headers: received, body: undefined }))
+            done(Effect.succeed({ status, headers: received, body: undefined }))
           }
         }
       )
@@ -259,7 +273,7 @@ const dispatch = (
       fail(cause)
     }
     return Effect.sync(() => {
-      interrupted = true
+      underWay.delete(abort)
       breaks.noAnswer()
       abort()
     })
@@ -281,11 +295,16 @@ export const make = (options: {
     const breaks = new Breaks(clock)
     const servers = new Servers()
     let pools: Pools | undefined
+    // What is under way on pools that were replaced is ended here: to destroy such a pool does nothing any more.
+    const underWay = new Set<() => void>()
+    const closing = Deferred.makeUnsafe<never, BackendError>()
     let closed = false
     yield* Effect.addFinalizer(() =>
       Effect.promise(() => {
         closed = true
-        return destroy(pools)
+        Deferred.doneUnsafe(closing, Effect.fail(connectionError(new Error("the connection was closed"), server)))
+        for (const abort of underWay) abort()
+        return destroy(dispatchersOf(pools))
       })
     )
 
@@ -313,7 +332,7 @@ export const make = (options: {
           if (pools === renewed && error.code !== CLOSED_HERE) breaks.noAnswer()
         })
       }
-      if (closed) yield* Effect.promise(() => destroy(renewed))
+      if (closed) yield* Effect.promise(() => destroy(dispatchersOf(renewed)))
       retire(old)
       return renewed
     })
@@ -328,7 +347,7 @@ export const make = (options: {
 
     const retire = (old: Pools | undefined): void => {
       // What is under way on them ends there.
-      for (const dispatcher of [old?.requests, old?.watches]) void dispatcher?.close().catch(() => undefined)
+      for (const dispatcher of dispatchersOf(old)) void dispatcher.close().catch(() => undefined)
     }
 
     const poolsFor = (credentials: Credentials): Effect.Effect<Pools, BackendError> =>
@@ -357,7 +376,8 @@ export const make = (options: {
             origin,
             headersOf(userAgent, request, credentials),
             base === "" ? request : { ...request, path: base + request.path },
-            breaks
+            breaks,
+            underWay
           )
         ),
       open: (path, credentials) =>
@@ -371,7 +391,7 @@ export const make = (options: {
                   status: response.status,
                   headers: response.headers,
                   text: Effect.orElseSucceed(response.text, () => undefined),
-                  bytes: Stream.mapError(response.stream, broken)
+                  bytes: Stream.interruptWhen(Stream.mapError(response.stream, broken), Deferred.await(closing))
                 }
               }),
               Effect.mapError(broken),
