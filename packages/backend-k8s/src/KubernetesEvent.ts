@@ -26,11 +26,14 @@ import * as syntax from "./internal/syntax.ts"
  *
  * - `series`: the identity of the first occurrence, `<origin>.<seq>`
  * - `seq`: the last seq that is counted in; a write that is not beyond it changes nothing
- * - `times`: first and last time with six fractional digits, `<first>/<last>`, because `lastTimestamp` has whole seconds
- * - `data`: the data of the event, as JSON
+ * - `times`: first and last time with six fractional digits, `<first>/<last>`, because `lastTimestamp` has whole seconds;
+ *   absent where `eventTime` has both
+ * - `data`: the data of the event, as JSON; empty where it has only the name and namespace of the object
  * - `dataCut`: which values of the data were cut or left out, where some were
  * - `labels`: the labels as JSON, where Kubernetes does not take all of them as labels
  * - `count`: the count, where it is larger than Kubernetes' 32 bits
+ * - `replacedBy`: the uid of the object that took the place of the one that the event is about; the event does not change any
+ *   more
  *
  * @category models
  * @since 0.1.0

@@ -4,6 +4,8 @@ import * as EventJson from "@tidings/core/EventJson"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as fs from "node:fs"
+import * as path from "node:path"
 import * as KubernetesEvent from "../src/KubernetesEvent.ts"
 import { body, bump, origin, write } from "./writes.ts"
 
@@ -478,4 +480,10 @@ it("versions are numbers where they are numbers", () => {
   assert.strictEqual(KubernetesEvent.versionNumber("815"), 815)
   assert.strictEqual(KubernetesEvent.versionNumber("x1"), 0)
   assert.strictEqual(KubernetesEvent.versionNumber(""), 0)
+})
+
+it("every annotation is in the table of the documentation, and no other one", () => {
+  const text = fs.readFileSync(path.join(import.meta.dirname, "../../../docs/kubernetes.md"), "utf8")
+  const documented = Array.from(text.matchAll(/^\| `(tidings\.dev\/[\w-]+)`/gm), ([, name]) => name)
+  assert.sameMembers(documented, Object.values(KubernetesEvent.annotations))
 })

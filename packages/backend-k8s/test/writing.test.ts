@@ -259,6 +259,16 @@ describe("answers that are lost", () => {
       const name = "web.0123456789abcdef.1"
       const stored = fake.objects.get(`default/${name}`)!
       fake.put(name, { ...stored, metadata: { ...(stored["metadata"] as object), annotations: {} } })
+      // What is there already has its count, and that is enough for a repetition.
+      const lines: Array<string> = []
+      const logger = Logger.make<unknown, void>(({ message }) => void lines.push(String(message)))
+      const again = yield* backend(fake)
+      for (let n = 0; n < 2; n++) {
+        const repeated = yield* settle(again, first).pipe(Effect.provide(Logger.layer([logger])))
+        assert.deepStrictEqual(repeated, Backend.present)
+      }
+      assert.lengthOf(lines, 1)
+      assert.include(lines[0], "removed")
       const outcome = yield* settle(yield* backend(fake), bump(first))
       assert.isTrue(
         outcome._tag === "Rejected" && outcome.reason.startsWith("annotations-stripped:"),
@@ -267,6 +277,34 @@ describe("answers that are lost", () => {
     })
   )
 })
+
+it.effect("annotations that are removed at once are said once for a namespace, and counts grow all the same", () =>
+  Effect.gen(function* () {
+    const lines: Array<string> = []
+    const logger = Logger.make<unknown, void>(({ message }) => void lines.push(String(message)))
+    const fake = new FakeCluster()
+    fake.after = (_, response) => {
+      const key = `default/${JSON.parse(response.body!).metadata.name}`
+      const metadata = { ...fake.objects.get(key)!["metadata"], annotations: {} }
+      fake.objects.set(key, { ...fake.objects.get(key), metadata })
+      return { ...response, body: JSON.stringify(fake.objects.get(key)) }
+    }
+    const service = yield* backend(fake)
+    yield* Effect.gen(function* () {
+      for (const seq of [1, 2, 3]) {
+        assert.deepStrictEqual(yield* settle(service, write(seq)), Backend.created)
+        assert.deepStrictEqual(yield* settle(service, bump(write(seq), 4)), Backend.updated)
+      }
+    }).pipe(Effect.provide(Logger.layer([logger])))
+    assert.deepStrictEqual(counts(fake), [
+      ["1", 5],
+      ["2", 5],
+      ["3", 5]
+    ])
+    assert.lengthOf(lines, 1)
+    assert.include(lines[0], "namespace default are removed")
+  })
+)
 
 describe("an object that is deleted and made anew under its name", () => {
   const about = (uid: string | undefined, seq: number, upTo: number): Write => {

@@ -134,6 +134,16 @@ export const make = (options: {
   const permits = Semaphore.makeUnsafe(concurrency)
   const locks = new Map<string, { readonly semaphore: Semaphore.Semaphore; users: number }>()
 
+  const sayOfStripped = (namespace: string): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const message =
+        `the annotations tidings.dev/… of events in namespace ${namespace} are removed in the cluster, so their data is ` +
+        "lost and their counts may stop: let admission policies and controllers keep them"
+      if (said.get(message) !== undefined) return Effect.void
+      said.set(message, true)
+      return Effect.logWarning(message)
+    })
+
   const remember = (key: string, write: Write, uid: string | undefined, response: KubernetesResponse): void => {
     const resourceVersion = versionOf(response)
     if (resourceVersion === undefined) series.delete(key)
@@ -228,6 +238,7 @@ export const make = (options: {
       switch (verdict._tag) {
         case "Applied": {
           if (!isRead && !isEnd) {
+            if (response.body?.includes(KubernetesEvent.annotations.series) !== true) yield* sayOfStripped(namespace)
             remember(key, current, uid ?? known?.uid, response)
             return exists ? Backend.updated : Backend.created
           }
@@ -235,6 +246,11 @@ export const make = (options: {
           const stored = Result.getOrUndefined(KubernetesEvent.fromResource(resource))
           if (stored === undefined) continue
           if (!stored.own && isStripped(stored, current)) {
+            // Its name is that of the series, whose counts grow with what is counted in.
+            if (stored.event.count >= current.count) {
+              yield* sayOfStripped(namespace)
+              return Backend.present
+            }
             return rejected(
               `annotations-stripped: the annotations tidings.dev/… of ${key} were removed in the cluster, so its count can ` +
                 "grow no more: let admission policies and controllers keep them"

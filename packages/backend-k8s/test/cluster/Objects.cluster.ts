@@ -3,6 +3,7 @@ import * as Backend from "@tidings/core/Backend"
 import type { Write } from "@tidings/core/Event"
 import * as EventId from "@tidings/core/EventId"
 import type { ObjectReference } from "@tidings/core/ObjectReference"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as KubernetesBackend from "../../src/KubernetesBackend.ts"
@@ -54,6 +55,7 @@ const remove = (name: string) =>
   Effect.promise(() => cluster.request({ method: "DELETE", path: `${configMaps(namespace)}/${name}` }))
 
 interface Stored {
+  readonly metadata: { readonly annotations?: object }
   readonly count: number
   readonly reason: string
   readonly involvedObject: ObjectReference
@@ -161,3 +163,66 @@ describe("events about many objects that were not asked for before", () => {
     60_000
   )
 })
+
+if (cluster.own !== undefined) {
+  const { apply } = cluster.own
+
+  describe("a policy that removes our annotations", () => {
+    it.live("is told as that, and what is there already is not written again", () =>
+      Effect.gen(function* () {
+        const apiVersion = "admissionregistration.k8s.io/v1"
+        yield* Effect.promise(() =>
+          apply([
+            {
+              apiVersion,
+              kind: "MutatingAdmissionPolicy",
+              metadata: { name: "strips" },
+              spec: {
+                failurePolicy: "Fail",
+                reinvocationPolicy: "Never",
+                matchConstraints: {
+                  resourceRules: [
+                    { apiGroups: [""], apiVersions: ["v1"], resources: ["events"], operations: ["CREATE", "UPDATE"] }
+                  ]
+                },
+                matchConditions: [{ name: "has", expression: "has(object.metadata.annotations)" }],
+                mutations: [
+                  {
+                    patchType: "JSONPatch",
+                    jsonPatch: { expression: "[JSONPatch{op: 'remove', path: '/metadata/annotations'}]" }
+                  }
+                ]
+              }
+            },
+            {
+              apiVersion,
+              kind: "MutatingAdmissionPolicyBinding",
+              metadata: { name: "strips" },
+              spec: { policyName: "strips" }
+            }
+          ])
+        )
+        const isStripped = Effect.gen(function* () {
+          const one = series({ apiVersion: "v1", kind: "ConfigMap", name: "stripped", namespace })
+          yield* settle(one)
+          const [event] = yield* stored(one.event.reason)
+          return event!.metadata.annotations
+        })
+        while ((yield* isStripped) !== undefined) yield* Effect.sleep("200 millis")
+
+        const one = series({ apiVersion: "v1", kind: "ConfigMap", name: "stripped", namespace })
+        yield* settle(one)
+        yield* settle(grown(one, 2))
+        const later = Context.get(yield* Layer.build(cluster.layer("user")), Backend.Backend)
+        assert.deepStrictEqual(yield* later.write([grown(one, 2)]), [Backend.present])
+        const [outcome] = yield* later.write([grown(one, 3)])
+        assert.isTrue(outcome!._tag === "Rejected" && outcome!.reason.startsWith("annotations-stripped:"))
+        const events = yield* stored(one.event.reason)
+        assert.deepStrictEqual(
+          events.map(({ count }) => count),
+          [3]
+        )
+      }).pipe(Effect.provide(cluster.layer("user")))
+    )
+  })
+}
