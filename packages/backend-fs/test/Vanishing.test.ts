@@ -1,3 +1,4 @@
+import { FileBackend, FileJournal } from "@tidings/backend-fs"
 import { assert, describe, it } from "@effect/vitest"
 import * as Backend from "@tidings/core/Backend"
 import { BackendError, Unavailable } from "@tidings/core/BackendError"
@@ -576,4 +577,58 @@ describe("an event log that is deleted under a running host", () => {
       }
     })
   )
+})
+
+describe("a host with a journal elsewhere, whose event log is deleted", () => {
+  for (const [when, isRunning] of [
+    ["while it runs", true],
+    ["while it is stopped", false]
+  ] as const) {
+    it.live(`${when}, delivers to the log that is begun anew in its place, also after a restart`, () =>
+      Effect.gen(function* () {
+        const parent = yield* TestDirectory.make
+        const log = path.join(parent, "log")
+        const journal = path.join(parent, "elsewhere")
+        const draft = (n: number) => ({
+          involvedObject: { kind: "Pod", name: `web-${n}` },
+          reason: "Started",
+          message: "It runs"
+        })
+        const life = <A, E>(use: (recorder: Recorder.Recorder["Service"]) => Effect.Effect<A, E>) =>
+          Recorder.Recorder.use(use).pipe(
+            Effect.provide(
+              Recorder.layer({ component: "example" }).pipe(
+                Layer.provide([
+                  Templates.layer,
+                  FileBackend.layer({ directory: log, console: false }),
+                  FileJournal.layer({ directory: journal, durability: "process" })
+                ]),
+                Layer.fresh
+              )
+            )
+          )
+        const record = (from: number, to: number) => (recorder: Recorder.Recorder["Service"]) =>
+          Effect.gen(function* () {
+            for (let n = from; n <= to; n++) yield* recorder.record(draft(n))
+            return (yield* recorder.flush("20 seconds")).complete
+          })
+        const complete = yield* life((recorder) =>
+          Effect.gen(function* () {
+            const before = yield* record(1, 5)(recorder)
+            if (!isRunning) return before
+            rmSync(log, { recursive: true })
+            return before && (yield* record(6, 10)(recorder))
+          })
+        )
+        assert.isTrue(complete)
+        if (!isRunning) rmSync(log, { recursive: true })
+        assert.isTrue(yield* life(record(11, 15)))
+        const found = yield* openLog.run(log, ({ backend }) => backend.query({}))
+        assert.deepStrictEqual(
+          found.events.map(({ event }) => event.involvedObject.name).sort(),
+          (isRunning ? [6, 7, 8, 9, 10, 11, 12, 13, 14, 15] : [11, 12, 13, 14, 15]).map((n) => `web-${n}`).sort()
+        )
+      })
+    )
+  }
 })

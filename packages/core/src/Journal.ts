@@ -80,6 +80,8 @@ export interface Checkpoint {
   readonly aliases?: ReadonlyArray<string>
   /** Whether another store could have the names of the target; absent where that is not so. */
   readonly isUncertain?: boolean
+  /** Where the target is, when a store that is begun anew there takes its place; absent where that is not so. */
+  readonly place?: string
 }
 
 /**

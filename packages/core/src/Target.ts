@@ -25,6 +25,12 @@ export interface Target {
    * A store that is known so well is never taken for one that is only known by names that others could have.
    */
   readonly isUncertain?: boolean
+  /**
+   * Where the store is, when a store that was deleted is begun anew in its place, as an event log is in its directory. Nothing
+   * of a deleted store is left to wait for, so what was to be delivered there goes to the one that has its place. Cursors are
+   * not bound to it. Absent where another store in the same place is a foreign one.
+   */
+  readonly place?: string
 }
 
 /**
@@ -45,10 +51,15 @@ export interface Target {
  */
 export const make = (
   id: string,
-  options?: { readonly aliases?: ReadonlyArray<string> | undefined; readonly isUncertain?: boolean | undefined }
+  options?: {
+    readonly aliases?: ReadonlyArray<string> | undefined
+    readonly isUncertain?: boolean | undefined
+    readonly place?: string | undefined
+  }
 ): Target => {
   const aliases = [...new Set(options?.aliases)].filter((alias) => alias !== id)
-  return options?.isUncertain === true ? { id, aliases, isUncertain: true } : { id, aliases }
+  const target = options?.isUncertain === true ? { id, aliases, isUncertain: true } : { id, aliases }
+  return options?.place === undefined ? target : { ...target, place: options.place }
 }
 
 /**
@@ -65,6 +76,7 @@ export const isNamed = (target: Target, name: string): boolean => target.id === 
  * - It is when it is known under the name that was bound: meanwhile more may have been learned about it.
  * - It is when its id is certain and was an alias of what was bound: less can be found out about it now.
  * - Where neither id is certain, it is when they share a name: an address changes, or an authority, but not both at once.
+ * - It is when it has its place (`Target.place`).
  * - Otherwise it is another one, or may be one.
  *
  * **Example** (More is known, then less)
@@ -87,10 +99,12 @@ export const isNamed = (target: Target, name: string): boolean => target.id === 
  * @since 0.2.0
  */
 export const isContinued = (bound: Target, found: Target): boolean => {
-  if (isNamed(found, bound.id)) return true
+  if (isNamed(found, bound.id) || hasPlaceOf(bound, found)) return true
   if (found.isUncertain !== true) return bound.aliases.includes(found.id)
   return bound.isUncertain === true && (isNamed(bound, found.id) || found.aliases.some((name) => isNamed(bound, name)))
 }
+
+const hasPlaceOf = (bound: Target, found: Target): boolean => bound.place !== undefined && bound.place === found.place
 
 /**
  * Whether two backends have one store behind them, as far as their names tell.
@@ -114,10 +128,13 @@ const MAXIMUM_ALIASES = 16
  */
 export const learned = (bound: Target, found: Target): Target => {
   if (found.isUncertain === true) return found
+  // It is begun anew: of the one before there is nothing left to be found under its names.
+  if (!isSame(bound, found) && hasPlaceOf(bound, found)) return found
   const id = isNamed(found, bound.id) ? found.id : bound.id
   const known = bound.isUncertain === true ? [] : bound.aliases
   return make(id, {
-    aliases: make(id, { aliases: [found.id, ...found.aliases, bound.id, ...known] }).aliases.slice(0, MAXIMUM_ALIASES)
+    aliases: make(id, { aliases: [found.id, ...found.aliases, bound.id, ...known] }).aliases.slice(0, MAXIMUM_ALIASES),
+    place: found.place
   })
 }
 
@@ -129,6 +146,7 @@ export const learned = (bound: Target, found: Target): Target => {
  */
 export const equals = (one: Target, other: Target): boolean =>
   one.id === other.id &&
+  one.place === other.place &&
   (one.isUncertain === true) === (other.isUncertain === true) &&
   one.aliases.length === other.aliases.length &&
   one.aliases.every((alias) => other.aliases.includes(alias))

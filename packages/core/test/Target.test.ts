@@ -96,3 +96,27 @@ describe("two targets are the same store", () => {
     assert.isFalse(Target.isSame(certain("a", "c"), certain("b", "c")))
   })
 })
+
+describe("a store that was deleted", () => {
+  const bound = Target.make("log-1", { place: "/data/log" })
+
+  it("is continued by the one that is begun anew in its place, under the id of that one alone", () => {
+    const found = Target.make("log-2", { place: "/data/log" })
+    assert.isTrue(Target.isContinued(bound, found))
+    assert.deepStrictEqual(Target.learned(bound, found), found)
+  })
+
+  it("is not continued elsewhere, nor where nothing is known of places", () => {
+    assert.isFalse(Target.isContinued(bound, Target.make("log-2", { place: "/other/log" })))
+    assert.isFalse(Target.isContinued(bound, Target.make("log-2")))
+    assert.isFalse(Target.isContinued(Target.make("log-1"), Target.make("log-2")))
+    assert.isFalse(Target.isContinued(Target.make("log-1"), Target.make("log-2", { place: "/data/log" })))
+  })
+
+  it("that was only moved is the same, and has the new place from then on", () => {
+    const found = Target.make("log-1", { place: "/other/log" })
+    assert.isTrue(Target.isContinued(bound, found))
+    assert.deepStrictEqual(Target.learned(bound, found), found)
+    assert.isFalse(Target.equals(bound, found))
+  })
+})

@@ -278,7 +278,7 @@ const checkpointChecks = (layer: JournalLayer): ReadonlyArray<Definition> => [
       yield* journal.append(occurrences(1, 5))
       yield* journal.checkpoint("a", { upTo: 2, state: stateOf(1) })
       yield* journal.checkpoint("b", { upTo: 1, state: stateOf(2), target: "cluster ä" })
-      const known = { target: "other", aliases: ["another", "ä"], isUncertain: true }
+      const known = { target: "other", aliases: ["another", "ä"], isUncertain: true, place: "/data" }
       yield* journal.checkpoint("a", { upTo: 4, state: stateOf(3), ...known })
       yield* ensureSame({ upTo: 4, state: stateOf(3), ...known }, yield* journal.restore("a"), "the checkpoint of a")
       yield* ensureSame(

@@ -123,7 +123,7 @@ export const make = (
 
     const backend: Backend.Service = {
       mode: "filesystem",
-      target: Effect.map(prepare, (id) => Target.make(id)),
+      target: Effect.map(prepare, (id) => Target.make(id, { place: directory.path })),
       write: options.console ? writeAndLog : write,
       query: (query) =>
         Effect.flatMap(prepare, (target) => Effect.tap(LogQuery.query(directory, ledger, target, query), () => report)),

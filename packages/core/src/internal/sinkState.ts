@@ -120,7 +120,8 @@ export class SinkState {
       state,
       target: target.id,
       ...(target.aliases.length === 0 ? undefined : { aliases: target.aliases }),
-      ...(target.isUncertain === true ? { isUncertain: true } : undefined)
+      ...(target.isUncertain === true ? { isUncertain: true } : undefined),
+      ...(target.place === undefined ? undefined : { place: target.place })
     }
   }
 
