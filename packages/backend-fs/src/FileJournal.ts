@@ -47,8 +47,9 @@ import * as journalPlace from "./internal/journalPlace.ts"
  */
 export interface Options {
   /**
-   * Made when it is missing, for its owner alone. Beside the directory of the event log unless given: `.tidings-journal`
-   * beside `.tidings`. A journal that the first release made inside of the log is moved there.
+   * Made when it is missing, for its owner alone. `TIDINGS_JOURNAL`, else beside the event log, unless given:
+   * `.tidings-journal` beside `.tidings`. A journal that the first release made inside of the log is moved there. Where the
+   * directory of the log is a volume, what is beside it is on another one, so a new journal has to be named.
    */
   readonly directory?: string | undefined
   /**
@@ -80,10 +81,44 @@ export interface Options {
 }
 
 /**
- * Where the journal of a host is that names no directory: beside an event log, or where the first release had it. For programs
- * that look into it, such as the command.
+ * Where the journal of a host is that names no directory: `TIDINGS_JOURNAL`, else beside the event log
+ * (`.tidings-journal` beside `.tidings`), or inside of it, where the first release had it and no later one has moved it yet. An
+ * absolute path. For programs that look into a journal, such as the command.
  *
- * @category getters
+ * **Example**
+ *
+ * ```ts
+ * import * as FileJournal from "@tidings/backend-fs/FileJournal"
+ * import * as ConfigProvider from "effect/ConfigProvider"
+ * import * as Effect from "effect/Effect"
+ * import assert from "node:assert/strict"
+ *
+ * const found = (environment: Record<string, string>) =>
+ *   Effect.runPromise(
+ *     Effect.provideService(
+ *       FileJournal.directory,
+ *       ConfigProvider.ConfigProvider,
+ *       ConfigProvider.fromUnknown(environment)
+ *     )
+ *   )
+ * assert.equal(await found({ TIDINGS_DIRECTORY: "/var/log/deploy" }), "/var/log/deploy-journal")
+ * assert.equal(await found({ TIDINGS_JOURNAL: "/var/lib/deploy" }), "/var/lib/deploy")
+ * ```
+ *
+ * @category configuration
+ * @since 0.2.0
+ */
+export const directory: Effect.Effect<string, Config.ConfigError> = Effect.gen(function* () {
+  const given = yield* named
+  return given === "" ? yield* directoryBeside(yield* FileBackend.directory) : path.resolve(given)
+})
+
+const named = Config.withDefault(Config.String("TIDINGS_JOURNAL"), "")
+
+/**
+ * The same for the event log in a directory, without `TIDINGS_JOURNAL`.
+ *
+ * @category configuration
  * @since 0.2.0
  */
 export const directoryBeside = (logDirectory: string): Effect.Effect<string> =>
@@ -146,11 +181,10 @@ export const layer = (options: Options = {}): Layer.Layer<Journal, JournalError 
   Layer.effect(
     Journal,
     Effect.gen(function* () {
+      const given = options.directory ?? (yield* named)
       return yield* internal.make({
         directory:
-          options.directory === undefined
-            ? yield* journalPlace.settle(yield* Disk, yield* FileBackend.directory)
-            : path.resolve(options.directory),
+          given === "" ? yield* journalPlace.settle(yield* Disk, yield* FileBackend.directory) : path.resolve(given),
         durability: options.durability ?? "disk",
         quota: options.quota ?? 256 * 1024 * 1024,
         onFull: options.onFull ?? "fail",

@@ -4,7 +4,7 @@ import type { Occurrence } from "@tidings/core/Event"
 import * as EventId from "@tidings/core/EventId"
 import { Journal } from "@tidings/core/Journal"
 import { Arbitraries, type Simulation } from "@tidings/testing"
-import { Arbitrary, Config, ConfigProvider, Context, Effect, Exit, Fiber, Layer, Metric, Scope } from "effect"
+import { Arbitrary, Config, ConfigProvider, Context, Effect, Exit, Fiber, Layer, Logger, Metric, Scope } from "effect"
 import { spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
 import {
@@ -23,6 +23,7 @@ import {
   writeFileSync
 } from "node:fs"
 import * as path from "node:path"
+import { Disk } from "../src/internal/disk.ts"
 import { inWorld, type Step } from "./JournalWorld.ts"
 import { nodeOfRepository } from "./nodeOfRepository.ts"
 import {
@@ -38,6 +39,7 @@ import {
   seqsOf,
   type Service
 } from "./openJournal.ts"
+import * as openLog from "./openLog.ts"
 import * as TestDirectory from "./TestDirectory.ts"
 import { first } from "./writes.ts"
 
@@ -146,52 +148,222 @@ describe("the directory of a journal", () => {
     })
   )
 
+  /** With the environment that a host of the default place has. */
+  const inEnvironment = <A, E>(effect: Effect.Effect<A, E, Journal>, log: string, onDisk: Disk = node) =>
+    Effect.gen(function* () {
+      const logged: Array<string> = []
+      const value = yield* effect.pipe(
+        Effect.provide(Layer.fresh(FileJournal.layer({ durability: "process" }))),
+        Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromUnknown({ TIDINGS_DIRECTORY: log })),
+        Effect.provideService(Disk, onDisk),
+        Effect.provide(Logger.layer([Logger.make(({ message }) => void logged.push(String(message)))]))
+      )
+      return { value, logged }
+    })
+
+  const headAfterOneMore = Effect.gen(function* () {
+    const journal = yield* Journal
+    yield* journal.append([occurrence(4)])
+    return yield* journal.head
+  })
+
+  const directoryOf = (environment: Readonly<Record<string, string>>) =>
+    Effect.provideService(FileJournal.directory, ConfigProvider.ConfigProvider, ConfigProvider.fromUnknown(environment))
+
   it.effect("that the first release made inside of the log is moved beside it, with all that is undelivered", () =>
     Effect.gen(function* () {
       const log = path.join(yield* TestDirectory.make, "log")
       mkdirSync(log, { mode: 0o700 })
       yield* run({ directory: path.join(log, "journal") }, (journal) => journal.append(occurrences(1, 3)))
-      const heads = Effect.gen(function* () {
-        const journal = yield* Journal
-        yield* journal.append([occurrence(4)])
-        return yield* journal.head
-      }).pipe(
-        Effect.provide(FileJournal.layer()),
-        Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromUnknown({ TIDINGS_DIRECTORY: log }))
-      )
-      assert.strictEqual(yield* FileJournal.directoryBeside(log), path.join(log, "journal"))
-      assert.strictEqual(yield* heads, 4)
-      assert.strictEqual(yield* FileJournal.directoryBeside(log), `${log}-journal`)
+      assert.strictEqual(yield* directoryOf({ TIDINGS_DIRECTORY: log }), path.join(log, "journal"))
+      const first = yield* inEnvironment(headAfterOneMore, log)
+      assert.strictEqual(first.value, 4)
+      assert.isTrue(first.logged.some((line) => line.includes(`is in ${log}-journal now`)))
+      assert.strictEqual(yield* directoryOf({ TIDINGS_DIRECTORY: log }), `${log}-journal`)
       assert.isFalse(existsSync(path.join(log, "journal")))
-      assert.strictEqual(yield* heads, 5)
+      const second = yield* inEnvironment(headAfterOneMore, log)
+      assert.deepStrictEqual(second, { value: 5, logged: [] })
+      rmSync(log, { recursive: true })
+      assert.strictEqual((yield* inEnvironment(headAfterOneMore, log)).value, 6)
+    })
+  )
+
+  it.effect("that the first release made inside of the log is used there where it cannot be moved, which is said", () =>
+    Effect.gen(function* () {
+      const log = path.join(yield* TestDirectory.make, "log")
+      mkdirSync(log, { mode: 0o700 })
+      const earlier = path.join(log, "journal")
+      yield* run({ directory: earlier }, (journal) => journal.append(occurrences(1, 3)))
+      const onVolume = disk({
+        rename: (from, to) => {
+          if (from === earlier) throw fault("EXDEV")
+          node.rename(from, to)
+        }
+      })
+      const { logged, value } = yield* inEnvironment(headAfterOneMore, log, onVolume)
+      assert.strictEqual(value, 4)
+      assert.isTrue(logged.some((line) => line.includes("TIDINGS_JOURNAL") && line.includes("EXDEV")))
+      assert.isTrue(existsSync(path.join(earlier, "lock")))
+      assert.isFalse(existsSync(`${log}-journal`))
+    })
+  )
+
+  it.effect("that the first release made inside of the log stays there while that release runs on it", () =>
+    Effect.gen(function* () {
+      const log = path.join(yield* TestDirectory.make, "log")
+      mkdirSync(log, { mode: 0o700 })
+      yield* open({ directory: path.join(log, "journal") }, node)
+      const error = yield* Effect.flip(inEnvironment(Effect.void, log))
+      assert.strictEqual(error._tag === "JournalError" ? error.reason._tag : error._tag, "JournalLocked")
+      assert.isFalse(existsSync(`${log}-journal`))
+    })
+  )
+
+  it.effect("is not taken for that of an earlier version where it is an event log of its own", () =>
+    Effect.gen(function* () {
+      const log = path.join(yield* TestDirectory.make, "log")
+      const nested = path.join(log, "journal")
+      for (const directory of [log, nested]) yield* openLog.run(directory, ({ backend }) => backend.write([first(1)]))
+      const before = readdirSync(nested).sort()
+      assert.strictEqual((yield* inEnvironment(headAfterOneMore, log)).value, 1)
+      assert.deepStrictEqual(readdirSync(nested).sort(), before)
+    })
+  )
+
+  it.effect("has to be named where the directory of the log is a volume, because beside it is another one", () =>
+    Effect.gen(function* () {
+      const log = path.join(yield* TestDirectory.make, "log")
+      mkdirSync(log, { mode: 0o700 })
+      const mounted = disk({
+        status: (file) => {
+          const status = node.status(file)
+          return status !== undefined && file === log ? { ...status, identity: `99:${status.identity}` } : status
+        }
+      })
+      const error = yield* Effect.flip(inEnvironment(Effect.void, log, mounted))
+      assert.include(error.message, `${log} is a volume of its own`)
+      assert.include(error.message, "TIDINGS_JOURNAL")
+      assert.isFalse(existsSync(`${log}-journal`))
+    })
+  )
+
+  it.effect("names what to set where it cannot be made", () =>
+    Effect.gen(function* () {
+      const log = path.join(yield* TestDirectory.make, "log")
+      const readOnly = disk({
+        makeDirectory: (file) => {
+          throw Object.assign(fault("EACCES"), { path: file })
+        }
+      })
+      const error = yield* Effect.flip(inEnvironment(Effect.void, log, readOnly))
+      assert.include(error.message, `${log}-journal may not be used by the user of this process`)
+      assert.include(error.message, "TIDINGS_JOURNAL")
     })
   )
 
   it.effect("never is that of an event log: what the first release kept in one goes beside it, and the log stays", () =>
     Effect.gen(function* () {
-      const directory = path.join(yield* TestDirectory.make, "both")
-      yield* run({ directory }, (journal) => journal.append(occurrences(1, 3)))
       const id = "0123456789abcdef0123456789abcdef"
-      writeFileSync(path.join(directory, ".meta.json"), JSON.stringify({ format: 1, id }))
-      writeFileSync(path.join(directory, "events-00000001-20261122.ndjson"), "")
-      for (let round = 1; round <= 2; round++) {
-        const head = yield* run({ directory }, (journal) => journal.head)
-        assert.strictEqual(head, 3)
+      /** Of both in one directory, as the first release left it. */
+      const shared = Effect.gen(function* () {
+        const directory = path.join(yield* TestDirectory.make, "both")
+        yield* run({ directory }, (journal) =>
+          Effect.gen(function* () {
+            yield* journal.restore("a")
+            yield* journal.append(occurrences(1, 3))
+            yield* readAll(journal)
+            yield* journal.checkpoint("a", { upTo: 2, state: "kept" })
+          })
+        )
+        const [segment] = segmentsOf(directory)
+        renameSync(path.join(directory, segment!), path.join(directory, "entries-0000000000000001.log"))
+        writeFileSync(path.join(directory, ".meta.json"), JSON.stringify({ format: 1, id }))
+        writeFileSync(path.join(directory, "events-00000001-20261122.ndjson"), openLog.line(1) + "\n")
+        return directory
+      })
+      const check = (directory: string) =>
+        Effect.gen(function* () {
+          for (let round = 1; round <= 2; round++) {
+            yield* run({ directory }, (journal) =>
+              Effect.gen(function* () {
+                assert.deepStrictEqual(yield* journal.restore("a"), { upTo: 2, state: "kept" })
+                const { entries } = yield* readAll(journal, "a", 2)
+                assert.deepStrictEqual(
+                  entries.map(({ id }) => id),
+                  [{ origin: id, seq: 3 }]
+                )
+              })
+            )
+          }
+          assert.deepStrictEqual(readdirSync(directory).sort(), [".meta.json", "events-00000001-20261122.ndjson"])
+          assert.deepInclude(JSON.parse(readFileSync(path.join(directory, ".meta.json"), "utf8")), { format: 1, id })
+          const { totalCount } = yield* openLog.run(directory, ({ backend }) => backend.query({}))
+          assert.strictEqual(totalCount, 1)
+        })
+      yield* check(yield* shared)
+
+      // Stopped at any of the steps, the next start goes on.
+      for (let step = 1; ; step++) {
+        const directory = yield* shared
+        let calls = 0
+        const next = () => {
+          if (++calls >= step) throw fault("EIO")
+        }
+        const failing = disk({
+          rename: (from, to) => {
+            next()
+            node.rename(from, to)
+          },
+          link: (existing, name) => {
+            next()
+            node.link(existing, name)
+          },
+          makeDirectory: (name, permissions) => {
+            next()
+            node.makeDirectory(name, permissions)
+          }
+        })
+        const exit = yield* Effect.exit(run({ directory }, () => Effect.void, failing))
+        yield* check(directory)
+        if (Exit.isSuccess(exit)) {
+          assert.isAbove(step, 4)
+          break
+        }
       }
-      assert.deepStrictEqual(readdirSync(directory).sort(), [".meta.json", "events-00000001-20261122.ndjson"])
-      assert.lengthOf(segmentsOf(`${directory}-journal`), 1)
-      assert.deepInclude(JSON.parse(readFileSync(path.join(directory, ".meta.json"), "utf8")), { format: 1, id })
     })
   )
 
-  it.effect("is refused where an event log is", () =>
+  it.effect("is refused where an event log is, also one that has no event yet", () =>
     Effect.gen(function* () {
-      const directory = path.join(yield* TestDirectory.make, "log")
-      mkdirSync(directory, { mode: 0o700 })
-      writeFileSync(path.join(directory, "events-00000001-20261122.ndjson"), "")
-      const [tag, detail] = yield* reasonOf(run({ directory }, () => Effect.void))
-      assert.strictEqual(tag, "JournalFailed")
-      assert.include(detail, "holds an event log: give the journal a directory of its own")
+      const parent = yield* TestDirectory.make
+      for (const [name, use] of [
+        ["used", (log: openLog.Log) => log.backend.write([first(1)])],
+        ["begun", () => Effect.void]
+      ] as const) {
+        const directory = path.join(parent, name)
+        yield* openLog.run(directory, (log): Effect.Effect<unknown, unknown> => use(log))
+        const before = readFileSync(path.join(directory, ".meta.json"), "utf8")
+        const [tag, detail] = yield* reasonOf(run({ directory }, () => Effect.void))
+        assert.strictEqual(tag, "JournalFailed")
+        assert.include(detail, "holds an event log: give the journal a directory of its own")
+        assert.strictEqual(readFileSync(path.join(directory, ".meta.json"), "utf8"), before)
+      }
+    })
+  )
+
+  it.effect("is refused by an event log, whichever release made it, also one that has no entry yet", () =>
+    Effect.gen(function* () {
+      const parent = yield* TestDirectory.make
+      for (const format of [1, 2]) {
+        for (const entries of [0, 3]) {
+          const directory = path.join(parent, `${format}-${entries}`)
+          yield* run({ directory }, (journal) => journal.append(occurrences(1, entries)))
+          const id = "0123456789abcdef0123456789abcdef"
+          if (format === 1) writeFileSync(path.join(directory, ".meta.json"), JSON.stringify({ format, id }))
+          const error = yield* Effect.flip(openLog.run(directory, () => Effect.void))
+          assert.include(error.message, "holds the journal of a recorder")
+        }
+      }
     })
   )
 

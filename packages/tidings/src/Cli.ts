@@ -21,6 +21,7 @@
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as NodeStdio from "@effect/platform-node/NodeStdio"
+import * as FileJournal from "@tidings/backend-fs/FileJournal"
 import type { Backend } from "@tidings/core/Backend"
 import type { Check } from "@tidings/core/BackendCheck"
 import type { Kinds } from "@tidings/core/EventCatalogue"
@@ -53,7 +54,6 @@ import * as flags from "./internal/cli/flags.ts"
 import { follow } from "./internal/cli/follow.ts"
 import { get } from "./internal/cli/get.ts"
 import { parked } from "./internal/cli/parked.ts"
-import * as parking from "./internal/cli/parking.ts"
 import * as help from "./internal/cli/help.ts"
 import { list } from "./internal/cli/list.ts"
 import * as process from "./internal/cli/process.ts"
@@ -272,7 +272,7 @@ export const make = <E>(
       catalogue: known,
       colour: color,
       checks: checks === undefined ? undefined : (place: Place) => checks(backend, place),
-      journal: journal === undefined ? parking.directory : journal(backend),
+      journal: journal === undefined ? FileJournal.directory : journal(backend),
       store: (use: BackendUse) => source.layer(backend, use)
     }))
   )

@@ -107,13 +107,14 @@ export const make = Effect.fnUntraced(function* (
   const { durability, onFull, quota } = options
   const durable = durability === "disk"
   const disk = yield* Disk
-  const directory = yield* Effect.catchCause(journalPlace.apart(disk, options.directory), () =>
-    Effect.succeed(options.directory)
-  )
   const clock = yield* Clock.Clock
   const context = yield* Effect.context()
   // Drawn for each opening: a journal that was copied or put back from a backup never gives an identity twice.
   const origin = yield* EventId.makeOrigin
+  const directory = yield* journalPlace.apart(disk, options.directory, (place) => {
+    const shared = new LogDirectory({ path: options.directory, disk, clock, tag: origin }).readIdentity()
+    if (shared !== undefined) new LogDirectory({ path: place, disk, clock, tag: origin, kind: "journal" }).adopt(shared)
+  })
   const names = new Names(disk, directory)
   const attempt = <A>(use: () => A): Effect.Effect<A, JournalError> =>
     Effect.try({ try: use, catch: (cause) => errorOf(cause, directory) })

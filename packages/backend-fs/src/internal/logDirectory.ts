@@ -29,6 +29,8 @@ const WITH_ARTICLE = { log: "an event log", journal: "a journal" } as const
 interface Identity {
   readonly id: string
   readonly format: number
+  /** Whether it says what it is of; the first release did not. */
+  readonly isMarked: boolean
 }
 
 /** A meta file is some hundred bytes; of what is larger the rest is not read, and then it is no JSON. */
@@ -46,6 +48,8 @@ export class LogDirectory {
   private readonly clock: Clock.Clock
   /** Makes the names of temporary files unlike those of every other process. */
   private readonly tag: string
+  /** The identity of which it is known that it is of this kind. */
+  private known: string | undefined
 
   constructor(options: {
     readonly path: string
@@ -74,7 +78,10 @@ export class LogDirectory {
     return Effect.gen({ self: this }, function* () {
       const existing = yield* this.attempt(() => {
         this.checkDirectory(create)
-        return this.readIdentity()
+        const existing = this.readIdentity()
+        if (existing !== undefined && existing !== this.known) this.checkKind()
+        this.known = existing
+        return existing
       })
       if (existing !== undefined) return existing
       if (!create) return yield* Effect.fail(this.missing())
@@ -119,13 +126,6 @@ export class LogDirectory {
         `${this.path} is a file where the directory of the ${this.kind} should be: move it away${ADVICE[this.kind]}`
       )
     }
-    if (this.kind === "log") {
-      // The first release did not note which of the two a directory is.
-      const files = this.disk.list(this.path)
-      if (journalPlace.hasJournal(files) && !journalPlace.hasLog(files)) {
-        throw unavailable(`${this.path} holds the journal of a recorder, not an event log: choose another directory`)
-      }
-    }
     const { user } = this.disk
     if (user === undefined) return
     if (status.owner !== user) {
@@ -146,6 +146,22 @@ export class LogDirectory {
         })
       })
     }
+  }
+
+  /** The first release did not note which of the two a directory is: its files tell. */
+  private checkKind(): void {
+    const files = this.disk.list(this.path)
+    if (this.kind === "log") {
+      if (!journalPlace.hasJournal(files) || journalPlace.hasLog(files)) return
+      throw unavailable(`${this.path} holds the journal of a recorder, not an event log: choose another directory`)
+    }
+    if (journalPlace.hasJournal(files) || this.readMeta()?.isMarked === true) return
+    throw unavailable(`${this.path} holds an event log: give the journal a directory of its own`)
+  }
+
+  /** Begins it with the identity of another directory. */
+  adopt(id: string): void {
+    this.writeIdentity(id)
   }
 
   /** Who this log or journal is; absent when it has not begun. */
@@ -187,7 +203,7 @@ export class LogDirectory {
       )
     }
     if (typeof meta.id !== "string" || meta.id === "") throw damaged("has no text as id")
-    return { id: meta.id, format: Number(meta.format) }
+    return { id: meta.id, format: Number(meta.format), isMarked: kind !== undefined }
   }
 
   /** Notes the newest format, so that versions that do not know it refuse what is written from now on. */

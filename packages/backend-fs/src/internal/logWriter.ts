@@ -488,7 +488,8 @@ export class LogWriter {
   }
 
   /**
-   * Looks whether the segment still has its name, and, when the process was held up while it wrote, whether it still was the newest segment that it wrote to: readers
+   * Looks whether the segment still has its name, and, when the process was held up while it wrote, whether it still was
+   * the newest segment that it wrote to: readers
    * wait for late lines only so long. If not, the lines are written again, to the newest; readers show them once.
    */
   private lookAgain(length: number): void {

@@ -88,8 +88,7 @@ const both = (primary: Target.Target, other: Target.Target): Target.Target => {
     aliases: names.slice(1),
     isUncertain: primary.isUncertain === true || other.isUncertain === true,
     // Only where each of them may be begun anew, may both.
-    place:
-      primary.place === undefined || other.place === undefined ? undefined : `${primary.place} and ${other.place}`
+    place: primary.place === undefined || other.place === undefined ? undefined : `${primary.place} and ${other.place}`
   })
 }
 

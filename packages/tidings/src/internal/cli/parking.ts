@@ -3,11 +3,8 @@
  *
  * @internal
  */
-import * as FileBackend from "@tidings/backend-fs/FileBackend"
-import * as FileJournal from "@tidings/backend-fs/FileJournal"
 import * as JournalView from "@tidings/backend-fs/JournalView"
 import * as EventId from "@tidings/core/EventId"
-import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
 import { resolve } from "node:path"
@@ -15,16 +12,6 @@ import { Absent, Failure } from "./failure.ts"
 import * as flags from "./flags.ts"
 import * as session from "./session.ts"
 import * as words from "./words.ts"
-
-/**
- * As `Tidings.layer` and `FileJournal.layer` have it: `TIDINGS_JOURNAL`, else beside the directory of the event log.
- *
- * @internal
- */
-export const directory: Effect.Effect<string, Config.ConfigError> = Effect.gen(function* () {
-  const given = yield* Config.withDefault(Config.String("TIDINGS_JOURNAL"), "")
-  return given === "" ? yield* FileJournal.directoryBeside(yield* FileBackend.directory) : resolve(given)
-})
 
 const whichFlags = {
   journal: flags.text("journal", {

@@ -18,7 +18,6 @@ import type * as Scope from "effect/Scope"
 import { readdirSync } from "node:fs"
 import * as Cli from "../../Cli.ts"
 import * as backendChoice from "../backendChoice.ts"
-import * as parking from "./parking.ts"
 import { Absent, Usage } from "./failure.ts"
 import * as words from "./words.ts"
 
@@ -170,7 +169,7 @@ const layer = (given: Values, use: Cli.BackendUse): Layer.Layer<Backend, Absent 
 // ---------------------------------------------------------------------------
 
 const journalOf = ({ directory }: Values): Effect.Effect<string, Config.ConfigError> =>
-  directory === undefined ? parking.directory : FileJournal.directoryBeside(directory)
+  directory === undefined ? FileJournal.directory : FileJournal.directoryBeside(directory)
 
 const checks = (given: Values, place: Cli.Place): Effect.Effect<ReadonlyArray<Check>, ChoiceError> =>
   Effect.scoped(
