@@ -297,3 +297,92 @@ describe("a direct recorder that closes while a write is under way", () => {
     })
   )
 })
+
+describe("the log at the end of a recorder", () => {
+  it.effect("has no warning about events that were delivered, also where checkpoints take their time", () =>
+    Effect.gen(function* () {
+      const inner = durable(yield* memoryJournal())
+      let begun = 0
+      const journal: Journal.Journal["Service"] = {
+        ...inner,
+        checkpoint: (sink, checkpoint) =>
+          Effect.suspend(() => {
+            begun++
+            return Effect.andThen(Effect.sleep("1 second"), inner.checkpoint(sink, checkpoint))
+          })
+      }
+      const { backend } = yield* scripted(always)
+      const starting = yield* Effect.forkDetach(start({ backend, journal }), { startImmediately: true })
+      yield* TestClock.adjust("10 seconds")
+      const { close, logs, recorder } = yield* Fiber.join(starting)
+      yield* recorder.record(draft("a"))
+      const before = begun
+      yield* TestClock.adjust("1500 millis")
+      assert.isAbove(begun, before)
+      yield* recorder.record(draft("b"))
+      const closing = yield* Effect.forkDetach(close, { startImmediately: true })
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(closing)
+      assert.deepInclude(yield* statusOf(recorder), { settled: 2, pending: 0 })
+      assert.deepStrictEqual(logs, [])
+    })
+  )
+
+  it.effect("tells that events arrived after all when the last word was that they wait", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* scripted((batch, call) =>
+        call > 1
+          ? always(batch, call)
+          : Effect.fail(new BackendError({ reason: new Unauthorized({ detail: "no rights" }) }))
+      )
+      const { close, logs, recorder } = yield* start({ backend })
+      yield* recorder.record(draft("a"))
+      yield* settle
+      const closing = yield* Effect.forkDetach(close, { startImmediately: true })
+      yield* TestClock.adjust("5 seconds")
+      yield* Fiber.join(closing)
+      assert.deepInclude(yield* statusOf(recorder), { settled: 1, pending: 0 })
+      assert.strictEqual(logs.at(-1), `Info Events reach the sink "first" again`)
+    })
+  )
+
+  for (const [kind, fate] of [
+    ["durable", "left in the journal for the next start"],
+    ["in memory", "dropped with the journal in memory"]
+  ] as const) {
+    it.effect(`says once how many events are left, of a journal that is ${kind}`, () =>
+      Effect.gen(function* () {
+        const inner = yield* memoryJournal()
+        const { backend } = yield* scripted(never)
+        const { close, logs, recorder } = yield* start({
+          backend,
+          journal: kind === "durable" ? durable(inner) : inner
+        })
+        yield* recorder.record(draft("a"))
+        yield* recorder.record(draft("b"))
+        const closing = yield* Effect.forkDetach(close, { startImmediately: true })
+        yield* TestClock.adjust("1 minute")
+        yield* Fiber.join(closing)
+        assert.deepStrictEqual(
+          logs.filter((line) => line.includes("closed")),
+          [`Warn The recorder is closed; undelivered for the sink "first": 2, ${fate}`]
+        )
+      })
+    )
+  }
+})
+
+describe("a flush without an end", () => {
+  it.effect("is answered when the recorder is closed with events that are not delivered", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* scripted(never)
+      const { close, recorder } = yield* start({ backend, journal: durable(yield* memoryJournal()) })
+      yield* recorder.record(draft("a"))
+      const flushing = yield* Effect.forkDetach(recorder.flush(Number.POSITIVE_INFINITY), { startImmediately: true })
+      const closing = yield* Effect.forkDetach(close, { startImmediately: true })
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(closing)
+      assert.deepStrictEqual(yield* Fiber.join(flushing), { complete: false, waiting: 0, pending: { first: 1 } })
+    })
+  )
+})

@@ -5,7 +5,7 @@
  */
 import * as FileJournal from "@tidings/backend-fs/FileJournal"
 import { Backend } from "@tidings/core/Backend"
-import type { BackendError } from "@tidings/core/BackendError"
+import { BackendError, Unavailable } from "@tidings/core/BackendError"
 import type { Generator } from "@tidings/core/EventCatalogue"
 import type { EventDataInput } from "@tidings/core/EventData"
 import { EventGenerator } from "@tidings/core/EventGenerator"
@@ -18,6 +18,7 @@ import * as Policy from "@tidings/core/Policy"
 import * as Recorder from "@tidings/core/Recorder"
 import * as Templates from "@tidings/core/Templates"
 import * as Config from "effect/Config"
+import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -128,13 +129,17 @@ export interface Tidings extends AsyncDisposable {
     options?: EventManager.CreateOptions
   ) => Promise<Recorder.Recorded>
   readonly queryEvents: (query?: EventManager.EventQueryInput) => Promise<EventPage>
-  /** Ends when the loop that reads it does. */
+  /** Ends when the loop that reads it does, or when everything is closed. */
   readonly watchEvents: (filter?: EventManager.EventFilterInput, from?: WatchFrom) => AsyncIterable<WatchItem>
   readonly isKubernetesMode: boolean
   readonly generator: PromisedGenerator
   readonly flush: (deadline: Duration.Input) => Promise<Recorder.FlushReport>
   readonly status: () => Promise<Recorder.RecorderStatus>
-  /** Refuses new events, delivers what is accepted until the drain timeout, and lets go of everything. */
+  /**
+   * Refuses new events, delivers what is accepted until the drain timeout, and lets go of everything. Calls that record are
+   * answered as the recorder answers them (`RecorderError` with the reason `Closed` or `Unknown`, or accepted), and queries
+   * that are under way or come later reject with `BackendError`.
+   */
   readonly close: () => Promise<void>
 }
 
@@ -165,7 +170,18 @@ export const create = async (options?: Options): Promise<Tidings> => {
   const { manager, recorder } = Effect.runSyncWith(context)(
     Effect.all({ manager: EventManager.EventManager, recorder: Recorder.Recorder })
   )
-  const run = runtime.runPromise
+  // Not in the scope of the runtime, which would interrupt callers before the recorder can tell them what became of their
+  // events.
+  const run = Effect.runPromiseWith(context)
+  const closed = Deferred.makeUnsafe<void>()
+  const whileOpen = <A, E>(reading: Effect.Effect<A, E>): Effect.Effect<A, E | BackendError> =>
+    Effect.raceFirst(
+      Effect.andThen(
+        Deferred.await(closed),
+        Effect.fail(new BackendError({ reason: new Unavailable({ detail: "it was closed" }) }))
+      ),
+      reading
+    )
   type Method = (...args: ReadonlyArray<unknown>) => Effect.Effect<Recorder.Recorded, Recorder.RecordError>
   const methods = Object.entries(manager.generator as unknown as Readonly<Record<string, unknown>>).filter(
     (entry): entry is [string, Method] =>
@@ -174,13 +190,20 @@ export const create = async (options?: Options): Promise<Tidings> => {
   const generator = Object.fromEntries(
     methods.map(([name, method]) => [name, (...args: ReadonlyArray<unknown>) => run(method(...args))])
   ) as unknown as PromisedGenerator
-  const close = () => runtime.dispose()
+  const close = () => {
+    Deferred.doneUnsafe(closed, Effect.void)
+    return runtime.dispose()
+  }
   return {
     createEvent: (...args) => run(manager.createEvent(...args)),
     createEventForCRD: (...args) => run(manager.createEventForCRD(...args)),
     createEventWithData: (...args) => run(manager.createEventWithData(...args)),
-    queryEvents: (query) => run(manager.queryEvents(query)),
-    watchEvents: (filter, from) => Stream.toAsyncIterableWith(manager.watchEvents(filter, from), context),
+    queryEvents: (query) => run(whileOpen(manager.queryEvents(query))),
+    watchEvents: (filter, from) =>
+      Stream.toAsyncIterableWith(
+        Stream.interruptWhen(manager.watchEvents(filter, from), Deferred.await(closed)),
+        context
+      ),
     isKubernetesMode: manager.isKubernetesMode,
     generator,
     flush: (deadline) => run(recorder.flush(deadline)),

@@ -121,6 +121,87 @@ describe("create", () => {
     }
   })
 
+  const tagOf = (call: Promise<unknown>): Promise<string | undefined> =>
+    call.then(
+      () => "resolved",
+      (error: { readonly _tag?: string; readonly reason?: { readonly _tag: string } }) =>
+        error.reason === undefined ? error._tag : `${error._tag}: ${error.reason._tag}`
+    )
+
+  it("answers each call that is under way at the end with what became of its event", async () => {
+    const home = mkdtempSync(join(tmpdir(), "tidings-create-"))
+    const kubeconfig = join(home, "config")
+    writeFileSync(kubeconfig, kubeconfigTo("https://127.0.0.1:1"))
+    const journal = join(home, "journal")
+    const open = () =>
+      Tidings.create({ backend: "kubernetes", kubeconfig, journal, component: "host", drainTimeout: "100 millis" })
+    try {
+      const tidings = await open()
+      const record = (name: string) => tidings.createEvent({ kind: "Pod", name }, "Started", "it runs", "Normal")
+      const calls = Array.from({ length: 20 }, (_, n) => tagOf(record(`pod-${n}`)))
+      const closing = tidings.close()
+      calls.push(tagOf(record("late")))
+      const answers = await Promise.all(calls)
+      await closing
+      assert.deepStrictEqual(new Set(answers.slice(0, 20)), new Set(["resolved"]))
+      assert.strictEqual(answers[20], "RecorderError: Closed")
+      const again = await open()
+      assert.strictEqual((await again.status()).sinks["default"]?.recovered, 20)
+      await again.close()
+    } finally {
+      rmSync(home, { recursive: true, force: true })
+    }
+  })
+
+  it("answers calls after the end with typed errors, and ends what is followed", async () => {
+    const tidings = await Tidings.create({ backend: "memory" })
+    const following = (async () => {
+      for await (const item of tidings.watchEvents({}, "now")) assert.strictEqual(item._tag, "Live")
+      return "ended"
+    })()
+    await new Promise((resolve) => setTimeout(resolve, 0))
+    await tidings.close()
+    await tidings.close()
+    assert.strictEqual(await following, "ended")
+    const record = tidings.generator.emit({ metadata: { name: "search" } }, "MCPServerStopped")
+    assert.strictEqual(await tagOf(record), "RecorderError: Closed")
+    assert.strictEqual(await tagOf(tidings.queryEvents()), "BackendError: Unavailable")
+    assert.strictEqual(await tagOf(tidings.flush("1 second")), "resolved")
+    assert.strictEqual(await tagOf(tidings.flush(-1)), "InvalidTimeout")
+    assert.strictEqual(await tagOf(tidings.status()), "resolved")
+  })
+
+  it("rejects input that is none with a typed error, and throws nothing at once", async () => {
+    await using tidings = await Tidings.create({ backend: "memory" })
+    const throwing = new Proxy(
+      {},
+      {
+        get: () => {
+          throw new Error("nothing can be read")
+        }
+      }
+    )
+    const reference = { kind: "Pod", name: "web" }
+    for (const [index, found] of [undefined, null, Symbol("s"), throwing, 7n].entries()) {
+      const thing = found as never
+      for (const call of [
+        () => tidings.createEvent(thing, "Started", "it runs", "Normal"),
+        () => tidings.createEvent(reference, thing, "it runs", "Normal"),
+        () => tidings.createEventForCRD(thing, "a", "default", "Started", "it runs", "Normal"),
+        () => tidings.createEventWithData(thing, "Started", {}),
+        () => tidings.createEventWithData(reference, thing, {}),
+        () => tidings.generator.emit(thing, "MCPServerStopped"),
+        () => tidings.generator.workflowEvent(thing, "WorkflowStepFailed", { stepId: "a", error: "b" }),
+        () => tidings.generator.crdEvent(thing, "a", "default", "WorkflowStepFailed", thing)
+      ]) {
+        assert.strictEqual(await tagOf(call()), "InvalidEvent")
+      }
+      assert.strictEqual(await tagOf(tidings.queryEvents({ limit: thing ?? -1 })), "InvalidQuery")
+      // A BigInt is a number of nanoseconds.
+      if (index < 4) assert.strictEqual(await tagOf(tidings.flush(thing)), "InvalidTimeout")
+    }
+  })
+
   it("rejects with the typed error of what cannot be opened, and leaves nothing behind", async () => {
     const error = await Tidings.create({ backend: "filesystem", directory: "/dev/null/log" }).catch(
       (error: Error) => error

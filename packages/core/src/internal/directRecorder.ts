@@ -106,7 +106,7 @@ export const make = Effect.fnUntraced(function* (
   const origin = yield* EventId.makeOrigin
   const ledger = new Ledger(context)
   const sink = new SinkLedger(SINK, context)
-  const fairness = new Fairness()
+  const fairness = new Fairness(clock)
   let seq = 0
   /** Calls of `record` that have begun a write and have no answer yet. */
   const underway = new Set<EventId.EventId>()
@@ -256,10 +256,10 @@ export const make = Effect.fnUntraced(function* (
     Effect.withFiber((fiber): Effect.Effect<A, RecordError> => {
       if (closed) return refuse("closed", new RecorderError({ reason: new Closed() }))
       const prepared = prepare(draft)
-      if (prepared._tag === "Invalid") return refuse("invalid", prepared.error)
+      if (prepared._tag === "Invalid") return fairness.answer(fiber, refuse("invalid", prepared.error))
       if (prepared._tag === "Filtered") {
         ledger.filter(prepared.by)
-        return Effect.succeed(answers.filtered(prepared.by))
+        return fairness.answer(fiber, Effect.succeed(answers.filtered(prepared.by)))
       }
       const id = { origin, seq: ++seq }
       const write = writeOf(id, prepared.occurrence)

@@ -112,7 +112,7 @@ export const make = Effect.fnUntraced(function* (
   let begun = 0
   let concluded = 0
   const flushing = new Set<() => void>()
-  const fairness = new Fairness()
+  const fairness = new Fairness(clock)
 
   const runFork = Effect.runForkWith(context)
 
@@ -293,10 +293,10 @@ export const make = Effect.fnUntraced(function* (
     Effect.withFiber((caller): Effect.Effect<A, RecordError> => {
       if (closed) return failure("closed", new RecorderError({ reason: new Closed() }))
       const prepared = prepare(draft)
-      if (prepared._tag === "Invalid") return failure("invalid", prepared.error)
+      if (prepared._tag === "Invalid") return fairness.answer(caller, failure("invalid", prepared.error))
       if (prepared._tag === "Filtered") {
         ledger.filter(prepared.by)
-        return Effect.succeed(filtered(prepared.by))
+        return fairness.answer(caller, Effect.succeed(filtered(prepared.by)))
       }
       const submission = new Submission(prepared.occurrence, answer)
       submit(submission, caller)

@@ -342,6 +342,9 @@ export const make = Effect.fnUntraced(function* (
     health.isStopped = true
     ledger.state = "down"
     expectations.giveUp("shutdown")
+    health.tellEnd(ledger.pending, isDurable)
+    // Nothing more comes for those who flush.
+    signal.notify()
     // One that is under way must not be cut short, so this waits for it.
     if (isDurable) {
       const unsaved = () => state.isChanged || state.position !== state.savedUpTo
@@ -383,6 +386,7 @@ export const make = Effect.fnUntraced(function* (
     through: (seq) => {
       let flushed = false
       return signal.until(() => {
+        if (health.isStopped || health.haltedFor === "repair") return true
         flushed ||= flushHeld(seq)
         return flushed && state.isThrough(seq)
       })

@@ -98,14 +98,32 @@ export class Health {
   tell(): void {
     const { ledger, name } = this
     ledger.state = this.now()
+    // What the end leaves behind is said once, by `tellEnd`.
+    if (this.isStopped) return
     if (ledger.state === this.loggedState || this.time.monotonic() - this.loggedAt < LOG_INTERVAL) return
     this.loggedState = ledger.state
     this.loggedAt = this.time.monotonic()
     this.runFork(
       ledger.state === "up"
         ? Effect.logInfo(`Events reach the sink "${name}" again`)
-        : Effect.logWarning(`Events wait for the sink "${name}" (${ledger.state}): ${ledger.lastError ?? "closed"}`)
+        : Effect.logWarning(
+            `Events wait for the sink "${name}" (${ledger.state}): ${ledger.lastError ?? "it has not said why"}`
+          )
     )
+  }
+
+  /** Called once, when nothing more is delivered: what is left behind is said, and where nothing is, that it has arrived. */
+  tellEnd(left: number, isKept: boolean): void {
+    const { ledger, name } = this
+    if (left > 0) {
+      const fate = isKept ? "left in the journal for the next start" : "dropped with the journal in memory"
+      const why = ledger.lastError === undefined ? "" : `: ${ledger.lastError}`
+      this.runFork(
+        Effect.logWarning(`The recorder is closed; undelivered for the sink "${name}": ${left}, ${fate}${why}`)
+      )
+    } else if (this.loggedState !== "up") {
+      this.runFork(Effect.logInfo(`Events reach the sink "${name}" again`))
+    }
   }
 
   /** When what could not be logged yet may be. */
