@@ -6,6 +6,7 @@ const suites: Readonly<Record<string, () => Promise<{ readonly run: () => Promis
   record: () => import("./record.ts"),
   log: () => import("./log.ts"),
   recorder: () => import("./recorder.ts"),
+  fairness: () => import("./fairness.ts"),
   start: () => import("./start.ts"),
   kubernetes: () => import("./kubernetes.ts")
 }

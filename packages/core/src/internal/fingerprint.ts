@@ -27,8 +27,15 @@ const words = (text: string): readonly [number, number, number, number] => {
   return [a, b, c, d]
 }
 
-const digits = (word: number, radix: number, length: number): string =>
-  (word >>> 0).toString(radix).padStart(length, "0")
+const PAIRS = Array.from({ length: 36 ** 2 }, (_, n) => n.toString(36).padStart(2, "0"))
+
+/** Seven digits of base 36. A checkpoint needs some ten thousand, and `toString` of another base than ten is slow. */
+const base36 = (word: number): string => {
+  const all = word >>> 0
+  const [last, upper] = [all % 1_296, Math.floor(all / 1_296)]
+  const [middle, rest] = [upper % 1_296, Math.floor(upper / 1_296)]
+  return `${Math.floor(rest / 1_296)}${PAIRS[rest % 1_296]!}${PAIRS[middle]!}${PAIRS[last]!}`
+}
 
 /**
  * As 28 digits of base 36.
@@ -37,8 +44,10 @@ const digits = (word: number, radix: number, length: number): string =>
  */
 export const short = (text: string): string => {
   const [a, b, c, d] = words(text)
-  return digits(a, 36, 7) + digits(b, 36, 7) + digits(c, 36, 7) + digits(d, 36, 7)
+  return base36(a) + base36(b) + base36(c) + base36(d)
 }
+
+const hexadecimalDigits = (word: number): string => (word >>> 0).toString(16).padStart(8, "0")
 
 /**
  * As 32 hexadecimal digits.
@@ -47,5 +56,5 @@ export const short = (text: string): string => {
  */
 export const hexadecimal = (text: string): string => {
   const [a, b, c, d] = words(text)
-  return digits(a, 16, 8) + digits(b, 16, 8) + digits(c, 16, 8) + digits(d, 16, 8)
+  return hexadecimalDigits(a) + hexadecimalDigits(b) + hexadecimalDigits(c) + hexadecimalDigits(d)
 }
