@@ -145,7 +145,8 @@ export class CatalogueError extends Data.TaggedError("CatalogueError")<{
 /**
  * The registry of reasons, kinds and messages.
  *
- * - `render`: the message of an event. Pure and fast: one look-up and a compiled template. Never fails.
+ * - `render`: the message of an event. Pure and fast: one look-up and a compiled template. Never fails: of
+ *   data that cannot be read, the message names the reason alone.
  * - `get`: the template of a reason, `undefined` where it has none.
  * - `set`: replaces the template of a reason, declared or not, from the next event on. Fails with `TemplateError` where
  *   the template is wrong and with `CatalogueError` where the reason is no reason; the former template stays.
@@ -196,7 +197,14 @@ export const make: Effect.Effect<Templates["Service"]> = Effect.sync(() => {
   const entries = new Map<string, Entry>()
 
   return Templates.of({
-    render: (reason, data) => entries.get(reason)?.template.render(data) ?? plainMessage(reason, data),
+    render: (reason, data) => {
+      try {
+        return entries.get(reason)?.template.render(data) ?? plainMessage(reason, data)
+      } catch {
+        // No data at all, or a getter of the caller threw.
+        return `${typeof reason === "string" ? reason : text.show(reason)} was reported`
+      }
+    },
 
     get: (reason) => entries.get(reason)?.template.source,
 

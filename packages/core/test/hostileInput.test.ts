@@ -134,6 +134,12 @@ const entryPoints: Readonly<
   "templates.register, definition": ({ templates }, thing) => templates.register(thing),
   "templates.register, a kind": ({ templates }, thing) => templates.register({ Order: thing }),
   "templates.register, messages": ({ templates }, thing) => templates.register({}, thing),
+  "templates.render, reason": ({ templates }, thing) =>
+    Effect.sync(() => assert.isString(templates.render(thing, { name: "a" }))),
+  "templates.render, data": ({ templates }, thing) =>
+    Effect.sync(() => {
+      for (const reason of ["WorkflowStepFailed", "Started"]) assert.isString(templates.render(reason, thing))
+    }),
   "templates.get, reason": ({ templates }, thing) => Effect.sync(() => templates.get(thing))
 }
 
