@@ -122,7 +122,8 @@ describe("a journal whose directory is", () => {
           const directory = path.join(yield* TestDirectory.make, "journal")
           const journal = yield* openJournal.open({ directory, durability, segmentSize: 1_000_000 }, node)
           yield* journal.restore("a")
-          yield* journal.append(occurrences(1, 5))
+          // Too large to be kept in memory for sinks that keep up: they are read from the open file.
+          yield* journal.append(occurrences(1, 5, 8_192))
           make(directory)
           const before = contentOf(directory)
           const loss = yield* lossOf(journal.append([occurrence(6)]))
@@ -150,6 +151,27 @@ describe("a journal whose directory is", () => {
             if (!file.startsWith("entries-")) assert.strictEqual(after[file], content, file)
           }
           assert.deepStrictEqual(Object.keys(after), Object.keys(before))
+        })
+      )
+
+      it.live(`${name}, which a checkpoint finds out, ${durability}: the next append writes nothing`, () =>
+        Effect.gen(function* () {
+          const directory = path.join(yield* TestDirectory.make, "journal")
+          let written = 0
+          const disk: Disk = {
+            ...node,
+            append: (file, from, offset, length) => {
+              written += length
+              return node.append(file, from, offset, length)
+            }
+          }
+          const journal = yield* openJournal.open({ directory, durability, segmentSize: 1_000_000 }, disk)
+          yield* journal.append(occurrences(1, 5))
+          make(directory)
+          const before = written
+          yield* lossOf(journal.checkpoint("a", { upTo: 0, state: null }))
+          assert.strictEqual((yield* lossOf(journal.append([occurrence(6)]))).applied, "no")
+          assert.strictEqual(written, before)
         })
       )
 
@@ -367,8 +389,11 @@ describe("a file of a journal that is deleted under its owner", () => {
           Effect.gen(function* () {
             yield* journal.restore("a")
             yield* journal.append(occurrences(1, 5))
-            rmSync(path.join(directory, segmentsOf(directory)[0]!))
+            const segment = path.join(directory, segmentsOf(directory)[0]!)
+            const bytes = readFileSync(segment)
+            rmSync(segment)
             yield* journal.checkpoint("a", { upTo: 0, state: null })
+            assert.deepStrictEqual(readFileSync(segment), bytes)
           }),
         node
       )
@@ -450,6 +475,24 @@ describe("a process that appends to a journal", () => {
             []
           )
           assert.strictEqual(new Set(accepted).size, accepted.length)
+        }),
+      60_000
+    )
+
+    it.live(
+      `and is killed after its open segment was deleted, ${durability}: all that it accepted is there`,
+      () =>
+        Effect.gen(function* () {
+          const directory = path.join(yield* TestDirectory.make, "journal")
+          const one = yield* appender(directory, durability)
+          yield* one.saidAtLeast(20)
+          rmSync(path.join(directory, segmentsOf(directory)[0]!))
+          yield* one.saidAtLeast(one.said().length + 20)
+          one.process.kill("SIGKILL")
+          yield* one.ended
+          const { entries } = yield* run({ directory, quota: 100_000_000 }, readAll, node)
+          const there = entries.map(({ id }) => EventId.format(id))
+          assert.deepStrictEqual(there.slice(0, one.said().length), one.said())
         }),
       60_000
     )
