@@ -302,6 +302,15 @@ describe("the directory of a journal", () => {
         })
       yield* check(yield* shared)
 
+      // Which the first release was started on once more afterwards.
+      const again = yield* shared
+      yield* run({ directory: `${again}-journal` }, (journal) => journal.append(occurrences(1, 5)))
+      const before = readdirSync(again).sort()
+      const [tag, detail] = yield* reasonOf(run({ directory: again }, () => Effect.void))
+      assert.strictEqual(tag, "JournalFailed")
+      assert.include(detail, `there is another journal in ${again}-journal by now`)
+      assert.deepStrictEqual(readdirSync(again).sort(), before)
+
       // Stopped at any of the steps, the next start goes on.
       for (let step = 1; ; step++) {
         const directory = yield* shared

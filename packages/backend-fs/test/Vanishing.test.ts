@@ -175,6 +175,18 @@ describe("a journal whose directory is", () => {
         })
       )
 
+      it.live(`${name} when the next append would begin a segment, ${durability}: the last one stays readable`, () =>
+        Effect.gen(function* () {
+          const directory = path.join(yield* TestDirectory.make, "journal")
+          const journal = yield* openJournal.open({ directory, durability, segmentSize: 1 }, node)
+          yield* journal.restore("a")
+          yield* journal.append(occurrences(1, 5, 8_192))
+          make(directory)
+          assert.strictEqual((yield* lossOf(journal.append([occurrence(6)]))).applied, "no")
+          assert.deepStrictEqual(seqsOf(yield* readAll(journal)), [1, 2, 3, 4, 5])
+        })
+      )
+
       it.live(`${name} during an append, ${durability}: it is not accepted`, () =>
         Effect.gen(function* () {
           const directory = path.join(yield* TestDirectory.make, "journal")
