@@ -376,6 +376,52 @@ describe("the directory of a journal", () => {
     })
   )
 
+  it.effect("says which file is meant where one is wrong, and sends nobody to another directory", () =>
+    Effect.gen(function* () {
+      const directory = path.join(yield* TestDirectory.make, "journal")
+      yield* run({ directory }, (journal) => journal.append(occurrences(1, 3)))
+      const [segment] = segmentsOf(directory).map((file) => path.join(directory, file))
+      const lock = path.join(directory, "lock")
+      writeFileSync(lock, "not empty")
+      const [tag, detail] = yield* reasonOf(run({ directory }, () => Effect.void, node))
+      assert.strictEqual(tag, "JournalFailed")
+      assert.strictEqual(
+        detail,
+        `${lock}: the lock of a journal is an empty file, and this is none: move this file away`
+      )
+      writeFileSync(lock, "")
+
+      const failing = (code: string, file: string) => Object.assign(fault(code), { path: file })
+      const noLocks = disk({
+        lock: () => {
+          throw failing("ENOLCK", lock)
+        }
+      })
+      const [, locks] = yield* reasonOf(run({ directory }, () => Effect.void, noLocks))
+      assert.include(locks, `the file system of ${lock} gives no locks (ENOLCK)`)
+
+      for (const [code, says] of [
+        ["EACCES", "may not be used by the user of this process"],
+        ["EIO", "reports an input/output error"],
+        ["EMFILE", "too many files are open"],
+        ["EROFS", "is on a read-only file system"],
+        ["EISDIR", "is a directory where a file of the journal should be"],
+        ["ELOOP", "is a symbolic link, which the journal never follows"]
+      ] as const) {
+        const broken = disk({
+          openToAppend: (file) => {
+            throw failing(code, file)
+          }
+        })
+        const [, detail] = yield* reasonOf(run({ directory }, () => Effect.void, broken))
+        assert.include(detail, segment!, code)
+        assert.include(detail, says, code)
+        assert.notInclude(detail, "another directory", code)
+        assert.notInclude(detail, "TIDINGS_DIRECTORY", code)
+      }
+    })
+  )
+
   it.effect("is refused where it is a file, or others may write", () =>
     Effect.gen(function* () {
       const parent = yield* TestDirectory.make

@@ -520,4 +520,41 @@ describe("the simulated disk", () => {
     )
     assert.strictEqual(value, 2)
   })
+
+  it("has directories that are removed and renamed under a process, whose open files and locks stay", () => {
+    const { counts } = inWorld(1, (simulation) =>
+      Effect.gen(function* () {
+        const { machine } = yield* machineWith(simulation, (disk, machine) => {
+          disk.makeDirectory("/data/a", 0o700)
+          const file = disk.create("/data/a/log", 0o600)
+          const { identity } = disk.statusOf(file)
+          const lock = disk.lock("/data/a/lock")
+          assert.isDefined(lock)
+          append(disk, file, "one")
+          machine.renameTree("/data/a", "/data/b")
+          assert.isUndefined(disk.status("/data/a"))
+          assert.isFalse(disk.leadsTo("/data/a/log", identity))
+          assert.isTrue(disk.leadsTo("/data/b/log", identity))
+          assert.isFalse(disk.isUnlinked(file))
+          append(disk, file, "two")
+          assert.strictEqual(textOf(machine.contentOf("/data/b/log")), "onetwo")
+          assert.isUndefined(disk.lock("/data/b/lock"))
+          // A lock that is deleted keeps nobody out.
+          machine.removeTree("/data/b/lock")
+          assert.isDefined(disk.lock("/data/b/lock"))
+          machine.removeTree("/data/b")
+          assert.isTrue(disk.isUnlinked(file))
+          append(disk, file, "three")
+          assert.deepStrictEqual(machine.paths(), ["/", "/data"])
+          assert.strictEqual(
+            codeOf(() => disk.create("/data/b/log", 0o600)),
+            "ENOENT"
+          )
+        })
+        machine.cutPower()
+        assert.deepStrictEqual(machine.paths(), ["/", "/data"])
+      })
+    )
+    assert.include(counts, { "disk.treeMoved": 1, "disk.treeRemoved": 2 })
+  })
 })
