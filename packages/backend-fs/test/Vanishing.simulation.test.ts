@@ -12,7 +12,8 @@ const AWAY = "/data/away"
 
 /** What an owner was told, by its origin. */
 interface Told {
-  readonly accepted: Set<string>
+  /** By identity, its message. */
+  readonly accepted: Map<string, string>
   /** What was accepted before its files were deleted. */
   readonly deleted: Set<string>
 }
@@ -21,7 +22,7 @@ interface Told {
  * Hosts that append, read and make checkpoints, one after the other and beside each other, while their directory, their lock
  * and their files are deleted, moved and put back by others.
  */
-const scenario = (durability: "process" | "disk") => (simulation: Simulation.Simulation) =>
+const scenario = (durability: "process" | "disk", planted?: Partial<Disk>) => (simulation: Simulation.Simulation) =>
   Effect.gen(function* () {
     const machine = SimulatedDisk.make(simulation)
     machine.makeDirectory("/data")
@@ -37,6 +38,7 @@ const scenario = (durability: "process" | "disk") => (simulation: Simulation.Sim
       }
       return {
         ...disk,
+        ...planted,
         append: (file, from, offset, length) => {
           const written = disk.append(file, from, offset, length)
           perhaps()
@@ -61,7 +63,7 @@ const scenario = (durability: "process" | "disk") => (simulation: Simulation.Sim
       Effect.scoped(
         Effect.gen(function* () {
           const journal = yield* openJournal.open(options, disturbed(machine.diskOf(host)))
-          const mine: Told = { accepted: new Set(), deleted: new Set() }
+          const mine: Told = { accepted: new Map(), deleted: new Set() }
           told.set(journal.origin, mine)
           yield* journal.restore("a")
           let position = 0
@@ -74,10 +76,10 @@ const scenario = (durability: "process" | "disk") => (simulation: Simulation.Sim
             }
             const how = dice.integer(0, 3)
             if (how <= 1) {
-              const batch = openJournal.occurrences(step, step + dice.integer(0, 3))
+              const batch = openJournal.occurrences(10 * step, 10 * step + dice.integer(0, 3))
               const exit = yield* Effect.result(journal.append(batch))
               if (exit._tag === "Success") {
-                for (const id of exit.success) mine.accepted.add(EventId.format(id))
+                exit.success.forEach((id, index) => mine.accepted.set(EventId.format(id), batch[index]!.message))
                 simulation.count("accepted")
               } else expectLost(exit.failure)
             } else if (how === 2) {
@@ -99,7 +101,7 @@ const scenario = (durability: "process" | "disk") => (simulation: Simulation.Sim
     const forgive = (directory: string) => {
       for (const [origin, { accepted, deleted }] of told) {
         if (!isIn(directory, origin)) continue
-        for (const id of accepted) deleted.add(id)
+        for (const id of accepted.keys()) deleted.add(id)
       }
     }
 
@@ -136,7 +138,7 @@ const scenario = (durability: "process" | "disk") => (simulation: Simulation.Sim
     for (const host of hosts) if (host.alive) yield* host.kill
 
     // What is left, as the next owners find it.
-    const found = new Map<string, string>()
+    const found = new Map<string, { readonly directory: string; readonly message: string }>()
     for (const directory of [PLACE, AWAY]) {
       if (!has(`${directory}/.meta.json`)) continue
       const reader = simulation.process(`reader of ${directory}`)
@@ -149,18 +151,22 @@ const scenario = (durability: "process" | "disk") => (simulation: Simulation.Sim
       if (Option.isNone(exit)) throw new Error("the reader died")
       const page = yield* exit.value
       if (page.lost.some(({ reason }) => reason === "damaged")) throw new Error(`${directory} is damaged`)
-      for (const { id } of page.entries) {
+      for (const { id, occurrence } of page.entries) {
         const text = EventId.format(id)
-        if (found.has(text)) throw new Error(`${text} is in ${found.get(text)} and in ${directory}`)
-        found.set(text, directory)
+        if (found.has(text)) throw new Error(`${text} is in ${found.get(text)!.directory} and in ${directory}`)
+        found.set(text, { directory, message: occurrence.message })
       }
     }
     const all = new Set<string>()
     for (const [origin, { accepted, deleted }] of told) {
-      for (const id of accepted) {
+      for (const [id, message] of accepted) {
         if (all.has(id)) throw new Error(`${id} was given twice`)
         all.add(id)
-        if (!found.has(id) && !deleted.has(id)) throw new Error(`${id} of ${origin} was accepted, and is not there`)
+        const there = found.get(id)
+        if (there === undefined && !deleted.has(id))
+          throw new Error(`${id} of ${origin} was accepted, and is not there`)
+        if (there !== undefined && there.message !== message)
+          throw new Error(`${id} is another event than was accepted`)
       }
     }
   })
@@ -181,4 +187,11 @@ describe("journals whose files vanish", () => {
       }
     })
   }
+
+  it("are caught when they do not look whether the lock is their own", () => {
+    let seed = 1
+    while (seed <= 150 && Exit.isSuccess(Simulation.run({ seed }, scenario("process", { leadsTo: () => true })).exit))
+      seed++
+    assert.isAtMost(seed, 150)
+  })
 })
