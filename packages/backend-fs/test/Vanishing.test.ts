@@ -337,7 +337,7 @@ describe("a journal whose directory is", () => {
     }
   }
 
-  it.live("in use is refused with a message that invites nobody to delete the lock", () =>
+  it.live("in use is refused with a message that does not invite to delete the lock", () =>
     Effect.gen(function* () {
       const directory = path.join(yield* TestDirectory.make, "journal")
       yield* openJournal.open({ directory }, node)

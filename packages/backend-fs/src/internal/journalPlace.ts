@@ -127,7 +127,7 @@ export const settle = (disk: Disk, logDirectory: string): Effect.Effect<string, 
 
 const move = (disk: Disk, from: string, to: string): Effect.Effect<string> => {
   const lock = disk.lock(path.join(from, LOCK))
-  // Its owner is told to whoever opens it there.
+  // To open it there fails with the name of its owner.
   if (lock === undefined) return Effect.succeed(from)
   try {
     disk.rename(from, to)
