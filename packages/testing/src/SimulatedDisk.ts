@@ -107,6 +107,8 @@ export interface Disk {
   readonly statusOf: (file: number) => FileStatus
   /** Of what the path leads to; absent when there is nothing. */
   readonly status: (path: string) => FileStatus | undefined
+  /** Whether there is something at a path. */
+  readonly exists: (path: string) => boolean
   /** Whether the path leads to the file with this identity. */
   readonly leadsTo: (path: string, identity: string) => boolean
   /** Whether an open file has no name any more. */

@@ -57,6 +57,11 @@ export interface Disk {
   readonly statusOf: (file: number) => FileStatus
   /** Of what the path leads to; absent when there is nothing. */
   readonly status: (path: string) => FileStatus | undefined
+  /**
+   * Whether there is something at a path. Cheaper than to look at it: to read the times of a file that is just being written
+   * makes its next write note finer ones.
+   */
+  readonly exists: (path: string) => boolean
   /** Whether the path leads to the file with this identity. */
   readonly leadsTo: (path: string, identity: string) => boolean
   /** Whether an open file has no name any more: what is written to it is never found again. */
@@ -218,6 +223,7 @@ export const node: Disk = {
     const stats = fs.statSync(path, { throwIfNoEntry: false })
     return stats === undefined ? undefined : statusOfStats(stats)
   },
+  exists: (path) => fs.existsSync(path),
   leadsTo: (path, identity) => {
     const stats = fs.statSync(path, { throwIfNoEntry: false })
     return stats !== undefined && `${stats.dev}:${stats.ino}` === identity

@@ -394,7 +394,7 @@ export const make = Effect.fnUntraced(function* (
       throw ownership.lost(files.isUnlinked ? "no" : "unknown")
     }
     try {
-      if (files.isUnlinked) files.keepOpen()
+      files.keepNamed()
     } catch (cause) {
       files.abandon(bytes)
       throw cause

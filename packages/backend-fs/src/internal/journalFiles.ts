@@ -488,6 +488,11 @@ export class JournalFiles {
     return this.file !== undefined && this.disk.isUnlinked(this.file)
   }
 
+  /** Before what was written last is accepted: of a segment that was deleted the name is there no more, and no other has it. */
+  keepNamed(): void {
+    if (!this.disk.exists(this.pathOf(this.segments.at(-1)!))) this.keepOpen()
+  }
+
   /** Puts the open segment back in its place, with the same bytes, when its name leads to another file or to none. */
   keepOpen(): void {
     const newest = this.segments.at(-1)

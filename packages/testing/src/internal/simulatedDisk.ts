@@ -448,6 +448,10 @@ export const make = (
         const node = names.get(follow(path))
         return node === undefined ? undefined : statusOf(node)
       },
+      exists: (path) => {
+        alive(path)
+        return names.has(follow(path))
+      },
       leadsTo: (path, identity) => {
         alive(path)
         const node = names.get(follow(path))
