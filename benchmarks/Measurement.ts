@@ -16,7 +16,7 @@ export interface Row {
   readonly name: string
   /** Nanoseconds an operation, or milliseconds where `unit` says so. */
   readonly cost: number
-  readonly unit: "ns" | "ms" | "MB" | "%" | ""
+  readonly unit: "ns" | "ms" | "MB" | "B" | "%" | ""
   /** What it is compared with; absent for the comparison itself. */
   readonly against?: string
   /** Rate of this over the rate of the comparison: 0.5 is half as fast. For costs in ms and MB: cost over cost. */

@@ -1,10 +1,12 @@
 /**
  * Writing and following events in a cluster, against the generated client of `@kubernetes/client-node` as it comes and
- * against bare undici: on a local TLS server that only answers, and, where Go is, on a real API server.
+ * against bare undici: on a local TLS server that only answers, and, where Go is, on a real API server. There a whole host is
+ * measured beside one with client-go's recorder too.
  */
 import { type ChildProcess, fork, spawnSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 import * as Cluster from "../tools/cluster/Cluster.ts"
+import * as Delivery from "./kubernetes/delivery.ts"
 import { type Group, median, type Row } from "./Measurement.ts"
 
 const CONTENDERS = ["bare undici", "generated client", "Tidings"] as const
@@ -181,7 +183,10 @@ export const run = async (): Promise<ReadonlyArray<Group>> => {
         apiVersion: "rbac.authorization.k8s.io/v1",
         kind: "ClusterRole",
         metadata: { name: "bench" },
-        rules: [{ apiGroups: [""], resources: ["events"], verbs: ["create", "patch"] }]
+        rules: [
+          { apiGroups: [""], resources: ["events"], verbs: ["create", "patch"] },
+          { apiGroups: [""], resources: ["namespaces"], resourceNames: ["kube-system"], verbs: ["get"] }
+        ]
       },
       {
         apiVersion: "rbac.authorization.k8s.io/v1",
@@ -195,7 +200,8 @@ export const run = async (): Promise<ReadonlyArray<Group>> => {
       ...groupsOf(
         { title: "a real API server", kubeconfig: cluster.kubeconfig, namespace: "default", creates: 2_000 },
         false
-      )
+      ),
+      ...(await Delivery.run(cluster))
     )
   } finally {
     await cluster.stop()

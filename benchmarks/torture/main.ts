@@ -1,13 +1,13 @@
 // `npm run torture [-- --json] [-- --only NAME]`: client-go's two recorders and Tidings, side by side on a real API server,
 // as an ordinary user of it. What arrived is read back with `kubectl get events -o json`.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
-import { createHash } from "node:crypto"
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
-import { homedir, tmpdir } from "node:os"
-import { join, resolve } from "node:path"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { parseArgs } from "node:util"
 import * as Cluster from "../../tools/cluster/Cluster.ts"
+import { buildPeer } from "./peer.ts"
 
 const { values: options } = parseArgs({
   options: { json: { type: "boolean", default: false }, only: { type: "string" } }
@@ -18,27 +18,6 @@ const sleep = (millis: number) => new Promise<void>((done) => setTimeout(done, m
 // ---------------------------------------------------------------------------
 // the contenders
 // ---------------------------------------------------------------------------
-
-const peerFolder = resolve("benchmarks/torture/client-go")
-
-/** The client-go peer, built once for its sources. */
-const buildPeer = (): string => {
-  const hash = createHash("sha256")
-  for (const file of ["go.mod", "go.sum", "main.go"]) hash.update(readFileSync(join(peerFolder, file)))
-  const folder = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "tidings", "torture")
-  const binary = join(folder, `client-go-${hash.digest("hex").slice(0, 16)}`)
-  if (!existsSync(binary)) {
-    log("building the client-go peer (a minute or two, once) …")
-    mkdirSync(folder, { recursive: true })
-    const built = spawnSync("go", ["build", "-trimpath", "-o", `${binary}.new`, "."], {
-      cwd: peerFolder,
-      stdio: ["ignore", 2, 2]
-    })
-    if (built.status !== 0) throw new Error("the client-go peer could not be built (it needs Go)")
-    renameSync(`${binary}.new`, binary)
-  }
-  return binary
-}
 
 interface Contender {
   readonly id: "record" | "events" | "tidings"

@@ -30,6 +30,21 @@ func cpuMillis() float64 {
 	return float64(usage.Utime.Nano()+usage.Stime.Nano()) / 1e6
 }
 
+// paced is a sink that frees a place in the queue after each event that was stored.
+type paced struct {
+	record.EventSink
+	places chan struct{}
+}
+
+func (s paced) Create(event *corev1.Event) (*corev1.Event, error) {
+	stored, err := s.EventSink.Create(event)
+	// An event whose request failed is tried again.
+	if err == nil {
+		<-s.places
+	}
+	return stored, err
+}
+
 func say(phase string, asked int) {
 	line, _ := json.Marshal(map[string]any{"phase": phase, "asked": asked, "cpuMillis": cpuMillis()})
 	fmt.Println(string(line))
@@ -43,6 +58,7 @@ func main() {
 	work := flag.String("work", "objects", "objects: an object for each event; same: one event again and again; messages: one object, a message for each event")
 	count := flag.Int("count", 0, "how many events")
 	interval := flag.Duration("interval", 0, "the pause between two events")
+	pending := flag.Int("pending", 0, "with record and an object for each event: the most events that wait for the server, because beyond 1,000 the recorder drops them")
 	flag.Parse()
 
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
@@ -59,10 +75,16 @@ func main() {
 
 	var emit func(object *corev1.ObjectReference, message string)
 	var shutdown func()
+	var places chan struct{}
 	switch *recorder {
 	case "record":
 		broadcaster := record.NewBroadcaster()
-		broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: client.CoreV1().Events("")})
+		var sink record.EventSink = &typedcorev1.EventSinkImpl{Interface: client.CoreV1().Events("")}
+		if *pending > 0 {
+			places = make(chan struct{}, *pending)
+			sink = paced{sink, places}
+		}
+		broadcaster.StartRecordingToSink(sink)
 		r := broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "torture"})
 		emit = func(object *corev1.ObjectReference, message string) {
 			r.Event(object, corev1.EventTypeNormal, "Tortured", message)
@@ -93,6 +115,9 @@ func main() {
 			uid = fmt.Sprintf("%012d", n)
 		case "messages":
 			message = fmt.Sprintf("it happened in way %d", n)
+		}
+		if places != nil {
+			places <- struct{}{}
 		}
 		emit(&corev1.ObjectReference{
 			APIVersion: "torture.tidings.dev/v1",

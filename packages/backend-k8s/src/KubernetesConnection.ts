@@ -215,25 +215,21 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
   const clock = yield* Clock.Clock
   const identity = credentials.make({ loaded, reload: load, clock })
   const Transport = yield* Effect.promise(() => import("./internal/transport.ts"))
+  const timeout = Duration.fromInputUnsafe(options?.timeout ?? "30 seconds")
   const transport = yield* Transport.make({
     server: address,
     userAgent: USER_AGENT,
     proxy,
     connections: options?.connections ?? 16,
-    clock
-  })
-
-  const timeout = Duration.fromInputUnsafe(options?.timeout ?? "30 seconds")
-  const late = BackendError.make(
-    new BackendError.Transient({
-      applied: "unknown",
-      detail: `${address}: no answer within ${Duration.format(timeout)}`
-    }),
-    new answer.NoAnswer()
-  )
-  const inTime = Effect.timeoutOrElse({
-    duration: timeout,
-    orElse: () => Effect.andThen(transport.suspect, Effect.fail(late))
+    clock,
+    timeout,
+    late: BackendError.make(
+      new BackendError.Transient({
+        applied: "unknown",
+        detail: `${address}: no answer within ${Duration.format(timeout)}`
+      }),
+      new answer.NoAnswer()
+    )
   })
 
   const noticeTls = (error: BackendError.BackendError): void => {
@@ -245,20 +241,23 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
     use: (current: credentials.Credentials) => Effect.Effect<A, BackendError.BackendError>
   ): Effect.Effect<A, BackendError.BackendError> =>
     Effect.flatMap(identity.get, (current) =>
-      Effect.flatMap(
-        Effect.tapError(use(current), (error) => Effect.sync(() => noticeTls(error))),
-        (response) => {
+      Effect.matchEffect(use(current), {
+        onFailure: (error) => {
+          noticeTls(error)
+          return Effect.fail(error)
+        },
+        onSuccess: (response) => {
           if (response.status !== 401) return Effect.succeed(response)
           return Effect.flatMap(identity.renew(current), (renewed) =>
             renewed.generation === current.generation ? Effect.succeed(response) : use(renewed)
           )
         }
-      )
+      })
     )
 
-  const request = (request: KubernetesRequest) => authorized((current) => inTime(transport.send(request, current)))
+  const request = (request: KubernetesRequest) => authorized((current) => transport.send(request, current))
 
-  const open = (path: string) => authorized((current) => inTime(transport.open(path, current)))
+  const open = (path: string) => authorized((current) => transport.open(path, current))
 
   const target = clusterTarget.make({
     address,

@@ -6,6 +6,7 @@ import { Agent, buildConnector, type Dispatcher, ProxyAgent } from "@effect/plat
 import type { BackendError } from "@tidings/core/BackendError"
 import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
@@ -25,11 +26,6 @@ export interface Transport {
     credentials: Credentials
   ) => Effect.Effect<KubernetesResponse, BackendError>
   readonly open: (path: string, credentials: Credentials) => Effect.Effect<KubernetesStream, BackendError>
-  /**
-   * After an answer that did not come: the way may be dead, and with it the connections that nobody is using just now.
-   * The next request gets a new one instead of finding out about each of them in turn.
-   */
-  readonly suspect: Effect.Effect<void>
   /** See `KubernetesConnection.epoch`. */
   readonly epoch: () => number
 }
@@ -204,80 +200,96 @@ const firstValues = (
  * One request, straight on the pool. A client over it, Effect's as well as undici's own, makes a stream of the answer and
  * signals to cancel it, which doubles the CPU time of a create; an answer here is a kilobyte, and is wanted whole.
  */
-const dispatch = (
-  dispatcher: Dispatcher,
-  server: string,
-  headers: Record<string, string>,
-  request: KubernetesRequest,
-  breaks: Breaks,
-  /** How to give up each request that has no answer yet. */
-  underWay: Set<() => void>
-): Effect.Effect<KubernetesResponse, BackendError> =>
-  Effect.callback<KubernetesResponse, BackendError>((resume) => {
-    let controller: Dispatcher.DispatchController | undefined
-    let interrupted = false
-    let status = 0
-    let received: KubernetesResponse["headers"] = {}
-    const chunks: Array<Buffer> = []
-    const abort = () => {
-      interrupted = true
-      controller?.abort(new Error("the request was given up"))
-    }
-    const done = (answered: Effect.Effect<KubernetesResponse, BackendError>) => {
-      underWay.delete(abort)
-      resume(answered)
-    }
-    const fail = (cause: unknown) => {
-      breaks.noAnswer()
-      done(Effect.fail(connectionError(cause, server)))
-    }
-    underWay.add(abort)
-    try {
-      dispatcher.dispatch(
-        {
-          origin: server,
-          path: request.path,
-          method: request.method,
-          headers,
-          body: request.body ?? null,
-          headersTimeout: 0,
-          bodyTimeout: 0
-        },
-        {
-          onRequestStart: (started) => {
-            controller = started
-            if (interrupted) abort()
-          },
-          onResponseStart: (_, statusCode, responseHeaders) => {
-            if (statusCode < 200) return
-            breaks.answered(statusCode)
-            status = statusCode
-            received = firstValues(responseHeaders)
-          },
-          onResponseData: (_, chunk) => {
-            chunks.push(chunk)
-          },
-          onResponseEnd: () => {
-            const body = (chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)).toString("utf8")
-            done(Effect.succeed({ status, headers: received, body }))
-          },
-          onResponseError: (_, cause) => {
-            // The status line counts, whatever becomes of the rest.
-            if (status === 0) return fail(cause)
-            breaks.noAnswer()
-            done(Effect.succeed({ status, headers: received, body: undefined }))
-          }
-        }
-      )
-    } catch (cause) {
-      fail(cause)
-    }
-    return Effect.sync(() => {
-      underWay.delete(abort)
-      breaks.noAnswer()
-      abort()
-    })
-  })
+class Exchange implements Dispatcher.DispatchHandler {
+  /** In milliseconds of the monotonic clock. */
+  readonly deadline: number
+  private readonly server: string
+  private readonly breaks: Breaks
+  private readonly underWay: Set<Exchange>
+  private readonly resume: (answered: Effect.Effect<KubernetesResponse, BackendError>) => void
+  private controller: Dispatcher.DispatchController | undefined
+  private isGivenUp = false
+  private status = 0
+  private headers: KubernetesResponse["headers"] = {}
+  private readonly chunks: Array<Buffer> = []
+
+  constructor(
+    server: string,
+    breaks: Breaks,
+    /** What has no answer yet. */
+    underWay: Set<Exchange>,
+    deadline: number,
+    resume: (answered: Effect.Effect<KubernetesResponse, BackendError>) => void
+  ) {
+    this.server = server
+    this.breaks = breaks
+    this.underWay = underWay
+    this.deadline = deadline
+    this.resume = resume
+    underWay.add(this)
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.controller = controller
+    if (this.isGivenUp) this.abort()
+  }
+
+  onResponseStart(
+    _: Dispatcher.DispatchController,
+    status: number,
+    headers: Readonly<Record<string, string | ReadonlyArray<string> | undefined>>
+  ): void {
+    if (status < 200) return
+    this.breaks.answered(status)
+    this.status = status
+    this.headers = firstValues(headers)
+  }
+
+  onResponseData(_: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.chunks.push(chunk)
+  }
+
+  onResponseEnd(): void {
+    const { chunks } = this
+    const body = (chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)).toString("utf8")
+    this.done(Effect.succeed({ status: this.status, headers: this.headers, body }))
+  }
+
+  onResponseError(_: Dispatcher.DispatchController, cause: Error): void {
+    // The status line counts, whatever becomes of the rest.
+    if (this.status === 0) return this.fail(cause)
+    this.breaks.noAnswer()
+    this.done(Effect.succeed({ status: this.status, headers: this.headers, body: undefined }))
+  }
+
+  fail(cause: unknown): void {
+    this.breaks.noAnswer()
+    this.done(Effect.fail(connectionError(cause, this.server)))
+  }
+
+  /** Its caller was interrupted. */
+  giveUp(): void {
+    this.underWay.delete(this)
+    this.breaks.noAnswer()
+    this.abort()
+  }
+
+  expire(late: BackendError): void {
+    // Before it is aborted, which is an error of its own.
+    this.done(Effect.fail(late))
+    this.abort()
+  }
+
+  abort(): void {
+    this.isGivenUp = true
+    this.controller?.abort(new Error("the request was given up"))
+  }
+
+  private done(answered: Effect.Effect<KubernetesResponse, BackendError>): void {
+    this.underWay.delete(this)
+    this.resume(answered)
+  }
+}
 
 /** @internal */
 export const make = (options: {
@@ -286,9 +298,12 @@ export const make = (options: {
   readonly proxy: string | undefined
   readonly connections: number
   readonly clock: Clock.Clock
+  /** How long a request may take until its answer is there, and what it fails with then. */
+  readonly timeout: Duration.Duration
+  readonly late: BackendError
 }): Effect.Effect<Transport, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const { clock, proxy, server, userAgent } = options
+    const { clock, late, proxy, server, timeout, userAgent } = options
     const { origin, pathname } = new URL(server)
     // An API server behind a gateway may have a path of its own.
     const base = pathname.replace(/\/+$/, "")
@@ -296,14 +311,15 @@ export const make = (options: {
     const servers = new Servers()
     let pools: Pools | undefined
     // What is under way on pools that were replaced is ended here: to destroy such a pool does nothing any more.
-    const underWay = new Set<() => void>()
+    // All have the same time, so the first one is the first to be late.
+    const underWay = new Set<Exchange>()
     const closing = Deferred.makeUnsafe<never, BackendError>()
     let closed = false
     yield* Effect.addFinalizer(() =>
       Effect.promise(() => {
         closed = true
         Deferred.doneUnsafe(closing, Effect.fail(connectionError(new Error("the connection was closed"), server)))
-        for (const abort of underWay) abort()
+        for (const exchange of underWay) exchange.abort()
         return destroy(dispatchersOf(pools))
       })
     )
@@ -360,26 +376,70 @@ export const make = (options: {
       return connectionError(error, server)
     }
 
+    /**
+     * After an answer that did not come: the way may be dead, and with it the connections that nobody is using just now. The
+     * next request gets a new one instead of finding out about each of them in turn.
+     */
+    const suspect = (): void => {
+      breaks.noAnswer()
+      // Of many that gave up together, the first renews for all.
+      if (pools === undefined || clock.currentTimeMillisUnsafe() - pools.madeAt < SUSPICION_MILLIS) return
+      retire(pools)
+      pools = undefined
+    }
+
+    const scope = yield* Effect.scope
+    const context = yield* Effect.context()
+    const runFork = Effect.runForkWith(context)
+    const timeoutMillis = Duration.toMillis(timeout)
+    const monotonicMillis = () => Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000
+    let isWatched = false
+
+    /** Ends what is late; sleeps until the next one may be. One for all requests, since a timer for each costs as much as the rest of it. */
+    const watchDeadlines: Effect.Effect<void> = Effect.suspend(() => {
+      const now = monotonicMillis()
+      for (const exchange of underWay) {
+        if (exchange.deadline > now)
+          return Effect.andThen(clock.sleep(Duration.millis(exchange.deadline - now)), watchDeadlines)
+        suspect()
+        exchange.expire(late)
+      }
+      isWatched = false
+      return Effect.void
+    })
+
+    const exchange = (pool: Dispatcher, credentials: Credentials, request: KubernetesRequest) =>
+      Effect.callback<KubernetesResponse, BackendError>((resume) => {
+        const one = new Exchange(server, breaks, underWay, monotonicMillis() + timeoutMillis, resume)
+        if (!isWatched && timeoutMillis !== Number.POSITIVE_INFINITY) {
+          isWatched = true
+          runFork(Effect.forkIn(watchDeadlines, scope))
+        }
+        try {
+          pool.dispatch(
+            {
+              origin,
+              path: base + request.path,
+              method: request.method,
+              headers: headersOf(userAgent, request, credentials),
+              body: request.body ?? null,
+              headersTimeout: 0,
+              bodyTimeout: 0
+            },
+            one
+          )
+        } catch (cause) {
+          one.fail(cause)
+        }
+        return Effect.sync(() => one.giveUp())
+      })
+
     return {
       epoch: breaks.epoch,
-      suspect: Effect.sync(() => {
-        breaks.noAnswer()
-        // Of many that gave up together, the first renews for all.
-        if (pools === undefined || clock.currentTimeMillisUnsafe() - pools.madeAt < SUSPICION_MILLIS) return
-        retire(pools)
-        pools = undefined
-      }),
       send: (request, credentials) =>
-        Effect.flatMap(poolsFor(credentials), ({ requests }) =>
-          dispatch(
-            requests,
-            origin,
-            headersOf(userAgent, request, credentials),
-            base === "" ? request : { ...request, path: base + request.path },
-            breaks,
-            underWay
-          )
-        ),
+        pools !== undefined && pools.fingerprint === credentials.fingerprint
+          ? exchange(pools.requests, credentials, request)
+          : Effect.flatMap(poolsFor(credentials), ({ requests }) => exchange(requests, credentials, request)),
       open: (path, credentials) =>
         Effect.flatMap(poolsFor(credentials), ({ watchClient }) =>
           watchClient
@@ -395,7 +455,15 @@ export const make = (options: {
                 }
               }),
               Effect.mapError(broken),
-              Effect.provideService(Tracer.DisablePropagation, true)
+              Effect.provideService(Tracer.DisablePropagation, true),
+              Effect.timeoutOrElse({
+                duration: timeout,
+                orElse: () =>
+                  Effect.suspend(() => {
+                    suspect()
+                    return Effect.fail(late)
+                  })
+              })
             )
         )
     }

@@ -10,13 +10,13 @@ import type { ObjectReference } from "@tidings/core/ObjectReference"
 import type * as Timestamp from "@tidings/core/Timestamp"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import * as Semaphore from "effect/Semaphore"
 import type { KubernetesConnection, KubernetesRequest, KubernetesResponse } from "../KubernetesConnection.ts"
 import * as KubernetesEvent from "../KubernetesEvent.ts"
 import * as answer from "./answer.ts"
 import { Lru } from "./lru.ts"
 import type { OwnCluster } from "./ownCluster.ts"
 import * as syntax from "./syntax.ts"
+import { Turns } from "./turns.ts"
 
 /** What is known of the object of a series. */
 interface Known {
@@ -131,8 +131,8 @@ export const make = (options: {
   const series = new Lru<Known>(options.knownSeries)
   const continuations = new Lru<Continuation>(options.knownSeries)
   const said = new Lru<true>(256)
-  const permits = Semaphore.makeUnsafe(concurrency)
-  const locks = new Map<string, { readonly semaphore: Semaphore.Semaphore; users: number }>()
+  /** One write of a series at a time, and not more than `concurrency` of all. */
+  const turns = new Turns(concurrency)
 
   const sayOfStripped = (namespace: string): Effect.Effect<void> =>
     Effect.suspend(() => {
@@ -304,21 +304,6 @@ export const make = (options: {
     return contested
   })
 
-  /** One write of a series at a time, and not more than `concurrency` of all. */
-  const inOrder = <A, E>(key: string, effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    Effect.suspend(() => {
-      const lock = locks.get(key) ?? { semaphore: Semaphore.makeUnsafe(1), users: 0 }
-      lock.users++
-      locks.set(key, lock)
-      return Effect.ensuring(
-        lock.semaphore.withPermit(permits.withPermit(effect)),
-        Effect.sync(() => {
-          lock.users--
-          if (lock.users === 0) locks.delete(key)
-        })
-      )
-    })
-
   const sayOnce = (outcome: Backend.Outcome): Effect.Effect<Backend.Outcome> => {
     if (outcome._tag !== "Retry") return Effect.succeed(outcome)
     const { cause, message, reason } = outcome.error
@@ -337,7 +322,7 @@ export const make = (options: {
       )
     }
     const name = KubernetesEvent.nameOf(write)
-    return Effect.matchEffect(inOrder(`${namespace}/${name}`, deliver(write, namespace)), {
+    return Effect.matchEffect(turns.take(`${namespace}/${name}`, deliver(write, namespace)), {
       onFailure: (error) => sayOnce({ _tag: "Retry", error }),
       onSuccess: sayOnce
     })
