@@ -28,7 +28,7 @@ import * as syntax from "./internal/syntax.ts"
  * - `seq`: the last seq that is counted in; a write that is not beyond it changes nothing
  * - `times`: first and last time with six fractional digits, `<first>/<last>`, because `lastTimestamp` has whole seconds;
  *   absent where `eventTime` has both
- * - `data`: the data of the event, as JSON; empty where it has only the name and namespace of the object
+ * - `data`: the data of the event, as JSON; absent where it has only the name and namespace of the object
  * - `dataCut`: which values of the data were cut or left out, where some were
  * - `labels`: the labels as JSON, where Kubernetes does not take all of them as labels
  * - `count`: the count, where it is larger than Kubernetes' 32 bits
@@ -166,8 +166,8 @@ const timesOf = (write: Write): string => `${Timestamp.format(write.first)}/${Ti
 const secondsOf = (time: Timestamp.Micros): string => `${Timestamp.format(time).slice(0, -8)}Z`
 
 /** Every event has the name and the namespace of its object in its data; where that is all, the object says it. */
-const encodeData = ({ data, involvedObject }: EventBody): ReturnType<typeof eventData.encode> =>
-  isIdentity(data, involvedObject) ? { json: "", cut: undefined } : eventData.encode(data, limits.data, limits.dataText)
+const encodeData = ({ data, involvedObject }: EventBody): ReturnType<typeof eventData.encode> | undefined =>
+  isIdentity(data, involvedObject) ? undefined : eventData.encode(data, limits.data, limits.dataText)
 
 const isIdentity = (data: EventBody["data"], { name, namespace }: ObjectReference): boolean => {
   if (data.name !== name || data.namespace !== namespace) return false
@@ -523,7 +523,7 @@ export const fromResource = (value: unknown): Result.Result<StoredEvent, string>
   const involvedObject = referenceOf(value["involvedObject"])
   const data = !own
     ? undefined
-    : all[annotations.data] === ""
+    : all[annotations.data] === undefined && all[annotations.dataCut] === undefined
       ? Result.succeed(identityOf(involvedObject))
       : EventJson.dataFromObject(parseJson(all[annotations.data]) ?? {})
   const source = sourceOf(value)

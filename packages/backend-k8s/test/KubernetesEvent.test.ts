@@ -43,8 +43,7 @@ describe("the object of a write", () => {
         annotations: {
           "tidings.dev/series": `${origin}.7`,
           "tidings.dev/seq": "9",
-          "tidings.dev/times": "2023-11-14T22:13:20.123456Z/2023-11-14T22:14:20.999999Z",
-          "tidings.dev/data": ""
+          "tidings.dev/times": "2023-11-14T22:13:20.123456Z/2023-11-14T22:14:20.999999Z"
         }
       },
       involvedObject: { apiVersion: "v1", kind: "ConfigMap", name: "web", namespace: "default", uid: "uid-of-web" },
@@ -145,6 +144,7 @@ describe("the object of a write", () => {
       "tidings.dev/series"
     ])
     assert.strictEqual(resource.metadata.annotations["tidings.dev/data-cut"], "*")
+    assert.deepStrictEqual(read(stored(resource)).event.event.data, {})
   })
 })
 
@@ -166,7 +166,6 @@ describe("what the object says already", () => {
       const one = write(1, {}, { involvedObject, data })
       const { event, resource } = back(one)
       assert.deepStrictEqual(Object.keys(resource.metadata.annotations).sort(), [
-        "tidings.dev/data",
         "tidings.dev/seq",
         "tidings.dev/series"
       ])
@@ -187,9 +186,9 @@ describe("what the object says already", () => {
 describe("the data annotation", () => {
   const annotation = (data: Json) => KubernetesEvent.toResource(write(1, {}, { data })).metadata.annotations
 
-  it("holds durations as text, and is absent when there is no data", () => {
+  it("holds durations as text, and an empty object when there is no data", () => {
     assert.strictEqual(annotation({ duration: 90_500_000_000 })["tidings.dev/data"], '{"duration":"1m30.5s"}')
-    assert.isFalse("tidings.dev/data" in annotation({}))
+    assert.strictEqual(annotation({})["tidings.dev/data"], "{}")
   })
 
   it("cuts the longest texts first and says which", () => {

@@ -19,7 +19,7 @@ const valuesOf = (holder: Record<string, Json>, prefix: string): Array<Value> =>
   Object.entries(holder).map(([key, value]) => ({ path: prefix + key, holder, key, bytes: bytesOf(value) }))
 
 /**
- * The data as the JSON of its annotation, `undefined` when there is none.
+ * The data as the JSON of its annotation.
  *
  * JSON longer than `limit` bytes is shortened until it fits, the largest value first: texts longer than `textLimit`
  * bytes are cut to it and marked; when that is not enough, values are left out. A value is a field of the data, or an
@@ -31,9 +31,8 @@ export const encode = (
   data: EventData,
   limit: number,
   textLimit: number
-): { readonly json: string | undefined; readonly cut: string | undefined } => {
+): { readonly json: string; readonly cut: string | undefined } => {
   const json = JSON.stringify(EventJson.dataToObject(data))
-  if (json === "{}") return { json: undefined, cut: undefined }
   if (json.length * 3 <= limit || syntax.byteLength(json) <= limit) return { json, cut: undefined }
 
   // A copy, which may be changed.
