@@ -57,9 +57,26 @@ const server = createServer({ cert: serverCertificate, key: serverKey }, (reques
     const chunks: Array<Buffer> = []
     request.on("data", (chunk: Buffer) => chunks.push(chunk))
     request.on("end", () => {
-      const body = Buffer.concat(chunks).toString()
-      const uid = randomUUID()
-      answer(201, body.replace('"metadata":{', `"metadata":{"uid":"${uid}","resourceVersion":"${++resourceVersion}",`))
+      const { apiVersion, kind, metadata, ...fields } = JSON.parse(Buffer.concat(chunks).toString()) as {
+        readonly [field: string]: unknown
+        readonly metadata?: { readonly [field: string]: unknown }
+      }
+      const { name, namespace, ...rest } = metadata ?? {}
+      // In the order of an API server.
+      const stored = {
+        kind,
+        apiVersion,
+        metadata: {
+          name,
+          namespace,
+          uid: randomUUID(),
+          resourceVersion: String(++resourceVersion),
+          creationTimestamp: "2026-01-01T00:00:00Z",
+          ...rest
+        },
+        ...fields
+      }
+      answer(201, `${JSON.stringify(stored)}\n`)
     })
     return
   }

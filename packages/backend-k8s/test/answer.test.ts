@@ -12,6 +12,49 @@ const detailOf = (verb: Verb, response: ReturnType<typeof reply>): string => {
 const events = { kind: "events", name: "web.1" }
 const stored = { kind: "Event", apiVersion: "v1", metadata: { name: "order-1.1", resourceVersion: "7" } }
 
+/** As kube-apiserver 1.37 answers a create. */
+const plain =
+  '{"kind":"Event","apiVersion":"v1","metadata":{"name":"order-1.1","namespace":"shop","uid":"edf86ac1-354c-476a-a756-8c9c8572b005",' +
+  '"resourceVersion":"20245","creationTimestamp":"2026-11-28T07:42:35Z","annotations":{"tidings.dev/seq":"1",' +
+  '"tidings.dev/series":"6c6d306782b3b3db4c73be3fe0dd5ebe.1"},"managedFields":[{"manager":"tidings","operation":"Update",' +
+  '"apiVersion":"v1","time":"2026-11-28T07:42:35Z","fieldsType":"FieldsV1","fieldsV1":{"f:reason":{}}}]},"involvedObject":' +
+  '{"kind":"Order","namespace":"shop","name":"order-1"},"reason":"Paid","message":"\\"resourceVersion\\":\\"1\\"","source":{},' +
+  '"firstTimestamp":null,"lastTimestamp":null,"count":1,"type":"Normal","eventTime":null,"reportingComponent":"","reportingInstance":""}\n'
+
+describe("the event in an answer", () => {
+  const isApplied = (body: string) =>
+    verdict("create", { status: 201, headers: { "content-type": "application/json" }, body })._tag === "Applied"
+
+  it("is known whether it is written as API servers do or in another way", () => {
+    for (const body of [plain, plain.trimEnd(), JSON.stringify(JSON.parse(plain), null, 2)]) {
+      assert.isTrue(isApplied(body), body)
+    }
+  })
+
+  it("is not taken from an answer that is cut off anywhere", () => {
+    for (let length = 0; length < plain.trimEnd().length; length++) {
+      assert.isFalse(isApplied(plain.slice(0, length)), String(length))
+      assert.isFalse(isApplied(`${plain.slice(0, length)}\n`), String(length))
+    }
+  })
+
+  it("is not another one, nor another kind of object", () => {
+    for (const [from, to] of [
+      ['"kind":"Event"', '"kind":"EventList"'],
+      ['"kind":"Event"', '"kind":"Status"'],
+      ['"apiVersion":"v1"', '"apiVersion":"events.k8s.io/v1"'],
+      ['"name":"order-1.1"', '"name":"order-1.10"'],
+      ['"name":"order-1.1"', '"name":"order-1"'],
+      ['"name":"order-1.1"', '"name":"another"'],
+      ['"resourceVersion":"20245"', '"resourceVersion":""'],
+      ['"metadata":{', '"metadata":[{']
+    ] as const) {
+      assert.include(plain, from)
+      assert.isFalse(isApplied(plain.replace(from, to)), to)
+    }
+  })
+})
+
 describe("the answer to a write", () => {
   const rows: ReadonlyArray<readonly [string, Verb, ReturnType<typeof reply>, string]> = [
     ["created", "create", reply(201, stored), "Applied"],

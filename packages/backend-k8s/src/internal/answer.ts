@@ -127,8 +127,29 @@ export const objectIn = (
   return apiVersion === undefined || object["apiVersion"] === apiVersion ? object : undefined
 }
 
+/** How an API server goes on after the name of an object. */
+const AFTER_NAME = /","namespace":"[-a-z0-9]+","uid":"[-0-9a-f]{36}","resourceVersion":"\d+","creationTimestamp":"/y
+
+/** The last field of an event, as which it cannot stand in a text, and what comes after it. */
+const LAST_FIELD = ',"reportingInstance":"'
+const END = /[^"\\]*"\}\n$/y
+
+/**
+ * Whether the answer is the event of this name as API servers write it. Then its beginning and its end say so, without the
+ * rest being parsed, which takes longer than everything else that is done with an answer.
+ */
+const isPlainEvent = (body: string, name: string): boolean => {
+  const beginning = `{"kind":"Event","apiVersion":"v1","metadata":{"name":"${name}`
+  if (!body.startsWith(beginning)) return false
+  AFTER_NAME.lastIndex = beginning.length
+  const last = body.lastIndexOf(LAST_FIELD)
+  END.lastIndex = last + LAST_FIELD.length
+  return last !== -1 && AFTER_NAME.test(body) && END.test(body)
+}
+
 /** Whether the answer has the event of this name, and the version that it is stored in. */
 const isEventOf = (response: KubernetesResponse, name: string): boolean => {
+  if (response.body !== undefined && isPlainEvent(response.body, name)) return true
   const metadata = objectIn(response, "Event", "v1")?.["metadata"]
   return isFields(metadata) && metadata["name"] === name && textOf(metadata["resourceVersion"]) !== ""
 }
