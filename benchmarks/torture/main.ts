@@ -8,6 +8,7 @@ import { createInterface } from "node:readline"
 import { parseArgs } from "node:util"
 import * as Cluster from "../../tools/cluster/Cluster.ts"
 import { buildPeer } from "./peer.ts"
+import * as Gateway from "./gateway.ts"
 
 const { values: options } = parseArgs({
   options: { json: { type: "boolean", default: false }, only: { type: "string" } }
@@ -29,6 +30,8 @@ interface Phase {
   readonly phase: string
   readonly asked: number
   readonly cpuMillis: number
+  /** Of what was asked for, how much the recorder itself says it has not delivered; only some recorders say so. */
+  readonly undelivered?: number
 }
 
 interface Process {
@@ -78,7 +81,7 @@ interface StoredEvent {
 interface Found {
   readonly objects: number
   readonly visible: number
-  /** Objects beyond one for each event that is told apart by object and message. */
+  /** Objects beyond one for each event that is told apart by object and message, and what came to another cluster. */
   readonly duplicates: number
 }
 
@@ -116,6 +119,15 @@ const settle = async (cluster: Cluster.Cluster, namespace: string, asked: number
 // the rows
 // ---------------------------------------------------------------------------
 
+interface Place {
+  readonly cluster: Cluster.Cluster
+  readonly gateway: Gateway.Gateway
+  /** What the namespaces of a row show now. */
+  readonly look: () => ReadonlyMap<Contender["id"], Found>
+  /** Makes the namespaces and the rights of a row. */
+  readonly prepare: () => Promise<void>
+}
+
 interface Row {
   readonly id: string
   readonly title: string
@@ -123,8 +135,12 @@ interface Row {
   readonly asked: number
   /** How long nothing may come before the rest counts as lost. Held counts leave within 30 seconds. */
   readonly patience: number
-  /** Together, because what is done to the cluster is done to all of them. */
-  readonly during?: (cluster: Cluster.Cluster) => Promise<void>
+  /** All contenders run together, because what is done to the cluster is done to all of them. */
+  readonly during?: (place: Place) => Promise<void>
+  /** The same, where the cluster ends: what was visible in it then counts, and nothing that comes to its successor. */
+  readonly replaces?: (place: Place) => Promise<ReadonlyMap<Contender["id"], Found>>
+  readonly throughGateway?: boolean
+  readonly before?: Cluster.ApiServerOptions
   readonly end?: "close" | "kill"
 }
 
@@ -156,7 +172,7 @@ const rows: ReadonlyArray<Row> = [
     args: ["--work", "objects", "--count", "1000", "--interval", "10ms"],
     asked: 1_000,
     patience: 60_000,
-    during: async (cluster) => {
+    during: async ({ cluster }) => {
       await sleep(3_000)
       await cluster.killApiServer()
       await sleep(40_000)
@@ -169,11 +185,62 @@ const rows: ReadonlyArray<Row> = [
     args: ["--work", "objects", "--count", "1000", "--interval", "10ms"],
     asked: 1_000,
     patience: 90_000,
-    during: async (cluster) => {
+    during: async ({ cluster }) => {
       await sleep(3_000)
       await cluster.pauseEtcd()
       await sleep(60_000)
       await cluster.resumeEtcd()
+    }
+  },
+  {
+    id: "gateway",
+    title: "1,000 events, a gateway answers 200 with a page of HTML for 20 s in mid-flight",
+    args: ["--work", "objects", "--count", "1000", "--interval", "10ms"],
+    asked: 1_000,
+    patience: 60_000,
+    throughGateway: true,
+    during: async ({ gateway }) => {
+      await sleep(3_000)
+      gateway.set("page")
+      await sleep(20_000)
+      gateway.set("pass")
+    }
+  },
+  {
+    id: "large",
+    title: "4,096 events on 4,096 objects, each with 20 KB of data",
+    args: ["--work", "objects", "--count", "4096", "--interval", "2ms", "--size", "20000"],
+    asked: 4_096,
+    patience: 30_000
+  },
+  {
+    id: "limit",
+    title: "200 events in one namespace that may have 10 a second (EventRateLimit, burst 20)",
+    args: ["--work", "objects", "--count", "200"],
+    asked: 200,
+    patience: 40_000,
+    before: { eventRateLimit: { type: "Namespace", qps: 10, burst: 20 } }
+  },
+  {
+    id: "replaced",
+    title: "1,000 events, the API server replaced by an empty one at the same address in mid-flight",
+    args: ["--work", "objects", "--count", "1000", "--interval", "10ms"],
+    asked: 1_000,
+    patience: 30_000,
+    throughGateway: true,
+    replaces: async ({ cluster, gateway, look, prepare }) => {
+      await sleep(4_000)
+      // Nothing more arrives, so what is read is what the cluster ends with.
+      gateway.set("cut")
+      await sleep(1_000)
+      const visible = look()
+      await cluster.killApiServer()
+      await cluster.killEtcd()
+      await cluster.startEtcd({ empty: true })
+      await cluster.startApiServer()
+      await prepare()
+      gateway.set("pass")
+      return visible
     }
   },
   {
@@ -198,6 +265,8 @@ interface Result extends Found {
   readonly row: string
   readonly contender: string
   readonly asked: number
+  /** What its recorder says it has not delivered. */
+  readonly told: number
   readonly lost: number
   /** Of the process until it could record: the runtime, and the loading of the client. */
   readonly startCpuMillis: number
@@ -205,12 +274,20 @@ interface Result extends Found {
   readonly cpuMillisPerEvent: number | undefined
 }
 
-const runOne = async (cluster: Cluster.Cluster, row: Row, contender: Contender, scratch: string): Promise<Result> => {
-  const namespace = `torture-${row.id}-${contender.id}`
+const namespaceFor = (row: Row, contender: Contender): string => `torture-${row.id}-${contender.id}`
+
+const runOne = async (
+  { cluster, gateway }: Place,
+  row: Row,
+  contender: Contender,
+  scratch: string,
+  ending?: Promise<ReadonlyMap<Contender["id"], Found>>
+): Promise<Result> => {
+  const namespace = namespaceFor(row, contender)
   const args = [
     ...(contender.id === "tidings" ? ["--journal", join(scratch, namespace)] : ["--recorder", contender.id]),
     "--kubeconfig",
-    cluster.kubeconfig,
+    row.throughGateway === true ? gateway.kubeconfig : cluster.kubeconfig,
     "--context",
     "user",
     "--namespace",
@@ -231,11 +308,15 @@ const runOne = async (cluster: Cluster.Cluster, row: Row, contender: Contender, 
     cpuMillis = (await first.reached("closed")).cpuMillis
     await first.ended
   }
-  const found = await settle(cluster, namespace, row.asked, row.patience)
+  const ended = await ending
+  const settled = await settle(cluster, namespace, row.asked, row.patience)
+  const found = ended?.get(contender.id) ?? settled
+  let told = 0
   if (row.end !== "close") {
     last.child.stdin!.end()
     const closing = await last.reached("closing")
     if (row.end === undefined) cpuMillis = closing.cpuMillis
+    told = closing.undelivered ?? 0
     await Promise.race([last.ended, sleep(20_000)])
     last.child.kill("SIGKILL")
   }
@@ -244,12 +325,15 @@ const runOne = async (cluster: Cluster.Cluster, row: Row, contender: Contender, 
     contender: contender.name,
     asked: row.asked,
     ...found,
-    lost: Math.max(0, row.asked - found.visible),
+    // What came to the successor of a cluster belongs to no object there.
+    duplicates: found.duplicates + (ended === undefined ? 0 : settled.visible),
+    told,
+    lost: Math.max(0, row.asked - found.visible - told),
     startCpuMillis,
     cpuMillisPerEvent: cpuMillis === undefined ? undefined : (cpuMillis - startCpuMillis) / row.asked
   }
   log(
-    `  ${contender.name.padEnd(26)} ${found.objects} objects, ${found.visible} of ${row.asked} visible, ${found.duplicates} duplicates`
+    `  ${contender.name.padEnd(26)} ${result.objects} objects, ${result.visible} of ${row.asked} visible, ${told} told, ${result.duplicates} too many`
   )
   return result
 }
@@ -276,14 +360,14 @@ const rights = [
 
 const table = (results: ReadonlyArray<Result>): string => {
   const lines = [
-    "| work | recorder | asked for | objects | visible by count | duplicates | lost | CPU ms, start | CPU ms per event |",
-    "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+    "| work | recorder | asked for | objects | visible by count | too many | told | lost | CPU ms, start | CPU ms per event |",
+    "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
   ]
   for (const { id, title } of rows) {
     for (const one of results.filter(({ row }) => row === id)) {
       const lost = one.lost === 0 ? "0" : `**${one.lost}**`
       lines.push(
-        `| ${title} | ${one.contender} | ${one.asked} | ${one.objects} | ${one.visible} | ${one.duplicates} | ${lost} | ${one.startCpuMillis.toFixed(0)} | ${one.cpuMillisPerEvent?.toFixed(2) ?? ""} |`
+        `| ${title} | ${one.contender} | ${one.asked} | ${one.objects} | ${one.visible} | ${one.duplicates} | ${one.told} | ${lost} | ${one.startCpuMillis.toFixed(0)} | ${one.cpuMillisPerEvent?.toFixed(2) ?? ""} |`
       )
     }
   }
@@ -305,18 +389,35 @@ const results: Array<Result> = []
 const scratch = mkdtempSync(join(tmpdir(), "tidings-torture-"))
 try {
   await using cluster = await Cluster.start({ progress: log })
-  await cluster.apply(rights)
+  await using gateway = await Gateway.start(cluster, scratch)
   for (const row of rows.filter(({ id }) => options.only === undefined || options.only === id)) {
     log(`${row.title}:`)
-    await cluster.apply(contenders.map(({ id }) => namespaceOf(`torture-${row.id}-${id}`)))
-    if (row.during === undefined) {
-      for (const contender of contenders) results.push(await runOne(cluster, row, contender, scratch))
+    const place: Place = {
+      cluster,
+      gateway,
+      look: () => new Map(contenders.map((one) => [one.id, readBack(cluster, namespaceFor(row, one))])),
+      prepare: async () => {
+        await cluster.apply([...rights, ...contenders.map((one) => namespaceOf(namespaceFor(row, one)))])
+      }
+    }
+    if (row.before !== undefined) {
+      await cluster.stopApiServer()
+      await cluster.startApiServer(row.before)
+    }
+    await place.prepare()
+    if (row.during === undefined && row.replaces === undefined) {
+      for (const contender of contenders) results.push(await runOne(place, row, contender, scratch))
     } else {
+      const ending = row.replaces?.(place)
       const [, ...all] = await Promise.all([
-        row.during(cluster),
-        ...contenders.map((contender) => runOne(cluster, row, contender, scratch))
+        row.during?.(place),
+        ...contenders.map((contender) => runOne(place, row, contender, scratch, ending))
       ])
       results.push(...all)
+    }
+    if (row.before !== undefined) {
+      await cluster.stopApiServer()
+      await cluster.startApiServer({ eventRateLimit: [] })
     }
   }
 } finally {
@@ -330,17 +431,17 @@ if (options.only === undefined) {
     "docs/reference/torture.md",
     `# Torture
 
-client-go's two recorders (v0.37.2) and Tidings, side by side in one run on a real API server of Kubernetes 1.37, each as an ordinary user of the cluster, client-go without its client-side rate limit. What arrived was read back with \`kubectl get events -o json\`. "Visible by count" is the sum of the counts that \`kubectl\` shows; "lost" is what was asked for and is not visible. Tidings records into a journal on disk (\`process\`). CPU is that of the whole process, told apart into its start, until it can record, and what came after it. Tidings runs from its sources here, which Node has to strip of their types first. \`tools/events\` writes the count of a series only minutes later, so more may become visible after the run. \`npm run torture\` repeats the run and writes this page.
+client-go's two recorders (v0.37.2) and Tidings, side by side in one run on a real API server of Kubernetes 1.37, each as an ordinary user of the cluster, client-go without its client-side rate limit. What arrived was read back with \`kubectl get events -o json\`. "Visible by count" is the sum of the counts that \`kubectl\` shows; "too many" are objects beyond one for each event, and what came to another cluster than the one that it happened in; "told" is what the recorder itself counts as not delivered; "lost" is what was asked for and is neither visible nor told. Tidings records into a journal on disk (\`process\`). \`tools/events\` takes no data beside the message, so its large events are small ones. CPU is that of the whole process, told apart into its start, until it can record, and what came after it. Tidings runs from its sources here, which Node has to strip of their types first. \`tools/events\` writes the count of a series only minutes later, so more may become visible after the run. \`npm run torture\` repeats the run and writes this page.
 
 ${table(results)}
 `
   )
 }
 const ours = results.filter(({ contender }) => contender === "Tidings")
-const bad = ours.filter(({ asked, duplicates, visible }) => visible !== asked || duplicates > 0)
+const bad = ours.filter(({ asked, duplicates, told, visible }) => visible + told !== asked || duplicates > 0)
 log(
   bad.length === 0
-    ? "\nTidings: every occurrence is there, once."
-    : `\nTidings: not every occurrence is there once: ${bad.map(({ row }) => row).join(", ")}`
+    ? "\nTidings: every occurrence is there, once, or told."
+    : `\nTidings: not every occurrence is there once, or told: ${bad.map(({ row }) => row).join(", ")}`
 )
 process.exitCode = bad.length === 0 ? 0 : 1

@@ -19,11 +19,14 @@ const { values } = parseArgs({
     work: { type: "string", default: "objects" },
     count: { type: "string", default: "0" },
     interval: { type: "string", default: "0ms" },
+    size: { type: "string", default: "0" },
     journal: { type: "string" }
   }
 })
 const count = Number(values.count)
 const interval = Number.parseFloat(values.interval)
+const size = Number(values.size)
+const data = size === 0 ? {} : { data: { arguments: { payload: "x".repeat(size) } } }
 
 const say = (phase: string, asked: number, more: object = {}) => {
   const { system, user } = process.cpuUsage()
@@ -45,13 +48,16 @@ const program = Effect.gen(function* () {
       },
       reason: "Tortured",
       action: "Torture",
-      message: values.work === "messages" ? `it happened in way ${n}` : "it happened"
+      message: values.work === "messages" ? `it happened in way ${n}` : "it happened",
+      ...data
     })
     if (interval > 0) yield* Effect.sleep(interval)
   }
   say("emitted", count)
   yield* Effect.promise(() => new Promise<void>((done) => void process.stdin.on("end", done).resume()))
-  say("closing", count, { status: yield* recorder.status })
+  const { sinks } = yield* recorder.status
+  const undelivered = Object.values(sinks).map(({ parked, pending }) => pending + parked)
+  say("closing", count, { undelivered: undelivered.reduce((sum, n) => sum + n, 0) })
 })
 
 const journal =

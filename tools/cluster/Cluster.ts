@@ -111,6 +111,15 @@ export interface StartApiServerOptions extends ApiServerOptions {
   readonly waitUntilReady?: boolean | undefined
 }
 
+/** How to start etcd again. */
+export interface StartEtcdOptions {
+  /**
+   * Without the data it had: with an API server that starts after it, another cluster at the same address, with the same
+   * certificate and tokens. Default: false.
+   */
+  readonly empty?: boolean | undefined
+}
+
 /** Signals that end a server. */
 export const killSignals = ["SIGKILL", "SIGTERM", "SIGINT", "SIGQUIT", "SIGABRT"] as const
 export type KillSignal = (typeof killSignals)[number]
@@ -129,7 +138,7 @@ export interface Faults {
   /** SIGTERM, and SIGKILL after the grace period. */
   readonly stopEtcd: (options?: StopOptions) => Promise<void>
   /** Starts it again on the same data; resolves when it serves. The API server finds it within some ten seconds. */
-  readonly startEtcd: () => Promise<void>
+  readonly startEtcd: (options?: StartEtcdOptions) => Promise<void>
   /** Resolves when it has ended. Default: SIGKILL. */
   readonly killEtcd: (signal?: KillSignal) => Promise<void>
   /** SIGSTOP: requests hang, and writes are answered 504 after half a minute. */
@@ -393,7 +402,8 @@ const make = async (tools: Tools, options: StartOptions, keeper: Keeper.Keeper):
     }
   }
 
-  const startEtcd = async (): Promise<void> => {
+  const startEtcd = async ({ empty = false }: StartEtcdOptions = {}): Promise<void> => {
+    if (empty && etcd.child === undefined) fs.rmSync(file("etcd"), { recursive: true, force: true })
     const child = await run(etcd, tools.etcd, [
       "--name=default",
       `--data-dir=${file("etcd")}`,

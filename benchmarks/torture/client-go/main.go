@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -59,6 +60,7 @@ func main() {
 	count := flag.Int("count", 0, "how many events")
 	interval := flag.Duration("interval", 0, "the pause between two events")
 	pending := flag.Int("pending", 0, "with record and an object for each event: the most events that wait for the server, because beyond 1,000 the recorder drops them")
+	size := flag.Int("size", 0, "bytes of data that each event carries, as an annotation")
 	flag.Parse()
 
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
@@ -73,6 +75,10 @@ func main() {
 	config.QPS = -1
 	client := kubernetes.NewForConfigOrDie(config)
 
+	var annotations map[string]string
+	if *size > 0 {
+		annotations = map[string]string{"torture.tidings.dev/data": strings.Repeat("x", *size)}
+	}
 	var emit func(object *corev1.ObjectReference, message string)
 	var shutdown func()
 	var places chan struct{}
@@ -87,7 +93,7 @@ func main() {
 		broadcaster.StartRecordingToSink(sink)
 		r := broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "torture"})
 		emit = func(object *corev1.ObjectReference, message string) {
-			r.Event(object, corev1.EventTypeNormal, "Tortured", message)
+			r.AnnotatedEventf(object, annotations, corev1.EventTypeNormal, "Tortured", "%s", message)
 		}
 		shutdown = broadcaster.Shutdown
 	case "events":
