@@ -120,6 +120,9 @@ const settle = async (cluster: Cluster.Cluster, namespace: string, asked: number
 // ---------------------------------------------------------------------------
 
 interface Place {
+  /** Resolves when every contender has begun to record. */
+  readonly recording: Promise<void>
+  readonly begun: (contender: Contender["id"]) => void
   readonly cluster: Cluster.Cluster
   readonly gateway: Gateway.Gateway
   /** What the namespaces of a row show now. */
@@ -172,7 +175,8 @@ const rows: ReadonlyArray<Row> = [
     args: ["--work", "objects", "--count", "1000", "--interval", "10ms"],
     asked: 1_000,
     patience: 60_000,
-    during: async ({ cluster }) => {
+    during: async ({ cluster, recording }) => {
+      await recording
       await sleep(3_000)
       await cluster.killApiServer()
       await sleep(40_000)
@@ -185,7 +189,8 @@ const rows: ReadonlyArray<Row> = [
     args: ["--work", "objects", "--count", "1000", "--interval", "10ms"],
     asked: 1_000,
     patience: 90_000,
-    during: async ({ cluster }) => {
+    during: async ({ cluster, recording }) => {
+      await recording
       await sleep(3_000)
       await cluster.pauseEtcd()
       await sleep(60_000)
@@ -199,7 +204,8 @@ const rows: ReadonlyArray<Row> = [
     asked: 1_000,
     patience: 60_000,
     throughGateway: true,
-    during: async ({ gateway }) => {
+    during: async ({ gateway, recording }) => {
+      await recording
       await sleep(3_000)
       gateway.set("page")
       await sleep(20_000)
@@ -228,7 +234,8 @@ const rows: ReadonlyArray<Row> = [
     asked: 1_000,
     patience: 30_000,
     throughGateway: true,
-    replaces: async ({ cluster, gateway, look, prepare }) => {
+    replaces: async ({ cluster, gateway, look, prepare, recording }) => {
+      await recording
       await sleep(4_000)
       // Nothing more arrives, so what is read is what the cluster ends with.
       gateway.set("cut")
@@ -277,7 +284,7 @@ interface Result extends Found {
 const namespaceFor = (row: Row, contender: Contender): string => `torture-${row.id}-${contender.id}`
 
 const runOne = async (
-  { cluster, gateway }: Place,
+  { begun, cluster, gateway }: Place,
   row: Row,
   contender: Contender,
   scratch: string,
@@ -295,6 +302,7 @@ const runOne = async (
   ]
   const first = start(contender, [...args, ...row.args])
   const startCpuMillis = (await first.reached("ready")).cpuMillis
+  begun(contender.id)
   await first.reached("emitted")
   let cpuMillis: number | undefined
   let last = first
@@ -392,7 +400,14 @@ try {
   await using gateway = await Gateway.start(cluster, scratch)
   for (const row of rows.filter(({ id }) => options.only === undefined || options.only === id)) {
     log(`${row.title}:`)
+    const waiting = new Set(contenders.map(({ id }) => id))
+    const { promise: recording, resolve: allRecord } = Promise.withResolvers<void>()
     const place: Place = {
+      recording,
+      begun: (id) => {
+        waiting.delete(id)
+        if (waiting.size === 0) allRecord()
+      },
       cluster,
       gateway,
       look: () => new Map(contenders.map((one) => [one.id, readBack(cluster, namespaceFor(row, one))])),
