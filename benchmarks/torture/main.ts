@@ -453,7 +453,8 @@ ${table(results)}
   )
 }
 const ours = results.filter(({ contender }) => contender === "Tidings")
-const bad = ours.filter(({ asked, duplicates, told, visible }) => visible + told !== asked || duplicates > 0)
+// A write whose answer was lost with the cluster may be both visible and told.
+const bad = ours.filter(({ asked, duplicates, told, visible }) => visible + told < asked || duplicates > 0)
 log(
   bad.length === 0
     ? "\nTidings: every occurrence is there, once, or told."
