@@ -87,6 +87,8 @@ export interface Faults {
   readonly partial?: number | undefined
   /** Carried out, and the answers end early. */
   readonly missing?: number | undefined
+  /** Something else answers, such as a gateway with a page of its own: what came of the request is not known. */
+  readonly strange?: number | undefined
 }
 
 /**
@@ -147,7 +149,15 @@ export interface SimulatedBackend {
   readonly recover: () => void
   /** Gives a namespace a trouble, or ends it. */
   readonly trouble: (namespace: string, trouble: NamespaceTrouble | undefined) => void
-  /** Ends every fault, outage and trouble. Requests that are late may still arrive. */
+  /**
+   * Lets another server, with an empty store, answer at the address of this one: `target` answers its identity, what is
+   * read is empty, and writes fail with `TargetMismatch` until the caller has asked for the target again. `undefined` lets
+   * this one answer again, with all that it had.
+   */
+  readonly replaceBy: (target: string | undefined) => void
+  /** What was written to servers that stood in the place of this one. */
+  readonly strays: () => ReadonlyArray<Write>
+  /** Ends every fault, outage, trouble and replacement. Requests that are late may still arrive. */
   readonly heal: () => void
   /** Loses the history: who follows from an older cursor finds a gap. */
   readonly forgetHistory: () => void

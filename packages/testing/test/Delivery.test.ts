@@ -4,14 +4,15 @@ import { Effect, Exit } from "effect"
 import { copies } from "./support/copies.ts"
 import { delivery, product, stuckNamespace } from "./support/delivery.ts"
 import { mutants, plant } from "./support/mutants.ts"
+import { replaced } from "./support/replaced.ts"
 
 const COMMAND = "npx vitest run --project @tidings/testing test/Delivery.test.ts -t"
 
-const SEEDS = { delivery: 1_200, stuckNamespace: 100, copies: 300 }
+const SEEDS = { delivery: 1_200, stuckNamespace: 100, copies: 300, replaced: 300 }
 const LIMITS = { maximumSteps: 50_000 }
 const TIMEOUT = 300_000
 
-const scenarios = { delivery, stuckNamespace, copies }
+const scenarios = { delivery, stuckNamespace, copies, replaced }
 
 /** Every fault, and every branch of interest: what never happens is not tested. */
 const SOMETIMES = [
@@ -126,6 +127,35 @@ describe("a journal that is put back from a backup, or copied", () => {
           copies(product)
         )
         if (campaign.seeds > 1) assert.isAbove(campaign.counts["accepted"]!, 10 * campaign.seeds)
+      }),
+    TIMEOUT
+  )
+})
+
+describe("a server that another one replaces at its address", () => {
+  it.effect(
+    "gets everything that is meant for it, and the other one nothing",
+    () =>
+      Effect.gen(function* () {
+        const campaign = yield* Simulation.campaign(
+          {
+            ...LIMITS,
+            name: "replaced",
+            seeds: SEEDS.replaced,
+            command: `${COMMAND} "gets everything that is meant for it"`,
+            sometimes: [
+              "server.replaced",
+              "server.mismatch",
+              "server.strange",
+              "server.late",
+              "restartedMeanwhile",
+              "settlementSettled",
+              "settlementKept"
+            ]
+          },
+          replaced(product)
+        )
+        if (campaign.seeds > 1) assert.isAbove(campaign.counts["acknowledged"]!, 5 * campaign.seeds)
       }),
     TIMEOUT
   )

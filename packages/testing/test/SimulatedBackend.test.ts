@@ -5,7 +5,7 @@ import type { Write } from "@tidings/core/Event"
 import * as Contract from "@tidings/testing/Contract"
 import * as SimulatedBackend from "@tidings/testing/SimulatedBackend"
 import * as Simulation from "@tidings/testing/Simulation"
-import { Cause, Effect, Exit, Layer, Stream } from "effect"
+import { Cause, Effect, Exit, Fiber, Layer, Stream } from "effect"
 import { series } from "./fixtures/writes.ts"
 
 const inWorld = <A, E>(
@@ -216,6 +216,48 @@ describe("the simulated backend", () => {
       })
     )
     assert.deepStrictEqual(value, ["Gap", 2, 3, "Live"])
+  })
+
+  it("answers for a gateway that is in its place, and carries nothing out", () => {
+    const { counts, value } = write({ strange: 1 })
+    assert.strictEqual(value.stored, 0)
+    assert.deepInclude(value.answer._tag === "Failure" ? reasonOf(value.answer.failure) : {}, {
+      _tag: "Transient",
+      applied: "unknown"
+    })
+    assert.strictEqual(counts["backend.strange"], 1)
+  })
+
+  it("lets another server answer at its address, and comes back with what it had", () => {
+    const { value } = inWorld((simulation) =>
+      Effect.gen(function* () {
+        const server = SimulatedBackend.make(simulation)
+        const { backend } = server
+        yield* backend.write([series(1)])
+        const { cursor } = yield* backend.query({})
+        const cut = yield* Effect.forkChild(Effect.exit(Stream.runDrain(backend.watch({}, "now"))))
+        yield* Effect.sleep("1 second")
+
+        server.replaceBy("another")
+        assert.isTrue(Exit.isFailure(yield* Fiber.join(cut)), "a watch goes on with another server")
+        const refused = yield* Effect.flip(backend.write([series(2)]))
+        assert.deepInclude(refused.reason, { _tag: "TargetMismatch", expected: "backend", found: "another" })
+        assert.strictEqual((yield* backend.query({})).totalCount, 0)
+        const mismatch = yield* Effect.flip(Stream.runDrain(backend.watch({}, cursor)))
+        assert.strictEqual(mismatch.reason._tag, "CursorMismatch")
+
+        // A host that asks, and then writes, means the other one.
+        assert.strictEqual((yield* backend.target).id, "another")
+        assert.deepStrictEqual(server.strays(), [])
+        yield* backend.write([series(2)])
+        assert.strictEqual(server.strays().length, 1)
+
+        server.replaceBy(undefined)
+        assert.strictEqual((yield* backend.target).id, "backend")
+        return (yield* backend.query({})).events.map(({ id }) => id.seq)
+      })
+    )
+    assert.deepStrictEqual(value, [1])
   })
 
   it("notices a series that stands twice in a batch", () => {

@@ -38,6 +38,9 @@ const namespaceMissing = BackendError.make(
 const namespaceFailing = BackendError.make(
   new BackendError.Transient({ applied: "no", detail: "the namespace is in trouble" })
 )
+const strange = BackendError.make(
+  new BackendError.Transient({ applied: "unknown", detail: "200 text/html: no API server answers" })
+)
 const cut = BackendError.make(new BackendError.Transient({ applied: "no", detail: "the watch broke off" }))
 
 const outages: Record<Exclude<Outage, "silent">, BackendError.BackendError> = {
@@ -61,7 +64,7 @@ export const make = (
   }
 ): Omit<SimulatedBackend, "layer"> => {
   const name = options.name ?? "backend"
-  const target = Target.make(options.target ?? name)
+  const home = Target.make(options.target ?? name)
   const dice = simulation.dice.fork(name)
   const latency = Duration.toMillis(options.latency ?? "20 millis")
   const lateness = Duration.toMillis(options.lateness ?? "30 seconds")
@@ -79,6 +82,19 @@ export const make = (
   let position = 0
   let forgottenUpTo = 0
   const waiting = new Set<() => void>()
+  /** The server that answers in the place of this one. */
+  let replacement: Target.Target | undefined
+  const strays: Array<Write> = []
+  /** Which server the host knows that it talks to. */
+  let told = home
+
+  const target = (): Target.Target => replacement ?? home
+
+  const wake = (): void => {
+    const woken = [...waiting]
+    waiting.clear()
+    for (const one of woken) one()
+  }
 
   const count = (what: string) => simulation.count(`${name}.${what}`)
 
@@ -102,7 +118,7 @@ export const make = (
     }
     const created = known?.exists !== true
     if (created && known !== undefined) count("createdAgain")
-    for (const told of observers) told(write, created ? undefined : known?.write)
+    for (const observe of observers) observe(write, created ? undefined : known?.write)
     simulation.trace(`${name}: ${created ? "creates" : "updates"} ${key} up to ${write.upTo}, count ${write.count}`)
     stored.delete(key)
     stored.set(key, {
@@ -113,9 +129,7 @@ export const make = (
       expiresAt: simulation.now() + timeToLive,
       position: ++position
     })
-    const woken = [...waiting]
-    waiting.clear()
-    for (const wake of woken) wake()
+    wake()
     return created ? Backend.created : Backend.updated
   }
 
@@ -168,6 +182,20 @@ export const make = (
       return outage === "silent" ? undefined : Result.fail(outages[outage])
     }
     if (fault !== undefined) count(fault)
+    if (fault === "strange") return Result.fail(strange)
+    const found = target()
+    if (found.id !== told.id) {
+      count("mismatch")
+      const detail = "another server answers"
+      return Result.fail(
+        BackendError.make(new BackendError.TargetMismatch({ expected: told.id, found: found.id, detail }))
+      )
+    }
+    if (replacement !== undefined) {
+      count("stray")
+      strays.push(...batch)
+      return Result.succeed(batch.map(() => Backend.created))
+    }
     switch (fault) {
       case "fail":
         return Result.fail(failed)
@@ -243,7 +271,13 @@ export const make = (
       simulation.after(delay() + delay(), () => {
         if (outage === "silent") return count("silent")
         const failure =
-          outage !== undefined ? outages[outage] : fault === "resetBefore" || fault === "fail" ? failed : undefined
+          outage !== undefined
+            ? outages[outage]
+            : fault === "strange"
+              ? strange
+              : fault === "resetBefore" || fault === "fail"
+                ? failed
+                : undefined
         if (outage !== undefined) count(outage)
         resume(failure === undefined ? Effect.fromResult(answer()) : Effect.fail(failure))
       })
@@ -259,7 +293,7 @@ export const make = (
   })
 
   const existing = (filter: EventQuery.EventFilter): Array<Stored> =>
-    [...stored.values()].filter((one) => {
+    [...(replacement === undefined ? stored.values() : [])].filter((one) => {
       expire(one)
       return one.exists && EventQuery.matches(filter, one.write)
     })
@@ -280,7 +314,7 @@ export const make = (
   const query = (asked: EventQuery.EventQuery): Effect.Effect<EventQuery.EventPage, BackendError.BackendError> =>
     read(() => {
       const filter = EventQuery.filterOf(asked)
-      const scope: Position.Scope = { mode: "simulated", target, filter }
+      const scope: Position.Scope = { mode: "simulated", target: target(), filter }
       const matching = existing(filter).sort((a, b) => b.write.last - a.write.last || b.position - a.position)
       const decoded =
         asked.page === undefined
@@ -312,7 +346,7 @@ export const make = (
   ): Stream.Stream<EventQuery.WatchItem, BackendError.BackendError> =>
     Stream.unwrap(
       read(() => {
-        const scope: Position.Scope = { mode: "simulated", target, filter }
+        const scope: Position.Scope = { mode: "simulated", target: target(), filter }
         const cursorAt = (at: number) => Position.cursorEncoder(scope)(String(at))
         const itemsAfter = (after: number): Array<EventQuery.WatchItem> =>
           existing(filter)
@@ -324,6 +358,7 @@ export const make = (
           cursor: cursorAt(forgottenUpTo)
         })
 
+        const watched = target()
         let reached = position
         let snapshot: Array<EventQuery.WatchItem> = []
         if (from === "beginning") snapshot = itemsAfter(0)
@@ -340,14 +375,14 @@ export const make = (
         snapshot.push({ _tag: "Live", cursor: cursorAt(reached) })
 
         const changed = Effect.callback<void>((resume) => {
-          if (reached !== position) return resume(Effect.void)
-          const wake = () => resume(Effect.void)
-          waiting.add(wake)
-          return Effect.sync(() => waiting.delete(wake))
+          if (reached !== position || target() !== watched) return resume(Effect.void)
+          const awake = () => resume(Effect.void)
+          waiting.add(awake)
+          return Effect.sync(() => waiting.delete(awake))
         })
         const next: Effect.Effect<Array<EventQuery.WatchItem>, BackendError.BackendError> = Effect.suspend(() => {
-          if (reached === position) return Effect.andThen(changed, next)
-          if (outage !== undefined || dice.chance(faults.resetAfter ?? 0)) {
+          if (reached === position && target() === watched) return Effect.andThen(changed, next)
+          if (target() !== watched || outage !== undefined || dice.chance(faults.resetAfter ?? 0)) {
             count("cut")
             return Effect.fail(cut)
           }
@@ -368,7 +403,7 @@ export const make = (
   return {
     backend: {
       mode: "simulated",
-      target: read(() => Result.succeed(target)),
+      target: read(() => Result.succeed((told = target()))),
       write,
       query,
       watch
@@ -389,26 +424,33 @@ export const make = (
       if (trouble === undefined) troubles.delete(namespace)
       else troubles.set(namespace, trouble)
     },
+    replaceBy: (other) => {
+      simulation.trace(`${name}: ${other ?? home.id} answers`)
+      if (other !== undefined) count("replaced")
+      replacement = other === undefined ? undefined : Target.make(other)
+      wake()
+    },
+    strays: () => strays,
     heal: () => {
       simulation.trace(`${name}: is well from now on`)
       faults = {}
+      replacement = undefined
       outage = undefined
       troubles.clear()
+      wake()
     },
     forgetHistory: () => {
       forgottenUpTo = position
       count("historyLost")
-      const woken = [...waiting]
-      waiting.clear()
-      for (const wake of woken) wake()
+      wake()
     },
     series: (): ReadonlyArray<StoredSeries> =>
       [...stored.values()].map((one) => {
         expire(one)
         return { write: one.highest, exists: one.exists, creations: one.creations }
       }),
-    onWrite: (told) => {
-      observers.push(told)
+    onWrite: (observe) => {
+      observers.push(observe)
     }
   }
 }

@@ -17,7 +17,7 @@ export interface Mutant {
   readonly patches?: ReadonlyArray<Patch>
   readonly around?: Partial<Subject>
   /** Which scenario finds it; `delivery` unless given. */
-  readonly scenario?: "delivery" | "stuckNamespace" | "copies"
+  readonly scenario?: "delivery" | "stuckNamespace" | "copies" | "replaced"
   /** A seed that found it once, and is tried first. */
   readonly hint?: number
 }
@@ -95,6 +95,7 @@ const DELIVERY = "internal/sinkDelivery.ts"
 const DISPATCH = "internal/sinkDispatch.ts"
 const EXPECTATIONS = "internal/sinkExpectations.ts"
 const FAILURES = "internal/sinkFailures.ts"
+const HEALTH = "internal/sinkHealth.ts"
 const OUTBOX = "internal/sinkOutbox.ts"
 const PARKING = "internal/sinkParking.ts"
 const READING = "internal/sinkReading.ts"
@@ -102,6 +103,8 @@ const STATE = "internal/sinkState.ts"
 const TIME = "internal/sinkTime.ts"
 const RECORDER = "internal/journalRecorder.ts"
 const CORRELATION = "Correlation.ts"
+
+const created: Backend.Outcome = { _tag: "Settled", how: "created" }
 
 const gone = BackendError.make(new BackendError.Transient({ applied: "no", detail: "404 events not found" }))
 
@@ -342,6 +345,55 @@ export const mutants: ReadonlyArray<Mutant> = [
           "      if (series.held >= 0) {\n        this.heldOccurrences -= series.held\n        series.group.bucket.line.delete(series)\n        this.unlink"
       }
     ]
+  },
+
+  // Another server at the address, and a gateway that answers for it.
+  {
+    name: "a page of a gateway is taken for an event that was created",
+    scenario: "replaced",
+    around: {
+      backend: (backend) => ({
+        ...backend,
+        write: (batch) =>
+          Effect.catch(backend.write(batch), (error) =>
+            error.message.includes("text/html") ? Effect.succeed(batch.map(() => created)) : Effect.fail(error)
+          )
+      })
+    }
+  },
+  {
+    name: "what was meant for another server is taken for settled",
+    scenario: "replaced",
+    around: {
+      backend: (backend) => ({
+        ...backend,
+        write: (batch) =>
+          Effect.catch(backend.write(batch), (error) =>
+            error.reason._tag === "TargetMismatch" ? Effect.succeed(batch.map(() => created)) : Effect.fail(error)
+          )
+      })
+    }
+  },
+  {
+    name: "a journal that belongs to one server is delivered to whichever answers",
+    scenario: "replaced",
+    patches: [
+      {
+        file: SINK,
+        find: "if (bound === undefined || Target.isContinued(bound, found)) {",
+        replace: "if (bound === undefined || true) {"
+      }
+    ]
+  },
+  {
+    name: "the right server that is back is not noticed",
+    scenario: "replaced",
+    patches: [{ file: HEALTH, find: 'if (this.haltedFor === "target") this.haltedFor = undefined', replace: "" }]
+  },
+  {
+    name: "what was under way when another server answered is forgotten",
+    scenario: "replaced",
+    patches: [{ file: DELIVERY, find: "outbox.giveBack(one, parcel)\n", replace: "outbox.landed(one)\n" }]
   },
 
   // Acceptance.
