@@ -153,7 +153,7 @@ export const soak = async ({ check, directory, events, progress }: Options): Pro
       yield* Effect.sleep("5 minutes")
       counting.setAway(turn % 3 !== 1)
       noting.setAway(turn % 3 !== 0)
-      yield* Effect.sleep(turn % 4 === 3 ? "40 minutes" : "3 minutes")
+      yield* Effect.sleep(turn % 4 === 1 ? "40 minutes" : "3 minutes")
       counting.setAway(false)
       noting.setAway(false)
     }

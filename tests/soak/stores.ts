@@ -35,23 +35,38 @@ const store = (
   }
 }
 
-/** Keeps the count of each series. */
+/** So many openings of a journal may still have something under way. */
+const OPENINGS = 4
+
+/**
+ * Keeps the count of each series. Each opening of a journal begins series of its own, so of those that ended long ago only
+ * the sums are kept: what the store holds would hide what the recorder does.
+ */
 export const counting = (): Store => {
-  const series = new Map<string, { readonly upTo: number; readonly count: number }>()
+  const openings = new Map<string, Map<number, { readonly upTo: number; readonly count: number }>>()
+  const ended = new Set<string>()
+  let visible = 0
+  let series = 0
   return {
-    ...store("counting", ({ count, id, upTo }) => {
-      const key = `${id.origin}.${id.seq}`
-      const known = series.get(key)
+    ...store("counting", ({ count, id: { origin, seq }, upTo }) => {
+      if (ended.has(origin)) throw new Error(`${origin} ended ${OPENINGS} openings ago, and has something under way`)
+      let opening = openings.get(origin)
+      if (opening === undefined) openings.set(origin, (opening = new Map()))
+      if (openings.size > OPENINGS) {
+        const [oldest] = openings.keys()
+        openings.delete(oldest!)
+        ended.add(oldest!)
+      }
+      const known = opening.get(seq)
       if (known !== undefined && known.upTo >= upTo) return Backend.present
-      series.set(key, { upTo, count })
-      return known === undefined ? Backend.created : Backend.updated
+      opening.set(seq, { upTo, count })
+      visible += count - (known?.count ?? 0)
+      if (known !== undefined) return Backend.updated
+      series++
+      return Backend.created
     }),
-    visible: () => {
-      let visible = 0
-      for (const { count } of series.values()) visible += count
-      return visible
-    },
-    series: () => series.size
+    visible: () => visible,
+    series: () => series
   }
 }
 
