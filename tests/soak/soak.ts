@@ -151,9 +151,9 @@ export const soak = async ({ check, directory, events, progress }: Options): Pro
   const outages = Effect.gen(function* () {
     for (let turn = 0; ; turn++) {
       yield* Effect.sleep("5 minutes")
-      counting.setAway(turn % 3 !== 1)
-      noting.setAway(turn % 3 !== 0)
-      yield* Effect.sleep(turn % 4 === 1 ? "40 minutes" : "3 minutes")
+      counting.setAway(turn % 3 !== 0)
+      noting.setAway(turn % 3 !== 1)
+      yield* Effect.sleep(turn % 4 === 0 ? "40 minutes" : "3 minutes")
       counting.setAway(false)
       noting.setAway(false)
     }
