@@ -1,7 +1,7 @@
 /**
  * What is left to a host while 64 fibers record without a pause: how long a timer of 10 ms waits for its turn, whether
- * events are delivered meanwhile, and what the turns cost until everything is delivered. The comparison is the same recorder under a scheduler that never
- * leaves its turn of the event loop, so that nothing is left to the host.
+ * events are delivered meanwhile, and what the turns cost until everything is delivered. The comparison is the same recorder
+ * under a scheduler that never leaves its turn of the event loop, so that nothing is left to the host.
  */
 import * as FileBackend from "@tidings/backend-fs/FileBackend"
 import * as FileJournal from "@tidings/backend-fs/FileJournal"

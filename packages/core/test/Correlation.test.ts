@@ -398,6 +398,24 @@ describe("a snapshot of series that have left", () => {
     assert.isAtMost(JSON.stringify(correlator.snapshot()).length / count, 240)
   })
 
+  it("is the same whether it was prepared or not, also with series that are held, combined and given up", () => {
+    const steps = Array.from({ length: 600 }, (_, n) => ({
+      id: { origin, seq: n + 1 },
+      occurrence: { ...long(n % 40), message: `message ${n % 13}`, reason: `Reason${n % 3}` }
+    }))
+    const make = (prepared: number) => {
+      const correlator = new Correlation.Correlator({ ...Correlation.defaults, capacity: 100, burst: 3 })
+      for (const { id, occurrence } of steps) {
+        correlator.step(id, occurrence, occurrence.at)
+        if (id.seq % 7 === 0) correlator.prepareSnapshot(prepared)
+      }
+      return correlator.snapshot()
+    }
+    const plain = make(0)
+    assert.deepStrictEqual(make(1), plain)
+    assert.deepStrictEqual(make(1_000), plain)
+  })
+
   it("still knows each of them", () => {
     const correlator = new Correlation.Correlator(Correlation.defaults)
     for (let n = 1; n <= 100; n++) correlator.step({ origin, seq: n }, long(n), 0)

@@ -113,6 +113,7 @@ export const make = (
       for (const one of released) outbox.add(one)
     }
     if (entries.length > 0) averageBytes = bytes / entries.length
+    if (isDurable) correlator.prepareSnapshot(entries.length)
     state.position = reached
     state.unreadSince = reached < head() ? (entries.at(-1)?.occurrence.at ?? state.unreadSince) : undefined
     ledger.held = correlator.held
