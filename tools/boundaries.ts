@@ -7,14 +7,7 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
   templates: [],
   core: ["@tidings/templates"],
   "backend-fs": ["@tidings/core", "@tidings/templates", "node:"],
-  "backend-k8s": [
-    "@tidings/core",
-    "@tidings/templates",
-    "@effect/platform-node",
-    "@kubernetes/client-node",
-    "undici",
-    "node:"
-  ],
+  "backend-k8s": ["@tidings/core", "@tidings/templates", "@kubernetes/client-node", "js-yaml", "undici", "node:"],
   testing: ["@tidings/core", "@tidings/templates", "@effect/vitest", "vitest", "node:"],
   tidings: [
     "@tidings/core",

@@ -1,6 +1,7 @@
 /**
- * Makes the command two files, from the sources, with everything they import: `packages/tidings/dist/tidings.mjs`, and
- * beside it what speaks to a cluster, which the first one loads where a cluster is meant.
+ * Makes the command few files, from the sources, with everything they import: `packages/tidings/dist/tidings.mjs`, and
+ * beside it what speaks to a cluster, which the first one loads where a cluster is meant, and what renews the logins of
+ * old kubeconfigs, which that one loads where there is one.
  *
  * As separate modules it would take four times as long to start. As one file it would take a third longer: what speaks
  * to a cluster is twice as large as all the rest, and has to be read and set up even where nobody calls it.
@@ -35,6 +36,9 @@ const lazyCrypto: Plugin = {
     id === "\0lazy-crypto"
       ? ["createHash", "randomBytes", "randomUUID"]
           .map((name) => `export const ${name} = (...all) => process.getBuiltinModule("node:crypto").${name}(...all)`)
+          .concat(
+            `export const X509Certificate = function (...all) { return new (process.getBuiltinModule("node:crypto").X509Certificate)(...all) }`
+          )
           .join("\n")
       : undefined
 }
@@ -124,8 +128,10 @@ export const bundle = async (): Promise<{ readonly bytes: Readonly<Record<string
       chunkFileNames: "tidings-[name]-[hash].mjs",
       codeSplitting: {
         groups: [
-          { name: "start", tags: ["$initial"], priority: 1 },
-          { name: "kubernetes", priority: 0 }
+          { name: "start", tags: ["$initial"], priority: 2 },
+          { name: "kubernetes", test: /[\\/]packages[\\/]backend-k8s[\\/]/, priority: 1 },
+          // What only an auth-provider of the kubeconfig needs.
+          { name: "kubernetes-client", priority: 0 }
         ]
       }
     })

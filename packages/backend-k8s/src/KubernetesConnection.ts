@@ -12,6 +12,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Stream from "effect/Stream"
+import type { RequestOptions } from "node:https"
 import * as answer from "./internal/answer.ts"
 import * as clusterTarget from "./internal/clusterTarget.ts"
 import * as credentials from "./internal/credentials.ts"
@@ -70,6 +71,21 @@ export interface KubernetesStream {
 }
 
 /**
+ * A configuration that the host has loaded: what is used of the `KubeConfig` of `@kubernetes/client-node`.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface KubeConfig {
+  getCurrentContext(): string
+  setCurrentContext(context: string): void
+  getContextObject(name: string): { readonly namespace?: string | undefined } | null
+  getCurrentCluster(): { readonly server: string; readonly proxyUrl?: string | undefined } | null
+  /** Adds credentials and certificates. Asked again when they may have changed, one question at a time. */
+  applyToHTTPSOptions(options: RequestOptions): Promise<void>
+}
+
+/**
  * How to find and use a cluster.
  *
  * @category models
@@ -81,8 +97,24 @@ export interface Options {
    * `$KUBECONFIG`, else `~/.kube/config`, else the service account of the pod.
    */
   readonly kubeconfig?: string | undefined
+  /**
+   * A `KubeConfig` of `@kubernetes/client-node` that the host has loaded, taken as it is: nothing else is looked for, and
+   * it says itself who asks. It stays as it is, also where `context` names another one of its contexts.
+   */
+  readonly kubeConfig?: KubeConfig | undefined
   /** The context to use. Default: the current one. */
   readonly context?: string | undefined
+  /**
+   * How long a login may take: the time of a credential plugin, after which it is ended with its children. Default: 15
+   * minutes where standard input or standard error is a terminal, as a person may have to type in a code somewhere; 1
+   * minute elsewhere. kubectl waits for ever.
+   */
+  readonly loginTimeout?: Duration.Input | undefined
+  /**
+   * Whether a credential plugin may have the standard input, where it is a terminal and the `interactiveMode` of the
+   * plugin asks for it. A host that reads from the terminal itself says no. Default: `true`.
+   */
+  readonly interactive?: boolean | undefined
   /**
    * Time until an answer must be there, for everything but watches. Default: 30 seconds; the API server itself gives up
    * after 34 s when its etcd does not answer.
@@ -122,6 +154,11 @@ export class KubernetesConnection extends Context.Service<
     /** Where the configuration was found. */
     readonly source: string
     readonly request: (request: KubernetesRequest) => Effect.Effect<KubernetesResponse, BackendError.BackendError>
+    /**
+     * Whether a login is under way: a credential plugin runs, and a person may have to do something. Requests wait for it,
+     * and the time that they have for their answer begins afterwards.
+     */
+    readonly isLoggingIn: () => boolean
     /** Asks for an answer that goes on, over a connection of its own. */
     readonly open: (path: string) => Effect.Effect<KubernetesStream, BackendError.BackendError>
     /**
@@ -187,6 +224,7 @@ function firstOf(name: string, otherName: string): Effect.Effect<string | undefi
   )
 }
 
+/** Of the environment, where Go knows one more than in a kubeconfig. */
 const PROXY_SCHEMES = ["http:", "https:", "socks5:", "socks5h:"]
 
 /**
@@ -202,8 +240,7 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
   if (source === undefined) return yield* notConfigured
   const load = kubeconfig.load(source, options?.context)
   const loaded = yield* load
-  const server = new URL(loaded.cluster.server)
-  const proxy = proxyFor(server, loaded.cluster.proxyUrl, yield* proxyEnvironment)
+  const proxy = proxyFor(new URL(loaded.server), loaded.proxyUrl, yield* proxyEnvironment)
   if (proxy !== undefined && !PROXY_SCHEMES.some((scheme) => proxy.startsWith(`${scheme}//`))) {
     return yield* BackendError.make(
       new BackendError.Unavailable({
@@ -211,15 +248,28 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
       })
     )
   }
-  const address = loaded.cluster.server.replace(/\/+$/, "")
+  const address = loaded.server.replace(/\/+$/, "")
   const clock = yield* Clock.Clock
-  const identity = credentials.make({ loaded, reload: load, clock })
+  const { loginTimeout } = options ?? {}
+  const identity = yield* credentials.make({
+    loaded,
+    reload: load,
+    clock,
+    running: {
+      interactive: options?.interactive ?? true,
+      timeoutMillis:
+        loginTimeout === undefined
+          ? credentials.loginMillis()
+          : Duration.toMillis(Duration.fromInputUnsafe(loginTimeout))
+    }
+  })
   const Transport = yield* Effect.promise(() => import("./internal/transport.ts"))
   const timeout = Duration.fromInputUnsafe(options?.timeout ?? "30 seconds")
   const transport = yield* Transport.make({
     server: address,
     userAgent: USER_AGENT,
     proxy,
+    compression: !loaded.disableCompression,
     connections: options?.connections ?? 16,
     clock,
     timeout,
@@ -238,7 +288,9 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
 
   /** Tries once more with fresh credentials when the server does not accept those that we have. */
   const authorized = <A extends { readonly status: number }>(
-    use: (current: credentials.Credentials) => Effect.Effect<A, BackendError.BackendError>
+    use: (current: credentials.Credentials) => Effect.Effect<A, BackendError.BackendError>,
+    /** Lets go of an answer that nobody is told. */
+    discard: (response: A) => Effect.Effect<unknown> = () => Effect.void
   ): Effect.Effect<A, BackendError.BackendError> =>
     Effect.flatMap(identity.get, (current) =>
       Effect.matchEffect(use(current), {
@@ -249,7 +301,9 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
         onSuccess: (response) => {
           if (response.status !== 401) return Effect.succeed(response)
           return Effect.flatMap(identity.renew(current), (renewed) =>
-            renewed.generation === current.generation ? Effect.succeed(response) : use(renewed)
+            renewed.generation === current.generation
+              ? Effect.succeed(response)
+              : Effect.andThen(discard(response), use(renewed))
           )
         }
       })
@@ -257,7 +311,11 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
 
   const request = (request: KubernetesRequest) => authorized((current) => transport.send(request, current))
 
-  const open = (path: string) => authorized((current) => transport.open(path, current))
+  const open = (path: string) =>
+    authorized(
+      (current) => transport.open(path, current),
+      ({ text }) => text
+    )
 
   const target = clusterTarget.make({
     address,
@@ -271,8 +329,9 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
     server: address,
     context: loaded.context,
     namespace: loaded.namespace,
-    source: kubeconfig.describe(source),
+    source: kubeconfig.describe(loaded.source),
     request,
+    isLoggingIn: identity.isLoggingIn,
     open,
     target,
     epoch: transport.epoch

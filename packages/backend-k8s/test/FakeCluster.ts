@@ -114,6 +114,7 @@ export class FakeCluster {
     context: "fake",
     namespace: "default",
     source: "fake",
+    isLoggingIn: () => false,
     request: (request) =>
       Effect.suspend(() => {
         this.requests.push(request)

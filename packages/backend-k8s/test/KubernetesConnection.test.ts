@@ -596,7 +596,7 @@ describe("tokens", () => {
         `import fs from "node:fs"
 fs.appendFileSync(${JSON.stringify(runs)}, "x")
 const run = fs.readFileSync(${JSON.stringify(runs)}, "utf8").length
-setTimeout(() => console.log(JSON.stringify({ kind: "ExecCredential", status: { token: "token-" + run } })), 50)`
+setTimeout(() => console.log(JSON.stringify({ apiVersion: "client.authentication.k8s.io/v1", kind: "ExecCredential", status: { token: "token-" + run } })), 50)`
       )
       const server = yield* serve()
       let valid = "token-1"
@@ -604,7 +604,12 @@ setTimeout(() => console.log(JSON.stringify({ kind: "ExecCredential", status: { 
       const connection = yield* connect(server, {
         user: {
           token: undefined,
-          exec: { apiVersion: "client.authentication.k8s.io/v1", command: process.execPath, args: [plugin] }
+          exec: {
+            apiVersion: "client.authentication.k8s.io/v1",
+            interactiveMode: "Never",
+            command: process.execPath,
+            args: [plugin]
+          }
         }
       })
       yield* Effect.forEach(Array.from({ length: 32 }), () => get(connection), { concurrency: 32 })
@@ -622,7 +627,12 @@ setTimeout(() => console.log(JSON.stringify({ kind: "ExecCredential", status: { 
       const failing = yield* connect(server, {
         user: {
           token: undefined,
-          exec: { command: process.execPath, args: ["-e", "console.error('log in first'); process.exit(1)"] }
+          exec: {
+            apiVersion: "client.authentication.k8s.io/v1",
+            interactiveMode: "Never",
+            command: process.execPath,
+            args: ["-e", "console.error('log in first'); process.exit(1)"]
+          }
         }
       })
       const error = yield* Effect.flip(get(failing))
@@ -689,7 +699,7 @@ describe("proxies", () => {
       const unknown = yield* Effect.flip(
         connect(server, { ...address, cluster: { "proxy-url": "gopher://me:secret@x" } })
       )
-      assert.include(unknown.message, "gopher://x cannot be used")
+      assert.include(unknown.message, 'the proxy gopher://x of cluster "c" cannot be used')
       assert.notInclude(unknown.message, "secret")
     })
   )

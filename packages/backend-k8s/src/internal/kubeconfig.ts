@@ -1,13 +1,20 @@
 /**
  * Finds and reads the configuration of a cluster as kubectl does.
  */
-import type { Cluster, Context, KubeConfig, User } from "@kubernetes/client-node"
 import * as BackendError from "@tidings/core/BackendError"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import type { KubeConfig } from "../KubernetesConnection.ts"
+import type { Cluster, Context, Kubeconfig, User } from "./kubeconfigFile.ts"
+
+interface ServiceAccount {
+  readonly _tag: "ServiceAccount"
+  readonly directory: string
+  readonly server: string
+}
 
 /**
  * Where the configuration of a cluster is.
@@ -15,23 +22,39 @@ import * as path from "node:path"
  * @internal
  */
 export type Source =
-  | { readonly _tag: "Files"; readonly files: ReadonlyArray<string> }
-  | { readonly _tag: "ServiceAccount"; readonly directory: string; readonly server: string }
+  | {
+      readonly _tag: "Files"
+      readonly files: ReadonlyArray<string>
+      /** Counts where the files name no context. */
+      readonly otherwise: ServiceAccount | undefined
+    }
+  | ServiceAccount
+  | { readonly _tag: "Given"; readonly kubeConfig: KubeConfig }
 
 /** @internal */
-export const describe = (source: Source): string =>
-  source._tag === "Files" ? source.files.join(path.delimiter) : `the service account in ${source.directory}`
+export const describe = (source: Source): string => {
+  switch (source._tag) {
+    case "Files":
+      return source.files.join(path.delimiter)
+    case "ServiceAccount":
+      return `the service account in ${source.directory}`
+    case "Given":
+      return "the KubeConfig of the host"
+  }
+}
 
 /** @internal */
 export interface Options {
   readonly kubeconfig?: string | undefined
+  readonly kubeConfig?: KubeConfig | undefined
   readonly context?: string | undefined
   readonly serviceAccountDirectory?: string | undefined
 }
 
 const SERVICE_ACCOUNT_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"
 
-const unavailable = (detail: string, cause?: unknown) =>
+/** @internal */
+export const unavailable = (detail: string, cause?: unknown) =>
   BackendError.make(new BackendError.Unavailable({ detail }), cause)
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
@@ -53,170 +76,287 @@ export const variable = (name: string): Effect.Effect<string | undefined> =>
 
 const isFile = (file: string): boolean => fs.statSync(file, { throwIfNoEntry: false })?.isFile() === true
 
+const isThere = (file: string): boolean => {
+  try {
+    fs.statSync(file)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== "ENOENT"
+  }
+}
+
+const serviceAccount = (options: Options): Effect.Effect<ServiceAccount | undefined> =>
+  Effect.gen(function* () {
+    const directory = options.serviceAccountDirectory ?? SERVICE_ACCOUNT_DIRECTORY
+    const host = yield* variable("KUBERNETES_SERVICE_HOST")
+    const port = yield* variable("KUBERNETES_SERVICE_PORT")
+    if (host === undefined || port === undefined || !isFile(path.join(directory, "token"))) return undefined
+    return { _tag: "ServiceAccount", directory, server: `https://${host.includes(":") ? `[${host}]` : host}:${port}` }
+  })
+
 /**
- * The first of: the option, `$KUBECONFIG`, `~/.kube/config`, the service account of a pod. `undefined` when there is
- * none of them.
+ * The first of: the options, `$KUBECONFIG`, `~/.kube/config`, the service account of a pod. `undefined` when there is
+ * none of them. The service account also counts where the files of the environment are missing or name no context.
  *
  * @internal
  */
 export const find = (options: Options): Effect.Effect<Source | undefined> =>
   Effect.gen(function* () {
-    const named = options.kubeconfig ?? (yield* variable("KUBECONFIG"))
+    if (options.kubeConfig !== undefined) return { _tag: "Given", kubeConfig: options.kubeConfig }
+    const list = (files: string): ReadonlyArray<string> => [
+      ...new Set(files.split(path.delimiter).filter((file) => file !== ""))
+    ]
+    if (options.kubeconfig !== undefined) {
+      return { _tag: "Files", files: present(list(options.kubeconfig)), otherwise: undefined }
+    }
+    const otherwise = yield* serviceAccount(options)
+    const named = yield* variable("KUBECONFIG")
     if (named !== undefined) {
-      const files = named.split(path.delimiter).filter((file) => file !== "")
-      // kubectl passes over files of the list that do not exist, as long as there is one.
-      const existing = files.filter(isFile)
-      return { _tag: "Files", files: existing.length === 0 ? files : existing }
+      const files = list(named)
+      if (otherwise !== undefined && !files.some(isThere)) return otherwise
+      return { _tag: "Files", files: present(files), otherwise }
     }
     const home = (yield* variable("HOME")) ?? (yield* variable("USERPROFILE")) ?? os.homedir()
     const ordinary = path.join(home, ".kube", "config")
-    if (isFile(ordinary)) return { _tag: "Files", files: [ordinary] }
-    const directory = options.serviceAccountDirectory ?? SERVICE_ACCOUNT_DIRECTORY
-    const host = yield* variable("KUBERNETES_SERVICE_HOST")
-    const port = (yield* variable("KUBERNETES_SERVICE_PORT")) ?? "443"
-    if (host === undefined || !isFile(path.join(directory, "token"))) return undefined
-    return { _tag: "ServiceAccount", directory, server: `https://${host.includes(":") ? `[${host}]` : host}:${port}` }
+    return isThere(ordinary) ? { _tag: "Files", files: [ordinary], otherwise } : otherwise
   })
+
+/** kubectl passes over files of a list that do not exist. All of them, where none does: the error names them. */
+const present = (files: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const existing = files.filter(isThere)
+  return existing.length === 0 ? files : existing
+}
 
 // ---------------------------------------------------------------------------
 // loading
 // ---------------------------------------------------------------------------
 
 /**
- * The configuration of one cluster and user. Loading it again forgets every token that its plugins have cached.
+ * Who asks, and whom.
+ *
+ * @internal
+ */
+export type Identity =
+  | { readonly _tag: "User"; readonly user: User; readonly cluster: Cluster }
+  | { readonly _tag: "Given"; readonly kubeConfig: KubeConfig }
+
+/**
+ * The configuration of one cluster and user.
  *
  * @internal
  */
 export interface Loaded {
-  readonly kubeConfig: KubeConfig
-  readonly cluster: Cluster
-  /** Read by us, because it is replaced while we run. */
-  readonly tokenFile: string | undefined
+  readonly source: Source
+  /** An address with its scheme, without a query. */
+  readonly server: string
+  /** Whether credentials may be sent there: never without TLS. */
+  readonly isSecure: boolean
+  readonly proxyUrl: string | undefined
+  readonly disableCompression: boolean
   readonly context: string
   readonly namespace: string
-  /** Whether the credentials come from a program or a login that may take its time. */
-  readonly plugin: string | undefined
+  readonly identity: Identity
 }
 
 interface Parts {
-  readonly clusters: Array<Cluster>
-  readonly users: Array<User>
-  readonly contexts: Array<Context>
-  readonly tokenFiles: Map<string, string>
+  readonly clusters: Map<string, Cluster>
+  readonly users: Map<string, User>
+  readonly contexts: Map<string, Context>
   currentContext: string | undefined
 }
 
-const takeNew = <A extends { readonly name: string }>(into: Array<A>, from: ReadonlyArray<A>): void => {
-  for (const one of from) if (!into.some(({ name }) => name === one.name)) into.push(one)
+const nothing = (): Parts => ({ clusters: new Map(), users: new Map(), contexts: new Map(), currentContext: undefined })
+
+/** Files are meant relative to the one that names them; so are programs, unless they are looked for in the PATH. */
+const resolved = (kubeconfig: Kubeconfig, file: string): Kubeconfig => {
+  const directory = path.dirname(path.resolve(file))
+  const absolute = (name: string | undefined) => (name === undefined ? undefined : path.resolve(directory, name))
+  return {
+    ...kubeconfig,
+    clusters: kubeconfig.clusters.map((cluster) => ({
+      ...cluster,
+      certificateAuthority: absolute(cluster.certificateAuthority)
+    })),
+    users: kubeconfig.users.map((user) => ({
+      ...user,
+      clientCertificate: absolute(user.clientCertificate),
+      clientKey: absolute(user.clientKey),
+      tokenFile: absolute(user.tokenFile),
+      plugin: user.plugin?.command.includes(path.sep)
+        ? { ...user.plugin, command: path.resolve(directory, user.plugin.command) }
+        : user.plugin
+    }))
+  }
 }
 
-// client-node does not know `tokenFile`, so it is read beside it. Only few kubeconfigs have one.
-const tokenFilesIn = (text: string, directory: string): Effect.Effect<ReadonlyArray<readonly [string, string]>> =>
-  text.includes("tokenFile")
-    ? Effect.map(
-        Effect.promise(() => import("effect/encoding/Yaml")),
-        (Yaml) => {
-          const users = fieldsOf(Yaml.parse(text))["users"]
-          return (Array.isArray(users) ? users : []).flatMap((entry): Array<readonly [string, string]> => {
-            const { name, user } = fieldsOf(entry)
-            const file = fieldsOf(user)["tokenFile"]
-            return typeof name === "string" && typeof file === "string" ? [[name, path.resolve(directory, file)]] : []
-          })
-        }
-      )
-    : Effect.succeed([])
-
-const fieldsOf = (value: unknown): { readonly [key: string]: unknown } =>
-  typeof value === "object" && value !== null ? { ...value } : {}
+/** As kubectl has it: what several files name counts as in the first of them. */
+const takeNew = <A extends { readonly name: string }>(into: Map<string, A>, from: ReadonlyArray<A>): void => {
+  for (const one of from) if (!into.has(one.name)) into.set(one.name, one)
+}
 
 const readFiles = Effect.fnUntraced(function* (
-  files: ReadonlyArray<string>,
-  make: () => KubeConfig
+  files: ReadonlyArray<string>
 ): Effect.fn.Return<Parts, BackendError.BackendError> {
-  const parts: Parts = { clusters: [], users: [], contexts: [], tokenFiles: new Map(), currentContext: undefined }
+  const { parse } = yield* Effect.promise(() => import("./kubeconfigFile.ts"))
+  const parts = nothing()
   for (const file of files) {
-    const kubeConfig = make()
-    const text = yield* Effect.try({
-      try: () => {
-        kubeConfig.loadFromFile(file, { onInvalidEntry: "filter" })
-        return fs.readFileSync(file, "utf8")
-      },
+    const read = yield* Effect.try({
+      try: () => resolved(parse(fs.readFileSync(file, "utf8")), file),
       catch: (cause) => unavailable(`the kubeconfig ${file} cannot be read: ${messageOf(cause)}`, cause)
     })
-    // As kubectl has it: what several files name counts as in the first of them.
-    takeNew(parts.clusters, kubeConfig.clusters)
-    takeNew(parts.users, kubeConfig.users)
-    takeNew(parts.contexts, kubeConfig.contexts)
-    const current: string | undefined = kubeConfig.currentContext
-    if (parts.currentContext === undefined && current !== undefined && current !== "") parts.currentContext = current
-    for (const [user, tokenFile] of yield* tokenFilesIn(text, path.dirname(path.resolve(file)))) {
-      if (!parts.tokenFiles.has(user)) parts.tokenFiles.set(user, tokenFile)
-    }
+    takeNew(parts.clusters, read.clusters)
+    takeNew(parts.users, read.users)
+    takeNew(parts.contexts, read.contexts)
+    parts.currentContext ??= read.currentContext
   }
   return parts
 })
 
-const serviceAccountParts = (source: Extract<Source, { readonly _tag: "ServiceAccount" }>): Parts => {
-  const namespaceFile = path.join(source.directory, "namespace")
-  const certificate = path.join(source.directory, "ca.crt")
-  const namespace = isFile(namespaceFile) ? fs.readFileSync(namespaceFile, "utf8").trim() : "default"
-  return {
-    clusters: [
-      {
-        name: "service-account",
-        server: source.server,
-        skipTLSVerify: false,
-        ...(isFile(certificate) ? { caFile: certificate } : undefined)
-      }
-    ],
-    users: [{ name: "service-account" }],
-    contexts: [{ name: "service-account", cluster: "service-account", user: "service-account", namespace }],
-    tokenFiles: new Map([["service-account", path.join(source.directory, "token")]]),
-    currentContext: "service-account"
-  }
+const NOBODY: User = {
+  name: "",
+  clientCertificate: undefined,
+  clientKey: undefined,
+  tokenFile: undefined,
+  clientCertificateData: undefined,
+  clientKeyData: undefined,
+  token: undefined,
+  username: undefined,
+  password: undefined,
+  impersonate: undefined,
+  impersonateUid: undefined,
+  impersonateGroups: [],
+  impersonateExtra: {},
+  plugin: undefined,
+  authProvider: undefined
 }
 
-/** What a credential plugin is told; without it some refuse to work, and others guess a version. */
-const executionInfo = (user: User, cluster: Cluster): string => {
-  const settings = fieldsOf(user.exec)
-  return JSON.stringify({
-    apiVersion: settings["apiVersion"] ?? "client.authentication.k8s.io/v1",
-    kind: "ExecCredential",
-    spec: {
-      interactive: false,
-      ...(settings["provideClusterInfo"] === true
-        ? {
-            cluster: {
-              server: cluster.server,
-              ...(cluster.caData === undefined ? undefined : { "certificate-authority-data": cluster.caData }),
-              ...(cluster.tlsServerName === undefined ? undefined : { "tls-server-name": cluster.tlsServerName }),
-              ...(cluster.skipTLSVerify ? { "insecure-skip-tls-verify": true } : undefined)
-            }
-          }
-        : undefined)
+const namespaceOf = (source: ServiceAccount): Effect.Effect<string> =>
+  Effect.map(variable("POD_NAMESPACE"), (given) => {
+    if (given !== undefined) return given
+    const file = path.join(source.directory, "namespace")
+    const text = isFile(file) ? fs.readFileSync(file, "utf8").trim() : ""
+    return text === "" ? "default" : text
+  })
+
+const loadServiceAccount = (source: ServiceAccount): Effect.Effect<Loaded> =>
+  Effect.map(namespaceOf(source), (namespace) => {
+    const certificate = path.join(source.directory, "ca.crt")
+    const name = "service-account"
+    return {
+      source,
+      server: source.server,
+      isSecure: true,
+      proxyUrl: undefined,
+      disableCompression: false,
+      context: name,
+      namespace,
+      identity: {
+        _tag: "User",
+        user: { ...NOBODY, name, tokenFile: path.join(source.directory, "token") },
+        cluster: {
+          name,
+          server: source.server,
+          tlsServerName: undefined,
+          insecureSkipTlsVerify: false,
+          certificateAuthority: isFile(certificate) ? certificate : undefined,
+          certificateAuthorityData: undefined,
+          proxyUrl: undefined,
+          disableCompression: false,
+          pluginConfig: undefined
+        }
+      }
     }
   })
+
+/** An address without a scheme is one without TLS, as kubectl has it. */
+const addressOf = (server: string): string | undefined => {
+  const address = /^[a-z][a-z0-9+.-]*:\/\/[^/]/i.test(server) ? server : `http://${server}`
+  if (address !== server && /\/./.test(server)) return undefined
+  if (!URL.canParse(address) || !/^https?:$/.test(new URL(address).protocol)) return undefined
+  return address.replace(/[?#].*$/s, "")
 }
 
-const withExecutionInfo = (user: User, cluster: Cluster): User => {
-  if (user.exec === undefined || user.exec === null) return user
-  const settings = fieldsOf(user.exec)
-  const environment: ReadonlyArray<unknown> = Array.isArray(settings["env"]) ? settings["env"] : []
-  return {
-    ...user,
-    exec: {
-      ...settings,
-      env: [...environment, { name: "KUBERNETES_EXEC_INFO", value: executionInfo(user, cluster) }]
+const PROXY_SCHEMES = new Set(["http:", "https:", "socks5:"])
+
+const problemsOfCluster = (cluster: Cluster): ReadonlyArray<string> => {
+  const problems: Array<string> = []
+  const at = `cluster "${cluster.name}"`
+  if (cluster.server === undefined) problems.push(`${at} has no server`)
+  else if (addressOf(cluster.server) === undefined) {
+    problems.push(`"${cluster.server}" of ${at} is no address of a server; write it as https://HOST:PORT`)
+  }
+  const hasCa = cluster.certificateAuthority !== undefined || cluster.certificateAuthorityData !== undefined
+  if (cluster.certificateAuthority !== undefined && cluster.certificateAuthorityData !== undefined) {
+    problems.push(`${at} has both certificate-authority and certificate-authority-data; leave one out`)
+  }
+  if (hasCa && cluster.insecureSkipTlsVerify) {
+    problems.push(`${at} has a certificate authority, and insecure-skip-tls-verify too; leave one out`)
+  }
+  if (cluster.proxyUrl !== undefined) {
+    const scheme = URL.canParse(cluster.proxyUrl) ? new URL(cluster.proxyUrl).protocol : ""
+    if (!PROXY_SCHEMES.has(scheme)) {
+      const shown = cluster.proxyUrl.replace(/\/\/[^@/]*@/, "//")
+      problems.push(`the proxy ${shown} of ${at} cannot be used; use one of http://, https://, socks5://`)
     }
   }
+  return problems
 }
 
-const pluginOf = (user: User): string | undefined => {
-  const command = fieldsOf(user.exec)["command"]
-  if (typeof command === "string") return command
-  const provider = fieldsOf(user.authProvider)["name"]
-  return typeof provider === "string" ? provider : undefined
+const problemsOfUser = (user: User): ReadonlyArray<string> => {
+  const problems: Array<string> = []
+  const at = `user "${user.name}"`
+  const hasCertificate = user.clientCertificate !== undefined || user.clientCertificateData !== undefined
+  if (user.token !== undefined && (user.username !== undefined || user.password !== undefined)) {
+    problems.push(`${at} has both a token and a name with a password; leave one out`)
+  }
+  if (user.clientCertificate !== undefined && user.clientCertificateData !== undefined) {
+    problems.push(`${at} has both client-certificate and client-certificate-data; leave one out`)
+  }
+  if (hasCertificate && user.clientKey !== undefined && user.clientKeyData !== undefined) {
+    problems.push(`${at} has both client-key and client-key-data; leave one out`)
+  }
+  if (hasCertificate && user.clientKey === undefined && user.clientKeyData === undefined) {
+    problems.push(`${at} has a client certificate without client-key or client-key-data`)
+  }
+  if (user.plugin !== undefined && user.authProvider !== undefined) {
+    problems.push(`${at} has both exec and auth-provider; leave one out`)
+  }
+  const isMore =
+    user.impersonateUid !== undefined ||
+    user.impersonateGroups.length > 0 ||
+    Object.keys(user.impersonateExtra).length > 0
+  if (isMore && user.impersonate === undefined) {
+    problems.push(`${at} has as-uid, as-groups or as-user-extra without as, which names the user to impersonate`)
+  }
+  return problems
 }
+
+const loadGiven = (
+  source: Extract<Source, { readonly _tag: "Given" }>,
+  wantedContext: string | undefined
+): Effect.Effect<Loaded, BackendError.BackendError> =>
+  Effect.flatMap(
+    Effect.promise(() => import("./givenKubeConfig.ts")),
+    (given) =>
+      Effect.try({
+        try: () => {
+          const { cluster, context, kubeConfig, namespace } = given.chosen(source.kubeConfig, wantedContext)
+          const server = addressOf(cluster.server)
+          if (server === undefined) throw new Error(`"${cluster.server}" is no address of a server`)
+          return {
+            source,
+            server,
+            isSecure: server.startsWith("https:"),
+            proxyUrl: cluster.proxyUrl,
+            disableCompression: false,
+            context,
+            namespace: namespace ?? "default",
+            identity: { _tag: "Given" as const, kubeConfig }
+          }
+        },
+        catch: (cause) => unavailable(`${describe(source)} cannot be used: ${messageOf(cause)}`, cause)
+      })
+  )
 
 /**
  * Reads the configuration of a source.
@@ -227,59 +367,53 @@ export const load = Effect.fnUntraced(function* (
   source: Source,
   wantedContext: string | undefined
 ): Effect.fn.Return<Loaded, BackendError.BackendError> {
-  // Some 90 MB of memory and a third of a second: only who has a cluster pays for it.
-  const client = yield* Effect.tryPromise({
-    try: () => import("@kubernetes/client-node"),
-    catch: (cause) => unavailable(`@kubernetes/client-node cannot be loaded: ${messageOf(cause)}`, cause)
-  })
-  const parts =
-    source._tag === "Files"
-      ? yield* readFiles(source.files, () => new client.KubeConfig())
-      : serviceAccountParts(source)
+  if (source._tag === "ServiceAccount") return yield* loadServiceAccount(source)
+  if (source._tag === "Given") return yield* loadGiven(source, wantedContext)
+  const parts = yield* readFiles(source.files)
   const where = describe(source)
 
   const contextName = wantedContext ?? parts.currentContext
   if (contextName === undefined) {
-    return yield* unavailable(`${where} has no current-context; name one of: ${namesOf(parts.contexts)}`)
-  }
-  const context = parts.contexts.find(({ name }) => name === contextName)
-  if (context === undefined) {
-    return yield* unavailable(`${where} has no context "${contextName}"; there are: ${namesOf(parts.contexts)}`)
-  }
-  const cluster = parts.clusters.find(({ name }) => name === context.cluster)
-  if (cluster === undefined) {
+    if (source.otherwise !== undefined) return yield* loadServiceAccount(source.otherwise)
     return yield* unavailable(
-      `${where}: context "${contextName}" names cluster "${context.cluster}", which is not there`
+      parts.contexts.size === 0
+        ? `${where} has no contexts; name another file`
+        : `${where} has no current-context; name one of: ${namesOf(parts)}`
     )
   }
-  if (!URL.canParse(cluster.server)) {
-    return yield* unavailable(`${where}: "${cluster.server}" of cluster "${cluster.name}" is no address of a server`)
+  const context = parts.contexts.get(contextName)
+  if (context === undefined) {
+    return yield* unavailable(`${where} has no context "${contextName}"; there are: ${namesOf(parts)}`)
   }
-  const wantedUser: string | undefined = context.user
-  const user = parts.users.find(({ name }) => name === wantedUser)
-  if (user === undefined && wantedUser !== undefined && wantedUser !== "") {
-    return yield* unavailable(`${where}: context "${contextName}" names user "${wantedUser}", who is not there`)
+  const cluster = parts.clusters.get(context.cluster ?? "")
+  if (cluster === undefined) {
+    return yield* unavailable(
+      context.cluster === undefined
+        ? `${where}: context "${contextName}" names no cluster`
+        : `${where}: context "${contextName}" names cluster "${context.cluster}", which is not there`
+    )
   }
-
-  const someone: User = user === undefined ? { name: "anonymous" } : withExecutionInfo(user, cluster)
-  // client-node refuses plain HTTP, which kubectl proxy speaks, unless certificates are not to be checked.
-  const served = cluster.server.startsWith("http:") ? { ...cluster, skipTLSVerify: true } : cluster
-  const kubeConfig = new client.KubeConfig()
-  kubeConfig.loadFromOptions({
-    clusters: [served],
-    users: [someone],
-    contexts: [{ ...context, user: someone.name }],
-    currentContext: contextName
-  })
+  const user = context.user === undefined ? NOBODY : parts.users.get(context.user)
+  if (user === undefined) {
+    return yield* unavailable(`${where}: context "${contextName}" names user "${context.user}", who is not there`)
+  }
+  const problems = [...problemsOfCluster(cluster), ...problemsOfUser(user)]
+  if (user.plugin !== undefined) {
+    const { problemsOf } = yield* Effect.promise(() => import("./credentialPlugin.ts"))
+    problems.push(...problemsOf(user.plugin, `exec of user "${user.name}"`))
+  }
+  if (problems.length > 0) return yield* unavailable(`${where}: ${problems.join("; ")}`)
+  const server = addressOf(cluster.server!)!
   return {
-    kubeConfig,
-    cluster: served,
-    tokenFile: parts.tokenFiles.get(someone.name),
+    source,
+    server,
+    isSecure: server.toLowerCase().startsWith("https:"),
+    proxyUrl: cluster.proxyUrl,
+    disableCompression: cluster.disableCompression,
     context: contextName,
-    namespace: context.namespace ?? "default",
-    plugin: pluginOf(someone)
+    namespace: context.namespace ?? (source.otherwise === undefined ? "default" : yield* namespaceOf(source.otherwise)),
+    identity: { _tag: "User", user, cluster }
   }
 })
 
-const namesOf = (contexts: ReadonlyArray<Context>): string =>
-  contexts.length === 0 ? "none" : contexts.map(({ name }) => name).join(", ")
+const namesOf = ({ contexts }: Parts): string => (contexts.size === 0 ? "none" : [...contexts.keys()].join(", "))

@@ -1,23 +1,22 @@
 /**
  * Requests over connections of our own. Loaded only when there is a cluster to talk to.
  */
-import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import { Agent, buildConnector, type Dispatcher, ProxyAgent } from "@effect/platform-node/Undici"
 import type { BackendError } from "@tidings/core/BackendError"
 import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as HttpClient from "effect/http/HttpClient"
-import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as Tracer from "effect/Tracer"
 import type { Socket } from "node:net"
+import type { Readable } from "node:stream"
 import { TLSSocket } from "node:tls"
+import { gunzip } from "node:zlib"
+import type { Dispatcher, ProxyAgent } from "undici"
 import type { KubernetesRequest, KubernetesResponse, KubernetesStream } from "../KubernetesConnection.ts"
 import { connectionError } from "./answer.ts"
 import type { Credentials } from "./credentials.ts"
+import { Agent, buildConnector, request as requestStream } from "./undici.ts"
 
 /** @internal */
 export interface Transport {
@@ -112,13 +111,18 @@ class Servers {
   }
 }
 
+interface Proxy {
+  readonly uri: string
+  readonly Agent: typeof ProxyAgent
+}
+
 /**
  * HTTP/1.1 on purpose. A request that is given up closes its connection there, so that the next one gets a good one; and
  * an unanswered PING of HTTP/2 keeps the system from asking, which hides a dead connection for a quarter of an hour.
  */
 const makeDispatcher = (
   credentials: Credentials,
-  proxy: string | undefined,
+  proxy: Proxy | undefined,
   connections: number | null,
   connected: (socket: Socket) => void
 ): Dispatcher => {
@@ -148,9 +152,9 @@ const makeDispatcher = (
     })
   }
   // What lies behind a proxy is not seen.
-  return new ProxyAgent({
+  return new proxy.Agent({
     ...common,
-    uri: proxy.replace(/^socks5h:/, "socks5:"),
+    uri: proxy.uri.replace(/^socks5h:/, "socks5:"),
     requestTls: connect,
     proxyTls: { allowH2: false, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MILLIS, timeout: CONNECT_MILLIS }
   })
@@ -162,7 +166,6 @@ interface Pools {
   readonly requests: Dispatcher
   /** An open watch holds its connection, so watches have connections of their own. */
   readonly watches: Dispatcher
-  readonly watchClient: HttpClient.HttpClient
 }
 
 const dispatchersOf = (pools: Pools | undefined): ReadonlyArray<Dispatcher> =>
@@ -175,8 +178,8 @@ const headersOf = (
   userAgent: string,
   request: Pick<KubernetesRequest, "accept" | "body" | "contentType">,
   credentials: Credentials
-): Record<string, string> => {
-  const headers: Record<string, string> = {
+): Record<string, string | Array<string>> => {
+  const headers: Record<string, string | Array<string>> = {
     ...credentials.headers,
     accept: request.accept ?? "application/json",
     "user-agent": userAgent
@@ -251,11 +254,19 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   onResponseEnd(): void {
     const { chunks } = this
-    const body = (chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)).toString("utf8")
-    this.done(Effect.succeed({ status: this.status, headers: this.headers, body }))
+    const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
+    if (this.headers["content-encoding"] !== "gzip") return this.complete(body)
+    gunzip(body, (error, whole) => {
+      if (error === null) this.complete(whole)
+      else this.onResponseError(undefined, error)
+    })
   }
 
-  onResponseError(_: Dispatcher.DispatchController, cause: Error): void {
+  private complete(body: Buffer): void {
+    this.done(Effect.succeed({ status: this.status, headers: this.headers, body: body.toString("utf8") }))
+  }
+
+  onResponseError(_: Dispatcher.DispatchController | undefined, cause: Error): void {
     // The status line counts, whatever becomes of the rest.
     if (this.status === 0) return this.fail(cause)
     this.breaks.noAnswer()
@@ -291,11 +302,30 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 }
 
+/**
+ * Ends at once when it is not read on: the iterator of a stream itself waits for the next chunk first, which may never
+ * come.
+ */
+const chunksOf = (body: Readable): AsyncIterable<Uint8Array> => ({
+  [Symbol.asyncIterator]: () => {
+    const chunks = body.iterator() as AsyncIterator<Buffer>
+    return {
+      next: () => chunks.next(),
+      return: () => {
+        body.on("error", () => undefined).destroy()
+        return Promise.resolve({ done: true, value: undefined })
+      }
+    }
+  }
+})
+
 /** @internal */
 export const make = (options: {
   readonly server: string
   readonly userAgent: string
   readonly proxy: string | undefined
+  /** Whether answers may come compressed. The API server does so with those of 128 KiB and more. */
+  readonly compression: boolean
   readonly connections: number
   readonly clock: Clock.Clock
   /** How long a request may take until its answer is there, and what it fails with then. */
@@ -303,7 +333,13 @@ export const make = (options: {
   readonly late: BackendError
 }): Effect.Effect<Transport, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const { clock, late, proxy, server, timeout, userAgent } = options
+    const { clock, compression, late, server, timeout, userAgent } = options
+    const uri = options.proxy
+    const proxy =
+      uri === undefined
+        ? undefined
+        : // It needs all of undici.
+          { uri, Agent: (yield* Effect.promise(() => import("undici"))).ProxyAgent }
     const { origin, pathname } = new URL(server)
     // An API server behind a gateway may have a path of its own.
     const base = pathname.replace(/\/+$/, "")
@@ -333,14 +369,12 @@ export const make = (options: {
           ] as const,
         catch: (cause) => connectionError(cause, server)
       })
-      const watchClient = yield* Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, watches)
       const old = pools
       const renewed: Pools = {
         fingerprint: credentials.fingerprint,
         madeAt: clock.currentTimeMillisUnsafe(),
         requests,
-        watches,
-        watchClient
+        watches
       }
       pools = renewed
       for (const dispatcher of [requests, watches]) {
@@ -415,13 +449,15 @@ export const make = (options: {
           isWatched = true
           runFork(Effect.forkIn(watchDeadlines, scope))
         }
+        const headers = headersOf(userAgent, request, credentials)
+        if (compression && request.method === "GET") headers["accept-encoding"] = "gzip"
         try {
           pool.dispatch(
             {
               origin,
               path: base + request.path,
               method: request.method,
-              headers: headersOf(userAgent, request, credentials),
+              headers,
               body: request.body ?? null,
               headersTimeout: 0,
               bodyTimeout: 0
@@ -441,30 +477,41 @@ export const make = (options: {
           ? exchange(pools.requests, credentials, request)
           : Effect.flatMap(poolsFor(credentials), ({ requests }) => exchange(requests, credentials, request)),
       open: (path, credentials) =>
-        Effect.flatMap(poolsFor(credentials), ({ watchClient }) =>
-          watchClient
-            .execute(HttpClientRequest.get(server + path, { headers: headersOf(userAgent, {}, credentials) }))
-            .pipe(
-              Effect.map((response): KubernetesStream => {
-                breaks.answered(response.status)
-                return {
-                  status: response.status,
-                  headers: response.headers,
-                  text: Effect.orElseSucceed(response.text, () => undefined),
-                  bytes: Stream.interruptWhen(Stream.mapError(response.stream, broken), Deferred.await(closing))
-                }
+        Effect.flatMap(poolsFor(credentials), ({ watches }) =>
+          Effect.tryPromise({
+            try: (signal) =>
+              requestStream(watches, {
+                origin,
+                path: base + path,
+                method: "GET",
+                headers: headersOf(userAgent, {}, credentials),
+                headersTimeout: 0,
+                bodyTimeout: 0,
+                signal
               }),
-              Effect.mapError(broken),
-              Effect.provideService(Tracer.DisablePropagation, true),
-              Effect.timeoutOrElse({
-                duration: timeout,
-                orElse: () =>
-                  Effect.suspend(() => {
-                    suspect()
-                    return Effect.fail(late)
-                  })
-              })
-            )
+            catch: broken
+          }).pipe(
+            Effect.map(({ body, headers, statusCode }): KubernetesStream => {
+              breaks.answered(statusCode)
+              return {
+                status: statusCode,
+                headers: firstValues(headers),
+                text: Effect.orElseSucceed(
+                  Effect.tryPromise(() => body.text()),
+                  () => undefined
+                ),
+                bytes: Stream.interruptWhen(Stream.fromAsyncIterable(chunksOf(body), broken), Deferred.await(closing))
+              }
+            }),
+            Effect.timeoutOrElse({
+              duration: timeout,
+              orElse: () =>
+                Effect.suspend(() => {
+                  suspect()
+                  return Effect.fail(late)
+                })
+            })
+          )
         )
     }
   })

@@ -1,0 +1,81 @@
+/**
+ * A `KubeConfig` of `@kubernetes/client-node` that the host has loaded. It says itself which credentials there are.
+ */
+import type { RequestOptions } from "node:https"
+import type { KubeConfig } from "../KubernetesConnection.ts"
+
+/** @internal */
+export interface Chosen {
+  /** With the wanted context. */
+  readonly kubeConfig: KubeConfig
+  readonly context: string
+  readonly namespace: string | undefined
+  readonly cluster: { readonly server: string; readonly proxyUrl: string | undefined }
+}
+
+/**
+ * The wanted context of a `KubeConfig`, else its current one. That of the host stays as it is.
+ *
+ * @internal
+ */
+export const chosen = (given: KubeConfig, wantedContext: string | undefined): Chosen => {
+  let kubeConfig = given
+  if (wantedContext !== undefined) {
+    kubeConfig = Object.create(given) as KubeConfig
+    kubeConfig.setCurrentContext(wantedContext)
+  }
+  const context = kubeConfig.getCurrentContext()
+  const found = kubeConfig.getContextObject(context)
+  if (found === null) throw new Error(`it has no context "${context}"`)
+  const cluster = kubeConfig.getCurrentCluster()
+  if (cluster === null) throw new Error(`the cluster of context "${context}" is not there`)
+  const { namespace } = found
+  const { proxyUrl, server } = cluster
+  return {
+    kubeConfig,
+    context,
+    namespace: namespace === "" ? undefined : namespace,
+    cluster: { server, proxyUrl: proxyUrl === "" ? undefined : proxyUrl }
+  }
+}
+
+/**
+ * What requests are to be made with.
+ *
+ * @internal
+ */
+export const read = async (kubeConfig: KubeConfig): Promise<RequestOptions> => {
+  const options: RequestOptions = {}
+  await kubeConfig.applyToHTTPSOptions(options)
+  return options
+}
+
+/**
+ * The `Authorization` of an auth-provider `oidc`, whose tokens `@kubernetes/client-node` knows how to renew.
+ *
+ * @internal
+ */
+export const readOidc = async (config: Readonly<Record<string, string>>): Promise<string> => {
+  let client: typeof import("@kubernetes/client-node")
+  try {
+    client = await import("@kubernetes/client-node")
+  } catch (cause) {
+    const message =
+      "an auth-provider oidc needs the package @kubernetes/client-node: npm install @kubernetes/client-node"
+    throw new Error(message, { cause })
+  }
+  const kubeConfig = new client.KubeConfig()
+  const name = "oidc"
+  kubeConfig.loadFromOptions({
+    // Nothing is sent there.
+    clusters: [{ name, server: "https://127.0.0.1", skipTLSVerify: false }],
+    users: [{ name, authProvider: { name, config: { ...config } } }],
+    contexts: [{ name, cluster: name, user: name }],
+    currentContext: name
+  })
+  const { headers } = await read(kubeConfig)
+  for (const [header, value] of Object.entries(headers ?? {})) {
+    if (header.toLowerCase() === "authorization" && value !== undefined) return String(value)
+  }
+  throw new Error("its auth-provider oidc gave no token; log in again")
+}
