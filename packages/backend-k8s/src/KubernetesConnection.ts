@@ -210,6 +210,33 @@ export const configured = (options?: Options): Effect.Effect<string | undefined>
     source === undefined ? undefined : kubeconfig.describe(source)
   )
 
+/**
+ * Whether this process runs in a pod: Kubernetes sets `KUBERNETES_SERVICE_HOST` in every one, also in those that have no
+ * token of a service account.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import * as KubernetesConnection from "@tidings/backend-k8s/KubernetesConnection"
+ * import * as ConfigProvider from "effect/ConfigProvider"
+ * import * as Effect from "effect/Effect"
+ * import assert from "node:assert/strict"
+ *
+ * const laptop = ConfigProvider.fromUnknown({})
+ * const isInPod = await Effect.runPromise(
+ *   Effect.provideService(KubernetesConnection.isInPod, ConfigProvider.ConfigProvider, laptop)
+ * )
+ * assert.equal(isInPod, false)
+ * ```
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const isInPod: Effect.Effect<boolean> = Effect.map(
+  kubeconfig.variable("KUBERNETES_SERVICE_HOST"),
+  (host) => host !== undefined
+)
+
 const USER_AGENT = "tidings/0.1.0"
 
 const proxyEnvironment = Effect.all({

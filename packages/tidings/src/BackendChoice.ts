@@ -1,9 +1,11 @@
 /**
- * Which store a host reads and writes: the cluster where one is configured and answers, else the event log on disk.
+ * Which store a host reads and writes: the cluster where one is configured and answers, else the event log on disk; in a
+ * pod always the cluster.
  *
  * @since 0.1.0
  */
 import * as FileBackend from "@tidings/backend-fs/FileBackend"
+import type { KubeConfig } from "@tidings/backend-k8s/KubernetesConnection"
 import * as Backend from "@tidings/core/Backend"
 import type { BackendError } from "@tidings/core/BackendError"
 import type * as Config from "effect/Config"
@@ -13,7 +15,8 @@ import * as Layer from "effect/Layer"
 import * as internal from "./internal/backendChoice.ts"
 
 /**
- * The stores to choose from. `auto` is the cluster where one is configured and answers, else the event log.
+ * The stores to choose from. `auto` is the cluster where one is configured and answers, else the event log. In a pod it
+ * is the cluster, whether it answers or not, and an error where none is configured.
  *
  * @category models
  * @since 0.1.0
@@ -43,9 +46,18 @@ export interface Options {
   readonly console?: boolean | undefined
   /** `KUBECONFIG`, else `~/.kube/config`, else the service account of the pod, unless given. */
   readonly kubeconfig?: string | undefined
+  /** A `KubeConfig` of `@kubernetes/client-node` that the host has loaded, taken as it is instead of any file. */
+  readonly kubeConfig?: KubeConfig | undefined
   /** The current context unless given. */
   readonly context?: string | undefined
-  /** How long a cluster has to answer before `auto` takes the event log. 3 seconds unless given. */
+  /** How long a credential plugin may take. 15 minutes at a terminal and 1 minute elsewhere unless given. */
+  readonly loginTimeout?: Duration.Input | undefined
+  /** Whether a credential plugin may have the standard input where it asks for it. `true` unless given. */
+  readonly interactive?: boolean | undefined
+  /**
+   * How long a cluster has to answer before `auto` takes the event log. The time that a login takes does not count. 3
+   * seconds unless given.
+   */
   readonly patience?: Duration.Input | undefined
 }
 

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Backend } from "@tidings/core/Backend"
+import * as ApiServer from "@tidings/testing/ApiServer"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -7,6 +8,7 @@ import * as Logger from "effect/Logger"
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { parse as load } from "yaml"
 import * as BackendChoice from "tidings/BackendChoice"
 import * as Tidings from "tidings/Tidings"
 
@@ -78,6 +80,96 @@ describe("BackendChoice", () => {
       assert.strictEqual((yield* choose({ ...environment, TIDINGS_BACKEND: "memory" })).mode, "memory")
       const wrong = yield* Effect.flip(choose({ ...environment, TIDINGS_BACKEND: "etcd" }))
       assert.include(wrong.message, "TIDINGS_BACKEND")
+    })
+  )
+})
+
+describe("BackendChoice with a login", () => {
+  /** A cluster whose credentials come from a plugin: a shell script. */
+  const withPlugin = Effect.fnUntraced(function* (script: string) {
+    const server = yield* ApiServer.make()
+    const home = yield* folder
+    const kubeconfig = join(home, "config")
+    const plugin = join(home, "plugin.sh")
+    const own = JSON.parse(JSON.stringify(load(server.kubeconfig))) as {
+      readonly clusters: ReadonlyArray<unknown>
+      readonly users: ReadonlyArray<{ readonly name: string; readonly user: { readonly token: string } }>
+    }
+    const credential = JSON.stringify({
+      apiVersion: "client.authentication.k8s.io/v1",
+      kind: "ExecCredential",
+      status: { token: own.users.find(({ name }) => name === "admin")!.user.token }
+    })
+    writeFileSync(plugin, `#!/bin/sh\n${script.replace("CREDENTIAL", `echo '${credential}'`)}\n`, { mode: 0o755 })
+    const exec = { apiVersion: "client.authentication.k8s.io/v1", command: "./plugin.sh", interactiveMode: "Never" }
+    writeFileSync(
+      kubeconfig,
+      JSON.stringify({
+        clusters: own.clusters,
+        users: [{ name: "u", user: { exec } }],
+        contexts: [{ name: "x", context: { cluster: "tidings", user: "u" } }],
+        "current-context": "x"
+      })
+    )
+    const environment = { HOME: home, KUBECONFIG: kubeconfig, TIDINGS_DIRECTORY: join(home, "log") }
+    return { home, server, environment }
+  })
+
+  it.live("takes the cluster however long a person takes, and writes nothing to disk", () =>
+    Effect.gen(function* () {
+      const { environment } = yield* withPlugin("sleep 1.5; CREDENTIAL")
+      const { mode } = yield* choose(environment, { patience: "300 millis" })
+      assert.strictEqual(mode, "kubernetes")
+      assert.isFalse(existsSync(environment.TIDINGS_DIRECTORY))
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("takes the event log where the server says nothing after a login, and counts from there", () =>
+    Effect.gen(function* () {
+      const { environment, server } = yield* withPlugin("sleep 1; CREDENTIAL")
+      yield* server.pauseApiServer
+      const begun = Date.now()
+      const { lines, mode } = yield* choose(environment, { patience: "700 millis" })
+      assert.strictEqual(mode, "filesystem")
+      assert.include(lines[0]!, "no answer within 700ms")
+      assert.isAtLeast(Date.now() - begun, 1_600)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("takes the cluster where a login fails or does not end, and writes nothing to disk", () =>
+    Effect.gen(function* () {
+      for (const script of ["exit 1", "sleep 60; CREDENTIAL"]) {
+        const { environment } = yield* withPlugin(script)
+        const { mode } = yield* choose(environment, { patience: "200 millis", loginTimeout: "600 millis" })
+        assert.strictEqual(mode, "kubernetes")
+        assert.isFalse(existsSync(environment.TIDINGS_DIRECTORY))
+      }
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("BackendChoice in a pod", () => {
+  const pod = { KUBERNETES_SERVICE_HOST: "127.0.0.1", KUBERNETES_SERVICE_PORT: "1" }
+
+  it.live("takes the cluster, whether it answers or not, and writes nothing to disk", () =>
+    Effect.gen(function* () {
+      const home = yield* folder
+      const kubeconfig = join(home, "config")
+      writeFileSync(kubeconfig, kubeconfigTo("https://127.0.0.1:1"))
+      const environment = { ...pod, HOME: home, KUBECONFIG: kubeconfig, TIDINGS_DIRECTORY: join(home, "log") }
+      assert.strictEqual((yield* choose(environment)).mode, "kubernetes")
+      assert.isFalse(existsSync(environment.TIDINGS_DIRECTORY))
+      assert.strictEqual((yield* choose({ ...environment, TIDINGS_BACKEND: "filesystem" })).mode, "filesystem")
+    })
+  )
+
+  it.live("fails where no cluster is configured, and says how to choose", () =>
+    Effect.gen(function* () {
+      const home = yield* folder
+      const environment = { ...pod, HOME: home, TIDINGS_DIRECTORY: join(home, "log") }
+      const error = yield* Effect.flip(choose(environment))
+      assert.include(error.message, "TIDINGS_BACKEND=filesystem")
+      assert.isFalse(existsSync(environment.TIDINGS_DIRECTORY))
     })
   )
 })

@@ -28,7 +28,10 @@ export interface Options {
   readonly backend?: Choice | undefined
   readonly directory?: string | undefined
   readonly kubeconfig?: string | undefined
+  readonly kubeConfig?: KubernetesConnection.KubeConfig | undefined
   readonly context?: string | undefined
+  readonly loginTimeout?: Duration.Input | undefined
+  readonly interactive?: boolean | undefined
   readonly patience?: Duration.Input | undefined
 }
 
@@ -62,10 +65,13 @@ const loadBackend = Effect.promise(() => import("@tidings/backend-k8s/Kubernetes
 
 const open = Effect.fnUntraced(function* ({
   context,
-  kubeconfig
+  interactive,
+  kubeConfig,
+  kubeconfig,
+  loginTimeout
 }: Options): Effect.fn.Return<Cluster, BackendError, Scope.Scope> {
   const KubernetesBackend = yield* loadBackend
-  const connection = yield* KubernetesConnection.make({ kubeconfig, context })
+  const connection = yield* KubernetesConnection.make({ kubeconfig, kubeConfig, context, loginTimeout, interactive })
   return {
     connection,
     backend: yield* Effect.provideService(
@@ -76,26 +82,43 @@ const open = Effect.fnUntraced(function* ({
   }
 })
 
-/** Why nobody answers; that somebody refuses us is an answer too, and says more than an event log would. */
-const silence = (backend: Backend.Service, patience: Duration.Input): Effect.Effect<string | undefined> =>
-  backend.target.pipe(
-    Effect.timeoutOrElse({
-      duration: patience,
-      orElse: () =>
-        Effect.fail(
-          new BackendError({
-            reason: new Unavailable({
-              detail: `no answer within ${Duration.format(Duration.fromInputUnsafe(patience))}`
-            })
-          })
-        )
-    }),
-    Effect.match({
+/** How exactly the time without a login is counted. */
+const STEP_MILLIS = 50
+
+/** Ends after so much time in which no login is under way: a person may need longer than a server. */
+const timeWithoutLogin = (
+  connection: Cluster["connection"],
+  millis: number,
+  left: number = millis
+): Effect.Effect<void> =>
+  left <= 0
+    ? Effect.void
+    : Effect.andThen(
+        Effect.sleep(Math.min(STEP_MILLIS, left)),
+        Effect.suspend(() => timeWithoutLogin(connection, millis, connection.isLoggingIn() ? left : left - STEP_MILLIS))
+      )
+
+/** Why nobody answers; that somebody refuses us, or a login failed, is an answer too, and says more than an event log would. */
+const silence = ({ backend, connection }: Cluster, patience: Duration.Duration): Effect.Effect<string | undefined> =>
+  Effect.raceFirst(
+    Effect.match(backend.target, {
       onFailure: ({ reason }) =>
         reason._tag === "Unauthorized" || reason._tag === "Throttled" ? undefined : reason.detail,
       onSuccess: () => undefined
-    })
+    }),
+    Effect.as(
+      timeWithoutLogin(connection, Duration.toMillis(patience)),
+      `no answer within ${Duration.format(patience)}`
+    )
   )
+
+const noToken = new BackendError({
+  reason: new Unavailable({
+    detail:
+      "this is a pod (KUBERNETES_SERVICE_HOST is set) without a service account's token: let one be mounted " +
+      "(automountServiceAccountToken), name a KUBECONFIG, or choose the event log with TIDINGS_BACKEND=filesystem"
+  })
+})
 
 /**
  * The directory of the event log, as everybody finds it.
@@ -125,15 +148,21 @@ export const choose = Effect.fnUntraced(function* (
       const directory = yield* directoryOf(options.directory)
       const source = yield* KubernetesConnection.configured({
         kubeconfig: options.kubeconfig,
+        kubeConfig: options.kubeConfig,
         context: options.context
       })
+      // The disk of a pod goes with the pod, and nobody looks at it: what was meant for the cluster waits for the cluster.
+      if (yield* KubernetesConnection.isInPod) {
+        if (source === undefined) return yield* noToken
+        return { _tag: "Cluster", ...(yield* open(options)), isAsked: false }
+      }
       if (source === undefined) return { _tag: "EventLog", directory, isAsked: false }
       const scope = yield* Scope.fork(yield* Effect.scope)
       const opened = yield* Effect.result(Effect.provideService(open(options), Scope.Scope, scope))
       const why =
         opened._tag === "Failure"
           ? opened.failure.reason.detail
-          : yield* silence(opened.success.backend, options.patience ?? PATIENCE)
+          : yield* silence(opened.success, Duration.fromInputUnsafe(options.patience ?? PATIENCE))
       if (opened._tag === "Success" && why === undefined) return { _tag: "Cluster", ...opened.success, isAsked: false }
       yield* Scope.close(scope, Exit.void)
       return { _tag: "EventLog", directory, isAsked: false, insteadOf: { source, why: why ?? "" } }

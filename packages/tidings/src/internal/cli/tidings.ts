@@ -6,6 +6,7 @@
 import * as FileBackend from "@tidings/backend-fs/FileBackend"
 import * as FileJournal from "@tidings/backend-fs/FileJournal"
 import * as FileCheck from "@tidings/backend-fs/FileCheck"
+import * as KubernetesConnection from "@tidings/backend-k8s/KubernetesConnection"
 import { Backend } from "@tidings/core/Backend"
 import type { Check } from "@tidings/core/BackendCheck"
 import { BackendError, Unavailable } from "@tidings/core/BackendError"
@@ -177,8 +178,11 @@ const checks = (given: Values, place: Cli.Place): Effect.Effect<ReadonlyArray<Ch
       const options = yield* Effect.fromResult(asked(given))
       const wanted = options.backend ?? (yield* backendChoice.choice)
       // Whoever means a cluster wants to know what is wrong with it, and not to be shown an event log instead.
+      const isInPod = wanted === "auto" && (yield* KubernetesConnection.isInPod)
       const chosen =
-        wanted === "kubernetes" ? ({ _tag: "Cluster", isAsked: true } as const) : yield* backendChoice.choose(options)
+        wanted === "kubernetes" || isInPod
+          ? ({ _tag: "Cluster", isAsked: true } as const)
+          : yield* backendChoice.choose(options)
       // That of a host, whatever it delivers to.
       const journal = yield* FileCheck.runJournal(yield* journalOf(given))
       switch (chosen._tag) {
@@ -201,7 +205,7 @@ const checks = (given: Values, place: Cli.Place): Effect.Effect<ReadonlyArray<Ch
         case "Cluster": {
           const KubernetesCheck = yield* Effect.promise(() => import("@tidings/backend-k8s/KubernetesCheck"))
           const { context, kubeconfig } = given
-          const why = chosen.isAsked ? "it was asked for" : "it is configured and answers"
+          const why = isInPod ? "this is a pod" : chosen.isAsked ? "it was asked for" : "it is configured and answers"
           const store: Check = {
             name: "store",
             state: "ok",
