@@ -152,11 +152,23 @@ const makeDispatcher = (
     })
   }
   // What lies behind a proxy is not seen.
+  const uri = proxy.uri.replace(/^socks5h:/i, "socks5:")
   return new proxy.Agent({
     ...common,
-    uri: proxy.uri.replace(/^socks5h:/, "socks5:"),
+    uri,
+    connectTimeout: CONNECT_MILLIS,
     requestTls: connect,
-    proxyTls: { allowH2: false, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MILLIS, timeout: CONNECT_MILLIS }
+    // With these, undici would speak TLS to a SOCKS proxy.
+    ...(/^socks5:/i.test(uri)
+      ? undefined
+      : {
+          proxyTls: {
+            allowH2: false,
+            keepAlive: true,
+            keepAliveInitialDelay: KEEPALIVE_MILLIS,
+            timeout: CONNECT_MILLIS
+          }
+        })
   })
 }
 
