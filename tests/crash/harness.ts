@@ -18,19 +18,16 @@ const { resolve } = createRequire(import.meta.url)
 
 const node = join(dirname(resolve("node/package.json")), "bin", "node")
 
-const kubernetesClient = join(import.meta.dirname, "..", "..", "node_modules", "@kubernetes", "client-node")
-
 /** Makes the host one file with everything it imports: most of a short life is loading. */
 const bundleHost = async (directory: string): Promise<string> => {
   const bundle = await rolldown({
     input: join(import.meta.dirname, "host.ts"),
     platform: "node",
     resolve: {
-      conditionNames: ["@tidings/source", "import", "node", "default"],
-      // Its configuration alone is wanted: the whole takes longer to load than all the rest.
-      alias: { "@kubernetes/client-node": join(kubernetesClient, "dist", "config.js") }
+      conditionNames: ["@tidings/source", "import", "node", "default"]
     },
-    treeshake: { moduleSideEffects: (id) => !id.startsWith(kubernetesClient) },
+    // Only old logins of a kubeconfig need it.
+    external: ["@kubernetes/client-node"],
     logLevel: "silent"
   })
   const files = { dir: directory, entryFileNames: "[name].mjs", chunkFileNames: "[name]-[hash].mjs" }
