@@ -621,6 +621,99 @@ setTimeout(() => console.log(JSON.stringify({ apiVersion: "client.authentication
     })
   )
 
+  it.live("of a plugin are not used beyond their time: it runs again before the next request", () =>
+    Effect.gen(function* () {
+      const at = yield* directory
+      const plugin = path.join(at, "plugin.sh")
+      const credential = `{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"'$n'","expirationTimestamp":"'$t'"}}`
+      fs.writeFileSync(
+        plugin,
+        `#!/bin/sh\necho x >> ${at}/runs; n=$(wc -l < ${at}/runs | tr -d ' ')\nt=$(cat ${at}/until)\necho '${credential}'\n`,
+        { mode: 0o755 }
+      )
+      const until = (millis: number) => fs.writeFileSync(path.join(at, "until"), new Date(millis).toISOString())
+      const server = yield* serve()
+      const exec = { apiVersion: "client.authentication.k8s.io/v1", command: plugin, interactiveMode: "Never" }
+      until(Date.now() + 1_000)
+      const connection = yield* connect(server, { user: { token: undefined, exec } })
+      yield* get(connection)
+      yield* get(connection)
+      until(Date.now() + 3_600_000)
+      yield* Effect.sleep("1100 millis")
+      yield* get(connection)
+      yield* get(connection)
+      assert.deepStrictEqual(
+        server.requests.map(({ headers }) => headers.authorization),
+        ["Bearer 1", "Bearer 1", "Bearer 2", "Bearer 2"]
+      )
+      // When it does not give another one, the old one is not sent all the same.
+      until(Date.now() + 300)
+      const short = yield* connect(server, { user: { token: undefined, exec: { ...exec, args: ["short"] } } })
+      yield* get(short)
+      fs.writeFileSync(plugin, "#!/bin/sh\nexit 1\n")
+      yield* Effect.sleep("400 millis")
+      assert.strictEqual(tagOf(yield* Effect.flip(get(short))), "Unauthorized")
+      assert.strictEqual(server.requests.length, 5)
+    })
+  )
+
+  it.live("of a KubeConfig of the host: it is asked once for many requests, and again after it was refused", () =>
+    Effect.gen(function* () {
+      const server = yield* serve()
+      let asked = 0
+      let valid = "token-1"
+      server.handle = only(() => valid)
+      const kubeConfig: KubernetesConnection.KubeConfig = {
+        getCurrentContext: () => "c",
+        setCurrentContext: () => assert.fail(),
+        getContextObject: () => ({ namespace: "shop" }),
+        getCurrentCluster: () => ({ server: `https://127.0.0.1:${server.port}` }),
+        applyToHTTPSOptions: async (options) => {
+          asked++
+          await sleep(50)
+          Object.assign(options, { ca: server.identity.cert, headers: { Authorization: `Bearer token-${asked}` } })
+        }
+      }
+      const connection = yield* KubernetesConnection.make({ kubeConfig, kubeconfig: "/nowhere" })
+      assert.strictEqual(connection.namespace, "shop")
+      const fibers = yield* Effect.forEach(Array.from({ length: 32 }), () =>
+        Effect.forkChild(get(connection), { startImmediately: true })
+      )
+      assert.isTrue(connection.isLoggingIn())
+      // Who asked first gives up; the question goes on for the others.
+      yield* Fiber.interrupt(fibers[0]!)
+      for (const one of fibers.slice(1)) assert.strictEqual((yield* Fiber.join(one)).status, 200)
+      assert.strictEqual(asked, 1)
+      assert.isFalse(connection.isLoggingIn())
+      valid = "token-2"
+      const again = yield* Effect.forEach(Array.from({ length: 8 }), () => get(connection), { concurrency: 8 })
+      assert.isTrue(again.every(({ status }) => status === 200))
+      assert.strictEqual(asked, 2)
+    })
+  )
+
+  it.live("of a KubeConfig of the host are not sent without TLS", () =>
+    Effect.gen(function* () {
+      const server = yield* serve({ plain: true })
+      const kubeConfig: KubernetesConnection.KubeConfig = {
+        getCurrentContext: () => "c",
+        setCurrentContext: () => undefined,
+        getContextObject: () => ({}),
+        getCurrentCluster: () => ({ server: `http://127.0.0.1:${server.port}` }),
+        applyToHTTPSOptions: async (options) => {
+          Object.assign(options, {
+            auth: "me:secret",
+            headers: { Authorization: "Bearer secret", "Impersonate-User": "x" }
+          })
+        }
+      }
+      yield* get(yield* KubernetesConnection.make({ kubeConfig }))
+      const { headers } = server.requests[0]!
+      assert.isUndefined(headers.authorization)
+      assert.strictEqual(headers["impersonate-user"], "x")
+    })
+  )
+
   it.live("that cannot be had are an error that names the plugin or the file", () =>
     Effect.gen(function* () {
       const server = yield* serve()

@@ -1,6 +1,6 @@
 /**
- * The parts of undici that speak to an API server. All of it together, with `fetch`, caches and WebSockets, takes three
- * times as long to load, and a host pays for that at its start.
+ * The parts of undici that speak to an API server. All of it together, with `fetch`, caches and WebSockets, takes more
+ * than twice as long to load, and a host pays for that at its start.
  */
 import type * as undici from "undici"
 // @ts-expect-error undici has types for all of it only; below they are given to its parts, and a test compares them
