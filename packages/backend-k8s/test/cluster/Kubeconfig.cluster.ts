@@ -102,7 +102,7 @@ const bothRefuse = async (
   assert.notStrictEqual(both.kubectl.code, 0)
   assert.isDefined(both.ours.error)
   assert.deepStrictEqual(server.seen, [])
-  return { kubectl: both.kubectl.stderr, ours: both.ours.error! }
+  return { kubectl: both.kubectl.stderr, ours: both.ours.error }
 }
 
 const headerOf = ({ headers }: Seen, name: string): ReadonlyArray<string> =>
