@@ -16,6 +16,7 @@ import * as Result from "effect/Result"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as FileBackend from "./FileBackend.ts"
+import * as access from "./internal/access.ts"
 import { Disk } from "./internal/disk.ts"
 import * as JournalView from "./JournalView.ts"
 
@@ -38,8 +39,6 @@ const size = (bytes: number): string => {
 const many = (n: number, one: string): string => `${n} ${n === 1 ? one : `${one}s`}`
 
 const lengthOf = (micros: number): string => Duration.format(Duration.seconds(Math.round(micros / 1_000_000)))
-
-const octal = (permissions: number): string => permissions.toString(8).padStart(3, "0")
 
 // ---------------------------------------------------------------------------
 // the directory
@@ -85,29 +84,26 @@ const absentCheck = (disk: Disk, directory: string): Check => {
 const permissionCheck = (disk: Disk, directory: string): Check => {
   const status = disk.status(directory)!
   const { owner, permissions } = status
-  const found = `mode ${octal(permissions)}, ${owner === disk.user ? "of this user" : `of user ${owner}`}`
-  const facts = { mode: octal(permissions), owner, user: disk.user ?? null }
+  const found = `mode ${access.octal(permissions)}, ${owner === disk.user ? "of this user" : `of user ${owner}`}`
+  const facts = { mode: access.octal(permissions), owner, user: disk.user ?? null }
   const common = { name: "permissions", found, facts }
   if (disk.user === undefined) return { ...common, state: "ok", found: "this system has no permissions to look at" }
-  if (owner !== disk.user) {
-    return {
-      ...common,
-      state: "broken",
-      advice: `run as its owner, or give it to user ${disk.user} (chown), ${elsewhere}: whoever owns it can change what the log says`
-    }
-  }
-  if ((permissions & 0o022) !== 0) {
-    return { ...common, state: "broken", advice: `chmod go-w ${directory}: other users could change what the log says` }
+  const problem = access.problemOf(disk, directory, status, "write", "log")
+  if (problem !== undefined) {
+    const mayRead = access.problemOf(disk, directory, status, "read", "log") === undefined
+    return { ...common, state: mayRead ? "note" : "broken", advice: problem }
   }
   if (!may(directory, fs.constants.R_OK | fs.constants.W_OK | fs.constants.X_OK)) {
     return { ...common, state: "broken", advice: `chmod u+rwx ${directory}; or mount its file system writable` }
   }
-  return (permissions & 0o055) === 0
+  // The group of a directory that is shared with it uses the log on purpose.
+  const ofOthers = permissions & (access.isShared(status) ? 0o007 : 0o077)
+  return ofOthers === 0
     ? { ...common, state: "ok" }
     : {
         ...common,
         state: "note",
-        advice: `other users can see the log: chmod go-rwx ${directory} unless that is meant`
+        advice: `other users can see or change the log: chmod go-rwx ${directory} unless that is meant`
       }
 }
 

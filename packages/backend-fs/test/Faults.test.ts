@@ -582,7 +582,16 @@ describe("a real disk with limits", () => {
   it.effect("a directory of another user fails the layer with what to do", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
-      const error = yield* Effect.flip(Effect.scoped(open({ directory }, { ...node, user: (node.user ?? 0) + 1 })))
+      const disk: Disk = {
+        ...node,
+        user: 4_001,
+        groups: [],
+        status: (path) => {
+          const status = node.status(path)
+          return status === undefined ? undefined : { ...status, owner: 4_002 }
+        }
+      }
+      const error = yield* Effect.flip(Effect.scoped(open({ directory }, disk)))
       assert.strictEqual(error.reason._tag, "Unauthorized")
       assert.match(error.message, /belongs to user \d+, and this process runs as user \d+: .* run as its owner/)
     })

@@ -117,17 +117,19 @@ describe("the directory of a log", () => {
     })
   )
 
-  it.effect("is refused where others may write", () =>
+  it.effect("is refused where everybody may write, and used where a group may", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
-      for (const mode of [0o720, 0o702, 0o777]) {
+      for (const mode of [0o702, 0o777]) {
         chmodSync(directory, mode)
         const refused = yield* failure({ directory })
         assert.strictEqual(refused.tag, "Unauthorized")
-        assert.include(refused.message, `chmod go-w ${directory}`)
+        assert.include(refused.message, `chmod o-w ${directory}`)
       }
-      chmodSync(directory, 0o755)
-      yield* run(directory, ({ backend }) => backend.target)
+      for (const mode of [0o755, 0o720, 0o775, 0o2770, 0o1777]) {
+        chmodSync(directory, mode)
+        yield* run(directory, ({ backend }) => backend.target)
+      }
     })
   )
 

@@ -106,12 +106,15 @@ describe("the event log", () => {
     })
   )
 
-  it.effect("that others may change is broken, that others may read is noted", () =>
+  it.effect("that strangers may change is broken, that others may use is noted, that a group shares is in order", () =>
     Effect.gen(function* () {
       const directory = yield* log
       for (const [mode, state] of [
         [0o777, "broken"],
-        [0o720, "broken"],
+        [0o702, "broken"],
+        [0o720, "note"],
+        [0o2770, "ok"],
+        [0o2775, "note"],
         [0o755, "note"],
         [0o710, "note"],
         [0o700, "ok"]
@@ -125,7 +128,16 @@ describe("the event log", () => {
         // Of a log that may not be used nothing more is said.
         assert.strictEqual(checks.length, state === "broken" ? 3 : 8)
       }
-      const checks = yield* Effect.provideService(FileCheck.run({ directory }), Disk, { ...node, user: 4_711 })
+      const ofStranger: Disk = {
+        ...node,
+        user: 4_711,
+        groups: [],
+        status: (path) => {
+          const status = node.status(path)
+          return status === undefined ? undefined : { ...status, owner: 4_712 }
+        }
+      }
+      const checks = yield* Effect.provideService(FileCheck.run({ directory }), Disk, ofStranger)
       assert.strictEqual(named(checks, "permissions").state, "broken")
       assert.include(named(checks, "permissions").advice!, "4711")
     })

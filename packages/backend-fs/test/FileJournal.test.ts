@@ -431,7 +431,7 @@ describe("the directory of a journal", () => {
       mkdirSync(path.join(parent, "open"))
       chmodSync(path.join(parent, "open"), 0o777)
       const [, detail] = yield* reasonOf(run({ directory: path.join(parent, "open") }, () => Effect.void))
-      assert.include(detail, "may be written by other users")
+      assert.include(detail, "may be written by everybody")
     })
   )
 
@@ -532,7 +532,7 @@ describe("the owner of a journal", () => {
       Effect.gen(function* () {
         const directory = path.join(yield* TestDirectory.make, "lock")
         const disk = path.join(import.meta.dirname, "..", "src", "internal", "disk.ts")
-        const script = `const { node } = await import(${JSON.stringify(disk)}); process.emitWarning("another one"); node.lock(${JSON.stringify(directory)}); process.emitWarning("and a last one")`
+        const script = `const { node } = await import(${JSON.stringify(disk)}); process.emitWarning("another one"); node.lock(${JSON.stringify(directory)}, 0o600); process.emitWarning("and a last one")`
         const { stderr, stdout } = spawnSync(
           nodeOfRepository,
           ["--conditions=@tidings/source", "--input-type=module", "--eval", script],

@@ -71,6 +71,7 @@ export interface FileStatus {
   /** How many names lead to it. */
   readonly links: number
   readonly owner: number
+  readonly group: number
   /** The permission bits. */
   readonly permissions: number
   /** When it was made, in milliseconds since 1970. */
@@ -86,6 +87,8 @@ export interface FileStatus {
  */
 export interface Disk {
   readonly user: number | undefined
+  readonly groups: ReadonlyArray<number>
+  readonly isInPod: boolean
   readonly openToRead: (path: string) => number
   readonly openToAppend: (path: string) => number
   /** Makes the file, and fails with `EEXIST` when there is one. */
@@ -101,7 +104,7 @@ export interface Disk {
   /** Cuts the file to this many bytes. */
   readonly truncate: (file: number, size: number) => void
   /** Absent when another one holds the lock; it ends with the process. */
-  readonly lock: (path: string) => { readonly release: () => void } | undefined
+  readonly lock: (path: string, permissions: number) => { readonly release: () => void } | undefined
   /** Waits until no write to the file is under way: here there never is. */
   readonly settle: (file: number) => void
   readonly statusOf: (file: number) => FileStatus

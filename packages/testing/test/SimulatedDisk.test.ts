@@ -368,8 +368,8 @@ describe("the simulated disk", () => {
         let old: SimulatedDisk.Disk | undefined
         const { host, machine } = yield* machineWith(simulation, (disk) => {
           old = disk
-          assert.isDefined(disk.lock("/data/lock"))
-          assert.isUndefined(disk.lock("/data/lock"))
+          assert.isDefined(disk.lock("/data/lock", 0o600))
+          assert.isUndefined(disk.lock("/data/lock", 0o600))
         })
         yield* host.kill
         for (const use of [
@@ -385,10 +385,10 @@ describe("the simulated disk", () => {
             Effect.sync(() => {
               const disk = machine.diskOf(host)
               // The lock has ended with the process that held it.
-              const lock = disk.lock("/data/lock")
+              const lock = disk.lock("/data/lock", 0o600)
               assert.isDefined(lock)
               lock.release()
-              assert.isDefined(disk.lock("/data/lock"))
+              assert.isDefined(disk.lock("/data/lock", 0o600))
             }),
             Effect.never
           )
@@ -528,7 +528,7 @@ describe("the simulated disk", () => {
           disk.makeDirectory("/data/a", 0o700)
           const file = disk.create("/data/a/log", 0o600)
           const { identity } = disk.statusOf(file)
-          const lock = disk.lock("/data/a/lock")
+          const lock = disk.lock("/data/a/lock", 0o600)
           assert.isDefined(lock)
           append(disk, file, "one")
           machine.renameTree("/data/a", "/data/b")
@@ -538,10 +538,10 @@ describe("the simulated disk", () => {
           assert.isFalse(disk.isUnlinked(file))
           append(disk, file, "two")
           assert.strictEqual(textOf(machine.contentOf("/data/b/log")), "onetwo")
-          assert.isUndefined(disk.lock("/data/b/lock"))
+          assert.isUndefined(disk.lock("/data/b/lock", 0o600))
           // A lock that is deleted keeps nobody out.
           machine.removeTree("/data/b/lock")
-          assert.isDefined(disk.lock("/data/b/lock"))
+          assert.isDefined(disk.lock("/data/b/lock", 0o600))
           machine.removeTree("/data/b")
           assert.isTrue(disk.isUnlinked(file))
           append(disk, file, "three")

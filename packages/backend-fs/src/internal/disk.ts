@@ -15,6 +15,7 @@ export interface FileStatus {
   /** How many names lead to it; none when it was unlinked while it was open. */
   readonly links: number
   readonly owner: number
+  readonly group: number
   /** The permission bits. */
   readonly permissions: number
   /** When it was made, in milliseconds since 1970, by the clock of the file system. */
@@ -33,6 +34,10 @@ export interface FileStatus {
 export interface Disk {
   /** The user that files are made for; absent where the system has no such thing. */
   readonly user: number | undefined
+  /** The groups that this process is a member of. */
+  readonly groups: ReadonlyArray<number>
+  /** Whether this process runs in a pod of Kubernetes, whose volumes only its own containers have. */
+  readonly isInPod: boolean
   readonly openToRead: (path: string) => number
   readonly openToAppend: (path: string) => number
   /** Makes the file, and fails with `EEXIST` when there is one. */
@@ -51,7 +56,7 @@ export interface Disk {
    * Makes whoever asks the only one that holds the file's lock, until it lets go or its process ends in whatever way; absent
    * when another one has it, be it in this process.
    */
-  readonly lock: (path: string) => { readonly release: () => void } | undefined
+  readonly lock: (path: string, permissions: number) => { readonly release: () => void } | undefined
   /** Waits until no write to the file is under way in any process. */
   readonly settle: (file: number) => void
   readonly statusOf: (file: number) => FileStatus
@@ -88,6 +93,7 @@ const statusOfStats = (stats: fs.Stats): FileStatus => ({
   identity: `${stats.dev}:${stats.ino}`,
   links: stats.nlink,
   owner: stats.uid,
+  group: stats.gid,
   permissions: stats.mode & 0o7777,
   made: stats.birthtimeMs
 })
@@ -167,6 +173,8 @@ const givesLocks = (path: string): boolean => {
 /** @internal */
 export const node: Disk = {
   user: process.geteuid?.(),
+  groups: [...new Set([...(process.getgroups?.() ?? []), ...[process.getegid?.() ?? []].flat()])],
+  isInPod: process.env["KUBERNETES_SERVICE_HOST"] !== undefined,
   openToRead: (path) => fs.openSync(path, fs.constants.O_RDONLY | CAREFULLY),
   openToAppend: (path) => fs.openSync(path, fs.constants.O_RDWR | fs.constants.O_APPEND | CAREFULLY),
   create: (path, permissions) =>
@@ -182,7 +190,7 @@ export const node: Disk = {
   sync: (file) => fs.fsyncSync(file),
   syncLater: (file, done) => fs.fdatasync(file, done),
   truncate: (file, size) => fs.ftruncateSync(file, size),
-  lock: (path) => {
+  lock: (path, permissions) => {
     const there = fs.lstatSync(path, { throwIfNoEntry: false })
     if (there !== undefined && !(there.isFile() && there.size === 0)) {
       throw Object.assign(new Error("the lock of a journal is an empty file, and this is none: move this file away"), {
@@ -205,7 +213,7 @@ export const node: Disk = {
       if (givesLocks(path)) return undefined
       throw Object.assign(new Error("the file system gives no locks"), { code: "ENOLCK", path })
     }
-    if (there === undefined) fs.chmodSync(path, 0o600)
+    if (there === undefined) fs.chmodSync(path, permissions)
     return {
       release: () => {
         // Which ends the transaction too.

@@ -80,13 +80,14 @@ export const make = (
       clock,
       tag: yield* EventId.makeOrigin
     })
-    const prepare = directory.prepare(options.create)
-    yield* prepare
+    const prepare = directory.prepare(options.create, "read")
+    const prepareToWrite = directory.prepare(options.create, "write")
+    yield* options.create ? prepareToWrite : prepare
 
     const changes = new LogChanges(directory)
     const ledger = new LogReader.DamageLedger()
     const writer = yield* Effect.acquireRelease(
-      Effect.sync(() => new LogWriter({ directory, changes, ledger, clock, prepare })),
+      Effect.sync(() => new LogWriter({ directory, changes, ledger, clock, prepare: prepareToWrite })),
       (writer) => Effect.sync(() => writer.end())
     )
 

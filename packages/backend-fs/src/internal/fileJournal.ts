@@ -124,7 +124,7 @@ export const make = Effect.fnUntraced(function* (
   // -------------------------------------------------------------------------
 
   const logDirectory = new LogDirectory({ path: directory, disk, clock, tag: origin, kind: "journal" })
-  const firstOrigin = yield* Effect.mapError(logDirectory.prepare(true), (error) => {
+  const firstOrigin = yield* Effect.mapError(logDirectory.prepare(true, "write"), (error) => {
     const { _tag, detail } = error.reason
     const reason = isOfAnotherKind(logDirectory)
       ? new JournalDamaged({ detail })
@@ -135,7 +135,7 @@ export const make = Effect.fnUntraced(function* (
   })
   yield* Effect.acquireRelease(
     Effect.flatMap(
-      attempt(() => disk.lock(names.pathOf(LOCK))),
+      attempt(() => disk.lock(names.pathOf(LOCK), names.fileMode())),
       (lock) => {
         if (lock !== undefined) return Effect.succeed(lock)
         const detail =

@@ -2,6 +2,7 @@ import type { Occurrence } from "@tidings/core/Event"
 import type * as EventId from "@tidings/core/EventId"
 import type { JournalEntry, JournalPage } from "@tidings/core/Journal"
 import * as path from "node:path"
+import * as access from "./access.ts"
 import type { Disk } from "./disk.ts"
 import { codeOf } from "./diskError.ts"
 import * as Lines from "./journalLines.ts"
@@ -188,10 +189,15 @@ export class Names {
     }
   }
 
+  /** The permissions of new files. */
+  fileMode(): number {
+    return access.fileMode(this.disk.status(this.directory))
+  }
+
   /** Makes a file. */
   create(file: string): number {
     this.guard()
-    const opened = this.disk.create(this.pathOf(file), 0o600)
+    const opened = this.disk.create(this.pathOf(file), this.fileMode())
     try {
       // The directory may have been replaced between the look and the call: nothing is written to what was made elsewhere.
       this.guard()

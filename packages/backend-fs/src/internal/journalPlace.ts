@@ -9,6 +9,7 @@ import { BackendError } from "@tidings/core/BackendError"
 import { JournalError, JournalFailed } from "@tidings/core/Journal"
 import * as Effect from "effect/Effect"
 import * as path from "node:path"
+import * as access from "./access.ts"
 import type { Disk } from "./disk.ts"
 import { codeOf } from "./diskError.ts"
 import { SEGMENT, syncNow } from "./journalFiles.ts"
@@ -126,7 +127,7 @@ export const settle = (disk: Disk, logDirectory: string): Effect.Effect<string, 
   })
 
 const move = (disk: Disk, from: string, to: string): Effect.Effect<string> => {
-  const lock = disk.lock(path.join(from, LOCK))
+  const lock = disk.lock(path.join(from, LOCK), access.fileMode(disk.status(from)))
   // To open it there fails with the name of its owner.
   if (lock === undefined) return Effect.succeed(from)
   try {
@@ -180,10 +181,11 @@ export const apart = (
         )
       )
     }
-    const lock = disk.lock(path.join(directory, LOCK))
+    const lock = disk.lock(path.join(directory, LOCK), access.fileMode(disk.status(directory)))
     if (lock === undefined) return Effect.succeed(directory)
     try {
-      if (disk.status(place) === undefined) disk.makeDirectory(place, 0o700)
+      if (disk.status(place) === undefined)
+        disk.makeDirectory(place, access.directoryMode(disk.status(path.dirname(place))))
       // Its identity first, and the entries last: one that is interrupted goes on with the next start.
       if (!begun) adopt(place)
       const ordered = [...kept.filter((file) => !SEGMENT.test(file)), ...kept.filter((file) => SEGMENT.test(file))]

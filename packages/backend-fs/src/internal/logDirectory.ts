@@ -4,7 +4,8 @@ import * as Timestamp from "@tidings/core/Timestamp"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as path from "node:path"
-import type { Disk } from "./disk.ts"
+import * as access from "./access.ts"
+import type { Disk, FileStatus } from "./disk.ts"
 import { ADVICE, codeOf, fromDisk, pathOf, unavailable } from "./diskError.ts"
 import * as journalPlace from "./journalPlace.ts"
 import * as SegmentName from "./segmentName.ts"
@@ -35,6 +36,12 @@ interface Identity {
 
 /** A meta file is some hundred bytes; of what is larger the rest is not read, and then it is no JSON. */
 const LARGEST_META = 4_096
+
+/** What the nearest directory above that is there is like. */
+const statusAbove = (disk: Disk, directory: string): FileStatus | undefined => {
+  const parent = path.dirname(directory)
+  return disk.status(parent) ?? (parent === directory ? undefined : statusAbove(disk, parent))
+}
 
 /**
  * The directory of a log: who it is, which segments it has, and making what is missing.
@@ -74,10 +81,10 @@ export class LogDirectory {
    * Makes sure that the directory is there, ours and safe, and that the log in it has an identity, which it answers.
    * Of several processes that begin a log at once exactly one gives it its identity.
    */
-  prepare(create: boolean): Effect.Effect<string, BackendError> {
+  prepare(create: boolean, use: access.Use): Effect.Effect<string, BackendError> {
     return Effect.gen({ self: this }, function* () {
       const existing = yield* this.attempt(() => {
-        this.checkDirectory(create)
+        this.checkDirectory(create, use)
         const existing = this.readIdentity()
         if (existing !== undefined && existing !== this.known) this.checkKind()
         this.known = existing
@@ -109,12 +116,12 @@ export class LogDirectory {
     )
   }
 
-  private checkDirectory(create: boolean): void {
+  private checkDirectory(create: boolean, use: access.Use): void {
     let status = this.disk.status(this.path)
     if (status === undefined) {
       if (!create) throw this.missing()
       try {
-        this.disk.makeDirectory(this.path, 0o700)
+        this.disk.makeDirectory(this.path, access.directoryMode(statusAbove(this.disk, this.path)))
       } catch (cause) {
         throw fromDisk(cause, pathOf(cause) ?? this.path, this.kind === "log" ? "log" : "newJournal")
       }
@@ -126,26 +133,8 @@ export class LogDirectory {
         `${this.path} is a file where the directory of the ${this.kind} should be: move it away${ADVICE[this.kind]}`
       )
     }
-    const { user } = this.disk
-    if (user === undefined) return
-    if (status.owner !== user) {
-      throw new BackendError({
-        reason: new Unauthorized({
-          detail:
-            `${this.path} belongs to user ${status.owner}, and this process runs as user ${user}: ` +
-            `the owner of the directory of a ${this.kind} can change what it says; run as its owner${ADVICE[this.kind]}`
-        })
-      })
-    }
-    if ((status.permissions & 0o022) !== 0) {
-      throw new BackendError({
-        reason: new Unauthorized({
-          detail:
-            `${this.path} may be written by other users (mode ${status.permissions.toString(8)}), ` +
-            `who could change what the ${this.kind} says: chmod go-w ${this.path}`
-        })
-      })
-    }
+    const problem = access.problemOf(this.disk, this.path, status, use, this.kind)
+    if (problem !== undefined) throw new BackendError({ reason: new Unauthorized({ detail: problem }) })
   }
 
   /** The first release did not note which of the two a directory is: its files tell. */
@@ -167,6 +156,10 @@ export class LogDirectory {
   /** Who this log or journal is; absent when it has not begun. */
   readIdentity(): string | undefined {
     return this.readMeta()?.id
+  }
+
+  private fileMode(): number {
+    return access.fileMode(this.disk.status(this.path))
   }
 
   private readMeta(): Identity | undefined {
@@ -237,7 +230,7 @@ export class LogDirectory {
     const format = NEWEST_FORMAT[kind]
     const meta = kind === "log" ? { format, id, createdAt } : { format, kind, id, createdAt }
     const bytes = Buffer.from(`${JSON.stringify(meta)}\n`)
-    const opened = disk.create(temporary, 0o600)
+    const opened = disk.create(temporary, this.fileMode())
     try {
       if (disk.append(opened, bytes, 0, bytes.length) !== bytes.length) {
         throw Object.assign(new Error("the disk is full"), { code: "ENOSPC" })
@@ -319,7 +312,7 @@ export class LogDirectory {
     const name = SegmentName.make(number, date)
     let opened: number
     try {
-      opened = this.disk.create(this.pathOf(name.file), 0o600)
+      opened = this.disk.create(this.pathOf(name.file), this.fileMode())
     } catch (cause) {
       if (codeOf(cause) === "EEXIST") return undefined
       throw cause

@@ -1,6 +1,8 @@
 import * as EventId from "@tidings/core/EventId"
 import type { ParkedRequest } from "@tidings/core/Journal"
 import * as fs from "node:fs"
+import { dirname } from "node:path"
+import * as access from "./access.ts"
 import type { Disk } from "./disk.ts"
 import { codeOf } from "./diskError.ts"
 import { appendAll, type Names } from "./journalFiles.ts"
@@ -72,7 +74,7 @@ const openOrCreate = (disk: Disk, path: string): number => {
     if (codeOf(cause) !== "ENOENT") throw cause
   }
   try {
-    return disk.create(path, 0o600)
+    return disk.create(path, access.fileMode(disk.status(dirname(path))))
   } catch (cause) {
     // Somebody else was first.
     if (codeOf(cause) === "EEXIST") return disk.openToAppend(path)

@@ -332,6 +332,7 @@ export const make = (
         identity: identityOf(node),
         links,
         owner: USER,
+        group: USER,
         permissions: node.permissions,
         made: node.made
       }
@@ -354,6 +355,8 @@ export const make = (
 
     return {
       user: USER,
+      groups: [USER],
+      isInPod: false,
       openToRead: (path) => openAs(path, "file"),
       openToAppend: (path) => openAs(path, "file"),
       openDirectory: (path) => openAs(path, "directory"),

@@ -1,0 +1,88 @@
+/**
+ * Who may use the directory of a log or a journal, and with which permissions files are made in it.
+ *
+ * A log is only worth what its directory is: whoever may change names in it can change what the log says. So the directory
+ * belongs to this user or to root, and no stranger may write to it. Members of its group are no strangers: a volume of
+ * Kubernetes with `fsGroup` belongs to root, is group-writable and setgid, and kubelet makes everything in it so again at
+ * each mount.
+ */
+import type { Disk, FileStatus } from "./disk.ts"
+import { ADVICE } from "./diskError.ts"
+
+/** @internal */
+export type Use = "read" | "write"
+
+const ROOT = 0
+const SETGID = 0o2000
+const STICKY = 0o1000
+const WORLD_WRITABLE = 0o002
+
+const isOfGroup = (disk: Disk, { group }: FileStatus): boolean => disk.groups.includes(group)
+
+/**
+ * Whether strangers may add files: everybody may write, and neither the sticky bit keeps the files of others safe nor the
+ * pod keeps everybody else out. An `emptyDir` is world-writable, and only the containers of its pod have it.
+ */
+const isOpen = (disk: Disk, { owner, permissions }: FileStatus): boolean =>
+  (permissions & WORLD_WRITABLE) !== 0 && (permissions & STICKY) === 0 && !(owner === ROOT && disk.isInPod)
+
+/**
+ * Why a directory must not be used, and what to do; absent where it may be.
+ *
+ * To write, it belongs to this user or to root. Root, and members of its group, may also read one of somebody else.
+ *
+ * @internal
+ */
+export const problemOf = (
+  disk: Disk,
+  directory: string,
+  status: FileStatus,
+  use: Use,
+  kind: "log" | "journal"
+): string | undefined => {
+  const { user } = disk
+  if (user === undefined) return undefined
+  const { owner, permissions } = status
+  if (owner !== user && owner !== ROOT) {
+    const mayRead = user === ROOT || isOfGroup(disk, status)
+    if (!(use === "read" && mayRead)) {
+      return (
+        `${directory} belongs to user ${owner}, and this process runs as user ${user}: the owner of the directory of a ` +
+        `${kind} can change what it says${mayRead ? ", so that it may be read, not written" : ""}; run as its owner, ` +
+        `chown ${user} ${directory}${ADVICE[kind]}`
+      )
+    }
+  }
+  return isOpen(disk, status)
+    ? `${directory} may be written by everybody (mode ${octal(permissions)}), who could change what the ${kind} says: ` +
+        `chmod o-w ${directory}, or name a directory inside of it${ADVICE[kind]}`
+    : undefined
+}
+
+/** @internal */
+export const octal = (permissions: number): string => permissions.toString(8).padStart(3, "0")
+
+/**
+ * Whether a directory is shared with its group on purpose: it is setgid, so that everything in it belongs to the same group.
+ *
+ * @internal
+ */
+export const isShared = ({ permissions }: FileStatus): boolean => (permissions & SETGID) !== 0
+
+const groupOf = (directory: FileStatus | undefined): number =>
+  directory !== undefined && isShared(directory) ? directory.permissions & 0o070 : 0
+
+/**
+ * The permissions of a new file in a directory, before the umask: for its owner alone, or also for the group of a directory
+ * that is shared with it.
+ *
+ * @internal
+ */
+export const fileMode = (directory: FileStatus | undefined): number => 0o600 | (groupOf(directory) & 0o060)
+
+/**
+ * The permissions of a new directory, before the umask, from the nearest directory above that is there.
+ *
+ * @internal
+ */
+export const directoryMode = (parent: FileStatus | undefined): number => 0o700 | groupOf(parent)

@@ -1,0 +1,215 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { execFileSync, spawnSync } from "node:child_process"
+import { chmodSync, chownSync, existsSync, mkdirSync, statSync } from "node:fs"
+import * as path from "node:path"
+import * as access from "../src/internal/access.ts"
+import { type Disk, type FileStatus, node } from "../src/internal/disk.ts"
+import { nodeOfRepository } from "./nodeOfRepository.ts"
+import * as TestDirectory from "./TestDirectory.ts"
+
+const HOST = 4_001
+const SIDECAR = 4_002
+const GROUP = 5_000
+const OTHER_GROUP = 5_001
+
+// ---------------------------------------------------------------------------
+// the rule
+// ---------------------------------------------------------------------------
+
+const directory = (permissions: number, owner: number, group = GROUP): FileStatus => ({
+  kind: "directory",
+  size: 0,
+  identity: "1:1",
+  links: 2,
+  owner,
+  group,
+  permissions,
+  made: 0
+})
+
+const as = (user: number, groups: ReadonlyArray<number> = [GROUP], isInPod = false): Disk => ({
+  ...node,
+  user,
+  groups,
+  isInPod
+})
+
+const problem = (disk: Disk, status: FileStatus, use: access.Use) =>
+  access.problemOf(disk, "/data/log", status, use, "log")
+
+describe("who may use a directory", () => {
+  const cases: ReadonlyArray<
+    readonly [name: string, disk: Disk, status: FileStatus, read: RegExp | undefined, write: RegExp | undefined]
+  > = [
+    ["one of this user alone", as(HOST), directory(0o700, HOST), undefined, undefined],
+    ["one of this user that its group may write", as(HOST), directory(0o2770, HOST), undefined, undefined],
+    ["one of this user that a umask of 002 made", as(HOST), directory(0o775, HOST), undefined, undefined],
+    ["a volume of root with fsGroup", as(HOST), directory(0o2775, 0), undefined, undefined],
+    ["a volume of root that only its group may use", as(HOST), directory(0o2770, 0), undefined, undefined],
+    ["one of this user that everybody may read", as(HOST), directory(0o755, HOST), undefined, undefined],
+    ["a sticky one of root that everybody may write", as(HOST), directory(0o1777, 0), undefined, undefined],
+    ["one that everybody may write", as(HOST), directory(0o777, HOST), /written by everybody/, /written by everybody/],
+    ["one of root that everybody may write", as(HOST), directory(0o2777, 0), /by everybody/, /by everybody/],
+    ["an emptyDir in a pod", as(HOST, [GROUP], true), directory(0o2777, 0), undefined, undefined],
+    [
+      "one that everybody may write and a stranger owns, in a pod",
+      as(HOST, [GROUP], true),
+      directory(0o2777, SIDECAR, OTHER_GROUP),
+      /belongs to user 4002/,
+      /belongs to user 4002/
+    ],
+    ["one of a stranger", as(HOST), directory(0o755, SIDECAR, OTHER_GROUP), /belongs to user/, /belongs to user/],
+    ["one of another member of the group", as(SIDECAR), directory(0o2770, HOST), undefined, /may be read, not written/],
+    ["one of a user, for root", as(0, [0]), directory(0o700, HOST), undefined, /may be read, not written/],
+    ["any, where the system knows no users", { ...node, user: undefined }, directory(0o777, HOST), undefined, undefined]
+  ]
+  for (const [name, disk, status, read, write] of cases) {
+    it(name, () => {
+      for (const [use, expected] of [
+        ["read", read],
+        ["write", write]
+      ] as const) {
+        const found = problem(disk, status, use)
+        if (expected === undefined) assert.isUndefined(found, use)
+        else assert.match(found ?? "", expected, use)
+      }
+    })
+  }
+
+  it("a refusal names the directory, the command and the option of the log", () => {
+    assert.match(
+      problem(as(HOST), directory(0o777, HOST), "write")!,
+      /chmod o-w \/data\/log, or name a directory inside of it, or choose another directory \(TIDINGS_DIRECTORY\)$/
+    )
+    assert.match(
+      problem(as(HOST), directory(0o755, SIDECAR, OTHER_GROUP), "write")!,
+      /chown 4001 \/data\/log, or choose another directory \(TIDINGS_DIRECTORY\)$/
+    )
+  })
+
+  it("a refusal of a journal never advises another directory, in which its entries would not be found", () => {
+    const found = access.problemOf(as(HOST), "/data/journal", directory(0o777, HOST), "write", "journal")
+    assert.match(found!, /what the journal says: chmod o-w \/data\/journal, or name a directory inside of it$/)
+  })
+})
+
+// ---------------------------------------------------------------------------
+// real users
+// ---------------------------------------------------------------------------
+
+const fixture = path.join(import.meta.dirname, "fixtures", "otherUser.ts")
+
+const runAs = (user: number, group: number, what: "emit" | "list" | "append", where: string, umask = "022"): string => {
+  const { stderr, stdout } = spawnSync(
+    nodeOfRepository,
+    [
+      "--conditions=@tidings/source",
+      "--disable-warning=ExperimentalWarning",
+      fixture,
+      what,
+      where,
+      String(user),
+      String(group),
+      umask
+    ],
+    { encoding: "utf8" }
+  )
+  assert.notStrictEqual(stdout, "", stderr)
+  return stdout
+}
+
+/** What kubelet does to a volume with `fsGroup`, at each mount. */
+const mountWithGroup = (volume: string): void => {
+  execFileSync("chgrp", ["-R", String(GROUP), volume])
+  execFileSync("find", [volume, "-type", "d", "-exec", "chmod", "g+rwxs", "{}", "+"])
+  execFileSync("find", [volume, "-type", "f", "-exec", "chmod", "ug+rw", "{}", "+"])
+}
+
+const modeOf = (file: string): string => (statSync(file).mode & 0o7777).toString(8)
+
+/** A volume of root, in a directory that every user may enter. */
+const volume = Effect.map(TestDirectory.make, (parent) => {
+  chmodSync(parent, 0o755)
+  const volume = path.join(parent, "volume")
+  mkdirSync(volume)
+  chownSync(volume, 0, GROUP)
+  chmodSync(volume, 0o2775)
+  return volume
+})
+
+const isRoot = process.getuid?.() === 0
+if (!isRoot) {
+  console.error(
+    "*** NOT TESTED WITH OTHER USERS: only root can start processes of other users (run the tests as root) ***"
+  )
+  if (process.env["CI"] !== undefined) throw new Error("CI has to run the tests of volumes as root")
+}
+
+if (isRoot) {
+  describe("a volume with fsGroup", () => {
+    it.effect("keeps a log at its root, before and after the next mount", () =>
+      Effect.gen(function* () {
+        const directory = yield* volume
+        assert.strictEqual(runAs(HOST, GROUP, "emit", directory), "written")
+        mountWithGroup(directory)
+        assert.strictEqual(runAs(HOST, GROUP, "emit", directory), "written")
+        assert.strictEqual(runAs(HOST, GROUP, "list", directory), "read 2")
+      })
+    )
+
+    for (const umask of ["022", "002", "077"]) {
+      it.effect(`keeps a log and a journal in directories of their own, with a umask of ${umask}`, () =>
+        Effect.gen(function* () {
+          const root = yield* volume
+          const log = path.join(root, "tidings", "log")
+          const journal = path.join(root, "tidings", "journal")
+          for (let mount = 1; mount <= 3; mount++) {
+            assert.strictEqual(runAs(HOST, GROUP, "emit", log, umask), "written")
+            assert.strictEqual(runAs(HOST, GROUP, "append", journal, umask), `accepted ${mount}`)
+            mountWithGroup(root)
+          }
+          assert.strictEqual(runAs(HOST, GROUP, "list", log), "read 3")
+        })
+      )
+    }
+
+    it.effect("is read by a sidecar of the same group at once, which cannot write to it", () =>
+      Effect.gen(function* () {
+        const log = path.join(yield* volume, "log")
+        runAs(HOST, GROUP, "emit", log)
+        assert.strictEqual(modeOf(log), "2750")
+        assert.strictEqual(runAs(SIDECAR, GROUP, "list", log), "read 1")
+        assert.match(runAs(SIDECAR, GROUP, "emit", log), /^refused: .*belongs to user 4001.*may be read, not written/)
+        assert.match(runAs(SIDECAR, OTHER_GROUP, "list", log), /^refused: /)
+      })
+    )
+  })
+
+  describe("a directory of a user", () => {
+    it.effect("is read by root, and written by its owner alone", () =>
+      Effect.gen(function* () {
+        const parent = path.dirname(yield* volume)
+        const home = path.join(parent, "home")
+        mkdirSync(home)
+        chownSync(home, HOST, HOST)
+        const log = path.join(home, "log")
+        assert.strictEqual(runAs(HOST, HOST, "emit", log), "written")
+        assert.strictEqual(modeOf(log), "700")
+        assert.strictEqual(runAs(0, 0, "list", log), "read 1")
+        assert.match(runAs(0, 0, "emit", log), /may be read, not written/)
+        assert.match(runAs(SIDECAR, SIDECAR, "list", log), /^refused: /)
+      })
+    )
+
+    it.effect("is not used where everybody may write, and nothing is made in it", () =>
+      Effect.gen(function* () {
+        const directory = yield* volume
+        chmodSync(directory, 0o777)
+        assert.match(runAs(HOST, GROUP, "emit", directory), /written by everybody \(mode 777\).*chmod o-w/)
+        assert.match(runAs(HOST, GROUP, "append", directory), /written by everybody \(mode 777\).*chmod o-w/)
+        assert.isFalse(existsSync(path.join(directory, ".meta.json")))
+      })
+    )
+  })
+}
