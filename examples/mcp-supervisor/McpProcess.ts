@@ -19,8 +19,11 @@ export interface McpProcess {
   readonly tools: Effect.Effect<ReadonlyArray<string>, McpError>
   /** The text that the tool answers; an answer that says `isError` is a failure. */
   readonly call: (tool: string, args: Record<string, unknown>) => Effect.Effect<string, McpError>
-  readonly ping: Effect.Effect<void, McpError>
+  /** Asks the server for the cheapest answer that its protocol revision has, never one from a cache. */
+  readonly probe: Effect.Effect<void, McpError>
 }
+
+const PROBE = { timeout: 2_000 }
 
 const attempt = <A>(what: string, run: () => Promise<A>): Effect.Effect<A, McpError> =>
   Effect.tryPromise({
@@ -53,6 +56,11 @@ export const start = ({ args, command }: McpCommand): Effect.Effect<McpProcess, 
               : Effect.succeed(text)
           }
         ),
-      ping: Effect.asVoid(attempt("ping", () => client.ping({ timeout: 2_000 })))
+      // Revisions from 2026-07-28 on have no ping.
+      probe: Effect.asVoid(
+        client.getProtocolEra() === "modern"
+          ? attempt("server/discover", () => client.discover(PROBE))
+          : attempt("ping", () => client.ping(PROBE))
+      )
     }
   })

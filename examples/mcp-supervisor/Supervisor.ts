@@ -106,8 +106,8 @@ export const layer: Layer.Layer<Supervisor, never, EventGenerator.EventGenerator
           yield* Effect.sleep(HEALTH_CHECK_INTERVAL)
           const server = running.get(spec.name)
           if (server === undefined) return
-          const health = yield* Effect.exit(server.process.ping)
-          // Stopped on purpose while the ping was under way is no failure.
+          const health = yield* Effect.exit(server.process.probe)
+          // Stopped on purpose while the probe was under way is no failure.
           if (Exit.isSuccess(health) || running.get(spec.name) !== server) continue
           yield* events.mcpServerEvent(objectOf(spec.name), "MCPServerHealthCheckFailed", { error: messageOf(health) })
           if (!(yield* recover(spec))) return

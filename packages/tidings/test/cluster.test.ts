@@ -409,7 +409,7 @@ describe("doctor", () => {
         open.out.some((line) => /^broken {2}permissions +mode 777/.test(line)),
         open.out.join("\n")
       )
-      assert.isTrue(open.out.some((line) => line.includes(`chmod go-w ${log}`)))
+      assert.isTrue(open.out.some((line) => line.includes(`chmod o-w ${log}`)))
       assert.strictEqual((yield* server.connections).opened, 0)
     }).pipe(Effect.scoped)
   )

@@ -125,6 +125,21 @@ describe("template test", () => {
     })
   )
 
+  it.effect("shows the first place of a difference, not the whole of long texts", () =>
+    Effect.gen(function* () {
+      const long = "word ".repeat(100)
+      const text = cases({ template: `first\nsecond ${long}x${long}`, expected: `first\nsecond ${long}y${long}` })
+      const { code, out } = yield* runs(["template", "test", "-"], text)
+      assert.strictEqual(code, 1)
+      assert.match(out.join("\n"), /^ {2}differs from line 2, column 508 on:$/m)
+      const [expected, rendered, caret] = out.slice(2, 5) as [string, string, string]
+      assert.isBelow(Math.max(expected.length, rendered.length), 120)
+      assert.match(expected, /^ {2}expected …"/)
+      assert.strictEqual(expected[caret.indexOf("^")], "y")
+      assert.strictEqual(rendered[caret.indexOf("^")], "x")
+    })
+  )
+
   it.effect("shows the difference of each line that fails, and ends with the sum alone", () =>
     Effect.gen(function* () {
       const text = cases(
@@ -153,7 +168,12 @@ describe("template test", () => {
         return rest.slice(0, end)
       }
       assert.strictEqual(out[0], `line 1: {"template":"{{.Name}} failed","data":{"name":"x"},"expected":"x ended"}`)
-      assert.deepStrictEqual(of(1), [`  expected "x ended"`, `  rendered "x failed"`, "              ^"])
+      assert.deepStrictEqual(of(1), [
+        "  differs from line 1, column 3 on:",
+        `  expected "x ended"`,
+        `  rendered "x failed"`,
+        "              ^"
+      ])
       assert.match(of(3)[0]!, /^ {2}it is no JSON: /)
       assert.deepStrictEqual(of(4), ["  it is no JSON object"])
       assert.deepStrictEqual(of(5), [`  it has no "template"`])

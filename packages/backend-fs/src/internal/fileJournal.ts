@@ -68,7 +68,7 @@ const tornCounter = Metric.counter("tidings_journal_torn_tails_total", {
   incremental: true
 })
 const syncTimer = Metric.timer("tidings_journal_sync_duration", {
-  description: "How long the disk takes to make an append durable"
+  description: "Milliseconds that the disk takes to make an append durable"
 })
 
 const isFull = (cause: unknown): boolean => ["ENOSPC", "EDQUOT", "EFBIG"].includes(codeOf(cause) ?? "")

@@ -25,13 +25,27 @@ type Verdict = ReadonlyArray<string> | undefined
 
 const show = (text: string): string => escape.line(JSON.stringify(text))
 
-/** Both texts under each other, with a caret under the first place where they differ. */
+/** Characters of both texts that are shown before and after the first place where they differ. */
+const BEFORE = 30
+const AFTER = 50
+
+/** The first place where both texts differ, with what is around it under each other and a caret. */
 const difference = (expected: string, rendered: string): ReadonlyArray<string> => {
-  const [left, right] = [show(expected), show(rendered)]
   let same = 0
-  while (same < left.length && left[same] === right[same]) same++
-  const caret = " ".repeat(table.width(left.slice(0, same)))
-  return [`expected ${left}`, `rendered ${right}`, `         ${caret}^`]
+  while (same < expected.length && expected[same] === rendered[same]) same++
+  const before = expected.slice(0, same)
+  const line = before.split("\n").length
+  const column = Array.from(before.slice(before.lastIndexOf("\n") + 1)).length + 1
+  const from = Math.max(0, same - BEFORE)
+  const excerpt = (text: string): string =>
+    `${from > 0 ? "…" : ""}${show(text.slice(from, same + AFTER))}${text.length > same + AFTER ? "…" : ""}`
+  const caret = table.width(`${from > 0 ? "…" : ""}${show(expected.slice(from, same)).slice(0, -1)}`)
+  return [
+    `differs from line ${line}, column ${column} on:`,
+    `expected ${excerpt(expected)}`,
+    `rendered ${excerpt(rendered)}`,
+    `         ${" ".repeat(caret)}^`
+  ]
 }
 
 /** Numbers that a JavaScript number cannot hold stay whole: a duration may be one. */
