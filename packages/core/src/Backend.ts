@@ -8,14 +8,19 @@
  */
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
-import type * as Layer from "effect/Layer"
-import type * as Stream from "effect/Stream"
-import type { BackendError } from "./BackendError.ts"
-import type { Write } from "./Event.ts"
-import type { EventFilter, EventPage, EventQuery, WatchFrom, WatchItem } from "./EventQuery.ts"
-import * as memoryBackend from "./internal/memoryBackend.ts"
-import type { Target } from "./Target.ts"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
+import { BackendError, CursorMismatch } from "./BackendError.ts"
+import type { Event, Write } from "./Event.ts"
+import * as EventId from "./EventId.ts"
+import * as EventQuery from "./EventQuery.ts"
+import type { EventFilter, EventPage, WatchFrom, WatchItem } from "./EventQuery.ts"
+import { type Entry, Store } from "./internal/memoryStore.ts"
+import { Notifier } from "./internal/notifier.ts"
+import * as Position from "./Position.ts"
+import * as Target from "./Target.ts"
 
 // ---------------------------------------------------------------------------
 // outcomes
@@ -96,9 +101,9 @@ export class Backend extends Context.Service<
      * of an alias goes on under the id. A backend whose store may be replaced while it runs looks again, and fails
      * writes with `TargetMismatch` while it is another one.
      */
-    readonly target: Effect.Effect<Target, BackendError>
+    readonly target: Effect.Effect<Target.Target, BackendError>
     readonly write: (batch: ReadonlyArray<Write>) => Effect.Effect<ReadonlyArray<Outcome>, BackendError>
-    readonly query: (query: EventQuery) => Effect.Effect<EventPage, BackendError>
+    readonly query: (query: EventQuery.EventQuery) => Effect.Effect<EventPage, BackendError>
     readonly watch: (filter: EventFilter, from: WatchFrom) => Stream.Stream<WatchItem, BackendError>
   }
 >()("@tidings/core/Backend") {}
@@ -112,8 +117,161 @@ export class Backend extends Context.Service<
 export type Service = Backend["Service"]
 
 // ---------------------------------------------------------------------------
-// layers
+// in memory
 // ---------------------------------------------------------------------------
+
+const DEFAULT_CAPACITY = 10_000
+
+const SETTLED = { created, updated, present }
+
+const eventOf = ({ write: { count, event, first, id, last, upTo } }: Entry): Event => ({
+  id,
+  upTo,
+  count,
+  first,
+  last,
+  event,
+  name: EventId.objectName(id, event.involvedObject.name)
+})
+
+const newestFirst = (a: Entry, b: Entry): number => b.write.last - a.write.last || b.position - a.position
+
+const PAGE_OF_WATCH = 256
+
+const mismatch = (detail: string) => new BackendError({ reason: new CursorMismatch({ detail }) })
+
+const readPosition = (text: string): Result.Result<number, BackendError> => {
+  const position = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN
+  return Number.isSafeInteger(position)
+    ? Result.succeed(position)
+    : Result.fail(mismatch("its position is no number; begin anew"))
+}
+
+interface PagePosition {
+  readonly last: number
+  readonly position: number
+}
+
+const readPagePosition = (text: string): Result.Result<PagePosition, BackendError> => {
+  const match = /^(-?\d{1,16}) (\d{1,16})$/.exec(text)
+  return match === null
+    ? Result.fail(mismatch("its position is not a time and a number; begin with the first page"))
+    : Result.succeed({ last: Number(match[1]), position: Number(match[2]) })
+}
+
+const makeMemory = (id: string, capacity: number): Service => {
+  const store = new Store(capacity)
+  const written = new Notifier()
+  const target = Target.make(id)
+  const scopeOf = (filter: EventFilter): Position.Scope => ({ mode: "memory", target, filter })
+
+  const write = (batch: ReadonlyArray<Write>): Effect.Effect<ReadonlyArray<Outcome>> =>
+    Effect.sync(() => {
+      const outcomes: Array<Outcome> = []
+      for (const one of batch) outcomes.push(SETTLED[store.write(one)])
+      written.notify()
+      return outcomes
+    })
+
+  const query = (query: EventQuery.EventQuery): Effect.Effect<EventPage, BackendError> =>
+    Effect.suspend(() => {
+      const filter = EventQuery.filterOf(query)
+      const scope = scopeOf(filter)
+      const matching: Array<Entry> = []
+      for (const entry of store.entries()) if (EventQuery.matches(filter, entry.write)) matching.push(entry)
+      matching.sort(newestFirst)
+      let from = 0
+      if (query.page !== undefined) {
+        const decoded = Result.flatMap(Position.decodePageToken(scope, query.page), readPagePosition)
+        if (Result.isFailure(decoded)) return Effect.fail(decoded.failure)
+        const { last, position } = decoded.success
+        from = matching.findIndex(
+          ({ position: at, write }) => write.last < last || (write.last === last && at < position)
+        )
+        if (from === -1) from = matching.length
+      }
+      const end =
+        query.limit === undefined ? matching.length : Math.min(matching.length, from + Math.max(0, query.limit))
+      const events = matching.slice(from, end)
+      const oldest = events.at(-1)
+      const page = {
+        events: events.map(eventOf),
+        totalCount: matching.length,
+        cursor: Position.cursorEncoder(scope)(String(store.position))
+      }
+      return Effect.succeed(
+        end < matching.length && oldest !== undefined
+          ? { ...page, next: Position.pageTokenEncoder(scope)(`${oldest.write.last} ${oldest.position}`) }
+          : page
+      )
+    })
+
+  const watch = (filter: EventFilter, from: WatchFrom): Stream.Stream<WatchItem, BackendError> =>
+    Stream.unwrap(
+      Effect.suspend(() => {
+        const scope = scopeOf(filter)
+        const cursorAt = Position.cursorEncoder(scope)
+        const itemOf = (entry: Entry): WatchItem => ({
+          _tag: "Event",
+          event: eventOf(entry),
+          cursor: cursorAt(String(entry.position))
+        })
+        const itemsOf = (entries: ReadonlyArray<Entry>): Array<WatchItem> =>
+          entries.filter(({ write }) => EventQuery.matches(filter, write)).map(itemOf)
+
+        // Built by assignment: a store may hold more series than one call takes arguments.
+        let snapshot: Array<WatchItem> = []
+        let position = store.position
+        if (from === "now") {
+          // nothing to show
+        } else if (from === "beginning") {
+          snapshot = itemsOf(store.entries())
+        } else if (typeof from === "string") {
+          const decoded = Result.flatMap(Position.decodeCursor(scope, from), readPosition)
+          if (Result.isFailure(decoded)) return Effect.fail(decoded.failure)
+          if (decoded.success > store.position) {
+            return Effect.fail(mismatch("it lies in the future of this store; begin anew"))
+          }
+          snapshot = itemsOf(store.after(decoded.success, Number.POSITIVE_INFINITY).entries)
+          if (decoded.success < store.evictedUpTo) {
+            snapshot.unshift({
+              _tag: "Gap",
+              reason: `changes up to number ${store.evictedUpTo} are no longer kept in memory`,
+              cursor: cursorAt(String(store.evictedUpTo))
+            })
+          }
+        } else if (from.last > 0) {
+          snapshot = itemsOf(store.entries()).slice(-from.last)
+        }
+        snapshot.push({ _tag: "Live", cursor: cursorAt(String(position)) })
+
+        const changed = written.until(() => position !== store.position)
+        const next: Effect.Effect<Array<WatchItem>> = Effect.suspend(() => {
+          if (position === store.position) return Effect.andThen(changed, next)
+          const items: Array<WatchItem> = []
+          if (position < store.evictedUpTo) {
+            // Not reading for longer than the store remembers is a gap like any other.
+            items.push({
+              _tag: "Gap",
+              reason: `this reader fell behind: changes up to number ${store.evictedUpTo} are no longer kept in memory`,
+              cursor: cursorAt(String(store.evictedUpTo))
+            })
+            position = store.evictedUpTo
+          }
+          const { entries, reached } = store.after(position, PAGE_OF_WATCH)
+          position = reached
+          items.push(...itemsOf(entries))
+          return items.length === 0 ? next : Effect.succeed(items)
+        })
+
+        return Effect.succeed(
+          Stream.concat(Stream.fromIterable(snapshot), Stream.flattenIterable(Stream.fromEffectRepeat(next)))
+        )
+      })
+    )
+
+  return { mode: "memory", target: Effect.succeed(target), write, query, watch }
+}
 
 /**
  * A backend in the memory of this process, for tests and short-lived programs.
@@ -138,4 +296,7 @@ export type Service = Backend["Service"]
  * @since 0.1.0
  */
 export const layerMemory = (options?: { readonly capacity?: number | undefined }): Layer.Layer<Backend> =>
-  memoryBackend.layer(Backend, options)
+  Layer.effect(
+    Backend,
+    Effect.map(EventId.makeOrigin, (target) => makeMemory(target, Math.max(1, options?.capacity ?? DEFAULT_CAPACITY)))
+  )

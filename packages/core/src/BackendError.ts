@@ -165,3 +165,13 @@ export class BackendError extends Data.TaggedError("BackendError")<{
  */
 export const make = (reason: BackendErrorReason, cause?: unknown): BackendError =>
   new BackendError(cause === undefined ? { reason } : { reason, cause })
+
+/**
+ * Whether a failure may pass without anybody doing something: the store is away, or asks for less. Every other reason needs an
+ * operator, or another request.
+ *
+ * @category predicates
+ * @since 0.2.0
+ */
+export const isTemporary = ({ reason }: BackendError): boolean =>
+  reason._tag === "Transient" || reason._tag === "Throttled"

@@ -82,7 +82,7 @@ import type {
   ReasonsOf
 } from "./internal/catalogueCheck.ts"
 import type { ObjectInput, ObjectReference } from "./ObjectReference.ts"
-import { Recorder, type Recorded, type RecordError } from "./Recorder.ts"
+import { Recorder, type Recorded, type RecordError } from "./Delivery.ts"
 import { type CatalogueError, Templates } from "./Templates.ts"
 import type * as Timestamp from "./Timestamp.ts"
 

@@ -7,29 +7,102 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
-import type * as Layer from "effect/Layer"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import type { Occurrence, Write } from "./Event.ts"
 import type { Json } from "./EventData.ts"
-import type { EventId } from "./EventId.ts"
-import type { JournalError } from "./internal/journalError.ts"
-import * as memoryJournal from "./internal/memoryJournal.ts"
-import type { Micros } from "./Timestamp.ts"
+import { type EventId, format, makeOrigin } from "./EventId.ts"
+import * as dataSize from "./internal/dataSize.ts"
+import { Notifier } from "./internal/notifier.ts"
+import * as Timestamp from "./Timestamp.ts"
 
 // ---------------------------------------------------------------------------
 // errors
 // ---------------------------------------------------------------------------
 
-export {
-  JournalDamaged,
-  JournalError,
-  type JournalErrorReason,
-  JournalFailed,
-  JournalFull,
-  JournalLocked,
-  JournalLost
-} from "./internal/journalError.ts"
+/**
+ * No room: the quota is reached, or the disk is full.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class JournalFull extends Data.TaggedClass("JournalFull")<{ readonly detail: string }> {}
+
+/**
+ * The store of the journal failed. Nothing of the batch is accepted.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class JournalFailed extends Data.TaggedClass("JournalFailed")<{ readonly detail: string }> {}
+
+/**
+ * Another process owns the journal.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class JournalLocked extends Data.TaggedClass("JournalLocked")<{ readonly detail: string }> {}
+
+/**
+ * The journal cannot be read: it is of another format, or its state is damaged where that must not be passed over.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class JournalDamaged extends Data.TaggedClass("JournalDamaged")<{ readonly detail: string }> {}
+
+/**
+ * The files of the journal are no longer those that this process has open: its directory was deleted, moved, replaced or mounted
+ * over, or its lock was deleted. Nothing more is accepted until they are back in their place.
+ *
+ * `applied`: `no` when the batch is certainly not in the journal. `unknown` when it was written before this was noticed: who
+ * opens those files later may find and deliver it.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class JournalLost extends Data.TaggedClass("JournalLost")<{
+  readonly detail: string
+  readonly applied: "no" | "unknown"
+}> {}
+
+/**
+ * Why a journal failed.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type JournalErrorReason = JournalFull | JournalFailed | JournalLocked | JournalDamaged | JournalLost
+
+/**
+ * The one error of journals, with a tagged `reason`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class JournalError extends Data.TaggedError("JournalError")<{
+  readonly reason: JournalErrorReason
+  readonly cause?: unknown
+}> {
+  override get message(): string {
+    switch (this.reason._tag) {
+      case "JournalFull":
+        return `the journal has no room: ${this.reason.detail}`
+      case "JournalFailed":
+        return `the journal failed: ${this.reason.detail}`
+      case "JournalLocked":
+        return `the journal is in use: ${this.reason.detail}`
+      case "JournalDamaged":
+        return `the journal cannot be read: ${this.reason.detail}`
+      case "JournalLost":
+        return `the journal is not in its place: ${this.reason.detail}`
+    }
+  }
+}
 
 // ---------------------------------------------------------------------------
 // models
@@ -94,7 +167,7 @@ export interface Parked {
   readonly write: Write
   readonly occurrences: number
   readonly reason: string
-  readonly at: Micros
+  readonly at: Timestamp.Micros
 }
 
 /**
@@ -193,8 +266,150 @@ export class Journal extends Context.Service<
 >()("@tidings/core/Journal") {}
 
 // ---------------------------------------------------------------------------
-// layers
+// in memory
 // ---------------------------------------------------------------------------
+
+const DEFAULT_CAPACITY = 100_000
+/** As that of the file journal. */
+const DEFAULT_QUOTA = 256 * 1024 * 1024
+
+interface MemoryOptions {
+  readonly capacity?: number | undefined
+  readonly quota?: number | undefined
+  readonly onFull?: OnFull | undefined
+}
+
+const bytesOf = (batch: ReadonlyArray<Occurrence>): number => {
+  let bytes = 0
+  for (const occurrence of batch) bytes += dataSize.estimate(occurrence)
+  return bytes
+}
+
+const makeMemory = (origin: string, clock: Clock.Clock, options?: MemoryOptions): Journal["Service"] => {
+  const quota = Math.max(1, options?.quota ?? DEFAULT_QUOTA)
+  const capacity = Math.max(1, options?.capacity ?? DEFAULT_CAPACITY)
+  const onFull = options?.onFull ?? "fail"
+  /** The occurrences with the seqs from `first` on, the first of them at `start`. */
+  let kept: Array<Occurrence | undefined> = []
+  let start = 0
+  let first = 1
+  let head = 0
+  /** Of what is kept, about. */
+  let bytes = 0
+  const checkpoints = new Map<string, Checkpoint>()
+  const reading = new Map<string, number>()
+  const parked = new Map<string, Map<string, Parked>>()
+  const freed = new Notifier()
+
+  const discard = (n: number): void => {
+    for (let index = start; index < start + n; index++) {
+      bytes -= dataSize.estimate(kept[index]!)
+      // The list is shortened now and then only; what is settled must not live until then.
+      kept[index] = undefined
+    }
+    start += n
+    first += n
+    if (start > 1_024 && start * 2 > kept.length) {
+      kept = kept.slice(start)
+      start = 0
+    }
+  }
+
+  /** Up to where every sink's checkpoint stands. */
+  const free = (): void => {
+    let upTo = Number.POSITIVE_INFINITY
+    for (const sink of reading.keys()) upTo = Math.min(upTo, checkpoints.get(sink)?.upTo ?? 0)
+    if (upTo === Number.POSITIVE_INFINITY || upTo < first) return
+    discard(Math.min(upTo, head) - first + 1)
+    freed.notify()
+  }
+
+  const room = (): number => capacity - (head - first + 1)
+
+  const take = (batch: ReadonlyArray<Occurrence>, size: number): ReadonlyArray<EventId> => {
+    bytes += size
+    return batch.map((occurrence) => {
+      kept.push(occurrence)
+      return { origin, seq: ++head }
+    })
+  }
+
+  /** Also what is larger than the quota alone, once nothing else is kept. */
+  const fits = (count: number, size: number): boolean => count <= room() && (bytes + size <= quota || head < first)
+
+  const full = (wanted: number) =>
+    new JournalError({
+      reason: new JournalFull({
+        detail:
+          `${capacity - room()} of ${capacity} events with ${bytes} of ${quota} bytes wait for the backend, ` +
+          `${wanted} more do not fit`
+      })
+    })
+
+  const append = (batch: ReadonlyArray<Occurrence>): Effect.Effect<ReadonlyArray<EventId>, JournalError> =>
+    Effect.suspend(() => {
+      const size = bytesOf(batch)
+      if (fits(batch.length, size)) return Effect.succeed(take(batch, size))
+      if (batch.length > capacity) return Effect.fail(full(batch.length))
+      switch (onFull) {
+        case "fail":
+          return Effect.fail(full(batch.length))
+        case "dropOldest":
+          while (!fits(batch.length, size)) discard(1)
+          return Effect.succeed(take(batch, size))
+        case "block":
+          return Effect.andThen(Effect.interruptible(freed.until(() => fits(batch.length, size))), append(batch))
+      }
+    })
+
+  return {
+    origin,
+    durability: "memory",
+    head: Effect.sync(() => head),
+    append,
+    read: (_sink, after, max) =>
+      Effect.sync(() => {
+        const from = Math.max(after + 1, first)
+        const to = Math.min(head, from + max - 1)
+        const entries: Array<JournalEntry> = []
+        for (let seq = from; seq <= to; seq++) {
+          entries.push({ id: { origin, seq }, occurrence: kept[start + seq - first]! })
+        }
+        return {
+          entries,
+          lost: from > after + 1 ? [{ from: after + 1, to: from - 1 }] : [],
+          reached: Math.max(after, Math.max(to, from - 1))
+        }
+      }),
+    checkpoint: (sink, checkpoint) =>
+      Effect.sync(() => {
+        checkpoints.set(sink, checkpoint)
+        reading.set(sink, checkpoint.upTo)
+        free()
+      }),
+    restore: (sink) =>
+      Effect.sync(() => {
+        const checkpoint = checkpoints.get(sink)
+        reading.set(sink, checkpoint?.upTo ?? 0)
+        return checkpoint
+      }),
+    park: (sink, write, occurrences, reason) =>
+      Effect.sync(() => {
+        const bySeries = parked.get(sink) ?? new Map<string, Parked>()
+        parked.set(sink, bySeries)
+        const key = format(write.id)
+        const known = bySeries.get(key)
+        if (known !== undefined && known.write.upTo > write.upTo) return
+        bySeries.set(key, { write, occurrences, reason, at: Timestamp.now(clock) })
+      }),
+    parked: (sink) => Effect.sync(() => [...(parked.get(sink)?.values() ?? [])]),
+    unpark: (sink, series) =>
+      Effect.sync(() => {
+        for (const id of series) parked.get(sink)?.delete(format(id))
+      }),
+    requests: () => Effect.succeed([])
+  }
+}
 
 /**
  * A journal in the memory of this process: `record` resolves at once, and outages of the backend of any length lose
@@ -210,4 +425,10 @@ export const layerMemory = (options?: {
   readonly quota?: number | undefined
   /** `fail` unless given. */
   readonly onFull?: OnFull | undefined
-}): Layer.Layer<Journal> => memoryJournal.layer(Journal, options)
+}): Layer.Layer<Journal> =>
+  Layer.effect(
+    Journal,
+    Effect.gen(function* () {
+      return makeMemory(yield* makeOrigin, yield* Clock.Clock, options)
+    })
+  )

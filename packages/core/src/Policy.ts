@@ -23,6 +23,7 @@ import * as Backend from "./Backend.ts"
 import type { Write } from "./Event.ts"
 import * as batchPolicy from "./internal/batchPolicy.ts"
 import { overlay } from "./internal/overlay.ts"
+import { missing } from "./internal/outcomes.ts"
 import * as retryPolicy from "./internal/retryPolicy.ts"
 import * as routePolicy from "./internal/routePolicy.ts"
 
@@ -96,10 +97,10 @@ export const split = (
           let place = 0
           return decided.map((outcome) => outcome ?? outcomeOf(place++))
         }
-        if (rest.length === 0) return Effect.succeed(merge(() => retryPolicy.missing))
+        if (rest.length === 0) return Effect.succeed(merge(() => missing))
         return Effect.match(backend.write(rest), {
           onFailure: (error) => merge(() => ({ _tag: "Retry", error })),
-          onSuccess: (outcomes) => merge((place) => outcomes[place] ?? retryPolicy.missing)
+          onSuccess: (outcomes) => merge((place) => outcomes[place] ?? missing)
         })
       })
   })

@@ -7,217 +7,46 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Backend, type Service as BackendService } from "./Backend.ts"
 import * as Correlation from "./Correlation.ts"
-import type { EventType } from "./Event.ts"
-import type { EventDataInput } from "./EventData.ts"
-import type { EventId } from "./EventId.ts"
+import { Recorder } from "./Delivery.ts"
 import * as acceptance from "./internal/acceptance.ts"
 import * as directRecorder from "./internal/directRecorder.ts"
 import * as journalRecorder from "./internal/journalRecorder.ts"
-import type { InvalidTimeout, RecorderError } from "./internal/recorderError.ts"
-import type * as sinks from "./internal/sink.ts"
+import type { Options as SinkOptions } from "./internal/sink/context.ts"
 import * as tracing from "./internal/tracing.ts"
-import type { InvalidEvent, Issue } from "./InvalidEvent.ts"
-import { Journal, type JournalError, type Parked } from "./Journal.ts"
-import type { ObjectReference } from "./ObjectReference.ts"
+import type { Issue } from "./InvalidEvent.ts"
+import { Journal, type JournalError } from "./Journal.ts"
 import { Templates } from "./Templates.ts"
-import type { Micros } from "./Timestamp.ts"
 import * as Transform from "./Transform.ts"
 
 // ---------------------------------------------------------------------------
-// models
+// what a recorder takes and answers
 // ---------------------------------------------------------------------------
 
-/**
- * An event before acceptance: what a caller said, and nothing worked out yet.
- *
- * @category models
- * @since 0.1.0
- */
-export interface EventDraft {
-  readonly involvedObject: ObjectReference
-  readonly related?: ObjectReference | undefined
-  readonly reason: string
-  /** The catalogue's type of the reason when absent, `Normal` for a reason outside it. */
-  readonly type?: EventType | undefined
-  /** `data.operation` when absent, else the reason. */
-  readonly action?: string | undefined
-  /** Taken as it is, never as a template. Rendered from the template of the reason when absent. */
-  readonly message?: string | undefined
-  readonly data?: EventDataInput | undefined
-  readonly labels?: Readonly<Record<string, string>> | undefined
-  /** When it happened; now when absent. */
-  readonly at?: Micros | undefined
-}
-
-/**
- * What came of recording: accepted, or left out by a transform of the host.
- *
- * @category models
- * @since 0.1.0
- */
-export type Recorded =
-  | { readonly _tag: "Accepted"; readonly id: EventId }
-  | { readonly _tag: "Filtered"; readonly by: string }
-
-/**
- * How one sink is through with an occurrence.
- *
- * - `Kept`: it is not, because the recorder was closed, or the sink was halted. It stays in the journal, and is delivered
- *   when the sink goes on, or by the next recorder on that journal.
- * - `Dropped` with the reason `shutdown` or `halted`: the same for a journal in memory, which ends with the process.
- * - `Pending`: it is not, and the timeout of the caller is over. The sink goes on with it.
- *
- * @category models
- * @since 0.1.0
- */
-export type Settlement =
-  | { readonly _tag: "Settled"; readonly how: "created" | "updated" | "present" }
-  | { readonly _tag: "Parked"; readonly reason: string }
-  | { readonly _tag: "Dropped"; readonly reason: string }
-  | { readonly _tag: "Kept" }
-  | { readonly _tag: "Pending" }
-
-/**
- * What came of recording and waiting for every sink.
- *
- * @category models
- * @since 0.1.0
- */
-export type Delivered =
-  | { readonly _tag: "Accepted"; readonly id: EventId; readonly sinks: Readonly<Record<string, Settlement>> }
-  | { readonly _tag: "Filtered"; readonly by: string }
-
-/**
- * How one sink does.
- *
- * @category models
- * @since 0.1.0
- */
-export interface SinkStatus {
-  /** `degraded`: repeating after failures; `blocked`: waiting for something a person must do; `down`: gave up or closed. */
-  readonly state: "up" | "degraded" | "blocked" | "down"
-  /** Found in the journal at the start. */
-  readonly recovered: number
-  readonly settled: number
-  readonly parked: number
-  /** By reason. */
-  readonly dropped: Readonly<Record<string, number>>
-  /** Accepted and not settled, parked or dropped; includes what is held. */
-  readonly pending: number
-  /** Waiting in the correlator for their turn. */
-  readonly held: number
-  /** How long the longest waiting occurrence has waited. */
-  readonly oldestAge: Duration.Duration
-  readonly lastError?: string
-}
-
-/**
- * What a recorder has taken and what became of it, in occurrences. At every moment and for every sink:
- * `accepted + recovered = settled + parked + dropped + pending`.
- *
- * @category models
- * @since 0.1.0
- */
-export interface RecorderStatus {
-  readonly accepted: number
-  /**
-   * Refused before acceptance, by reason: `invalid`, `full`, `closed`, `rejected`, `failed`, `interrupted`; and `unknown`,
-   * of which the store did not say before the recorder was closed whether it has them.
-   */
-  readonly refused: Readonly<Record<string, number>>
-  /** Left out by transforms, by their names. */
-  readonly filtered: Readonly<Record<string, number>>
-  readonly sinks: Readonly<Record<string, SinkStatus>>
-}
-
-/**
- * What was left when a flush ended, per sink.
- *
- * @category models
- * @since 0.1.0
- */
-export interface FlushReport {
-  /** Whether everything that was begun before the flush is through. */
-  readonly complete: boolean
-  /** What was begun before the flush, and is neither accepted nor refused. */
-  readonly waiting: number
-  readonly pending: Readonly<Record<string, number>>
-}
-
-/**
- * A series that a sink has parked.
- *
- * @category models
- * @since 0.1.0
- */
-export interface ParkedSeries extends Parked {
-  readonly sink: string
-}
-
-// ---------------------------------------------------------------------------
-// errors
-// ---------------------------------------------------------------------------
+export type { EventDraft } from "./EventDraft.ts"
 
 export {
   Closed,
+  type Delivered,
+  type FlushReport,
   InvalidTimeout,
+  type ParkedSeries,
+  type Recorded,
+  type RecordError,
+  Recorder,
   RecorderError,
   type RecorderErrorReason,
+  type RecorderStatus,
   Rejected,
+  type Settlement,
+  type SinkStatus,
   Unknown
-} from "./internal/recorderError.ts"
-
-/**
- * Everything that recording can fail with.
- *
- * @category errors
- * @since 0.1.0
- */
-export type RecordError = InvalidEvent | RecorderError
-
-// ---------------------------------------------------------------------------
-// service
-// ---------------------------------------------------------------------------
-
-/**
- * Takes events and delivers them.
- *
- * - `record` resolves when the event is accepted, at the durability that the layer promises
- * - `recordSettled` also waits until every sink is through with it, or for `timeout` (without end unless given). It always
- *   resolves: a sink that is halted or closed answers `Kept`, or `Dropped` where the journal is in memory
- * - `recordNow` never fails and never waits; what it cannot take is counted in `status`
- * - `flush` waits for everything that was begun before it, whether it was accepted yet or not, until the deadline, and
- *   reports what is left
- *
- * @category services
- * @since 0.1.0
- */
-export class Recorder extends Context.Service<
-  Recorder,
-  {
-    readonly record: (draft: EventDraft) => Effect.Effect<Recorded, RecordError>
-    readonly recordSettled: (
-      draft: EventDraft,
-      options?: { readonly timeout?: Duration.Input | undefined }
-    ) => Effect.Effect<Delivered, RecordError | InvalidTimeout>
-    readonly recordNow: (draft: EventDraft) => Effect.Effect<void>
-    readonly flush: (deadline: Duration.Input) => Effect.Effect<FlushReport, InvalidTimeout>
-    readonly status: Effect.Effect<RecorderStatus>
-    /** What backends will never take, kept aside. A recorder without a journal keeps nothing. */
-    readonly parked: Effect.Effect<ReadonlyArray<ParkedSeries>, JournalError>
-    /** Delivers parked series once more; answers how many occurrences they carry. */
-    readonly retryParked: (sink: string, series: ReadonlyArray<EventId>) => Effect.Effect<number, JournalError>
-    /** Gives parked series up, counted as dropped, `parked`; answers how many occurrences they carry. */
-    readonly dropParked: (sink: string, series: ReadonlyArray<EventId>) => Effect.Effect<number, JournalError>
-  }
->()("@tidings/core/Recorder") {}
+} from "./Delivery.ts"
 
 // ---------------------------------------------------------------------------
 // options
@@ -336,8 +165,7 @@ export const layerDirect = (
  * ```ts
  * import * as Backend from "@tidings/core/Backend"
  * import * as Recorder from "@tidings/core/Recorder"
- * import * as Context from "effect/Context"
- *
+ *  *
  * export class Archive extends Context.Service<Archive, Backend.Service>()("example/Archive") {}
  *
  * export const sinks = [
@@ -352,7 +180,7 @@ export const layerDirect = (
 export interface Sink<R> {
   readonly name: string
   readonly backend: Effect.Effect<BackendService, never, R>
-  readonly options: Omit<sinks.Options, "name">
+  readonly options: Omit<SinkOptions, "name">
 }
 
 /**
@@ -448,7 +276,7 @@ export const layer = <R = Backend>(
         })
       }
       const links = new tracing.Links()
-      const backends: Array<{ readonly options: sinks.Options; readonly backend: BackendService }> = []
+      const backends: Array<{ readonly options: SinkOptions; readonly backend: BackendService }> = []
       for (const { backend, name, options: sinkOptions } of given) {
         backends.push({ backend: tracing.backend(yield* backend, name, links), options: { name, ...sinkOptions } })
       }

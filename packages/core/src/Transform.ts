@@ -10,7 +10,7 @@
 import { type EventDataInput, fields } from "./EventData.ts"
 import { isPlain, MAXIMUM_DEPTH, MAXIMUM_VALUES, setField } from "./internal/json.ts"
 import { remember } from "./internal/remember.ts"
-import type { EventDraft } from "./Recorder.ts"
+import type { EventDraft } from "./EventDraft.ts"
 
 /**
  * One step before acceptance.

@@ -84,7 +84,17 @@ export * as EventManager from "./EventManager.ts"
 export * as Policy from "./Policy.ts"
 
 /**
- * Takes events and delivers them.
+ * What a recorder answers, and the service itself.
+ */
+export * as Delivery from "./Delivery.ts"
+
+/**
+ * What a caller says about an event.
+ */
+export * as EventDraft from "./EventDraft.ts"
+
+/**
+ * The layers of recorders: what takes events and delivers them.
  */
 export * as Recorder from "./Recorder.ts"
 

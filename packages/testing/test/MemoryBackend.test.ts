@@ -7,7 +7,7 @@ import * as Contract from "@tidings/testing/Contract"
 import { Cause, Effect, Queue, Result, Stream } from "effect"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Schema from "effect/Schema"
-import { Store } from "../../core/src/internal/memoryBackend.ts"
+import { Store } from "../../core/src/internal/memoryStore.ts"
 import { again, series } from "./fixtures/writes.ts"
 
 Contract.suite("the backend in memory", Backend.layerMemory(), {
@@ -221,7 +221,7 @@ describe("memory", () => {
     let most = 0
     for (let upTo = 1; upTo <= 100_000; upTo++) {
       store.write({ ...write, upTo, count: upTo })
-      most = Math.max(most, store.places)
+      most = Math.max(most, store.length)
     }
     assert.strictEqual(store.size, 1)
     assert.strictEqual(store.position, 100_000)
@@ -245,10 +245,7 @@ describe("memory", () => {
       const seqs = bursts.flatMap(({ seq, times }) => Array.from({ length: times }, () => seq))
       for (const [index, seq] of seqs.entries()) {
         const write = { ...series(seq), upTo: index + 100 }
-        assert.deepStrictEqual(
-          store.write(write),
-          model.some((one) => one.seq === seq) ? Backend.updated : Backend.created
-        )
+        assert.deepStrictEqual(store.write(write), model.some((one) => one.seq === seq) ? "updated" : "created")
         model = [...model.filter((one) => one.seq !== seq), { seq, upTo: write.upTo }].slice(-capacity)
         const kept = store.entries().map(({ write }) => ({ seq: write.id.seq, upTo: write.upTo }))
         assert.deepStrictEqual(kept, model)
@@ -266,7 +263,7 @@ describe("memory", () => {
       // Some come once, one again and again between them.
       store.write({ ...write, id: { ...write.id, seq }, upTo: seq })
       if (seq % 3 === 0) store.write({ ...write, id: { ...write.id, seq: 0 }, upTo: seq })
-      most = Math.max(most, store.places)
+      most = Math.max(most, store.length)
     }
     assert.strictEqual(store.size, 100)
     assert.isAtMost(most, 2_500)

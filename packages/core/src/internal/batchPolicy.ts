@@ -5,7 +5,7 @@ import type * as Backend from "../Backend.ts"
 import { BackendError, Transient } from "../BackendError.ts"
 import type { Write } from "../Event.ts"
 import { overlay } from "./overlay.ts"
-import { missing } from "./retryPolicy.ts"
+import { missing } from "./outcomes.ts"
 
 type Answer = Effect.Effect<ReadonlyArray<Backend.Outcome>, BackendError>
 

@@ -1,4 +1,3 @@
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -8,19 +7,29 @@ import * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import type * as Backend from "../Backend.ts"
-import { BackendError, Transient } from "../BackendError.ts"
+import type { BackendError } from "../BackendError.ts"
+import type {
+  Delivered,
+  FlushReport,
+  InvalidTimeout,
+  Recorded,
+  Recorder,
+  RecordError,
+  Settlement
+} from "../Delivery.ts"
+import { RecorderError, Rejected, Unknown } from "../Delivery.ts"
 import type { Occurrence, Write } from "../Event.ts"
+import type { EventDraft } from "../EventDraft.ts"
 import * as EventId from "../EventId.ts"
-import type { Delivered, EventDraft, FlushReport, Recorded, RecordError, Recorder, Settlement } from "../Recorder.ts"
 import * as Timestamp from "../Timestamp.ts"
 import type * as acceptance from "./acceptance.ts"
+import * as backoff from "./backoff.ts"
 import { bodyOf } from "./eventBody.ts"
-import { Ledger, SinkLedger } from "./ledger.ts"
 import { Fairness } from "./fairness.ts"
-import { Closed, InvalidTimeout, RecorderError, Rejected, Unknown } from "./recorderError.ts"
-import { missing } from "./retryPolicy.ts"
-import * as text from "./text.ts"
-import * as timeout from "./timeout.ts"
+import * as intakes from "./intake.ts"
+import { Ledger, SinkLedger } from "./ledger.ts"
+import { Notifier } from "./notifier.ts"
+import * as outcomes from "./outcomes.ts"
 
 /** @internal */
 export const SINK = "default"
@@ -42,8 +51,7 @@ interface Queued {
 }
 
 const MAXIMUM_BATCH = 256
-const FIRST_DELAY = 100
-const LAST_DELAY = 30_000
+const DELAYS = { first: 100, maximum: 30_000 }
 /** How long a write that is under way is waited for at the end, however short the drain timeout is. */
 const LEAST_WAIT_FOR_WRITE = Duration.seconds(1)
 
@@ -52,41 +60,27 @@ const writeOf = (id: EventId.EventId, occurrence: Occurrence): Write => {
   return { id, upTo: id.seq, count: 1, first: at, last: at, event: bodyOf(occurrence, message) }
 }
 
-/** What the caller is told, once the write is through. */
-interface Answers<A> {
-  readonly filtered: (by: string) => A
-  readonly accepted: (id: EventId.EventId, settlement: Settlement) => A
-}
+/** The answer to the caller, once the write has a final outcome. */
+type Answer<A> = (id: EventId.EventId, settlement: Settlement) => A
 
-const filtered = (by: string): { readonly _tag: "Filtered"; readonly by: string } => ({ _tag: "Filtered", by })
-const recorded: Answers<Recorded> = { filtered, accepted: (id) => ({ _tag: "Accepted", id }) }
-const delivered: Answers<Delivered> = {
-  filtered,
-  accepted: (id, settlement) => ({ _tag: "Accepted", id, sinks: { [SINK]: settlement } })
-}
+const recorded: Answer<Recorded> = (id) => ({ _tag: "Accepted", id })
+const delivered: Answer<Delivered> = (id, settlement) => ({ _tag: "Accepted", id, sinks: { [SINK]: settlement } })
 
-type Exits = Exit.Exit<ReadonlyArray<Backend.Outcome>, BackendError>
+type WriteExit = Exit.Exit<ReadonlyArray<Backend.Outcome>, BackendError>
 
-const outcomesOf = (exit: Exits, batch: ReadonlyArray<Write>): ReadonlyArray<Backend.Outcome> => {
+const outcomesOf = (exit: WriteExit, batch: ReadonlyArray<Write>): ReadonlyArray<Backend.Outcome> => {
   if (Exit.isSuccess(exit)) {
-    return exit.value.length >= batch.length ? exit.value : batch.map((_, index) => exit.value[index] ?? missing)
+    return exit.value.length >= batch.length
+      ? exit.value
+      : batch.map((_, index) => exit.value[index] ?? outcomes.missing)
   }
-  const failure = Cause.findErrorOption(exit.cause)
-  const error =
-    failure._tag === "Some"
-      ? failure.value
-      : new BackendError({
-          reason: new Transient({ applied: "unknown", detail: "the backend died" }),
-          cause: Cause.squash(exit.cause)
-        })
-  const outcome: Backend.Outcome = { _tag: "Retry", error }
+  const outcome = outcomes.ofFailure(exit)
   return batch.map(() => outcome)
 }
 
-type Through = Extract<Backend.Outcome, { readonly _tag: "Settled" | "Dropped" }>
+type Final = Extract<Backend.Outcome, { readonly _tag: "Settled" | "Dropped" }>
 
-const isThrough = (outcome: Backend.Outcome): outcome is Through =>
-  outcome._tag === "Settled" || outcome._tag === "Dropped"
+const isFinal = (outcome: Backend.Outcome): outcome is Final => outcome._tag === "Settled" || outcome._tag === "Dropped"
 
 const isOutcomes = (
   started: ReadonlyArray<Backend.Outcome> | Effect.Effect<ReadonlyArray<Backend.Outcome>>
@@ -99,7 +93,7 @@ const isUnknown = (error: BackendError): boolean =>
 export const make = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<Recorder["Service"], never, Scope.Scope> {
-  const { backend, drainTimeout, prepare, queueCapacity, writeTimeout } = options
+  const { backend, drainTimeout, queueCapacity, writeTimeout } = options
   const clock = yield* Clock.Clock
   const random = yield* Random.Random
   const context = yield* Effect.context()
@@ -107,24 +101,19 @@ export const make = Effect.fnUntraced(function* (
   const ledger = new Ledger(context)
   const sink = new SinkLedger(SINK, context)
   const fairness = new Fairness(clock)
+  const intake = new intakes.Intake(options.prepare, ledger, fairness)
+  const changed = new Notifier()
   let seq = 0
   /** Calls of `record` that have begun a write and have no answer yet. */
-  const underway = new Set<EventId.EventId>()
-  /** Nothing new is taken. */
-  let closed = false
-  /** Nothing is repeated any more, and what is left has been counted. */
+  const inFlight = new Set<EventId.EventId>()
+  /** Nothing is retried any more, and what is left has been counted. */
   let stopped = false
 
   // -------------------------------------------------------------------------
   // one write
   // -------------------------------------------------------------------------
 
-  const timedOut = new BackendError({
-    reason: new Transient({
-      applied: "unknown",
-      detail: `no answer within ${Duration.format(writeTimeout)}`
-    })
-  })
+  const timedOut = outcomes.timedOutAfter(writeTimeout)
 
   /**
    * Starts one write. A backend that answers in the same turn (memory, the event log) pays for neither a timer nor a
@@ -149,7 +138,7 @@ export const make = Effect.fnUntraced(function* (
         duration: writeTimeout,
         orElse: () => {
           fiber.interruptUnsafe()
-          return Effect.succeed<Exits>(Exit.fail(timedOut))
+          return Effect.succeed<WriteExit>(Exit.fail(timedOut))
         }
       }),
       Effect.onInterrupt(() =>
@@ -172,8 +161,7 @@ export const make = Effect.fnUntraced(function* (
     })
 
   const delayOf = (failures: number, error: BackendError): number => {
-    const exponential = Math.min(LAST_DELAY, FIRST_DELAY * 2 ** Math.min(20, failures - 1))
-    const jittered = exponential * (0.5 + 0.5 * random.nextDoubleUnsafe())
+    const jittered = backoff.delay(failures, DELAYS, random)
     const asked = error.reason._tag === "Throttled" ? error.reason.retryAfter : undefined
     return asked === undefined ? jittered : Math.max(jittered, Duration.toMillis(asked))
   }
@@ -184,13 +172,8 @@ export const make = Effect.fnUntraced(function* (
 
   const countInterrupted = () => ledger.refuse(1, "interrupted")
 
-  const refuse = (reason: string, error: RecordError): Effect.Effect<never, RecordError> => {
-    ledger.refuse(1, reason)
-    return Effect.fail(error)
-  }
-
-  /** Books what is through. */
-  const book = (outcome: Through): Settlement => {
+  /** Counts a final outcome. */
+  const count = (outcome: Final): Settlement => {
     ledger.accept(1)
     if (outcome._tag === "Dropped") sink.drop(1, outcome.reason)
     else {
@@ -205,36 +188,36 @@ export const make = Effect.fnUntraced(function* (
    */
   const goOn = (
     write: Write,
-    outcome: Exclude<Backend.Outcome, Through>,
+    outcome: Exclude<Backend.Outcome, Final>,
     failures: number,
     unclear: BackendError | undefined
   ): Effect.Effect<Settlement, RecordError> => {
     if (outcome._tag === "Rejected") {
-      return refuse("rejected", new RecorderError({ reason: new Rejected({ detail: outcome.reason }) }))
+      return intake.refuse("rejected", new RecorderError({ reason: new Rejected({ detail: outcome.reason }) }))
     }
     sink.lastError = outcome.error.message
     // What certainly was not written is the caller's to repeat; what may have been written, by this try or by one before
-    // it, is repeated here, with the same id, until somebody knows: a caller who repeated it would count it twice. Nobody
-    // repeats for a recorder that is gone.
+    // it, is repeated here, with the same id, until the outcome is known: a caller who repeated it would count it twice. No
+    // retries after close.
     const doubt = isUnknown(outcome.error) ? outcome.error : unclear
     if (outcome.error.reason._tag === "TargetMismatch") {
       sink.state = "blocked"
       if (doubt !== undefined) {
         // The right store may never be back to tell.
         const detail = `${doubt.message}; and now ${outcome.error.message}`
-        return refuse("unknown", new RecorderError({ reason: new Unknown({ detail }) }))
+        return intake.refuse("unknown", new RecorderError({ reason: new Unknown({ detail }) }))
       }
     }
-    if (doubt === undefined) return refuse("failed", new RecorderError({ reason: outcome.error }))
-    if (closed) {
+    if (doubt === undefined) return intake.refuse("failed", new RecorderError({ reason: outcome.error }))
+    if (intake.isClosed) {
       const detail = `the recorder was closed before the backend could tell: ${doubt.message}`
-      return refuse("unknown", new RecorderError({ reason: new Unknown({ detail }) }))
+      return intake.refuse("unknown", new RecorderError({ reason: new Unknown({ detail }) }))
     }
     sink.state = "degraded"
     const pause = Effect.raceFirst(
       clock.sleep(Duration.millis(delayOf(failures, outcome.error))),
       // Closing cuts the wait short, for a last try.
-      until(() => closed)
+      changed.until(() => intake.isClosed)
     )
     return Effect.andThen(
       Effect.onInterrupt(pause, () => Effect.sync(countInterrupted)),
@@ -250,59 +233,47 @@ export const make = Effect.fnUntraced(function* (
     failures: number,
     unclear: BackendError | undefined
   ): Effect.Effect<Settlement, RecordError> =>
-    isThrough(outcome) ? Effect.succeed(book(outcome)) : goOn(write, outcome, failures, unclear)
+    isFinal(outcome) ? Effect.succeed(count(outcome)) : goOn(write, outcome, failures, unclear)
 
-  const deliver = <A>(draft: EventDraft, answers: Answers<A>): Effect.Effect<A, RecordError> =>
-    Effect.withFiber((fiber): Effect.Effect<A, RecordError> => {
-      if (closed) return refuse("closed", new RecorderError({ reason: new Closed() }))
-      const prepared = prepare(draft)
-      if (prepared._tag === "Invalid") return fairness.answer(fiber, refuse("invalid", prepared.error))
-      if (prepared._tag === "Filtered") {
-        ledger.filter(prepared.by)
-        return fairness.answer(fiber, Effect.succeed(answers.filtered(prepared.by)))
-      }
+  const deliver = <A>(draft: EventDraft, answer: Answer<A>): Effect.Effect<A | intakes.Filtered, RecordError> =>
+    intake.record(draft, (occurrence, caller): Effect.Effect<A, RecordError> => {
       const id = { origin, seq: ++seq }
-      const write = writeOf(id, prepared.occurrence)
-      const started = start([write], fiber.context, countInterrupted)
-      if (isOutcomes(started) && isThrough(started[0]!)) {
-        return fairness.answer(fiber, Effect.succeed(answers.accepted(id, book(started[0]))))
+      const write = writeOf(id, occurrence)
+      const started = start([write], caller.context, countInterrupted)
+      if (isOutcomes(started) && isFinal(started[0]!)) {
+        return fairness.answer(caller, Effect.succeed(answer(id, count(started[0]))))
       }
       const outcomes = isOutcomes(started) ? Effect.succeed(started) : started
-      underway.add(id)
+      inFlight.add(id)
       return Effect.ensuring(
         Effect.map(
           Effect.flatMap(outcomes, ([outcome]) => conclude(write, outcome!, 1, undefined)),
-          (settlement) => answers.accepted(id, settlement)
+          (settlement) => answer(id, settlement)
         ),
         Effect.sync(() => {
-          underway.delete(id)
-          wakeAll()
+          inFlight.delete(id)
+          changed.notify()
         })
       )
     })
 
   const record = (draft: EventDraft): Effect.Effect<Recorded, RecordError> => deliver(draft, recorded)
   const recordSettled: Recorder["Service"]["recordSettled"] = (draft, options) =>
-    Effect.suspend((): Effect.Effect<Delivered, RecordError | InvalidTimeout> => {
-      const patience = timeout.read(options?.timeout ?? Number.POSITIVE_INFINITY)
-      if (patience === undefined) {
-        ledger.refuse(1, "invalid")
-        return Effect.fail(new InvalidTimeout({ field: "timeout", found: text.show(options?.timeout) }))
-      }
-      const delivering = deliver(draft, delivered)
-      return Duration.isFinite(patience) ? within(patience, delivering) : delivering
+    intake.timeout(options?.timeout, (timeout) => {
+      const delivering = deliver<Delivered>(draft, delivered)
+      return Duration.isFinite(timeout) ? within(timeout, delivering) : delivering
     })
 
   /** The write goes on after the timeout: a caller that repeated it would count it twice. */
   const within = (
-    patience: Duration.Duration,
+    timeout: Duration.Duration,
     delivering: Effect.Effect<Delivered, RecordError>
   ): Effect.Effect<Delivered, RecordError> =>
     Effect.flatMap(Effect.forkDetach(delivering, { startImmediately: true }), (fiber) =>
       Effect.timeoutOrElse(Fiber.join(fiber), {
-        duration: patience,
+        duration: timeout,
         orElse: () => {
-          const detail = `the backend has not answered within ${Duration.format(patience)}, and its write goes on`
+          const detail = `the backend has not answered within ${Duration.format(timeout)}, and its write goes on`
           return Effect.fail(new RecorderError({ reason: new Unknown({ detail }) }))
         }
       })
@@ -316,42 +287,22 @@ export const make = Effect.fnUntraced(function* (
   /** Where the queue begins: taking from the front of a long array one by one would move all of it each time. */
   let head = 0
   let ordinal = 0
-  const waiting = new Set<() => void>()
 
-  const wakeAll = () => {
-    if (waiting.size === 0) return
-    const woken = [...waiting]
-    waiting.clear()
-    for (const wake of woken) wake()
-  }
-  /** Level-triggered: looks again when it registers. */
-  const until = (condition: () => boolean): Effect.Effect<void> =>
-    Effect.callback<void>((resume) => {
-      const look = () => {
-        if (condition()) resume(Effect.void)
-        else waiting.add(look)
-      }
-      look()
-      return Effect.sync(() => waiting.delete(look))
-    })
   const oldest = (): Queued | undefined => queue[head]
   const waitingCount = (): number => queue.length - head
 
   const recordNow = (draft: EventDraft): Effect.Effect<void> =>
     Effect.sync(() => {
-      if (closed) return ledger.refuse(1, "closed")
-      if (waitingCount() >= queueCapacity) return ledger.refuse(1, "full")
-      const prepared = prepare(draft)
-      if (prepared._tag === "Invalid") return ledger.refuse(1, "invalid")
-      if (prepared._tag === "Filtered") return ledger.filter(prepared.by)
+      const occurrence = intake.recordNow(draft, waitingCount() >= queueCapacity)
+      if (occurrence === undefined) return
       queue.push({
-        write: writeOf({ origin, seq: ++seq }, prepared.occurrence),
+        write: writeOf({ origin, seq: ++seq }, occurrence),
         acceptedAt: Timestamp.now(clock),
         ordinal: ++ordinal
       })
       ledger.accept(1)
       sink.addPending(1)
-      wakeAll()
+      changed.notify()
     })
 
   const take = (n: number): void => {
@@ -401,7 +352,7 @@ export const make = Effect.fnUntraced(function* (
         if (error === undefined) {
           failures = 0
           sink.state = "up"
-          wakeAll()
+          changed.notify()
           return Effect.void
         }
         queue = [...again, ...queue.slice(head)]
@@ -410,12 +361,12 @@ export const make = Effect.fnUntraced(function* (
         sink.lastError = error.message
         sink.state =
           error.reason._tag === "Unauthorized" || error.reason._tag === "TargetMismatch" ? "blocked" : "degraded"
-        wakeAll()
+        changed.notify()
         // Closing cuts the wait short: what is left of the deadline is for trying.
-        const wasClosed = closed
+        const wasClosed = intake.isClosed
         return Effect.raceFirst(
           clock.sleep(Duration.millis(delayOf(failures, error))),
-          wasClosed ? Effect.never : until(() => closed)
+          wasClosed ? Effect.never : changed.until(() => intake.isClosed)
         )
       }
     )
@@ -424,38 +375,33 @@ export const make = Effect.fnUntraced(function* (
   yield* Effect.forkScoped(
     Effect.forever(
       Effect.andThen(
-        until(() => waitingCount() > 0),
+        changed.until(() => waitingCount() > 0),
         deliverQueued
       )
     )
   )
 
-  const flush = (deadline: Duration.Input): Effect.Effect<FlushReport, InvalidTimeout> =>
-    Effect.suspend(() => {
-      const patience = timeout.read(deadline)
-      return patience === undefined
-        ? Effect.fail(new InvalidTimeout({ field: "deadline", found: text.show(deadline) }))
-        : flushFor(patience)
-    })
+  const flush = (given: Duration.Input): Effect.Effect<FlushReport, InvalidTimeout> =>
+    intakes.withDeadline(given, flushWithin)
 
-  const flushFor = (patience: Duration.Duration): Effect.Effect<FlushReport> =>
+  const flushWithin = (deadline: Duration.Duration): Effect.Effect<FlushReport> =>
     Effect.suspend(() => {
       const last = ordinal
-      const calls = [...underway]
-      const left = () => calls.filter((id) => underway.has(id)).length
-      const through = () => (oldest()?.ordinal ?? Number.POSITIVE_INFINITY) > last && left() === 0
-      return until(through).pipe(
-        Effect.timeoutOption(patience),
-        Effect.map(() => ({ complete: through(), waiting: left(), pending: { [SINK]: sink.pending } }))
+      const calls = [...inFlight]
+      const left = () => calls.filter((id) => inFlight.has(id)).length
+      const isThrough = () => (oldest()?.ordinal ?? Number.POSITIVE_INFINITY) > last && left() === 0
+      return changed.until(isThrough).pipe(
+        Effect.timeoutOption(deadline),
+        Effect.map(() => ({ complete: isThrough(), waiting: left(), pending: { [SINK]: sink.pending } }))
       )
     })
 
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
-      closed = true
-      wakeAll()
+      intake.isClosed = true
+      changed.notify()
       const end = Effect.andThen(
-        flushFor(drainTimeout),
+        flushWithin(drainTimeout),
         Effect.suspend(() => {
           stopped = true
           const left = waitingCount()
@@ -464,10 +410,10 @@ export const make = Effect.fnUntraced(function* (
             sink.drop(left, "shutdown")
             take(left)
           }
-          wakeAll()
+          changed.notify()
           // A call that is told to repeat nothing any more has its answer soon; a write without an answer is cut off.
           return Effect.timeoutOption(
-            until(() => underway.size === 0),
+            changed.until(() => inFlight.size === 0),
             LEAST_WAIT_FOR_WRITE
           )
         })

@@ -9,22 +9,33 @@ import type * as Scope from "effect/Scope"
 import type * as Backend from "../Backend.ts"
 import type { Occurrence } from "../Event.ts"
 import type * as EventId from "../EventId.ts"
-import type { Journal } from "../Journal.ts"
-import { JournalError, JournalFailed } from "./journalError.ts"
-import type { Delivered, EventDraft, FlushReport, Recorded, RecordError, Recorder, Settlement } from "../Recorder.ts"
-import { Fairness } from "./fairness.ts"
-import { Closed, InvalidTimeout, RecorderError, Unknown } from "./recorderError.ts"
+import { type Journal, JournalError, JournalFailed } from "../Journal.ts"
+import {
+  Closed,
+  type Delivered,
+  type FlushReport,
+  type InvalidTimeout,
+  type Recorded,
+  type RecordError,
+  type Recorder,
+  RecorderError,
+  type Settlement,
+  Unknown
+} from "../Delivery.ts"
+import type { EventDraft } from "../EventDraft.ts"
 import type * as acceptance from "./acceptance.ts"
+import { Fairness } from "./fairness.ts"
+import * as intakes from "./intake.ts"
 import { Ledger } from "./ledger.ts"
-import * as sinks from "./sink.ts"
-import * as text from "./text.ts"
-import * as timeout from "./timeout.ts"
+import { Notifier } from "./notifier.ts"
+import type { Options as SinkOptions } from "./sink/context.ts"
+import * as sinks from "./sink/sink.ts"
 
 /** @internal */
 export interface Options {
   readonly prepare: (draft: EventDraft) => acceptance.Prepared
   readonly journal: Journal["Service"]
-  readonly sinks: ReadonlyArray<{ readonly options: sinks.Options; readonly backend: Backend.Service }>
+  readonly sinks: ReadonlyArray<{ readonly options: SinkOptions; readonly backend: Backend.Service }>
   readonly queueCapacity: number
   readonly drainTimeout: Duration.Duration
 }
@@ -72,15 +83,16 @@ class Submission<out A = unknown> {
 }
 
 const MAXIMUM_APPEND = 1_024
-const PATIENCE = Duration.millis(100)
-/** How long an append that is under way is waited for at the end, however short the drain timeout is. */
+/** After so long an append may be waiting for room, which the checkpoints of sinks make. */
+const SLOW_APPEND = Duration.millis(100)
+/** How long an append in flight is waited for at the end, however short the drain timeout is. */
 const LEAST_WAIT_FOR_APPEND = Duration.seconds(1)
 
 /** @internal */
 export const make = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<Recorder["Service"], JournalError, Scope.Scope> {
-  const { drainTimeout, journal, prepare, queueCapacity } = options
+  const { drainTimeout, journal, queueCapacity } = options
   const clock = yield* Clock.Clock
   const context = yield* Effect.context()
   let dispatcher = yield* Effect.withFiber((fiber) => Effect.succeed(fiber.currentDispatcher))
@@ -96,7 +108,8 @@ export const make = Effect.fnUntraced(function* (
   for (const { backend, options: sinkOptions } of options.sinks) {
     delivering.push(yield* sinks.make(sinkOptions, backend, shared))
   }
-  let closed = false
+  const fairness = new Fairness(clock)
+  const intake = new intakes.Intake(options.prepare, ledger, fairness)
 
   // -------------------------------------------------------------------------
   // acceptance: what comes while an append is under way leaves with the next
@@ -107,17 +120,16 @@ export const make = Effect.fnUntraced(function* (
   let singly: Array<Submission> = []
   let appending: Fiber.Fiber<void> | true | undefined
   /** What the append under way carries, where it has not answered at once. */
-  let underway: ReadonlyArray<Submission> = []
+  let inFlight: ReadonlyArray<Submission> = []
   /** How many submissions were begun, and how many of them are accepted or refused. They end in the order in which they came. */
   let begun = 0
   let concluded = 0
-  const flushing = new Set<() => void>()
-  const fairness = new Fairness(clock)
+  const changed = new Notifier()
 
   const runFork = Effect.runForkWith(context)
 
   /**
-   * Head, books and expectations move in one turn, before anybody else can run: callers go on at once when they are told,
+   * Head, ledger and settlements change in one turn, before anybody else can run: callers go on at once when they are told,
    * and sinks read at once when they are woken.
    */
   const accept = (batch: ReadonlyArray<Submission>, ids: ReadonlyArray<EventId.EventId>): void => {
@@ -132,21 +144,8 @@ export const make = Effect.fnUntraced(function* (
 
   const count = (n: number): void => {
     concluded += n
-    if (flushing.size > 0) for (const look of [...flushing]) look()
+    changed.notify()
   }
-
-  /** Resolves when everything that was begun so far is accepted or refused. */
-  const allConcluded = (upTo: number): Effect.Effect<void> =>
-    Effect.callback((resume) => {
-      const look = () => {
-        if (concluded < upTo) return
-        flushing.delete(look)
-        resume(Effect.void)
-      }
-      flushing.add(look)
-      look()
-      return Effect.sync(() => flushing.delete(look))
-    })
 
   const refuse = (batch: ReadonlyArray<Submission>, exit: Exit.Failure<unknown, JournalError>): void => {
     const found = Cause.findErrorOption(exit.cause)
@@ -156,7 +155,7 @@ export const make = Effect.fnUntraced(function* (
         ? found.value
         : new JournalError({ reason: new JournalFailed({ detail: "it died" }), cause: Cause.squash(exit.cause) })
     if (error.reason._tag === "JournalFull") {
-      for (const sink of delivering) sink.relieve()
+      for (const sink of delivering) sink.requestCheckpoint()
       if (batch.length > 1) {
         // There may be room for some of them.
         singly = [...batch, ...singly]
@@ -189,9 +188,9 @@ export const make = Effect.fnUntraced(function* (
   /** A journal that takes its time may be waiting for room, which sinks can give it. */
   const askForRoom: Effect.Effect<never> = Effect.forever(
     Effect.andThen(
-      clock.sleep(PATIENCE),
+      clock.sleep(SLOW_APPEND),
       Effect.sync(() => {
-        for (const sink of delivering) sink.relieve()
+        for (const sink of delivering) sink.requestCheckpoint()
       })
     )
   )
@@ -216,13 +215,13 @@ export const make = Effect.fnUntraced(function* (
       return
     }
     appending = fiber
-    underway = batch
-    const patience = runFork(askForRoom)
+    inFlight = batch
+    const room = runFork(askForRoom)
     fiber.addObserver((exit) => {
-      patience.interruptUnsafe()
+      room.interruptUnsafe()
       // It was answered as unknown before.
-      if (underway !== batch) return
-      underway = []
+      if (inFlight !== batch) return
+      inFlight = []
       appending = true
       conclude(
         batch,
@@ -254,7 +253,7 @@ export const make = Effect.fnUntraced(function* (
       return batch
     }
     appending = undefined
-    if (closed) for (const sink of delivering) sink.wake()
+    if (intake.isClosed) for (const sink of delivering) sink.wake()
     return undefined
   }
 
@@ -280,52 +279,26 @@ export const make = Effect.fnUntraced(function* (
     dispatcher.scheduleTask(appendNext, 0)
   }
 
-  const failure = <E>(reason: string, error: E): Effect.Effect<never, E> => {
-    ledger.refuse(1, reason)
-    return Effect.fail(error)
-  }
-
-  const deliver = <A>(
-    draft: EventDraft,
-    filtered: (by: string) => A,
-    answer: Answer<A>
-  ): Effect.Effect<A, RecordError> =>
-    Effect.withFiber((caller): Effect.Effect<A, RecordError> => {
-      if (closed) return failure("closed", new RecorderError({ reason: new Closed() }))
-      const prepared = prepare(draft)
-      if (prepared._tag === "Invalid") return fairness.answer(caller, failure("invalid", prepared.error))
-      if (prepared._tag === "Filtered") {
-        ledger.filter(prepared.by)
-        return fairness.answer(caller, Effect.succeed(filtered(prepared.by)))
-      }
-      const submission = new Submission(prepared.occurrence, answer)
+  const deliver = <A>(draft: EventDraft, answer: Answer<A>): Effect.Effect<A | intakes.Filtered, RecordError> =>
+    intake.record(draft, (occurrence, caller) => {
+      const submission = new Submission(occurrence, answer)
       submit(submission, caller)
       // A caller who is interrupted from here on has still recorded its event.
       return submission.result === undefined ? submission.wait() : fairness.answer(caller, submission.result)
     })
 
-  const take = (draft: EventDraft, caller: Fiber.Fiber<unknown, unknown>): void => {
-    if (closed) return ledger.refuse(1, "closed")
-    if (waiting.length >= queueCapacity) return ledger.refuse(1, "full")
-    const prepared = prepare(draft)
-    if (prepared._tag === "Invalid") return ledger.refuse(1, "invalid")
-    if (prepared._tag === "Filtered") return ledger.filter(prepared.by)
-    submit(new Submission(prepared.occurrence, undefined), caller)
-  }
-
-  const filtered = (by: string): { readonly _tag: "Filtered"; readonly by: string } => ({ _tag: "Filtered", by })
   const accepted = (id: EventId.EventId): Effect.Effect<Recorded> => Effect.succeed({ _tag: "Accepted", id })
 
   const settled =
-    (patience: Duration.Duration) =>
+    (timeout: Duration.Duration) =>
     (id: EventId.EventId): Effect.Effect<Delivered> => {
-      const expected = delivering.map((sink) => [sink.name, sink.expect(id.seq)] as const)
+      const settlements = delivering.map((sink) => [sink.name, sink.awaitSettlement(id.seq)] as const)
       return Effect.map(
         Effect.forEach(
-          expected,
+          settlements,
           ([name, settlement]) =>
             Effect.map(
-              Duration.isFinite(patience) ? within(patience, settlement) : settlement,
+              Duration.isFinite(timeout) ? within(timeout, settlement) : settlement,
               (one) => [name, one] as const
             ),
           { concurrency: "unbounded" }
@@ -334,40 +307,36 @@ export const make = Effect.fnUntraced(function* (
       )
     }
 
-  const within = (patience: Duration.Duration, settlement: Effect.Effect<Settlement>): Effect.Effect<Settlement> =>
+  const within = (timeout: Duration.Duration, settlement: Effect.Effect<Settlement>): Effect.Effect<Settlement> =>
     Effect.timeoutOrElse(settlement, {
-      duration: patience,
+      duration: timeout,
       orElse: () => Effect.succeed<Settlement>({ _tag: "Pending" })
     })
 
-  const flush = (deadline: Duration.Input): Effect.Effect<FlushReport, InvalidTimeout> =>
-    Effect.suspend(() => {
-      const patience = timeout.read(deadline)
-      if (patience === undefined) {
-        return Effect.fail(new InvalidTimeout({ field: "deadline", found: text.show(deadline) }))
-      }
+  const flush = (given: Duration.Input): Effect.Effect<FlushReport, InvalidTimeout> =>
+    intakes.withDeadline(given, (deadline) => {
       const upTo = begun
       let seq: number | undefined
       const everything = Effect.andThen(
-        allConcluded(upTo),
+        changed.until(() => concluded >= upTo),
         Effect.suspend(() => {
           const accepted = shared.head
           seq = accepted
-          return Effect.forEach(delivering, (sink) => sink.through(accepted), {
+          return Effect.forEach(delivering, (sink) => sink.awaitSettled(accepted), {
             concurrency: "unbounded",
             discard: true
           })
         })
       )
-      return Effect.map(Effect.timeoutOption(everything, patience), () => ({
-        complete: seq !== undefined && delivering.every((sink) => sink.isThrough(seq!)),
+      return Effect.map(Effect.timeoutOption(everything, deadline), () => ({
+        complete: seq !== undefined && delivering.every((sink) => sink.isSettled(seq!)),
         waiting: Math.max(0, upTo - concluded),
         pending: Object.fromEntries(delivering.map(({ ledger, name }) => [name, ledger.pending]))
       }))
     })
 
   /**
-   * What is still waiting for the journal when the deadline has passed is refused. Of an append that is under way the answer is
+   * What is still waiting for the journal when the deadline has passed is refused. Of an append in flight the answer is
    * awaited a little longer; where none comes, nobody knows what became of it.
    */
   const giveUpWaiting = Effect.suspend(() => {
@@ -380,9 +349,9 @@ export const make = Effect.fnUntraced(function* (
     // One that waits for room ends by this, and has stored nothing.
     fiber.interruptUnsafe()
     return Effect.map(Effect.timeoutOption(Fiber.await(fiber), LEAST_WAIT_FOR_APPEND), () => {
-      const batch = underway
+      const batch = inFlight
       if (batch.length === 0) return
-      underway = []
+      inFlight = []
       ledger.refuse(batch.length, "unknown")
       const detail =
         "the recorder was closed while the journal stored it, and the disk has not answered yet; if it is there, the next start delivers it"
@@ -392,7 +361,7 @@ export const make = Effect.fnUntraced(function* (
 
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
-      closed = true
+      intake.isClosed = true
       const complete = () => appending === undefined
       return Effect.forEach(delivering, ({ drain }) => drain(complete), {
         concurrency: "unbounded",
@@ -425,16 +394,13 @@ export const make = Effect.fnUntraced(function* (
   }
 
   return {
-    record: (draft) => deliver<Recorded>(draft, filtered, accepted),
+    record: (draft) => deliver<Recorded>(draft, accepted),
     recordSettled: (draft, options) =>
-      Effect.suspend((): Effect.Effect<Delivered, RecordError | InvalidTimeout> => {
-        const patience = timeout.read(options?.timeout ?? Number.POSITIVE_INFINITY)
-        if (patience !== undefined) return deliver<Delivered>(draft, filtered, settled(patience))
-        return failure("invalid", new InvalidTimeout({ field: "timeout", found: text.show(options?.timeout) }))
-      }),
+      intake.timeout(options?.timeout, (timeout) => deliver<Delivered>(draft, settled(timeout))),
     recordNow: (draft) =>
       Effect.withFiber((caller) => {
-        take(draft, caller)
+        const occurrence = intake.recordNow(draft, waiting.length >= queueCapacity)
+        if (occurrence !== undefined) submit(new Submission(occurrence, undefined), caller)
         return Effect.void
       }),
     flush,

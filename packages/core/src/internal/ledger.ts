@@ -1,7 +1,7 @@
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Metric from "effect/Metric"
-import type { RecorderStatus, SinkStatus } from "../Recorder.ts"
+import type { RecorderStatus, SinkStatus } from "../Delivery.ts"
 import * as RecorderMetrics from "../RecorderMetrics.ts"
 
 type Counter = Metric.Counter<number>
@@ -12,8 +12,8 @@ type Attributes = Readonly<Record<string, string>>
 const counterOf = ({ description, id }: Counter, attributes: Attributes): Counter =>
   Metric.counter(id, { description, attributes, incremental: true })
 
-/** A gauge that is read from the books when somebody looks: it would otherwise be updated for every event. */
-class Shown {
+/** A gauge whose value is read from the ledger when it is collected: it would otherwise be updated for every event. */
+class PullGauge {
   private readonly gauge: Metric.Gauge<number>
   private readonly value: () => number
   private readonly context: Context.Context<never>
@@ -35,7 +35,7 @@ class Shown {
     })
   }
 
-  /** The last value stays to be read, the books do not. */
+  /** Keeps the last value readable without keeping the ledger alive. */
   close(): void {
     this.registration.remove()
     this.gauge.updateUnsafe(this.value(), this.context)
@@ -56,7 +56,7 @@ interface Entry {
  * Counters by a label, each made once. Hosts choose some labels (the name of a transform, the reason of a policy's drop):
  * from a certain number on they share one, so that they cost bounded memory even where somebody puts a name in them.
  */
-class Labelled {
+class LabelledCounters {
   private readonly entries = new Map<string, Entry>()
   private readonly metric: Counter
   private readonly attributes: Attributes
@@ -93,8 +93,8 @@ class Labelled {
 }
 
 /**
- * The books of one sink. Every method moves occurrences from one account to another in one go, so that the law holds
- * whenever anybody looks.
+ * The counts of one sink. Every method moves occurrences from one count to another in one step, so that the conservation law holds
+ * at any moment.
  *
  * @internal
  */
@@ -106,26 +106,26 @@ export class SinkLedger {
   held = 0
   state: SinkStatus["state"] = "up"
   lastError: string | undefined
-  private readonly settledBy: Labelled
-  private readonly droppedBy: Labelled
+  private readonly settledBy: LabelledCounters
+  private readonly droppedBy: LabelledCounters
   private readonly recoveredCounter: Metric.Counter<number>
-  private readonly shown: ReadonlyArray<Shown>
+  private readonly gauges: ReadonlyArray<PullGauge>
   private readonly context: Context.Context<never>
 
   constructor(sink: string, context: Context.Context<never>) {
     this.context = context
-    this.settledBy = new Labelled(RecorderMetrics.settled, "how", context, { sink })
-    this.droppedBy = new Labelled(RecorderMetrics.dropped, "reason", context, { sink })
+    this.settledBy = new LabelledCounters(RecorderMetrics.settled, "how", context, { sink })
+    this.droppedBy = new LabelledCounters(RecorderMetrics.dropped, "reason", context, { sink })
     this.recoveredCounter = counterOf(RecorderMetrics.recovered, { sink })
-    this.shown = [
-      new Shown(RecorderMetrics.pending, { sink }, context, () => this.pending),
-      new Shown(RecorderMetrics.parked, { sink }, context, () => this.parked)
+    this.gauges = [
+      new PullGauge(RecorderMetrics.pending, { sink }, context, () => this.pending),
+      new PullGauge(RecorderMetrics.parked, { sink }, context, () => this.parked)
     ]
   }
 
   close(): void {
     this.state = "down"
-    for (const one of this.shown) one.close()
+    for (const one of this.gauges) one.close()
   }
 
   recover(pending: number, parked: number): void {
@@ -168,20 +168,20 @@ export class SinkLedger {
 }
 
 /**
- * The books of a recorder, in occurrences: what `status` answers and what the metrics show are written in one step.
+ * The counts of a recorder, in occurrences: what `status` answers and what the metrics show are written in one step.
  *
  * @internal
  */
 export class Ledger {
   accepted = 0
   private readonly context: Context.Context<never>
-  private readonly refusedBy: Labelled
-  private readonly filteredBy: Labelled
+  private readonly refusedBy: LabelledCounters
+  private readonly filteredBy: LabelledCounters
 
   constructor(context: Context.Context<never>) {
     this.context = context
-    this.refusedBy = new Labelled(RecorderMetrics.refused, "reason", context, {})
-    this.filteredBy = new Labelled(RecorderMetrics.filtered, "transform", context, {})
+    this.refusedBy = new LabelledCounters(RecorderMetrics.refused, "reason", context, {})
+    this.filteredBy = new LabelledCounters(RecorderMetrics.filtered, "transform", context, {})
   }
 
   accept(n: number): void {

@@ -4,22 +4,12 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import type * as Backend from "../Backend.ts"
-import { BackendError, Transient } from "../BackendError.ts"
+import { type BackendError, isTemporary } from "../BackendError.ts"
 import type { Write } from "../Event.ts"
 import type { EventFilter, WatchFrom, WatchItem } from "../EventQuery.ts"
+import * as backoff from "./backoff.ts"
+import { missing } from "./outcomes.ts"
 import { overlay } from "./overlay.ts"
-
-/**
- * What a missing answer counts as.
- *
- * @internal
- */
-export const missing: Backend.Outcome = {
-  _tag: "Retry",
-  error: new BackendError({ reason: new Transient({ applied: "unknown", detail: "the backend gave no answer" }) })
-}
-
-const isPassing = ({ reason }: BackendError): boolean => reason._tag === "Transient" || reason._tag === "Throttled"
 
 const askedFor = ({ reason }: BackendError): number =>
   reason._tag === "Throttled" && reason.retryAfter !== undefined ? Duration.toMillis(reason.retryAfter) : 0
@@ -41,7 +31,7 @@ export const make = (
     const maximum = Duration.toMillis(options?.maximumDelay ?? "2 seconds")
 
     const pause = (tries: number, asked: number): Effect.Effect<void> => {
-      const jittered = Math.min(maximum, base * 2 ** Math.min(20, tries)) * (0.5 + 0.5 * random.nextDoubleUnsafe())
+      const jittered = backoff.delay(tries + 1, { first: base, maximum }, random)
       return clock.sleep(Duration.millis(Math.max(jittered, asked)))
     }
 
@@ -51,7 +41,7 @@ export const make = (
     ): Effect.Effect<ReadonlyArray<Backend.Outcome>, BackendError> =>
       Effect.matchEffect(backend.write(batch), {
         onFailure: (error) =>
-          tries < times && isPassing(error)
+          tries < times && isTemporary(error)
             ? Effect.andThen(pause(tries, askedFor(error)), write(batch, tries + 1))
             : Effect.fail(error),
         onSuccess: (outcomes) => {
@@ -61,7 +51,7 @@ export const make = (
           let asked = 0
           for (let index = 0; index < batch.length; index++) {
             const outcome = outcomes[index] ?? missing
-            if (outcome._tag !== "Retry" || !isPassing(outcome.error)) continue
+            if (outcome._tag !== "Retry" || !isTemporary(outcome.error)) continue
             again.push(index)
             asked = Math.max(asked, askedFor(outcome.error))
           }
@@ -80,7 +70,7 @@ export const make = (
 
     const reading = <A>(read: () => Effect.Effect<A, BackendError>, tries: number): Effect.Effect<A, BackendError> =>
       Effect.catch(Effect.suspend(read), (error) =>
-        tries < times && isPassing(error)
+        tries < times && isTemporary(error)
           ? Effect.andThen(pause(tries, askedFor(error)), reading(read, tries + 1))
           : Effect.fail(error)
       )
@@ -117,7 +107,7 @@ export const make = (
           if (isOver) return Effect.undefined
           const again = Effect.succeed([once, undefined] as const)
           if (failure === undefined) return again
-          if (failures >= times || !isPassing(failure)) return Effect.fail(failure)
+          if (failures >= times || !isTemporary(failure)) return Effect.fail(failure)
           return Effect.andThen(pause(failures++, askedFor(failure)), again)
         })
         return Stream.flatten(Stream.unfold(undefined, () => next))

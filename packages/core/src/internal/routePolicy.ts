@@ -8,7 +8,7 @@ import * as EventId from "../EventId.ts"
 import * as EventQuery from "../EventQuery.ts"
 import * as Position from "../Position.ts"
 import * as Target from "../Target.ts"
-import { missing } from "./retryPolicy.ts"
+import { missing } from "./outcomes.ts"
 
 /**
  * Which events go to the other backend: all that is named must hold, and of a list any one.

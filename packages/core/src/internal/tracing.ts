@@ -3,7 +3,8 @@ import * as Effect from "effect/Effect"
 import * as Tracer from "effect/Tracer"
 import type { Service as BackendService } from "../Backend.ts"
 import type { Write } from "../Event.ts"
-import type { EventDraft, Recorder } from "../Recorder.ts"
+import type { Recorder } from "../Delivery.ts"
+import type { EventDraft } from "../EventDraft.ts"
 
 /**
  * Spans of records by their seqs, so that a delivery, which may come hours later, can be linked to what it delivers. An

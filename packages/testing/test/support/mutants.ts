@@ -39,14 +39,9 @@ const NODE_MODULES = path.resolve(import.meta.dirname, "../../../../node_modules
 /** What is copied for a mutant; everything else is the product's own. */
 const COPIED = [
   "Recorder.ts",
-  "Journal.ts",
   "Correlation.ts",
   "internal/journalRecorder.ts",
-  "internal/memoryJournal.ts",
-  ...fs
-    .readdirSync(path.join(SOURCES, "internal"))
-    .filter((file) => /^sink.*\.ts$/.test(file))
-    .map((file) => `internal/${file}`)
+  ...fs.readdirSync(path.join(SOURCES, "internal/sink")).map((file) => `internal/sink/${file}`)
 ]
 
 const copyOf = (file: string, patches: ReadonlyArray<Patch>): string => {
@@ -73,14 +68,13 @@ export const plant = async ({
   if (unknown !== undefined) throw new Error(`${name}: ${unknown.file} is not copied`)
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), "tidings-mutant-"))
   fs.symlinkSync(NODE_MODULES, path.join(directory, "node_modules"))
-  fs.mkdirSync(path.join(directory, "internal"))
+  fs.mkdirSync(path.join(directory, "internal/sink"), { recursive: true })
   fs.writeFileSync(path.join(directory, "package.json"), '{ "type": "module" }')
   for (const file of COPIED) fs.writeFileSync(path.join(directory, file), copyOf(file, patches))
   const load = (file: string) => import(/* @vite-ignore */ pathToFileURL(path.join(directory, file)).href)
   const recorder = (await load("Recorder.ts")) as typeof import("@tidings/core/Recorder")
-  const journal = (await load("Journal.ts")) as typeof import("@tidings/core/Journal")
   return {
-    subject: { ...product, layer: recorder.layer, sink: recorder.sink, memory: journal.layerMemory, ...around },
+    subject: { ...product, layer: recorder.layer, sink: recorder.sink, ...around },
     remove: () => fs.rmSync(directory, { recursive: true })
   }
 }
@@ -89,18 +83,15 @@ export const plant = async ({
 // the bugs
 // ---------------------------------------------------------------------------
 
-const SINK = "internal/sink.ts"
-const CHECKPOINTS = "internal/sinkCheckpoints.ts"
-const DELIVERY = "internal/sinkDelivery.ts"
-const DISPATCH = "internal/sinkDispatch.ts"
-const EXPECTATIONS = "internal/sinkExpectations.ts"
-const FAILURES = "internal/sinkFailures.ts"
-const HEALTH = "internal/sinkHealth.ts"
-const OUTBOX = "internal/sinkOutbox.ts"
-const PARKING = "internal/sinkParking.ts"
-const READING = "internal/sinkReading.ts"
-const STATE = "internal/sinkState.ts"
-const TIME = "internal/sinkTime.ts"
+const SINK = "internal/sink/sink.ts"
+const AVAILABILITY = "internal/sink/availability.ts"
+const CHECKPOINTS = "internal/sink/checkpoints.ts"
+const DISPATCH = "internal/sink/dispatch.ts"
+const PARKING = "internal/sink/parking.ts"
+const READING = "internal/sink/reading.ts"
+const SETTLEMENTS = "internal/sink/settlements.ts"
+const STATE = "internal/sink/state.ts"
+const TIME = "internal/sink/time.ts"
 const RECORDER = "internal/journalRecorder.ts"
 const CORRELATION = "Correlation.ts"
 
@@ -156,8 +147,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     patches: [
       {
         file: STATE,
-        find: "underway === undefined ? next! : next === undefined ? underway : merge(underway, next)",
-        replace: "next ?? { ...underway!, occurrences: 0, write: { ...underway!.write, count: 0, upTo: 0 } }"
+        find: "inFlight === undefined ? next! : next === undefined ? inFlight : merge(inFlight, next)",
+        replace: "next ?? { ...inFlight!, occurrences: 0, write: { ...inFlight!.write, count: 0, upTo: 0 } }"
       }
     ]
   },
@@ -171,8 +162,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     patches: [
       {
         file: READING,
-        find: "journal.read(name, position, until - position)",
-        replace: "journal.read(name, state.savedUpTo, until - state.savedUpTo)"
+        find: "journal.read(name, position, upTo - position)",
+        replace: "journal.read(name, state.savedUpTo, upTo - state.savedUpTo)"
       }
     ]
   },
@@ -182,7 +173,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     patches: [
       {
         file: READING,
-        find: "foldAsBeforeUpTo = Math.min(head(), state.position + READ_AHEAD)",
+        find: "restoredOptionsUpTo = Math.min(head(), state.position + READ_AHEAD)",
         replace: "state.correlator = new Correlation.Correlator(options.correlation)"
       }
     ]
@@ -191,7 +182,11 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "a new configuration takes over without a checkpoint",
     hint: 477,
     patches: [
-      { file: READING, find: "    return checkpoints.insist(checkpoints.make)", replace: "    return Effect.void" }
+      {
+        file: READING,
+        find: "    return checkpoints.retryForever(checkpoints.make)",
+        replace: "    return Effect.void"
+      }
     ]
   },
   {
@@ -205,9 +200,9 @@ export const mutants: ReadonlyArray<Mutant> = [
     patches: [
       {
         file: PARKING,
-        find: "            kept.set(one.key, write.id)\n",
+        find: "            kept.set(entry.key, write.id)\n",
         replace:
-          "            kept.set(one.key, write.id)\n            state.correlator = new state.correlator.constructor(state.correlator.options)\n"
+          "            kept.set(entry.key, write.id)\n            state.correlator = new state.correlator.constructor(state.correlator.options)\n"
       }
     ]
   },
@@ -231,7 +226,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "a sink reads nothing more when all that it has fails",
     hint: 61,
     scenario: "stuckNamespace",
-    patches: [{ file: READING, find: "outbox.size < utmostCapacity && outbox.allFail()", replace: "false" }]
+    patches: [{ file: READING, find: "outbox.size < probingCapacity && outbox.allFail()", replace: "false" }]
   },
   {
     name: "callers are told one by one while the books move",
@@ -269,8 +264,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     scenario: "stuckNamespace",
     patches: [
       {
-        file: FAILURES,
-        find: "    if (parcels.every((parcel) => this.isForStuckNamespace(parcel))) return\n",
+        file: AVAILABILITY,
+        find: "    if (batch.every((pending) => this.isOfStuckNamespace(pending))) return\n",
         replace: ""
       }
     ]
@@ -280,7 +275,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     patches: [
       {
         file: DISPATCH,
-        find: "    return Math.max(0, Math.min(slots, Math.max(1, this.concurrency >> 1) - this.retriesUnderway))",
+        find: "    return Math.max(0, Math.min(slots, Math.max(1, this.concurrency >> 1) - this.retriesInFlight))",
         replace: "    return 0"
       }
     ]
@@ -388,12 +383,14 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "the right server that is back is not noticed",
     scenario: "replaced",
-    patches: [{ file: HEALTH, find: 'if (this.haltedFor === "target") this.haltedFor = undefined', replace: "" }]
+    patches: [{ file: AVAILABILITY, find: 'if (this.haltedFor === "target") this.haltedFor = undefined', replace: "" }]
   },
   {
     name: "what was under way when another server answered is forgotten",
     scenario: "replaced",
-    patches: [{ file: DELIVERY, find: "outbox.giveBack(one, parcel)\n", replace: "outbox.landed(one)\n" }]
+    patches: [
+      { file: DISPATCH, find: "return outbox.giveBack(entry, pending)\n", replace: "return outbox.complete(entry)\n" }
+    ]
   },
 
   // Acceptance.
@@ -442,9 +439,9 @@ export const mutants: ReadonlyArray<Mutant> = [
     patches: [
       {
         file: RECORDER,
-        find: "      // It was answered as unknown before.\n      if (underway !== batch) return\n      underway = []\n      appending = true\n",
+        find: "      // It was answered as unknown before.\n      if (inFlight !== batch) return\n      inFlight = []\n      appending = true\n",
         replace:
-          "      if (underway !== batch) return\n      underway = []\n      appending = true\n      waiting = []\n"
+          "      if (inFlight !== batch) return\n      inFlight = []\n      appending = true\n      waiting = []\n"
       }
     ]
   },
@@ -460,7 +457,7 @@ export const mutants: ReadonlyArray<Mutant> = [
         find: "        yield* signal.until(() => signal.changes !== seen)",
         replace: "        const seen = signal.changes\n        yield* signal.until(() => signal.changes !== seen)"
       },
-      { file: SINK, find: "      if (reading.upTo() > state.position) continue\n", replace: "" }
+      { file: SINK, find: "      if (reading.limit() > state.position) continue\n", replace: "" }
     ]
   },
   {
@@ -482,7 +479,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "whoever waits for what a quota took is never answered",
     hint: 38,
-    patches: [{ file: READING, find: "      expectations.abandon(from, to, reason)\n", replace: "" }]
+    patches: [{ file: READING, find: "      settlements.abandon(from, to, reason)\n", replace: "" }]
   },
   {
     name: "a quota takes what a sink has read",
@@ -557,9 +554,9 @@ export const mutants: ReadonlyArray<Mutant> = [
     hint: 18,
     patches: [
       {
-        file: OUTBOX,
-        find: "one.next = merge(parcel, one.next)",
-        replace: "one.next = parcel"
+        file: STATE,
+        find: "entry.next = merge(pending, entry.next)",
+        replace: "entry.next = pending"
       }
     ]
   },
@@ -568,9 +565,9 @@ export const mutants: ReadonlyArray<Mutant> = [
     hint: 7,
     patches: [
       {
-        file: OUTBOX,
-        find: "    if (one.next === undefined) {\n      this.series.delete(one.key)\n",
-        replace: "    this.series.delete(one.key)\n    if (one.next === undefined) {\n"
+        file: STATE,
+        find: "    if (entry.next === undefined) {\n      this.series.delete(entry.key)\n",
+        replace: "    this.series.delete(entry.key)\n    if (entry.next === undefined) {\n"
       }
     ]
   },
@@ -580,8 +577,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     patches: [
       {
         file: DISPATCH,
-        find: "      if (one.underway !== undefined || one.next === undefined || one.nextAt > at) continue\n",
-        replace: "      if (one.next === undefined || one.nextAt > at) continue\n"
+        find: "      if (entry.inFlight !== undefined || entry.next === undefined || entry.nextAt > at) continue\n",
+        replace: "      if (entry.next === undefined || entry.nextAt > at) continue\n"
       }
     ]
   },
@@ -590,8 +587,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     hint: 18,
     patches: [
       {
-        file: DELIVERY,
-        find: ".value[index] ?? missing",
+        file: DISPATCH,
+        find: ".value[index] ?? outcomes.missing",
         replace: '.value[index] ?? ({ _tag: "Settled", how: "present" } as const)'
       }
     ]
@@ -600,7 +597,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "a write that nobody answers is waited for without end",
     patches: [
       {
-        file: DELIVERY,
+        file: DISPATCH,
         find: "          answer(Exit.fail(timedOut))\n          fiber.interruptUnsafe()\n",
         replace: ""
       }
@@ -611,22 +608,22 @@ export const mutants: ReadonlyArray<Mutant> = [
     hint: 18,
     patches: [
       {
-        file: DELIVERY,
-        find: "    for (const [write, settlement] of final) expectations.resolve(write, settlement)\n",
+        file: DISPATCH,
+        find: "    for (const [write, settlement] of answers) settlements.resolve(write, settlement)\n",
         replace: ""
       },
       {
-        file: DELIVERY,
-        find: "    if (tally.occurrences > 0) {\n",
+        file: DISPATCH,
+        find: "    if (occurrences > 0) {\n",
         replace:
-          "    for (const [write, settlement] of final) expectations.resolve(write, settlement)\n    if (tally.occurrences > 0) {\n"
+          "    for (const [write, settlement] of answers) settlements.resolve(write, settlement)\n    if (occurrences > 0) {\n"
       }
     ]
   },
   {
     name: "what is read while the recorder closes is held back",
     hint: 64,
-    patches: [{ file: READING, find: "    signal.lookAgain()\n", replace: "" }]
+    patches: [{ file: READING, find: "    signal.notifyOthers()\n", replace: "" }]
   },
   {
     name: "after a read that failed nothing is read again",
@@ -655,24 +652,24 @@ export const mutants: ReadonlyArray<Mutant> = [
         file: DISPATCH,
         find: "    const slots = this.freeSlots()\n    if (slots <= 0) return Number.POSITIVE_INFINITY\n",
         replace:
-          "    const slots = this.concurrency - this.underway\n    if (slots <= 0) return Number.POSITIVE_INFINITY\n"
+          "    const slots = this.concurrency - this.inFlight\n    if (slots <= 0) return Number.POSITIVE_INFINITY\n"
       }
     ]
   },
   {
     name: "a sink spins while what has failed waits for a place",
     hint: 6,
-    patches: [{ file: DISPATCH, find: " || (noRetries && one.failures > 0)) continue", replace: ") continue" }]
+    patches: [{ file: DISPATCH, find: " || (noRetries && entry.failures > 0)) continue", replace: ") continue" }]
   },
   {
     name: "a sink spins while its backend is not to be asked",
     hint: 8,
-    patches: [{ file: DISPATCH, find: "return Math.max(next, this.failures.gateUntil)", replace: "return next" }]
+    patches: [{ file: DISPATCH, find: "return Math.max(next, this.availability.notBefore)", replace: "return next" }]
   },
   {
     name: "callers are told by a write that does not carry what is theirs",
     hint: 12,
-    patches: [{ file: EXPECTATIONS, find: "      if (seq <= write.upTo) Deferred", replace: "      Deferred" }]
+    patches: [{ file: SETTLEMENTS, find: "      if (seq <= write.upTo) Deferred", replace: "      Deferred" }]
   },
   {
     name: "an object that is gone is never made again",
@@ -706,15 +703,17 @@ export const mutants: ReadonlyArray<Mutant> = [
     patches: [
       {
         file: PARKING,
-        find: "const occurrences = (parked.get(one.key)?.occurrences ?? 0) + parcel.occurrences",
-        replace: "const occurrences = parcel.occurrences"
+        find: "const occurrences = (parked.get(entry.key)?.occurrences ?? 0) + pending.occurrences",
+        replace: "const occurrences = pending.occurrences"
       }
     ]
   },
   {
     name: "what is parked stays in the books as parked when it is delivered",
     hint: 539,
-    patches: [{ file: DELIVERY, find: "occurrences + parking.delivered(one.key)", replace: "occurrences" }]
+    patches: [
+      { file: DISPATCH, find: "pending.occurrences + parking.delivered(entry.key)", replace: "pending.occurrences" }
+    ]
   },
   {
     name: "what is retried is forgotten before it is in a checkpoint",
@@ -722,7 +721,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     patches: [
       {
         file: PARKING,
-        find: "        return Effect.as(checkpoints.makeAlone, n)\n",
+        find: "        return Effect.as(checkpoints.makeExclusive, n)\n",
         replace: "        return Effect.as(journal.unpark(name, series), n)\n"
       }
     ]
@@ -744,8 +743,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     hint: 37,
     patches: [
       {
-        file: FAILURES,
-        find: "since === undefined || one.underway !== undefined ||",
+        file: AVAILABILITY,
+        find: "since === undefined || entry.inFlight !== undefined ||",
         replace: "since === undefined ||"
       }
     ]
@@ -754,11 +753,11 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "parking and checkpoints happen at once",
     hint: 418,
     patches: [
-      { file: CHECKPOINTS, find: "= one.withPermit(makeAlone)", replace: "= makeAlone" },
+      { file: CHECKPOINTS, find: "= semaphore.withPermit(makeExclusive)", replace: "= makeExclusive" },
       {
         file: PARKING,
-        find: "    checkpoints.alone(\n      Effect.suspend(() => {\n        const { write } = parcel",
-        replace: "    Effect.asVoid(\n      Effect.suspend(() => {\n        const { write } = parcel"
+        find: "    checkpoints.exclusively(\n      Effect.suspend(() => {\n        const { write } = pending",
+        replace: "    Effect.asVoid(\n      Effect.suspend(() => {\n        const { write } = pending"
       }
     ]
   },
@@ -767,7 +766,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "an orderly end makes no checkpoint",
     hint: 3,
-    patches: [{ file: SINK, find: "(unsaved() ? last : Effect.void)", replace: "Effect.void" }]
+    patches: [{ file: SINK, find: "(isUnsaved() ? last : Effect.void)", replace: "Effect.void" }]
   },
   {
     name: "an orderly end saves only what was read since, not what was settled",
@@ -785,8 +784,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     patches: [
       {
         file: SINK,
-        find: "        return flushed && state.isThrough(shared.head)\n      })\n    })",
-        replace: "        return true\n      })\n    })"
+        find: "          return flushed && state.isSettled(shared.head)\n        })\n      }),",
+        replace: "          return true\n        })\n      }),"
       }
     ]
   }

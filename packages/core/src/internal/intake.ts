@@ -1,0 +1,103 @@
+/**
+ * What both recorders do with a call before anything is stored: timeouts, checks, transforms, and the answer to a caller
+ * whose event goes no further.
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import { Closed, InvalidTimeout, type RecordError, RecorderError } from "../Delivery.ts"
+import type { Occurrence } from "../Event.ts"
+import type { EventDraft } from "../EventDraft.ts"
+import type * as acceptance from "./acceptance.ts"
+import type { Fairness } from "./fairness.ts"
+import type { Ledger } from "./ledger.ts"
+import * as text from "./text.ts"
+import * as timeout from "./timeout.ts"
+
+/** @internal */
+export interface Filtered {
+  readonly _tag: "Filtered"
+  readonly by: string
+}
+
+/** @internal */
+export class Intake {
+  isClosed = false
+  private readonly prepare: (draft: EventDraft) => acceptance.Prepared
+  private readonly ledger: Ledger
+  private readonly fairness: Fairness
+
+  constructor(prepare: (draft: EventDraft) => acceptance.Prepared, ledger: Ledger, fairness: Fairness) {
+    this.prepare = prepare
+    this.ledger = ledger
+    this.fairness = fairness
+  }
+
+  /** Counts a refusal and fails with it. */
+  refuse<E>(reason: string, error: E): Effect.Effect<never, E> {
+    this.ledger.refuse(1, reason)
+    return Effect.fail(error)
+  }
+
+  /** Runs `use` with the event where it is valid and no transform left it out. */
+  record<A>(
+    draft: EventDraft,
+    use: (occurrence: Occurrence, caller: Fiber.Fiber<unknown, unknown>) => Effect.Effect<A, RecordError>
+  ): Effect.Effect<A | Filtered, RecordError> {
+    return Effect.withFiber((caller): Effect.Effect<A | Filtered, RecordError> => {
+      if (this.isClosed) return this.refuse("closed", new RecorderError({ reason: new Closed() }))
+      const prepared = this.prepare(draft)
+      switch (prepared._tag) {
+        case "Accepted":
+          return use(prepared.occurrence, caller)
+        case "Invalid":
+          return this.fairness.answer(caller, this.refuse("invalid", prepared.error))
+        case "Filtered":
+          this.ledger.filter(prepared.by)
+          return this.fairness.answer(caller, Effect.succeed<Filtered>(prepared))
+      }
+    })
+  }
+
+  /** For `recordNow`: the event, or nothing where it was refused, filtered, or does not fit into the queue. */
+  recordNow(draft: EventDraft, isFull: boolean): Occurrence | undefined {
+    const { ledger } = this
+    if (this.isClosed) ledger.refuse(1, "closed")
+    else if (isFull) ledger.refuse(1, "full")
+    else {
+      const prepared = this.prepare(draft)
+      if (prepared._tag === "Accepted") return prepared.occurrence
+      if (prepared._tag === "Invalid") ledger.refuse(1, "invalid")
+      else ledger.filter(prepared.by)
+    }
+    return undefined
+  }
+
+  /** Reads the timeout of `recordSettled`: without end unless given. */
+  timeout<A, E>(
+    given: Duration.Input | undefined,
+    use: (timeout: Duration.Duration) => Effect.Effect<A, E>
+  ): Effect.Effect<A, E | InvalidTimeout> {
+    return Effect.suspend((): Effect.Effect<A, E | InvalidTimeout> => {
+      const read = timeout.read(given ?? Number.POSITIVE_INFINITY)
+      if (read !== undefined) return use(read)
+      return this.refuse("invalid", new InvalidTimeout({ field: "timeout", found: text.show(given) }))
+    })
+  }
+}
+
+/**
+ * Reads the deadline of `flush`.
+ *
+ * @internal
+ */
+export const withDeadline = <A>(
+  given: Duration.Input,
+  use: (deadline: Duration.Duration) => Effect.Effect<A>
+): Effect.Effect<A, InvalidTimeout> =>
+  Effect.suspend((): Effect.Effect<A, InvalidTimeout> => {
+    const read = timeout.read(given)
+    return read === undefined
+      ? Effect.fail(new InvalidTimeout({ field: "deadline", found: text.show(given) }))
+      : use(read)
+  })

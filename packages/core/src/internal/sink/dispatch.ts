@@ -1,0 +1,352 @@
+/**
+ * Delivery of the outbox: which series are written next, the writes themselves, and what becomes of every outcome.
+ *
+ * - `WriteQueue` chooses. Fresh series go in batches; a series that has failed before goes alone, so that it can hold up
+ *   nobody but itself, and retries take at most half of the places. While the circuit breaker is open, one write at a time
+ *   probes the backend.
+ * - `make` writes, bounds how long an answer is awaited, and brings every outcome where it belongs: into the ledger, to the
+ *   callers, to parking, or back into the outbox.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import type * as Backend from "../../Backend.ts"
+import type { BackendError } from "../../BackendError.ts"
+import type { Settlement } from "../../Delivery.ts"
+import type { Write } from "../../Event.ts"
+import * as outcomes from "../outcomes.ts"
+import { type Availability, isRateLimited } from "./availability.ts"
+import type { SinkContext } from "./context.ts"
+import type { Parking } from "./parking.ts"
+import type { Settlements } from "./settlements.ts"
+import { namespaceOf, type Outbox, type OutboxEntry, type PendingWrite } from "./state.ts"
+import type { SinkTime } from "./time.ts"
+
+// ---------------------------------------------------------------------------
+// choice
+// ---------------------------------------------------------------------------
+
+/**
+ * The series of one write.
+ *
+ * @internal
+ */
+export interface Batch {
+  readonly series: ReadonlyArray<OutboxEntry>
+  /** Whether it takes one of the places for retries. */
+  readonly isRetry: boolean
+}
+
+const NOTHING: ReadonlyArray<Batch> = []
+
+/** @internal */
+export class WriteQueue {
+  private readonly outbox: Outbox
+  private readonly availability: Availability
+  private readonly time: SinkTime
+  private readonly concurrency: number
+  /** Maximum number of series in one write. */
+  private readonly maximumBatch: number
+
+  private inFlight = 0
+  private retriesInFlight = 0
+  private retriedLast = false
+  private probedNamespace: string | undefined
+
+  constructor(
+    outbox: Outbox,
+    availability: Availability,
+    time: SinkTime,
+    options: { readonly batch: number; readonly concurrency: number }
+  ) {
+    this.outbox = outbox
+    this.availability = availability
+    this.time = time
+    this.concurrency = options.concurrency
+    this.maximumBatch = options.batch
+  }
+
+  /** The writes that are to begin now, retries first; what they carry is taken from the outbox. */
+  next(): ReadonlyArray<Batch> {
+    const { availability, maximumBatch } = this
+    const at = this.time.monotonic()
+    const slots = this.freeSlots()
+    if (slots <= 0 || at < availability.notBefore) return NOTHING
+    const { isOpen, rateLimits } = availability
+    const fresh: Array<OutboxEntry> = []
+    const retries: Array<OutboxEntry> = []
+    const batches: Array<Batch> = []
+    for (const entry of this.outbox.all()) {
+      if (entry.inFlight !== undefined || entry.next === undefined || entry.nextAt > at) continue
+      const openAt = rateLimits.size === 0 ? undefined : rateLimits.openAt(entry.next.write)
+      if (openAt !== undefined) {
+        // Under a rate limit series go one after the other; they take at most the places of retries.
+        if (openAt > at || isOpen || this.slotsForRetries(slots, true) <= batches.length) continue
+        rateLimits.begin(entry, entry.next.write)
+        batches.push({ series: [entry], isRetry: true })
+      } else if (entry.failures > 0) retries.push(entry)
+      else if (isOpen || fresh.length < slots * maximumBatch) fresh.push(entry)
+    }
+    const forRetries = Math.min(
+      retries.length,
+      Math.max(0, this.slotsForRetries(slots, fresh.length > 0) - batches.length)
+    )
+    if (isOpen || forRetries < retries.length) retries.sort((a, b) => a.failures - b.failures)
+    if (isOpen) return this.start(this.probeOf(fresh, retries))
+    for (let index = 0; index < forRetries; index++) batches.push({ series: [retries[index]!], isRetry: true })
+    const size = Math.min(maximumBatch, Math.ceil(fresh.length / Math.max(1, slots - batches.length)))
+    for (let from = 0; from < fresh.length && batches.length < slots; from += size) {
+      batches.push({ series: fresh.slice(from, from + size), isRetry: false })
+    }
+    return this.start(batches)
+  }
+
+  /** A write has ended, with whatever outcome. */
+  ended({ isRetry }: Batch): void {
+    this.inFlight--
+    if (isRetry) this.retriesInFlight--
+  }
+
+  /** When there may be something to write again; a write that ends wakes the pump by itself. */
+  dueAt(): number {
+    const slots = this.freeSlots()
+    if (slots <= 0) return Number.POSITIVE_INFINITY
+    const { rateLimits } = this.availability
+    const noRetries = !this.availability.isOpen && this.slotsForRetries(slots, false) <= 0
+    let next = Number.POSITIVE_INFINITY
+    for (const entry of this.outbox.all()) {
+      if (entry.inFlight !== undefined || entry.next === undefined || (noRetries && entry.failures > 0)) continue
+      const openAt = rateLimits.size === 0 ? undefined : rateLimits.openAt(entry.next.write)
+      const due = openAt === undefined ? entry.nextAt : Math.max(entry.nextAt, openAt)
+      if (due < next) next = due
+    }
+    return Math.max(next, this.availability.notBefore)
+  }
+
+  private freeSlots(): number {
+    if (this.availability.isOpen) return this.inFlight > 0 ? 0 : 1
+    return this.concurrency - this.inFlight
+  }
+
+  /**
+   * How many of the free slots retries may take: at most half of all slots, so that fresh series always find one. With a
+   * single slot they take turns.
+   */
+  private slotsForRetries(slots: number, hasFresh: boolean): number {
+    if (hasFresh && this.concurrency === 1) return this.retriedLast ? 0 : 1
+    return Math.max(0, Math.min(slots, Math.max(1, this.concurrency >> 1) - this.retriesInFlight))
+  }
+
+  /** The write that probes the backend: fresh series before retries, and one namespace after the other. */
+  private probeOf(fresh: ReadonlyArray<OutboxEntry>, retries: ReadonlyArray<OutboxEntry>): ReadonlyArray<Batch> {
+    const [from, size] = fresh.length > 0 ? [fresh, this.maximumBatch] : [retries, 1]
+    const first = from.find(({ next }) => namespaceOf(next!.write) !== this.probedNamespace) ?? from[0]
+    if (first === undefined) return NOTHING
+    const namespace = namespaceOf(first.next!.write)
+    this.probedNamespace = namespace
+    const series = from.filter(({ next }) => namespaceOf(next!.write) === namespace).slice(0, size)
+    return [{ series, isRetry: fresh.length === 0 }]
+  }
+
+  private start(batches: ReadonlyArray<Batch>): ReadonlyArray<Batch> {
+    if (batches.length === 0) return batches
+    this.retriedLast = batches[0]!.isRetry
+    this.inFlight += batches.length
+    for (const { isRetry, series } of batches) {
+      if (isRetry) this.retriesInFlight++
+      for (const entry of series) this.outbox.take(entry)
+    }
+    return batches
+  }
+}
+
+// ---------------------------------------------------------------------------
+// writing and outcomes
+// ---------------------------------------------------------------------------
+
+type WriteExit = Exit.Exit<ReadonlyArray<Backend.Outcome>, BackendError>
+
+/** @internal */
+export interface Dispatch {
+  /** Begins the writes that may begin now. */
+  readonly begin: () => void
+  /** When there may be something to write again, by the monotonic clock. */
+  readonly dueAt: () => number
+  /** For the end: interrupts the writes that have not answered. */
+  readonly interruptWrites: Effect.Effect<void>
+}
+
+/** What the outcomes of one write add up to. */
+interface Conclusion {
+  /** Occurrences with a final outcome, and how many of them are settled how. */
+  occurrences: number
+  created: number
+  updated: number
+  present: number
+  hasFinal: boolean
+  readonly answers: Array<readonly [Write, Settlement]>
+  readonly parks: Array<Effect.Effect<void>>
+  failure: BackendError | undefined
+  mismatch: BackendError | undefined
+}
+
+/** @internal */
+export const make = (context: SinkContext, parking: Parking, settlements: Settlements): Dispatch => {
+  const { availability, backend, clock, health, ledger, options, publish, runFork, scope, state, time } = context
+  const { writeTimeout } = options
+  const { outbox } = state
+  const timedOut = outcomes.timedOutAfter(writeTimeout)
+  const queue = new WriteQueue(outbox, availability, time, options)
+
+  /** Writes that have not answered yet. */
+  const writing = new Set<Fiber.Fiber<unknown, unknown>>()
+
+  /** A backend that answers at once costs no more than its answer; of any other the answer is awaited up to the timeout. */
+  const write = (batch: Batch): void => {
+    const pending = batch.series.map((entry) => entry.inFlight!)
+    const fiber = runFork(Effect.suspend(() => backend.write(pending.map(({ write }) => write))))
+    const exit = fiber.pollUnsafe()
+    if (exit !== undefined) return conclude(batch, pending, exit)
+    writing.add(fiber)
+    let answered = false
+    const answer = (exit: WriteExit) => {
+      if (answered) return
+      answered = true
+      conclude(batch, pending, exit)
+    }
+    const timeout = runFork(
+      Effect.andThen(
+        clock.sleep(writeTimeout),
+        Effect.sync(() => {
+          answer(Exit.fail(timedOut))
+          fiber.interruptUnsafe()
+        })
+      )
+    )
+    fiber.addObserver((exit) => {
+      timeout.interruptUnsafe()
+      writing.delete(fiber)
+      answer(exit)
+    })
+  }
+
+  const conclude = (batch: Batch, pending: ReadonlyArray<PendingWrite>, exit: WriteExit): void => {
+    queue.ended(batch)
+    if (health.isStopped) return
+    const at = time.monotonic()
+    const conclusion: Conclusion = {
+      occurrences: 0,
+      created: 0,
+      updated: 0,
+      present: 0,
+      hasFinal: false,
+      answers: [],
+      parks: [],
+      failure: undefined,
+      mismatch: undefined
+    }
+    const failed = Exit.isSuccess(exit) ? undefined : outcomes.ofFailure(exit)
+    for (let index = 0; index < pending.length; index++) {
+      const outcome = failed ?? (exit as Exit.Success<ReadonlyArray<Backend.Outcome>>).value[index] ?? outcomes.missing
+      concludeSeries(batch.series[index]!, pending[index]!, outcome, at, conclusion)
+    }
+    concludeWrite(pending, at, conclusion)
+  }
+
+  const concludeSeries = (
+    entry: OutboxEntry,
+    pending: PendingWrite,
+    outcome: Backend.Outcome,
+    at: number,
+    conclusion: Conclusion
+  ): void => {
+    switch (outcome._tag) {
+      case "Settled":
+        conclusion[outcome.how] += pending.occurrences + parking.delivered(entry.key)
+        return concludeFinal(entry, pending, outcome, conclusion)
+      case "Dropped":
+        ledger.drop(pending.occurrences, outcome.reason)
+        return concludeFinal(entry, pending, outcome, conclusion)
+      case "Rejected":
+        conclusion.hasFinal = true
+        conclusion.parks.push(parking.park(entry, pending, outcome.reason))
+        return
+      case "Retry":
+        return concludeRetry(entry, pending, outcome, at, conclusion)
+    }
+  }
+
+  const concludeFinal = (
+    entry: OutboxEntry,
+    pending: PendingWrite,
+    outcome: Settlement,
+    conclusion: Conclusion
+  ): void => {
+    conclusion.hasFinal = true
+    conclusion.occurrences += pending.occurrences
+    outbox.complete(entry)
+    availability.seriesSucceeded(entry, pending.write)
+    if (!settlements.noneOfSeries) conclusion.answers.push([pending.write, outcome])
+  }
+
+  const concludeRetry = (
+    entry: OutboxEntry,
+    pending: PendingWrite,
+    { error, parkAfter }: Extract<Backend.Outcome, { readonly _tag: "Retry" }>,
+    at: number,
+    conclusion: Conclusion
+  ): void => {
+    health.failed(error.message)
+    const { reason } = error
+    if (reason._tag === "TargetMismatch") {
+      // It is about the place that the write would have gone to: the write was not tried.
+      conclusion.mismatch = error
+      return outbox.giveBack(entry, pending)
+    }
+    const maximum = parkAfter === undefined ? Number.POSITIVE_INFINITY : Duration.toMillis(parkAfter) * 1_000
+    if (at - (entry.firstFailureAt ?? at) >= maximum) {
+      conclusion.parks.push(parking.park(entry, pending, error.message))
+      return
+    }
+    // A rate limit is an answer: the backend is there, and takes other writes.
+    if (!isRateLimited(error)) conclusion.failure = error
+    availability.seriesFailed(entry, pending, error)
+    if (reason._tag === "Throttled" && reason.scope === "backend") availability.throttle(entry.nextAt)
+  }
+
+  const concludeWrite = (pending: ReadonlyArray<PendingWrite>, at: number, conclusion: Conclusion): void => {
+    const { answers, failure, hasFinal, mismatch, occurrences, parks } = conclusion
+    if (occurrences > 0) {
+      state.markChanged()
+      ledger.addPending(-occurrences)
+      for (const how of ["created", "updated", "present"] as const) {
+        if (conclusion[how] > 0) ledger.settle(conclusion[how], how)
+      }
+    }
+    // Only now: a caller goes on as soon as it is answered, and may read the status.
+    for (const [write, settlement] of answers) settlements.resolve(write, settlement)
+    if (hasFinal) availability.writeSucceeded(at)
+    else if (failure !== undefined) availability.writeFailed(at, pending, failure)
+    if (mismatch !== undefined) {
+      // The first of several writes has halted the sink already.
+      if (!health.isHalted) {
+        health.mismatched(mismatch.message)
+        settlements.endAll("halted")
+      }
+    } else if (hasFinal && !health.isHalted) health.mismatches = 0
+    if (parks.length > 0) {
+      const parkAll = Effect.forEach(parks, (park) => park, { discard: true })
+      runFork(Effect.forkIn(Effect.andThen(parkAll, Effect.sync(publish)), scope))
+    }
+    publish()
+  }
+
+  return {
+    begin: () => {
+      for (const batch of queue.next()) write(batch)
+    },
+    dueAt: () => queue.dueAt(),
+    interruptWrites: Effect.suspend(() => Fiber.interruptAll(writing))
+  }
+}

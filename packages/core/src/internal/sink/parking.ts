@@ -1,0 +1,209 @@
+/**
+ * Parking: a series that the backend will never take, or that is stuck and takes the room of others, is kept in the journal
+ * and counted. From there an operator has it retried or drops it, inside this process or from another one.
+ *
+ * Two sets: `state.parked` is what the ledger counts as parked, `state.kept` what the journal keeps. A series that is retried
+ * leaves the first at once and the second only when it is delivered, so that a crash in between repeats it and loses nothing.
+ */
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import { BackendError, Transient } from "../../BackendError.ts"
+import type * as EventId from "../../EventId.ts"
+import type { JournalError, Parked, ParkedRequest } from "../../Journal.ts"
+import type { Checkpoints } from "./checkpoints.ts"
+import type { SinkContext } from "./context.ts"
+import type { Settlements } from "./settlements.ts"
+import type { OutboxEntry, PendingWrite, SeriesKey } from "./state.ts"
+import { SECOND } from "./time.ts"
+
+/** How often the journal is asked for the requests of operators in other processes. */
+const REQUESTS_INTERVAL = 5 * SECOND
+
+/** @internal */
+export interface Parking {
+  /** Parks what is in flight of a series. Where the journal refuses, it counts as one more failure and stays pending. */
+  readonly park: (entry: OutboxEntry, pending: PendingWrite, reason: string) => Effect.Effect<void>
+  /**
+   * When the outbox is full of series that fail while others are written, the series that are stuck for the longest time are
+   * parked to make room.
+   */
+  readonly makeRoom: Effect.Effect<void>
+  /** A write of the series was settled: returns the occurrences that were parked of it, and that are visible now too. */
+  readonly delivered: (key: SeriesKey) => number
+  readonly list: Effect.Effect<ReadonlyArray<Parked>, JournalError>
+  /** Returns the number of occurrences that are pending again. */
+  readonly retry: (series: ReadonlyArray<EventId.EventId>) => Effect.Effect<number, JournalError>
+  /** Returns the number of occurrences that are dropped. */
+  readonly drop: (series: ReadonlyArray<EventId.EventId>) => Effect.Effect<number, JournalError>
+  /** Carries out the requests of operators in other processes, until the scope closes. */
+  readonly pollOperatorRequests: Effect.Effect<void>
+}
+
+/** @internal */
+export const make = (context: SinkContext, checkpoints: Checkpoints, settlements: Settlements): Parking => {
+  const { availability, head, health, journal, ledger, options, signal, state, time } = context
+  const { capacity, name } = options
+  const { kept, keyOf, outbox, parked } = state
+  /** Open while the journal keeps something. Not the signal of the sink, which is notified for every event. */
+  const hasKept = Latch.makeUnsafe()
+
+  const park: Parking["park"] = (entry, pending, reason) =>
+    checkpoints.exclusively(
+      Effect.suspend(() => {
+        const { write } = pending
+        // The journal stores the total for the series, so that a repetition after a crash adds nothing.
+        const occurrences = (parked.get(entry.key)?.occurrences ?? 0) + pending.occurrences
+        return Effect.match(journal.park(name, write, occurrences, reason), {
+          onFailure: (error) => {
+            health.failed(error.message)
+            const reason = new Transient({ applied: "no", detail: error.message })
+            availability.seriesFailed(entry, pending, new BackendError({ reason }))
+          },
+          onSuccess: () => {
+            state.markChanged()
+            kept.set(entry.key, write.id)
+            hasKept.openUnsafe()
+            parked.set(entry.key, { upTo: write.upTo, occurrences })
+            ledger.addPending(-pending.occurrences)
+            ledger.park(pending.occurrences)
+            outbox.complete(entry)
+            settlements.resolve(write, { _tag: "Parked", reason })
+          }
+        })
+      })
+    )
+
+  const makeRoom: Effect.Effect<void> = Effect.suspend(() => {
+    if (outbox.size < capacity || state.position === head()) return Effect.void
+    const stuck = availability.stuck()
+    if (stuck.length === 0 || (stuck.length * 2 < capacity && !outbox.allFail())) return Effect.void
+    stuck.sort((a, b) => a.firstFailureAt! - b.firstFailureAt!)
+    return Effect.forEach(
+      stuck.slice(0, Math.ceil(stuck.length / 2)),
+      (entry) => park(entry, outbox.take(entry), `stuck: ${entry.lastError!.message}`),
+      { discard: true }
+    )
+  })
+
+  const delivered = (key: SeriesKey): number => {
+    const found = parked.size === 0 ? undefined : parked.get(key)
+    if (found === undefined) return 0
+    // Counts are absolute: the write that was settled includes what was parked.
+    parked.delete(key)
+    ledger.park(-found.occurrences)
+    return found.occurrences
+  }
+
+  const readKept = journal.parked(name)
+
+  const list: Parking["list"] = Effect.map(readKept, (all) =>
+    all.flatMap((one) => {
+      const found = parked.get(keyOf(one.write.id))
+      return found === undefined ? [] : [{ ...one, occurrences: found.occurrences }]
+    })
+  )
+
+  /** Those that the ledger counts; the others are pending already. */
+  const chosen = (all: ReadonlyArray<Parked>, series: ReadonlyArray<EventId.EventId>) => {
+    const keys = new Set(series.map(keyOf))
+    return all.flatMap(({ write }) => {
+      const key = keyOf(write.id)
+      const found = keys.has(key) ? parked.get(key) : undefined
+      return found === undefined ? [] : [{ key, write, occurrences: found.occurrences }]
+    })
+  }
+
+  const retry: Parking["retry"] = (series) =>
+    checkpoints.exclusively(
+      Effect.flatMap(readKept, (all) => {
+        let n = 0
+        for (const { key, occurrences, write } of chosen(all, series)) {
+          parked.delete(key)
+          n += occurrences
+          ledger.park(-occurrences)
+          ledger.addPending(occurrences)
+          outbox.add({ write, occurrences, from: write.upTo, since: write.last })
+        }
+        if (n === 0) return Effect.succeed(0)
+        state.markChanged()
+        signal.notify()
+        // The journal keeps it until it is delivered: a crash before then repeats it, and loses nothing.
+        return Effect.as(checkpoints.makeExclusive, n)
+      })
+    )
+
+  const drop: Parking["drop"] = (series) =>
+    checkpoints.exclusively(
+      Effect.flatMap(readKept, (all) => {
+        const dropped = chosen(all, series)
+        if (dropped.length === 0) return Effect.succeed(0)
+        return Effect.map(
+          journal.unpark(
+            name,
+            dropped.map(({ write }) => write.id)
+          ),
+          () => {
+            let n = 0
+            for (const { key } of dropped) {
+              kept.delete(key)
+              const occurrences = parked.get(key)?.occurrences
+              // A later write of the series was settled meanwhile, and includes what was parked of it.
+              if (occurrences === undefined) continue
+              parked.delete(key)
+              n += occurrences
+              ledger.park(-occurrences)
+              ledger.drop(occurrences, "parked")
+            }
+            state.markChanged()
+            return n
+          }
+        )
+      })
+    )
+
+  let lastProblem: string | undefined
+
+  const carryOutRequests = Effect.suspend(() => {
+    if (health.isStopped) return Effect.void
+    return Effect.flatMap(journal.requests(name), (requests) => {
+      // The last request per series wins.
+      const wanted = new Map<SeriesKey, { readonly id: EventId.EventId; readonly action: ParkedRequest["action"] }>()
+      for (const { action, series } of requests) for (const id of series) wanted.set(keyOf(id), { id, action })
+      const carryOut = (action: ParkedRequest["action"], use: Parking["retry"]) => {
+        const series = [...wanted.values()].flatMap((one) => (one.action === action ? [one.id] : []))
+        if (series.length === 0) return Effect.void
+        return Effect.flatMap(use(series), (n) =>
+          n === 0
+            ? Effect.void
+            : Effect.logInfo(
+                `Somebody asked the sink "${name}" to ${action} what is parked: ${n} ${n === 1 ? "occurrence" : "occurrences"}`
+              )
+        )
+      }
+      return Effect.andThen(carryOut("retry", retry), carryOut("drop", drop))
+    })
+  }).pipe(
+    Effect.map(() => {
+      lastProblem = undefined
+    }),
+    Effect.catch(({ message }) => {
+      if (message === lastProblem) return Effect.void
+      lastProblem = message
+      return Effect.logWarning(`What is asked for about parked events of the sink "${name}" cannot be done: ${message}`)
+    })
+  )
+
+  /** A request that was taken from the journal is carried out, because no other process can. */
+  const pollOperatorRequests: Effect.Effect<void> = Effect.gen(function* () {
+    while (!health.isStopped) {
+      if (kept.size === 0) {
+        hasKept.closeUnsafe()
+        yield* hasKept.await
+      }
+      yield* Effect.uninterruptible(carryOutRequests)
+      yield* time.sleep(REQUESTS_INTERVAL)
+    }
+  })
+
+  return { park, makeRoom, delivered, list, retry, drop, pollOperatorRequests }
+}

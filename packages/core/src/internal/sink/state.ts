@@ -1,0 +1,371 @@
+/**
+ * What a sink has read and not settled: everything that a checkpoint contains, in memory and as JSON.
+ *
+ * Invariant: every occurrence that was read, up to `position`, and is not settled is in exactly one place: held by the
+ * correlator, in the outbox, or parked. So a snapshot of these together with the position is consistent,
+ * and nothing is lost or counted twice after a restart from it.
+ */
+import type { BackendError } from "../../BackendError.ts"
+import * as Correlation from "../../Correlation.ts"
+import type { Write } from "../../Event.ts"
+import type { Json } from "../../EventData.ts"
+import * as EventId from "../../EventId.ts"
+import type { Checkpoint } from "../../Journal.ts"
+import type { Target } from "../../Target.ts"
+import type * as Timestamp from "../../Timestamp.ts"
+import * as dataSize from "../dataSize.ts"
+import type { SinkLedger } from "../ledger.ts"
+
+// ---------------------------------------------------------------------------
+// series
+// ---------------------------------------------------------------------------
+
+/**
+ * Identifies a series within a sink: only its sequence number where this opening of the journal gave it, which is nearly
+ * always.
+ *
+ * @internal
+ */
+export type SeriesKey = number | string
+
+/** @internal */
+export type KeyOf = (id: EventId.EventId) => SeriesKey
+
+/** @internal */
+export const keysOf =
+  (origin: string): KeyOf =>
+  (id) =>
+    id.origin === origin ? id.seq : EventId.format(id)
+
+/**
+ * The state of a series to write, and which of its occurrences no earlier write has carried.
+ *
+ * @internal
+ */
+export type PendingWrite = Correlation.Released
+
+/** @internal */
+export const namespaceOf = ({ event }: Write): string => event.involvedObject.namespace ?? ""
+
+const merge = (earlier: PendingWrite, later: PendingWrite): PendingWrite => ({
+  write: later.write.upTo >= earlier.write.upTo ? later.write : earlier.write,
+  occurrences: earlier.occurrences + later.occurrences,
+  from: Math.min(earlier.from, later.from),
+  since: Math.min(earlier.since, later.since)
+})
+
+// ---------------------------------------------------------------------------
+// outbox
+// ---------------------------------------------------------------------------
+
+/**
+ * One series with something to deliver.
+ *
+ * @internal
+ */
+export interface OutboxEntry {
+  readonly key: SeriesKey
+  /** What is not being written. */
+  next: PendingWrite | undefined
+  inFlight: PendingWrite | undefined
+  /** Consecutive failures since its retries last began from the first delay. */
+  failures: number
+  /** Set from its first failure until a write of it is settled. */
+  firstFailureAt: number | undefined
+  lastError: BackendError | undefined
+  /** When it may be tried again. */
+  nextAt: number
+  /** Approximate size of its event bodies in memory and in a checkpoint. */
+  bytes: number
+}
+
+/**
+ * Every series that has something to deliver. A series is in flight at most once; what comes meanwhile is merged and leaves
+ * with its next write. What a failure means, and so when a series is retried, is decided in `availability.ts`; which series
+ * go next in `dispatch.ts`.
+ *
+ * @internal
+ */
+export class Outbox {
+  /** Number of series that have failed and not been settled since. */
+  failing = 0
+  /** Approximate size of all event bodies. */
+  bytes = 0
+  private readonly series = new Map<SeriesKey, OutboxEntry>()
+  private readonly keyOf: KeyOf
+
+  constructor(keyOf: KeyOf) {
+    this.keyOf = keyOf
+  }
+
+  get size(): number {
+    return this.series.size
+  }
+
+  has(key: SeriesKey): boolean {
+    return this.series.has(key)
+  }
+
+  /** In the order in which they were added. */
+  all(): MapIterator<OutboxEntry> {
+    return this.series.values()
+  }
+
+  allFail(): boolean {
+    return this.failing > 0 && this.failing === this.series.size
+  }
+
+  add(pending: PendingWrite): void {
+    const key = this.keyOf(pending.write.id)
+    const known = this.series.get(key)
+    if (known === undefined) {
+      const bytes = dataSize.estimate(pending.write.event)
+      this.bytes += bytes
+      this.series.set(key, {
+        key,
+        next: pending,
+        inFlight: undefined,
+        failures: 0,
+        firstFailureAt: undefined,
+        lastError: undefined,
+        nextAt: Number.NEGATIVE_INFINITY,
+        bytes
+      })
+    } else {
+      known.next = known.next === undefined ? pending : merge(known.next, pending)
+      this.measure(known)
+    }
+  }
+
+  private measure(entry: OutboxEntry): void {
+    const { inFlight, next } = entry
+    const bytes =
+      (next === undefined ? 0 : dataSize.estimate(next.write.event)) +
+      (inFlight === undefined ? 0 : dataSize.estimate(inFlight.write.event))
+    this.bytes += bytes - entry.bytes
+    entry.bytes = bytes
+  }
+
+  /** Marks what is pending of a series as in flight. */
+  take(entry: OutboxEntry): PendingWrite {
+    const pending = entry.next!
+    entry.next = undefined
+    entry.inFlight = pending
+    return pending
+  }
+
+  /** What was in flight was not tried after all: it is pending again, as if it had never been taken. */
+  giveBack(entry: OutboxEntry, pending: PendingWrite): void {
+    entry.inFlight = undefined
+    if (entry.next === undefined) entry.next = pending
+    else {
+      entry.next = merge(pending, entry.next)
+      this.measure(entry)
+    }
+  }
+
+  /** What was in flight has failed: it is pending again, together with what came since. */
+  fail(entry: OutboxEntry, pending: PendingWrite, error: BackendError, at: number): void {
+    this.giveBack(entry, pending)
+    entry.lastError = error
+    if (entry.firstFailureAt === undefined) {
+      entry.firstFailureAt = at
+      this.failing++
+    }
+  }
+
+  /** What was in flight is delivered, dropped or parked. */
+  complete(entry: OutboxEntry): void {
+    entry.inFlight = undefined
+    if (entry.firstFailureAt !== undefined) this.failing--
+    entry.failures = 0
+    entry.firstFailureAt = undefined
+    entry.lastError = undefined
+    entry.nextAt = Number.NEGATIVE_INFINITY
+    if (entry.next === undefined) {
+      this.series.delete(entry.key)
+      this.bytes -= entry.bytes
+    } else this.measure(entry)
+  }
+
+  /** Makes every series that waits for its retry due at once. */
+  retryNow(): void {
+    for (const entry of this.series.values()) entry.nextAt = Number.NEGATIVE_INFINITY
+  }
+}
+
+// ---------------------------------------------------------------------------
+// state
+// ---------------------------------------------------------------------------
+
+/** A parked series, as the ledger counts it. */
+interface ParkedSeries {
+  readonly upTo: number
+  readonly occurrences: number
+}
+
+/**
+ * The format of `Checkpoint.state`, since the first release. `parked` is what the ledger counts as parked; what the journal
+ * keeps beyond it is pending.
+ */
+interface Saved {
+  readonly correlator: Json
+  readonly outbox: ReadonlyArray<readonly [write: Write, occurrences: number, from: number, since: Timestamp.Micros]>
+  readonly parked: ReadonlyArray<readonly [origin: string, seq: number, upTo: number, occurrences: number]>
+}
+
+const readSaved = (json: Json): Saved => {
+  const state = json as unknown as Saved
+  const isValid =
+    typeof state === "object" &&
+    state !== null &&
+    Array.isArray(state.outbox) &&
+    state.outbox.every(
+      (one) =>
+        Array.isArray(one) &&
+        typeof one[0] === "object" &&
+        typeof one[0]?.id?.origin === "string" &&
+        [one[0].id.seq, one[0].upTo, one[0].count, one[1], one[2], one[3]].every(Number.isSafeInteger) &&
+        typeof one[0].event === "object"
+    ) &&
+    Array.isArray(state.parked) &&
+    state.parked.every(
+      (one) => Array.isArray(one) && typeof one[0] === "string" && one.slice(1).every(Number.isSafeInteger)
+    )
+  if (!isValid) throw new Error("it contains no state of a sink")
+  return state
+}
+
+/** @internal */
+export class SinkState {
+  readonly keyOf: KeyOf
+  readonly outbox: Outbox
+  /** What the ledger counts as parked. */
+  readonly parked = new Map<SeriesKey, ParkedSeries>()
+  /** The series that the journal keeps as parked, including those whose occurrences are pending again. */
+  readonly kept = new Map<SeriesKey, EventId.EventId>()
+  correlator: Correlation.Correlator
+  /** The last sequence number that was read. */
+  position = 0
+  /** The position of the last checkpoint: what is read beyond it is read again after a restart. */
+  savedUpTo = 0
+  /** What the sink writes to, once it is known. */
+  target: Target | undefined
+  /** When the first of what is accepted and not read happened. */
+  unreadSince: Timestamp.Micros | undefined
+  private changed = false
+  private readonly ledger: SinkLedger
+  /** A journal in memory ends with this process, so nobody would read a saved state. */
+  private readonly isDurable: boolean
+
+  constructor(
+    options: { readonly correlation: Correlation.Options; readonly isDurable: boolean; readonly origin: string },
+    ledger: SinkLedger
+  ) {
+    this.keyOf = keysOf(options.origin)
+    this.outbox = new Outbox(this.keyOf)
+    this.correlator = new Correlation.Correlator(options.correlation)
+    this.isDurable = options.isDurable
+    this.ledger = ledger
+  }
+
+  /** Whether anything but the position has changed since the last snapshot. */
+  get isChanged(): boolean {
+    return this.changed
+  }
+
+  markChanged(): void {
+    this.changed = true
+  }
+
+  /** Moves what the correlator releases into the outbox. */
+  release(released: ReadonlyArray<PendingWrite>): void {
+    if (released.length === 0) return
+    for (const pending of released) this.outbox.add(pending)
+    this.ledger.held = this.correlator.held
+    this.changed = true
+  }
+
+  /** The first of what is read and not settled. */
+  oldest(): { readonly from: number; readonly since: Timestamp.Micros } | undefined {
+    let oldest = this.correlator.oldest()
+    for (const { inFlight, next } of this.outbox.all()) {
+      const first = inFlight ?? next!
+      if (oldest === undefined || first.from < oldest.from) oldest = first
+    }
+    return oldest
+  }
+
+  /** Whether everything up to `seq` is settled. */
+  isSettled(seq: number): boolean {
+    if (this.position < seq) return false
+    const first = this.oldest()
+    return first === undefined || first.from > seq
+  }
+
+  // -------------------------------------------------------------------------
+  // in a checkpoint
+  // -------------------------------------------------------------------------
+
+  /** What a checkpoint of now contains; what changes from here on belongs to the next one. */
+  snapshot(): Checkpoint {
+    const { position: upTo, target } = this
+    this.changed = false
+    const state = this.isDurable ? (this.save() as unknown as Json) : null
+    if (target === undefined) return { upTo, state }
+    return {
+      upTo,
+      state,
+      target: target.id,
+      ...(target.aliases.length === 0 ? undefined : { aliases: target.aliases }),
+      ...(target.isUncertain === true ? { isUncertain: true } : undefined),
+      ...(target.place === undefined ? undefined : { place: target.place })
+    }
+  }
+
+  private save(): Saved {
+    return {
+      correlator: this.correlator.snapshot(),
+      outbox: Array.from(this.outbox.all(), ({ inFlight, next }) => {
+        const { from, occurrences, since, write } =
+          inFlight === undefined ? next! : next === undefined ? inFlight : merge(inFlight, next)
+        return [write, occurrences, from, since]
+      }),
+      parked: Array.from(this.parked, ([key, { occurrences, upTo }]) => {
+        const { origin, seq } = this.kept.get(key)!
+        return [origin, seq, upTo, occurrences]
+      })
+    }
+  }
+
+  /** Restores what an earlier opening saved. Throws when it cannot be read: a sink must stop then, never start empty. */
+  restore(json: Json): void {
+    const saved = readSaved(json)
+    this.correlator = Correlation.Correlator.restore(saved.correlator)
+    for (const [write, occurrences, from, since] of saved.outbox) this.outbox.add({ write, occurrences, from, since })
+    for (const [origin, seq, upTo, occurrences] of saved.parked) {
+      this.parked.set(this.keyOf({ origin, seq }), { upTo, occurrences })
+    }
+  }
+
+  /** Sets the series that the journal keeps. A parked series that is not among them was dropped by an operator. */
+  restoreKept(series: Iterable<EventId.EventId>): void {
+    for (const id of series) this.kept.set(this.keyOf(id), id)
+    for (const key of [...this.parked.keys()]) if (!this.kept.has(key)) this.parked.delete(key)
+  }
+
+  /** Occurrences that are held or wait for delivery, of what is read. */
+  get pending(): number {
+    let pending = this.correlator.held
+    for (const { inFlight, next } of this.outbox.all()) {
+      pending += (next?.occurrences ?? 0) + (inFlight?.occurrences ?? 0)
+    }
+    return pending
+  }
+
+  get parkedOccurrences(): number {
+    let n = 0
+    for (const { occurrences } of this.parked.values()) n += occurrences
+    return n
+  }
+}
