@@ -15,6 +15,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
+import * as durations from "./internal/durations.ts"
 import * as involvedObjects from "./internal/involvedObjects.ts"
 import * as listing from "./internal/listing.ts"
 import * as ownCluster from "./internal/ownCluster.ts"
@@ -76,7 +77,7 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
   const clock = yield* Clock.Clock
   const random = yield* Random.Random
   const scope = yield* Effect.scope
-  const wait = Duration.fromInputUnsafe(options?.uidWait ?? "1 second")
+  const wait = yield* durations.read("uidWait", options?.uidWait ?? "1 second")
   const list = listing.make(connection, Math.max(1, options?.pageSize ?? 500))
 
   const { epoch } = connection
@@ -125,14 +126,15 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
 // ---------------------------------------------------------------------------
 
 /**
- * The backend over a `KubernetesConnection` that the host has: to share one connection, or to put a double in its place.
+ * The backend over a `KubernetesConnection` that the host has: to share one connection, or to put a double in its place. Fails
+ * with `Unavailable` where an option is invalid.
  *
  * @category layers
  * @since 0.1.0
  */
 export const layerConnection = (
   options?: Options
-): Layer.Layer<Backend.Backend, never, KubernetesConnection.KubernetesConnection> =>
+): Layer.Layer<Backend.Backend, BackendError, KubernetesConnection.KubernetesConnection> =>
   Layer.effect(Backend.Backend, make(options))
 
 /**

@@ -16,6 +16,7 @@ import type { RequestOptions } from "node:https"
 import * as answer from "./internal/answer.ts"
 import * as clusterTarget from "./internal/clusterTarget.ts"
 import * as credentials from "./internal/credentials.ts"
+import * as durations from "./internal/durations.ts"
 import * as kubeconfig from "./internal/kubeconfig.ts"
 import { proxyFor } from "./internal/proxy.ts"
 
@@ -287,11 +288,11 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
       timeoutMillis:
         loginTimeout === undefined
           ? credentials.loginMillis()
-          : Duration.toMillis(Duration.fromInputUnsafe(loginTimeout))
+          : Duration.toMillis(yield* durations.read("loginTimeout", loginTimeout))
     }
   })
   const Transport = yield* Effect.promise(() => import("./internal/transport.ts"))
-  const timeout = Duration.fromInputUnsafe(options?.timeout ?? "30 seconds")
+  const timeout = yield* durations.read("timeout", options?.timeout ?? "30 seconds")
   const transport = yield* Transport.make({
     server: address,
     userAgent: USER_AGENT,

@@ -11,6 +11,7 @@ import type * as Effect from "effect/Effect"
 import type { BackendError } from "./BackendError.ts"
 import type { EventDraft } from "./EventDraft.ts"
 import type { EventId } from "./EventId.ts"
+import * as timeout from "./internal/timeout.ts"
 import type { InvalidEvent } from "./InvalidEvent.ts"
 import type { JournalError, Parked } from "./Journal.ts"
 
@@ -198,7 +199,7 @@ export class InvalidTimeout extends Data.TaggedError("InvalidTimeout")<{
   readonly found: string
 }> {
   override get message(): string {
-    return `${this.field} is ${this.found}, expected a duration from 0 on, such as "10 seconds", or Infinity`
+    return `${this.field} is ${this.found}, expected ${timeout.EXPECTED}`
   }
 }
 

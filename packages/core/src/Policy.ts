@@ -123,13 +123,17 @@ export const split = (
  * export const Store = Backend.layerMemory().pipe(Policy.retry({ times: 4, baseDelay: "1 second" }))
  * ```
  *
+ * A delay that is negative, or no duration at all, is a mistake of the program: the layer dies with `InvalidPolicyOption`.
+ *
  * @category policies
  * @since 0.1.0
  */
 export const retry = (options?: {
   /** How often after the first try. 3 unless given. */
   readonly times?: number | undefined
+  /** The delay after the first failure; it doubles with each. 50 milliseconds unless given. */
   readonly baseDelay?: Duration.Input | undefined
+  /** 2 seconds unless given. */
   readonly maximumDelay?: Duration.Input | undefined
 }): Policy => make((backend) => retryPolicy.make(backend, options))
 

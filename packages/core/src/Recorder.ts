@@ -8,7 +8,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Backend, type Service as BackendService } from "./Backend.ts"
@@ -18,6 +18,8 @@ import * as acceptance from "./internal/acceptance.ts"
 import * as directRecorder from "./internal/directRecorder.ts"
 import * as journalRecorder from "./internal/journalRecorder.ts"
 import type { Options as SinkOptions } from "./internal/sink/context.ts"
+import * as text from "./internal/text.ts"
+import * as timeout from "./internal/timeout.ts"
 import * as tracing from "./internal/tracing.ts"
 import type { Issue } from "./InvalidEvent.ts"
 import { Journal, type JournalError } from "./Journal.ts"
@@ -146,12 +148,15 @@ export const layerDirect = (
     Recorder,
     Effect.gen(function* () {
       const prepare = yield* preparation(options)
+      const durations = yield* readDurations({
+        drainTimeout: options?.drainTimeout ?? "10 seconds",
+        writeTimeout: options?.writeTimeout ?? "30 seconds"
+      })
       const made = yield* directRecorder.make({
         prepare,
         backend: yield* Backend,
         queueCapacity: Math.max(1, options?.queueCapacity ?? 10_000),
-        drainTimeout: Duration.fromInputUnsafe(options?.drainTimeout ?? "10 seconds"),
-        writeTimeout: Duration.fromInputUnsafe(options?.writeTimeout ?? "30 seconds")
+        ...durations
       })
       return tracing.recorder(made)
     })
@@ -180,7 +185,7 @@ export const layerDirect = (
 export interface Sink<R> {
   readonly name: string
   readonly backend: Effect.Effect<BackendService, never, R>
-  readonly options: Omit<SinkOptions, "name">
+  readonly options: Omit<SinkOptions, "name" | "writeTimeout"> & { readonly writeTimeout: Duration.Input }
 }
 
 /**
@@ -211,7 +216,7 @@ export const sink = <R>(options: {
     concurrency: Math.max(1, options.concurrency ?? 16),
     batch: Math.max(1, options.batch ?? 32),
     capacity: Math.max(1, options.capacity ?? 1_024),
-    writeTimeout: Duration.fromInputUnsafe(options.writeTimeout ?? "30 seconds")
+    writeTimeout: options.writeTimeout ?? "30 seconds"
   }
 })
 
@@ -278,18 +283,42 @@ export const layer = <R = Backend>(
       const links = new tracing.Links()
       const backends: Array<{ readonly options: SinkOptions; readonly backend: BackendService }> = []
       for (const { backend, name, options: sinkOptions } of given) {
-        backends.push({ backend: tracing.backend(yield* backend, name, links), options: { name, ...sinkOptions } })
+        const { correlation } = sinkOptions
+        const { writeTimeout } = yield* readDurations({ writeTimeout: sinkOptions.writeTimeout })
+        if (correlation !== "off") {
+          const { aggregateWindow, refill } = correlation
+          yield* readDurations({ "correlation.aggregateWindow": aggregateWindow, "correlation.refill": refill })
+        }
+        backends.push({
+          backend: tracing.backend(yield* backend, name, links),
+          options: { name, ...sinkOptions, writeTimeout }
+        })
       }
       const made = yield* journalRecorder.make({
         prepare,
         journal: yield* Journal,
         sinks: backends,
         queueCapacity: Math.max(1, options?.queueCapacity ?? 10_000),
-        drainTimeout: Duration.fromInputUnsafe(options?.drainTimeout ?? "10 seconds")
+        ...(yield* readDurations({ drainTimeout: options?.drainTimeout ?? "10 seconds" }))
       })
       return tracing.recorder(made, links)
     })
   )
+
+/** Reads options that are durations: each from zero on. */
+const readDurations = <Name extends string>(
+  given: Readonly<Record<Name, Duration.Input>>
+): Effect.Effect<Readonly<Record<Name, Duration.Duration>>, InvalidRecorderOptions> =>
+  Effect.suspend(() => {
+    const issues: Array<Issue> = []
+    const durations = {} as Record<Name, Duration.Duration>
+    for (const field in given) {
+      const duration = timeout.read(given[field])
+      if (duration !== undefined) durations[field] = duration
+      else issues.push({ field, found: text.show(given[field]), expected: timeout.EXPECTED })
+    }
+    return issues.length === 0 ? Effect.succeed(durations) : Effect.fail(new InvalidRecorderOptions({ issues }))
+  })
 
 const preparation = Effect.fnUntraced(function* (options: RecorderOptions | undefined) {
   const templates = yield* Templates

@@ -8,7 +8,7 @@ type Synced = Effect.Effect<void, unknown>
 
 const trying = <A>(use: () => A): Effect.Effect<A, unknown> => Effect.try({ try: use, catch: (cause) => cause })
 
-const surely = (disk: Disk, opened: number): Synced =>
+const fdatasync = (disk: Disk, opened: number): Synced =>
   Effect.callback((resume) => {
     disk.syncLater(opened, (cause) => resume(cause ? Effect.fail(cause) : Effect.void))
   })
@@ -22,7 +22,7 @@ const ifAble = (sync: Synced): Synced =>
  * @internal
  */
 export const andClose = (disk: Disk, opened: number): Synced =>
-  Effect.flatMap(Effect.exit(ifAble(surely(disk, opened))), (exit) =>
+  Effect.flatMap(Effect.exit(ifAble(fdatasync(disk, opened))), (exit) =>
     Effect.andThen(
       trying(() => disk.close(opened)),
       exit
@@ -51,7 +51,7 @@ export const written = (disk: Disk, files: JournalFiles): Synced =>
   Effect.suspend(() => {
     const { opened, segment, upTo } = files.beginSync()
     return Effect.ensuring(
-      surely(disk, opened),
+      fdatasync(disk, opened),
       Effect.sync(() => files.endSync())
     ).pipe(
       Effect.map(() => files.synced(segment, upTo)),

@@ -63,7 +63,7 @@ const sameObject = (a: ObjectReference, b: ObjectReference): boolean =>
     a.apiVersion === b.apiVersion &&
     a.fieldPath === b.fieldPath)
 
-/** Whether two data are surely the same: what has an inside of its own may have changed. */
+/** Whether two data are certainly equal; objects and lists may have been changed in place and count as different. */
 const sameData = (a: EventData, b: EventData): boolean => {
   let fields = 0
   for (const key in b) {

@@ -85,7 +85,7 @@ export const terminate = (pid: number): ReadonlyArray<{ readonly pid: number; re
 }
 
 /**
- * Ends a child of this process and its descendants: asks, and after two seconds insists. Those of them are found whose
+ * Ends a child of this process and its descendants: with SIGTERM, and after two seconds with SIGKILL. Those of them are found whose
  * parents were still there when this began.
  *
  * @internal

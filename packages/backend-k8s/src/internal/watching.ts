@@ -25,7 +25,7 @@ import { Lru } from "./lru.ts"
 import * as ownCluster from "./ownCluster.ts"
 import * as selection from "./selection.ts"
 
-/** For how long the server surely keeps history: it compacts every five minutes what is older than five minutes. */
+/** How long the server keeps history at least: it compacts every five minutes what is older than five minutes. */
 const HISTORY_MILLIS = 240_000
 
 /**

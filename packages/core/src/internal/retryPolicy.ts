@@ -1,4 +1,5 @@
 import * as Clock from "effect/Clock"
+import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
@@ -10,9 +11,34 @@ import type { EventFilter, WatchFrom, WatchItem } from "../EventQuery.ts"
 import * as backoff from "./backoff.ts"
 import { missing } from "./outcomes.ts"
 import { overlay } from "./overlay.ts"
+import * as text from "./text.ts"
+import * as timeout from "./timeout.ts"
 
 const askedFor = ({ reason }: BackendError): number =>
   reason._tag === "Throttled" && reason.retryAfter !== undefined ? Duration.toMillis(reason.retryAfter) : 0
+
+/**
+ * An option of a policy that cannot work. A mistake of the program, so a layer dies with it.
+ *
+ * @internal
+ */
+export class InvalidPolicyOption extends Data.TaggedError("InvalidPolicyOption")<{
+  readonly field: string
+  readonly found: string
+  readonly expected: string
+}> {
+  override get message(): string {
+    return `${this.field} of the policy is ${this.found}, expected ${this.expected}`
+  }
+}
+
+const readDelay = (field: string, given: Duration.Input): Effect.Effect<number> =>
+  Effect.suspend(() => {
+    const delay = timeout.read(given)
+    return delay === undefined
+      ? Effect.die(new InvalidPolicyOption({ field, found: text.show(given), expected: timeout.EXPECTED }))
+      : Effect.succeed(Duration.toMillis(delay))
+  })
 
 /** @internal */
 export const make = (
@@ -27,11 +53,11 @@ export const make = (
     const clock = yield* Clock.Clock
     const random = yield* Random.Random
     const times = options?.times ?? 3
-    const base = Duration.toMillis(options?.baseDelay ?? "50 millis")
-    const maximum = Duration.toMillis(options?.maximumDelay ?? "2 seconds")
+    const first = yield* readDelay("baseDelay", options?.baseDelay ?? "50 millis")
+    const maximum = yield* readDelay("maximumDelay", options?.maximumDelay ?? "2 seconds")
 
     const pause = (tries: number, asked: number): Effect.Effect<void> => {
-      const jittered = backoff.delay(tries + 1, { first: base, maximum }, random)
+      const jittered = backoff.delay(tries + 1, { first, maximum }, random)
       return clock.sleep(Duration.millis(Math.max(jittered, asked)))
     }
 

@@ -3,6 +3,13 @@ import * as Option from "effect/Option"
 import * as acceptance from "./acceptance.ts"
 
 /**
+ * What a duration must be, for error messages.
+ *
+ * @internal
+ */
+export const EXPECTED = 'a duration from 0 on, such as "10 seconds", or Infinity'
+
+/**
  * How long to wait: what callers give, of any kind, as a duration from zero on; nothing where it is no such time.
  *
  * @internal

@@ -311,7 +311,7 @@ export class SimulatedProcess implements Process {
   private readonly kernel: Kernel
   private skew: Micros
   private operations = 0
-  private readonly mourners = new Set<() => void>()
+  private readonly exitListeners = new Set<() => void>()
 
   constructor(kernel: Kernel, name: string, skew: Micros) {
     this.kernel = kernel
@@ -337,11 +337,11 @@ export class SimulatedProcess implements Process {
       const end = (how: Option.Option<Exit.Exit<A, E>>) => {
         if (ended !== undefined) return
         ended = how
-        this.mourners.delete(onKill)
+        this.exitListeners.delete(onKill)
         for (const wake of [...waiting]) wake()
       }
       const onKill = () => end(Option.none())
-      this.mourners.add(onKill)
+      this.exitListeners.add(onKill)
       this.begin(() => {
         const number = this.life
         Effect.runForkWith(this.context())(program).addObserver((exit) => {
@@ -370,10 +370,10 @@ export class SimulatedProcess implements Process {
     if (!this.alive) return false
     this.alive = false
     this.kernel.trace(`${this.name}: life ${this.life} is killed`)
-    const mourners = [...this.mourners]
-    this.mourners.clear()
+    const exitListeners = [...this.exitListeners]
+    this.exitListeners.clear()
     // Who waits for the end of this life is not part of it: it learns of the end in a step of its own.
-    for (const tell of mourners) this.kernel.soon(tell)
+    for (const tell of exitListeners) this.kernel.soon(tell)
     return true
   }
 

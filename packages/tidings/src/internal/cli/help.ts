@@ -106,7 +106,7 @@ export const render = (doc: HelpDoc, colours: Colours): string => {
 // built-in flags
 // ---------------------------------------------------------------------------
 
-/** The values that completion offers, by flag. Most come from the catalogue, which the parser does not insist on. */
+/** The values that completion offers, by flag. Most come from the catalogue, which the parser does not require. */
 const valuesOf = (catalogue: Catalogue): { readonly [flag: string]: ReadonlyArray<string> | undefined } => ({
   output: format.FORMATS,
   color: colour.MODES,
