@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
 
-const INVALID: ReadonlyArray<Duration.Input> = [-1, "-5 seconds", Number.NaN, "5s" as Duration.Input]
+const INVALID: ReadonlyArray<Duration.Input & (string | number)> = [-1, "-5 seconds", Number.NaN, "5s" as "5 seconds"]
 
 const kubeconfig = Effect.acquireRelease(
   Effect.sync(() => {
@@ -42,7 +42,10 @@ describe("an option that is a duration", () => {
         ] as const) {
           const error = yield* Effect.flip(Effect.scoped(built))
           assert.strictEqual(error.reason._tag, "Unavailable")
-          assert.include(error.message, `${field} is ${String(given)}, expected a duration from 0 on`)
+          assert.include(
+            error.message,
+            `${field} is ${typeof given === "string" ? JSON.stringify(given) : given}, expected a duration from 0 on`
+          )
         }
       }
     }).pipe(Effect.scoped)

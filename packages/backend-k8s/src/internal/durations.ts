@@ -1,6 +1,7 @@
 import * as BackendError from "@tidings/core/BackendError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Formatter from "effect/Formatter"
 import * as Option from "effect/Option"
 
 /**
@@ -17,7 +18,7 @@ export const read = (
       typeof given === "number" && Number.isNaN(given) ? Option.none() : Duration.fromInput(given),
       (one) => !Duration.isNegative(one)
     )
-    const detail = `${field} is ${String(given)}, expected a duration from 0 on, such as "10 seconds", or Infinity`
+    const detail = `${field} is ${Formatter.format(given)}, expected a duration from 0 on, such as "10 seconds", or Infinity`
     return Option.isSome(duration)
       ? Effect.succeed(duration.value)
       : Effect.fail(BackendError.make(new BackendError.Unavailable({ detail })))
