@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
 
-const INVALID: ReadonlyArray<Duration.Input & (string | number)> = [-1, "-5 seconds", Number.NaN, "5s" as "5 seconds"]
+const INVALID: ReadonlyArray<Duration.Input & (string | number)> = [-1, "-5 seconds", Number.NaN]
 
 const kubeconfig = Effect.acquireRelease(
   Effect.sync(() => {
