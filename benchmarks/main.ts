@@ -8,6 +8,7 @@ const suites: Readonly<Record<string, () => Promise<{ readonly run: () => Promis
   recorder: () => import("./recorder.ts"),
   fairness: () => import("./fairness.ts"),
   start: () => import("./start.ts"),
+  types: () => import("./types.ts"),
   kubernetes: () => import("./kubernetes.ts")
 }
 

@@ -71,8 +71,8 @@ import type { EventType } from "./Event.ts"
 import * as catalogueCalls from "./internal/catalogueCalls.ts"
 import type {
   AllReasons,
-  CheckKinds,
-  CheckMessages,
+  CheckedKinds,
+  CheckedMessages,
   FieldsOf,
   KindOf,
   Known,
@@ -230,7 +230,7 @@ export type CallArguments<F, Needs, R> = [R] extends [keyof Needs]
  * @since 0.1.0
  */
 export interface KindMethod<Name extends string, F, Needs, Out> {
-  <R extends (keyof Needs & string) | (string & {})>(
+  <R extends (keyof Needs & string) | (string & {}) = keyof Needs & string>(
     object: ObjectInput,
     reason: R & Known<R, keyof Needs & string, `${Name} has`>,
     ...data: CallArguments<F, Needs, R>
@@ -244,7 +244,7 @@ export interface KindMethod<Name extends string, F, Needs, Out> {
  * @since 0.1.0
  */
 export interface EmitMethod<Ks, Out> {
-  <R extends AllReasons<Ks> | (string & {})>(
+  <R extends AllReasons<Ks> | (string & {}) = AllReasons<Ks>>(
     object: ObjectInput,
     reason: R & Known<R, AllReasons<Ks>, "the catalogue has">,
     ...data: CallArguments<Together<FieldsOf<Ks[KindOf<Ks, R>]>>, Together<NeedsOf<Ks[KindOf<Ks, R>]>>, R>
@@ -262,7 +262,10 @@ type Together<U> = (U extends U ? (each: U) => void : never) extends (all: infer
  * @since 0.1.0
  */
 export interface CrdMethod<Ks, Out> {
-  <K extends (keyof Ks & string) | (string & {}), R extends ReasonsOf<KindAt<Ks, K>> | (string & {})>(
+  <
+    K extends (keyof Ks & string) | (string & {}) = keyof Ks & string,
+    R extends ReasonsOf<KindAt<Ks, K>> | (string & {}) = ReasonsOf<KindAt<Ks, K>>
+  >(
     kind: K & KnownKind<K, keyof Ks & string>,
     name: string,
     namespace: string | undefined,
@@ -321,19 +324,23 @@ export type Generator<Ks, Out = Effect.Effect<Recorded, RecordError>> = {
 }
 
 /**
- * What every catalogue has beside the methods of its kinds.
+ * What every catalogue has beside the methods of its kinds. `Reasons` are those of the catalogue, which an editor offers;
+ * any other that the program knows is taken as well.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Common {
+export interface Common<Reasons extends string = string> {
   /**
    * Replaces the message of a reason from now on. Any text is taken and checked at once; a bad one is refused with line,
    * column and a hint, and the former one stays.
    */
-  readonly setTemplate: (reason: string, template: string) => Effect.Effect<void, TemplateError | CatalogueError>
+  readonly setTemplate: (
+    reason: Reasons | (string & {}),
+    template: string
+  ) => Effect.Effect<void, TemplateError | CatalogueError>
   /** The template of a reason's message, `undefined` where it has none. */
-  readonly getTemplate: (reason: string) => string | undefined
+  readonly getTemplate: (reason: Reasons | (string & {})) => string | undefined
   /** Whether the events go to a cluster. Constant for the life of the layer. */
   readonly isKubernetesMode: boolean
 }
@@ -351,7 +358,7 @@ export interface Common {
 export interface ServiceClass<Self, Id extends string, Ks> extends Context.ServiceClass<
   Self,
   Id,
-  Generator<Ks> & Common
+  Generator<Ks> & Common<AllReasons<Ks>>
 > {
   /** The definition, for documentation and for hosts without Effect. */
   readonly kinds: Ks
@@ -361,8 +368,10 @@ export interface ServiceClass<Self, Id extends string, Ks> extends Context.Servi
    * Like `layer`, with other messages for some reasons. Literals are checked by the compiler, all of them when the layer
    * is built. Every call makes a layer of its own: keep what it returns in a constant to share it.
    */
-  readonly layerWith: <const Ms extends { readonly [reason: string]: string }>(
-    messages: Ms & CheckMessages<Ks, Ms>
+  readonly layerWith: <
+    const Ms extends { readonly [reason: string]: string } & { readonly [R in AllReasons<Ks>]?: string }
+  >(
+    messages: CheckedMessages<Ks, Ms>
   ) => Layer.Layer<Self, CatalogueError, Templates | Recorder | Backend>
 }
 
@@ -387,11 +396,11 @@ export const Service =
   <Self = never>() =>
   <const Id extends string, const Ks extends Kinds>(
     id: Id,
-    kinds: Ks & CheckKinds<Ks>
+    kinds: CheckedKinds<Ks>
   ): [Self] extends [never]
     ? Mistake<"write class X extends EventCatalogue.Service<X>()">
     : ServiceClass<Self, Id, Ks> => {
-    const service = Context.Service<Self, Generator<Ks> & Common>()(id)
+    const service = Context.Service<Self, Generator<Ks> & Common<AllReasons<Ks>>>()(id)
     const layerWith = (messages: { readonly [reason: string]: string }) =>
       Layer.effect(
         service,

@@ -672,7 +672,7 @@ describe("types of a definition", () => {
   })
 
   it("say what is wrong with a reason, a field, a kind", () => {
-    expectTypeOf<Reasons["Twice"]>().toEqualTypeOf<Mistake<"the reason Twice is in two kinds">>()
+    expectTypeOf<Reasons["Twice"]["mistake"]>().toEqualTypeOf<"the reason Twice is in two kinds">()
     expectTypeOf<Reasons["Option"]["typ"]>().toEqualTypeOf<Mistake<"no such option: typ">>()
     expectTypeOf<Checked["Order"]["field"]>().toEqualTypeOf<Mistake<"no such option: field">>()
     expectTypeOf<Fields["podCount"]>().toBeUnknown()
@@ -685,6 +685,41 @@ describe("types of a definition", () => {
       Checked["HTTPRoute"]["mistake"]
     >().toEqualTypeOf<"HTTPRoute and another kind would share the method httpRouteEvent">()
     expectTypeOf<Checked["CRD"]["mistake"]>().toEqualTypeOf<"CRD would need the method crdEvent, which is taken">()
+  })
+
+  it("offer the fields of a message that is being typed, beside the mistake in it", () => {
+    type Typing = CheckKinds<{
+      readonly Order: {
+        readonly apiVersion: "v1"
+        readonly fields: { readonly podCount: "count"; readonly error: "text" }
+        readonly reasons: {
+          readonly Begun: { readonly meaning: "m"; readonly message: "{{.Name}} has {{.Po" }
+          readonly Far: { readonly meaning: "m"; readonly message: "{{.Zz}}" }
+        }
+      }
+    }>["Order"]["reasons"]
+    expectTypeOf<Typing["Begun"]["message"]>().toEqualTypeOf<
+      Mistake<"a {{ has no }}"> | "{{.Name}} has {{.PodCount}}"
+    >()
+    expectTypeOf<Typing["Far"]["message"]>().toEqualTypeOf<Mistake<"unknown field .Zz">>()
+  })
+
+  it("take a kind with one field, whatever its name, and a kind with none", () => {
+    class Alone extends EventCatalogue.Service<Alone>()("test/Alone", {
+      Order: {
+        apiVersion: "v1",
+        fields: { orderId: "text" },
+        reasons: { OrderPlaced: { meaning: "m", message: "{{.OrderID}}" } }
+      },
+      // @ts-expect-error unknown field .OrderID, and no more than that
+      Shop: { apiVersion: "v1", fields: {}, reasons: { ShopOpened: { meaning: "m", message: "{{.OrderID}}" } } }
+    }) {}
+    expectTypeOf<CheckKinds<typeof Alone.kinds>["Order"]["fields"]>().toEqualTypeOf<
+      { readonly orderId: unknown } | undefined
+    >()
+    expectTypeOf<CheckKinds<typeof Alone.kinds>["Shop"]["reasons"]["ShopOpened"]["message"]>().toEqualTypeOf<
+      Mistake<"unknown field .OrderID">
+    >()
   })
 
   it("are checked where a catalogue is defined", () => {

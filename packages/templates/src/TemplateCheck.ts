@@ -48,7 +48,12 @@ export type Names = object
  * @category naming
  * @since 0.1.0
  */
-export type TemplateName<K extends string> = Capitalize<K> extends `${infer Start}Id` ? `${Start}ID` : Capitalize<K>
+// Each key for itself (`K extends K`): of no key at all the name would be every text that ends in ID.
+export type TemplateName<K extends string> = K extends K
+  ? Capitalize<K> extends `${infer Start}Id`
+    ? `${Start}ID`
+    : Capitalize<K>
+  : never
 
 // ---- texts ----------------------------------------------------------------------------------------------------------
 
@@ -375,3 +380,71 @@ export type Analyse<T extends string, M> = string extends T ? never : T extends 
  */
 export type Check<T extends string, M> =
   Extract<Analyse<T, M>, Mistake<string>> extends infer Wrong ? ([Wrong] extends [never] ? unknown : Wrong) : never
+
+// ---- completions: computed for mistakes alone -----------------------------------------------------------------------
+
+type BeginningWith<X extends string, F extends string> = F extends F
+  ? Lowercase<F> extends `${Lowercase<X>}${string}`
+    ? F
+    : never
+  : never
+
+/** What begins a text up to a space or a closing parenthesis, and the rest. */
+type WordAndRest<S extends string> = S extends `${infer Word} ${infer Rest}`
+  ? Word extends `${infer Shorter})${infer Further}`
+    ? [Shorter, `)${Further} ${Rest}`]
+    : [Word, ` ${Rest}`]
+  : S extends `${infer Word})${infer Rest}`
+    ? [Word, `)${Rest}`]
+    : [S, ""]
+
+/** The inside of an action with its first unfinished field finished, in every way; `Close` follows the field. */
+type Finished<
+  Inside extends string,
+  M,
+  Close extends string,
+  Before extends string = ""
+> = Inside extends `${infer Lead}.${infer After}`
+  ? WordAndRest<After> extends [infer Word extends string, infer Rest extends string]
+    ? Word extends FieldName<M> | `Arguments.${string}`
+      ? Finished<Rest, M, Close, `${Before}${Lead}.${Word}`>
+      : `${Before}${Lead}.${BeginningWith<Word, FieldName<M>>}${Close}${Rest}`
+    : never
+  : never
+
+/**
+ * The texts that a template with a mistake may become when the field that is being typed in it is finished: what an editor
+ * offers in `"Order {{.¦"`, in `"Order {{.Po¦}}"` and in `"Order {{if .¦}}"`. `never` where no field begins like that.
+ *
+ * **When to use**
+ *
+ * Give it beside the `Mistake` of a wrong template, in a parameter type that is not intersected with the template itself
+ * (with it, every other text is `never`, and an editor has nothing to offer).
+ *
+ * **Example** (What an editor offers)
+ *
+ * ```ts
+ * import type { TemplateCheck } from "@tidings/templates"
+ *
+ * interface Names {
+ *   readonly Name: never
+ *   readonly PodCount: "podCount"
+ * }
+ * const offered: ReadonlyArray<TemplateCheck.Completions<"{{.Name}} has {{.Po", Names>> = ["{{.Name}} has {{.PodCount}}"]
+ * console.log(offered)
+ * ```
+ *
+ * @category checking
+ * @since 0.2.0
+ */
+export type Completions<T extends string, M, Before extends string = ""> = T extends `${infer Text}{{${infer Action}`
+  ? Action extends `${infer Inside}}}${infer Rest}`
+    ? Inside extends `${infer Unclosed}{{${infer Next}`
+      ? `${Before}${Text}{{${Finished<Unclosed, M, "}}">}{{${Next}}}${Rest}`
+      : Finished<Inside, M, ""> extends infer Found extends string
+        ? [Found] extends [never]
+          ? Completions<Rest, M, `${Before}${Text}{{${Inside}}}`>
+          : `${Before}${Text}{{${Found}}}${Rest}`
+        : never
+    : `${Before}${Text}{{${Finished<Action, M, "}}">}`
+  : never

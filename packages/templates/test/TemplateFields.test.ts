@@ -29,6 +29,8 @@ describe("templateName", () => {
     expectTypeOf<TemplateCheck.TemplateName<"id">>().toEqualTypeOf<"ID">()
     expectTypeOf<TemplateCheck.TemplateName<"idId">>().toEqualTypeOf<"IdID">()
     expectTypeOf<TemplateCheck.TemplateName<"idle">>().toEqualTypeOf<"Idle">()
+    expectTypeOf<TemplateCheck.TemplateName<"stepId" | "podCount">>().toEqualTypeOf<"StepID" | "PodCount">()
+    expectTypeOf<TemplateCheck.TemplateName<never>>().toBeNever()
   })
 })
 

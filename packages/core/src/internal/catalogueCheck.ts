@@ -6,8 +6,8 @@
  *
  * @internal
  */
-import type { Analyse, Check, Mistake, Nearest, TemplateName } from "@tidings/templates/TemplateCheck"
-import type { Kind, MethodName, Reason } from "../EventCatalogue.ts"
+import type { Analyse, Check, Completions, Mistake, Nearest, TemplateName } from "@tidings/templates/TemplateCheck"
+import type { Kind, Kinds, MethodName, Reason } from "../EventCatalogue.ts"
 import type * as EventData from "../EventData.ts"
 
 // ---------------------------------------------------------------------------
@@ -26,14 +26,18 @@ export type AllReasons<Ks> = { [K in keyof Ks]: ReasonsOf<Ks[K]> }[keyof Ks]
 /** The kinds that reasons belong to. */
 export type KindOf<Ks, R> = { [K in keyof Ks]: R extends ReasonsOf<Ks[K]> ? K : never }[keyof Ks]
 
-/** What a message may name: template name to data key, `never` for what the object itself answers. */
-type Names<F> = { readonly [K in keyof F & string as TemplateName<K>]: K } & {
+/**
+ * Template name to data key, `never` for what the object itself answers. Of the keys alone: a union of texts is one type
+ * wherever it comes from, so each message is walked once, however often the compiler infers the type of a definition. (An
+ * alias for `Names<keyof FieldsOf<K> & string>` would undo it: what an alias names is a type of its own.)
+ */
+type Names<Key extends string> = { readonly [K in Key as TemplateName<K>]: K } & {
   readonly Name: never
   readonly Namespace: never
 }
 
 /** For each reason of a kind the fields that its message prints outside every `if`. */
-export type NeedsOf<K> = K extends { readonly reasons: infer Rs } ? Needs<Rs, Names<FieldsOf<K>>> : never
+export type NeedsOf<K> = K extends { readonly reasons: infer Rs } ? Needs<Rs, Names<keyof FieldsOf<K> & string>> : never
 // The intersection with {} makes the compiler show the result instead of this alias.
 type Needs<Rs, N> = {
   readonly [R in keyof Rs & string]: Rs[R] extends { readonly message: infer T extends string } ? Analyse<T, N> : never
@@ -43,6 +47,13 @@ type Needs<Rs, N> = {
 // definition
 // ---------------------------------------------------------------------------
 
+/**
+ * The type of the parameter that takes kinds: the kinds themselves where they are right, else what is wrong with them. In
+ * a message with a mistake the kinds themselves must not be part of the type: an editor offers the fields of a message
+ * from what else the text may become, and together with the text as it stands that is `never`.
+ */
+export type CheckedKinds<Ks> = [Ks] extends [CheckKinds<Ks>] ? Ks : Kinds & CheckKinds<Ks>
+
 /** Everything that the compiler can find wrong with kinds. */
 export type CheckKinds<Ks> = {
   readonly [K in keyof Ks]: string extends K ? unknown : CheckKind<Ks[K], K, Exclude<keyof Ks, K>, Ks>
@@ -50,9 +61,10 @@ export type CheckKinds<Ks> = {
 
 type CheckKind<D, K, Others extends keyof Ks, Ks> = D extends { readonly reasons: infer Rs }
   ? CheckMethod<K, Others> & {
-      readonly reasons: CheckReasons<Rs, Names<FieldsOf<D>>, AllReasons<Pick<Ks, Others>>>
+      readonly reasons: CheckReasons<Rs, Names<keyof FieldsOf<D> & string>, AllReasons<Pick<Ks, Others>>>
       readonly fields?: CheckFields<FieldsOf<D>>
-    } & NoOther<D, keyof Kind>
+    } & Other<Kind> &
+      NoOther<D, keyof Kind>
   : unknown
 
 type CheckMethod<K, Others> = K extends string
@@ -67,11 +79,18 @@ type CheckReasons<Rs, N, Others> = {
   readonly [R in keyof Rs]: string extends R
     ? unknown
     : R extends Others
-      ? Mistake<`the reason ${R & string} is in two kinds`>
+      ? Mistake<`the reason ${R & string} is in two kinds`> & Other<Reason>
       : Rs[R] extends { readonly message: infer T }
-        ? { readonly message: T extends string ? Check<T, N> : unknown } & NoOther<Rs[R], keyof Reason>
+        ? { readonly message: T extends string ? CheckMessage<T, N> : unknown } & Other<Reason> &
+            NoOther<Rs[R], keyof Reason>
         : unknown
 }
+
+/** What a kind or a reason has and is not checked here: what is named nowhere would be reported as one property too many. */
+type Other<T> = { readonly [P in keyof T]?: unknown }
+
+type CheckMessage<T extends string, N> =
+  Check<T, N> extends infer Wrong ? (unknown extends Wrong ? unknown : Wrong | Completions<T, N>) : never
 
 type CheckFields<F> = {
   readonly [K in keyof F]: K extends string ? CheckField<F, K> : unknown
@@ -133,6 +152,11 @@ type Hint<R extends string, All extends string> =
 // other messages
 // ---------------------------------------------------------------------------
 
+/** The type of the parameter that takes other messages: as `CheckedKinds`. */
+export type CheckedMessages<Ks, Ms> = [Ms] extends [CheckMessages<Ks, Ms>]
+  ? Ms
+  : { readonly [R in AllReasons<Ks>]?: string } & CheckMessages<Ks, Ms>
+
 /**
  * Everything that the compiler can find wrong with messages that replace those of a catalogue: what a mistake is in the
  * definition, reasons that the catalogue does not have, and fields that calls need not give.
@@ -146,10 +170,10 @@ export type CheckMessages<Ks, Ms> = {
 }
 
 type CheckReplacement<T, K, R> = T extends string
-  ? Analyse<T, Names<FieldsOf<K>>> extends infer A
+  ? Analyse<T, Names<keyof FieldsOf<K> & string>> extends infer A
     ? [Extract<A, Mistake<string>>] extends [never]
       ? Given<A, R extends keyof NeedsOf<K> ? NeedsOf<K>[R] : never>
-      : Extract<A, Mistake<string>>
+      : Extract<A, Mistake<string>> | Completions<T, Names<keyof FieldsOf<K> & string>>
     : never
   : unknown
 
