@@ -387,7 +387,7 @@ export interface ServiceClass<Self, Id extends string, Ks> extends Context.Servi
  * Literals in `kinds` are checked by the compiler. What it cannot see (operand types in a template, names, and all that
  * comes from JavaScript) is checked when the layer is built, which then fails with a `CatalogueError` that names every
  * fault. A method fails with `InvalidEvent` where an object has another kind or no name, the reason is not of that kind,
- * or a declared field holds something else.
+ * a field that the declared message prints outside every `{{if}}` is not given, or a declared field holds something else.
  *
  * @category constructors
  * @since 0.1.0
@@ -415,7 +415,7 @@ export const Service =
             isKubernetesMode: mode === "kubernetes"
           }
           // The names of the methods are computed from the kinds, here and in the type.
-          const methods = catalogueCalls.make(kinds, recorder) as Generator<Ks>
+          const methods = catalogueCalls.make(kinds, recorder, templates) as Generator<Ks>
           return { ...methods, ...common }
         })
       )

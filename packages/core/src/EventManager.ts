@@ -115,7 +115,8 @@ export class EventManager extends Context.Service<
       type: EventType
     ) => Effect.Effect<Recorded, RecordError>
     /**
-     * Records with the message that the template of the reason makes of the data. For reasons known only at run time.
+     * Records with the message that the template of the reason makes of the data. For reasons known only at run time: what
+     * the catalogue's own method would refuse to do without is marked in the message (`Step <no stepId> of …`).
      *
      * Data that a catalogue declares for the kind of the object is read as the catalogue's own method reads it.
      */

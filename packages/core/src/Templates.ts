@@ -79,6 +79,11 @@ export interface ReasonEntry {
   readonly meaning: string
   /** The template of its message as it is now. */
   readonly message: string
+  /**
+   * The data that a call must give: what the message prints outside every `{{if}}`, as the catalogue declares it. A message
+   * that replaces it at run time changes nothing about it.
+   */
+  readonly needs: ReadonlyArray<string>
 }
 
 /**
@@ -145,8 +150,9 @@ export class CatalogueError extends Data.TaggedError("CatalogueError")<{
 /**
  * The registry of reasons, kinds and messages.
  *
- * - `render`: the message of an event. Pure and fast: one look-up and a compiled template. Never fails: of
- *   data that cannot be read, the message names the reason alone.
+ * - `render`: the message of an event. Pure and fast: one look-up and a compiled template. Where a field outside every
+ *   `{{if}}` has no value, a mark stands in its place, such as `<no stepId>`. Never fails: of data that cannot be read, the
+ *   message names the reason alone.
  * - `get`: the template of a reason, `undefined` where it has none.
  * - `set`: replaces the template of a reason, declared or not, from the next event on. Fails with `TemplateError` where
  *   the template is wrong and with `CatalogueError` where the reason is no reason; the former template stays.
@@ -222,7 +228,7 @@ export const make: Effect.Effect<Templates["Service"]> = Effect.sync(() => {
           return Effect.fail(new CatalogueError({ issues: [{ path: `reason ${text.show(reason)}`, detail: fault }] }))
         }
         const fields = former === undefined ? builtInFields : former.fields
-        const compiled = MessageTemplate.compile(source, fields)
+        const compiled = compile(source, fields)
         if (Result.isFailure(compiled)) return Effect.fail(compiled.failure)
         entries.set(reason, withTemplate({ fields, declared: former?.declared }, compiled.success))
         return Effect.void
@@ -274,6 +280,12 @@ const withTemplate = (entry: Omit<Entry, "template">, template: Template): Entry
 // ---------------------------------------------------------------------------
 // fields
 // ---------------------------------------------------------------------------
+
+/** What the object itself answers: its name always, and a namespace or none. */
+const isOfTheObject = (key: string): boolean => key === "name" || key === "namespace"
+
+const compile = (source: string, fields: TemplateFieldsOfData): Result.Result<Template, TemplateError> =>
+  MessageTemplate.compile(source, fields, { mark: (key) => (isOfTheObject(key) ? undefined : `<no ${key}>`) })
 
 /** What every event has, whatever its catalogue declares. */
 const ofEveryEvent = { name: "text", namespace: "text", arguments: "open" } as const
@@ -419,15 +431,23 @@ class Reading {
     if (typeof meaning !== "string" || meaning === "") {
       this.note(`${path}.meaning`, "expected a sentence that says what the reason tells")
     }
-    this.declared.set(reason, { fields, declared: { reason, kind, type, meaning, message } })
-    this.compile(`${path}.message`, reason, message, fields)
+    const needs = this.compile(`${path}.message`, reason, message, fields)
+    this.declared.set(reason, { fields, declared: { reason, kind, type, meaning, message, needs } })
   }
 
-  private compile(path: string, reason: string, message: string, fields: TemplateFieldsOfData): void {
-    if (typeof message !== "string") return this.note(path, `${text.show(message)} is none, expected a text`)
-    const compiled = MessageTemplate.compile(message, fields)
-    if (Result.isSuccess(compiled)) this.templates.set(reason, compiled.success)
-    else this.issues.push({ path, detail: compiled.failure.message, template: compiled.failure })
+  /** Answers the data that the message needs. */
+  private compile(path: string, reason: string, message: string, fields: TemplateFieldsOfData): ReadonlyArray<string> {
+    if (typeof message !== "string") {
+      this.note(path, `${text.show(message)} is none, expected a text`)
+      return []
+    }
+    const compiled = compile(message, fields)
+    if (Result.isFailure(compiled)) {
+      this.issues.push({ path, detail: compiled.failure.message, template: compiled.failure })
+      return []
+    }
+    this.templates.set(reason, compiled.success)
+    return [...compiled.success.required].filter((key) => !isOfTheObject(key))
   }
 }
 

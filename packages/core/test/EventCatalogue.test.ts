@@ -113,6 +113,35 @@ describe("the method of a kind", () => {
     })
   )
 
+  it.effect("refuses a call without what the message prints outside every if, and says what is missing", () =>
+    Effect.gen(function* () {
+      const needed = (...fields: ReadonlyArray<string>) =>
+        fields.map((field) => ({
+          field: `data.${field}`,
+          found: "missing",
+          expected: "a value, which the message of OrderScaled cannot do without"
+        }))
+      const call = (data?: unknown) => (orders: Orders["Service"]) =>
+        untyped(orders)["orderEvent"]!(order, "OrderScaled", data)
+      for (const none of [
+        undefined,
+        {},
+        { orderId: undefined, podCount: undefined },
+        Object.create({ orderId: "17" })
+      ]) {
+        assert.deepStrictEqual(yield* refused(call(none)), needed("orderId", "podCount"))
+      }
+      assert.deepStrictEqual(yield* refused(call({ orderId: "17" })), needed("podCount"))
+      for (const [method, kind] of [["emit"], ["crdEvent", "Order"]] as const) {
+        const object = kind === undefined ? [order] : [kind, "o-17", "shop"]
+        const issues = yield* refused((orders) => untyped(orders)[method]!(...object, "OrderScaled", { podCount: 3 }))
+        assert.deepStrictEqual(issues, needed("orderId"))
+      }
+      // Zero, false and an empty text are values.
+      yield* recorded(call({ orderId: "", podCount: 0 }))
+    })
+  )
+
   it.effect("takes apiVersion and uid from the object", () =>
     Effect.gen(function* () {
       const drafts = yield* recorded((orders) =>

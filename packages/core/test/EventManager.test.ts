@@ -156,6 +156,45 @@ describe("createEventForCRD", () => {
 })
 
 describe("createEventWithData", () => {
+  it.effect(
+    "records what the catalogue's own method would refuse, with a mark in the place of each missing value",
+    () =>
+      Effect.gen(function* () {
+        const manager = yield* EventManager.EventManager
+        const workflow = { kind: "Workflow", name: "deploy", namespace: "default" }
+        const [issue] = yield* issuesOf(
+          manager.generator.workflowEvent({ metadata: workflow }, "WorkflowStepFailed", {} as never)
+        )
+        assert.strictEqual(issue?.field, "data.stepId")
+        for (const data of [{}, { stepId: "" }, { stepId: undefined }]) {
+          yield* manager.createEventWithData(workflow, "WorkflowStepFailed", data)
+        }
+        const { events } = yield* manager.queryEvents()
+        assert.deepStrictEqual(
+          events.map(({ event }) => event.message),
+          Array.from({ length: 3 }, () => "Step <no stepId> of workflow deploy failed")
+        )
+        // Whoever words the message needs no data.
+        yield* manager.createEvent(workflow, "WorkflowStepFailed", "it failed", "Warning")
+        yield* manager.createEventForCRD("Workflow", "deploy", "default", "WorkflowStepFailed", "it failed", "Warning")
+      }).pipe(Effect.provide(EventManager.layerMemory()))
+  )
+
+  it.effect("takes a number for milliseconds, and refuses a text without a unit", () =>
+    Effect.gen(function* () {
+      const manager = yield* EventManager.EventManager
+      const workflow = { kind: "Workflow", name: "deploy", namespace: "default" }
+      yield* manager.createEventWithData(workflow, "Up", { duration: 10 })
+      const { events } = yield* manager.queryEvents()
+      assert.strictEqual(events[0]?.event.data.duration, 10_000_000)
+      for (const duration of ["10", " 10 ", "1m30", "-5", "1.5", "1e3"]) {
+        const [issue] = yield* issuesOf(manager.createEventWithData(workflow, "Up", { duration }))
+        assert.strictEqual(issue?.field, "data.duration", duration)
+        assert.match(issue?.expected ?? "", /^a finite duration such as "1m30.5s"/)
+      }
+    }).pipe(Effect.provide(EventManager.layerMemory()))
+  )
+
   it.effect("renders the template of the reason, with its type", () =>
     Effect.gen(function* () {
       const manager = yield* EventManager.EventManager

@@ -96,6 +96,55 @@ describe("Templates.render", () => {
   )
 })
 
+describe("what a message cannot do without", () => {
+  it.effect("is known of a reason, as the catalogue declares it, without what the object answers", () =>
+    Effect.gen(function* () {
+      const templates = yield* Templates.make
+      const definition = {
+        Order: {
+          apiVersion: "v1",
+          fields: { orderId: "text", podCount: "count", error: "text" },
+          reasons: {
+            Scaled: {
+              meaning: "m",
+              message: "{{.Namespace}}/{{.Name}} ({{.OrderID}}) has {{.PodCount}}{{if .Error}}: {{.Error}}{{end}}"
+            },
+            Lost: { meaning: "m", message: "{{.OrderID}} is lost" }
+          }
+        }
+      } as const
+      yield* templates.register(definition, { Lost: "an order is lost" })
+      assert.deepStrictEqual(templates.reason("Scaled")?.needs, ["orderId", "podCount"])
+      assert.deepStrictEqual(templates.reason("Lost")?.needs, ["orderId"], "also where another message replaces it")
+      yield* templates.set("Scaled", "{{.Error}}")
+      assert.deepStrictEqual(templates.reason("Scaled")?.needs, ["orderId", "podCount"], "also at run time")
+    })
+  )
+
+  it.effect("is marked where it has no value, also in messages that are set at run time", () =>
+    Effect.gen(function* () {
+      const templates = yield* Templates.make
+      yield* templates.set(
+        "Moved",
+        "Step {{.StepID}} of {{.Name}}{{if .Error}}: {{.Error}}{{end}} to {{.Arguments.region}}"
+      )
+      assert.strictEqual(templates.render("Moved", { name: "d" }), "Step <no stepId> of d to <no arguments.region>")
+      assert.strictEqual(
+        templates.render("Moved", { name: "d", stepId: "" }),
+        "Step <no stepId> of d to <no arguments.region>"
+      )
+      const whole = { name: "d", stepId: "build", arguments: { region: "eu" } }
+      assert.strictEqual(templates.render("Moved", whole), "Step build of d to eu")
+      yield* templates.set("Placed", "{{.Name}} in {{.Namespace}}")
+      assert.strictEqual(
+        templates.render("Placed", { name: "node-1" }),
+        "node-1 in ",
+        "an object may have no namespace"
+      )
+    })
+  )
+})
+
 describe("Templates.set", () => {
   it.effect("replaces the message of a declared reason and keeps the rest of what is known of it", () =>
     withShop((templates) =>
@@ -108,7 +157,8 @@ describe("Templates.set", () => {
           kind: "Order",
           type: "Warning",
           meaning: "It failed.",
-          message: "{{.Name}} is broken{{if .Error}}: {{.Error}}{{end}}"
+          message: "{{.Name}} is broken{{if .Error}}: {{.Error}}{{end}}",
+          needs: []
         })
       })
     )

@@ -74,6 +74,18 @@ export interface MessageTemplate<in D extends object = object> {
  * @since 0.1.0
  */
 export interface CompileOptions {
+  /**
+   * What stands in the message where a field outside every if has no value, by its data key (`arguments.region` for a key of
+   * an open field): a mark such as `<no stepId>`, so that a message never has a hole that nobody sees. Nothing where it
+   * answers `undefined`, and nothing anywhere when it is absent.
+   *
+   * **Details**
+   *
+   * A field has no value when it is missing, `null`, or an empty text or list. A count or duration of zero is a value, and
+   * prints nothing, and so does a value of another type than declared. Asked when the template is compiled, never when it is
+   * rendered.
+   */
+  readonly mark?: ((key: string) => string | undefined) | undefined
   /** Replaces some of `TemplateLimits.defaults`. */
   readonly limits?: TemplateLimits.Overrides | undefined
 }
@@ -179,11 +191,11 @@ export const compile = <D extends object = object>(
   if (issues.count > 0) return Result.fail(new TemplateError({ source, issues: issues.located(source) }))
 
   const names = namesIn(parts)
-  const run = generate(parts, fields, limits.text)
+  const run = generate(parts, fields, limits.text, options?.mark)
   let runCarefully: ((data: D) => string) | undefined
   const careful = (data: D): string => {
     try {
-      runCarefully ??= generate(parts, guarded(fields), limits.text)
+      runCarefully ??= generate(parts, guarded(fields), limits.text, options?.mark)
       return runCarefully(data)
     } catch {
       // Only a message longer than a string can be, or the end of the stack, leads here.

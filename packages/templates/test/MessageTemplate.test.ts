@@ -32,6 +32,61 @@ describe("vectors: the output of Go's text/template", () => {
   )
 })
 
+describe("marks", () => {
+  const mark = (key: string): string | undefined => (key === "namespace" ? undefined : `<no ${key}>`)
+  const marked = (source: string, data: object): ReadonlyArray<string> =>
+    [fields, fieldsWithGetters].map((known) =>
+      Result.getOrThrow(MessageTemplate.compile(source, known, { mark })).render(data)
+    )
+  const both = (text: string): ReadonlyArray<string> => [text, text]
+
+  it.each([
+    ["{{.StepID}}", "stepId", ["", undefined, null], ["a", " ", "false", 5, {}]],
+    ["{{.StepCount}}", "stepCount", [undefined, null], [0, -1, 3, "3", 1.5, Number.NaN]],
+    ["{{.Duration}}", "duration", [undefined, null], [0, -1, 1.5, 5n, "1s", "0s", "soon", {}]],
+    ["{{.ToolNames}}", "toolNames", [undefined, null, []], [["a"], ["a", "b"], "a", [""]]],
+    ["{{.AllowFailure}}", "allowFailure", [undefined, null], [true, false, "true"]]
+  ] as const)("stand where %s has no value", (source, key, missing, given) => {
+    for (const value of missing)
+      assert.deepStrictEqual(marked(`a ${source} b`, { [key]: value }), both(`a <no ${key}> b`))
+    for (const value of given) {
+      const data = { [key]: value }
+      assert.deepStrictEqual(marked(`a ${source} b`, data), both(render(`a ${source} b`, data)))
+    }
+  })
+
+  it("stand where a key of an open field has none", () => {
+    const source = "to {{.Arguments.region}}"
+    for (const data of [{}, { arguments: {} }, { arguments: { region: "" } }, { arguments: { region: null } }]) {
+      assert.deepStrictEqual(marked(source, data), both("to <no arguments.region>"))
+    }
+    for (const [region, text] of [
+      ["eu", "eu"],
+      [0, "0"],
+      [false, "false"]
+    ] as const) {
+      assert.deepStrictEqual(marked(source, { arguments: { region } }), both(`to ${text}`))
+    }
+  })
+
+  it("stand nowhere inside an if, in what a function answers, or where there is to be none", () => {
+    const source =
+      "{{if .Name}}{{.Error}}{{else}}{{.StepID}}{{end}}{{or .Error .StepID}}{{.Namespace}}{{if .Error}}{{.Error}}{{end}}"
+    assert.deepStrictEqual(marked(source, {}), both(""))
+    assert.deepStrictEqual(marked(source, { name: "a" }), both(""))
+  })
+
+  it("stand in the place of a value that throws when it is read", () => {
+    const data = Object.defineProperty({ name: "a" }, "error", {
+      enumerable: true,
+      get: () => {
+        throw new Error("no")
+      }
+    })
+    assert.deepStrictEqual(marked("{{.Name}}: {{.Error}}", data), both("a: <no error>"))
+  })
+})
+
 describe("values", () => {
   const printed = (name: string, value: unknown): readonly [string, string] => {
     const key = fields[name]?.key ?? name

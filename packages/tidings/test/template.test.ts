@@ -14,7 +14,7 @@ describe("template render", () => {
     Effect.gen(function* () {
       const template =
         "{{.Name}}: {{.StepID}}{{if .Duration}} in {{.Duration}}{{end}} {{.ToolNames}} {{.Arguments.region}}"
-      const data = ["name=deploy", "stepId=build", "Duration=90500000000", "toolNames=a,b", "arguments.region=eu"]
+      const data = ["name=deploy", "stepId=build", "Duration=1m30.5s", "toolNames=a,b", "arguments.region=eu"]
       const ran = yield* runs(["template", "render", template, ...data.flatMap((pair) => ["--data", pair])])
       assert.deepStrictEqual(ran, { code: 0, out: ["deploy: build in 1m30.5s a, b eu"], err: [] })
       const nothing = yield* runs(["template", "render", template])

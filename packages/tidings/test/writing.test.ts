@@ -182,7 +182,7 @@ describe("emit", () => {
   )
 
   it.effect.each([
-    ["duration=1500", { duration: 1_500 }],
+    ["duration=1500ms", { duration: 1_500_000_000 }],
     ["duration=-2s", { duration: -2_000_000_000 }],
     ["toolNames=a, b,c", { toolNames: ["a", "b", "c"] }],
     ["toolNames=", { toolNames: [] }],
@@ -218,7 +218,10 @@ describe("emit", () => {
     ["stepCount=three", /^error: --data stepCount is "three", expected a whole number$/],
     ["stepCount=99999999999999999999", /expected a whole number$/],
     ["allowFailure=yes", /^error: --data allowFailure is "yes", expected true or false$/],
-    ["duration=5 minutes", /^error: --data duration is "5 minutes", expected a duration such as 1m30.5s/],
+    ["duration=5 minutes", /^error: --data duration is "5 minutes", expected a duration such as 1m30.5s$/],
+    ["duration=10", /^error: --data duration is "10", expected a unit after each number, such as 10s or 10ms$/],
+    ["duration=1m30", /^error: --data duration is "1m30", expected a unit after each number, such as 1m30s or 1m30ms$/],
+    ["duration=", /^error: --data duration is "", expected a duration such as 1m30.5s$/],
     ["toolNames=[1]", /^error: --data toolNames is "\[1\]", expected a list such as a,b/],
     ["arguments=[1]", /^error: --data arguments is "\[1\]", expected a JSON object/],
     ["arguments={", /expected a JSON object/],
@@ -274,10 +277,34 @@ describe("emit", () => {
       assert.deepStrictEqual(typo.err, [
         "note: the catalogue has no reason WorkflowExecutd; did you mean WorkflowExecuted?"
       ])
-      const hole = yield* run(layer, ["emit", "Workflow/deploy", "WorkflowStepStarted"])
-      assert.deepStrictEqual(hole.err, ["note: the message of WorkflowStepStarted has a hole without --data stepId=…"])
-      const own = yield* run(layer, ["emit", "Workflow/deploy", "WorkflowStepStarted", "in my own words"])
-      assert.deepStrictEqual(own.err, [])
+    })
+  )
+
+  it.effect.each([
+    [["Workflow/d", "WorkflowStepFailed"], "--data stepId=…"],
+    [["Workflow/d", "WorkflowStepFailed", "--data", "error=boom"], "--data stepId=…"],
+    [["Workflow/d", "WorkflowStepFailed", "--data", "stepId="], "--data stepId=…"],
+    [["Deployment/web", "WorkflowStepFailed"], "--data stepId=…"]
+  ] as const)("refuses emit %j, whose message cannot do without %s", ([argv, missing]) =>
+    Effect.gen(function* () {
+      const { layer, service } = yield* memory()
+      const ran = yield* run(layer, ["emit", ...argv])
+      assert.strictEqual(ran.code, 2)
+      assert.strictEqual(
+        ran.err[0],
+        `error: the message of WorkflowStepFailed needs ${missing}, or give a MESSAGE of your own`
+      )
+      assert.strictEqual((yield* service.query({})).totalCount, 0)
+    })
+  )
+
+  it.effect("needs no data for a message of the caller's own", () =>
+    Effect.gen(function* () {
+      const { layer, service } = yield* memory()
+      const ran = yield* run(layer, ["emit", "Workflow/deploy", "WorkflowStepStarted", "in my own words"])
+      assert.strictEqual(ran.code, 0)
+      assert.deepStrictEqual(ran.err, [])
+      assert.strictEqual((yield* only(service)).event.message, "in my own words")
     })
   )
 

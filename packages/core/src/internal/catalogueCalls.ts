@@ -13,6 +13,7 @@ import type { EventDataInput } from "../EventData.ts"
 import { InvalidEvent, type Issue } from "../InvalidEvent.ts"
 import type { ObjectInput, ObjectReference } from "../ObjectReference.ts"
 import type { Recorded, RecordError, Recorder } from "../Delivery.ts"
+import type { Templates } from "../Templates.ts"
 import * as Timestamp from "../Timestamp.ts"
 import * as acceptance from "./acceptance.ts"
 import * as declaredFields from "./declaredFields.ts"
@@ -32,13 +33,17 @@ type Record = (
  *
  * @internal
  */
-export const make = (kinds: Kinds, recorder: Recorder["Service"]): { readonly [name: string]: unknown } => {
+export const make = (
+  kinds: Kinds,
+  recorder: Recorder["Service"],
+  templates: Templates["Service"]
+): { readonly [name: string]: unknown } => {
   const ofKind = new Map<string, Record>()
   const ofReason = new Map<string, Record>()
   const methods: { [name: string]: unknown } = {}
 
   for (const [kind, definition] of Object.entries(kinds)) {
-    const record = readable(makeRecord(kind, definition, recorder))
+    const record = readable(makeRecord(kind, definition, recorder, templates))
     methods[methodName(kind)] = record
     ofKind.set(kind, record)
     for (const reason of Object.keys(definition.reasons)) ofReason.set(reason, record)
@@ -87,9 +92,16 @@ const readable =
     }
   }
 
-const makeRecord = (kind: string, definition: Kind, recorder: Recorder["Service"]): Record => {
+const makeRecord = (
+  kind: string,
+  definition: Kind,
+  recorder: Recorder["Service"],
+  templates: Templates["Service"]
+): Record => {
   const { apiVersion } = definition
-  const reasons = new Set(Object.keys(definition.reasons))
+  const needs = new Map(
+    Object.keys(definition.reasons).map((reason) => [reason, templates.reason(reason)?.needs ?? []])
+  )
   const readData = declaredFields.reader(definition.fields)
 
   return (object, reason, data, options) => {
@@ -100,7 +112,12 @@ const makeRecord = (kind: string, definition: Kind, recorder: Recorder["Service"
     if (isGiven(object?.kind) && object.kind !== kind) {
       issues = add(issues, "object.kind", object.kind, `${kind}, or none`)
     }
-    if (!reasons.has(reason)) (issues ??= []).push(unknownName("reason", reason, `the reasons of ${kind}`, reasons))
+    const needed = needs.get(reason)
+    if (needed === undefined) {
+      ;(issues ??= []).push(unknownName("reason", reason, `the reasons of ${kind}`, needs.keys()))
+    } else if (needed.length > 0) {
+      for (const key of needed) if (!has(data, key)) issues = add(issues, `data.${key}`, undefined, neededBy(reason))
+    }
 
     let given = data
     if (readData !== undefined) {
@@ -137,6 +154,11 @@ const referenceOf = (object: ObjectInput, name: string, kind: string, apiVersion
   if (isGiven(uid)) reference.uid = uid
   return reference
 }
+
+const has = (data: EventDataInput | undefined, key: string): boolean =>
+  typeof data === "object" && data !== null && Object.hasOwn(data, key) && data[key] !== undefined
+
+const neededBy = (reason: string): string => `a value, which the message of ${reason} cannot do without`
 
 /** Kubernetes leaves empty what it does not say, and so do its clients, each in its own way. */
 const isGiven = (value: string | null | undefined): value is string =>

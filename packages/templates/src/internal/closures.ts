@@ -118,6 +118,10 @@ const argumentTruth = (value: unknown): boolean =>
     ? Number.isSafeInteger(value) && value !== 0
     : value === true || (typeof value === "string" && value !== "")
 
+/** Nothing given, or nothing in it. What is there and has another type than declared was refused, or masked on purpose. */
+const isMissing = (value: unknown): boolean =>
+  value === undefined || value === null || value === "" || (Array.isArray(value) && value.length === 0)
+
 // ---- sequences ------------------------------------------------------------------------------------------------------
 
 const mostAtOnce = 7
@@ -161,7 +165,8 @@ const sequence = <D>(texts: ReadonlyArray<string>, values: ReadonlyArray<Read<D,
 export const generate = <D extends object>(
   root: ReadonlyArray<Part>,
   fields: Fields<D>,
-  most: number
+  most: number,
+  mark: ((key: string) => string | undefined) | undefined
 ): Read<D, string> => {
   const readField = (path: readonly [string, ...ReadonlyArray<string>]): readonly [FieldType, Read<D, unknown>] => {
     const [name, key = ""] = path
@@ -350,6 +355,21 @@ export const generate = <D extends object>(
     }
   }
 
+  /** A field that is printed outside every if, with a mark where it has no value. */
+  const marked = (expression: Expression): Read<D, string> => {
+    if (expression._tag !== "Field") return textual(expression)
+    const [name, argument] = expression.path
+    const key = fieldOf(fields, name)?.key ?? name
+    const shown = mark?.(argument === undefined ? key : `${key}.${argument}`)
+    if (shown === undefined) return textual(expression)
+    const print = textual(expression)
+    const [, read] = readField(expression.path)
+    return (data) => {
+      const text = print(data)
+      return text !== "" && text !== "false" ? text : isMissing(read(data)) ? shown : text
+    }
+  }
+
   /** `{{if .X}}before {{.X}} after{{end}}`: the commonest if there is. `undefined` for any other. */
   const aroundItself = (condition: Expression, body: ReadonlyArray<Part>): Read<D, string> | undefined => {
     const printed = body.filter((part) => part._tag !== "Text")
@@ -393,7 +413,7 @@ export const generate = <D extends object>(
     }, otherwise)
   }
 
-  const whole = (parts: ReadonlyArray<Part>): Read<D, string> => {
+  const whole = (parts: ReadonlyArray<Part>, print = textual): Read<D, string> => {
     const texts = [""]
     const values: Array<Read<D, string>> = []
     const addText = (text: string): void => {
@@ -403,12 +423,12 @@ export const generate = <D extends object>(
       if (part._tag === "Text") addText(part.text)
       else if (part._tag === "Print" && part.expression._tag === "Literal") addText(String(part.expression.value))
       else {
-        values.push(part._tag === "If" ? conditional(part) : textual(part.expression))
+        values.push(part._tag === "If" ? conditional(part) : print(part.expression))
         texts.push("")
       }
     }
     return sequence(texts, values)
   }
 
-  return whole(root)
+  return whole(root, mark === undefined ? textual : marked)
 }

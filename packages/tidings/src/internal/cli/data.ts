@@ -44,14 +44,15 @@ const unknownField = (name: string, fields: FieldTypes): string => {
 // values
 // ---------------------------------------------------------------------------
 
-const duration = (value: string): Result.Result<string, string> => {
-  // A whole number is nanoseconds, as everywhere in the data of events.
-  if (/^-?\d{1,18}$/.test(value)) return Result.succeed(GoDuration.format(BigInt(value)))
-  return Result.mapBoth(GoDuration.parse(value), {
-    onFailure: () => `a duration such as 1m30.5s, or whole nanoseconds`,
+/** A number without a unit is nobody's duration: seconds, milliseconds and nanoseconds were all meant by somebody. */
+const duration = (value: string): Result.Result<string, string> =>
+  Result.mapBoth(GoDuration.parse(value), {
+    onFailure: ({ reason }) =>
+      reason === "MissingUnit"
+        ? `a unit after each number, such as ${value.trim()}s or ${value.trim()}ms`
+        : `a duration such as 1m30.5s`,
     onSuccess: GoDuration.format
   })
-}
 
 const parseJson = (text: string): Result.Result<unknown, "no JSON"> => {
   try {

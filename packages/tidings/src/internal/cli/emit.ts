@@ -14,6 +14,7 @@ import * as Option from "effect/Option"
 import * as References from "effect/References"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
+import type { FieldTypes } from "./catalogue.ts"
 import * as data from "./data.ts"
 import { examples } from "./examples.ts"
 import * as failure from "./failure.ts"
@@ -83,27 +84,20 @@ const patiently = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | 
 /** What a careful reader of the command line would have asked, said after the event is recorded. */
 const remarks = Effect.fnUntraced(function* (
   kind: string,
-  reason: string,
-  given: data.Data,
-  hasMessage: boolean
+  reason: string
 ): Effect.fn.Return<void, never, session.Session> {
   const { catalogue } = yield* session.Session
-  const known = catalogue.reason(reason)
-  if (known?.reason !== reason) {
-    const meant = catalogue.kind(kind) === undefined ? undefined : catalogue.nearestReason(reason)
-    if (meant !== undefined) yield* words.say(`note: the catalogue has no reason ${reason}; did you mean ${meant}?`)
-    return
-  }
-  if (hasMessage) return
-  const missing = templateUses
-    .of(known.message, catalogue.fieldsOf(kind))
-    .required.filter((key) => given[key] === undefined)
-  if (missing.length > 0) {
-    yield* words.say(
-      `note: the message of ${reason} has a hole without ${missing.map((key) => `--data ${key}=…`).join(" ")}`
-    )
-  }
+  if (catalogue.reason(reason)?.reason === reason || catalogue.kind(kind) === undefined) return
+  const meant = catalogue.nearestReason(reason)
+  if (meant !== undefined) yield* words.say(`note: the catalogue has no reason ${reason}; did you mean ${meant}?`)
 })
+
+/**
+ * What the message of the catalogue cannot do without. An empty text is missing too: on a command line it is a variable that
+ * is not set.
+ */
+const missingData = (message: string, fields: FieldTypes, given: data.Data): ReadonlyArray<string> =>
+  templateUses.of(message, fields).required.filter((key) => given[key] === undefined || given[key] === "")
 
 /** @internal */
 export const emit = Command.make(
@@ -142,6 +136,14 @@ export const emit = Command.make(
       return yield* session.refuse(`${reason} is a reason of ${known.kind}, not of ${kind}`)
     }
     const given = yield* session.check(data.fromPairs(pairs, catalogue.fieldsOf(kind), "elsewhere"))
+    if (message === undefined && known?.reason === reason) {
+      const missing = missingData(known.message, catalogue.fieldsOf(kind), given)
+      if (missing.length > 0) {
+        return yield* session.refuse(
+          `the message of ${reason} needs ${missing.map((key) => `--data ${key}=…`).join(" ")}, or give a MESSAGE of your own`
+        )
+      }
+    }
     const builtIn = catalogue.kind(kind) === undefined ? kinds.find(kind) : undefined
     // kubectl finds the events of an object by its API version too; those of catalogues are known below.
     const identity = { ...(builtIn === undefined ? undefined : { apiVersion: builtIn.apiVersion }), kind, name }
@@ -167,7 +169,7 @@ export const emit = Command.make(
       ),
       Effect.flatMap(settle)
     )
-    yield* remarks(kind, reason, given, message !== undefined)
+    yield* remarks(kind, reason)
   }, session.verb("emit"))
 ).pipe(
   Command.withDescription("Record an event. Waits until the backend has it, then prints its id."),
