@@ -2,6 +2,6 @@ import { defineConfig } from "vitest/config"
 
 export default defineConfig({
   test: {
-    projects: ["packages/*", "examples/custom-backend", "examples/testing", "tests"]
+    projects: ["packages/*", "examples/custom-backend", "examples/mcp-supervisor", "examples/testing", "tests"]
   }
 })

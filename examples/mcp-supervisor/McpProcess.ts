@@ -16,6 +16,8 @@ export interface McpCommand {
 
 export interface McpProcess {
   readonly pid: number
+  /** The revision of the protocol that both speak, such as `2026-07-28`. */
+  readonly revision: string | undefined
   readonly tools: Effect.Effect<ReadonlyArray<string>, McpError>
   /** The text that the tool answers; an answer that says `isError` is a failure. */
   readonly call: (tool: string, args: Record<string, unknown>) => Effect.Effect<string, McpError>
@@ -34,7 +36,11 @@ const attempt = <A>(what: string, run: () => Promise<A>): Effect.Effect<A, McpEr
 /** Starts the process, shakes hands, and ends it when the scope closes. */
 export const start = ({ args, command }: McpCommand): Effect.Effect<McpProcess, McpError, Scope.Scope> =>
   Effect.gen(function* () {
-    const client = new Client({ name: "tidings-mcp-supervisor", version: "0.1.0" })
+    const client = new Client(
+      { name: "tidings-mcp-supervisor", version: "0.1.0" },
+      // Without this the client speaks no revision from 2026-07-28 on.
+      { versionNegotiation: { mode: "auto" } }
+    )
     const transport = new StdioClientTransport({ command, args: [...args], stderr: "ignore" })
     yield* Effect.acquireRelease(
       attempt("start", () => client.connect(transport, { timeout: 15_000 })),
@@ -42,6 +48,7 @@ export const start = ({ args, command }: McpCommand): Effect.Effect<McpProcess, 
     )
     return {
       pid: transport.pid ?? 0,
+      revision: client.getNegotiatedProtocolVersion(),
       tools: Effect.map(
         attempt("tools/list", () => client.listTools()),
         ({ tools }) => tools.map(({ name }) => name).sort()
