@@ -170,7 +170,8 @@ export const layerDirect = (
  * ```ts
  * import * as Backend from "@tidings/core/Backend"
  * import * as Recorder from "@tidings/core/Recorder"
- *  *
+ * import * as Context from "effect/Context"
+ *
  * export class Archive extends Context.Service<Archive, Backend.Service>()("example/Archive") {}
  *
  * export const sinks = [
