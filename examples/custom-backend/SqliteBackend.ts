@@ -4,10 +4,11 @@
  */
 import { Backend, created, present, type Outcome, type Service, updated } from "@tidings/core/Backend"
 import { BackendError, CursorMismatch, Full, Transient, Unavailable } from "@tidings/core/BackendError"
-import type { Event, Write } from "@tidings/core/Event"
+import { type Event, namespaceOf, type Write } from "@tidings/core/Event"
 import * as EventId from "@tidings/core/EventId"
 import * as EventJson from "@tidings/core/EventJson"
 import * as EventQuery from "@tidings/core/EventQuery"
+import { groupOf } from "@tidings/core/ObjectReference"
 import * as Position from "@tidings/core/Position"
 import * as Target from "@tidings/core/Target"
 import * as Effect from "effect/Effect"
@@ -21,6 +22,7 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS events (
     id TEXT PRIMARY KEY, up_to INTEGER NOT NULL, change INTEGER NOT NULL UNIQUE, last INTEGER NOT NULL,
     kind TEXT, name TEXT, namespace TEXT, type TEXT, reason TEXT, source TEXT,
+    api_group TEXT, object_namespace TEXT, event_name TEXT,
     event TEXT NOT NULL
   ) WITHOUT ROWID;
   CREATE INDEX IF NOT EXISTS by_last ON events (last DESC, change DESC);
@@ -62,6 +64,10 @@ const whereOf = (
     ["type = ?", filter.eventType],
     ["reason = ?", filter.reason],
     ["source = ?", filter.source],
+    ["api_group = ?", filter.apiGroup],
+    ["object_namespace = ?", filter.objectNamespace],
+    ["event_name = ?", filter.name],
+    ["id = ?", filter.id],
     ["last >= ?", filter.since],
     ["last <= ?", filter.until]
   ]
@@ -105,7 +111,7 @@ const make = (file: string) =>
 
     const find = database.prepare("SELECT up_to FROM events WHERE id = ?")
     const put = database.prepare(
-      `INSERT INTO events VALUES (?, ?, (SELECT coalesce(max(change), 0) + 1 FROM events), ?, ?, ?, ?, ?, ?, ?, ?)
+      `INSERT INTO events VALUES (?, ?, (SELECT coalesce(max(change), 0) + 1 FROM events), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (id) DO UPDATE SET
          up_to = excluded.up_to, change = excluded.change, last = excluded.last, type = excluded.type, event = excluded.event`
     )
@@ -114,18 +120,22 @@ const make = (file: string) =>
       const known = find.get(id) as { readonly up_to: number } | undefined
       if (known !== undefined && known.up_to >= write.upTo) return present
       const { involvedObject, reason, source, type } = write.event
-      const event = { ...write, name: EventId.objectName(write.id, involvedObject.name) }
-      const { kind, name, namespace } = involvedObject
+      const namespace = namespaceOf(write)
+      const event = { ...write, name: EventId.objectName(write.id, involvedObject.name), namespace }
+      const { kind, name } = involvedObject
       put.run(
         id,
         write.upTo,
         write.last,
         kind,
         name,
-        namespace ?? null,
+        namespace,
         type,
         reason,
         source.component,
+        groupOf(involvedObject),
+        involvedObject.namespace ?? "",
+        event.name,
         EventJson.encode(event)
       )
       return known === undefined ? created : updated

@@ -249,7 +249,7 @@ describe("reading a line", () => {
       JSON.stringify(object).slice(0, -1),
       JSON.stringify(object).slice(1),
       JSON.stringify({ ...object, count: 0 }),
-      JSON.stringify({ ...object, type: "Error" }),
+      JSON.stringify({ ...object, type: null }),
       JSON.stringify({ ...object, reason: "" }),
       JSON.stringify({ ...object, lastTimestamp: "2026-02-30T00:00:00.000000Z" }),
       JSON.stringify({ ...object, involvedObject: { kind: "Workflow" } }),

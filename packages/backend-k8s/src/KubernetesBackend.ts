@@ -47,6 +47,11 @@ export interface Options {
    * recently written are forgotten. Default: 8,192, some 2 MB.
    */
   readonly knownSeries?: number | undefined
+  /**
+   * The namespace of events about cluster-scoped objects, such as a Node; whoever writes needs the right in it. The API
+   * server takes them in no other. Default: `default`, as client-go has it.
+   */
+  readonly clusterScopedNamespace?: "default" | "kube-system" | undefined
   /** How many events a list asks for at a time. Default: 500, as kubectl. */
   readonly pageSize?: number | undefined
 }
@@ -114,6 +119,7 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
       cluster,
       uidOf: (reference) => uidOf(reference),
       concurrency: Math.max(1, options?.concurrency ?? 16),
+      clusterScopedNamespace: options?.clusterScopedNamespace,
       knownSeries: Math.max(1, options?.knownSeries ?? 8_192)
     }),
     query: querying.make({ listing: list, scopeOf }),
@@ -148,7 +154,8 @@ export const layerConnection = (
  * **Details**
  *
  * - Writing needs the verbs `create` and `patch` on `events` of the core group, in the namespaces of the involved objects
- *   and in `default` for what is cluster-scoped. Reading needs `list` and `watch`.
+ *   and in `default` for what is cluster-scoped. Reading needs `list` and `watch`, and one event by its name `get`, each
+ *   in the namespace that is read.
  * - A write is repeated safely at any time: an event's name comes from its identity, and a count only grows, by a patch
  *   that names the version it was made for.
  * - `get` on the kinds of involved objects lets events carry the object's uid, by which `kubectl describe` finds them;

@@ -8,7 +8,8 @@
  *
  * @since 0.1.0
  */
-import type { Event, EventBody, EventSource, Write } from "@tidings/core/Event"
+import { CLUSTER_SCOPED_NAMESPACE, type Event, type EventBody, type EventSource, type Write } from "@tidings/core/Event"
+import type { Json } from "@tidings/core/EventData"
 import * as EventId from "@tidings/core/EventId"
 import * as EventJson from "@tidings/core/EventJson"
 import type { ObjectReference } from "@tidings/core/ObjectReference"
@@ -116,7 +117,8 @@ export interface StoredEvent {
 // ---------------------------------------------------------------------------
 
 /**
- * The namespace of an event about an object: the object's, or `default` for what is cluster-scoped.
+ * The namespace of an event about an object: the object's, or, for what is cluster-scoped, `clusterScopedNamespace`, which
+ * is `default` unless given, as client-go has it.
  *
  * **Details**
  *
@@ -125,8 +127,13 @@ export interface StoredEvent {
  * @category getters
  * @since 0.1.0
  */
-export const namespaceOf = (involvedObject: ObjectReference): string =>
-  involvedObject.namespace === undefined || involvedObject.namespace === "" ? "default" : involvedObject.namespace
+export const namespaceOf = (
+  involvedObject: ObjectReference,
+  clusterScopedNamespace: string = CLUSTER_SCOPED_NAMESPACE
+): string =>
+  involvedObject.namespace === undefined || involvedObject.namespace === ""
+    ? clusterScopedNamespace
+    : involvedObject.namespace
 
 /**
  * The name of the event object of a write. It depends on the identity and on the involved object alone, so whoever
@@ -150,11 +157,13 @@ const countOf = (write: Write): number => Math.min(write.count, MAXIMUM_COUNT)
  * goes without, which every kubectl command shows just as well.
  */
 const takesEventTime = (fields: {
+  readonly type: string
   readonly reason: string
   readonly action: string
   readonly reportingComponent: string
   readonly reportingInstance: string
 }): boolean =>
+  (fields.type === "Normal" || fields.type === "Warning") &&
   fields.reason !== "" &&
   fields.action !== "" &&
   fields.reportingInstance !== "" &&
@@ -249,6 +258,8 @@ export interface ShapeOptions {
   readonly uid?: string | undefined
   /** The apiVersion of the involved object, where the write has none. */
   readonly apiVersion?: string | undefined
+  /** The namespace of events about what is cluster-scoped. Default: `default`. */
+  readonly clusterScopedNamespace?: string | undefined
   /** Leaves out what an event can do without: for a server that found it too large. */
   readonly withoutData?: boolean | undefined
   /** Leaves out `eventTime`, and with it the checks that come with it: for a server that found the event invalid. */
@@ -311,7 +322,7 @@ export const toResource = (write: Write, options?: ShapeOptions): EventResource 
     kind: "Event",
     metadata: {
       name: nameOf(write),
-      namespace: namespaceOf(body.involvedObject),
+      namespace: write.namespace ?? namespaceOf(body.involvedObject, options?.clusterScopedNamespace),
       ...(labels === undefined ? undefined : { labels }),
       annotations: own
     },
@@ -496,8 +507,8 @@ const OWN_PREFIX = "tidings.dev/"
  *
  * An event of another writer has the identity `{ origin: its uid, seq: 0 }`, its own count, and its resourceVersion as
  * `upTo`. Its last time is that of its series, else `lastTimestamp`, else `eventTime`; its source is `source.component`,
- * else `reportingComponent`, as kubectl has it; a type other than Warning is Normal; an action that is missing is the
- * reason.
+ * else `reportingComponent`, as kubectl has it; its type is what it is, also where it is neither Normal nor Warning; an
+ * action that is missing is the reason. `object` is the object itself, without its managed fields.
  *
  * @category conversions
  * @since 0.1.0
@@ -533,7 +544,7 @@ export const fromResource = (value: unknown): Result.Result<StoredEvent, string>
     involvedObject,
     ...(isFields(related) ? { related: referenceOf(related) } : undefined),
     reason,
-    type: value["type"] === "Warning" ? "Warning" : "Normal",
+    type: textOf(value["type"]) ?? "",
     action: textOf(value["action"]) ?? (own ? "" : reason),
     message: textOf(value["message"]) ?? "",
     data: data !== undefined && Result.isSuccess(data) ? data.success : {},
@@ -542,6 +553,8 @@ export const fromResource = (value: unknown): Result.Result<StoredEvent, string>
     reportingInstance: textOf(value["reportingInstance"]) ?? (own ? "" : (source.host ?? "")),
     ...(labels === undefined ? undefined : { labels })
   }
+  const namespace = textOf(metadata["namespace"]) ?? CLUSTER_SCOPED_NAMESPACE
+  const creationTimestamp = timeOf(metadata["creationTimestamp"])
   const event: Event = {
     id: own ? series : { origin: uid ?? name, seq: 0 },
     upTo: own ? seq : versionNumber(resourceVersion),
@@ -549,10 +562,26 @@ export const fromResource = (value: unknown): Result.Result<StoredEvent, string>
     ...timesFrom(value, own ? all[annotations.times] : undefined),
     event: body,
     name,
+    namespace,
     ...(uid === undefined ? undefined : { uid }),
-    ...(foreignAnnotations === undefined ? undefined : { annotations: foreignAnnotations })
+    ...(creationTimestamp === undefined ? undefined : { creationTimestamp }),
+    resourceVersion,
+    ...(foreignAnnotations === undefined ? undefined : { annotations: foreignAnnotations }),
+    object: wholeOf(value, metadata)
   }
-  return Result.succeed({ event, namespace: textOf(metadata["namespace"]) ?? "default", resourceVersion, own })
+  return Result.succeed({ event, namespace, resourceVersion, own })
+}
+
+/** The object without what says which program changed which field: kubectl does not show it either. */
+const wholeOf = (object: Fields, metadata: Fields): { readonly [field: string]: Json } => {
+  const { managedFields: _, ...rest } = metadata
+  return {
+    // The items of a list do not say what they are.
+    apiVersion: "v1",
+    kind: "Event",
+    ...(object as { readonly [field: string]: Json }),
+    metadata: rest as Json
+  }
 }
 
 /**

@@ -243,6 +243,12 @@ export class FakeCluster {
     const match = /^\/api\/v1(?:\/namespaces\/([^/]+))?\/events(?:\/(.+))?$/.exec(url.pathname)
     if (match === null) return failure(404, "NotFound", "the server could not find the requested resource")
     const [, namespace, name] = match
+    if (request.method === "GET" && name !== undefined) {
+      const found = this.objects.get(`${namespace}/${decodeURIComponent(name)}`)
+      return found === undefined
+        ? failure(404, "NotFound", `events "${name}" not found`, { kind: "events", name })
+        : answer(200, { apiVersion: "v1", kind: "Event", ...found })
+    }
     if (request.method === "GET") return this.list(namespace, url.searchParams)
     const body: Json = JSON.parse(request.body ?? "{}")
     if (request.method === "POST") {

@@ -50,7 +50,28 @@ const stored = objects.map((one) => Result.getOrThrow(KubernetesEvent.fromResour
 
 describe("the objects that the first release stored in a cluster", () => {
   it("are read as before", () => {
-    const read = stored.map(({ event }) => JSON.parse(JSON.stringify(EventJson.toObject(event))) as { id: string })
+    const read = stored.map(({ event, resourceVersion }, index) => {
+      // What came later is told too, as the object has it.
+      const { eventTime, series, ...before } = JSON.parse(JSON.stringify(EventJson.toObject(event))) as {
+        readonly id: string
+        readonly eventTime?: string
+        readonly series?: object
+        readonly involvedObject: { readonly namespace?: string }
+        readonly metadata: Record<string, unknown>
+      }
+      const { creationTimestamp, ...metadata } = before.metadata
+      assert.strictEqual(metadata["resourceVersion"], resourceVersion)
+      delete metadata["resourceVersion"]
+      assert.strictEqual(metadata["namespace"], objects[index]!.metadata.namespace)
+      if (before.involvedObject.namespace === undefined) delete metadata["namespace"]
+      const object = objects[index] as { readonly eventTime?: string; readonly series?: object }
+      assert.deepStrictEqual([eventTime, series], [object.eventTime ?? undefined, object.series ?? undefined])
+      assert.strictEqual(
+        creationTimestamp,
+        (objects[index]!.metadata as { creationTimestamp?: string }).creationTimestamp?.replace("Z", ".000000Z")
+      )
+      return { ...before, metadata }
+    })
     const byId = (a: { readonly id: string }, b: { readonly id: string }) => (a.id < b.id ? -1 : 1)
     assert.deepStrictEqual(read.sort(byId), [...answered.events, ...more.answers[0]!.events].sort(byId))
     assert.isTrue(stored.every(({ own }) => own))

@@ -265,13 +265,32 @@ describe("reading what was written here", () => {
       }
     )
     const { event, namespace, own, resourceVersion } = roundTrip(one)
-    const { name, uid, ...rest } = event
+    const { name, namespace: itsOwn, object, resourceVersion: version, uid, ...rest } = event
     assert.deepStrictEqual(rest, { ...one })
+    assert.deepStrictEqual([itsOwn, version, object?.["metadata"] !== undefined], ["default", "7", true])
     assert.strictEqual(name, "web.0123456789abcdef.7")
     assert.strictEqual(uid, "the-uid")
     assert.strictEqual(namespace, "default")
     assert.strictEqual(resourceVersion, "7")
     assert.isTrue(own)
+  })
+
+  it("gives back a type that others made up, without the eventTime for which the API server would refuse it", () => {
+    const one = write(1, {}, { type: "Error" })
+    assert.isUndefined(KubernetesEvent.toResource(one).eventTime)
+    assert.strictEqual(roundTrip(one).event.event.type, "Error")
+  })
+
+  it("stands in the namespace of its object, or in that of cluster-scoped objects, or in its own", () => {
+    const node = write(1, {}, { involvedObject: { apiVersion: "v1", kind: "Node", name: "worker-1" } })
+    const within = (one: Write, options?: KubernetesEvent.ShapeOptions) =>
+      KubernetesEvent.toResource(one, options).metadata.namespace
+    assert.strictEqual(within(node), "default")
+    assert.strictEqual(within(node, { clusterScopedNamespace: "kube-system" }), "kube-system")
+    assert.strictEqual(within({ ...node, namespace: "kube-public" }, { clusterScopedNamespace: "kube-system" }), "kube-public")
+    assert.notProperty(KubernetesEvent.toResource(node).involvedObject, "namespace")
+    const pod = write(1, {}, { involvedObject: { kind: "Pod", name: "web", namespace: "team-a" } })
+    assert.strictEqual(within(pod, { clusterScopedNamespace: "kube-system" }), "team-a")
   })
 
   it("gives back counts beyond 32 bits, and events of other writers that were copied in", () => {
@@ -344,7 +363,7 @@ describe("a patch", () => {
         labels: { a: "1", b: "2" }
       })
     }
-    const { name: _, uid: __, ...event } = patched(first, second).event
+    const { name: _, namespace: _1, object: _2, resourceVersion: _3, uid: __, ...event } = patched(first, second).event
     assert.deepStrictEqual(event, { ...second })
     const third: Write = {
       ...bump(second),
@@ -384,7 +403,10 @@ describe("reading what others wrote", () => {
     })
 
   it("a core/v1 event of client-go", () => {
-    const { event, own } = foreign({
+    const {
+      event: { object, ...event },
+      own
+    } = foreign({
       involvedObject: {
         kind: "Pod",
         name: "web",
@@ -431,8 +453,33 @@ describe("reading what others wrote", () => {
         reportingInstance: "worker-1"
       },
       name: "e.1",
-      uid: "u-1"
+      namespace: "shop",
+      uid: "u-1",
+      creationTimestamp: Date.UTC(2026, 0, 1) * 1_000,
+      resourceVersion: "815"
     })
+    assert.deepInclude(object, { reason: "BackOff", lastTimestamp: "2026-01-01T10:05:00Z", eventTime: null })
+  })
+
+  it("the object is kept whole, its managed fields aside", () => {
+    const object = {
+      involvedObject: { kind: "Node", name: "node-a", resourceVersion: "3" },
+      series: { count: 9, lastObservedTime: "2026-01-01T10:06:40.000007Z" },
+      metadata: {
+        name: "node-a.17",
+        namespace: "kube-system",
+        uid: "u-2",
+        resourceVersion: "5",
+        generateName: "node-a.",
+        managedFields: [{ manager: "kubelet" }]
+      }
+    }
+    const { event } = Result.getOrThrow(KubernetesEvent.fromResource(object))
+    const { managedFields: _, ...metadata } = object.metadata
+    // An item of a list does not say what it is.
+    assert.deepStrictEqual(event.object, { apiVersion: "v1", kind: "Event", ...object, metadata })
+    assert.strictEqual(event.namespace, "kube-system")
+    assert.isUndefined(event.event.involvedObject.namespace)
   })
 
   it("an events.k8s.io/v1 event, single and with a series", () => {
@@ -461,7 +508,8 @@ describe("reading what others wrote", () => {
 
   it("an event with next to nothing in it", () => {
     const { event } = foreign({ type: "Weird" })
-    assert.strictEqual(event.event.type, "Normal")
+    assert.strictEqual(event.event.type, "Weird")
+    assert.strictEqual(foreign({}).event.event.type, "")
     assert.strictEqual(event.event.reason, "Unknown")
     assert.strictEqual(event.first, Date.UTC(2026, 0, 1) * 1_000)
     assert.strictEqual(event.count, 1)

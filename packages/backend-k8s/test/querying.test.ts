@@ -86,6 +86,8 @@ describe("a query", () => {
         resourceType: "ConfigMap",
         resourceName: "web",
         namespace: "default",
+        objectNamespace: "default",
+        apiGroup: "",
         eventType: "Normal",
         reason: "Started",
         source: "example",
@@ -97,9 +99,95 @@ describe("a query", () => {
       assert.include(path, "/api/v1/namespaces/default/events?")
       assert.include(
         path,
-        "fieldSelector=involvedObject.kind=ConfigMap,involvedObject.name=web,involvedObject.namespace=default,reason=Started,source=example,type!=Warning"
+        "fieldSelector=involvedObject.kind=ConfigMap,involvedObject.name=web,involvedObject.namespace=default,reason=Started,source=example,type=Normal"
       )
       assert.strictEqual((yield* backend.query({ ...query, eventType: "Warning" })).totalCount, 0)
+    })
+  )
+
+  describe("for one event by its name", () => {
+    const name = "web.0123456789abcdef.2"
+    const forbidden = failure(403, "Forbidden", "events is forbidden")
+
+    it.effect("is one request for that object, whether it is there or not", () =>
+      Effect.gen(function* () {
+        const { backend, fake } = yield* make()
+        yield* fill(backend, 8)
+        const page = yield* backend.query({ name, namespace: "default" })
+        assert.deepStrictEqual(seqs(page.events), [2])
+        assert.strictEqual(page.totalCount, 1)
+        const missing = yield* backend.query({ name: "node-a.17", namespace: "default", limit: 1 })
+        assert.deepStrictEqual([missing.events, missing.totalCount, missing.next], [[], 0, undefined])
+        assert.deepStrictEqual(
+          lists(fake).map(({ path }) => path),
+          [`/api/v1/namespaces/default/events/${name}`, "/api/v1/namespaces/default/events/node-a.17"]
+        )
+        // All else that is asked for holds too.
+        assert.strictEqual((yield* backend.query({ name, namespace: "default", reason: "Other" })).totalCount, 0)
+      })
+    )
+
+    it.effect("is one list of those of that name in all namespaces", () =>
+      Effect.gen(function* () {
+        const { backend, fake } = yield* make()
+        yield* fill(backend, 8)
+        assert.deepStrictEqual(seqs((yield* backend.query({ name })).events), [2])
+        assert.deepStrictEqual(
+          lists(fake).map(({ path }) => decodeURIComponent(path)),
+          [`/api/v1/events?fieldSelector=metadata.name=${name}&limit=3`]
+        )
+      })
+    )
+
+    it.effect("lists where get is not allowed and list is, and else says which right is missing", () =>
+      Effect.gen(function* () {
+        const { backend, fake } = yield* make()
+        yield* fill(backend, 8)
+        fake.before = ({ method, path }) => (method === "GET" && path.endsWith(name) ? forbidden : undefined)
+        assert.deepStrictEqual(seqs((yield* backend.query({ name, namespace: "default" })).events), [2])
+        fake.before = ({ method, path }) => (method === "GET" && path.includes("events") ? forbidden : undefined)
+        const error = yield* Effect.flip(backend.query({ name, namespace: "default" }))
+        assert.strictEqual(error.reason._tag, "Unauthorized")
+        assert.match(error.message, /\bget\b/)
+      })
+    )
+
+    it.effect("never puts into a path what would lead elsewhere", () =>
+      Effect.gen(function* () {
+        const { backend, fake } = yield* make()
+        for (const odd of ["../secrets", "a/b", "..", "a%2fb", ""]) {
+          assert.strictEqual((yield* backend.query({ name: odd, namespace: "default" })).totalCount, 0, odd)
+        }
+        for (const { path } of lists(fake)) assert.match(path, /^\/api\/v1\/namespaces\/default\/events\?/)
+      })
+    )
+
+    it.effect("is no answer where a gateway speaks for the server", () =>
+      Effect.gen(function* () {
+        const { backend, fake } = yield* make()
+        const page = { status: 404, headers: { "content-type": "text/html" }, body: "<html>not here</html>" }
+        fake.before = ({ path }) => (path.endsWith(name) ? page : undefined)
+        const error = yield* Effect.flip(backend.query({ name, namespace: "default" }))
+        assert.strictEqual(error.reason._tag, "Transient")
+        fake.before = ({ path }) => (path.endsWith(name) ? { ...page, status: 200 } : undefined)
+        assert.strictEqual((yield* Effect.flip(backend.query({ name, namespace: "default" }))).reason._tag, "Transient")
+      })
+    )
+  })
+
+  it.effect("looks in the namespace of the event, wherever its object is", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      fake.put("node-a.17", { involvedObject: { kind: "Node", name: "node-a" }, type: "Normal", reason: "Up" })
+      fake.put("node-a.18", { involvedObject: { kind: "Node", name: "node-a" }, type: "Normal" }, "kube-system")
+      const names = (query: EventQuery) =>
+        Effect.map(backend.query(query), ({ events }) => events.map(({ name }) => name))
+      assert.deepStrictEqual(yield* names({ namespace: "default", resourceType: "Node" }), ["node-a.17"])
+      assert.deepStrictEqual(yield* names({ namespace: "kube-system" }), ["node-a.18"])
+      assert.lengthOf(yield* names({ objectNamespace: "" }), 2)
+      assert.deepStrictEqual(yield* names({ objectNamespace: "default" }), [])
+      assert.lengthOf(yield* names({ apiGroup: "" }), 2)
+      assert.deepStrictEqual(yield* names({ namespace: "No namespace/at all" }), [])
     })
   )
 

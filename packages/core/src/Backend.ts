@@ -13,7 +13,7 @@ import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { BackendError, CursorMismatch } from "./BackendError.ts"
-import type { Event, Write } from "./Event.ts"
+import { type Event, namespaceOf, type Write } from "./Event.ts"
 import * as EventId from "./EventId.ts"
 import * as EventQuery from "./EventQuery.ts"
 import type { EventFilter, EventPage, WatchFrom, WatchItem } from "./EventQuery.ts"
@@ -124,15 +124,19 @@ const DEFAULT_CAPACITY = 10_000
 
 const SETTLED = { created, updated, present }
 
-const eventOf = ({ write: { count, event, first, id, last, upTo } }: Entry): Event => ({
-  id,
-  upTo,
-  count,
-  first,
-  last,
-  event,
-  name: EventId.objectName(id, event.involvedObject.name)
-})
+const eventOf = ({ write }: Entry): Event => {
+  const { count, event, first, id, last, upTo } = write
+  return {
+    id,
+    upTo,
+    count,
+    first,
+    last,
+    event,
+    name: EventId.objectName(id, event.involvedObject.name),
+    namespace: namespaceOf(write)
+  }
+}
 
 const newestFirst = (a: Entry, b: Entry): number => b.write.last - a.write.last || b.position - a.position
 

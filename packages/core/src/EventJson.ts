@@ -1,6 +1,6 @@
 /**
- * An event as JSON, under the names of a Kubernetes Event: what `tidings -o json` prints, and what a line of the event
- * log is.
+ * An event as JSON, under the names of a Kubernetes Event: what a line of the event log is and what `tidings -o ndjson`
+ * prints (`toObject`), and the object as its store has it, which `-o json` and `-o yaml` print (`toStoredObject`).
  *
  * To the fields of core/v1 come three of our own: `data`, `id` (the identity, `<origin>.<seq>`) and `upTo` (the last seq
  * that is counted in). Times have six fractional digits, durations are Go's text.
@@ -34,10 +34,16 @@ export interface EventObject {
   readonly source: EventSource
   readonly reportingComponent: string
   readonly reportingInstance: string
+  /** As the object of core/v1 has it, where there is one. */
+  readonly eventTime?: Json
+  readonly series?: Json
   readonly metadata: {
     readonly name: string
+    /** Of the event itself. Absent in lines of the first release about objects that are in none: it is `default`. */
     readonly namespace?: string
     readonly uid?: string
+    readonly creationTimestamp?: string
+    readonly resourceVersion?: string
     readonly labels?: Readonly<Record<string, string>>
     readonly annotations?: Readonly<Record<string, string>>
   }
@@ -104,14 +110,17 @@ const dataTypes: ReadonlyArray<readonly [string, { readonly name: string; readon
   ]
 
 /**
- * The JSON object of an event.
+ * The JSON object of an event, as a line of a log has it: the same fields whatever the store. `fromObject` reads it back.
  *
  * @category conversions
  * @since 0.1.0
  */
 export const toObject = (event: Event): EventObject => {
   const body = event.event
-  const namespace = body.involvedObject.namespace
+  const { creationTimestamp, object, resourceVersion } = event
+  const namespace = event.namespace ?? body.involvedObject.namespace
+  const eventTime = object?.["eventTime"]
+  const series = object?.["series"]
   return {
     lastTimestamp: Timestamp.format(event.last),
     firstTimestamp: Timestamp.format(event.first),
@@ -125,10 +134,14 @@ export const toObject = (event: Event): EventObject => {
     source: body.source,
     reportingComponent: body.reportingController,
     reportingInstance: body.reportingInstance,
+    ...(eventTime === undefined || eventTime === null ? undefined : { eventTime }),
+    ...(series === undefined || series === null ? undefined : { series }),
     metadata: {
       name: event.name,
       ...(namespace === undefined ? undefined : { namespace }),
       ...(event.uid === undefined ? undefined : { uid: event.uid }),
+      ...(creationTimestamp === undefined ? undefined : { creationTimestamp: Timestamp.format(creationTimestamp) }),
+      ...(resourceVersion === undefined ? undefined : { resourceVersion }),
       ...(body.labels === undefined ? undefined : { labels: body.labels }),
       ...(event.annotations === undefined ? undefined : { annotations: event.annotations })
     },
@@ -139,6 +152,25 @@ export const toObject = (event: Event): EventObject => {
     kind: "Event"
   }
 }
+
+/**
+ * The event as its store has it: the object of core/v1, whole, with `data`, `id` and `upTo` beside its own fields. Where
+ * the store keeps no such objects, what `toObject` gives.
+ *
+ * For people and for tools of Kubernetes: `tidings get -o yaml` prints it.
+ *
+ * @category conversions
+ * @since 0.2.0
+ */
+export const toStoredObject = (event: Event): { readonly [field: string]: Json } | EventObject =>
+  event.object === undefined
+    ? toObject(event)
+    : {
+        ...event.object,
+        data: dataToObject(event.event.data),
+        id: EventId.format(event.id),
+        upTo: event.upTo
+      }
 
 // What JSON.stringify leaves alone and a terminal, or a reader that splits at Unicode line ends, does not.
 const UNSAFE = /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c\ufeff]/g
@@ -162,6 +194,7 @@ const escapeUnsafe = (character: string): string => `\\u${character.charCodeAt(0
  *   first: 0,
  *   last: 0,
  *   name: "deploy.0000000000000000.1",
+ *   namespace: "default",
  *   event: {
  *     involvedObject: { kind: "Workflow", name: "deploy", namespace: "default" },
  *     reason: "WorkflowExecuted",
@@ -224,7 +257,7 @@ export const fromObject = (value: unknown): Result.Result<Event, string> => {
   const { reportingComponent, reportingInstance } = value
   if (!Number.isSafeInteger(upTo) || (upTo as number) < 0) return Result.fail("upTo is no whole number from 0")
   if (!Number.isSafeInteger(count) || (count as number) < 1) return Result.fail("count is no whole number from 1")
-  if (type !== "Normal" && type !== "Warning") return Result.fail("type is neither Normal nor Warning")
+  if (!isText(type)) return Result.fail("type is no text")
   if (!isText(reason) || reason === "") return Result.fail("reason is missing")
   if (!isText(message)) return Result.fail("message is missing")
   if (!isText(action)) return Result.fail("action is missing")
@@ -236,10 +269,16 @@ export const fromObject = (value: unknown): Result.Result<Event, string> => {
   if (!isText(reportingComponent)) return Result.fail("reportingComponent is missing")
   if (!isText(reportingInstance)) return Result.fail("reportingInstance is missing")
   if (!isRecord(metadata) || !isText(metadata["name"])) return Result.fail("metadata.name is missing")
-  const { annotations, labels, name, uid } = metadata
+  const { annotations, creationTimestamp, labels, name, namespace, resourceVersion, uid } = metadata
   if (labels !== undefined && !isTexts(labels)) return Result.fail("metadata.labels are not texts")
   if (annotations !== undefined && !isTexts(annotations)) return Result.fail("metadata.annotations are not texts")
   if (!isOptionalText(uid)) return Result.fail("metadata.uid is no text")
+  if (!isOptionalText(namespace)) return Result.fail("metadata.namespace is no text")
+  if (!isOptionalText(resourceVersion)) return Result.fail("metadata.resourceVersion is no text")
+  const created = isText(creationTimestamp) ? Timestamp.parse(creationTimestamp) : undefined
+  if (creationTimestamp !== undefined && created === undefined) {
+    return Result.fail("metadata.creationTimestamp is no RFC 3339 time")
+  }
   const data = dataFromObject(value["data"] ?? {})
   if (Result.isFailure(data)) return Result.fail(data.failure)
   const body: EventBody = {
@@ -265,7 +304,10 @@ export const fromObject = (value: unknown): Result.Result<Event, string> => {
     last,
     event: body,
     name,
+    ...(namespace === undefined || namespace === "" ? undefined : { namespace: namespace as string }),
     ...(uid === undefined ? undefined : { uid: uid as string }),
+    ...(created === undefined ? undefined : { creationTimestamp: created }),
+    ...(resourceVersion === undefined ? undefined : { resourceVersion: resourceVersion as string }),
     ...(annotations === undefined ? undefined : { annotations })
   })
 }

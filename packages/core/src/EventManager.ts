@@ -15,7 +15,7 @@ import * as Stream from "effect/Stream"
 import * as BackendModule from "./Backend.ts"
 import { Backend } from "./Backend.ts"
 import type { BackendError } from "./BackendError.ts"
-import type { EventType } from "./Event.ts"
+import type { EventType, StoredEventType } from "./Event.ts"
 import type { CallOptions, Fields } from "./EventCatalogue.ts"
 import type { EventDataInput } from "./EventData.ts"
 import { EventGenerator } from "./EventGenerator.ts"
@@ -40,10 +40,20 @@ import * as Timestamp from "./Timestamp.ts"
 export interface EventFilterInput {
   readonly resourceType?: string | undefined
   readonly resourceName?: string | undefined
+  /** Of the event itself, as `kubectl get events -n` means it. */
   readonly namespace?: string | undefined
-  readonly eventType?: EventType | undefined
+  /** Of the involved object; the empty text means objects that are in no namespace. */
+  readonly objectNamespace?: string | undefined
+  /** Of the involved object: `apps`; the empty text means the core group. */
+  readonly apiGroup?: string | undefined
+  /** `Normal`, `Warning`, or a type that another writer made up. */
+  readonly eventType?: StoredEventType | undefined
   readonly reason?: string | undefined
   readonly source?: string | undefined
+  /** The name of the event object itself. */
+  readonly name?: string | undefined
+  /** The identity of the series, as `EventId.format` writes it. */
+  readonly id?: string | undefined
   /** Last seen at this time or later. */
   readonly since?: Timestamp.Input | undefined
   /** Last seen at this time or earlier. */
@@ -144,14 +154,21 @@ const FILTER_FIELDS = [
   "resourceType",
   "resourceName",
   "namespace",
+  "objectNamespace",
+  "apiGroup",
   "eventType",
   "reason",
   "source",
+  "name",
+  "id",
   "since",
   "until"
 ] as const satisfies ReadonlyArray<keyof EventFilterInput>
 
 const QUERY_FIELDS = [...FILTER_FIELDS, "limit", "page"] as const satisfies ReadonlyArray<keyof EventQueryInput>
+
+const isMisspelt = (type: string): boolean =>
+  type !== "Normal" && type !== "Warning" && /^(?:normal|warning)$/i.test(type)
 
 const EXPECTED_TIME = `a Date, a DateTime or a time such as "2026-01-31T12:00:00Z"`
 
@@ -170,16 +187,17 @@ const read = (
   }
   for (const key of Object.keys(input) as ReadonlyArray<keyof EventQueryInput>) {
     const value: unknown = input[key]
-    // Nothing said, as a form or a command line leaves it.
-    if (value === undefined || value === "") continue
+    // Nothing said, as a form or a command line leaves it; but of what may be empty, the empty text is one.
+    if (value === undefined || (value === "" && key !== "objectNamespace" && key !== "apiGroup")) continue
     if (!fields.includes(key)) {
       note(text.tidy(key, 100), value, among("a field", key, fields))
       continue
     }
     switch (key) {
       case "eventType":
-        if (value === "Normal" || value === "Warning") query[key] = value
-        else note(key, value, "Normal or Warning")
+        // In another case it is a slip, and in no store.
+        if (typeof value === "string" && !isMisspelt(value)) query[key] = value
+        else note(key, value, "Normal, Warning, or a type that another writer made up")
         break
       case "since":
       case "until": {
@@ -221,7 +239,9 @@ const among = (what: string, found: unknown, known: ReadonlyArray<string>): stri
 }
 
 /**
- * Reads a query as callers write it. What is `undefined` or the empty text says nothing; anything else must be right.
+ * Reads a query as callers write it. What is `undefined` or the empty text says nothing, except that an empty
+ * `objectNamespace` or `apiGroup` means objects without a namespace and those of the core group; anything else must be
+ * right.
  *
  * **Example** (Times as text, and what is wrong)
  *

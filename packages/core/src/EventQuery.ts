@@ -4,7 +4,9 @@
  * @since 0.1.0
  */
 import type * as Brand from "effect/Brand"
-import type { Event, EventType, Write } from "./Event.ts"
+import { type Event, namespaceOf, type StoredEventType, type Write } from "./Event.ts"
+import * as EventId from "./EventId.ts"
+import { groupOf } from "./ObjectReference.ts"
 import type { Micros } from "./Timestamp.ts"
 
 /**
@@ -18,9 +20,14 @@ export interface EventFilter {
   readonly resourceType?: string
   /** The name of the involved object. */
   readonly resourceName?: string
-  /** The namespace of the involved object. */
+  /** The namespace of the event itself, as `kubectl get events -n` means it (`Event.namespaceOf`). */
   readonly namespace?: string
-  readonly eventType?: EventType
+  /** The namespace of the involved object; the empty text for objects that are in none. */
+  readonly objectNamespace?: string
+  /** The API group of the involved object: `apps`; the empty text for the core group. */
+  readonly apiGroup?: string
+  /** `Normal`, `Warning`, or what another writer made up. */
+  readonly eventType?: StoredEventType
   readonly reason?: string
   /** The component that reported. */
   readonly source?: string
@@ -28,6 +35,10 @@ export interface EventFilter {
   readonly since?: Micros
   /** Last seen at this time or earlier. */
   readonly until?: Micros
+  /** The name of the event object itself. With a namespace it is one event, which a backend may look up at once. */
+  readonly name?: string
+  /** The identity of the series as text (`EventId.format`). */
+  readonly id?: string
 }
 
 /**
@@ -103,21 +114,27 @@ export type WatchItem = { readonly cursor: Cursor } & (
 /**
  * Whether an event matches a filter, by the meaning that every backend shares: exact texts, both ends of a time included.
  *
+ * A state that no backend has answered yet has the namespace and the name that it would get.
+ *
  * @category filtering
  * @since 0.1.0
  */
-export const matches = (filter: EventFilter, event: Write): boolean => {
+export const matches = (filter: EventFilter, event: Write & { readonly name?: string }): boolean => {
   const body = event.event
   const object = body.involvedObject
   return (
     (filter.resourceType === undefined || filter.resourceType === object.kind) &&
     (filter.resourceName === undefined || filter.resourceName === object.name) &&
-    (filter.namespace === undefined || filter.namespace === object.namespace) &&
+    (filter.namespace === undefined || filter.namespace === namespaceOf(event)) &&
+    (filter.objectNamespace === undefined || filter.objectNamespace === (object.namespace ?? "")) &&
+    (filter.apiGroup === undefined || filter.apiGroup === groupOf(object)) &&
     (filter.eventType === undefined || filter.eventType === body.type) &&
     (filter.reason === undefined || filter.reason === body.reason) &&
     (filter.source === undefined || filter.source === body.source.component) &&
     (filter.since === undefined || event.last >= filter.since) &&
-    (filter.until === undefined || event.last <= filter.until)
+    (filter.until === undefined || event.last <= filter.until) &&
+    (filter.name === undefined || filter.name === (event.name ?? EventId.objectName(event.id, object.name))) &&
+    (filter.id === undefined || filter.id === EventId.format(event.id))
   )
 }
 

@@ -27,6 +27,18 @@ export interface ObjectReference {
 }
 
 /**
+ * The API group of a reference: `apps` for `apps/v1`, the empty text for the core group (`v1`) and where no apiVersion is
+ * known, as Kubernetes reads it.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const groupOf = ({ apiVersion }: { readonly apiVersion?: string | undefined }): string => {
+  const slash = apiVersion === undefined ? -1 : apiVersion.indexOf("/")
+  return slash === -1 ? "" : apiVersion!.slice(0, slash)
+}
+
+/**
  * What a host has in hand: any object with `metadata`, such as the types of `@kubernetes/client-node`.
  *
  * @category models

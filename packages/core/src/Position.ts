@@ -26,6 +26,7 @@ export interface Scope {
   readonly filter: EventFilter
 }
 
+/** The fields of the first release, each of which has its place in a token, also where it is not set. */
 const filterKeys = [
   "resourceType",
   "resourceName",
@@ -37,12 +38,23 @@ const filterKeys = [
   "until"
 ] as const satisfies ReadonlyArray<keyof EventFilter>
 
+/** Fields that came later, of which a token names those that are set: one without them is as it always was. */
+const laterFilterKeys = ["objectNamespace", "apiGroup", "name", "id"] as const satisfies ReadonlyArray<
+  Exclude<keyof EventFilter, (typeof filterKeys)[number]>
+>
+
 const describeFilter = (filter: EventFilter): string => {
-  const parts = filterKeys.flatMap((key) => (filter[key] === undefined ? [] : [`${key}=${String(filter[key])}`]))
+  const parts = [...filterKeys, ...laterFilterKeys].flatMap((key) =>
+    filter[key] === undefined ? [] : [`${key}=${String(filter[key])}`]
+  )
   return parts.length === 0 ? "no filter" : parts.join(" ")
 }
 
-const canonical = (filter: EventFilter): string => JSON.stringify(filterKeys.map((key) => filter[key] ?? null))
+const canonical = (filter: EventFilter): string => {
+  const first: Array<unknown> = filterKeys.map((key) => filter[key] ?? null)
+  const later = laterFilterKeys.flatMap((key) => (filter[key] === undefined ? [] : [[key, filter[key]] as const]))
+  return JSON.stringify(later.length === 0 ? first : [...first, Object.fromEntries(later)])
+}
 
 const VERSION = 1
 

@@ -43,7 +43,8 @@ describe("encode and decode", () => {
     { event },
     ({ event }) => {
       const line = EventJson.encode(event)
-      assert.deepStrictEqual(read(line), event)
+      const namespace = event.namespace ?? event.event.involvedObject.namespace
+      assert.deepStrictEqual(read(line), namespace === undefined || namespace === "" ? event : { ...event, namespace })
       // oxlint-disable-next-line no-control-regex
       assert.notMatch(line, /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\u200e\u200f\u061c\ufeff]/)
       assert.isTrue(line.isWellFormed())
@@ -96,6 +97,52 @@ describe("encode and decode", () => {
   })
 })
 
+describe("an event that a cluster has", () => {
+  const object = {
+    apiVersion: "v1",
+    kind: "Event",
+    metadata: { name: "node-a.17", namespace: "kube-system", uid: "u-1", generateName: "x" },
+    involvedObject: { kind: "Node", name: "node-a" },
+    type: "Error",
+    eventTime: "1970-01-01T00:00:01.000001Z",
+    series: { count: 3, lastObservedTime: "1970-01-01T00:00:02.000001Z" },
+    lastTimestamp: null
+  }
+  const stored: Event = {
+    ...sample,
+    name: "node-a.17",
+    namespace: "kube-system",
+    creationTimestamp: 1_000_000,
+    resourceVersion: "4711",
+    object,
+    event: { ...sample.event, type: "Error", involvedObject: { kind: "Node", name: "node-a" } }
+  }
+
+  it("is printed as the object itself, with data, id and upTo beside its fields", () => {
+    const { data, id, upTo, ...rest } = EventJson.toStoredObject(stored)
+    assert.deepStrictEqual(rest, object)
+    assert.deepStrictEqual([data, id, upTo], [EventJson.dataToObject(sample.event.data), `${sample.id.origin}.7`, 9])
+  })
+
+  it("is a line with all that a line needs, its own namespace, eventTime and series, and is read back but for the object", () => {
+    const line = JSON.parse(EventJson.encode(stored)) as Record<string, unknown>
+    assert.strictEqual(line["lastTimestamp"], "1970-01-01T00:00:02.000001Z")
+    assert.strictEqual(line["eventTime"], object.eventTime)
+    assert.deepStrictEqual(line["series"], object.series)
+    assert.deepInclude(line["metadata"], {
+      namespace: "kube-system",
+      creationTimestamp: "1970-01-01T00:00:01.000000Z",
+      resourceVersion: "4711"
+    })
+    const { object: _, ...without } = stored
+    assert.deepStrictEqual(read(EventJson.encode(stored)), without)
+  })
+
+  it("is the same as a line where the store keeps no such objects", () => {
+    assert.deepStrictEqual(EventJson.toStoredObject(sample), EventJson.toObject(sample))
+  })
+})
+
 describe("fromObject refuses", () => {
   const whole = JSON.parse(EventJson.encode(sample)) as Record<string, unknown>
   const metadata = whole["metadata"] as Record<string, unknown>
@@ -112,7 +159,7 @@ describe("fromObject refuses", () => {
     ["id", [undefined, "", "7", 7, "a.-1", "a b.1"]],
     ["upTo", [undefined, 1.5, -1, "9", null, 2 ** 53]],
     ["count", [undefined, 0, -1, 1.5, "3", null]],
-    ["type", [undefined, "Error", "normal", 1]],
+    ["type", [undefined, 1, null]],
     ["reason", [undefined, "", 5, null]],
     ["message", [undefined, 5, null]],
     ["action", [undefined, {}, null]],
@@ -135,6 +182,9 @@ describe("fromObject refuses", () => {
   const damagedMetadata: ReadonlyArray<readonly [string, ReadonlyArray<unknown>]> = [
     ["name", [undefined, 1]],
     ["uid", [1, null]],
+    ["namespace", [1, null]],
+    ["resourceVersion", [1, null]],
+    ["creationTimestamp", [1, "yesterday", null]],
     ["labels", [[], "x", { a: 1 }, null]],
     ["annotations", [{ a: null }, 5]]
   ]

@@ -2,6 +2,7 @@ import * as Backend from "@tidings/core/Backend"
 import * as EventCatalogue from "@tidings/core/EventCatalogue"
 import * as EventGenerator from "@tidings/core/EventGenerator"
 import * as EventManager from "@tidings/core/EventManager"
+import * as EventId from "@tidings/core/EventId"
 import type { EventQuery, PageToken, WatchFrom } from "@tidings/core/EventQuery"
 import * as Recorder from "@tidings/core/Recorder"
 import * as Target from "@tidings/core/Target"
@@ -504,6 +505,18 @@ describe("queryEvents", () => {
       assert.deepStrictEqual(namesOf(yield* manager.queryEvents({ resourceName: "o-2", namespace: "", source: "" })), [
         "o-2"
       ])
+      const [first] = (yield* manager.queryEvents({ resourceName: "o-2" })).events
+      for (const filter of [
+        { apiGroup: "", resourceName: "o-2" },
+        { objectNamespace: "shop", resourceName: "o-2" },
+        { name: first!.name },
+        { id: EventId.format(first!.id) }
+      ]) {
+        assert.deepStrictEqual(namesOf(yield* manager.queryEvents(filter)), ["o-2"], JSON.stringify(filter))
+      }
+      for (const filter of [{ apiGroup: "apps" }, { objectNamespace: "" }, { eventType: "Error" }]) {
+        assert.deepStrictEqual(namesOf(yield* manager.queryEvents(filter)), [], JSON.stringify(filter))
+      }
       const seen: Array<string> = []
       let page: PageToken | undefined
       do {

@@ -20,14 +20,22 @@ const scopes = Arbitrary.map(
     target: text,
     namespace: anyOf<string | undefined>([undefined, "a", "b"]),
     reason: anyOf<string | undefined>([undefined, "a", "b", "null"]),
+    apiGroup: anyOf<string | undefined>([undefined, "", "a"]),
+    objectNamespace: anyOf<string | undefined>([undefined, "", "a"]),
+    name: anyOf<string | undefined>([undefined, "a"]),
+    id: anyOf<string | undefined>([undefined, "a.1"]),
     since: anyOf<number | undefined>([undefined, 0, 5])
   }),
-  ({ mode, namespace, reason, since, target }): Position.Scope => ({
+  ({ apiGroup, id, mode, name, namespace, objectNamespace, reason, since, target }): Position.Scope => ({
     mode,
     target: Target.make(target),
     filter: {
       ...(namespace === undefined ? undefined : { namespace }),
       ...(reason === undefined ? undefined : { reason }),
+      ...(apiGroup === undefined ? undefined : { apiGroup }),
+      ...(objectNamespace === undefined ? undefined : { objectNamespace }),
+      ...(name === undefined ? undefined : { name }),
+      ...(id === undefined ? undefined : { id }),
       ...(since === undefined ? undefined : { since })
     }
   })
@@ -41,6 +49,16 @@ const refusal = (result: Result.Result<string, BackendError>): string => {
 }
 
 describe("cursors and page tokens", () => {
+  it("of the first release are read, and made the same as long as no newer field of a filter is set", () => {
+    const token = Base64Url.encode(
+      '[1,"c","memory","store-1","[null,null,\\"default\\",null,null,null,5,null]","42"]'
+    ) as Cursor
+    assert.deepStrictEqual(Position.decodeCursor(scope, token), Result.succeed("42"))
+    assert.strictEqual(Position.cursorEncoder(scope)("42"), token)
+    const newer = { ...scope, filter: { ...scope.filter, apiGroup: "apps" } }
+    assert.match(refusal(Position.decodeCursor(newer, token)), /another filter; this one is: .*apiGroup=apps/)
+  })
+
   it.prop(
     "lead back to their position in their scope, and are the error CursorMismatch in every other",
     { position: text, own: scopes, other: scopes },

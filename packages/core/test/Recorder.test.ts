@@ -375,7 +375,8 @@ describe("acceptance", () => {
     ["an empty reason", draft(""), ["reason"]],
     ["a reason with blanks", draft("has blanks"), ["reason"]],
     ["an empty name", draft("Up", { involvedObject: { kind: "Pod", name: "" } }), ["involvedObject.name"]],
-    ["a name that is a path", draft("Up", { involvedObject: { kind: "Pod", name: "a/b" } }), ["involvedObject.name"]],
+    ["a name that ends like a path", draft("Up", { involvedObject: { kind: "Pod", name: "a/" } }), ["involvedObject.name"]],
+    ["a name that begins with a blank", draft("Up", { involvedObject: { kind: "Pod", name: " a" } }), ["involvedObject.name"]],
     ["a name with a line end", draft("Up", { involvedObject: { kind: "Pod", name: "a\nb" } }), ["involvedObject.name"]],
     [
       "a name that is too long",
@@ -459,6 +460,22 @@ describe("acceptance", () => {
     Effect.gen(function* () {
       const body = yield* bodyOf(draft("Up", { message: "a\nb\u001b[2J\u009b\u202e\ud800c\t" }))
       assert.strictEqual(body.message, "a\\nb\\x1b[2J\\x9b\\u{202e}\ufffdc\\t")
+    })
+  )
+
+  it.effect("leaves out the line ends after a message, which the output of a program has", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* bodyOf(draft("Up", { message: "statuscode 503\r\n\n" }))).message, "statuscode 503")
+      assert.strictEqual((yield* bodyOf(draft("Up", { message: "\n" }))).message, "")
+      assert.strictEqual((yield* bodyOf(draft("Up", { message: "a\n b " }))).message, "a\\n b ")
+    })
+  )
+
+  it.effect.each(["io.github.acme/search", "Weather (staging)", "50% off"])("takes the name %s as people have it", (name) =>
+    Effect.gen(function* () {
+      const body = yield* bodyOf(draft("Up", { involvedObject: { kind: "MCPServer", name } }))
+      assert.deepStrictEqual(body.involvedObject, { kind: "MCPServer", name })
+      assert.strictEqual(body.data.name, name)
     })
   )
 

@@ -11,11 +11,19 @@
  *
  * @since 0.1.0
  */
-import type { Event, EventBody, EventType, Occurrence, Write } from "@tidings/core/Event"
+import {
+  type Event,
+  type EventBody,
+  type EventType,
+  namespaceOf,
+  type Occurrence,
+  type StoredEventType,
+  type Write
+} from "@tidings/core/Event"
 import type { EventData, EventDataInput, Json } from "@tidings/core/EventData"
 import * as EventId from "@tidings/core/EventId"
 import type { EventFilter, EventQuery } from "@tidings/core/EventQuery"
-import type { ObjectReference } from "@tidings/core/ObjectReference"
+import * as ObjectReference from "@tidings/core/ObjectReference"
 import type { EventDraft } from "@tidings/core/Recorder"
 import type { Micros } from "@tidings/core/Timestamp"
 import * as Arbitrary from "effect/Arbitrary"
@@ -326,20 +334,23 @@ const kinds = anyOf([
 
 const uid = pattern(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
 
+// As people call what is in no cluster: an MCP server of a registry, and one of a settings file.
+const involvedName = oneOf(objectName, objectName, anyOf(["io.github.acme/search", "Weather (staging)", "a%2fb", "a:b"]))
+
 const namespaced = Arbitrary.map(
   Arbitrary.all({
     kind: kinds,
     rest: record({
-      name: objectName,
+      name: involvedName,
       namespace,
       uid: optional(uid),
       fieldPath: optional(anyOf(["spec.containers{web}", "spec.steps{build}"]))
     })
   }),
-  ({ kind, rest }): ObjectReference => ({ ...kind, ...rest })
+  ({ kind, rest }): ObjectReference.ObjectReference => ({ ...kind, ...rest })
 )
 
-const clusterScoped = Arbitrary.map(record({ name: objectName, uid: optional(uid) }), (rest): ObjectReference => ({
+const clusterScoped = Arbitrary.map(record({ name: objectName, uid: optional(uid) }), (rest): ObjectReference.ObjectReference => ({
   apiVersion: "v1",
   kind: "Node",
   ...rest
@@ -351,7 +362,7 @@ const clusterScoped = Arbitrary.map(record({ name: objectName, uid: optional(uid
  * @category events
  * @since 0.1.0
  */
-export const objectReference: Arbitrary.Arbitrary<ObjectReference> = oneOf(namespaced, namespaced, clusterScoped)
+export const objectReference: Arbitrary.Arbitrary<ObjectReference.ObjectReference> = oneOf(namespaced, namespaced, clusterScoped)
 
 /**
  * Microseconds since 1970, up to the year 2100.
@@ -392,7 +403,7 @@ const bodyFields = {
   labels: optional(labels)
 }
 
-const agreeing = (data: EventData, { name, namespace }: ObjectReference): EventData =>
+const agreeing = (data: EventData, { name, namespace }: ObjectReference.ObjectReference): EventData =>
   compact({
     ...data,
     name: data.name === undefined ? undefined : name,
@@ -479,7 +490,8 @@ export const write: Arbitrary.Arbitrary<Write> = Arbitrary.map(
 )
 
 /**
- * An event as a backend gives it back: named, and sometimes with what a store adds (uid, annotations).
+ * An event as a backend gives it back: named, in a namespace of its own, and sometimes with what a store adds (uid,
+ * resourceVersion, annotations) or with a type that only other writers use.
  *
  * @category events
  * @since 0.1.0
@@ -489,10 +501,20 @@ export const event: Arbitrary.Arbitrary<Event> = Arbitrary.map(
     write,
     added: record({
       uid: optional(uid),
+      creationTimestamp: optional(micros),
+      resourceVersion: optional(anyOf(["1", "4711"])),
       annotations: optional(Arbitrary.map(text, (value) => ({ "example.com/note": value })))
-    })
+    }),
+    elsewhere: optional(anyOf(["kube-system"])),
+    type: optional(anyOf(["Error", ""]))
   }),
-  ({ added, write }) => ({ ...write, name: EventId.objectName(write.id, write.event.involvedObject.name), ...added })
+  ({ added, elsewhere, type, write }) => ({
+    ...write,
+    name: EventId.objectName(write.id, write.event.involvedObject.name),
+    namespace: elsewhere ?? namespaceOf(write),
+    ...added,
+    event: type === undefined ? write.event : { ...write.event, type }
+  })
 )
 
 /**
@@ -571,7 +593,9 @@ const filterFields = {
   resourceType: optional(anyOf(["Workflow", "Order", "Node", "workflow"])),
   resourceName: optional(objectName),
   namespace: optional(namespace),
-  eventType: optional(eventType),
+  objectNamespace: optional(oneOf(namespace, Arbitrary.Constant(""))),
+  apiGroup: optional(anyOf(["muster.giantswarm.io", "shop.example.com", "", "apps"])),
+  eventType: optional(oneOf<StoredEventType>(eventType, Arbitrary.Constant("Error"))),
   reason: optional(reason),
   source: optional(anyOf(["controller", "agent", "control"])),
   since: optional(micros),
@@ -603,10 +627,18 @@ export const eventQuery: Arbitrary.Arbitrary<EventQuery> = record({ ...filterFie
 export const eventFilterOf = (events: ReadonlyArray<Write>): Arbitrary.Arbitrary<EventFilter> => {
   if (events.length === 0) return eventFilter
   const pick = <A>(value: (event: Write) => A): Arbitrary.Arbitrary<A | undefined> => optional(anyOf(events.map(value)))
+  // With all of them so often, nothing would match.
+  const nothing = Arbitrary.Constant(undefined)
+  const seldom = <A>(value: (event: Write) => A): Arbitrary.Arbitrary<A | undefined> =>
+    oneOf(nothing, nothing, nothing, nothing, pick(value))
   return record({
     resourceType: pick(({ event }) => event.involvedObject.kind),
     resourceName: pick(({ event }) => event.involvedObject.name),
-    namespace: pick(({ event }) => event.involvedObject.namespace),
+    namespace: pick(namespaceOf),
+    objectNamespace: seldom(({ event }) => event.involvedObject.namespace ?? ""),
+    apiGroup: seldom(({ event }) => ObjectReference.groupOf(event.involvedObject)),
+    name: seldom(({ event, id }) => EventId.objectName(id, event.involvedObject.name)),
+    id: seldom(({ id }) => EventId.format(id)),
     eventType: pick(({ event }) => event.type),
     reason: pick(({ event }) => event.reason),
     source: pick(({ event }) => event.source.component),

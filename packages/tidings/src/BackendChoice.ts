@@ -59,6 +59,8 @@ export interface Options {
    * seconds unless given.
    */
   readonly patience?: Duration.Input | undefined
+  /** In a cluster, the namespace of events about cluster-scoped objects, such as a Node. `default` unless given. */
+  readonly clusterScopedNamespace?: "default" | "kube-system" | undefined
 }
 
 const sentence = (chosen: internal.Chosen): string => {

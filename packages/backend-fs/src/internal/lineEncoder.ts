@@ -1,4 +1,4 @@
-import type { EventBody, Write } from "@tidings/core/Event"
+import { type EventBody, namespaceOf, type Write } from "@tidings/core/Event"
 import type { EventData } from "@tidings/core/EventData"
 import * as EventId from "@tidings/core/EventId"
 import * as EventJson from "@tidings/core/EventJson"
@@ -120,8 +120,12 @@ export class LineEncoder {
     return Buffer.byteLength(line) > buffer.length - offset ? -1 : offset + buffer.write(line, offset)
   }
 
-  private encodePieces({ count, event, first, id, last, upTo }: Write, buffer: Buffer, offset: number): number {
-    if (event.related !== undefined || event.labels !== undefined) return -1
+  private encodePieces(
+    { count, event, first, id, last, namespace, upTo }: Write,
+    buffer: Buffer,
+    offset: number
+  ): number {
+    if (event.related !== undefined || event.labels !== undefined || namespace !== undefined) return -1
     const reason = this.reasonOf(count, event)
     const reporter = this.reporterOf(event)
     const origin = this.originOf(id.origin)
@@ -283,10 +287,10 @@ export class LineEncoder {
       return known
     }
     const json = JSON.stringify(object)
-    const { namespace } = object
+    const namespace = namespaceOf({ event: { involvedObject: object } })
     const name = EventId.objectName({ origin, seq: 0 }, object.name).slice(0, -1)
     const bytes = bytesOf(`,"involvedObject":${json}`)
-    const afterName = bytesOf(`"${namespace === undefined ? "" : `,"namespace":${JSON.stringify(namespace)}`}},"data":`)
+    const afterName = bytesOf(`","namespace":${JSON.stringify(namespace)}},"data":`)
     // A name that is cut is cut differently for each length of the seq.
     if (name.length + LONGEST_SEQ > LONGEST_NAME || json.startsWith(LogLine.BEGINNING)) return undefined
     if (bytes === undefined || afterName === undefined) return undefined

@@ -1,4 +1,4 @@
-import type { Event, Write } from "@tidings/core/Event"
+import { CLUSTER_SCOPED_NAMESPACE, type Event, namespaceOf, type Write } from "@tidings/core/Event"
 import * as EventId from "@tidings/core/EventId"
 import * as EventJson from "@tidings/core/EventJson"
 import * as EventQuery from "@tidings/core/EventQuery"
@@ -28,7 +28,8 @@ export const eventOf = (write: Write): Event => ({
   first: write.first,
   last: write.last,
   event: write.event,
-  name: EventId.objectName(write.id, write.event.involvedObject.name)
+  name: EventId.objectName(write.id, write.event.involvedObject.name),
+  namespace: namespaceOf(write)
 })
 
 /**
@@ -69,10 +70,10 @@ const DATUM =
  * No two parts of it can match the same text, so it takes linear time.
  */
 const CANONICAL = new RegExp(
-  String.raw`^\{"lastTimestamp":${TIME},"firstTimestamp":${TIME},"count":[1-9]\d{0,14},"type":"(Normal|Warning)",` +
+  String.raw`^\{"lastTimestamp":${TIME},"firstTimestamp":${TIME},"count":[1-9]\d{0,14},"type":(${TEXT}),` +
     String.raw`"reason":(?!"")(${TEXT}),"action":${TEXT},"message":${TEXT},"involvedObject":(${TEXTS})` +
     String.raw`(?:,"related":(${TEXTS}))?,"source":(${TEXTS}),"reportingComponent":${TEXT},"reportingInstance":${TEXT},` +
-    String.raw`"metadata":\{"name":${TEXT}(?:,"namespace":${TEXT})?(?:,"uid":${TEXT})?(?:,"labels":${TEXTS})?` +
+    String.raw`"metadata":\{"name":(${TEXT})(?:,"namespace":(${TEXT}))?(?:,"uid":${TEXT})?(?:,"labels":${TEXTS})?` +
     String.raw`(?:,"annotations":${TEXTS})?\},"data":\{(?:${DATUM}(?:,${DATUM})*)?\},` +
     String.raw`"id":"([!#-[\]-~]+)\.(0|[1-9]\d{0,14})","upTo":(0|[1-9]\d{0,14}),"apiVersion":"v1","kind":"Event"\}$`
 )
@@ -106,6 +107,32 @@ const isText = (raw: string, wanted: string): boolean | undefined =>
 const hasText = (raw: string, key: string, wanted: string): boolean | undefined =>
   raw.includes("\\") ? undefined : !wanted.includes('"') && raw.includes(`"${key}":"${wanted}"`)
 
+/** Whether a reference in JSON has the namespace, the empty text for none; absent when only decoding can tell. */
+const isOfNamespace = (object: string, wanted: string): boolean | undefined =>
+  wanted !== ""
+    ? hasText(object, "namespace", wanted)
+    : object.includes("\\")
+      ? undefined
+      : !object.includes('"namespace":') || object.includes('"namespace":""')
+
+/**
+ * Whether the event itself is in a namespace: its own is absent in lines of the first release about objects that are in
+ * none. Absent when only decoding can tell.
+ */
+const isIn = (wanted: string, own: string | undefined, object: string): boolean | undefined => {
+  if (own !== undefined && own !== '""') return isText(own, wanted)
+  if (wanted !== CLUSTER_SCOPED_NAMESPACE) return isOfNamespace(object, wanted)
+  // In it, or without any, which is the same.
+  return isOfNamespace(object, wanted) === true ? true : isOfNamespace(object, "")
+}
+
+/** Whether a reference in JSON is of an API group; absent when only decoding can tell. */
+const isOfGroup = (object: string, wanted: string): boolean | undefined => {
+  if (object.includes("\\")) return undefined
+  if (wanted.includes('"') || wanted.includes("/")) return false
+  return wanted === "" ? !/"apiVersion":"[^"]*\//.test(object) : object.includes(`"apiVersion":"${wanted}/`)
+}
+
 /**
  * One state of a series as the log has it.
  *
@@ -134,15 +161,15 @@ export class LogRecord {
   }
 
   get origin(): string {
-    return this.match === undefined ? this.event.id.origin : this.match[6]!
+    return this.match === undefined ? this.event.id.origin : this.match[8]!
   }
 
   get seq(): number {
-    return this.match === undefined ? this.event.id.seq : Number(this.match[7])
+    return this.match === undefined ? this.event.id.seq : Number(this.match[9])
   }
 
   get upTo(): number {
-    return this.match === undefined ? this.event.upTo : Number(this.match[8])
+    return this.match === undefined ? this.event.upTo : Number(this.match[10])
   }
 
   get last(): Micros {
@@ -162,16 +189,21 @@ export class LogRecord {
     if (match === undefined) return undefined
     const object = match[3]!
     let unsure = false
-    const { eventType, namespace, reason, resourceName, resourceType, since, source, until } = filter
-    if (eventType !== undefined && match[1] !== eventType) return false
+    const { apiGroup, eventType, id, name, namespace, objectNamespace, reason, resourceName, resourceType } = filter
+    const { since, source, until } = filter
     if (since !== undefined && this.last < since) return false
     if (until !== undefined && this.last > until) return false
+    if (id !== undefined && `${match[8]}.${match[9]}` !== id) return false
     for (const found of [
+      eventType === undefined || isText(match[1]!, eventType),
       reason === undefined || isText(match[2]!, reason),
       resourceType === undefined || hasText(object, "kind", resourceType),
       resourceName === undefined || hasText(object, "name", resourceName),
-      namespace === undefined || hasText(object, "namespace", namespace),
-      source === undefined || hasText(match[5]!, "component", source)
+      namespace === undefined || isIn(namespace, match[7], object),
+      objectNamespace === undefined || isOfNamespace(object, objectNamespace),
+      apiGroup === undefined || isOfGroup(object, apiGroup),
+      source === undefined || hasText(match[5]!, "component", source),
+      name === undefined || isText(match[6]!, name)
     ]) {
       if (found === false) return false
       if (found === undefined) unsure = true

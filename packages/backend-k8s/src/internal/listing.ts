@@ -9,6 +9,7 @@ import type { KubernetesConnection, KubernetesResponse } from "../KubernetesConn
 import * as KubernetesEvent from "../KubernetesEvent.ts"
 import * as answer from "./answer.ts"
 import * as selection from "./selection.ts"
+import * as syntax from "./syntax.ts"
 
 /** How often a list is begun anew, page by page, before it is asked for in one piece, which cannot expire. */
 const RESTARTS = 2
@@ -42,6 +43,21 @@ const brokenOff = BackendError.make(
   new BackendError.Transient({ applied: "no", detail: "the list of events broke off before its end" })
 )
 
+/** Whether it can stand in a path as one segment, as the names of all objects can. */
+const isSegment = (name: string): boolean => name !== "" && name !== "." && name !== ".." && !/[/%]/.test(name)
+
+/**
+ * What became of looking up one event: it takes a list where the filter names none, and where `get` is not allowed; why
+ * is `otherwise`, for where the list is not allowed either.
+ *
+ * @internal
+ */
+export type One =
+  | { readonly _tag: "Found"; readonly stored: KubernetesEvent.StoredEvent | undefined }
+  | { readonly _tag: "TakesList"; readonly otherwise: BackendError.BackendError | undefined }
+
+const takesList: One = { _tag: "TakesList", otherwise: undefined }
+
 /** @internal */
 export interface Listing {
   /**
@@ -54,6 +70,8 @@ export interface Listing {
     begin: () => C,
     add: (collector: C, stored: KubernetesEvent.StoredEvent) => void
   ) => Effect.Effect<{ readonly resourceVersion: string; readonly collector: C }, BackendError.BackendError>
+  /** The one event that a name in a namespace means, by one request, which needs the verb `get` alone. */
+  readonly one: (filter: EventFilter) => Effect.Effect<One, BackendError.BackendError>
   /** The resourceVersion that the server is at. */
   readonly version: (filter: EventFilter) => Effect.Effect<string, BackendError.BackendError>
 }
@@ -103,6 +121,25 @@ export const make = (connection: KubernetesConnection["Service"], pageSize: numb
         } while (next !== undefined)
         if (resourceVersion !== undefined) return { resourceVersion, collector }
       }
+    }),
+    one: Effect.fnUntraced(function* ({ name, namespace }): Effect.fn.Return<One, BackendError.BackendError> {
+      if (name === undefined || namespace === undefined || !syntax.isNamespaceName(namespace) || !isSegment(name)) {
+        return takesList
+      }
+      const path = `/api/v1/namespaces/${namespace}/events/${encodeURIComponent(name)}`
+      const response = yield* connection.request({ method: "GET", path })
+      if (response.status === 200) {
+        const stored = KubernetesEvent.fromResource(answer.objectIn(response, "Event", "v1"))
+        if (Result.isSuccess(stored)) return { _tag: "Found", stored: stored.success }
+        return yield* response.body === undefined ? brokenOff : answer.foreign(response, "an event", "no")
+      }
+      if (response.status === 404 && answer.statusOf(answer.parseBody(response.body)) !== undefined) {
+        return { _tag: "Found", stored: undefined }
+      }
+      const error = answer.readErrorOf(response, { verbs: ["get"], group: "", resource: "events", namespace })
+      return response.status === 403 && error.reason._tag === "Unauthorized"
+        ? { _tag: "TakesList", otherwise: error }
+        : yield* error
     }),
     version: (filter) =>
       Effect.flatMap(readPage(filter, { limit: "1" }), (page) =>

@@ -91,13 +91,24 @@ export const make =
           ? undefined
           : yield* Effect.fromResult(Result.flatMap(Position.decodePageToken(scope, query.page), placeOf))
       const limit = Math.max(0, query.limit ?? Number.POSITIVE_INFINITY)
-      const { collector, resourceVersion } = yield* options.listing.all(
-        filter,
-        () => new Newest(limit, after),
-        (newest, stored) => {
-          if (EventQuery.matches(filter, stored.event)) newest.add(stored)
-        }
-      )
+      const add = (newest: Newest, stored: KubernetesEvent.StoredEvent): void => {
+        if (EventQuery.matches(filter, stored.event)) newest.add(stored)
+      }
+      const one = yield* options.listing.one(filter)
+      let found: { readonly collector: Newest; readonly resourceVersion: string }
+      if (one._tag === "Found") {
+        const { stored } = one
+        const collector = new Newest(limit, after)
+        if (stored !== undefined) add(collector, stored)
+        // What comes after an event that is not there is whatever comes.
+        found = { collector, resourceVersion: stored?.resourceVersion ?? "0" }
+      } else {
+        found = yield* Effect.mapError(
+          options.listing.all(filter, () => new Newest(limit, after), add),
+          (error) => (error.reason._tag === "Unauthorized" ? (one.otherwise ?? error) : error)
+        )
+      }
+      const { collector, resourceVersion } = found
       const kept = collector.take()
       const oldest = kept.at(-1)
       const page = {

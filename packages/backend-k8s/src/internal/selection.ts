@@ -8,9 +8,7 @@ import * as syntax from "./syntax.ts"
 const escapeValue = (value: string): string => value.replace(/[\\,=]/g, "\\$&")
 
 /**
- * The part of a filter that the server can apply. Times are not in it, and are compared here.
- *
- * A type other than Warning reads as Normal, also where another writer made one up: hence `!=`.
+ * The part of a filter that the server can apply. Times, API groups and identities are not in it, and are compared here.
  *
  * @internal
  */
@@ -21,16 +19,21 @@ export const fieldSelectorOf = (filter: EventFilter): string => {
   }
   equal("involvedObject.kind", filter.resourceType)
   equal("involvedObject.name", filter.resourceName)
-  equal("involvedObject.namespace", filter.namespace)
+  equal("involvedObject.namespace", filter.objectNamespace)
   equal("reason", filter.reason)
   equal("source", filter.source)
-  if (filter.eventType !== undefined) terms.push(filter.eventType === "Warning" ? "type=Warning" : "type!=Warning")
+  equal("type", filter.eventType)
+  equal("metadata.name", filter.name)
+  // Nothing is in a namespace that cannot be one; see collectionOf.
+  if (filter.namespace !== undefined && !syntax.isNamespaceName(filter.namespace)) {
+    equal("metadata.namespace", filter.namespace)
+  }
   return terms.join(",")
 }
 
 /**
- * The collection to read for a filter: one namespace, or all. An event is in the namespace of its object; of a name that
- * no namespace can have there are none, wherever one looks.
+ * The collection to read for a filter: one namespace, or all. In a namespace of a name that none can have there are no
+ * events, wherever one looks.
  *
  * @internal
  */

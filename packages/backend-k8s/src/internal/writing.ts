@@ -126,8 +126,11 @@ export const make = (options: {
   readonly uidOf: (involvedObject: ObjectReference) => Effect.Effect<KubernetesEvent.ShapeOptions>
   readonly concurrency: number
   readonly knownSeries: number
+  readonly clusterScopedNamespace: string | undefined
 }): Backend.Service["write"] => {
-  const { cluster, concurrency, connection, uidOf } = options
+  const { cluster, clusterScopedNamespace, concurrency, connection, uidOf } = options
+  const namespaceOf = (write: Write): string =>
+    write.namespace ?? KubernetesEvent.namespaceOf(write.event.involvedObject, clusterScopedNamespace)
   const series = new Lru<Known>(options.knownSeries)
   const continuations = new Lru<Continuation>(options.knownSeries)
   const said = new Lru<true>(256)
@@ -178,7 +181,10 @@ export const make = (options: {
     const path = `/api/v1/namespaces/${namespace}/events`
     // Before the involved object is looked up as well: of another cluster it would be another object.
     if (!cluster.isConfirmed()) yield* cluster.confirm
-    const shape: Mutable<KubernetesEvent.ShapeOptions> = { ...(yield* uidOf(write.event.involvedObject)) }
+    const shape: Mutable<KubernetesEvent.ShapeOptions> = {
+      ...(yield* uidOf(write.event.involvedObject)),
+      clusterScopedNamespace
+    }
     let uid = write.event.involvedObject.uid ?? shape.uid
     /** The state of the series for the involved object that there is now. */
     let current = write
@@ -315,7 +321,7 @@ export const make = (options: {
   }
 
   const writeOne = (write: Write): Effect.Effect<Backend.Outcome> => {
-    const namespace = KubernetesEvent.namespaceOf(write.event.involvedObject)
+    const namespace = namespaceOf(write)
     if (!syntax.isNamespaceName(namespace)) {
       return Effect.succeed(
         rejected(`bad-namespace: ${JSON.stringify(namespace.slice(0, 80))} cannot be the name of a namespace`)
@@ -337,7 +343,7 @@ export const make = (options: {
       const limited = new Map<string, BackendError.BackendError>()
       const attempt = (write: Write): Effect.Effect<Backend.Outcome> => {
         if (stopped !== undefined) return Effect.succeed({ _tag: "Retry", error: notTried(stopped) })
-        const limit = limited.get(KubernetesEvent.namespaceOf(write.event.involvedObject))
+        const limit = limited.get(namespaceOf(write))
         return limit === undefined ? writeOne(write) : Effect.succeed({ _tag: "Retry", error: limit })
       }
       const outcomes = Array.from<Backend.Outcome>({ length: batch.length })
@@ -357,7 +363,7 @@ export const make = (options: {
             const { error } = outcome
             if (stopsAll(error)) stopped = error
             else if (error.reason._tag === "Throttled" && error.reason.scope === "namespace") {
-              limited.set(KubernetesEvent.namespaceOf(batch[index]!.event.involvedObject), error)
+              limited.set(namespaceOf(batch[index]!), error)
             }
           }
         })

@@ -115,7 +115,7 @@ const preparation = (options: Options): ((draft: EventDraft) => Prepared) => {
       reason: cutReason,
       type: type ?? typeOf(reason) ?? "Normal",
       action: done === undefined || done === "" ? cutReason : text.tidy(done, LIMITS.action),
-      message: text.tidy(message ?? render(reason, data), LIMITS.message),
+      message: text.tidy(text.withoutLineEnd(message ?? render(reason, data)), LIMITS.message),
       data: dataSize.bound(data),
       source,
       reportingController,
@@ -197,7 +197,7 @@ const readReference = (
   const { fieldPath, kind, name, namespace, uid } = given
   if (typeof kind !== "string" || !names.isKind(kind)) issue(issues, `${field}.kind`, kind, "a kind such as Workflow")
   if (typeof name !== "string" || !names.isName(name)) {
-    issue(issues, `${field}.name`, name, `the name of an object: 1 to ${LIMITS.name} bytes without / % and blanks`)
+    issue(issues, `${field}.name`, name, `the name of an object: 1 to ${LIMITS.name} bytes on one line, with neither blank nor / at its ends`)
   }
   const hasNamespace = namespace !== undefined && namespace !== ""
   if (hasNamespace && (typeof namespace !== "string" || !names.isNamespace(namespace))) {

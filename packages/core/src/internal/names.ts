@@ -37,21 +37,28 @@ export const isReason = remember(matching(/^[A-Za-z](?:[-A-Za-z0-9_.]*[A-Za-z0-9
 /** @internal */
 export const isNamespace = remember(matching(/^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/))
 
-// What the API server asks of every name at least, one segment of a path; and nothing that a terminal or a store would
-// show or keep otherwise: blanks, control characters, marks of direction, lone surrogates.
+// Nothing that a terminal or a store would show or keep otherwise: blanks (which a name of an object may have inside),
+// control characters, marks of direction, lone surrogates.
 const SEGMENT =
   // oxlint-disable-next-line no-control-regex
   /^(?!\.{1,2}$)[^\u0000-\u0020\u007f-\u00a0\s/%\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+$/u
 
+// What has a name outside of a cluster is called as people call it: `io.github.acme/search`, `Weather (staging)`. Blanks and
+// slashes stand only inside, where they can be seen.
+const OBJECT_NAME =
+  // oxlint-disable-next-line no-control-regex
+  /^(?!\.{1,2}$)(?![ /])(?:[^\u0000-\u0020\u007f-\u00a0\s\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]| )+(?<![ /])$/u
+
 /**
- * The name of an object: at most 253 bytes.
+ * The name of an object: at most 253 bytes, as people have it. Not every store takes each of them where it names something
+ * of its own: `EventId.objectName` makes of it what every store takes.
  *
  * @internal
  */
 export const isName = remember(
   (name) =>
     name.length <= LIMITS.name &&
-    SEGMENT.test(name) &&
+    OBJECT_NAME.test(name) &&
     (name.length * 3 <= LIMITS.name || text.byteLength(name) <= LIMITS.name)
 )
 

@@ -3,7 +3,7 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type * as Backend from "../Backend.ts"
 import { BackendError, CursorMismatch } from "../BackendError.ts"
-import type { Event, EventBody, EventType, Write } from "../Event.ts"
+import type { Event, EventBody, StoredEventType, Write } from "../Event.ts"
 import * as EventId from "../EventId.ts"
 import * as EventQuery from "../EventQuery.ts"
 import * as Position from "../Position.ts"
@@ -18,7 +18,7 @@ import { missing } from "./outcomes.ts"
 export interface Condition {
   readonly resourceType?: string | ReadonlyArray<string> | undefined
   readonly namespace?: string | ReadonlyArray<string> | undefined
-  readonly eventType?: EventType | undefined
+  readonly eventType?: StoredEventType | undefined
 }
 
 const holds = (wanted: string | ReadonlyArray<string> | undefined, found: string | undefined): boolean =>

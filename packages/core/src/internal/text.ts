@@ -84,6 +84,17 @@ export const tidy = (text: string, limit: number): string =>
   // A unit of UTF-16 is at least a byte, and escaping shortens nothing: what is beyond the limit is cut in any case.
   cut(escapeControl(text.length > limit ? text.slice(0, limit + 1) : text), limit)
 
+/**
+ * The text without line ends after it, which the output of a program has and no message means.
+ *
+ * @internal
+ */
+export const withoutLineEnd = (text: string): string => {
+  let end = text.length
+  while (end > 0 && (text.charCodeAt(end - 1) === 0x0a || text.charCodeAt(end - 1) === 0x0d)) end--
+  return end === text.length ? text : text.slice(0, end)
+}
+
 const SHOWN_CHARACTERS = 60
 const SHOWN_VALUES = 60
 

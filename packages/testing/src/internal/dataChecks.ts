@@ -1,4 +1,4 @@
-import type { EventBody, Write } from "@tidings/core/Event"
+import { type EventBody, namespaceOf, type Write } from "@tidings/core/Event"
 import type { Json } from "@tidings/core/EventData"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Effect from "effect/Effect"
@@ -11,6 +11,7 @@ import {
   ensureEvent,
   ensureEvents,
   ensureQuery,
+  ensureSame,
   eventsOf,
   keyOf,
   propertyCheck,
@@ -229,24 +230,86 @@ export const dataChecks: ReadonlyArray<CheckDefinition> = [
     })
   ),
 
-  check("events of cluster-scoped objects have no namespace and are found", (world) =>
+  check("an event about a cluster-scoped object is in a namespace of its own, and its object in none", (world) =>
     Effect.gen(function* () {
       const node = world.series({ kind: "Node", name: "node" })
       const other = world.series({ namespace: 0 })
       yield* create(world, node, other)
       const byName = { ...world.only, resourceType: "Node", resourceName: world.nameOf("node") }
       const page = yield* ensureQuery(world, byName, [node], "the query by kind and name")
-      const namespace = page.events.find(world.isMine)!.event.involvedObject.namespace
+      const found = page.events.find(world.isMine)!
+      const { namespace } = found.event.involvedObject
       yield* ensure(namespace === undefined, () => `the node came back in the namespace ${namespace}`)
+      const own = namespaceOf(found)
+      yield* ensureQuery(world, { ...byName, namespace: own }, [node], `the query by its own namespace ${own}`)
       for (const namespace of world.context.namespaces) {
+        const filter = { ...world.only, namespace, resourceType: "Node" }
+        yield* ensureQuery(world, filter, namespace === own ? [node] : [], `the query by namespace ${namespace}`)
+        const objects = { ...world.only, objectNamespace: namespace }
         const expected = namespace === world.context.namespaces[0] ? [other] : []
-        yield* ensureQuery(world, { ...world.only, namespace }, expected, `the query by namespace ${namespace}`)
+        yield* ensureQuery(world, objects, expected, `the query by the namespace ${namespace} of the object`)
       }
-      const watcher = yield* watch(world, byName, "beginning")
-      yield* ensureEvents([node], eventsOf((yield* watcher.untilLive).seen), "the watch by kind and name")
+      for (const filter of [byName, { ...byName, namespace: own }]) {
+        const watcher = yield* watch(world, filter, "beginning")
+        yield* ensureEvents([node], eventsOf((yield* watcher.untilLive).seen), "the watch by kind and name")
+      }
+      const watcher = yield* watch(world, { ...byName, namespace: own }, "now")
+      yield* watcher.untilLive
       const later = world.again(node)
       yield* update(world, later)
       yield* ensureEvents([later], eventsOf(yield* watcher.until(later)), "the watch by kind and name, later")
+    })
+  ),
+
+  check("names of objects come back as people have them", (world) =>
+    Effect.gen(function* () {
+      const names = ["io.github.acme/search", "Weather (staging)", "50% off", "a:b", "system:node", "Ünï 漢字", "a, b=c"]
+      const batch = names.map((name) => {
+        const write = world.series()
+        const involvedObject = { ...write.event.involvedObject, name: `${name} ${world.nameOf("x")}` }
+        return { ...write, event: { ...write.event, involvedObject, data: { name: involvedObject.name } } }
+      })
+      yield* create(world, ...batch)
+      for (const one of batch) {
+        const filter = { ...world.only, resourceName: one.event.involvedObject.name }
+        const page = yield* ensureQuery(world, filter, [one], `the query by the name ${one.event.involvedObject.name}`)
+        const { name } = page.events.find(world.isMine)!
+        yield* ensure(
+          /^[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?$/.test(name) && name.length <= 253,
+          () => `the event about ${one.event.involvedObject.name} is called ${name}, which no API server takes`
+        )
+        yield* update(world, world.again(one))
+      }
+    })
+  ),
+
+  check("a type that other writers made up is kept and filtered as what it is", (world) =>
+    Effect.gen(function* () {
+      const types = ["Error", "normal", "Ünï, x=y"]
+      const batch = types.map((type) => world.series({ body: { type } }))
+      yield* create(world, ...batch)
+      for (const one of batch) {
+        const filter = { ...world.only, eventType: one.event.type }
+        yield* ensureQuery(world, filter, [one], `the query by the type ${one.event.type}`)
+        const watcher = yield* watch(world, filter, "beginning")
+        yield* ensureEvents([one], eventsOf((yield* watcher.untilLive).seen), `the watch by the type ${one.event.type}`)
+      }
+      yield* ensureQuery(world, { ...world.only, eventType: "Normal" }, [], "the query by the type Normal")
+    })
+  ),
+
+  check("an event that was in another namespace than its object's is there again when it is copied", (world) =>
+    Effect.gen(function* () {
+      const [objectNamespace, namespace] = world.context.namespaces
+      const one = { ...world.series({ namespace: 0 }), namespace }
+      yield* create(world, one)
+      const page = yield* ensureQuery(world, { ...world.only, namespace }, [one], "the query by its own namespace")
+      yield* ensureSame(namespace, page.events.find(world.isMine)!.namespace, "its own namespace")
+      const later = world.again(one)
+      yield* update(world, later)
+      yield* ensureQuery(world, { ...world.only, objectNamespace, namespace }, [later], "the query by both namespaces")
+      const usual = { ...world.only, namespace: objectNamespace }
+      yield* ensureQuery(world, usual, [], "the query by the namespace of the object")
     })
   ),
 

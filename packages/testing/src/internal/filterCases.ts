@@ -56,10 +56,19 @@ export const filterCases: ReadonlyArray<FilterCase> = [
     expected: ["g", "c", "b", "a"]
   },
   {
+    // Not the first one, which may be that of events about cluster-scoped objects too.
     name: "namespace",
-    filter: (world) => ({ namespace: world.context.namespaces[0] }),
+    filter: (world) => ({ namespace: world.context.namespaces[1] }),
+    expected: ["f", "b"]
+  },
+  {
+    name: "objectNamespace",
+    filter: (world) => ({ objectNamespace: world.context.namespaces[0] }),
     expected: ["g", "c", "a"]
   },
+  { name: "objectNamespace, of objects that are in none", filter: () => ({ objectNamespace: "" }), expected: ["e"] },
+  { name: "apiGroup", filter: () => ({ apiGroup: "shop.example.com" }), expected: ["c"] },
+  { name: "apiGroup, the core group", filter: () => ({ apiGroup: "" }), expected: ["e"] },
   { name: "eventType", filter: () => ({ eventType: "Warning" }), expected: ["e", "d", "b"] },
   { name: "reason", filter: () => ({ reason: "Step" }), expected: ["g", "e", "c", "a"] },
   { name: "source", filter: (world) => ({ source: world.source }), expected: ["g", "f", "e", "b", "a"] },
@@ -86,6 +95,8 @@ export const filterCases: ReadonlyArray<FilterCase> = [
       resourceType: "Workflow",
       resourceName: world.nameOf("deploy"),
       namespace: world.context.namespaces[0],
+      objectNamespace: world.context.namespaces[0],
+      apiGroup: "muster.giantswarm.io",
       eventType: "Normal",
       reason: "Step",
       source: world.source,
@@ -118,6 +129,19 @@ export const nearMisses: ReadonlyArray<{ readonly name: string; readonly filter:
   { name: "the host of a source", filter: () => ({ source: "host-1" }) },
   { name: "the reporting controller", filter: () => ({ source: "tidings.dev/contract" }) },
   { name: "a namespace that has nothing", filter: () => ({ namespace: "nobody-is-here" }) },
+  { name: "a namespace that cannot be one", filter: () => ({ namespace: "Nobody is/here" }) },
+  { name: "a namespace of objects that has none", filter: () => ({ objectNamespace: "nobody-is-here" }) },
+  {
+    name: "the namespace of an event of which the object is in none",
+    filter: () => ({ objectNamespace: "default", resourceType: "Node" })
+  },
+  { name: "the beginning of a group", filter: () => ({ apiGroup: "shop" }) },
+  { name: "a version in place of a group", filter: () => ({ apiGroup: "v1" }) },
+  { name: "a group with its version", filter: () => ({ apiGroup: "shop.example.com/v1" }) },
+  { name: "a type in small letters", filter: () => ({ eventType: "normal" }) },
+  { name: "a type that no event has", filter: () => ({ eventType: "Error" }) },
+  { name: "the name of the object in place of the event's", filter: (world) => ({ name: world.nameOf("deploy") }) },
+  { name: "a part of an identity", filter: (world) => ({ id: world.origin }) },
   {
     name: "the fields of two events",
     filter: (world) => ({ resourceName: world.nameOf("build"), eventType: "Warning" })

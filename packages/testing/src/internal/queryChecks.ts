@@ -1,4 +1,5 @@
-import type { Write } from "@tidings/core/Event"
+import { namespaceOf, type Write } from "@tidings/core/Event"
+import * as EventId from "@tidings/core/EventId"
 import * as EventQuery from "@tidings/core/EventQuery"
 import * as Position from "@tidings/core/Position"
 import * as Arbitrary from "effect/Arbitrary"
@@ -9,6 +10,7 @@ import {
   check,
   type CheckDefinition,
   create,
+  describe,
   describeAll,
   ensure,
   ensureEvents,
@@ -129,6 +131,64 @@ export const queryChecks: ReadonlyArray<CheckDefinition> = [
       for (const { filter, name } of nearMisses) {
         const page = yield* ensureQuery(world, filter(world), [], `the query by ${name}`)
         if (!world.context.shared) yield* ensure(page.next === undefined, () => `the query by ${name} has a next page`)
+      }
+    })
+  ),
+
+  check("a query by the name or the identity of an event finds that one, in its namespace and in all", (world) =>
+    Effect.gen(function* () {
+      const stock = yield* writeStock(world)
+      for (const key of ["b", "e", "g"] as const) {
+        const one = stock[key]
+        const page = yield* query(world, { ...world.only, id: EventId.format(one.id) })
+        yield* ensureEvents([one], page.events, `the query by the identity of ${describe(one)}`)
+        yield* ensureSame(1, page.totalCount, "totalCount of the query by identity")
+        const [found] = page.events
+        const { name } = found!
+        const namespace = namespaceOf(found!)
+        for (const filter of [{ name }, { name, namespace }, { name, namespace, id: EventId.format(one.id) }]) {
+          const what = `the query by ${Object.keys(filter).join(" and ")}`
+          const byName = yield* query(world, { ...world.only, ...filter })
+          yield* ensureEvents([one], byName.events, what)
+          yield* ensureSame(1, byName.totalCount, `totalCount of ${what}`)
+          yield* ensure(byName.next === undefined, () => `${what} has a next page`)
+        }
+        for (const filter of [
+          { name, namespace: "nobody-is-here" },
+          { name, namespace, reason: "SomethingElse" },
+          { name: `${name}x`, namespace },
+          { name, id: `${world.origin}.${one.id.seq + 1_000}` }
+        ]) {
+          yield* ensureQuery(world, { ...world.only, ...filter }, [], `the query by ${JSON.stringify(filter)}`)
+        }
+        const watcher = yield* watch(world, { ...world.only, name, namespace }, "beginning")
+        yield* ensureEvents([one], eventsOf((yield* watcher.untilLive).seen), "the watch by name and namespace")
+      }
+    })
+  ),
+
+  check("what comes after a query by name is followed from its cursor", (world) =>
+    Effect.gen(function* () {
+      const first = world.series()
+      yield* create(world, first)
+      const found = (yield* query(world, { ...world.only, id: EventId.format(first.id) })).events[0]!
+      const filter = { ...world.only, name: found.name, namespace: namespaceOf(found) }
+      const { cursor } = yield* query(world, filter)
+      const grown = world.again(first)
+      yield* apply(world, [grown, world.series()], [first])
+      const watcher = yield* watch(world, filter, cursor)
+      yield* ensureEvents([grown], eventsOf(yield* watcher.until(grown)), "the watch from the cursor of a query by name")
+
+      // Of an event that is not there yet: its name follows from its identity.
+      const later = world.series({ namespace: 1 })
+      const name = EventId.objectName(later.id, later.event.involvedObject.name)
+      const missing = { ...world.only, name, namespace: world.context.namespaces[1] }
+      const empty = yield* ensureQuery(world, missing, [], "the query by the name of an event that is not there")
+      yield* create(world, later)
+      const page = yield* query(world, { ...world.only, id: EventId.format(later.id) })
+      if (page.events[0]?.name === name) {
+        const waiting = yield* watch(world, missing, empty.cursor)
+        yield* ensureEvents([later], eventsOf(yield* waiting.until(later)), "the watch from the cursor of an empty query")
       }
     })
   ),
@@ -276,6 +336,10 @@ export const queryChecks: ReadonlyArray<CheckDefinition> = [
         { since: world.at(0) },
         { until: world.at(9_999) },
         { namespace: world.context.namespaces[0] },
+        { objectNamespace: world.context.namespaces[0] },
+        { apiGroup: "muster.giantswarm.io" },
+        { name: "deploy" },
+        { id: `${world.origin}.1` },
         { resourceType: "Workflow" },
         { resourceName: world.nameOf("deploy") },
         { source: `${world.source}-2` }

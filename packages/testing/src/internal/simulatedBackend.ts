@@ -1,6 +1,6 @@
 import * as Backend from "@tidings/core/Backend"
 import * as BackendError from "@tidings/core/BackendError"
-import type { Event, Write } from "@tidings/core/Event"
+import { type Event, namespaceOf, type Write } from "@tidings/core/Event"
 import * as EventId from "@tidings/core/EventId"
 import * as EventQuery from "@tidings/core/EventQuery"
 import * as Position from "@tidings/core/Position"
@@ -289,7 +289,8 @@ export const make = (
 
   const eventOf = ({ write: state }: Stored): Event => ({
     ...state,
-    name: EventId.objectName(state.id, state.event.involvedObject.name)
+    name: EventId.objectName(state.id, state.event.involvedObject.name),
+    namespace: namespaceOf(state)
   })
 
   const existing = (filter: EventQuery.EventFilter): Array<Stored> =>

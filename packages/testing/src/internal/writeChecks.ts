@@ -1,5 +1,5 @@
 import * as Backend from "@tidings/core/Backend"
-import type { Write } from "@tidings/core/Event"
+import { namespaceOf, type Write } from "@tidings/core/Event"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -264,7 +264,7 @@ export const writeChecks: ReadonlyArray<CheckDefinition> = [
       yield* create(world, ...batch)
       const stored = (yield* query(world, world.only)).events.filter(world.isMine)
       const before = new Map(stored.map((event) => [keyOf(event), event.name]))
-      const names = new Set(stored.map(({ event, name }) => `${event.involvedObject.namespace ?? ""}/${name}`))
+      const names = new Set(stored.map((event) => `${namespaceOf(event)}/${event.name}`))
       yield* ensure(names.size === batch.length, () => `${batch.length} series have ${names.size} names`)
       yield* apply(
         world,

@@ -33,6 +33,7 @@ export interface Options {
   readonly loginTimeout?: Duration.Input | undefined
   readonly interactive?: boolean | undefined
   readonly patience?: Duration.Input | undefined
+  readonly clusterScopedNamespace?: "default" | "kube-system" | undefined
 }
 
 /** @internal */
@@ -64,6 +65,7 @@ export const PATIENCE: Duration.Input = "3 seconds"
 const loadBackend = Effect.promise(() => import("@tidings/backend-k8s/KubernetesBackend"))
 
 const open = Effect.fnUntraced(function* ({
+  clusterScopedNamespace,
   context,
   interactive,
   kubeConfig,
@@ -75,7 +77,7 @@ const open = Effect.fnUntraced(function* ({
   return {
     connection,
     backend: yield* Effect.provideService(
-      KubernetesBackend.make(),
+      KubernetesBackend.make({ clusterScopedNamespace }),
       KubernetesConnection.KubernetesConnection,
       connection
     )
