@@ -3,7 +3,7 @@
  *
  * @internal
  */
-import type { Event } from "@tidings/core/Event"
+import { type Event, type EventBody, namespaceOf } from "@tidings/core/Event"
 import * as EventJson from "@tidings/core/EventJson"
 import type { Cursor } from "@tidings/core/EventQuery"
 import type { Micros } from "@tidings/core/Timestamp"
@@ -40,6 +40,15 @@ export const yaml = (value: unknown): string => {
 }
 
 /**
+ * An event as an object: of a cluster the object of core/v1 as the server has it, and what a reader of other stores finds in
+ * the same places.
+ */
+const document = (event: Event): unknown => {
+  const { data, id, upTo, ...ours } = EventJson.toObject(event)
+  return event.object === undefined ? { ...ours, data, id, upTo } : { ...event.object, data, id, upTo }
+}
+
+/**
  * One event, alone.
  *
  * @internal
@@ -47,11 +56,11 @@ export const yaml = (value: unknown): string => {
 export const one = (format: "json" | "ndjson" | "yaml", event: Event): string => {
   switch (format) {
     case "json":
-      return json(EventJson.toObject(event))
+      return json(document(event))
     case "ndjson":
       return EventJson.encode(event)
     case "yaml":
-      return yaml(EventJson.toObject(event))
+      return yaml(document(event))
   }
 }
 
@@ -71,7 +80,7 @@ export const list = (
     metadata: remaining > 0 ? { remainingItemCount: remaining } : {},
     total: page.total,
     cursor: page.cursor,
-    items: page.events.map(EventJson.toObject)
+    items: page.events.map(document)
   }
   return format === "json" ? json(value) : yaml(value)
 }
@@ -94,6 +103,9 @@ export interface TableOptions {
   readonly room?: number | undefined
 }
 
+/** As kubectl shows it: many writers end a message with a line end. */
+const messageOf = ({ message }: EventBody): string => message.trim()
+
 /** @internal */
 export const objectOf = (event: Event): string =>
   escape.line(`${event.event.involvedObject.kind}/${event.event.involvedObject.name}`)
@@ -103,22 +115,22 @@ export const events = (options: TableOptions): table.Table<Event> => {
   const { colours, format, now, time } = options
   const nowOf = typeof now === "number" ? () => now : now
   const at = (micros: Micros): string => (time === "age" ? age.ago(micros, nowOf()) : age.clock(micros, nowOf()))
+  // As kubectl has it: since the first one, not between the first and the last.
+  const over = ({ first, last }: Event): string => (time === "age" ? at(first) : age.length(last - first))
   const warn = (text: string, event: Event): string => (event.event.type === "Warning" ? colours.warning(text) : text)
   const wide = format === "wide"
   const columns: Array<table.Column<Event>> = []
   if (options.namespace || wide) {
     columns.push({
       title: "NAMESPACE",
-      cell: ({ event }) => escape.line(event.involvedObject.namespace ?? ""),
+      cell: (event) => escape.line(namespaceOf(event)),
       paint: (text) => colours.faint(text)
     })
   }
   columns.push({
     title: time === "age" ? "LAST SEEN" : "TIME",
     cell: (event) =>
-      wide || event.count === 1
-        ? at(event.last)
-        : `${at(event.last)} (x${event.count} over ${age.length(event.last - event.first)})`
+      wide || event.count === 1 ? at(event.last) : `${at(event.last)} (x${event.count} over ${over(event)})`
   })
   if (wide) {
     columns.push(
@@ -133,15 +145,17 @@ export const events = (options: TableOptions): table.Table<Event> => {
   )
   if (wide) {
     columns.push(
+      { title: "SUBOBJECT", cell: ({ event }) => escape.line(event.involvedObject.fieldPath ?? "") },
       {
         title: "SOURCE",
         cell: ({ event: { source } }) =>
           escape.line(source.host === undefined ? source.component : `${source.component}, ${source.host}`)
       },
+      { title: "REPORTING INSTANCE", cell: ({ event }) => escape.line(event.reportingInstance) },
       { title: "NAME", cell: ({ name }) => escape.line(name) }
     )
   }
-  columns.push({ title: "MESSAGE", cell: ({ event }) => escape.line(event.message) })
+  columns.push({ title: "MESSAGE", cell: ({ event }) => escape.line(messageOf(event)) })
   return table.make(columns, { room: wide ? undefined : options.room, paintTitle: colours.strong })
 }
 
@@ -166,12 +180,13 @@ export const card = (event: Event, options: { readonly now: Micros; readonly col
     ["Object", objectOf(event)]
   ]
   const { apiVersion, fieldPath, namespace, uid } = body.involvedObject
+  if (event.namespace !== undefined && event.namespace !== namespace) rows.push(["Event namespace", event.namespace])
   if (namespace !== undefined) rows.push(["Namespace", namespace])
   if (apiVersion !== undefined) rows.push(["API version", apiVersion])
   if (uid !== undefined) rows.push(["Object uid", uid])
   if (fieldPath !== undefined) rows.push(["Field path", fieldPath])
   if (body.related !== undefined) rows.push(["Related", `${body.related.kind}/${body.related.name}`])
-  rows.push(["Type", body.type], ["Reason", body.reason], ["Action", body.action], ["Message", body.message])
+  rows.push(["Type", body.type], ["Reason", body.reason], ["Action", body.action], ["Message", messageOf(body)])
   if (event.count > 1) rows.push(["Count", String(event.count)], ["First seen", seen(event.first)])
   rows.push(
     ["Last seen", seen(event.last)],
