@@ -33,7 +33,12 @@ export class Throttled extends Data.TaggedClass("Throttled")<{
   readonly scope: "backend" | "namespace" | "object" | "series"
   readonly retryAfter?: Duration.Duration
   readonly detail: string
-}> {}
+}> {
+  /** The same in milliseconds. */
+  get retryAfterMillis(): number | undefined {
+    return this.retryAfter === undefined ? undefined : Duration.toMillis(this.retryAfter)
+  }
+}
 
 /**
  * The credentials are missing, expired or not enough. Not permanent: tokens rotate and rights are granted.

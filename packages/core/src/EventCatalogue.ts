@@ -164,12 +164,24 @@ export interface Kinds {
 // ---------------------------------------------------------------------------
 
 /**
+ * How a caller writes a duration and a point in time: as Effect reads them, unless another type says otherwise. The
+ * promises of `tidings` take them without a type of Effect.
+ *
+ * @category type-level
+ * @since 0.2.0
+ */
+export interface Units {
+  readonly duration: Duration.Input | (string & {})
+  readonly time: Timestamp.Input
+}
+
+/**
  * What a call can say about an event beside its data.
  *
  * @category models
  * @since 0.1.0
  */
-export interface CallOptions {
+export interface CallOptions<Time = Timestamp.Input> {
   /** Instead of the reason's own. */
   readonly type?: EventType | undefined
   /** What was done, or tried. The data's `operation` when absent, else the reason. */
@@ -178,18 +190,23 @@ export interface CallOptions {
   readonly related?: ObjectReference | undefined
   readonly labels?: Readonly<Record<string, string>> | undefined
   /** When it happened; now when absent. */
-  readonly at?: Timestamp.Input | undefined
+  readonly at?: Time | undefined
 }
 
 interface FieldValues {
   readonly text: string
   readonly count: number
   readonly flag: boolean
-  readonly duration: Duration.Input | (string & {})
   readonly list: ReadonlyArray<string>
 }
 
-type FieldValue<F> = F extends keyof FieldValues ? FieldValues[F] : F extends ReadonlyArray<infer V> ? V : never
+type FieldValue<F, U extends Units> = F extends keyof FieldValues
+  ? FieldValues[F]
+  : F extends "duration"
+    ? U["duration"]
+    : F extends ReadonlyArray<infer V>
+      ? V
+      : never
 
 interface Arguments {
   /** Extra key-values of any JSON. */
@@ -204,9 +221,9 @@ type Simplify<T> = { [K in keyof T]: T[K] } & {}
  * @category type-level
  * @since 0.1.0
  */
-export type CallData<F, Required> = Simplify<
-  { readonly [K in keyof F as K extends Required ? K : never]: FieldValue<F[K]> } & {
-    readonly [K in keyof F as K extends Required ? never : K]?: FieldValue<F[K]> | undefined
+export type CallData<F, Required, U extends Units = Units> = Simplify<
+  { readonly [K in keyof F as K extends Required ? K : never]: FieldValue<F[K], U> } & {
+    readonly [K in keyof F as K extends Required ? never : K]?: FieldValue<F[K], U> | undefined
   } & Arguments
 >
 
@@ -217,10 +234,10 @@ export type CallData<F, Required> = Simplify<
  * @category type-level
  * @since 0.1.0
  */
-export type CallArguments<F, Needs, R> = [R] extends [keyof Needs]
+export type CallArguments<F, Needs, R, U extends Units = Units> = [R] extends [keyof Needs]
   ? [Needs[R]] extends [never]
-    ? [data?: CallData<F, never> | undefined, options?: CallOptions | undefined]
-    : [data: CallData<F, Needs[R]>, options?: CallOptions | undefined]
+    ? [data?: CallData<F, never, U> | undefined, options?: CallOptions<U["time"]> | undefined]
+    : [data: CallData<F, Needs[R], U>, options?: CallOptions<U["time"]> | undefined]
   : ReadonlyArray<unknown>
 
 /**
@@ -229,11 +246,11 @@ export type CallArguments<F, Needs, R> = [R] extends [keyof Needs]
  * @category type-level
  * @since 0.1.0
  */
-export interface KindMethod<Name extends string, F, Needs, Out> {
+export interface KindMethod<Name extends string, F, Needs, Out, U extends Units = Units> {
   <R extends (keyof Needs & string) | (string & {}) = keyof Needs & string>(
     object: ObjectInput,
     reason: R & Known<R, keyof Needs & string, `${Name} has`>,
-    ...data: CallArguments<F, Needs, R>
+    ...data: CallArguments<F, Needs, R, U>
   ): Out
 }
 
@@ -243,11 +260,11 @@ export interface KindMethod<Name extends string, F, Needs, Out> {
  * @category type-level
  * @since 0.1.0
  */
-export interface EmitMethod<Ks, Out> {
+export interface EmitMethod<Ks, Out, U extends Units = Units> {
   <R extends AllReasons<Ks> | (string & {}) = AllReasons<Ks>>(
     object: ObjectInput,
     reason: R & Known<R, AllReasons<Ks>, "the catalogue has">,
-    ...data: CallArguments<Together<FieldsOf<Ks[KindOf<Ks, R>]>>, Together<NeedsOf<Ks[KindOf<Ks, R>]>>, R>
+    ...data: CallArguments<Together<FieldsOf<Ks[KindOf<Ks, R>]>>, Together<NeedsOf<Ks[KindOf<Ks, R>]>>, R, U>
   ): Out
 }
 
@@ -261,7 +278,7 @@ type Together<U> = (U extends U ? (each: U) => void : never) extends (all: infer
  * @category type-level
  * @since 0.1.0
  */
-export interface CrdMethod<Ks, Out> {
+export interface CrdMethod<Ks, Out, U extends Units = Units> {
   <
     K extends (keyof Ks & string) | (string & {}) = keyof Ks & string,
     R extends ReasonsOf<KindAt<Ks, K>> | (string & {}) = ReasonsOf<KindAt<Ks, K>>
@@ -270,7 +287,7 @@ export interface CrdMethod<Ks, Out> {
     name: string,
     namespace: string | undefined,
     reason: R & ([K] extends [keyof Ks] ? Known<R, keyof NeedsOf<KindAt<Ks, K>> & string, `${K} has`> : unknown),
-    ...data: CallArguments<FieldsOf<KindAt<Ks, K>>, NeedsOf<KindAt<Ks, K>>, R>
+    ...data: CallArguments<FieldsOf<KindAt<Ks, K>>, NeedsOf<KindAt<Ks, K>>, R, U>
   ): Out
 }
 
@@ -298,8 +315,8 @@ type LowerAcronym<S extends string> = S extends `${infer First}${infer Rest}`
   : S
 
 /**
- * The methods that record the events of a catalogue. `Out` is what they answer: an effect, or a promise for hosts without
- * Effect.
+ * The methods that record the events of a catalogue. `Out` is what they answer, an effect, or a promise for hosts without
+ * Effect; `U` how durations and times are written.
  *
  * **Example** (The same methods with promises)
  *
@@ -314,13 +331,13 @@ type LowerAcronym<S extends string> = S extends `${infer First}${infer Rest}`
  * @category type-level
  * @since 0.1.0
  */
-export type Generator<Ks, Out = Effect.Effect<Recorded, RecordError>> = {
-  readonly [K in keyof Ks & string as MethodName<K>]: KindMethod<K, FieldsOf<Ks[K]>, NeedsOf<Ks[K]>, Out>
+export type Generator<Ks, Out = Effect.Effect<Recorded, RecordError>, U extends Units = Units> = {
+  readonly [K in keyof Ks & string as MethodName<K>]: KindMethod<K, FieldsOf<Ks[K]>, NeedsOf<Ks[K]>, Out, U>
 } & {
   /** Records an event of any kind: which one follows from the reason. */
-  readonly emit: EmitMethod<Ks, Out>
+  readonly emit: EmitMethod<Ks, Out, U>
   /** Records an event of an object of which only kind, name and namespace are known. */
-  readonly crdEvent: CrdMethod<Ks, Out>
+  readonly crdEvent: CrdMethod<Ks, Out, U>
 }
 
 /**
@@ -422,6 +439,15 @@ export const Service =
     // The condition on Self is open in here, so no value has its type.
     return Object.assign(service, { kinds, layer: layerWith({}), layerWith }) as never
   }
+
+/**
+ * What `layerAll` asks of its catalogues beside being some: `unknown` where no reason stands in two of them, else a type
+ * that nothing has and that names the reason. For functions of one's own that take several catalogues.
+ *
+ * @category type-level
+ * @since 0.2.0
+ */
+export type DistinctReasons<Cs> = NoReasonTwice<Cs>
 
 interface AnyClass {
   readonly kinds: object

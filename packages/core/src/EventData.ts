@@ -57,14 +57,14 @@ export interface EventData {
  * @category models
  * @since 0.1.0
  */
-export interface EventDataInput {
+export interface EventDataInput<D = Duration.Input | (string & {})> {
   readonly name?: string | undefined
   readonly namespace?: string | undefined
   readonly operation?: string | undefined
   readonly serviceClass?: string | undefined
   readonly arguments?: { readonly [key: string]: unknown } | undefined
   readonly error?: string | undefined
-  readonly duration?: Duration.Input | (string & {}) | undefined
+  readonly duration?: D | undefined
   readonly stepCount?: number | undefined
   readonly stepId?: string | undefined
   readonly stepTool?: string | undefined

@@ -13,6 +13,9 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as internal from "./internal/backendChoice.ts"
+import { DefaultNamespace } from "./internal/defaultNamespace.ts"
+import { issuesOfChoice } from "./internal/options.ts"
+import { InvalidOptions } from "./Rejection.ts"
 
 /**
  * The stores to choose from. `auto` is the cluster where one is configured and answers, else the event log. In a pod it
@@ -107,9 +110,13 @@ const sentence = (chosen: internal.Chosen): string => {
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options: Options = {}): Layer.Layer<Backend.Backend, BackendError | Config.ConfigError> =>
+export const layer = (
+  options: Options = {}
+): Layer.Layer<Backend.Backend, BackendError | Config.ConfigError | InvalidOptions> =>
   Layer.unwrap(
     Effect.gen(function* () {
+      const issues = issuesOfChoice(options)
+      if (issues.length > 0) return yield* new InvalidOptions({ issues })
       const chosen = yield* internal.choose(options)
       yield* Effect.logInfo(sentence(chosen))
       switch (chosen._tag) {
@@ -118,7 +125,10 @@ export const layer = (options: Options = {}): Layer.Layer<Backend.Backend, Backe
         case "EventLog":
           return FileBackend.layer({ directory: chosen.directory, console: options.console })
         case "Cluster":
-          return Layer.succeed(Backend.Backend, chosen.backend)
+          return Layer.merge(
+            Layer.succeed(Backend.Backend, chosen.backend),
+            Layer.succeed(DefaultNamespace, chosen.connection.namespace)
+          )
       }
     })
   )

@@ -18,12 +18,13 @@ import type { FieldTypes } from "./catalogue.ts"
 import * as data from "./data.ts"
 import { examples } from "./examples.ts"
 import * as failure from "./failure.ts"
+import * as defaultNamespace from "../defaultNamespace.ts"
 import * as flags from "./flags.ts"
 import * as session from "./session.ts"
 import * as templateUses from "./templateUses.ts"
 import * as words from "./words.ts"
 
-const DEFAULT_NAMESPACE = "default"
+const DEFAULT_NAMESPACE = defaultNamespace.FALLBACK
 
 /** After so long somebody at a terminal wants to know what is going on. */
 const QUIET = "5 seconds"

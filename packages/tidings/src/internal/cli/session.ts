@@ -9,6 +9,7 @@ import type * as CliError from "effect/cli/CliError"
 import type * as Command from "effect/cli/Command"
 import type { CommandError } from "../../CommandError.ts"
 import type { Catalogue } from "./catalogue.ts"
+import * as defaultNamespace from "../defaultNamespace.ts"
 import * as colour from "./colour.ts"
 import * as failure from "./failure.ts"
 
@@ -52,9 +53,7 @@ export class Session extends Context.Service<
  *
  * @internal
  */
-export const DefaultNamespace = Context.Reference<string | undefined>("tidings/Cli/DefaultNamespace", {
-  defaultValue: () => undefined
-})
+export const DefaultNamespace = defaultNamespace.DefaultNamespace
 
 /**
  * A kind as the store declares it.

@@ -1,0 +1,176 @@
+/**
+ * Reads what a host without the compiler's help may give as options, and says of each field what would be right.
+ *
+ * @internal
+ */
+import type { Issue } from "@tidings/core/InvalidEvent"
+import * as GoDuration from "@tidings/templates/GoDuration"
+import * as Suggestion from "@tidings/templates/Suggestion"
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import { inspect } from "node:util"
+import * as backendChoice from "./backendChoice.ts"
+
+const EXPECTED_TIMESPAN = `milliseconds, or a text such as "10 seconds" or "1m30s"`
+
+/** @internal */
+export const show = (found: unknown): string =>
+  inspect(found, { depth: 1, breakLength: Number.POSITIVE_INFINITY, maxStringLength: 100, maxArrayLength: 10 })
+
+/**
+ * Milliseconds, a text of Go's (`1m30s`) or of Effect's (`10 seconds`), or what Effect reads as a duration; `undefined` where
+ * it is none from zero on.
+ *
+ * @internal
+ */
+export const readTimespan = (given: unknown): Duration.Duration | undefined => {
+  if (typeof given === "number" && Number.isNaN(given)) return undefined
+  if (typeof given === "string") {
+    const parsed = GoDuration.parse(given)
+    if (Result.isSuccess(parsed)) {
+      return Number(parsed.success) < 0 ? undefined : Duration.nanos(BigInt(parsed.success))
+    }
+  }
+  if (typeof given === "object" && !Duration.isDuration(given)) return undefined
+  const duration = Option.getOrUndefined(Duration.fromInput(given as Duration.Input))
+  return duration === undefined || Duration.isNegative(duration) ? undefined : duration
+}
+
+interface Rule {
+  readonly holds: (given: unknown) => boolean
+  readonly expected: string
+}
+
+const text: Rule = { holds: (given) => typeof given === "string", expected: "a text" }
+const word: Rule = { holds: (given) => typeof given === "string" && given !== "", expected: "a text that is not empty" }
+const flag: Rule = { holds: (given) => typeof given === "boolean", expected: "true or false" }
+const timespan: Rule = { holds: (given) => readTimespan(given) !== undefined, expected: EXPECTED_TIMESPAN }
+
+const isObject = (given: unknown): given is Readonly<Record<string, unknown>> =>
+  typeof given === "object" && given !== null
+
+const ofChoice: Readonly<Record<string, Rule>> = {
+  backend: {
+    holds: (given) => backendChoice.choices.some((choice) => choice === given),
+    expected: backendChoice.choices.join(", ")
+  },
+  directory: word,
+  console: flag,
+  // A text, or what a host has loaded already.
+  kubeconfig: { holds: (given) => typeof given === "string" || isObject(given), expected: "the path of a kubeconfig" },
+  context: text,
+  patience: timespan
+}
+
+const ofLayers: Readonly<Record<string, Rule>> = {
+  ...ofChoice,
+  journal: text,
+  component: word,
+  host: text,
+  reportingController: text,
+  reportingInstance: text,
+  transforms: {
+    holds: (given) =>
+      Array.isArray(given) && given.every((one) => isObject(one) && typeof one["apply"] === "function"),
+    expected: "a list of transforms"
+  },
+  maskSecrets: flag,
+  queueCapacity: {
+    holds: (given) => Number.isSafeInteger(given) && (given as number) >= 1,
+    expected: "a whole number from 1"
+  },
+  drainTimeout: timespan
+}
+
+const ofHosts: Readonly<Record<string, Rule>> = {
+  ...ofLayers,
+  namespace: {
+    holds: (given) => typeof given === "string" && /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(given),
+    expected: "a namespace: 1 to 63 lower-case letters, digits and -"
+  },
+  catalogues: { holds: (given) => Array.isArray(given), expected: "a list of classes of EventCatalogue.Service" },
+  logger: {
+    holds: (given) =>
+      given === false ||
+      (isObject(given) && ["info", "warn", "error"].every((level) => typeof given[level] === "function")),
+    expected: "an object with the methods info, warn and error, such as console, or false"
+  }
+}
+
+/** What stands where a layer of the host does, and would be without effect beside it. */
+const REPLACED = {
+  backend: ["backend", "directory", "console", "kubeconfig", "context", "patience"],
+  recorder: [
+    "journal",
+    "component",
+    "host",
+    "reportingController",
+    "reportingInstance",
+    "transforms",
+    "maskSecrets",
+    "queueCapacity"
+  ]
+} as const
+
+const check = (
+  known: Readonly<Record<string, Rule>>,
+  options: unknown,
+  layers: { readonly backend?: unknown; readonly recorder?: unknown }
+): ReadonlyArray<Issue> => {
+  if (!isObject(options) || Array.isArray(options)) {
+    return [{ field: "options", found: show(options), expected: `an object with any of ${Object.keys(known).join(", ")}` }]
+  }
+  const issues: Array<Issue> = []
+  for (const [key, given] of Object.entries(options)) {
+    const rule = Object.hasOwn(known, key) ? known[key] : undefined
+    const layer = (["backend", "recorder"] as const).find(
+      (one) => layers[one] !== undefined && REPLACED[one].some((replaced) => replaced === key)
+    )
+    if (given === undefined) continue
+    if (rule === undefined) {
+      const meant = Suggestion.nearest(key, Object.keys(known))
+      const hint = meant === undefined ? "" : ` (did you mean ${meant}?)`
+      issues.push({ field: key, found: show(given), expected: `an option: ${Object.keys(known).join(", ")}${hint}` })
+    } else if (layer !== undefined) {
+      issues.push({ field: key, found: show(given), expected: `nothing, because the ${layer} is a layer of the host` })
+    } else if (!rule.holds(given)) issues.push({ field: key, found: show(given), expected: rule.expected })
+  }
+  return issues
+}
+
+const guarded =
+  (known: Readonly<Record<string, Rule>>) =>
+  (
+    options: unknown,
+    layers: { readonly backend?: unknown; readonly recorder?: unknown } = {}
+  ): ReadonlyArray<Issue> => {
+    try {
+      return check(known, options, layers)
+    } catch (thrown) {
+      // A getter of the caller threw.
+      return [{ field: "options", found: show(thrown), expected: "plain data, whose fields can be read" }]
+    }
+  }
+
+/**
+ * Of `BackendChoice.layer`. What else is in the options belongs to whoever passed them on.
+ *
+ * @internal
+ */
+export const issuesOfChoice = (options: object): ReadonlyArray<Issue> =>
+  guarded(ofChoice)(Object.fromEntries(Object.entries(options).filter(([key]) => Object.hasOwn(ofChoice, key))))
+
+/**
+ * Of `Tidings.layer`.
+ *
+ * @internal
+ */
+export const issuesOfLayer = guarded(ofLayers)
+
+/**
+ * Of `Tidings.create`.
+ *
+ * @internal
+ */
+export const issuesOfHost = guarded(ofHosts)

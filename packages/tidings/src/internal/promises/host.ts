@@ -1,0 +1,295 @@
+/**
+ * The promise API: `EventManager` and the catalogues over a runtime that ends when it is told to.
+ *
+ * @internal
+ */
+import type { Backend } from "@tidings/core/Backend"
+import type * as Core from "@tidings/core/Event"
+import type { EventGenerator } from "@tidings/core/EventGenerator"
+import * as EventId from "@tidings/core/EventId"
+import * as EventManager from "@tidings/core/EventManager"
+import type { PageToken, WatchFrom, WatchItem } from "@tidings/core/EventQuery"
+import type { Issue } from "@tidings/core/InvalidEvent"
+import type { ObjectInput } from "@tidings/core/ObjectReference"
+import * as Recorder from "@tidings/core/Recorder"
+import * as Templates from "@tidings/core/Templates"
+import * as Timestamp from "@tidings/core/Timestamp"
+import type * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Stream from "effect/Stream"
+import type * as Promised from "../../Promised.ts"
+import { InvalidOptions } from "../../Rejection.ts"
+import type { CreateOptions, Options, Services, Tidings } from "../../Tidings.ts"
+import { DefaultNamespace, FALLBACK } from "../defaultNamespace.ts"
+import * as calls from "./calls.ts"
+import * as defaults from "./defaults.ts"
+import * as logging from "./logging.ts"
+import * as options from "../options.ts"
+import * as readings from "./readings.ts"
+import { Watches } from "./watching.ts"
+
+// ---------------------------------------------------------------------------
+// options
+// ---------------------------------------------------------------------------
+
+/** What every class of `EventCatalogue.Service` has. */
+interface AnyCatalogue extends Promised.Catalogue {
+  readonly layer: Layer.Layer<never, Templates.CatalogueError, Templates.Templates | Recorder.Recorder | Backend>
+  readonly asEffect: () => Effect.Effect<object, never, never>
+}
+
+interface Named {
+  readonly name: string
+  readonly catalogue: AnyCatalogue
+}
+
+/** @internal */
+export interface Read {
+  readonly options: Options
+  readonly drainTimeout: Duration.Duration
+  readonly namespace: string | undefined
+  readonly logger: Promised.Logger | false | undefined
+  readonly catalogues: ReadonlyArray<Named>
+}
+
+const MEMBERS: ReadonlySet<string> = new Set<Extract<keyof Tidings, string>>([
+  "createEvent",
+  "createEventForCRD",
+  "createEventWithData",
+  "queryEvents",
+  "watchEvents",
+  "isKubernetesMode",
+  "generator",
+  "setTemplate",
+  "getTemplate",
+  "flush",
+  "status",
+  "close"
+])
+
+/** The type is `Promised.CatalogueName`. */
+const nameOf = (id: string): string =>
+  id.slice(id.lastIndexOf("/") + 1).replace(/^(?:[A-Z]+(?![a-z])|[A-Z])/, (start) => start.toLowerCase())
+
+const isCatalogue = (given: unknown): given is AnyCatalogue =>
+  typeof given === "function" &&
+  "key" in given &&
+  typeof given.key === "string" &&
+  "kinds" in given &&
+  "layer" in given &&
+  Layer.isLayer(given.layer)
+
+const readCatalogues = (given: ReadonlyArray<unknown>, issues: Array<Issue>): ReadonlyArray<Named> => {
+  const named: Array<Named> = []
+  for (const [index, catalogue] of given.entries()) {
+    const field = `catalogues[${index}]`
+    if (!isCatalogue(catalogue)) {
+      issues.push({ field, found: options.show(catalogue), expected: "a class of EventCatalogue.Service" })
+      continue
+    }
+    const name = nameOf(catalogue.key)
+    if (name === "then" || MEMBERS.has(name) || named.some((other) => other.name === name)) {
+      const expected = `an id whose last part is a name of its own: ${name} is taken`
+      issues.push({ field, found: options.show(catalogue.key), expected })
+    } else named.push({ name, catalogue })
+  }
+  return named
+}
+
+/**
+ * Reads the options of `create`. Throws `InvalidOptions`, which the promise around it turns into its rejection.
+ *
+ * @internal
+ */
+export const read = (
+  given: CreateOptions<ReadonlyArray<Promised.Catalogue>>,
+  layers: { readonly backend?: unknown; readonly recorder?: unknown }
+): Read => {
+  const issues = [...options.issuesOfHost(given, layers)]
+  if (issues.length > 0) throw new InvalidOptions({ issues })
+  const { catalogues, drainTimeout, logger, namespace, patience, ...rest } = given
+  const named = readCatalogues(catalogues ?? [], issues)
+  if (issues.length > 0) throw new InvalidOptions({ issues })
+  const drain = options.readTimespan(drainTimeout ?? "10 seconds")!
+  return {
+    options: {
+      ...rest,
+      drainTimeout: drain,
+      ...(patience === undefined ? undefined : { patience: options.readTimespan(patience) })
+    },
+    drainTimeout: drain,
+    namespace,
+    logger,
+    catalogues: named
+  }
+}
+
+// ---------------------------------------------------------------------------
+// answers
+// ---------------------------------------------------------------------------
+
+const recorded = (answer: Recorder.Recorded): Promised.Recorded =>
+  answer._tag === "Accepted" ? { ...answer, idText: EventId.format(answer.id) } : answer
+
+const eventOf = (event: Core.Event): Promised.Event => ({
+  ...event,
+  idText: EventId.format(event.id),
+  firstTimestamp: Timestamp.toDate(event.first),
+  lastTimestamp: Timestamp.toDate(event.last)
+})
+
+const itemOf = (item: WatchItem): Promised.WatchItem =>
+  item._tag === "Event" ? { _tag: "Event", event: eventOf(item.event), cursor: item.cursor } : item
+
+const statusOf = (status: Recorder.RecorderStatus): Promised.Status => ({
+  ...status,
+  sinks: Object.fromEntries(
+    Object.entries(status.sinks).map(([name, sink]) => [
+      name,
+      { ...sink, oldestAgeMillis: Duration.toMillis(sink.oldestAge) }
+    ])
+  )
+})
+
+/** What is no signal is refused like any other field of a query. */
+const signalOf = (ending: Promised.Ending | undefined): AbortSignal | undefined => {
+  const signal = ending?.signal
+  if (signal === undefined || signal instanceof AbortSignal) return signal
+  throw new EventManager.InvalidQuery({
+    issues: [{ field: "options.signal", found: options.show(signal), expected: "an AbortSignal" }]
+  })
+}
+
+// ---------------------------------------------------------------------------
+// methods
+// ---------------------------------------------------------------------------
+
+type Method = (...call: ReadonlyArray<unknown>) => Effect.Effect<Recorder.Recorded, Recorder.RecordError>
+
+/** The methods of a catalogue that record, with what a call leaves out filled in. */
+const methodsOf = (
+  catalogue: object,
+  run: calls.Run,
+  fill: defaults.Defaults,
+  messages: Promised.Messages
+): Record<string, unknown> => {
+  const methods: Record<string, unknown> = { ...messages }
+  const fillObject = defaults.readably<ObjectInput>(fill.object)
+  for (const [name, method] of Object.entries(catalogue) as ReadonlyArray<[string, unknown]>) {
+    if (typeof method !== "function" || !(name.endsWith("Event") || name === "emit")) continue
+    methods[name] = (...call: ReadonlyArray<unknown>) =>
+      run(name, () => {
+        const filled = [...call]
+        if (name === "crdEvent") filled[2] = fill.namespace(call[2] as string | undefined)
+        else filled[0] = fillObject(call[0] as ObjectInput)
+        return Effect.map((method as Method)(...filled), recorded)
+      })
+  }
+  return methods
+}
+
+const contexts = new WeakMap<Tidings, Context.Context<Services>>()
+
+/** @internal */
+export const contextOf = (tidings: Tidings): Context.Context<Services> => {
+  const context = contexts.get(tidings)
+  if (context !== undefined) return context
+  throw new InvalidOptions({
+    issues: [{ field: "tidings", found: options.show(tidings), expected: "what Tidings.create answered" }]
+  })
+}
+
+type Base = Layer.Layer<Services | readings.Readings, unknown>
+
+/** @internal */
+export const make = async (
+  layerOf: (readings: Layer.Layer<readings.Readings>) => Layer.Layer<Services, unknown>,
+  { catalogues, drainTimeout, logger, namespace }: Read
+): Promise<Tidings> => {
+  const base = layerOf(readings.layer(drainTimeout)) as Base
+  const layer = catalogues.reduce<Base>((layer, { catalogue }) => Layer.provideMerge(catalogue.layer, layer), base)
+  const runtime = ManagedRuntime.make(Layer.provideMerge(layer, logging.layer(logger)))
+  const context = await runtime.context().catch(async (thrown: unknown) => {
+    await runtime.dispose()
+    throw calls.rejection("create", thrown)
+  })
+  const services = Effect.runSyncWith(context)(
+    Effect.all({
+      manager: EventManager.EventManager,
+      recorder: Recorder.Recorder,
+      templates: Templates.Templates,
+      reading: readings.Readings,
+      meant: DefaultNamespace
+    })
+  )
+  const { manager, meant, reading, recorder, templates } = services
+  // Not in the scope of the runtime, which would interrupt callers before the recorder can tell them what became of their
+  // events.
+  const run = calls.runner(context)
+  const watches = new Watches(context)
+  const fill = defaults.make(templates, namespace ?? meant ?? FALLBACK)
+  const fillReference = defaults.readably(fill.reference)
+  const messages: Promised.Messages = {
+    setTemplate: (reason, template) => run("setTemplate", () => templates.set(reason, template)),
+    getTemplate: templates.get
+  }
+  const methods = (catalogue: object) => methodsOf(catalogue, run, fill, messages)
+
+  let closing: Promise<void> | undefined
+  const close = (): Promise<void> => {
+    closing ??= (async () => {
+      Effect.runSync(reading.close)
+      const ended = watches.close()
+      try {
+        await runtime.dispose()
+        await ended
+      } catch (thrown) {
+        throw calls.rejection("close", thrown)
+      }
+    })()
+    return closing
+  }
+
+  const tidings: Tidings = {
+    createEvent: (reference, ...rest) =>
+      run("createEvent", () => Effect.map(manager.createEvent(fillReference(reference), ...rest), recorded)),
+    createEventForCRD: (kind, name, namespace, ...rest) =>
+      run("createEventForCRD", () =>
+        Effect.map(manager.createEventForCRD(kind, name, fill.namespace(namespace), ...rest), recorded)
+      ),
+    createEventWithData: (reference, ...rest) =>
+      run("createEventWithData", () => Effect.map(manager.createEventWithData(fillReference(reference), ...rest), recorded)),
+    queryEvents: async (query, ending) => {
+      const asked = query as EventManager.EventQueryInput & { readonly page?: PageToken | undefined }
+      const page = await run(
+        "queryEvents",
+        () => reading.whileOpen(manager.queryEvents(asked)),
+        signalOf(ending)
+      )
+      return { ...page, events: page.events.map(eventOf) }
+    },
+    watchEvents: (filter, from, ending) => {
+      const items = (): Stream.Stream<Promised.WatchItem, unknown> => {
+        signalOf(ending)
+        return Stream.map(manager.watchEvents(filter, from as WatchFrom | undefined), itemOf)
+      }
+      return watches.iterable(Stream.suspend(items), ending)
+    },
+    isKubernetesMode: manager.isKubernetesMode,
+    generator: methods(manager.generator) as unknown as Promised.Generator<typeof EventGenerator.kinds>,
+    ...messages,
+    flush: (deadline) => run("flush", () => recorder.flush(options.readTimespan(deadline) ?? (deadline as number))),
+    status: () => run("status", () => Effect.map(recorder.status, statusOf)),
+    close,
+    [Symbol.asyncDispose]: close
+  }
+  for (const { catalogue, name } of catalogues) {
+    const service = Effect.runSyncWith(context)(catalogue.asEffect())
+    Object.assign(tidings, { [name]: methods(service) })
+  }
+  contexts.set(tidings, context)
+  return tidings
+}
