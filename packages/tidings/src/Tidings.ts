@@ -73,7 +73,7 @@ export type Services =
  * @category models
  * @since 0.2.0
  */
-export interface Layers<E = never> {
+export interface Layers<E = never, E2 = never> {
   /**
    * Where events go and are read from: a backend of one's own, or one with policies of one's own around it. Options about the
    * choice of the backend are refused beside it. A layer that provides `Cli.DefaultNamespace` too says which namespace is
@@ -84,7 +84,7 @@ export interface Layers<E = never> {
    * How events are accepted: with a journal of one's own, with several sinks. All options of the recorder are refused beside
    * it, except the drain timeout, which must be that of the recorder.
    */
-  readonly recorder?: Layer.Layer<Recorder.Recorder, E, Backend | Templates.Templates> | undefined
+  readonly recorder?: Layer.Layer<Recorder.Recorder, E2, Backend | Templates.Templates> | undefined
 }
 
 const chosenRecorder = (
@@ -142,17 +142,17 @@ export const layer = (options: Options = {}): Layer.Layer<Services, SetupError> 
  * @category layers
  * @since 0.2.0
  */
-export const layerWith = <E = never>(
-  layers: Layers<E>,
+export const layerWith = <E = never, E2 = never>(
+  layers: Layers<E, E2>,
   given: Options = {}
-): Layer.Layer<Services, E | SetupError> =>
+): Layer.Layer<Services, E | E2 | SetupError> =>
   Layer.unwrap(
     Effect.suspend(() => {
       const issues = options.issuesOfLayer(given, layers)
       return issues.length > 0
         ? Effect.fail(new InvalidOptions({ issues }))
         : Effect.succeed(
-            over<E | SetupError>(layers.backend ?? chosenBackend(given), layers.recorder ?? chosenRecorder(given))
+            over<E | E2 | SetupError>(layers.backend ?? chosenBackend(given), layers.recorder ?? chosenRecorder(given))
           )
     })
   )
@@ -348,14 +348,18 @@ export const create = <const Cs extends ReadonlyArray<Promised.Catalogue> = read
  * @category constructors
  * @since 0.2.0
  */
-export const createWith = async <E, const Cs extends ReadonlyArray<Promised.Catalogue> = readonly []>(
-  layers: Layers<E>,
+export const createWith = async <
+  E = never,
+  E2 = never,
+  const Cs extends ReadonlyArray<Promised.Catalogue> = readonly []
+>(
+  layers: Layers<E, E2>,
   given: CreateOptions<Cs> = {}
 ): Promise<Tidings & Promised.Catalogues<Cs>> => {
   const read = host.read(given, layers)
   const backend: Layer.Layer<Backend, E | SetupError> = layers.backend ?? chosenBackend(read.options)
   const made = await host.make(
-    (readings) => over<E | SetupError>(Layer.provideMerge(readings, backend), layers.recorder ?? chosenRecorder(read.options)),
+    (readings) => over<E | E2 | SetupError>(Layer.provideMerge(readings, backend), layers.recorder ?? chosenRecorder(read.options)),
     read
   )
   // Which catalogues they are, only the type of the options knows.

@@ -3,27 +3,26 @@
  *
  * @internal
  */
+import { RecorderError, Unknown } from "@tidings/core/Recorder"
 import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as Rejection from "../../Rejection.ts"
+import * as options from "../options.ts"
 
-/**
- * Of a variable of the environment, what Effect says in one text, taken apart: `Expected "a" | "b", got "c"` and the path of
- * the variable in a line of its own.
- */
-const ofConfig = (error: Config.ConfigError): Rejection.InvalidOptions => {
-  const [first = "", ...rest] = error.message.split("\n")
-  const variable = /\bat \["([^"]+)"\]/.exec(rest.join("\n"))?.[1] ?? /\bat \["([^"]+)"\]/.exec(first)?.[1]
-  const parts = /^(?:SchemaError[:(] ?)?Expected (.*), got (.*?)\)?$/s.exec(first)
+/** Of a variable of the environment Effect says what it expected and the path of the variable, in one text. */
+const ofConfig = ({ message }: Config.ConfigError): Rejection.InvalidOptions => {
+  const variable = /\bat \["([^"]+)"\]/.exec(message)?.[1]
+  const expected = /\bExpected ([^\n]*?)(?:, got [^\n]*)?(?:\n|$)/.exec(message)?.[1]
   return new Rejection.InvalidOptions({
     issues: [
       {
         field: variable ?? "the environment",
-        found: parts?.[2] ?? "wrong",
-        expected: parts?.[1]?.replaceAll(" | ", ", ") ?? error.message
+        found: variable === undefined ? "wrong" : options.show(process.env[variable]),
+        expected: expected?.replaceAll(" | ", ", ") ?? message
       }
     ]
   })
@@ -40,25 +39,58 @@ export const rejection = (call: string, thrown: unknown): Rejection.Rejection =>
   return new Rejection.Unexpected({ call, cause: thrown })
 }
 
-/** @internal */
-export const rejectionOf = (call: string, cause: Cause.Cause<unknown>, reason?: unknown): Rejection.Rejection =>
-  Cause.hasInterruptsOnly(cause)
-    ? new Rejection.Interrupted(reason === undefined ? { call } : { call, cause: reason })
-    : rejection(call, Cause.squash(cause))
-
-/** @internal */
-export type Run = <A>(call: string, effect: () => Effect.Effect<A, unknown>, signal?: AbortSignal) => Promise<A>
+/** What is true of a call that records, and that nobody has answered when everything is closed. */
+const unknown = (): RecorderError =>
+  new RecorderError({
+    reason: new Unknown({ detail: "everything was closed before the store could tell" })
+  })
 
 /**
- * Every call begins in the turn in which it is made, so that what is closed afterwards knows of it.
+ * Runs calls as promises. Every call begins in the turn in which it is made, so that what is closed afterwards knows of it.
  *
  * @internal
  */
-export const runner = (context: Context.Context<never>): Run => {
-  const run = Effect.runPromiseExitWith(context)
-  return async (call, effect, signal) => {
-    const exit = await run(Effect.suspend(effect), signal === undefined ? undefined : { signal })
-    if (Exit.isSuccess(exit)) return exit.value
-    throw rejectionOf(call, exit.cause, signal?.reason)
+export class Calls {
+  private readonly underway = new Set<Fiber.Fiber<unknown, unknown>>()
+  private readonly fork: ReturnType<typeof Effect.runForkWith<never>>
+  private closed = false
+
+  constructor(context: Context.Context<never>) {
+    this.fork = Effect.runForkWith(context)
+  }
+
+  readonly record = <A>(call: string, effect: () => Effect.Effect<A, unknown>): Promise<A> =>
+    this.start(effect, undefined, (cause) =>
+      this.closed && Cause.hasInterruptsOnly(cause) ? unknown() : rejectionOf(call, cause, undefined)
+    )
+
+  readonly run = <A>(call: string, effect: () => Effect.Effect<A, unknown>, signal?: AbortSignal): Promise<A> =>
+    this.start(effect, signal, (cause) => rejectionOf(call, cause, signal?.reason))
+
+  /** Ends what nobody has answered though everything is closed: a store that never answers must not keep a caller for good. */
+  close(): void {
+    this.closed = true
+    for (const fiber of this.underway) fiber.interruptUnsafe()
+  }
+
+  private start<A>(
+    effect: () => Effect.Effect<A, unknown>,
+    signal: AbortSignal | undefined,
+    rejectionOf: (cause: Cause.Cause<unknown>) => Rejection.Rejection
+  ): Promise<A> {
+    return new Promise((resolve, reject) => {
+      const fiber = this.fork(Effect.suspend(effect), signal === undefined ? undefined : { signal })
+      this.underway.add(fiber)
+      fiber.addObserver((exit) => {
+        this.underway.delete(fiber)
+        if (Exit.isSuccess(exit)) resolve(exit.value)
+        else reject(rejectionOf(exit.cause))
+      })
+    })
   }
 }
+
+const rejectionOf = (call: string, cause: Cause.Cause<unknown>, reason: unknown): Rejection.Rejection =>
+  Cause.hasInterruptsOnly(cause)
+    ? new Rejection.Interrupted(reason === undefined ? { call } : { call, cause: reason })
+    : rejection(call, Cause.squash(cause))

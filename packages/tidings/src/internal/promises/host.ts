@@ -14,7 +14,8 @@ import type { ObjectInput } from "@tidings/core/ObjectReference"
 import * as Recorder from "@tidings/core/Recorder"
 import * as Templates from "@tidings/core/Templates"
 import * as Timestamp from "@tidings/core/Timestamp"
-import type * as Context from "effect/Context"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -36,9 +37,8 @@ import { Watches } from "./watching.ts"
 // ---------------------------------------------------------------------------
 
 /** What every class of `EventCatalogue.Service` has. */
-interface AnyCatalogue extends Promised.Catalogue {
+interface AnyCatalogue extends Context.Key<never, object> {
   readonly layer: Layer.Layer<never, Templates.CatalogueError, Templates.Templates | Recorder.Recorder | Backend>
-  readonly asEffect: () => Effect.Effect<object, never, never>
 }
 
 interface Named {
@@ -172,7 +172,7 @@ type Method = (...call: ReadonlyArray<unknown>) => Effect.Effect<Recorder.Record
 /** The methods of a catalogue that record, with what a call leaves out filled in. */
 const methodsOf = (
   catalogue: object,
-  run: calls.Run,
+  record: calls.Calls["record"],
   fill: defaults.Defaults,
   messages: Promised.Messages
 ): Record<string, unknown> => {
@@ -181,7 +181,7 @@ const methodsOf = (
   for (const [name, method] of Object.entries(catalogue) as ReadonlyArray<[string, unknown]>) {
     if (typeof method !== "function" || !(name.endsWith("Event") || name === "emit")) continue
     methods[name] = (...call: ReadonlyArray<unknown>) =>
-      run(name, () => {
+      record(name, () => {
         const filled = [...call]
         if (name === "crdEvent") filled[2] = fill.namespace(call[2] as string | undefined)
         else filled[0] = fillObject(call[0] as ObjectInput)
@@ -211,7 +211,9 @@ export const make = async (
 ): Promise<Tidings> => {
   const base = layerOf(readings.layer(drainTimeout)) as Base
   const layer = catalogues.reduce<Base>((layer, { catalogue }) => Layer.provideMerge(catalogue.layer, layer), base)
-  const runtime = ManagedRuntime.make(Layer.provideMerge(layer, logging.layer(logger)))
+  // The environment as it is now, and not as it was when the first configuration was read.
+  const surroundings = Layer.merge(logging.layer(logger), ConfigProvider.layer(ConfigProvider.fromEnv()))
+  const runtime = ManagedRuntime.make(Layer.provideMerge(layer, surroundings))
   const context = await runtime.context().catch(async (thrown: unknown) => {
     await runtime.dispose()
     throw calls.rejection("create", thrown)
@@ -228,7 +230,8 @@ export const make = async (
   const { manager, meant, reading, recorder, templates } = services
   // Not in the scope of the runtime, which would interrupt callers before the recorder can tell them what became of their
   // events.
-  const run = calls.runner(context)
+  const underway = new calls.Calls(context)
+  const { record, run } = underway
   const watches = new Watches(context)
   const fill = defaults.make(templates, namespace ?? meant ?? FALLBACK)
   const fillReference = defaults.readably(fill.reference)
@@ -236,7 +239,7 @@ export const make = async (
     setTemplate: (reason, template) => run("setTemplate", () => templates.set(reason, template)),
     getTemplate: templates.get
   }
-  const methods = (catalogue: object) => methodsOf(catalogue, run, fill, messages)
+  const methods = (catalogue: object) => methodsOf(catalogue, record, fill, messages)
 
   let closing: Promise<void> | undefined
   const close = (): Promise<void> => {
@@ -245,6 +248,7 @@ export const make = async (
       const ended = watches.close()
       try {
         await runtime.dispose()
+        underway.close()
         await ended
       } catch (thrown) {
         throw calls.rejection("close", thrown)
@@ -255,13 +259,13 @@ export const make = async (
 
   const tidings: Tidings = {
     createEvent: (reference, ...rest) =>
-      run("createEvent", () => Effect.map(manager.createEvent(fillReference(reference), ...rest), recorded)),
+      record("createEvent", () => Effect.map(manager.createEvent(fillReference(reference), ...rest), recorded)),
     createEventForCRD: (kind, name, namespace, ...rest) =>
-      run("createEventForCRD", () =>
+      record("createEventForCRD", () =>
         Effect.map(manager.createEventForCRD(kind, name, fill.namespace(namespace), ...rest), recorded)
       ),
     createEventWithData: (reference, ...rest) =>
-      run("createEventWithData", () => Effect.map(manager.createEventWithData(fillReference(reference), ...rest), recorded)),
+      record("createEventWithData", () => Effect.map(manager.createEventWithData(fillReference(reference), ...rest), recorded)),
     queryEvents: async (query, ending) => {
       const asked = query as EventManager.EventQueryInput & { readonly page?: PageToken | undefined }
       const page = await run(
@@ -287,8 +291,7 @@ export const make = async (
     [Symbol.asyncDispose]: close
   }
   for (const { catalogue, name } of catalogues) {
-    const service = Effect.runSyncWith(context)(catalogue.asEffect())
-    Object.assign(tidings, { [name]: methods(service) })
+    Object.assign(tidings, { [name]: methods(Context.getUnsafe(context, catalogue)) })
   }
   contexts.set(tidings, context)
   return tidings
