@@ -18,6 +18,7 @@ const checks: ReadonlyArray<Check> = [
   { name: "examples", command: node("tools/examples.ts") },
   { name: "unused code and dependencies", command: npx("knip") },
   { name: "packages", command: ["npm", "run", "lint:package"] },
+  { name: "hosts", command: ["npm", "run", "test:hosts"] },
   { name: "cluster tests", command: ["npm", "run", "test:cluster"] }
 ]
 

@@ -60,12 +60,7 @@ export interface Options extends Omit<Recorder.RecorderOptions, "writeTimeout">,
  * @category models
  * @since 0.2.0
  */
-export type Services =
-  | Backend
-  | EventGenerator
-  | EventManager.EventManager
-  | Recorder.Recorder
-  | Templates.Templates
+export type Services = Backend | EventGenerator | EventManager.EventManager | Recorder.Recorder | Templates.Templates
 
 /**
  * Layers of the host's own, in the place of what the options choose.
@@ -87,9 +82,7 @@ export interface Layers<E = never, E2 = never> {
   readonly recorder?: Layer.Layer<Recorder.Recorder, E2, Backend | Templates.Templates> | undefined
 }
 
-const chosenRecorder = (
-  options: Options
-): Layer.Layer<Recorder.Recorder, SetupError, Backend | Templates.Templates> =>
+const chosenRecorder = (options: Options): Layer.Layer<Recorder.Recorder, SetupError, Backend | Templates.Templates> =>
   Layer.unwrap(
     Effect.gen(function* () {
       const { mode } = yield* Backend
@@ -269,7 +262,9 @@ export interface CreateOptions<Cs extends ReadonlyArray<Promised.Catalogue> = re
   /**
    * Catalogues of the host's own, each found at the last part of its id with a small letter: `"shop/Orders"` at `orders`.
    */
-  readonly catalogues?: (Cs & EventCatalogue.DistinctReasons<readonly [typeof EventGenerator, ...Cs]> & FreeNames<Cs>) | undefined
+  readonly catalogues?:
+    | (Cs & EventCatalogue.DistinctReasons<readonly [typeof EventGenerator, ...Cs]> & FreeNames<Cs>)
+    | undefined
   /** Where what the library says goes: a logger such as `console`, or `false` for nowhere. stderr unless given. */
   readonly logger?: Promised.Logger | false | undefined
 }
@@ -359,7 +354,8 @@ export const createWith = async <
   const read = host.read(given, layers)
   const backend: Layer.Layer<Backend, E | SetupError> = layers.backend ?? chosenBackend(read.options)
   const made = await host.make(
-    (readings) => over<E | E2 | SetupError>(Layer.provideMerge(readings, backend), layers.recorder ?? chosenRecorder(read.options)),
+    (readings) =>
+      over<E | E2 | SetupError>(Layer.provideMerge(readings, backend), layers.recorder ?? chosenRecorder(read.options)),
     read
   )
   // Which catalogues they are, only the type of the options knows.

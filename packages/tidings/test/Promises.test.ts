@@ -61,7 +61,9 @@ afterAll(() => Effect.runPromise(Scope.close(scopeOfServers, Exit.void)))
 
 /** A cluster, and a kubeconfig for it. */
 const cluster = async (namespace?: string) => {
-  const context = await Effect.runPromise(Layer.buildWithScope(ApiServer.layer({ namespaces: ["team-b"] }), scopeOfServers))
+  const context = await Effect.runPromise(
+    Layer.buildWithScope(ApiServer.layer({ namespaces: ["team-b"] }), scopeOfServers)
+  )
   const server = Context.get(context, ApiServer.ApiServer)
   const token = await Effect.runPromise(server.token("writer"))
   const kubeconfig = join(mkdtempSync(join(home, "cluster-")), "config")
@@ -85,7 +87,8 @@ describe("close", () => {
     memory: () => Tidings.create({ ...quiet, backend: "memory" }),
     "the event log": () =>
       Tidings.create({ ...quiet, backend: "filesystem", console: false, directory: mkdtempSync(join(home, "log-")) }),
-    "a cluster": async () => Tidings.create({ ...quiet, backend: "kubernetes", kubeconfig: (await cluster()).kubeconfig }),
+    "a cluster": async () =>
+      Tidings.create({ ...quiet, backend: "kubernetes", kubeconfig: (await cluster()).kubeconfig }),
     "a cluster with a journal on disk": async () =>
       Tidings.create({
         ...quiet,
@@ -127,7 +130,11 @@ describe("close", () => {
       Policy.make((backend) =>
         Effect.succeed({
           ...backend,
-          query: (query) => Effect.andThen(Effect.promise(() => promise), backend.query(query))
+          query: (query) =>
+            Effect.andThen(
+              Effect.promise(() => promise),
+              backend.query(query)
+            )
         })
       )
     )
@@ -144,9 +151,7 @@ describe("close", () => {
 
   it("gives a query up after the drain timeout, and a flush that has no end of its own", async () => {
     const backend = Backend.layerMemory().pipe(
-      Policy.make((backend) =>
-        Effect.succeed({ ...backend, query: () => Effect.never, write: () => Effect.never })
-      )
+      Policy.make((backend) => Effect.succeed({ ...backend, query: () => Effect.never, write: () => Effect.never }))
     )
     const tidings = await Tidings.createWith({ backend }, { ...quiet, drainTimeout: 50 })
     const query = tidings.queryEvents()
@@ -224,7 +229,7 @@ describe("a rejection", () => {
       all.issues.map(({ field }) => field),
       Object.keys(wrong)
     )
-    assert.include(all.message, 'backend is \'etcd\', expected auto, kubernetes, filesystem, memory')
+    assert.include(all.message, "backend is 'etcd', expected auto, kubernetes, filesystem, memory")
     assert.include(all.message, "did you mean drainTimeout?")
     for (const none of [null, 7, "memory", []]) {
       assert.strictEqual(await tagOf(Tidings.create(none as never)), "InvalidOptions")
@@ -256,7 +261,10 @@ describe("a rejection", () => {
     const error = await rejected(
       Tidings.createWith({ backend: Backend.layerMemory() }, { ...quiet, directory: "./events" })
     )
-    assert.include(error.message, "directory is './events', expected nothing, because the backend is a layer of the host")
+    assert.include(
+      error.message,
+      "directory is './events', expected nothing, because the backend is a layer of the host"
+    )
     const recorder = Recorder.layerDirect()
     assert.strictEqual(
       await tagOf(Tidings.createWith({ recorder, backend: Backend.layerMemory() }, { ...quiet, component: "x" })),
@@ -268,8 +276,14 @@ describe("a rejection", () => {
     class Wrong extends EventCatalogue.Service<Wrong>()("shop/Wrong", {
       Parcel: { apiVersion: "not a version", reasons: { ParcelSent: { meaning: "It is sent.", message: "sent" } } }
     }) {}
-    assert.strictEqual(await tagOf(Tidings.create({ ...quiet, backend: "filesystem", directory: "/dev/null/log" })), "BackendError")
-    assert.strictEqual(await tagOf(Tidings.create({ ...quiet, backend: "memory", catalogues: [Wrong] })), "CatalogueError")
+    assert.strictEqual(
+      await tagOf(Tidings.create({ ...quiet, backend: "filesystem", directory: "/dev/null/log" })),
+      "BackendError"
+    )
+    assert.strictEqual(
+      await tagOf(Tidings.create({ ...quiet, backend: "memory", catalogues: [Wrong] })),
+      "CatalogueError"
+    )
     assert.strictEqual(
       await tagOf(Tidings.create({ ...quiet, backend: "memory", reportingController: "not a name" })),
       "InvalidRecorderOptions"
@@ -291,7 +305,14 @@ describe("a rejection", () => {
       ["InvalidQuery", () => tidings.queryEvents({}, { signal: {} as AbortSignal })],
       ["InvalidQuery", () => tidings.watchEvents({ since: "yesterday" })[Symbol.asyncIterator]().next()],
       ["InvalidQuery", () => tidings.watchEvents({}, "")[Symbol.asyncIterator]().next()],
-      ["InvalidQuery", () => tidings.watchEvents({}, "now", { signal: {} as AbortSignal })[Symbol.asyncIterator]().next()],
+      [
+        "InvalidQuery",
+        () =>
+          tidings
+            .watchEvents({}, "now", { signal: {} as AbortSignal })
+            [Symbol.asyncIterator]()
+            .next()
+      ],
       ["BackendError", () => tidings.watchEvents({}, "no cursor")[Symbol.asyncIterator]().next()],
       ["BackendError", () => tidings.queryEvents({ page: "no page" })],
       ["InvalidTimeout", () => tidings.flush(-1)],
@@ -347,7 +368,9 @@ describe("a rejection", () => {
   it("of a store that never takes an event names why", async () => {
     const refusing = (outcome: Backend.Outcome) =>
       Backend.layerMemory().pipe(
-        Policy.make((backend) => Effect.succeed({ ...backend, write: (batch) => Effect.succeed(batch.map(() => outcome)) }))
+        Policy.make((backend) =>
+          Effect.succeed({ ...backend, write: (batch) => Effect.succeed(batch.map(() => outcome)) })
+        )
       )
     const retryAfter = { scope: "backend", detail: "slow down" } as const
     for (const [reason, outcome] of [
@@ -384,8 +407,10 @@ describe("watchEvents", () => {
     const tidings = await Tidings.create({ ...quiet, backend: "memory" })
     const watching = Array.from({ length: 10 }, () => reasons(tidings.watchEvents()))
     await soon()
+    const justNow = reasons(tidings.watchEvents())
     await tidings.close()
     assert.deepStrictEqual(await Promise.all(watching), Array(10).fill(["Live"]))
+    assert.deepStrictEqual(await justNow, [])
   })
 
   it("ends with its loop, and lets go of the store", async () => {
@@ -452,13 +477,21 @@ describe("watchEvents", () => {
 
 describe("plain types", () => {
   it("take durations as milliseconds and texts, and give times as Date and ids as texts", async () => {
-    await using tidings = await Tidings.create({ ...quiet, backend: "memory", catalogues: [Orders], drainTimeout: "5s" })
+    await using tidings = await Tidings.create({
+      ...quiet,
+      backend: "memory",
+      catalogues: [Orders],
+      drainTimeout: "5s"
+    })
     const before = new Date(Date.now() - 1_000)
     const order = { metadata: { name: "o-17" } }
     const at = new Date("2030-01-31T12:00:00Z")
     for (const took of [90_000, "1m30s", "90 seconds"]) {
       const recorded = await tidings.orders.orderEvent(order, "OrderShipped", { took }, { at })
-      assert.strictEqual(recorded._tag === "Accepted" && recorded.idText, recorded._tag === "Accepted" && `${recorded.id.origin}.${recorded.id.seq}`)
+      assert.strictEqual(
+        recorded._tag === "Accepted" && recorded.idText,
+        recorded._tag === "Accepted" && `${recorded.id.origin}.${recorded.id.seq}`
+      )
     }
     const { cursor, events } = await tidings.queryEvents({ since: before })
     assert.deepStrictEqual(
@@ -545,7 +578,10 @@ describe("catalogues of a host", () => {
       await tidings.generator.workflowEvent(order, "WorkflowStepFailed")
 
       class Twice extends EventCatalogue.Service<Twice>()("shop/Twice", {
-        Parcel: { apiVersion: "shop.example.com/v1", reasons: { OrderLost: { meaning: "It is lost.", message: "lost" } } }
+        Parcel: {
+          apiVersion: "shop.example.com/v1",
+          reasons: { OrderLost: { meaning: "It is lost.", message: "lost" } }
+        }
       }) {}
       // @ts-expect-error: a reason that two catalogues have
       await Tidings.create({ catalogues: [Orders, Twice] })
@@ -566,7 +602,9 @@ describe("catalogues of a host", () => {
 
 describe("layers of a host", () => {
   it("stand in the place of what the options choose, and are reached from the promises", async () => {
-    const backend = FileBackend.layer({ directory: mkdtempSync(join(home, "log-")), console: false }).pipe(Policy.retry())
+    const backend = FileBackend.layer({ directory: mkdtempSync(join(home, "log-")), console: false }).pipe(
+      Policy.retry()
+    )
     const recorder = Recorder.layer({ component: "by-hand" }).pipe(Layer.provide(Journal.layerMemory()))
     await using tidings = await Tidings.createWith({ backend, recorder }, quiet)
     await tidings.createEvent(pod, "Started", "it runs", "Normal")
@@ -595,7 +633,13 @@ describe("defaults", () => {
     await tidings.flush("10 seconds")
     const { events } = await tidings.queryEvents()
     return events
-      .map(({ event: { involvedObject: { apiVersion, kind, name, namespace } } }) => [name, apiVersion, kind, namespace])
+      .map(
+        ({
+          event: {
+            involvedObject: { apiVersion, kind, name, namespace }
+          }
+        }) => [name, apiVersion, kind, namespace]
+      )
       .sort()
   }
   const expected = (namespace: string) => [
@@ -614,13 +658,19 @@ describe("defaults", () => {
     await using tidings = await Tidings.create({ ...quiet, backend: "memory" })
     const found = await objects(tidings)
     const version = found.find(([name]) => name === "e")?.[1]
-    assert.deepStrictEqual(found, expected("default").map((row) => row.map((cell) => (cell === "tidings.dev/v1" ? version : cell))))
+    assert.deepStrictEqual(
+      found,
+      expected("default").map((row) => row.map((cell) => (cell === "tidings.dev/v1" ? version : cell)))
+    )
     assert.isString(version)
   })
 
   it("can be another namespace", async () => {
     await using tidings = await Tidings.create({ ...quiet, backend: "memory", namespace: "team-a" })
-    assert.deepStrictEqual((await objects(tidings)).map(([, , , namespace]) => namespace), expected("team-a").map((row) => row[3]))
+    assert.deepStrictEqual(
+      (await objects(tidings)).map(([, , , namespace]) => namespace),
+      expected("team-a").map((row) => row[3])
+    )
   })
 
   it("on a cluster are the namespace of the context", async () => {
@@ -658,8 +708,14 @@ describe("the logger of a host", () => {
       const tidings = await Tidings.create({ backend: "kubernetes", kubeconfig, logger, drainTimeout: 100 })
       await tidings.createEvent(pod, "Started", "it runs", "Normal")
       await tidings.close()
-      assert.isTrue(said.some((line) => line.startsWith("info: Events go to the cluster of")), said.join("\n"))
-      assert.isTrue(said.some((line) => line.startsWith("warn: The recorder is closed")), said.join("\n"))
+      assert.isTrue(
+        said.some((line) => line.startsWith("info: Events go to the cluster of")),
+        said.join("\n")
+      )
+      assert.isTrue(
+        said.some((line) => line.startsWith("warn: The recorder is closed")),
+        said.join("\n")
+      )
     }
   })
 })

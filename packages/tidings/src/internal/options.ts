@@ -71,8 +71,7 @@ const ofLayers: Readonly<Record<string, Rule>> = {
   reportingController: text,
   reportingInstance: text,
   transforms: {
-    holds: (given) =>
-      Array.isArray(given) && given.every((one) => isObject(one) && typeof one["apply"] === "function"),
+    holds: (given) => Array.isArray(given) && given.every((one) => isObject(one) && typeof one["apply"] === "function"),
     expected: "a list of transforms"
   },
   maskSecrets: flag,
@@ -119,7 +118,9 @@ const check = (
   layers: { readonly backend?: unknown; readonly recorder?: unknown }
 ): ReadonlyArray<Issue> => {
   if (!isObject(options) || Array.isArray(options)) {
-    return [{ field: "options", found: show(options), expected: `an object with any of ${Object.keys(known).join(", ")}` }]
+    return [
+      { field: "options", found: show(options), expected: `an object with any of ${Object.keys(known).join(", ")}` }
+    ]
   }
   const issues: Array<Issue> = []
   for (const [key, given] of Object.entries(options)) {

@@ -44,10 +44,12 @@ export const make = (templates: Templates["Service"], namespace: string): Defaul
  *
  * @internal
  */
-export const readably = <A>(fill: (given: A) => A): ((given: A) => A) => (given) => {
-  try {
-    return fill(given)
-  } catch {
-    return given
+export const readably =
+  <A>(fill: (given: A) => A): ((given: A) => A) =>
+  (given) => {
+    try {
+      return fill(given)
+    } catch {
+      return given
+    }
   }
-}

@@ -265,14 +265,12 @@ export const make = async (
         Effect.map(manager.createEventForCRD(kind, name, fill.namespace(namespace), ...rest), recorded)
       ),
     createEventWithData: (reference, ...rest) =>
-      record("createEventWithData", () => Effect.map(manager.createEventWithData(fillReference(reference), ...rest), recorded)),
+      record("createEventWithData", () =>
+        Effect.map(manager.createEventWithData(fillReference(reference), ...rest), recorded)
+      ),
     queryEvents: async (query, ending) => {
       const asked = query as EventManager.EventQueryInput & { readonly page?: PageToken | undefined }
-      const page = await run(
-        "queryEvents",
-        () => reading.whileOpen(manager.queryEvents(asked)),
-        signalOf(ending)
-      )
+      const page = await run("queryEvents", () => reading.whileOpen(manager.queryEvents(asked)), signalOf(ending))
       return { ...page, events: page.events.map(eventOf) }
     },
     watchEvents: (filter, from, ending) => {

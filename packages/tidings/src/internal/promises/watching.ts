@@ -41,6 +41,8 @@ export class Watches {
     const { promise: ended, resolve: tellEnd } = Promise.withResolvers<IteratorReturnResult<undefined>>()
     let inner: AsyncIterator<A> | undefined
     let ending: Promise<void> | undefined
+    // One that was made before everything was closed ends like those that are under way.
+    const tooLate = this.closed
     /** One item at a time, however many are asked for. */
     let last: Promise<unknown> = Promise.resolve()
 
@@ -61,14 +63,14 @@ export class Watches {
     const onAbort = () => void end()
 
     const begin = (): AsyncIterator<A> => {
-      if (this.closed) throw new BackendError({ reason: new Unavailable({ detail: "it was closed" }) })
+      if (tooLate) throw new BackendError({ reason: new Unavailable({ detail: "it was closed" }) })
       this.open.add(end)
       signal?.addEventListener("abort", onAbort, { once: true })
       return Stream.toAsyncIterableWith(stream, this.context)[Symbol.asyncIterator]()
     }
 
     const next = async (): Promise<IteratorResult<A>> => {
-      if (ending !== undefined || signal?.aborted === true) return done
+      if (ending !== undefined || signal?.aborted === true || (this.closed && !tooLate)) return done
       try {
         inner ??= begin()
         const item = await Promise.race([inner.next(), ended])
