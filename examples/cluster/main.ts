@@ -54,7 +54,11 @@ try {
   ])
   apply([...objectsIn(namespace), ...(context === undefined ? [] : rightsOf(context))])
 
-  const left = await Effect.runPromise(Effect.provide(reconcile(namespace), runtime({ kubeconfig, context })))
+  // Also when it is told to end, what was recorded is delivered, and what was started is stopped.
+  const ending = new AbortController()
+  for (const signal of ["SIGHUP", "SIGINT", "SIGTERM"] as const) process.once(signal, () => ending.abort())
+  const recorded = Effect.provide(reconcile(namespace), runtime({ kubeconfig, context }))
+  const left = await Effect.runPromise(recorded, { signal: ending.signal })
   check("everything was delivered", left.complete)
 
   const all = shown("get", "events", "-n", namespace, "--sort-by=.lastTimestamp")

@@ -1,5 +1,4 @@
 // A backend over SQLite: what a host gets for one small interface.
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as EventManager from "@tidings/core/EventManager"
 import * as Policy from "@tidings/core/Policy"
 import * as Effect from "effect/Effect"
@@ -7,6 +6,7 @@ import * as Layer from "effect/Layer"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { runMain } from "../gracefulEnd.ts"
 import * as SqliteBackend from "./SqliteBackend.ts"
 
 const program = Effect.gen(function* () {
@@ -37,5 +37,5 @@ const runtime = EventManager.layerDirect({ component: "example" }).pipe(
 program.pipe(
   Effect.provide(runtime),
   Effect.ensuring(Effect.sync(() => rmSync(folder, { recursive: true, force: true }))),
-  NodeRuntime.runMain
+  runMain
 )

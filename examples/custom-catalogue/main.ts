@@ -1,5 +1,4 @@
 // Declares kinds, data and reasons of its own: what the compiler checks, and what a reader finds afterwards.
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Backend from "@tidings/core/Backend"
 import * as EventCatalogue from "@tidings/core/EventCatalogue"
 import * as EventGenerator from "@tidings/core/EventGenerator"
@@ -9,6 +8,7 @@ import * as Templates from "@tidings/core/Templates"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { runMain } from "../gracefulEnd.ts"
 
 /**
  * The events of a shop. `{{.OrderID}}` is the field `orderId`; a message that names an unknown field does not compile, and
@@ -76,4 +76,4 @@ const runtime = EventManager.layer.pipe(
   Layer.provideMerge(Layer.merge(Templates.layer, Backend.layerMemory()))
 )
 
-program.pipe(Effect.provide(runtime), NodeRuntime.runMain)
+program.pipe(Effect.provide(runtime), runMain)

@@ -1,5 +1,4 @@
 // Supervises real MCP server processes, runs workflows of real tool calls, and records what happens to each.
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as FileBackend from "@tidings/backend-fs/FileBackend"
 import { Backend } from "@tidings/core/Backend"
@@ -15,6 +14,7 @@ import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import * as Cli from "tidings/Cli"
+import { runMain } from "../gracefulEnd.ts"
 import { objectOf, Supervisor, layer as supervisorLayer } from "./Supervisor.ts"
 import * as Workflow from "./Workflow.ts"
 
@@ -182,4 +182,4 @@ const runtime = supervisorLayer.pipe(
   Layer.provideMerge(FileBackend.layer({ console: false }).pipe(Policy.batch()))
 )
 
-program.pipe(Effect.provide(runtime), NodeRuntime.runMain)
+program.pipe(Effect.provide(runtime), runMain)

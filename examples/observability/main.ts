@@ -18,6 +18,7 @@ import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
 import assert from "node:assert/strict"
 import { createServer, type IncomingMessage } from "node:http"
 import type { AddressInfo } from "node:net"
+import { runMain } from "../gracefulEnd.ts"
 
 // ---------------------------------------------------------------------------
 // a collector, such as the OpenTelemetry Collector would be: it takes what comes and tells what it was
@@ -156,16 +157,17 @@ const program = Effect.gen(function* () {
   yield* Effect.sleep("600 millis")
 }).pipe(Effect.provide(Layer.mergeAll(runtime, server).pipe(Layer.provideMerge(exporter))))
 
-await Effect.runPromise(program)
+const report = Effect.sync(() => {
+  const named = (name: string) => spans.filter((span) => span.name === name)
+  console.log(`\nThe collector got ${metrics.size} metrics, ${logs} log records and these spans:`)
+  for (const name of new Set(spans.map((span) => span.name))) {
+    const links = named(name).reduce((sum, span) => sum + (span.links?.length ?? 0), 0)
+    console.log(`  ${named(name).length} x ${name}${links === 0 ? "" : `, linked to ${links} records`}`)
+  }
+  assert.equal(named("event.record").length, 6)
+  assert.ok(named("event.deliver").some(({ links }) => (links?.length ?? 0) > 0))
+  assert.ok(metrics.has("tidings_accepted_total"))
+  assert.ok(logs > 0)
+})
 
-const named = (name: string) => spans.filter((span) => span.name === name)
-console.log(`\nThe collector got ${metrics.size} metrics, ${logs} log records and these spans:`)
-for (const name of new Set(spans.map((span) => span.name))) {
-  const links = named(name).reduce((sum, span) => sum + (span.links?.length ?? 0), 0)
-  console.log(`  ${named(name).length} x ${name}${links === 0 ? "" : `, linked to ${links} records`}`)
-}
-assert.equal(named("event.record").length, 6)
-assert.ok(named("event.deliver").some(({ links }) => (links?.length ?? 0) > 0))
-assert.ok(metrics.has("tidings_accepted_total"))
-assert.ok(logs > 0)
-collector.close()
+runMain(Effect.andThen(program, report).pipe(Effect.ensuring(Effect.sync(() => collector.close()))))

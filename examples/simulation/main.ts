@@ -6,6 +6,7 @@ import * as SimulatedBackend from "@tidings/testing/SimulatedBackend"
 import * as SimulatedJournal from "@tidings/testing/SimulatedJournal"
 import * as Simulation from "@tidings/testing/Simulation"
 import { Duration, Effect, Layer } from "effect"
+import { runMain } from "../gracefulEnd.ts"
 
 const WORKFLOWS = 20
 
@@ -94,4 +95,4 @@ const main = Effect.gen(function* () {
   )
 })
 
-await Effect.runPromise(main)
+runMain(main)
