@@ -25,12 +25,28 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
 const ambient =
   /\b(?:Date\.now\(|new Date\(\)|Math\.random\(|crypto\.randomUUID|setTimeout\(|setInterval\(|setImmediate\(|process\.)/
 
+/**
+ * Lines of a doc comment that do not begin as one: an edit of many files at once that hit an example, and that no compiler
+ * and no formatter sees.
+ */
+const pastedInto = (file: string, lines: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const found: Array<string> = []
+  let isComment = false
+  for (const [index, line] of lines.entries()) {
+    if (isComment && !/^\s*\*/.test(line)) found.push(`${file}:${index + 1}: code in a comment: ${line.trim()}`)
+    if (/^\s*\/\*\*/.test(line)) isComment = true
+    if (line.includes("*/")) isComment = false
+  }
+  return found
+}
+
 const problems: Array<string> = []
 let files = 0
 for (const [name, imports] of Object.entries(allowed)) {
   for (const file of globSync(`packages/${name}/src/**/*.ts`)) {
     files++
     const lines = readFileSync(file, "utf8").split("\n")
+    problems.push(...pastedInto(file, lines))
     for (const [index, line] of lines.entries()) {
       if (/^\s*(?:\*|\/\/)/.test(line)) continue
       for (const [, specifier] of line.matchAll(/(?:\bfrom |\bimport\(|^import )"([^"]+)"/g)) {

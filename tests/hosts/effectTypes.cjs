@@ -1,9 +1,9 @@
 // Walks the types that a host without Effect meets, and says where one of Effect's is among them. Run with TypeScript 5.
 "use strict"
-const { resolve } = require("node:path")
+const path = require("node:path")
 const ts = require("typescript5")
 
-const file = resolve("signatures.ts")
+const file = path.resolve("signatures.ts")
 const program = ts.createProgram([file], {
   module: ts.ModuleKind.NodeNext,
   target: ts.ScriptTarget.ES2024,
@@ -21,28 +21,28 @@ const isEffects = (symbol) =>
     /node_modules\/effect\//.test(declaration.getSourceFile().fileName)
   )
 
-const walk = (type, path) => {
+const walk = (type, at) => {
   for (const alias of [type.aliasSymbol, type.symbol]) {
-    if (isEffects(alias)) return void found.add(`${path}: ${checker.typeToString(type)}`)
+    if (isEffects(alias)) return void found.add(`${at}: ${checker.typeToString(type)}`)
   }
-  if (seen.has(type) || path.length > 400) return
+  if (seen.has(type) || at.length > 400) return
   seen.add(type)
   // What JavaScript and Node themselves have is no type of Effect's.
   if ((type.symbol?.declarations ?? []).some((one) => program.isSourceFileDefaultLibrary(one.getSourceFile()))) {
-    for (const argument of checker.getTypeArguments(type)) walk(argument, `${path}<>`)
+    for (const argument of checker.getTypeArguments(type)) walk(argument, `${at}<>`)
     return
   }
-  for (const argument of type.aliasTypeArguments ?? []) walk(argument, path)
-  if (type.isUnionOrIntersection()) for (const part of type.types) walk(part, path)
-  for (const info of checker.getIndexInfosOfType(type)) walk(info.type, `${path}[]`)
+  for (const argument of type.aliasTypeArguments ?? []) walk(argument, at)
+  if (type.isUnionOrIntersection()) for (const part of type.types) walk(part, at)
+  for (const info of checker.getIndexInfosOfType(type)) walk(info.type, `${at}[]`)
   for (const property of checker.getPropertiesOfType(type)) {
-    if (isEffects(property)) found.add(`${path}.${property.name}`)
-    else walk(checker.getTypeOfSymbol(property), `${path}.${property.name}`)
+    if (isEffects(property)) found.add(`${at}.${property.name}`)
+    else walk(checker.getTypeOfSymbol(property), `${at}.${property.name}`)
   }
   for (const signature of [...type.getCallSignatures(), ...type.getConstructSignatures()]) {
     for (const parameter of signature.getParameters())
-      walk(checker.getTypeOfSymbol(parameter), `${path}(${parameter.name})`)
-    walk(signature.getReturnType(), `${path}()`)
+      walk(checker.getTypeOfSymbol(parameter), `${at}(${parameter.name})`)
+    walk(signature.getReturnType(), `${at}()`)
   }
 }
 

@@ -4,7 +4,7 @@
 const assert = require("node:assert/strict")
 const { mkdtempSync, readFileSync, rmSync } = require("node:fs")
 const { tmpdir } = require("node:os")
-const { join } = require("node:path")
+const path = require("node:path")
 
 const rejected = async (Rejection, tag, call) => {
   try {
@@ -20,7 +20,7 @@ const rejected = async (Rejection, tag, call) => {
 }
 
 module.exports.run = async ({ EventCatalogue, Rejection, Tidings }) => {
-  const directory = mkdtempSync(join(tmpdir(), "tidings-host-"))
+  const directory = mkdtempSync(path.join(tmpdir(), "tidings-host-"))
   const Orders = class extends EventCatalogue.Service()("shop/Orders", {
     Order: {
       apiVersion: "shop.example.com/v1",
@@ -89,7 +89,7 @@ module.exports.run = async ({ EventCatalogue, Rejection, Tidings }) => {
       assert.equal(closed.reason._tag, "Closed")
       await rejected(Rejection, "BackendError", () => tidings.queryEvents())
     }
-    assert.equal(readFileSync(join(directory, "events.log"), "utf8").trim().split("\n").length, 2_004)
+    assert.equal(readFileSync(path.join(directory, "events.log"), "utf8").trim().split("\n").length, 2_004)
     const error = await rejected(Rejection, "InvalidOptions", () => Tidings.create({ backend: "etcd" }))
     assert.equal(error.issues[0].field, "backend")
   } finally {

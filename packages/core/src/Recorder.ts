@@ -321,12 +321,25 @@ const readDurations = <Name extends string>(
     return issues.length === 0 ? Effect.succeed(durations) : Effect.fail(new InvalidRecorderOptions({ issues }))
   })
 
+/** What the compiler sees, and plain JavaScript does not. */
+const checkOptions = ({ component, host, queueCapacity }: RecorderOptions): ReadonlyArray<Issue> => {
+  const issues: Array<Issue> = []
+  for (const [field, found] of Object.entries({ component, host })) {
+    if (found === undefined || (typeof found === "string" && found !== "")) continue
+    issues.push({ field, found: text.show(found), expected: "a text that is not empty" })
+  }
+  if (queueCapacity !== undefined && !Number.isSafeInteger(queueCapacity)) {
+    issues.push({ field: "queueCapacity", found: text.show(queueCapacity), expected: "a whole number from 1" })
+  }
+  return issues
+}
+
 const preparation = Effect.fnUntraced(function* (options: RecorderOptions | undefined) {
   const templates = yield* Templates
   const component = options?.component ?? "tidings"
   const reportingController = options?.reportingController ?? component
   const reportingInstance = options?.reportingInstance ?? options?.host ?? reportingController
-  const issues = acceptance.checkReporter(reportingController, reportingInstance)
+  const issues = [...checkOptions(options ?? {}), ...acceptance.checkReporter(reportingController, reportingInstance)]
   if (issues.length > 0) return yield* new InvalidRecorderOptions({ issues })
   const transforms = options?.transforms ?? []
   return acceptance.make({

@@ -2,6 +2,7 @@ import * as Backend from "@tidings/core/Backend"
 import { BackendError, Full } from "@tidings/core/BackendError"
 import * as EventManager from "@tidings/core/EventManager"
 import type { EventDataInput } from "@tidings/core/EventData"
+import * as Journal from "@tidings/core/Journal"
 import * as Recorder from "@tidings/core/Recorder"
 import * as RecorderMetrics from "@tidings/core/RecorderMetrics"
 import * as Templates from "@tidings/core/Templates"
@@ -183,6 +184,38 @@ describe("record, directly", () => {
         error.issues.map(({ field }) => field),
         ["reportingController", "reportingInstance"]
       )
+    })
+  )
+
+  it.effect("refuses options that are none, whatever TypeScript was told", () =>
+    Effect.gen(function* () {
+      for (const [field, found] of [
+        ["component", 7],
+        ["component", ""],
+        ["host", 7],
+        ["reportingController", 7],
+        ["reportingInstance", 7],
+        ["drainTimeout", "soon"],
+        ["drainTimeout", -1],
+        ["writeTimeout", {}],
+        ["queueCapacity", Number.NaN],
+        ["queueCapacity", "10"]
+      ] as const) {
+        for (const layer of [Recorder.layerDirect, Recorder.layer<Backend.Backend>]) {
+          const journal = Journal.layerMemory()
+          const error = yield* Effect.flip(
+            Effect.provide(
+              Recorder.Recorder,
+              Layer.provide(
+                layer({ [field]: found } as Recorder.RecorderOptions),
+                Layer.mergeAll(Templates.layer, Backend.layerMemory(), journal)
+              )
+            )
+          )
+          assert.strictEqual(error._tag, "InvalidRecorderOptions")
+          assert.include(error.message, `${field} is`)
+        }
+      }
     })
   )
 })

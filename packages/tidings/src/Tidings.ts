@@ -7,7 +7,7 @@ import * as FileJournal from "@tidings/backend-fs/FileJournal"
 import { Backend } from "@tidings/core/Backend"
 import type { BackendError } from "@tidings/core/BackendError"
 import type { EventType } from "@tidings/core/Event"
-import * as EventCatalogue from "@tidings/core/EventCatalogue"
+import type * as EventCatalogue from "@tidings/core/EventCatalogue"
 import { EventGenerator } from "@tidings/core/EventGenerator"
 import * as EventManager from "@tidings/core/EventManager"
 import * as Journal from "@tidings/core/Journal"
@@ -298,7 +298,7 @@ type TakenName<Cs, Seen, Found = never> = Cs extends readonly [infer C, ...infer
  * **Example** (A catalogue of the host's own)
  *
  * ```ts
- * import * as EventCatalogue from "@tidings/core/EventCatalogue"
+ * import type * as EventCatalogue from "@tidings/core/EventCatalogue"
  * import * as Tidings from "tidings/Tidings"
  * import assert from "node:assert/strict"
  *
@@ -353,13 +353,11 @@ export const createWith = async <
 ): Promise<Tidings & Promised.Catalogues<Cs>> => {
   const read = host.read(given, layers)
   const backend: Layer.Layer<Backend, E | SetupError> = layers.backend ?? chosenBackend(read.options)
-  const made = await host.make(
+  return host.make(
     (readings) =>
       over<E | E2 | SetupError>(Layer.provideMerge(readings, backend), layers.recorder ?? chosenRecorder(read.options)),
     read
   )
-  // Which catalogues they are, only the type of the options knows.
-  return made as Tidings & Promised.Catalogues<Cs>
 }
 
 /**

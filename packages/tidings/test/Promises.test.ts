@@ -37,11 +37,13 @@ const rejected = async (call: Promise<unknown>): Promise<Rejection.Rejection> =>
   const { thrown } = outcome
   assert.instanceOf(thrown, Error)
   assert.isTrue(Rejection.is(thrown), String(thrown))
-  assert.notEqual((thrown as Error).message, "")
+  assert.notEqual(thrown.message, "")
   return thrown as Rejection.Rejection
 }
 
 const tagOf = async (call: Promise<unknown>): Promise<string> => (await rejected(call))._tag
+
+const firstOf = <A>(items: AsyncIterable<A>): Promise<IteratorResult<A>> => items[Symbol.asyncIterator]().next()
 
 const pod = { kind: "Pod", name: "web", namespace: "default" }
 
@@ -181,7 +183,7 @@ describe("close", () => {
       assert.strictEqual(error._tag === "RecorderError" && error.reason._tag, "Closed")
       assert.include(error.message, "closed")
     }
-    for (const call of [tidings.queryEvents(), tidings.watchEvents()[Symbol.asyncIterator]().next()]) {
+    for (const call of [tidings.queryEvents(), firstOf(tidings.watchEvents())]) {
       const error = await rejected(call)
       assert.strictEqual(error._tag === "BackendError" && error.reason._tag, "Unavailable")
     }
@@ -215,7 +217,7 @@ describe("a rejection", () => {
       drainTimout: 1
     }
     for (const [field, found] of Object.entries(wrong)) {
-      const error = await rejected(Tidings.create({ [field]: found } as never))
+      const error = await rejected(Tidings.create({ [field]: found }))
       assert.strictEqual(error._tag, "InvalidOptions", field)
       const { issues } = error as Rejection.InvalidOptions
       assert.deepStrictEqual(
@@ -303,17 +305,10 @@ describe("a rejection", () => {
       ["InvalidEvent", () => tidings.orders.orderEvent({ metadata: { name: "o" } }, "OrderShipped", { took: "soon" })],
       ["InvalidQuery", () => tidings.queryEvents({ limit: -1 })],
       ["InvalidQuery", () => tidings.queryEvents({}, { signal: {} as AbortSignal })],
-      ["InvalidQuery", () => tidings.watchEvents({ since: "yesterday" })[Symbol.asyncIterator]().next()],
-      ["InvalidQuery", () => tidings.watchEvents({}, "")[Symbol.asyncIterator]().next()],
-      [
-        "InvalidQuery",
-        () =>
-          tidings
-            .watchEvents({}, "now", { signal: {} as AbortSignal })
-            [Symbol.asyncIterator]()
-            .next()
-      ],
-      ["BackendError", () => tidings.watchEvents({}, "no cursor")[Symbol.asyncIterator]().next()],
+      ["InvalidQuery", () => firstOf(tidings.watchEvents({ since: "yesterday" }))],
+      ["InvalidQuery", () => firstOf(tidings.watchEvents({}, ""))],
+      ["InvalidQuery", () => firstOf(tidings.watchEvents({}, "now", { signal: {} as AbortSignal }))],
+      ["BackendError", () => firstOf(tidings.watchEvents({}, "no cursor"))],
       ["BackendError", () => tidings.queryEvents({ page: "no page" })],
       ["InvalidTimeout", () => tidings.flush(-1)],
       ["InvalidTimeout", () => tidings.flush("soon")],
@@ -356,7 +351,7 @@ describe("a rejection", () => {
       const error = await rejected(tidings.queryEvents())
       assert.strictEqual(error._tag, "Unexpected")
       assert.deepInclude(error, { call: "queryEvents", cause: thrown })
-      assert.strictEqual(await tagOf(tidings.watchEvents()[Symbol.asyncIterator]().next()), "Unexpected")
+      assert.strictEqual(await tagOf(firstOf(tidings.watchEvents())), "Unexpected")
 
       const dead = Layer.effect(Backend.Backend, Effect.die(thrown))
       assert.strictEqual(await tagOf(Tidings.createWith({ backend: dead }, quiet)), "Unexpected")
@@ -409,7 +404,10 @@ describe("watchEvents", () => {
     await soon()
     const justNow = reasons(tidings.watchEvents())
     await tidings.close()
-    assert.deepStrictEqual(await Promise.all(watching), Array(10).fill(["Live"]))
+    assert.deepStrictEqual(
+      await Promise.all(watching),
+      Array.from({ length: 10 }, () => ["Live"])
+    )
     assert.deepStrictEqual(await justNow, [])
   })
 
@@ -551,7 +549,7 @@ describe("catalogues of a host", () => {
   it("are refused where they have no name of their own, or are none", async () => {
     class Close extends EventCatalogue.Service<Close>()("shop/Close", {}) {}
     class Again extends EventCatalogue.Service<Again>()("other/Orders", {}) {}
-    for (const catalogues of [[Close], [Orders, Again], [Orders, Orders], [{}], [undefined], [class {}]]) {
+    for (const catalogues of [[Close], [Orders, Again], [Orders, Orders], [{}], [undefined], [() => {}]]) {
       assert.strictEqual(
         await tagOf(Tidings.create({ ...quiet, backend: "memory", catalogues: catalogues as never })),
         "InvalidOptions"

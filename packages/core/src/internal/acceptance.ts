@@ -256,9 +256,9 @@ const copyLabels = (issues: Array<Issue>, labels: Readonly<Record<string, string
  *
  * @internal
  */
-export const checkReporter = (reportingController: string, reportingInstance: string): ReadonlyArray<Issue> => {
+export const checkReporter = (reportingController: unknown, reportingInstance: unknown): ReadonlyArray<Issue> => {
   const issues: Array<Issue> = []
-  if (!names.isQualifiedName(reportingController)) {
+  if (typeof reportingController !== "string" || !names.isQualifiedName(reportingController)) {
     issue(
       issues,
       "reportingController",
@@ -266,7 +266,8 @@ export const checkReporter = (reportingController: string, reportingInstance: st
       "a qualified name such as example.com/workflow-controller"
     )
   }
-  if (reportingInstance === "" || text.byteLength(reportingInstance) > LIMITS.reportingInstance) {
+  const size = typeof reportingInstance === "string" ? text.byteLength(reportingInstance) : 0
+  if (size === 0 || size > LIMITS.reportingInstance) {
     issue(issues, "reportingInstance", reportingInstance, `1 to ${LIMITS.reportingInstance} bytes`)
   }
   return issues

@@ -83,9 +83,14 @@ export class Watches {
       }
     }
 
+    const after = async (before: Promise<unknown>): Promise<IteratorResult<A>> => {
+      await before
+      return next()
+    }
+
     return {
       next: () => {
-        const item = last.then(next, next)
+        const item = after(last)
         last = item.catch(() => {})
         return item
       },
