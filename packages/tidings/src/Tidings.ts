@@ -298,7 +298,7 @@ type TakenName<Cs, Seen, Found = never> = Cs extends readonly [infer C, ...infer
  * **Example** (A catalogue of the host's own)
  *
  * ```ts
- * import type * as EventCatalogue from "@tidings/core/EventCatalogue"
+ * import * as EventCatalogue from "@tidings/core/EventCatalogue"
  * import * as Tidings from "tidings/Tidings"
  * import assert from "node:assert/strict"
  *
