@@ -3,7 +3,7 @@ import type * as Tidings from "tidings/Tidings"
 
 export type Answered = Tidings.Tidings
 // A transform works on what `@tidings/core` has, and is made with it.
-export type Options = Omit<Tidings.CreateOptions, "transforms" | "kubeconfig">
+export type Options = Omit<Tidings.CreateOptions, "transforms">
 export type Failed = ReturnType<typeof failed>
 
 declare const tidings: Tidings.Tidings

@@ -202,14 +202,13 @@ describe("record, directly", () => {
         ["queueCapacity", "10"]
       ] as const) {
         for (const layer of [Recorder.layerDirect, Recorder.layer<Backend.Backend>]) {
+          // Where there is a journal, each sink has a write timeout of its own.
+          if (field === "writeTimeout" && layer !== Recorder.layerDirect) continue
           const journal = Journal.layerMemory()
           const error = yield* Effect.flip(
             Effect.provide(
               Recorder.Recorder,
-              Layer.provide(
-                layer({ [field]: found } as Recorder.RecorderOptions),
-                Layer.mergeAll(Templates.layer, Backend.layerMemory(), journal)
-              )
+              Layer.provide(layer({ [field]: found }), Layer.mergeAll(Templates.layer, Backend.layerMemory(), journal))
             )
           )
           assert.strictEqual(error._tag, "InvalidRecorderOptions")

@@ -249,10 +249,12 @@ export interface Tidings extends AsyncDisposable {
  */
 export interface CreateOptions<Cs extends ReadonlyArray<Promised.Catalogue> = readonly []> extends Omit<
   Options,
-  "patience" | "drainTimeout"
+  "patience" | "loginTimeout" | "drainTimeout"
 > {
   /** How long a cluster has to answer before `auto` takes the event log. 3 seconds unless given. */
   readonly patience?: Promised.Timespan | undefined
+  /** How long a credential plugin may take. 15 minutes at a terminal and 1 minute elsewhere unless given. */
+  readonly loginTimeout?: Promised.Timespan | undefined
   /** How long `close` waits for what is under way and not delivered. 10 seconds unless given. */
   readonly drainTimeout?: Promised.Timespan | undefined
   /**

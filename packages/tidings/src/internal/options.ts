@@ -10,6 +10,8 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { inspect } from "node:util"
+import type * as BackendChoice from "../BackendChoice.ts"
+import type { CreateOptions, Options } from "../Tidings.ts"
 import * as backendChoice from "./backendChoice.ts"
 
 const EXPECTED_TIMESPAN = `milliseconds, or a text such as "10 seconds" or "1m30s"`
@@ -42,6 +44,9 @@ interface Rule {
   readonly expected: string
 }
 
+/** A rule for each option, so that a new one cannot be forgotten here and then be refused. */
+type Rules<Name extends string> = Readonly<Record<Name, Rule>>
+
 const text: Rule = { holds: (given) => typeof given === "string", expected: "a text" }
 const word: Rule = { holds: (given) => typeof given === "string" && given !== "", expected: "a text that is not empty" }
 const flag: Rule = { holds: (given) => typeof given === "boolean", expected: "true or false" }
@@ -50,20 +55,25 @@ const timespan: Rule = { holds: (given) => readTimespan(given) !== undefined, ex
 const isObject = (given: unknown): given is Readonly<Record<string, unknown>> =>
   typeof given === "object" && given !== null
 
-const ofChoice: Readonly<Record<string, Rule>> = {
+const ofChoice: Rules<keyof BackendChoice.Options> = {
   backend: {
     holds: (given) => backendChoice.choices.some((choice) => choice === given),
     expected: backendChoice.choices.join(", ")
   },
   directory: word,
   console: flag,
-  // A text, or what a host has loaded already.
-  kubeconfig: { holds: (given) => typeof given === "string" || isObject(given), expected: "the path of a kubeconfig" },
+  kubeconfig: { holds: (given) => typeof given === "string", expected: "the path of a kubeconfig" },
+  kubeConfig: {
+    holds: (given) => isObject(given) && typeof given["applyToHTTPSOptions"] === "function",
+    expected: "a KubeConfig of @kubernetes/client-node"
+  },
   context: text,
+  loginTimeout: timespan,
+  interactive: flag,
   patience: timespan
 }
 
-const ofLayers: Readonly<Record<string, Rule>> = {
+const ofLayers: Rules<keyof Options> = {
   ...ofChoice,
   journal: text,
   component: word,
@@ -82,7 +92,7 @@ const ofLayers: Readonly<Record<string, Rule>> = {
   drainTimeout: timespan
 }
 
-const ofHosts: Readonly<Record<string, Rule>> = {
+const ofHosts: Rules<keyof CreateOptions> = {
   ...ofLayers,
   namespace: {
     holds: (given) => typeof given === "string" && /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(given),
@@ -99,18 +109,9 @@ const ofHosts: Readonly<Record<string, Rule>> = {
 
 /** What stands where a layer of the host does, and would be without effect beside it. */
 const REPLACED = {
-  backend: ["backend", "directory", "console", "kubeconfig", "context", "patience"],
-  recorder: [
-    "journal",
-    "component",
-    "host",
-    "reportingController",
-    "reportingInstance",
-    "transforms",
-    "maskSecrets",
-    "queueCapacity"
-  ]
-} as const
+  backend: Object.keys(ofChoice),
+  recorder: Object.keys(ofLayers).filter((key) => !Object.hasOwn(ofChoice, key) && key !== "drainTimeout")
+}
 
 const check = (
   known: Readonly<Record<string, Rule>>,
@@ -126,7 +127,7 @@ const check = (
   for (const [key, given] of Object.entries(options)) {
     const rule = Object.hasOwn(known, key) ? known[key] : undefined
     const layer = (["backend", "recorder"] as const).find(
-      (one) => layers[one] !== undefined && REPLACED[one].some((replaced) => replaced === key)
+      (one) => layers[one] !== undefined && REPLACED[one].includes(key)
     )
     if (given === undefined) continue
     if (rule === undefined) {

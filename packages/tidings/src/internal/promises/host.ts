@@ -110,7 +110,7 @@ export const read = (
 ): Read => {
   const issues = [...options.issuesOfHost(given, layers)]
   if (issues.length > 0) throw new InvalidOptions({ issues })
-  const { catalogues, drainTimeout, logger, namespace, patience, ...rest } = given
+  const { catalogues, drainTimeout, logger, loginTimeout, namespace, patience, ...rest } = given
   const named = readCatalogues(catalogues ?? [], issues)
   if (issues.length > 0) throw new InvalidOptions({ issues })
   const drain = options.readTimespan(drainTimeout ?? "10 seconds")!
@@ -118,7 +118,8 @@ export const read = (
     options: {
       ...rest,
       drainTimeout: drain,
-      ...(patience === undefined ? undefined : { patience: options.readTimespan(patience) })
+      patience: patience === undefined ? undefined : options.readTimespan(patience),
+      loginTimeout: loginTimeout === undefined ? undefined : options.readTimespan(loginTimeout)
     },
     drainTimeout: drain,
     namespace,
