@@ -174,6 +174,24 @@ const hosts = async (folder: string): Promise<void> => {
     }
   }
 
+  const kubeconfig = join(folder, "kubeconfig")
+  const server = spawn(process.execPath, ["server.mjs", kubeconfig], {
+    cwd: folder,
+    stdio: ["ignore", "pipe", "inherit"]
+  })
+  try {
+    await new Promise((begun) => server.stdout.once("data", begun))
+    for (const [name, [command, ...args]] of Object.entries(runtimes)) {
+      await check(`a host on ${name} records into a cluster, reads it back and follows it`, async () => {
+        const component = name.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-")
+        const { stdout } = await must(run(folder, command!, [...args, "cluster.mjs", kubeconfig, component]))
+        if (stdout !== "done\n") throw new Error(stdout)
+      })
+    }
+  } finally {
+    server.kill()
+  }
+
   const compile = (name: string, file: string, ...args: ReadonlyArray<string>) =>
     run(folder, process.execPath, [
       join("node_modules", name, "bin", "tsc"),
