@@ -70,7 +70,11 @@ const ofChoice: Rules<keyof BackendChoice.Options> = {
   context: text,
   loginTimeout: timespan,
   interactive: flag,
-  patience: timespan
+  patience: timespan,
+  clusterScopedNamespace: {
+    holds: (given) => typeof given === "string" && /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(given),
+    expected: "a namespace: 1 to 63 lower-case letters, digits and -"
+  }
 }
 
 const ofLayers: Rules<keyof Options> = {
