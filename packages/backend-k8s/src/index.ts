@@ -17,8 +17,3 @@ export * as KubernetesConnection from "./KubernetesConnection.ts"
  * Events as objects of the API server.
  */
 export * as KubernetesEvent from "./KubernetesEvent.ts"
-
-/**
- * The kinds that a cluster knows.
- */
-export * as KubernetesKinds from "./KubernetesKinds.ts"

@@ -22,7 +22,6 @@ import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as NodeStdio from "@effect/platform-node/NodeStdio"
 import * as FileJournal from "@tidings/backend-fs/FileJournal"
-import type { BackendError } from "@tidings/core/BackendError"
 import type { Backend } from "@tidings/core/Backend"
 import type { Check } from "@tidings/core/BackendCheck"
 import type { Kinds } from "@tidings/core/EventCatalogue"
@@ -200,23 +199,6 @@ export interface Options {
  * @since 0.1.0
  */
 export const DefaultNamespace: Context.Reference<string | undefined> = session.DefaultNamespace
-
-/**
- * Finds a kind that neither a catalogue nor the command knows, by what a user calls it: `clusterplugin`,
- * `clusterplugins.example.dev`, a short name. The layer of a backend may provide it beside the backend, as the one of a
- * cluster does by discovery; where it does not, a kind is taken as its type spells it.
- *
- * @category references
- * @since 0.2.0
- */
-export const FindKind: Context.Reference<
-  (
-    name: string
-  ) => Effect.Effect<
-    { readonly kind: string; readonly apiVersion: string; readonly namespaced: boolean } | undefined,
-    BackendError
-  >
-> = session.FindKind
 
 // ---------------------------------------------------------------------------
 // constructors

@@ -243,7 +243,7 @@ describe("emit", () => {
   it.effect.each([
     [["Workflow", "Started"], /^error: "Workflow" names no object, expected KIND\/NAME such as Workflow\/deploy$/],
     [["/x", "Started"], /^error: "\/x" is no object/],
-    [["Workflow/a ", "Started"], /^error: involvedObject.name is "a ", expected /],
+    [["Workflow/a b", "Started"], /^error: involvedObject.name is "a b", expected /],
     [["Work flow/a", "Started"], /^error: involvedObject.kind is "Work flow", expected /],
     [["Workflow/a", ""], /^error: reason is "", expected /],
     [["Workflow/a", "not a reason"], /^error: reason is "not a reason", expected /],

@@ -20,6 +20,7 @@ import { examples } from "./examples.ts"
 import * as failure from "./failure.ts"
 import * as defaultNamespace from "../defaultNamespace.ts"
 import * as flags from "./flags.ts"
+import * as kinds from "./kinds.ts"
 import * as session from "./session.ts"
 import * as templateUses from "./templateUses.ts"
 import * as words from "./words.ts"
@@ -125,8 +126,7 @@ export const emit = Command.make(
   },
   Effect.fnUntraced(function* ({ data: pairs, message, namespace, object, reason, type }) {
     const { catalogue } = yield* session.Session
-    const { kind: named, name } = yield* session.check(flags.readObject(object, catalogue))
-    const { kind } = named
+    const { kind, name } = yield* session.check(flags.readObject(object, catalogue))
     if (name === undefined) {
       return yield* session.refuse(
         `${JSON.stringify(object)} names no object, expected KIND/NAME such as ${kind}/deploy`
@@ -145,19 +145,13 @@ export const emit = Command.make(
         )
       }
     }
+    const builtIn = catalogue.kind(kind) === undefined ? kinds.find(kind) : undefined
+    // kubectl finds the events of an object by its API version too; those of catalogues are known below.
+    const identity = { ...(builtIn === undefined ? undefined : { apiVersion: builtIn.apiVersion }), kind, name }
 
     yield* Effect.gen(function* () {
       const recorder = yield* Recorder.Recorder
-      const found = yield* flags.findKind(named)
-      if (found.unknown !== undefined && found.group !== undefined && found.apiVersion === undefined) {
-        return yield* session.refuse(
-          `${found.unknown} names no version: write ${found.kind}.v1.${found.group}, with the version of the object`
-        )
-      }
-      // kubectl finds the events of an object by its API version too; those of catalogues are known below.
-      const { apiVersion } = found
-      const identity = { ...(apiVersion === undefined ? undefined : { apiVersion }), kind: found.kind, name }
-      const meant = found.namespaced === false ? "" : ((yield* session.DefaultNamespace) ?? DEFAULT_NAMESPACE)
+      const meant = builtIn?.namespaced === false ? "" : ((yield* session.DefaultNamespace) ?? DEFAULT_NAMESPACE)
       const within = namespace ?? meant
       const involvedObject: ObjectReference = within === "" ? identity : { ...identity, namespace: within }
       return yield* patiently(recorder.recordSettled({ involvedObject, reason, message, type, data: given }))

@@ -3,8 +3,7 @@
  *
  * @internal
  */
-import type { BackendError } from "@tidings/core/BackendError"
-import type { EventType, StoredEventType } from "@tidings/core/Event"
+import type { EventType } from "@tidings/core/Event"
 import type { Cursor, EventFilter } from "@tidings/core/EventQuery"
 import * as Timestamp from "@tidings/core/Timestamp"
 import * as Clock from "effect/Clock"
@@ -18,7 +17,7 @@ import type { Catalogue } from "./catalogue.ts"
 import * as colour from "./colour.ts"
 import * as format from "./format.ts"
 import * as kinds from "./kinds.ts"
-import { DefaultNamespace, FindKind } from "./session.ts"
+import { DefaultNamespace } from "./session.ts"
 import * as when from "./when.ts"
 
 // ---------------------------------------------------------------------------
@@ -133,24 +132,14 @@ const TYPES = ["Normal", "Warning"] as const
 export const eventType = (description: string): Flag.Flag<EventType | undefined> =>
   choice("type", TYPES, { value: "Normal|Warning", description })
 
-/**
- * As kubectl has it: one type, or several with commas between them. Both that Kubernetes knows are no filter; one that another
- * writer made up is taken as it stands.
- */
-const types: Flag.Flag<StoredEventType | undefined> = last(
+/** As kubectl has it: one type, or several with commas between them. Both of them are no filter. */
+const types: Flag.Flag<EventType | undefined> = last(
   Flag.mapEffect(
     Flag.withAlias(described({ value: "Normal|Warning", description: "Of this type" }, "type"), "types"),
     (value) => {
-      const found = value.split(",").map((one) => {
-        const given = one.trim()
-        return TYPES.find((type) => type.toLowerCase() === given.toLowerCase()) ?? given
-      })
-      const different = new Set(found)
-      if (different.has("")) return Effect.fail(invalid("type", value, "a type such as Normal or Warning"))
-      if (different.size === 1) return Effect.succeed<StoredEventType | undefined>(found[0])
-      return different.size === 2 && TYPES.every((type) => different.has(type))
-        ? Effect.succeed(undefined)
-        : Effect.fail(invalid("type", value, "one type, or Normal and Warning"))
+      const found = value.split(",").map((one) => TYPES.find((type) => type.toLowerCase() === one.trim().toLowerCase()))
+      if (found.includes(undefined)) return Effect.fail(invalid("type", value, `one of ${TYPES.join(", ")}`))
+      return Effect.succeed(found.every((type) => type === found[0]) ? found[0] : undefined)
     }
   )
 )
@@ -183,10 +172,6 @@ export const selection = (limit: string) => ({
   object,
   for: text("for", { value: "KIND[/NAME]", description: "The same as the argument, as kubectl events has it" }),
   kind: text("kind", { value: "KIND", description: "Of objects of this kind" }),
-  apiGroup: text("api-group", {
-    value: "GROUP",
-    description: 'Of objects of this API group: apps; "" is the core group'
-  }),
   name: text("name", { value: "NAME", description: "Of objects of this name" }),
   ...placement,
   type: types,
@@ -206,11 +191,10 @@ export interface Selection {
   readonly object: string | undefined
   readonly for: string | undefined
   readonly kind: string | undefined
-  readonly apiGroup: string | undefined
   readonly name: string | undefined
   readonly namespace: string | undefined
   readonly allNamespaces: boolean
-  readonly type: StoredEventType | undefined
+  readonly type: EventType | undefined
   readonly reason: string | undefined
   readonly source: string | undefined
   readonly since: Timestamp.Micros | undefined
@@ -228,70 +212,29 @@ export interface Selected {
   readonly after: Cursor | undefined
   /** Whether it is settled in which namespace; otherwise in the one that is meant where none is named. */
   readonly isPlaced: boolean
-  readonly kind: NamedKind | undefined
 }
 
 /**
- * A kind that somebody named: as its type spells it, and what is known of it.
+ * A kind as its type spells it, where a catalogue or every cluster has it.
  *
  * @internal
  */
-export interface NamedKind {
-  readonly kind: string
-  /** Set where the name says it. */
-  readonly group: string | undefined
-  readonly apiVersion: string | undefined
-  readonly namespaced: boolean | undefined
-  /** What to ask the store for; absent where a catalogue, or every cluster, has the kind. */
-  readonly unknown: string | undefined
-}
-
-/** @internal */
-export const kindNamed = (text: string, catalogue: Catalogue): NamedKind => {
-  const name = kinds.parse(text)
-  const { group, version, word } = name
-  const known = catalogue.kind(text) ?? catalogue.kind(word)
-  if (known !== undefined && kinds.isMeant(name, known.apiVersion)) {
-    return { kind: known.kind, group, apiVersion: known.apiVersion, namespaced: undefined, unknown: undefined }
-  }
-  const builtIn = kinds.find(word)
-  if (builtIn !== undefined && kinds.isMeant(name, builtIn.apiVersion)) return { ...builtIn, group, unknown: undefined }
-  return {
-    kind: word,
-    group,
-    apiVersion: group === undefined || version === undefined ? undefined : `${group}/${version}`,
-    namespaced: undefined,
-    unknown: text
-  }
-}
+export const kindNamed = (name: string, catalogue: Catalogue): string =>
+  catalogue.kind(name)?.kind ?? kinds.find(name)?.kind ?? name
 
 /**
- * Asks the store for a kind that is not known by its name.
- *
- * @internal
- */
-export const findKind = (named: NamedKind): Effect.Effect<NamedKind, BackendError> =>
-  named.unknown === undefined
-    ? Effect.succeed(named)
-    : FindKind.use((find) =>
-        Effect.map(find(named.unknown!), (found) =>
-          found === undefined ? named : { ...found, group: named.group, unknown: undefined }
-        )
-      )
-
-/**
- * `KIND` or `KIND/NAME`. A name may have slashes itself, as those of registries have.
+ * `KIND` or `KIND/NAME`, the kind as its type spells it.
  *
  * @internal
  */
 export const readObject = (
   given: string,
   catalogue: Catalogue
-): Result.Result<{ readonly kind: NamedKind; readonly name: string | undefined }, string> => {
+): Result.Result<{ readonly kind: string; readonly name: string | undefined }, string> => {
   const slash = given.indexOf("/")
   const kind = slash === -1 ? given : given.slice(0, slash)
   const name = slash === -1 ? undefined : given.slice(slash + 1)
-  if (kind === "" || name === "") {
+  if (kind === "" || name === "" || name?.includes("/") === true) {
     return Result.fail(`${JSON.stringify(given)} is no object such as Workflow/deploy, and no kind`)
   }
   return Result.succeed({ kind: kindNamed(kind, catalogue), name })
@@ -320,11 +263,8 @@ export const select = (
   const object = written.success === undefined ? undefined : readObject(written.success, catalogue)
   if (object !== undefined && Result.isFailure(object)) return Result.fail(object.failure)
   const flagKind = given.kind === undefined ? undefined : kindNamed(given.kind, catalogue)
-  const kind = agree("kind", object?.success.kind.kind, flagKind?.kind)
+  const kind = agree("kind", object?.success.kind, flagKind)
   if (Result.isFailure(kind)) return Result.fail(kind.failure)
-  const named = object?.success.kind ?? flagKind
-  const group = agree("api-group", named?.group, given.apiGroup)
-  if (Result.isFailure(group)) return Result.fail(group.failure)
   const name = agree("name", object?.success.name, given.name)
   if (Result.isFailure(name)) return Result.fail(name.failure)
   const { after, limit, since, until } = given
@@ -339,7 +279,6 @@ export const select = (
   const timeless: EventFilter = {
     ...(kind.success === undefined ? undefined : { resourceType: kind.success }),
     ...(name.success === undefined ? undefined : { resourceName: name.success }),
-    ...(group.success === undefined ? undefined : { apiGroup: group.success }),
     ...(namespace === undefined ? undefined : { namespace }),
     ...(given.type === undefined ? undefined : { eventType: given.type }),
     ...(reason === undefined ? undefined : { reason }),
@@ -358,31 +297,27 @@ export const select = (
     limit: limit === "all" ? undefined : (limit ?? defaultLimit),
     // Opaque on both sides of this line: whether it is one, the backend that made it tells.
     after: after as Cursor | undefined,
-    isPlaced: given.allNamespaces || namespace !== undefined,
-    kind: named
+    // What is in no namespace is in none that could be meant.
+    isPlaced:
+      given.allNamespaces ||
+      namespace !== undefined ||
+      (kind.success !== undefined && kinds.find(kind.success)?.namespaced === false)
   })
 }
 
 /**
- * Settles what only the store can tell: where no namespace was named, the one that it means then; and a kind that is known by
- * its name to the store alone. Asked with the backend at hand.
+ * Where no namespace was named, the one that the backend means then. Asked with the backend at hand.
  *
  * @internal
  */
-export const place = (selected: Selected): Effect.Effect<Selected, BackendError> =>
-  Effect.gen(function* () {
-    const meant = yield* DefaultNamespace
-    const kind = selected.kind === undefined ? undefined : yield* findKind(selected.kind)
-    const added: EventFilter = {
-      ...(kind === undefined ? undefined : { resourceType: kind.kind }),
-      ...(selected.isPlaced || meant === undefined ? undefined : { namespace: meant })
-    }
-    const timeless = { ...selected.timeless, ...added }
+export const place = (selected: Selected): Effect.Effect<Selected> =>
+  DefaultNamespace.useSync((namespace) => {
+    if (selected.isPlaced || namespace === undefined) return selected
+    const timeless = { ...selected.timeless, namespace }
     return {
       ...selected,
-      kind,
-      isPlaced: selected.isPlaced || meant !== undefined,
+      isPlaced: true,
       timeless,
-      filter: selected.filter === selected.timeless ? timeless : { ...selected.filter, ...added }
+      filter: selected.filter === selected.timeless ? timeless : { ...selected.filter, namespace }
     }
   })

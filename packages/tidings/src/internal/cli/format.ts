@@ -3,7 +3,7 @@
  *
  * @internal
  */
-import { type Event, type EventBody, namespaceOf } from "@tidings/core/Event"
+import type { Event } from "@tidings/core/Event"
 import * as EventJson from "@tidings/core/EventJson"
 import type { Cursor } from "@tidings/core/EventQuery"
 import type { Micros } from "@tidings/core/Timestamp"
@@ -40,15 +40,6 @@ export const yaml = (value: unknown): string => {
 }
 
 /**
- * An event as an object: of a cluster the object of core/v1 as the server has it, and what a reader of other stores finds in
- * the same places.
- */
-const document = (event: Event): unknown => {
-  const { data, id, upTo, ...ours } = EventJson.toObject(event)
-  return event.object === undefined ? { ...ours, data, id, upTo } : { ...event.object, data, id, upTo }
-}
-
-/**
  * One event, alone.
  *
  * @internal
@@ -56,11 +47,11 @@ const document = (event: Event): unknown => {
 export const one = (format: "json" | "ndjson" | "yaml", event: Event): string => {
   switch (format) {
     case "json":
-      return json(document(event))
+      return json(EventJson.toObject(event))
     case "ndjson":
       return EventJson.encode(event)
     case "yaml":
-      return yaml(document(event))
+      return yaml(EventJson.toObject(event))
   }
 }
 
@@ -80,7 +71,7 @@ export const list = (
     metadata: remaining > 0 ? { remainingItemCount: remaining } : {},
     total: page.total,
     cursor: page.cursor,
-    items: page.events.map(document)
+    items: page.events.map(EventJson.toObject)
   }
   return format === "json" ? json(value) : yaml(value)
 }
@@ -103,9 +94,6 @@ export interface TableOptions {
   readonly room?: number | undefined
 }
 
-/** As kubectl shows it: many writers end a message with a line end. */
-const messageOf = ({ message }: EventBody): string => message.trim()
-
 /** @internal */
 export const objectOf = (event: Event): string =>
   escape.line(`${event.event.involvedObject.kind}/${event.event.involvedObject.name}`)
@@ -115,22 +103,22 @@ export const events = (options: TableOptions): table.Table<Event> => {
   const { colours, format, now, time } = options
   const nowOf = typeof now === "number" ? () => now : now
   const at = (micros: Micros): string => (time === "age" ? age.ago(micros, nowOf()) : age.clock(micros, nowOf()))
-  // As kubectl has it: since the first one, not between the first and the last.
-  const over = ({ first, last }: Event): string => (time === "age" ? at(first) : age.length(last - first))
   const warn = (text: string, event: Event): string => (event.event.type === "Warning" ? colours.warning(text) : text)
   const wide = format === "wide"
   const columns: Array<table.Column<Event>> = []
   if (options.namespace || wide) {
     columns.push({
       title: "NAMESPACE",
-      cell: (event) => escape.line(namespaceOf(event)),
+      cell: ({ event }) => escape.line(event.involvedObject.namespace ?? ""),
       paint: (text) => colours.faint(text)
     })
   }
   columns.push({
     title: time === "age" ? "LAST SEEN" : "TIME",
     cell: (event) =>
-      wide || event.count === 1 ? at(event.last) : `${at(event.last)} (x${event.count} over ${over(event)})`
+      wide || event.count === 1
+        ? at(event.last)
+        : `${at(event.last)} (x${event.count} over ${age.length(event.last - event.first)})`
   })
   if (wide) {
     columns.push(
@@ -145,17 +133,15 @@ export const events = (options: TableOptions): table.Table<Event> => {
   )
   if (wide) {
     columns.push(
-      { title: "SUBOBJECT", cell: ({ event }) => escape.line(event.involvedObject.fieldPath ?? "") },
       {
         title: "SOURCE",
         cell: ({ event: { source } }) =>
           escape.line(source.host === undefined ? source.component : `${source.component}, ${source.host}`)
       },
-      { title: "REPORTING INSTANCE", cell: ({ event }) => escape.line(event.reportingInstance) },
       { title: "NAME", cell: ({ name }) => escape.line(name) }
     )
   }
-  columns.push({ title: "MESSAGE", cell: ({ event }) => escape.line(messageOf(event)) })
+  columns.push({ title: "MESSAGE", cell: ({ event }) => escape.line(event.message) })
   return table.make(columns, { room: wide ? undefined : options.room, paintTitle: colours.strong })
 }
 
@@ -180,13 +166,12 @@ export const card = (event: Event, options: { readonly now: Micros; readonly col
     ["Object", objectOf(event)]
   ]
   const { apiVersion, fieldPath, namespace, uid } = body.involvedObject
-  if (event.namespace !== undefined && event.namespace !== namespace) rows.push(["Event namespace", event.namespace])
   if (namespace !== undefined) rows.push(["Namespace", namespace])
   if (apiVersion !== undefined) rows.push(["API version", apiVersion])
   if (uid !== undefined) rows.push(["Object uid", uid])
   if (fieldPath !== undefined) rows.push(["Field path", fieldPath])
   if (body.related !== undefined) rows.push(["Related", `${body.related.kind}/${body.related.name}`])
-  rows.push(["Type", body.type], ["Reason", body.reason], ["Action", body.action], ["Message", messageOf(body)])
+  rows.push(["Type", body.type], ["Reason", body.reason], ["Action", body.action], ["Message", body.message])
   if (event.count > 1) rows.push(["Count", String(event.count)], ["First seen", seen(event.first)])
   rows.push(
     ["Last seen", seen(event.last)],

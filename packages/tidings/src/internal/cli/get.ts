@@ -6,7 +6,8 @@
 import { Backend } from "@tidings/core/Backend"
 import type { BackendError } from "@tidings/core/BackendError"
 import type { Event } from "@tidings/core/Event"
-import type { EventFilter } from "@tidings/core/EventQuery"
+import * as EventId from "@tidings/core/EventId"
+import type { EventFilter, PageToken } from "@tidings/core/EventQuery"
 import * as Timestamp from "@tidings/core/Timestamp"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -19,8 +20,8 @@ import * as format from "./format.ts"
 import * as session from "./session.ts"
 import * as words from "./words.ts"
 
-/** An identity begins with the 32 digits of an origin, or with the uid of another writer's event. */
-const IDENTITY = /^[0-9a-f]{32}\.\d+$|^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.0$/
+/** A backend answers by object, type and time, not by identity, so its events are gone through, so many at a time. */
+const PAGE = 1_000
 
 const find = Effect.fnUntraced(function* (
   wanted: string,
@@ -29,10 +30,17 @@ const find = Effect.fnUntraced(function* (
   const backend = yield* Backend
   const meant = yield* session.DefaultNamespace
   const namespace = given.allNamespaces ? undefined : (given.namespace ?? meant)
-  const place: EventFilter = namespace === undefined ? {} : { namespace }
-  const by = IDENTITY.test(wanted) ? ({ id: wanted } as const) : ({ name: wanted } as const)
-  const [found] = (yield* backend.query({ ...place, ...by, limit: 1 })).events
-  if (found !== undefined) return found
+  const filter: EventFilter = namespace === undefined ? {} : { namespace }
+  const id = EventId.parse(wanted)
+  const isWanted = (event: Event): boolean =>
+    event.name === wanted || (id !== undefined && event.id.seq === id.seq && event.id.origin === id.origin)
+  let page: PageToken | undefined
+  do {
+    const answer = yield* backend.query({ ...filter, limit: PAGE, ...(page === undefined ? undefined : { page }) })
+    const found = answer.events.find(isWanted)
+    if (found !== undefined) return found
+    page = answer.next
+  } while (page !== undefined)
   const { command } = yield* session.Session
   return yield* new Failure({
     detail: `there is no event ${JSON.stringify(wanted)}${namespace === undefined ? "" : ` in namespace ${namespace}`}`,

@@ -61,38 +61,6 @@ for (const [list, namespaced] of [
 }
 
 /**
- * What a user calls a kind, `NAME`, `NAME.GROUP` or `NAME.VERSION.GROUP`, taken apart.
- *
- * @internal
- */
-export interface KindName {
-  readonly text: string
-  readonly word: string
-  readonly group: string | undefined
-  readonly version: string | undefined
-}
-
-const VERSION = /^(v\d+(?:(?:alpha|beta)\d+)?)\.(.+)$/
-
-/** @internal */
-export const parse = (text: string): KindName => {
-  const dot = text.indexOf(".")
-  if (dot <= 0 || dot === text.length - 1) return { text, word: text, group: undefined, version: undefined }
-  const rest = text.slice(dot + 1)
-  const [, version, group] = VERSION.exec(rest) ?? [undefined, undefined, rest]
-  return { text, word: text.slice(0, dot), group, version }
-}
-
-/**
- * Whether an API version is the one that a name means.
- *
- * @internal
- */
-export const isMeant = ({ group, version }: KindName, apiVersion: string): boolean =>
-  group === undefined ||
-  (apiVersion === (version === undefined ? apiVersion : `${group}/${version}`) && apiVersion.startsWith(`${group}/`))
-
-/**
  * Upper and lower case do not matter.
  *
  * @internal

@@ -5,7 +5,7 @@
  */
 import { Backend } from "@tidings/core/Backend"
 import type { BackendError } from "@tidings/core/BackendError"
-import { CLUSTER_SCOPED_NAMESPACE, type Event } from "@tidings/core/Event"
+import type { Event } from "@tidings/core/Event"
 import * as EventJson from "@tidings/core/EventJson"
 import * as EventQuery from "@tidings/core/EventQuery"
 import * as Timestamp from "@tidings/core/Timestamp"
@@ -87,8 +87,7 @@ const recordOne = ({ command }: session.Session["Service"]): string =>
 /** Why there is nothing: nothing was recorded, or the filter or the namespace is to blame. */
 const emptinessOf = Effect.fnUntraced(function* ({
   after,
-  filter,
-  kind
+  filter
 }: flags.Selected): Effect.fn.Return<string, BackendError, Backend | session.Session> {
   if (after !== undefined) return "no events since that cursor"
   const known = yield* session.Session
@@ -100,10 +99,7 @@ const emptinessOf = Effect.fnUntraced(function* ({
     const here = Object.keys(rest).length === 0 ? 0 : yield* count({ namespace })
     return here === 0
       ? `no events in namespace ${namespace}; in all namespaces: ${known.command} list -A`
-      : kind?.namespaced === false && namespace !== CLUSTER_SCOPED_NAMESPACE
-        ? `no events match in namespace ${namespace}; a ${kind.kind} is in none, and its events are in ` +
-          `${CLUSTER_SCOPED_NAMESPACE}: -n ${CLUSTER_SCOPED_NAMESPACE}`
-        : `no events match; without the filter there are ${here} in namespace ${namespace}`
+      : `no events match; without the filter there are ${here} in namespace ${namespace}`
   }
   const meant = yield* session.DefaultNamespace
   const all = Object.keys(filter).length === 0 ? 0 : yield* count({})

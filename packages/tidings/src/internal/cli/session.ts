@@ -1,6 +1,5 @@
 import type { Backend } from "@tidings/core/Backend"
 import type { Check } from "@tidings/core/BackendCheck"
-import type { BackendError } from "@tidings/core/BackendError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
@@ -54,27 +53,6 @@ export class Session extends Context.Service<
  * @internal
  */
 export const DefaultNamespace = defaultNamespace.DefaultNamespace
-
-/**
- * A kind as the store declares it.
- *
- * @internal
- */
-export interface FoundKind {
-  readonly kind: string
-  readonly apiVersion: string
-  readonly namespaced: boolean
-}
-
-/**
- * See `Cli.FindKind`.
- *
- * @internal
- */
-export const FindKind = Context.Reference<(name: string) => Effect.Effect<FoundKind | undefined, BackendError>>(
-  "tidings/Cli/FindKind",
-  { defaultValue: () => () => Effect.succeed(undefined) }
-)
 
 /** @internal */
 export const colours: Effect.Effect<colour.Colours, never, Session> = Session.use((session) =>

@@ -159,15 +159,7 @@ const layer = (given: Values, use: Cli.BackendUse): Layer.Layer<Backend, Absent 
           return Layer.merge(
             // A server that has too much to do says so, and has time a moment later.
             Policy.retry()(Layer.succeed(Backend, chosen.backend)),
-            Layer.merge(
-              Layer.succeed(Cli.DefaultNamespace, chosen.connection.namespace),
-              Layer.succeed(Cli.FindKind, (name) =>
-                Effect.flatMap(
-                  Effect.promise(() => import("@tidings/backend-k8s/KubernetesKinds")),
-                  ({ find }) => find(chosen.connection, name)
-                )
-              )
-            )
+            Layer.succeed(Cli.DefaultNamespace, chosen.connection.namespace)
           )
       }
     })
