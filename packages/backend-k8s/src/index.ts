@@ -17,3 +17,8 @@ export * as KubernetesConnection from "./KubernetesConnection.ts"
  * Events as objects of the API server.
  */
 export * as KubernetesEvent from "./KubernetesEvent.ts"
+
+/**
+ * The kinds of objects that a cluster has.
+ */
+export * as KubernetesKinds from "./KubernetesKinds.ts"

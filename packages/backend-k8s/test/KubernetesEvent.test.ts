@@ -287,7 +287,10 @@ describe("reading what was written here", () => {
       KubernetesEvent.toResource(one, options).metadata.namespace
     assert.strictEqual(within(node), "default")
     assert.strictEqual(within(node, { clusterScopedNamespace: "kube-system" }), "kube-system")
-    assert.strictEqual(within({ ...node, namespace: "kube-public" }, { clusterScopedNamespace: "kube-system" }), "kube-public")
+    assert.strictEqual(
+      within({ ...node, namespace: "kube-public" }, { clusterScopedNamespace: "kube-system" }),
+      "kube-public"
+    )
     assert.notProperty(KubernetesEvent.toResource(node).involvedObject, "namespace")
     const pod = write(1, {}, { involvedObject: { kind: "Pod", name: "web", namespace: "team-a" } })
     assert.strictEqual(within(pod, { clusterScopedNamespace: "kube-system" }), "team-a")

@@ -39,6 +39,47 @@ export const groupOf = ({ apiVersion }: { readonly apiVersion?: string | undefin
 }
 
 /**
+ * A name of a kind in its parts.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface KindName {
+  readonly name: string
+  /** Absent where none is named, and then any will do. */
+  readonly version?: string
+  /** The empty text for the core group. Absent where none is named, and then any will do. */
+  readonly group?: string
+}
+
+const VERSION = /^v\d+(?:(?:alpha|beta)\d+)?$/
+
+/**
+ * Reads `NAME[.VERSION][.GROUP]`, as people write a kind to kubectl and as `kubectl get -o name` prints it.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import * as ObjectReference from "@tidings/core/ObjectReference"
+ * import assert from "node:assert/strict"
+ *
+ * assert.deepEqual(ObjectReference.parseKindName("deployment.apps"), { name: "deployment", group: "apps" })
+ * assert.deepEqual(ObjectReference.parseKindName("cronjobs.v1.batch"), { name: "cronjobs", version: "v1", group: "batch" })
+ * assert.deepEqual(ObjectReference.parseKindName("po"), { name: "po" })
+ * ```
+ *
+ * @category conversions
+ * @since 0.2.0
+ */
+export const parseKindName = (text: string): KindName => {
+  const [name = "", ...rest] = text.split(".")
+  const [version] = rest
+  if (version === undefined) return { name }
+  if (!VERSION.test(version)) return { name, group: rest.join(".") }
+  return rest.length === 1 ? { name, version } : { name, version, group: rest.slice(1).join(".") }
+}
+
+/**
  * What a host has in hand: any object with `metadata`, such as the types of `@kubernetes/client-node`.
  *
  * @category models

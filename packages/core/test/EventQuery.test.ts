@@ -57,9 +57,12 @@ describe("a filter", () => {
     ["Normal of a type that somebody made up", node, { eventType: "Normal" }],
     ["the name of the object in place of the event's", web, { name: "web" }],
     ["another identity of the same origin", web, { id: EventId.format({ ...id, seq: 3 }) }]
-  ] satisfies ReadonlyArray<readonly [string, Write, EventQuery.EventFilter]>)("does not match by %s", (_, event, filter) => {
-    assert.isFalse(EventQuery.matches(filter, event))
-  })
+  ] satisfies ReadonlyArray<readonly [string, Write, EventQuery.EventFilter]>)(
+    "does not match by %s",
+    (_, event, filter) => {
+      assert.isFalse(EventQuery.matches(filter, event))
+    }
+  )
 
   it("matches by the name that a store gave, where it gave another one", () => {
     assert.isTrue(EventQuery.matches({ name: "node-a.17" }, { ...node, name: "node-a.17" }))

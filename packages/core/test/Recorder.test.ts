@@ -407,8 +407,16 @@ describe("acceptance", () => {
     ["an empty reason", draft(""), ["reason"]],
     ["a reason with blanks", draft("has blanks"), ["reason"]],
     ["an empty name", draft("Up", { involvedObject: { kind: "Pod", name: "" } }), ["involvedObject.name"]],
-    ["a name that ends like a path", draft("Up", { involvedObject: { kind: "Pod", name: "a/" } }), ["involvedObject.name"]],
-    ["a name that begins with a blank", draft("Up", { involvedObject: { kind: "Pod", name: " a" } }), ["involvedObject.name"]],
+    [
+      "a name that ends like a path",
+      draft("Up", { involvedObject: { kind: "Pod", name: "a/" } }),
+      ["involvedObject.name"]
+    ],
+    [
+      "a name that begins with a blank",
+      draft("Up", { involvedObject: { kind: "Pod", name: " a" } }),
+      ["involvedObject.name"]
+    ],
     ["a name with a line end", draft("Up", { involvedObject: { kind: "Pod", name: "a\nb" } }), ["involvedObject.name"]],
     [
       "a name that is too long",
@@ -503,12 +511,14 @@ describe("acceptance", () => {
     })
   )
 
-  it.effect.each(["io.github.acme/search", "Weather (staging)", "50% off"])("takes the name %s as people have it", (name) =>
-    Effect.gen(function* () {
-      const body = yield* bodyOf(draft("Up", { involvedObject: { kind: "MCPServer", name } }))
-      assert.deepStrictEqual(body.involvedObject, { kind: "MCPServer", name })
-      assert.strictEqual(body.data.name, name)
-    })
+  it.effect.each(["io.github.acme/search", "Weather (staging)", "50% off"])(
+    "takes the name %s as people have it",
+    (name) =>
+      Effect.gen(function* () {
+        const body = yield* bodyOf(draft("Up", { involvedObject: { kind: "MCPServer", name } }))
+        assert.deepStrictEqual(body.involvedObject, { kind: "MCPServer", name })
+        assert.strictEqual(body.data.name, name)
+      })
   )
 
   it.effect("fills in identity, type and action", () =>

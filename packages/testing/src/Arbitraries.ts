@@ -335,7 +335,11 @@ const kinds = anyOf([
 const uid = pattern(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
 
 // As people call what is in no cluster: an MCP server of a registry, and one of a settings file.
-const involvedName = oneOf(objectName, objectName, anyOf(["io.github.acme/search", "Weather (staging)", "a%2fb", "a:b"]))
+const involvedName = oneOf(
+  objectName,
+  objectName,
+  anyOf(["io.github.acme/search", "Weather (staging)", "a%2fb", "a:b"])
+)
 
 const namespaced = Arbitrary.map(
   Arbitrary.all({
@@ -350,11 +354,14 @@ const namespaced = Arbitrary.map(
   ({ kind, rest }): ObjectReference.ObjectReference => ({ ...kind, ...rest })
 )
 
-const clusterScoped = Arbitrary.map(record({ name: objectName, uid: optional(uid) }), (rest): ObjectReference.ObjectReference => ({
-  apiVersion: "v1",
-  kind: "Node",
-  ...rest
-}))
+const clusterScoped = Arbitrary.map(
+  record({ name: objectName, uid: optional(uid) }),
+  (rest): ObjectReference.ObjectReference => ({
+    apiVersion: "v1",
+    kind: "Node",
+    ...rest
+  })
+)
 
 /**
  * A reference to a `Workflow`, an `Order`, or (cluster-scoped, without a namespace) a `Node`.
@@ -362,7 +369,11 @@ const clusterScoped = Arbitrary.map(record({ name: objectName, uid: optional(uid
  * @category events
  * @since 0.1.0
  */
-export const objectReference: Arbitrary.Arbitrary<ObjectReference.ObjectReference> = oneOf(namespaced, namespaced, clusterScoped)
+export const objectReference: Arbitrary.Arbitrary<ObjectReference.ObjectReference> = oneOf(
+  namespaced,
+  namespaced,
+  clusterScoped
+)
 
 /**
  * Microseconds since 1970, up to the year 2100.

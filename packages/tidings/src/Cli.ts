@@ -55,6 +55,7 @@ import { follow } from "./internal/cli/follow.ts"
 import { get } from "./internal/cli/get.ts"
 import { parked } from "./internal/cli/parked.ts"
 import * as help from "./internal/cli/help.ts"
+import * as kindNames from "./internal/cli/kindNames.ts"
 import { list } from "./internal/cli/list.ts"
 import * as process from "./internal/cli/process.ts"
 import * as session from "./internal/cli/session.ts"
@@ -199,6 +200,44 @@ export interface Options {
  * @since 0.1.0
  */
 export const DefaultNamespace: Context.Reference<string | undefined> = session.DefaultNamespace
+
+/**
+ * A kind as a store knows it.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface FoundKind {
+  /** As its type spells it: `Deployment`. */
+  readonly kind: string
+  /** Group and version: `apps/v1`. */
+  readonly apiVersion: string
+  /** Whether its objects are in namespaces; those of others are cluster-scoped. */
+  readonly namespaced: boolean
+}
+
+/**
+ * Finds the kind that somebody means by a name: `deployments`, `deploy`, `deployment.apps`, `deployment.v1.apps`, in small
+ * letters or large. The layer of a backend may provide it beside the backend, where its store knows kinds that neither a
+ * catalogue nor every cluster has; a name that it does not know is taken as it stands.
+ *
+ * **Example** (A store with one kind of its own)
+ *
+ * ```ts
+ * import * as Backend from "@tidings/core/Backend"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import * as Cli from "tidings/Cli"
+ *
+ * const plugin = { kind: "ClusterPlugin", apiVersion: "configuration.example.dev/v1", namespaced: false }
+ * const findKind = (name: string) => Effect.succeed(/^clusterplugins?(\.|$)/i.test(name) ? plugin : undefined)
+ * export const layer = Layer.merge(Backend.layerMemory(), Layer.succeed(Cli.FindKind, findKind))
+ * ```
+ *
+ * @category references
+ * @since 0.2.0
+ */
+export const FindKind: Context.Reference<(name: string) => Effect.Effect<FoundKind | undefined>> = kindNames.FindKind
 
 // ---------------------------------------------------------------------------
 // constructors

@@ -71,8 +71,8 @@ describe("list", () => {
       const { layer } = yield* five
       const wide = yield* run(layer, ["list", "-o", "wide", "--name", "search"])
       assert.deepStrictEqual(wide.out, [
-        "NAMESPACE  LAST SEEN  FIRST SEEN  COUNT  TYPE    REASON            OBJECT            SOURCE  NAME                       MESSAGE",
-        "default    30m        30m         1      Normal  MCPServerStarted  MCPServer/search  test    search.0123456789abcdef.3  message 3"
+        "NAMESPACE  LAST SEEN  FIRST SEEN  COUNT  TYPE    REASON            OBJECT            SUBOBJECT  SOURCE        NAME                       MESSAGE",
+        "default    30m        30m         1      Normal  MCPServerStarted  MCPServer/search             test, test-0  search.0123456789abcdef.3  message 3"
       ])
       const narrow = yield* run(layer, ["list", "-n", "team-a"])
       assert.deepStrictEqual(narrow.out, [
@@ -315,7 +315,7 @@ describe("list", () => {
   )
 
   it.effect.each([
-    [["list", "a/b/c"], `error: "a/b/c" is no object such as Workflow/deploy, and no kind`],
+    [["list", "a//c"], `error: "a//c" is no object such as Workflow/deploy, and no kind`],
     [["list", "Workflow/"], `error: "Workflow/" is no object such as Workflow/deploy, and no kind`],
     [
       ["list", "Workflow", "--kind", "MCPServer"],
@@ -328,12 +328,18 @@ describe("list", () => {
       ["list", "Workflow/a", "--for", "Workflow/b"],
       "error: --for Workflow/b contradicts Workflow/a before it: leave one out"
     ],
-    [["list", "--types", "Normal,Error"], `error: --type is "Normal,Error", expected one of Normal, Warning`],
+    [
+      ["list", "--types", "Normal,Error"],
+      `error: --type is "Normal,Error", expected one of Normal, Warning, or one that another writer made up`
+    ],
     [["list", "--since", "1h", "--until", "2h"], "error: --since lies after --until, so nothing can match"],
     [["list", "--after", "x", "--limit", "3"], "error: --after shows everything since, so it takes no --limit"],
     [["list", "--limit", "-1"], `error: --limit is "-1", expected a whole number, or all`],
     [["list", "--limit", "many"], `error: --limit is "many", expected a whole number, or all`],
-    [["list", "--type", "Error"], `error: --type is "Error", expected one of Normal, Warning`],
+    [
+      ["list", "--type", ","],
+      `error: --type is ",", expected one of Normal, Warning, or one that another writer made up`
+    ],
     [["list", "-o", "xml"], `error: --output is "xml", expected one of table, wide, json, ndjson, yaml`],
     [["list", "--lmit", "3"], "error: unknown flag --lmit; did you mean --limit?"],
     [["list", "--kind"], "error: --kind has no value, expected KIND"],
@@ -612,8 +618,8 @@ describe("get", () => {
         out: [
           "Name:        deploy.0123456789abcdef.6",
           "Id:          0123456789abcdef0123456789abcdef.6",
-          "Object:      Workflow/deploy",
           "Namespace:   default",
+          "Object:      Workflow/deploy",
           "API version: example.com/v1",
           "Type:        Warning",
           "Reason:      WorkflowStepFailed",

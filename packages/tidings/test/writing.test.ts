@@ -85,11 +85,8 @@ describe("emit", () => {
       const node = { apiVersion: "v1", kind: "Node", name: "worker-1" }
       assert.deepStrictEqual(yield* recorded(["node/worker-1", "NodeReady"]), node)
       assert.deepStrictEqual(yield* recorded(["no/worker-1", "NodeReady"]), node)
-      // Whoever names one knows better.
-      assert.deepStrictEqual(yield* recorded(["Node/worker-1", "NodeReady", "-n", "team-a"]), {
-        ...node,
-        namespace: "team-a"
-      })
+      // kubectl describe looks for the events of a Node in no namespace, whatever -n says.
+      assert.deepStrictEqual(yield* recorded(["Node/worker-1", "NodeReady", "-n", "team-a"]), node)
       const web = { apiVersion: "apps/v1", kind: "Deployment", name: "web", namespace: "default" }
       assert.deepStrictEqual(yield* recorded(["deploy/web", "Scaled"]), web)
       assert.deepStrictEqual(yield* recorded(["deployments/web", "Scaled"]), web)
@@ -243,7 +240,13 @@ describe("emit", () => {
   it.effect.each([
     [["Workflow", "Started"], /^error: "Workflow" names no object, expected KIND\/NAME such as Workflow\/deploy$/],
     [["/x", "Started"], /^error: "\/x" is no object/],
-    [["Workflow/a b", "Started"], /^error: involvedObject.name is "a b", expected /],
+    [["Workflow/a\tb", "Started"], /^error: involvedObject.name is "a\\tb", expected /],
+    [["Workflow/ a", "Started"], /^error: involvedObject.name is " a", expected /],
+    [["Workflow/a/", "Started"], /^error: "Workflow\/a\/" is no object/],
+    [
+      ["gadget.example.com/a", "Started"],
+      /^error: gadget.example.com names a group and no version.*write gadget.v1.example.com\/a/
+    ],
     [["Work flow/a", "Started"], /^error: involvedObject.kind is "Work flow", expected /],
     [["Workflow/a", ""], /^error: reason is "", expected /],
     [["Workflow/a", "not a reason"], /^error: reason is "not a reason", expected /],

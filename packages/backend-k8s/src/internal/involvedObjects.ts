@@ -12,6 +12,7 @@ import * as Semaphore from "effect/Semaphore"
 import type { KubernetesConnection, KubernetesResponse } from "../KubernetesConnection.ts"
 import type { ShapeOptions } from "../KubernetesEvent.ts"
 import * as answer from "./answer.ts"
+import * as discovery from "./discovery.ts"
 import { Lru } from "./lru.ts"
 
 /** An object that is made anew under its name has another uid; the old one is used for less than ten seconds. */
@@ -89,29 +90,12 @@ const kindsIn = (list: unknown, apiVersion: string): ReadonlyMap<string, Resourc
   return byKind
 }
 
-/** The kinds of all groups, each in its preferred version, from an aggregated discovery. */
-const kindsOfGroups = (list: unknown): ReadonlyArray<Resource & { readonly kind: string }> =>
-  listOf(fieldsOf(list)["items"]).flatMap((group) => {
-    const name = fieldsOf(group["metadata"])["name"]
-    const preferred = fieldsOf(listOf(group["versions"])[0])
-    const { version } = preferred
-    if (typeof version !== "string") return []
-    const apiVersion = typeof name === "string" && name !== "" ? `${name}/${version}` : version
-    return listOf(preferred["resources"]).flatMap(({ resource, responseKind, scope }) => {
-      const { kind } = fieldsOf(responseKind)
-      return typeof kind === "string" && typeof resource === "string"
-        ? [{ kind, apiVersion, plural: resource, namespaced: scope === "Namespaced" }]
-        : []
-    })
-  })
-
 /** A page of a gateway with this status says nothing of the cluster. */
 const isNotFound = (response: KubernetesResponse): boolean =>
   response.status === 404 && answer.statusOf(answer.parseBody(response.body)) !== undefined
 
 const isSegment = (text: string): boolean => text !== "" && text !== "." && text !== ".." && !/[/%]/.test(text)
 
-const AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 const ONLY_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 const ONLY_METADATA_OF_ALL = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
@@ -247,23 +231,18 @@ export const make = (options: {
   const readAllKinds = Effect.fnUntraced(function* (kind: string) {
     const cached = cachedKinds("/apis", kind)
     if (cached !== undefined) return cached
-    const [core, others] = yield* Effect.forEach(["/api", "/apis"], (path) =>
-      connection.request({ method: "GET", path, accept: AGGREGATED })
-    )
-    const [ofCore, ofOthers] = [core, others].map((response) =>
-      response?.status === 200
-        ? answer.objectIn(response, "APIGroupDiscoveryList", "apidiscovery.k8s.io/v2")
-        : undefined
-    )
-    if (!Array.isArray(ofCore?.["items"]) || !Array.isArray(ofOthers?.["items"])) return undefined
+    const all = yield* discovery.readAll(connection)
+    if (all === undefined) return undefined
     const byKind = new Map<string, Resource>()
     const ambiguous = new Set<string>()
-    for (const resource of kindsOfGroups(ofOthers)) {
+    const preferred = all.filter(({ isPreferred }) => isPreferred)
+    for (const resource of preferred) {
+      if (resource.group === "") continue
       if (byKind.has(resource.kind)) ambiguous.add(resource.kind)
       byKind.set(resource.kind, resource)
     }
     for (const name of ambiguous) byKind.delete(name)
-    for (const resource of kindsOfGroups(ofCore)) byKind.set(resource.kind, resource)
+    for (const resource of preferred) if (resource.group === "") byKind.set(resource.kind, resource)
     return remember("/apis", byKind)
   })
 

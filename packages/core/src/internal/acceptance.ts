@@ -197,7 +197,12 @@ const readReference = (
   const { fieldPath, kind, name, namespace, uid } = given
   if (typeof kind !== "string" || !names.isKind(kind)) issue(issues, `${field}.kind`, kind, "a kind such as Workflow")
   if (typeof name !== "string" || !names.isName(name)) {
-    issue(issues, `${field}.name`, name, `the name of an object: 1 to ${LIMITS.name} bytes on one line, with neither blank nor / at its ends`)
+    issue(
+      issues,
+      `${field}.name`,
+      name,
+      `the name of an object: 1 to ${LIMITS.name} bytes on one line, with neither blank nor / at its ends`
+    )
   }
   const hasNamespace = namespace !== undefined && namespace !== ""
   if (hasNamespace && (typeof namespace !== "string" || !names.isNamespace(namespace))) {

@@ -31,10 +31,11 @@ import {
 } from "./apiServerJson.ts"
 import { objectMeta, validateObjectMeta } from "./apiServerMeta.ts"
 import { checkLabel, checkPathSegment, checkSubdomain } from "./apiServerNames.ts"
-import { acceptsJson, type IncomingRequest, type RequestInfo } from "./apiServerRequest.ts"
+import { acceptsDiscovery, acceptsJson, type IncomingRequest, type RequestInfo } from "./apiServerRequest.ts"
 import {
   builtInResources,
   customResources,
+  discoveryList,
   groupList,
   groupOf,
   groupVersionOf,
@@ -1065,8 +1066,9 @@ export const make = (options: HandlerOptions): Handlers => {
     }
   }
 
-  const discover = (segments: ReadonlyArray<string>): Json | undefined => {
+  const discover = (segments: ReadonlyArray<string>, accept: string | undefined): Json | undefined => {
     const [root, group, version] = segments
+    if (group === undefined && acceptsDiscovery(accept)) return discoveryList(resources(), root === "api")
     if (root === "api") {
       return group === undefined
         ? {
@@ -1086,7 +1088,7 @@ export const make = (options: HandlerOptions): Handlers => {
     const segments = info.path.split("/").filter((segment, index) => segment !== "" || index === 1)
     const [root = ""] = segments
     if (root === "api" || root === "apis") {
-      const body = discover(segments)
+      const body = discover(segments, request.accept)
       if (body === undefined) {
         return Status.pageNotFound
       }

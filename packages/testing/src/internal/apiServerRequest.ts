@@ -117,3 +117,7 @@ export const acceptsJson = (accept: string | undefined): boolean =>
     const isPlain = parameters.every((parameter) => /^(?:q=|charset=|stream=watch)/.test(parameter))
     return isPlain && ["application/json", "application/*", "*/*"].includes(type)
   })
+
+/** Whether the client would have all kinds at once (aggregated discovery), before a plain answer. @internal */
+export const acceptsDiscovery = (accept: string | undefined): boolean =>
+  accept !== undefined && /^application\/json;g=apidiscovery\.k8s\.io;v=v2;as=APIGroupDiscoveryList(?:,|$)/.test(accept)

@@ -350,6 +350,37 @@ export const groupList = (resources: ReadonlyArray<ResourceType>): Json => ({
     .map((group) => groupEntry(resources, group))
 })
 
+const discoveryEntry = (resource: ResourceType): Json => ({
+  resource: resource.plural,
+  responseKind: { group: resource.group, version: resource.version, kind: resource.kind },
+  scope: resource.namespaced ? "Namespaced" : "Cluster",
+  singularResource: resource.singular,
+  verbs: resource.verbs,
+  ...(resource.shortNames.length === 0 ? {} : { shortNames: resource.shortNames }),
+  ...(resource.categories.length === 0 ? {} : { categories: resource.categories })
+})
+
+/** The body of `/api` and `/apis` for who asks for all kinds at once; without subresources. @internal */
+export const discoveryList = (resources: ReadonlyArray<ResourceType>, isCore: boolean): Json => {
+  const groups = [...new Set(resources.map(({ group }) => group))].filter((group) => (group === "") === isCore)
+  return {
+    kind: "APIGroupDiscoveryList",
+    apiVersion: "apidiscovery.k8s.io/v2",
+    metadata: {},
+    items: groups.map((group) => {
+      const members = resources.filter((one) => one.group === group)
+      return {
+        metadata: { ...(isCore ? {} : { name: group }), creationTimestamp: null },
+        versions: [...new Set(members.map(({ version }) => version))].map((version) => ({
+          version,
+          resources: members.filter((one) => one.version === version).map(discoveryEntry),
+          freshness: "Current"
+        }))
+      }
+    })
+  }
+}
+
 /** The body of `/apis/GROUP`. @internal */
 export const groupOf = (resources: ReadonlyArray<ResourceType>, group: string): Json | undefined =>
   resources.some((resource) => resource.group === group)

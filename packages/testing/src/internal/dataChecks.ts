@@ -263,7 +263,15 @@ export const dataChecks: ReadonlyArray<CheckDefinition> = [
 
   check("names of objects come back as people have them", (world) =>
     Effect.gen(function* () {
-      const names = ["io.github.acme/search", "Weather (staging)", "50% off", "a:b", "system:node", "Ünï 漢字", "a, b=c"]
+      const names = [
+        "io.github.acme/search",
+        "Weather (staging)",
+        "50% off",
+        "a:b",
+        "system:node",
+        "Ünï 漢字",
+        "a, b=c"
+      ]
       const batch = names.map((name) => {
         const write = world.series()
         const involvedObject = { ...write.event.involvedObject, name: `${name} ${world.nameOf("x")}` }

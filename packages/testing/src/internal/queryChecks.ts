@@ -177,7 +177,11 @@ export const queryChecks: ReadonlyArray<CheckDefinition> = [
       const grown = world.again(first)
       yield* apply(world, [grown, world.series()], [first])
       const watcher = yield* watch(world, filter, cursor)
-      yield* ensureEvents([grown], eventsOf(yield* watcher.until(grown)), "the watch from the cursor of a query by name")
+      yield* ensureEvents(
+        [grown],
+        eventsOf(yield* watcher.until(grown)),
+        "the watch from the cursor of a query by name"
+      )
 
       // Of an event that is not there yet: its name follows from its identity.
       const later = world.series({ namespace: 1 })
@@ -188,7 +192,11 @@ export const queryChecks: ReadonlyArray<CheckDefinition> = [
       const page = yield* query(world, { ...world.only, id: EventId.format(later.id) })
       if (page.events[0]?.name === name) {
         const waiting = yield* watch(world, missing, empty.cursor)
-        yield* ensureEvents([later], eventsOf(yield* waiting.until(later)), "the watch from the cursor of an empty query")
+        yield* ensureEvents(
+          [later],
+          eventsOf(yield* waiting.until(later)),
+          "the watch from the cursor of an empty query"
+        )
       }
     })
   ),

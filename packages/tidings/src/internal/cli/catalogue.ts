@@ -35,7 +35,7 @@ export interface KnownKind {
 export interface Catalogue {
   readonly definitions: ReadonlyArray<Kinds>
   readonly kinds: ReadonlyArray<KnownKind>
-  /** Upper and lower case do not matter. */
+  /** Also by its plural. Upper and lower case do not matter. */
   readonly kind: (name: string) => KnownKind | undefined
   /** Upper and lower case do not matter. */
   readonly reason: (name: string) => KnownReason | undefined
@@ -46,6 +46,10 @@ export interface Catalogue {
   /** The data fields of all kinds together. */
   readonly fields: FieldTypes
 }
+
+/** As Kubernetes guesses it: `serviceclasses`, `workflows`, `policies`. */
+const pluralOf = (singular: string): string =>
+  singular.endsWith("s") ? `${singular}es` : singular.endsWith("y") ? `${singular.slice(0, -1)}ies` : `${singular}s`
 
 /** @internal */
 export const make = (catalogues: ReadonlyArray<{ readonly kinds: Kinds }>): Catalogue => {
@@ -64,7 +68,10 @@ export const make = (catalogues: ReadonlyArray<{ readonly kinds: Kinds }>): Cata
     }))
   )
   const reasons = kinds.flatMap((kind) => kind.reasons)
-  const kindsByName = new Map(kinds.map((kind) => [kind.kind.toLowerCase(), kind]))
+  const kindsByName = new Map([
+    ...kinds.map((kind) => [pluralOf(kind.kind.toLowerCase()), kind] as const),
+    ...kinds.map((kind) => [kind.kind.toLowerCase(), kind] as const)
+  ])
   const reasonsByName = new Map(reasons.map((reason) => [reason.reason.toLowerCase(), reason]))
   return {
     definitions: catalogues.map(({ kinds }) => kinds),

@@ -20,7 +20,7 @@ import { examples } from "./examples.ts"
 import * as failure from "./failure.ts"
 import * as defaultNamespace from "../defaultNamespace.ts"
 import * as flags from "./flags.ts"
-import * as kinds from "./kinds.ts"
+import * as kindNames from "./kindNames.ts"
 import * as session from "./session.ts"
 import * as templateUses from "./templateUses.ts"
 import * as words from "./words.ts"
@@ -100,6 +100,31 @@ const remarks = Effect.fnUntraced(function* (
 const missingData = (message: string, fields: FieldTypes, given: data.Data): ReadonlyArray<string> =>
   templateUses.of(message, fields).required.filter((key) => given[key] === undefined || given[key] === "")
 
+/**
+ * The object as kubectl looks for it: with its API version, and in no namespace where its kind is in none, whatever the
+ * command line and the context say.
+ */
+const referenceTo = Effect.fnUntraced(function* (
+  { apiVersion, group, kind, namespaced, written }: kindNames.KindName,
+  name: string,
+  namespace: string | undefined
+): Effect.fn.Return<ObjectReference, failure.Usage> {
+  if (apiVersion === undefined && group !== undefined && group !== "") {
+    return yield* session.refuse(
+      `${written} names a group and no version, and nobody here knows the kind: write ${kind}.v1.${group}/${name}, with its version`
+    )
+  }
+  const identity = { ...(apiVersion === undefined ? undefined : { apiVersion }), kind, name }
+  if (namespaced === false) {
+    if (namespace !== undefined && namespace !== "") {
+      yield* words.say(`note: a ${kind} is cluster-scoped, so the event is about ${kind} ${name}, without a namespace`)
+    }
+    return identity
+  }
+  const within = namespace ?? (yield* session.DefaultNamespace) ?? DEFAULT_NAMESPACE
+  return within === "" ? identity : { ...identity, namespace: within }
+})
+
 /** @internal */
 export const emit = Command.make(
   "emit",
@@ -126,7 +151,8 @@ export const emit = Command.make(
   },
   Effect.fnUntraced(function* ({ data: pairs, message, namespace, object, reason, type }) {
     const { catalogue } = yield* session.Session
-    const { kind, name } = yield* session.check(flags.readObject(object, catalogue))
+    const { kind: named, name } = yield* session.check(flags.readObject(object, catalogue))
+    const { kind } = named
     if (name === undefined) {
       return yield* session.refuse(
         `${JSON.stringify(object)} names no object, expected KIND/NAME such as ${kind}/deploy`
@@ -145,15 +171,11 @@ export const emit = Command.make(
         )
       }
     }
-    const builtIn = catalogue.kind(kind) === undefined ? kinds.find(kind) : undefined
-    // kubectl finds the events of an object by its API version too; those of catalogues are known below.
-    const identity = { ...(builtIn === undefined ? undefined : { apiVersion: builtIn.apiVersion }), kind, name }
 
     yield* Effect.gen(function* () {
       const recorder = yield* Recorder.Recorder
-      const meant = builtIn?.namespaced === false ? "" : ((yield* session.DefaultNamespace) ?? DEFAULT_NAMESPACE)
-      const within = namespace ?? meant
-      const involvedObject: ObjectReference = within === "" ? identity : { ...identity, namespace: within }
+      const resolved = yield* kindNames.resolve(named)
+      const involvedObject = yield* referenceTo(resolved, name, namespace)
       return yield* patiently(recorder.recordSettled({ involvedObject, reason, message, type, data: given }))
     }).pipe(
       // What goes wrong with the one event is the answer, and said once.

@@ -30,3 +30,10 @@ export const line = (text: string): string => (text.search(UNSAFE) === -1 ? text
  */
 export const block = (text: string): string =>
   text.search(UNSAFE_IN_BLOCKS) === -1 ? text : text.replace(UNSAFE_IN_BLOCKS, escapeOne)
+
+/**
+ * A message on one line, without the blanks and line ends around it, as kubectl shows it.
+ *
+ * @internal
+ */
+export const message = (text: string): string => line(text.trim())

@@ -3,8 +3,10 @@
  *
  * @internal
  */
-import type { EventType } from "@tidings/core/Event"
+import type { EventType, StoredEventType } from "@tidings/core/Event"
+import { BackendError } from "@tidings/core/BackendError"
 import type { Cursor, EventFilter } from "@tidings/core/EventQuery"
+import { groupOf } from "@tidings/core/ObjectReference"
 import * as Timestamp from "@tidings/core/Timestamp"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -16,9 +18,10 @@ import * as Flag from "effect/cli/Flag"
 import type { Catalogue } from "./catalogue.ts"
 import * as colour from "./colour.ts"
 import * as format from "./format.ts"
-import * as kinds from "./kinds.ts"
+import * as kindNames from "./kindNames.ts"
 import { DefaultNamespace } from "./session.ts"
 import * as when from "./when.ts"
+import * as words from "./words.ts"
 
 // ---------------------------------------------------------------------------
 // kinds of flags
@@ -132,14 +135,22 @@ const TYPES = ["Normal", "Warning"] as const
 export const eventType = (description: string): Flag.Flag<EventType | undefined> =>
   choice("type", TYPES, { value: "Normal|Warning", description })
 
-/** As kubectl has it: one type, or several with commas between them. Both of them are no filter. */
-const types: Flag.Flag<EventType | undefined> = last(
+/**
+ * As kubectl has it: one type, or both of them with a comma between, which are no filter. A type that another writer made
+ * up is spelled as it is.
+ */
+const types: Flag.Flag<StoredEventType | undefined> = last(
   Flag.mapEffect(
     Flag.withAlias(described({ value: "Normal|Warning", description: "Of this type" }, "type"), "types"),
     (value) => {
-      const found = value.split(",").map((one) => TYPES.find((type) => type.toLowerCase() === one.trim().toLowerCase()))
-      if (found.includes(undefined)) return Effect.fail(invalid("type", value, `one of ${TYPES.join(", ")}`))
-      return Effect.succeed(found.every((type) => type === found[0]) ? found[0] : undefined)
+      const found = value
+        .split(",")
+        .map((one) => TYPES.find((type) => type.toLowerCase() === one.trim().toLowerCase()) ?? one.trim())
+      const [first] = found
+      if (found.every((type) => type === first && type !== "")) return Effect.succeed(first)
+      return found.every((type) => type === "Normal" || type === "Warning")
+        ? Effect.succeed(undefined)
+        : Effect.fail(invalid("type", value, `one of ${TYPES.join(", ")}, or one that another writer made up`))
     }
   )
 )
@@ -149,7 +160,7 @@ export const placement = {
   namespace: text("namespace", {
     alias: "n",
     value: "NAMESPACE",
-    description: "In this namespace (default: on a cluster that of the context, else all)"
+    description: "Events in this namespace (default: on a cluster that of the context, else all)"
   }),
   allNamespaces: Flag.Boolean("all-namespaces").pipe(
     Flag.withAlias("A"),
@@ -173,7 +184,15 @@ export const selection = (limit: string) => ({
   for: text("for", { value: "KIND[/NAME]", description: "The same as the argument, as kubectl events has it" }),
   kind: text("kind", { value: "KIND", description: "Of objects of this kind" }),
   name: text("name", { value: "NAME", description: "Of objects of this name" }),
+  apiGroup: text("api-group", {
+    value: "GROUP",
+    description: 'Of objects of this API group: apps; "" for the core group'
+  }),
   ...placement,
+  objectNamespace: text("object-namespace", {
+    value: "NAMESPACE",
+    description: 'Of objects in this namespace, wherever the event is; "" for cluster-scoped ones'
+  }),
   type: types,
   reason: text("reason", { value: "REASON", description: "With this reason" }),
   source: text("source", { value: "COMPONENT", description: "Reported by this component" }),
@@ -192,9 +211,11 @@ export interface Selection {
   readonly for: string | undefined
   readonly kind: string | undefined
   readonly name: string | undefined
+  readonly apiGroup: string | undefined
   readonly namespace: string | undefined
   readonly allNamespaces: boolean
-  readonly type: EventType | undefined
+  readonly objectNamespace: string | undefined
+  readonly type: StoredEventType | undefined
   readonly reason: string | undefined
   readonly source: string | undefined
   readonly since: Timestamp.Micros | undefined
@@ -212,32 +233,31 @@ export interface Selected {
   readonly after: Cursor | undefined
   /** Whether it is settled in which namespace; otherwise in the one that is meant where none is named. */
   readonly isPlaced: boolean
+  /**
+   * The namespace that is meant where none is named, of what is in none itself: its events may be in any, and are looked for
+   * here where that is not allowed.
+   */
+  readonly nearer?: Selected | undefined
+  /** The kind that is in the filter. */
+  readonly kind: kindNames.KindName | undefined
 }
 
 /**
- * A kind as its type spells it, where a catalogue or every cluster has it.
- *
- * @internal
- */
-export const kindNamed = (name: string, catalogue: Catalogue): string =>
-  catalogue.kind(name)?.kind ?? kinds.find(name)?.kind ?? name
-
-/**
- * `KIND` or `KIND/NAME`, the kind as its type spells it.
+ * `KIND` or `KIND/NAME`. The kind as people have it; what follows the first slash is the name, which may have more of them.
  *
  * @internal
  */
 export const readObject = (
   given: string,
   catalogue: Catalogue
-): Result.Result<{ readonly kind: string; readonly name: string | undefined }, string> => {
+): Result.Result<{ readonly kind: kindNames.KindName; readonly name: string | undefined }, string> => {
   const slash = given.indexOf("/")
-  const kind = slash === -1 ? given : given.slice(0, slash)
+  const kind = kindNames.read(slash === -1 ? given : given.slice(0, slash), catalogue)
   const name = slash === -1 ? undefined : given.slice(slash + 1)
-  if (kind === "" || name === "" || name?.includes("/") === true) {
+  if (kind === undefined || (name !== undefined && (name === "" || name.startsWith("/") || name.endsWith("/")))) {
     return Result.fail(`${JSON.stringify(given)} is no object such as Workflow/deploy, and no kind`)
   }
-  return Result.succeed({ kind: kindNamed(kind, catalogue), name })
+  return Result.succeed({ kind, name })
 }
 
 const agree = (
@@ -262,9 +282,15 @@ export const select = (
   if (Result.isFailure(written)) return Result.fail(written.failure)
   const object = written.success === undefined ? undefined : readObject(written.success, catalogue)
   if (object !== undefined && Result.isFailure(object)) return Result.fail(object.failure)
-  const flagKind = given.kind === undefined ? undefined : kindNamed(given.kind, catalogue)
-  const kind = agree("kind", object?.success.kind, flagKind)
+  const flagKind = given.kind === undefined ? undefined : kindNames.read(given.kind, catalogue)
+  if (given.kind !== undefined && flagKind === undefined) {
+    return Result.fail(`--kind ${JSON.stringify(given.kind)} is no kind such as Workflow`)
+  }
+  const fromObject = object?.success.kind
+  const kind = agree("kind", fromObject?.kind, flagKind?.kind)
   if (Result.isFailure(kind)) return Result.fail(kind.failure)
+  const group = agree("api-group", fromObject?.group ?? flagKind?.group, given.apiGroup)
+  if (Result.isFailure(group)) return Result.fail(group.failure)
   const name = agree("name", object?.success.name, given.name)
   if (Result.isFailure(name)) return Result.fail(name.failure)
   const { after, limit, since, until } = given
@@ -280,6 +306,8 @@ export const select = (
     ...(kind.success === undefined ? undefined : { resourceType: kind.success }),
     ...(name.success === undefined ? undefined : { resourceName: name.success }),
     ...(namespace === undefined ? undefined : { namespace }),
+    ...(given.objectNamespace === undefined ? undefined : { objectNamespace: given.objectNamespace }),
+    ...(group.success === undefined ? undefined : { apiGroup: group.success }),
     ...(given.type === undefined ? undefined : { eventType: given.type }),
     ...(reason === undefined ? undefined : { reason }),
     ...(given.source === undefined ? undefined : { source: given.source })
@@ -297,27 +325,67 @@ export const select = (
     limit: limit === "all" ? undefined : (limit ?? defaultLimit),
     // Opaque on both sides of this line: whether it is one, the backend that made it tells.
     after: after as Cursor | undefined,
-    // What is in no namespace is in none that could be meant.
-    isPlaced:
-      given.allNamespaces ||
-      namespace !== undefined ||
-      (kind.success !== undefined && kinds.find(kind.success)?.namespaced === false)
+    isPlaced: given.allNamespaces || namespace !== undefined,
+    kind: fromObject ?? flagKind
   })
 }
 
 /**
- * Where no namespace was named, the one that the backend means then. Asked with the backend at hand.
+ * What the store knows better than the command line: a kind that nobody else knows, and, where no namespace was named, the
+ * one that is meant then. Asked with the backend at hand.
  *
  * @internal
  */
-export const place = (selected: Selected): Effect.Effect<Selected> =>
-  DefaultNamespace.useSync((namespace) => {
-    if (selected.isPlaced || namespace === undefined) return selected
-    const timeless = { ...selected.timeless, namespace }
-    return {
-      ...selected,
-      isPlaced: true,
-      timeless,
-      filter: selected.filter === selected.timeless ? timeless : { ...selected.filter, namespace }
+export const place = Effect.fnUntraced(function* (selected: Selected): Effect.fn.Return<Selected> {
+  const { kind } = selected
+  let placed = selected
+  if (kind?.knownBy === "nobody") {
+    const resolved = yield* kindNames.resolve(kind)
+    placed = { ...within(placed, { resourceType: resolved.kind }), kind: resolved }
+    // Its group may have been shortened, as kubectl lets people do.
+    if (resolved !== kind && kind.group !== undefined && resolved.apiVersion !== undefined) {
+      placed = within(placed, { apiGroup: groupOf({ apiVersion: resolved.apiVersion }) })
     }
-  })
+  }
+  const namespace = yield* DefaultNamespace
+  if (selected.isPlaced || namespace === undefined) return placed
+  const nearer = { ...within(placed, { namespace }), isPlaced: true }
+  return placed.kind?.namespaced === false ? { ...placed, nearer } : nearer
+})
+
+/**
+ * Runs in the place that is meant, and in the nearer one where that is refused: who may read one namespace finds there what
+ * kubectl finds.
+ *
+ * @internal
+ */
+export const inPlace =
+  <A, E, R>(run: (selected: Selected) => Effect.Effect<A, E | BackendError, R>) =>
+  (selected: Selected): Effect.Effect<A, E | BackendError, R> => {
+    const { nearer } = selected
+    return nearer === undefined
+      ? run(selected)
+      : Effect.catchIf(run(selected), isRefused, ({ reason }) =>
+          Effect.andThen(
+            // A cursor may have been made in the nearer place.
+            reason._tag === "CursorMismatch"
+              ? Effect.void
+              : words.say(
+                  `note: not allowed to look in all namespaces, so these are the events in namespace ${nearer.filter.namespace}`
+                ),
+            run(nearer)
+          )
+        )
+  }
+
+const isRefused = (error: unknown): error is BackendError =>
+  error instanceof BackendError && (error.reason._tag === "Unauthorized" || error.reason._tag === "CursorMismatch")
+
+const within = (selected: Selected, more: EventFilter): Selected => {
+  const timeless = { ...selected.timeless, ...more }
+  return {
+    ...selected,
+    timeless,
+    filter: selected.filter === selected.timeless ? timeless : { ...selected.filter, ...more }
+  }
+}

@@ -42,6 +42,7 @@ const printer = Effect.fnUntraced(function* (output: format.Format, namespace: b
       return (events: ReadonlyArray<Event>) => Effect.suspend(() => words.lines(table.print(events)))
     }
     case "json":
+      return (events: ReadonlyArray<Event>) => words.lines(events.map(format.jsonLine))
     case "ndjson":
       return (events: ReadonlyArray<Event>) => words.lines(events.map(EventJson.encode))
     case "yaml":
@@ -53,9 +54,8 @@ const printer = Effect.fnUntraced(function* (output: format.Format, namespace: b
 const mayPass = (error: BackendError): boolean =>
   error.reason._tag === "Transient" || error.reason._tag === "Throttled" || error.reason._tag === "Unavailable"
 
-const watch = Effect.fnUntraced(function* (given: flags.Selected, output: format.Format, showCursor: boolean) {
+const watch = Effect.fnUntraced(function* (selected: flags.Selected, output: format.Format, showCursor: boolean) {
   const backend = yield* Backend
-  const selected = yield* flags.place(given)
   const print: Print = yield* printer(output, selected.filter.namespace === undefined)
   const { after, filter, limit, timeless } = selected
   // A cursor is bound to its filter, and a relative time is another one at every start.
@@ -131,7 +131,12 @@ export const follow = Command.make(
       )
     }
     // The first event may be still to come, also the first of all.
-    yield* session.withBackend({ create: true })(watch(selected, output, showCursor))
+    yield* flags
+      .place(selected)
+      .pipe(
+        Effect.flatMap(flags.inPlace((placed) => watch(placed, output, showCursor))),
+        session.withBackend({ create: true })
+      )
   }, session.verb("follow"))
 ).pipe(
   Command.withDescription(

@@ -3,9 +3,10 @@
  *
  * @internal
  */
-import type { Event } from "@tidings/core/Event"
+import { type Event, type EventBody, namespaceOf } from "@tidings/core/Event"
 import * as EventJson from "@tidings/core/EventJson"
 import type { Cursor } from "@tidings/core/EventQuery"
+import * as Timestamp from "@tidings/core/Timestamp"
 import type { Micros } from "@tidings/core/Timestamp"
 import { Document, visit } from "yaml"
 import * as age from "./age.ts"
@@ -25,6 +26,13 @@ export type Format = (typeof FORMATS)[number]
 
 /** @internal */
 export const json = (value: unknown): string => escape.block(JSON.stringify(value, undefined, 2))
+
+/**
+ * One event as its store has it, on a line.
+ *
+ * @internal
+ */
+export const jsonLine = (event: Event): string => escape.line(JSON.stringify(EventJson.toStoredObject(event)))
 
 /** @internal */
 export const yaml = (value: unknown): string => {
@@ -47,11 +55,11 @@ export const yaml = (value: unknown): string => {
 export const one = (format: "json" | "ndjson" | "yaml", event: Event): string => {
   switch (format) {
     case "json":
-      return json(EventJson.toObject(event))
+      return json(EventJson.toStoredObject(event))
     case "ndjson":
       return EventJson.encode(event)
     case "yaml":
-      return yaml(EventJson.toObject(event))
+      return yaml(EventJson.toStoredObject(event))
   }
 }
 
@@ -71,7 +79,7 @@ export const list = (
     metadata: remaining > 0 ? { remainingItemCount: remaining } : {},
     total: page.total,
     cursor: page.cursor,
-    items: page.events.map(EventJson.toObject)
+    items: page.events.map(EventJson.toStoredObject)
   }
   return format === "json" ? json(value) : yaml(value)
 }
@@ -98,6 +106,19 @@ export interface TableOptions {
 export const objectOf = (event: Event): string =>
   escape.line(`${event.event.involvedObject.kind}/${event.event.involvedObject.name}`)
 
+/** As kubectl counts: from the `eventTime`, where there is one, until now. */
+const beginningOf = ({ first, object }: Event): Micros => {
+  const eventTime = object?.["eventTime"]
+  return (typeof eventTime === "string" ? Timestamp.parse(eventTime) : undefined) ?? first
+}
+
+/** As kubectl has it: each half falls back by itself. */
+const sourceOf = ({ reportingController, reportingInstance, source }: EventBody): string => {
+  const component = source.component === "" ? reportingController : source.component
+  const instance = source.host === undefined || source.host === "" ? reportingInstance : source.host
+  return escape.line(instance === "" ? component : `${component}, ${instance}`)
+}
+
 /** @internal */
 export const events = (options: TableOptions): table.Table<Event> => {
   const { colours, format, now, time } = options
@@ -109,7 +130,7 @@ export const events = (options: TableOptions): table.Table<Event> => {
   if (options.namespace || wide) {
     columns.push({
       title: "NAMESPACE",
-      cell: ({ event }) => escape.line(event.involvedObject.namespace ?? ""),
+      cell: (event) => escape.line(namespaceOf(event)),
       paint: (text) => colours.faint(text)
     })
   }
@@ -118,7 +139,7 @@ export const events = (options: TableOptions): table.Table<Event> => {
     cell: (event) =>
       wide || event.count === 1
         ? at(event.last)
-        : `${at(event.last)} (x${event.count} over ${age.length(event.last - event.first)})`
+        : `${at(event.last)} (x${event.count} over ${age.length(nowOf() - beginningOf(event))})`
   })
   if (wide) {
     columns.push(
@@ -133,15 +154,12 @@ export const events = (options: TableOptions): table.Table<Event> => {
   )
   if (wide) {
     columns.push(
-      {
-        title: "SOURCE",
-        cell: ({ event: { source } }) =>
-          escape.line(source.host === undefined ? source.component : `${source.component}, ${source.host}`)
-      },
+      { title: "SUBOBJECT", cell: ({ event }) => escape.line(event.involvedObject.fieldPath ?? "") },
+      { title: "SOURCE", cell: ({ event }) => sourceOf(event) },
       { title: "NAME", cell: ({ name }) => escape.line(name) }
     )
   }
-  columns.push({ title: "MESSAGE", cell: ({ event }) => escape.line(event.message) })
+  columns.push({ title: "MESSAGE", cell: ({ event }) => escape.message(event.message) })
   return table.make(columns, { room: wide ? undefined : options.room, paintTitle: colours.strong })
 }
 
@@ -163,15 +181,16 @@ export const card = (event: Event, options: { readonly now: Micros; readonly col
   const rows: Array<readonly [string, string]> = [
     ["Name", event.name],
     ["Id", object.id],
+    ["Namespace", namespaceOf(event)],
     ["Object", objectOf(event)]
   ]
   const { apiVersion, fieldPath, namespace, uid } = body.involvedObject
-  if (namespace !== undefined) rows.push(["Namespace", namespace])
+  if (namespace !== undefined && namespace !== namespaceOf(event)) rows.push(["Object namespace", namespace])
   if (apiVersion !== undefined) rows.push(["API version", apiVersion])
   if (uid !== undefined) rows.push(["Object uid", uid])
   if (fieldPath !== undefined) rows.push(["Field path", fieldPath])
   if (body.related !== undefined) rows.push(["Related", `${body.related.kind}/${body.related.name}`])
-  rows.push(["Type", body.type], ["Reason", body.reason], ["Action", body.action], ["Message", body.message])
+  rows.push(["Type", body.type], ["Reason", body.reason], ["Action", body.action], ["Message", body.message.trim()])
   if (event.count > 1) rows.push(["Count", String(event.count)], ["First seen", seen(event.first)])
   rows.push(
     ["Last seen", seen(event.last)],

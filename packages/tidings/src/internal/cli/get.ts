@@ -5,9 +5,9 @@
  */
 import { Backend } from "@tidings/core/Backend"
 import type { BackendError } from "@tidings/core/BackendError"
-import type { Event } from "@tidings/core/Event"
+import { type Event, namespaceOf } from "@tidings/core/Event"
 import * as EventId from "@tidings/core/EventId"
-import type { EventFilter, PageToken } from "@tidings/core/EventQuery"
+import type { EventFilter } from "@tidings/core/EventQuery"
 import * as Timestamp from "@tidings/core/Timestamp"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -20,8 +20,11 @@ import * as format from "./format.ts"
 import * as session from "./session.ts"
 import * as words from "./words.ts"
 
-/** A backend answers by object, type and time, not by identity, so its events are gone through, so many at a time. */
-const PAGE = 1_000
+/** What `emit` prints, and the identity of other writers' events: it takes going through all of them, a name does not. */
+const isIdentity = (text: string): boolean => {
+  const id = EventId.parse(text)
+  return id !== undefined && (id.seq === 0 || /^[0-9a-f]{32}$/.test(id.origin))
+}
 
 const find = Effect.fnUntraced(function* (
   wanted: string,
@@ -31,16 +34,17 @@ const find = Effect.fnUntraced(function* (
   const meant = yield* session.DefaultNamespace
   const namespace = given.allNamespaces ? undefined : (given.namespace ?? meant)
   const filter: EventFilter = namespace === undefined ? {} : { namespace }
-  const id = EventId.parse(wanted)
-  const isWanted = (event: Event): boolean =>
-    event.name === wanted || (id !== undefined && event.id.seq === id.seq && event.id.origin === id.origin)
-  let page: PageToken | undefined
-  do {
-    const answer = yield* backend.query({ ...filter, limit: PAGE, ...(page === undefined ? undefined : { page }) })
-    const found = answer.events.find(isWanted)
-    if (found !== undefined) return found
-    page = answer.next
-  } while (page !== undefined)
+  const [named, ...others] = (yield* backend.query({ ...filter, name: wanted, limit: 2 })).events
+  if (named !== undefined && others.length > 0) {
+    yield* words.say(
+      `note: events of that name are in several namespaces; this is the one in ${namespaceOf(named)}, choose with --namespace`
+    )
+  }
+  if (named !== undefined) return named
+  if (isIdentity(wanted)) {
+    const [identified] = (yield* backend.query({ ...filter, id: wanted, limit: 1 })).events
+    if (identified !== undefined) return identified
+  }
   const { command } = yield* session.Session
   return yield* new Failure({
     detail: `there is no event ${JSON.stringify(wanted)}${namespace === undefined ? "" : ` in namespace ${namespace}`}`,

@@ -5,7 +5,7 @@
  */
 import { Backend } from "@tidings/core/Backend"
 import type { BackendError } from "@tidings/core/BackendError"
-import type { Event } from "@tidings/core/Event"
+import { CLUSTER_SCOPED_NAMESPACE, type Event } from "@tidings/core/Event"
 import * as EventJson from "@tidings/core/EventJson"
 import * as EventQuery from "@tidings/core/EventQuery"
 import * as Timestamp from "@tidings/core/Timestamp"
@@ -87,7 +87,8 @@ const recordOne = ({ command }: session.Session["Service"]): string =>
 /** Why there is nothing: nothing was recorded, or the filter or the namespace is to blame. */
 const emptinessOf = Effect.fnUntraced(function* ({
   after,
-  filter
+  filter,
+  kind
 }: flags.Selected): Effect.fn.Return<string, BackendError, Backend | session.Session> {
   if (after !== undefined) return "no events since that cursor"
   const known = yield* session.Session
@@ -97,6 +98,12 @@ const emptinessOf = Effect.fnUntraced(function* ({
   if (namespace !== undefined) {
     // Who may read this namespace need not be allowed to read all of them.
     const here = Object.keys(rest).length === 0 ? 0 : yield* count({ namespace })
+    if (kind?.namespaced === false && namespace !== CLUSTER_SCOPED_NAMESPACE) {
+      return (
+        `no events match in namespace ${namespace}; events about a ${kind.kind} are usually in namespace ` +
+        `${CLUSTER_SCOPED_NAMESPACE}: ${known.command} list -n ${CLUSTER_SCOPED_NAMESPACE}`
+      )
+    }
     return here === 0
       ? `no events in namespace ${namespace}; in all namespaces: ${known.command} list -A`
       : `no events match; without the filter there are ${here} in namespace ${namespace}`
@@ -109,13 +116,17 @@ const emptinessOf = Effect.fnUntraced(function* ({
 })
 
 const answerTo = (given: flags.Selected, resumable: boolean) =>
-  Effect.gen(function* () {
-    const selected = yield* flags.place(given)
-    const answer: Answer = yield* selected.after === undefined
-      ? newest(selected, resumable)
-      : since(selected, selected.after)
-    return answer.total > 0 ? answer : { ...answer, emptiness: yield* emptinessOf(selected) }
-  }).pipe(
+  flags.place(given).pipe(
+    Effect.flatMap(
+      flags.inPlace((selected) =>
+        Effect.gen(function* () {
+          const answer: Answer = yield* selected.after === undefined
+            ? newest(selected, resumable)
+            : since(selected, selected.after)
+          return answer.total > 0 ? answer : { ...answer, emptiness: yield* emptinessOf(selected) }
+        })
+      )
+    ),
     session.withBackend({ create: false }),
     Effect.catchIf(
       (error) => error instanceof Absent && given.after === undefined,

@@ -145,6 +145,16 @@ const choose = (given: Values): Effect.Effect<backendChoice.Chosen, ChoiceError,
     backendChoice.choose
   )
 
+/** What cannot be found out is no reason to refuse: then a kind is taken as it is written. */
+const findKindIn =
+  (connection: KubernetesConnection.KubernetesConnection["Service"]) =>
+  (name: string): Effect.Effect<Cli.FoundKind | undefined> =>
+    Effect.promise(() => import("@tidings/backend-k8s/KubernetesKinds")).pipe(
+      Effect.flatMap(({ find }) => find(name)),
+      Effect.provideService(KubernetesConnection.KubernetesConnection, connection),
+      Effect.orElseSucceed(() => undefined)
+    )
+
 const layer = (given: Values, use: Cli.BackendUse): Layer.Layer<Backend, Absent | ChoiceError> =>
   Layer.unwrap(
     Effect.gen(function* () {
@@ -159,7 +169,10 @@ const layer = (given: Values, use: Cli.BackendUse): Layer.Layer<Backend, Absent 
           return Layer.merge(
             // A server that has too much to do says so, and has time a moment later.
             Policy.retry()(Layer.succeed(Backend, chosen.backend)),
-            Layer.succeed(Cli.DefaultNamespace, chosen.connection.namespace)
+            Layer.merge(
+              Layer.succeed(Cli.DefaultNamespace, chosen.connection.namespace),
+              Layer.succeed(Cli.FindKind, findKindIn(chosen.connection))
+            )
           )
       }
     })
