@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { execFileSync, spawnSync } from "node:child_process"
-import { chmodSync, chownSync, existsSync, mkdirSync, statSync } from "node:fs"
+import { appendFileSync, chmodSync, chownSync, existsSync, mkdirSync, readdirSync, statSync } from "node:fs"
 import * as path from "node:path"
 import * as access from "../src/internal/access.ts"
 import { type Disk, type FileStatus, node } from "../src/internal/disk.ts"
@@ -173,6 +173,17 @@ if (isRoot) {
         })
       )
     }
+
+    it.effect("goes on as another user of the group, also after a line that was broken off", () =>
+      Effect.gen(function* () {
+        const directory = yield* volume
+        assert.strictEqual(runAs(HOST, GROUP, "emit", directory, "002"), "written")
+        const [segment] = readdirSync(directory).filter((file) => file.endsWith(".ndjson"))
+        appendFileSync(path.join(directory, segment!), '{"lastTimestamp":"2026')
+        assert.strictEqual(runAs(SIDECAR, GROUP, "emit", directory), "written")
+        assert.strictEqual(runAs(HOST, GROUP, "list", directory), "read 2")
+      })
+    )
 
     it.effect("is read by a sidecar of the same group at once, which cannot write to it", () =>
       Effect.gen(function* () {

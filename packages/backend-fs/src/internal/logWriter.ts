@@ -7,7 +7,7 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import type { FileStatus } from "./disk.ts"
-import { fromDisk, unavailable } from "./diskError.ts"
+import { codeOf, fromDisk, unavailable } from "./diskError.ts"
 import { LineEncoder } from "./lineEncoder.ts"
 import type { LogChanges } from "./logChanges.ts"
 import type { LogDirectory } from "./logDirectory.ts"
@@ -225,7 +225,13 @@ export class LogWriter {
     for (let tries = 0; tries < MOST_TRIES; tries++) {
       const { size } = disk.statusOf(opened)
       if (size === 0 || disk.read(opened, last, 0, 1, size - 1) !== 1 || last[0] === 0x0a) return false
-      disk.settle(opened)
+      try {
+        disk.settle(opened)
+      } catch (cause) {
+        // Of another user's file the times are not ours to give. An empty line, where nothing was torn, hurts nobody.
+        if (codeOf(cause) === "EPERM" || codeOf(cause) === "EACCES") return true
+        throw cause
+      }
       if (disk.statusOf(opened).size === size) return true
     }
     return false

@@ -74,7 +74,9 @@ const hasBegun = (directory: string): boolean => {
   }
 }
 
-const log = (directory: string, { create }: Cli.BackendUse): Layer.Layer<Backend, Absent | BackendError> => {
+const log = (directory: string, use: Cli.BackendUse): Layer.Layer<Backend, Absent | BackendError> => {
+  // One that has begun is also followed by who may read it and not write to it.
+  const create = use.create && !hasBegun(directory)
   const layer = FileBackend.layer({ directory, create, console: false })
   if (create) return layer
   return Layer.catchCause(layer, (cause): Layer.Layer<Backend, Absent | BackendError> =>
