@@ -178,7 +178,7 @@ if (isRoot) {
       Effect.gen(function* () {
         const directory = yield* volume
         assert.strictEqual(runAs(HOST, GROUP, "emit", directory, "002"), "written")
-        const [segment] = readdirSync(directory).filter((file) => file.endsWith(".ndjson"))
+        const segment = readdirSync(directory).find((file) => file.endsWith(".ndjson"))
         appendFileSync(path.join(directory, segment!), '{"lastTimestamp":"2026')
         assert.strictEqual(runAs(SIDECAR, GROUP, "emit", directory), "written")
         assert.strictEqual(runAs(HOST, GROUP, "list", directory), "read 2")

@@ -13,7 +13,8 @@ import { run } from "./harness.ts"
 const HOST = 4_001
 
 const isRoot = process.getuid?.() === 0
-if (!isRoot) console.error("*** NOT TESTED WITH OTHER USERS: only root can give a log to one (run the tests as root) ***")
+if (!isRoot)
+  console.error("*** NOT TESTED WITH OTHER USERS: only root can give a log to one (run the tests as root) ***")
 
 if (isRoot) {
   describe("the event log of another user", () => {
@@ -23,7 +24,11 @@ if (isRoot) {
           Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "tidings-users-"))),
           (made) => Effect.sync(() => fs.rmSync(made, { recursive: true, force: true }))
         )
-        const environment = ConfigProvider.fromUnknown({ HOME: directory, TIDINGS_DIRECTORY: directory, KUBECONFIG: "" })
+        const environment = ConfigProvider.fromUnknown({
+          HOME: directory,
+          TIDINGS_DIRECTORY: directory,
+          KUBECONFIG: ""
+        })
         const tidings = (...argv: ReadonlyArray<string>) =>
           Effect.provideService(run(backend, argv), ConfigProvider.ConfigProvider, environment)
         assert.strictEqual((yield* tidings("emit", "Workflow/deploy", "WorkflowExecuted")).code, 0)

@@ -258,7 +258,7 @@ describe("the events of a namespace", () => {
       ] as const) {
         const line = lines.find((one) => one.split(/\s+/).includes(name))
         assert.isDefined(line, `${whose}: ${name}`)
-        for (const part of parts) assert.include(line!, part, whose)
+        for (const part of parts) assert.include(line, part, whose)
       }
     }
   })

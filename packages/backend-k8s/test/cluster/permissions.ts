@@ -25,7 +25,7 @@ const binding = (role: string, users: ReadonlyArray<string>) => ({
 
 export const roles = [
   clusterRole("tidings-writer", [{ apiGroups: [""], resources: ["events"], verbs: ["create", "patch"] }]),
-  clusterRole("tidings-reader", [{ apiGroups: [""], resources: ["events"], verbs: ["list", "watch"] }]),
+  clusterRole("tidings-reader", [{ apiGroups: [""], resources: ["events"], verbs: ["get", "list", "watch"] }]),
   clusterRole("tidings-cluster-id", [
     { apiGroups: [""], resources: ["namespaces"], resourceNames: ["kube-system"], verbs: ["get"] }
   ]),
