@@ -72,8 +72,8 @@ const ofChoice: Rules<keyof BackendChoice.Options> = {
   interactive: flag,
   patience: timespan,
   clusterScopedNamespace: {
-    holds: (given) => typeof given === "string" && /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(given),
-    expected: "a namespace: 1 to 63 lower-case letters, digits and -"
+    holds: (given) => given === "default" || given === "kube-system",
+    expected: "default or kube-system, which are the two that the API server takes"
   }
 }
 
