@@ -10,7 +10,7 @@ import type { ObjectReference } from "@tidings/core/ObjectReference"
 import * as Effect from "effect/Effect"
 import { spawn } from "node:child_process"
 import { join } from "node:path"
-import { parse } from "yaml"
+import { load } from "js-yaml"
 import * as Cluster from "../../../../tools/cluster/Cluster.ts"
 import * as KubernetesBackend from "../../src/KubernetesBackend.ts"
 import * as KubernetesConnection from "../../src/KubernetesConnection.ts"
@@ -351,7 +351,7 @@ describe("one event", () => {
         assert.deepStrictEqual(comparable(JSON.parse(asJson.stdout)), theirs, `${name} ${where.join(" ")}`)
       }
       const asYaml = await tidings("get", name, "-n", namespace, "-o", "yaml")
-      assert.deepStrictEqual(comparable(parse(asYaml.stdout)), theirs)
+      assert.deepStrictEqual(comparable(load(asYaml.stdout)), theirs)
       for (const field of ["namespace", "creationTimestamp", "uid", "resourceVersion"]) {
         assert.isString(theirs.metadata[field], field)
       }
