@@ -51,6 +51,12 @@ interface Queued {
 }
 
 const MAXIMUM_BATCH = 256
+/** The calls in flight when a flush began, up to a sequence number, that have not ended. */
+interface CallsBefore {
+  readonly seq: number
+  left: number
+}
+
 const DELAYS = { first: 100, maximum: 30_000 }
 /** How long a write that is under way is waited for at the end, however short the drain timeout is. */
 const LEAST_WAIT_FOR_WRITE = Duration.seconds(1)
@@ -106,6 +112,8 @@ export const make = Effect.fnUntraced(function* (
   let seq = 0
   /** Calls of `record` that have begun a write and have no answer yet. */
   const inFlight = new Set<EventId.EventId>()
+  /** Counted down as calls end, so that a flush costs the same for each, however many there are. */
+  const flushes = new Set<CallsBefore>()
   /** Nothing is retried any more, and what is left has been counted. */
   let stopped = false
 
@@ -252,6 +260,7 @@ export const make = Effect.fnUntraced(function* (
         ),
         Effect.sync(() => {
           inFlight.delete(id)
+          for (const calls of flushes) if (id.seq <= calls.seq) calls.left--
           changed.notify()
         })
       )
@@ -387,12 +396,13 @@ export const make = Effect.fnUntraced(function* (
   const flushWithin = (deadline: Duration.Duration): Effect.Effect<FlushReport> =>
     Effect.suspend(() => {
       const last = ordinal
-      const calls = [...inFlight]
-      const left = () => calls.filter((id) => inFlight.has(id)).length
-      const isThrough = () => (oldest()?.ordinal ?? Number.POSITIVE_INFINITY) > last && left() === 0
+      const calls: CallsBefore = { seq, left: inFlight.size }
+      flushes.add(calls)
+      const isThrough = () => (oldest()?.ordinal ?? Number.POSITIVE_INFINITY) > last && calls.left === 0
       return changed.until(isThrough).pipe(
         Effect.timeoutOption(deadline),
-        Effect.map(() => ({ complete: isThrough(), waiting: left(), pending: { [SINK]: sink.pending } }))
+        Effect.map(() => ({ complete: isThrough(), waiting: calls.left, pending: { [SINK]: sink.pending } })),
+        Effect.ensuring(Effect.sync(() => flushes.delete(calls)))
       )
     })
 
