@@ -1,6 +1,6 @@
+/// <reference path="../src/internal/undiciParts.d.ts" />
 import { assert, describe, it } from "@effect/vitest"
 import * as undici from "undici"
-// @ts-expect-error undici has types for all of it only
 import requestPart from "undici/lib/api/api-request.js"
 import * as parts from "../src/internal/undici.ts"
 

@@ -25,6 +25,7 @@ import type { EventId } from "./EventId.ts"
 import { bodyOf } from "./internal/eventBody.ts"
 import * as dataSize from "./internal/dataSize.ts"
 import * as fingerprint from "./internal/fingerprint.ts"
+import * as json from "./internal/json.ts"
 import * as text from "./internal/text.ts"
 import type { ObjectReference } from "./ObjectReference.ts"
 import type { Micros } from "./Timestamp.ts"
@@ -769,7 +770,7 @@ export class Correlator {
         ])
       )
     }
-    return state as unknown as Json
+    return json.ofPlain(state)
   }
 
   /**
@@ -927,12 +928,9 @@ const areOptions = (options: unknown): boolean =>
 const isBody = (body: EventBody | undefined): boolean =>
   typeof body?.involvedObject?.name === "string" && typeof body.message === "string"
 
-const readSnapshot = (json: Json): Snapshot => {
-  const state = json as unknown as Snapshot
-  if (typeof state === "object" && state !== null && !("opening" in state)) return readFirstSnapshot(json)
-  const isSound =
-    typeof state === "object" &&
-    state !== null &&
+const isSnapshot = (value: object): value is Snapshot => {
+  const state = value as Snapshot
+  return (
     typeof state.opening === "string" &&
     areOptions(state.options) &&
     [state.budgets, state.groups, state.series, state.holding].every(Array.isArray) &&
@@ -955,8 +953,15 @@ const readSnapshot = (json: Json): Snapshot => {
     state.holding.every(
       (row) => Array.isArray(row) && isPlaceIn(state.series, row[0]) && areNumbers(row.slice(1, 4)) && isBody(row[4])
     )
-  if (!isSound) throw new Error("this is no snapshot of a correlator")
-  return state
+  )
+}
+
+const readSnapshot = (given: Json): Snapshot => {
+  if (typeof given === "object" && given !== null) {
+    if (isSnapshot(given)) return given
+    if (!("opening" in given) && isFirstSnapshot(given)) return renewed(given)
+  }
+  throw new Error("this is no snapshot of a correlator")
 }
 
 // ---------------------------------------------------------------------------
@@ -989,9 +994,9 @@ interface FirstSnapshot {
   readonly holding: ReadonlyArray<number>
 }
 
-const readFirstSnapshot = (json: Json): Snapshot => {
-  const state = json as unknown as FirstSnapshot
-  const isSound =
+const isFirstSnapshot = (value: object): value is FirstSnapshot => {
+  const state = value as FirstSnapshot
+  return (
     areOptions(state.options) &&
     [state.budgets, state.groups, state.series, state.holding].every(Array.isArray) &&
     areNumbers(state.budgets) &&
@@ -1010,7 +1015,10 @@ const readFirstSnapshot = (json: Json): Snapshot => {
     // Every budget and group was there for a series.
     new Set(state.groups.map(([budget]) => budget)).size === state.budgets.length &&
     new Set(state.series.map(([group]) => group)).size === state.groups.length
-  if (!isSound) throw new Error("this is no snapshot of a correlator")
+  )
+}
+
+const renewed = (state: FirstSnapshot): Snapshot => {
   const opening = state.series.at(-1)?.[2] ?? ""
   const bodies = new Map(state.series.map((row) => [row[0], row[12]]))
   const budgets = new Map(state.groups.map(([budget], group) => [budget, bodies.get(group)]))

@@ -3,11 +3,8 @@
  * than twice as long to load, and a host pays for that at its start.
  */
 import type * as undici from "undici"
-// @ts-expect-error undici has types for all of it only; below they are given to its parts, and a test compares them
 import buildConnectorPart from "undici/lib/core/connect.js"
-// @ts-expect-error as above
 import AgentPart from "undici/lib/dispatcher/agent.js"
-// @ts-expect-error as above
 import requestPart from "undici/lib/api/api-request.js"
 
 /** @internal */
@@ -24,10 +21,4 @@ export const buildConnector: typeof undici.buildConnector = buildConnectorPart
 export const request = (
   dispatcher: undici.Dispatcher,
   options: undici.Dispatcher.RequestOptions
-): Promise<undici.Dispatcher.ResponseData> => {
-  const send: (
-    this: undici.Dispatcher,
-    options: undici.Dispatcher.RequestOptions
-  ) => Promise<undici.Dispatcher.ResponseData> = requestPart
-  return send.call(dispatcher, options)
-}
+): Promise<undici.Dispatcher.ResponseData> => requestPart.call(dispatcher, options)

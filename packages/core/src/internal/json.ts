@@ -39,6 +39,14 @@ export const setField = (record: Record<string, unknown>, key: string, value: un
   } else record[key] = value
 }
 
+/**
+ * What this package makes of plain objects, lists, texts and numbers alone, as the JSON that it is: the compiler takes no
+ * interface for JSON.
+ *
+ * @internal
+ */
+export const ofPlain = (value: object): Json => value as Json
+
 const INVALID = Symbol("no JSON")
 
 interface Budget {

@@ -14,6 +14,7 @@ import type { Checkpoint } from "../../Journal.ts"
 import type { Target } from "../../Target.ts"
 import type * as Timestamp from "../../Timestamp.ts"
 import * as dataSize from "../dataSize.ts"
+import * as json from "../json.ts"
 import type { SinkLedger } from "../ledger.ts"
 
 // ---------------------------------------------------------------------------
@@ -214,11 +215,9 @@ interface Saved {
   readonly parked: ReadonlyArray<readonly [origin: string, seq: number, upTo: number, occurrences: number]>
 }
 
-const readSaved = (json: Json): Saved => {
-  const state = json as unknown as Saved
-  const isValid =
-    typeof state === "object" &&
-    state !== null &&
+const isSaved = (value: object): value is Saved => {
+  const state = value as Saved
+  return (
     Array.isArray(state.outbox) &&
     state.outbox.every(
       (one) =>
@@ -232,8 +231,12 @@ const readSaved = (json: Json): Saved => {
     state.parked.every(
       (one) => Array.isArray(one) && typeof one[0] === "string" && one.slice(1).every(Number.isSafeInteger)
     )
-  if (!isValid) throw new Error("it contains no state of a sink")
-  return state
+  )
+}
+
+const readSaved = (given: Json): Saved => {
+  if (typeof given === "object" && given !== null && isSaved(given)) return given
+  throw new Error("it contains no state of a sink")
 }
 
 /** @internal */
@@ -311,7 +314,7 @@ export class SinkState {
   snapshot(): Checkpoint {
     const { position: upTo, target } = this
     this.changed = false
-    const state = this.isDurable ? (this.save() as unknown as Json) : null
+    const state = this.isDurable ? json.ofPlain(this.save()) : null
     if (target === undefined) return { upTo, state }
     return {
       upTo,
@@ -339,8 +342,8 @@ export class SinkState {
   }
 
   /** Restores what an earlier opening saved. Throws when it cannot be read: a sink must stop then, never start empty. */
-  restore(json: Json): void {
-    const saved = readSaved(json)
+  restore(given: Json): void {
+    const saved = readSaved(given)
     this.correlator = Correlation.Correlator.restore(saved.correlator)
     for (const [write, occurrences, from, since] of saved.outbox) this.outbox.add({ write, occurrences, from, since })
     for (const [origin, seq, upTo, occurrences] of saved.parked) {
