@@ -38,7 +38,10 @@ const size = (bytes: number): string => {
 
 const many = (n: number, one: string): string => `${n} ${n === 1 ? one : `${one}s`}`
 
-const lengthOf = (micros: number): string => Duration.format(Duration.seconds(Math.round(micros / 1_000_000)))
+const lengthOf = (micros: number): string => {
+  const seconds = Math.round(micros / 1_000_000)
+  return seconds === 0 ? "0s" : Duration.format(Duration.seconds(seconds))
+}
 
 // ---------------------------------------------------------------------------
 // the directory
@@ -95,6 +98,17 @@ const permissionCheck = (disk: Disk, directory: string): Check => {
   }
   if (!may(directory, fs.constants.R_OK | fs.constants.W_OK | fs.constants.X_OK)) {
     return { ...common, state: "broken", advice: `chmod u+rwx ${directory}; or mount its file system writable` }
+  }
+  const unusable = disk
+    .list(directory)
+    .find((file) => file.endsWith(".ndjson") && !may(path.join(directory, file), fs.constants.R_OK | fs.constants.W_OK))
+  if (unusable !== undefined) {
+    return {
+      ...common,
+      state: "broken",
+      found: `${found}; ${unusable} may not be used by this user`,
+      advice: `chmod g+rw ${path.join(directory, unusable)}, and let its writers run with a umask of 002; ${elsewhere}`
+    }
   }
   // The group of a directory that is shared with it uses the log on purpose.
   const ofOthers = permissions & (access.isShared(status) ? 0o007 : 0o077)

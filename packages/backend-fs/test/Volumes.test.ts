@@ -100,7 +100,13 @@ describe("who may use a directory", () => {
 
 const fixture = path.join(import.meta.dirname, "fixtures", "otherUser.ts")
 
-const runAs = (user: number, group: number, what: "emit" | "list" | "append", where: string, umask = "022"): string => {
+const runAs = (
+  user: number,
+  group: number,
+  what: "emit" | "list" | "append" | "doctor",
+  where: string,
+  umask = "022"
+): string => {
   const { stderr, stdout } = spawnSync(
     nodeOfRepository,
     [
@@ -185,6 +191,19 @@ if (isRoot) {
       })
     )
 
+    it.effect("with a file that this user may not write is told by the check, as recording would tell", () =>
+      Effect.gen(function* () {
+        const directory = yield* volume
+        assert.strictEqual(runAs(HOST, GROUP, "emit", directory, "022"), "written")
+        assert.match(runAs(SIDECAR, GROUP, "emit", directory), /^refused: .*may not be used/)
+        assert.match(
+          runAs(SIDECAR, GROUP, "doctor", directory),
+          /^permissions broken .*\.ndjson may not be used.*chmod g\+rw/
+        )
+        assert.match(runAs(HOST, GROUP, "doctor", directory), /^permissions (?:ok|note) /)
+      })
+    )
+
     it.effect("is read by a sidecar of the same group at once, which cannot write to it", () =>
       Effect.gen(function* () {
         const log = path.join(yield* volume, "log")
@@ -193,6 +212,8 @@ if (isRoot) {
         assert.strictEqual(runAs(SIDECAR, GROUP, "list", log), "read 1")
         assert.match(runAs(SIDECAR, GROUP, "emit", log), /^refused: .*belongs to user 4001.*may be read, not written/)
         assert.match(runAs(SIDECAR, OTHER_GROUP, "list", log), /^refused: /)
+        assert.match(runAs(SIDECAR, GROUP, "doctor", log), /^permissions note /)
+        assert.match(runAs(SIDECAR, OTHER_GROUP, "doctor", log), /^permissions broken .*belongs to user 4001/)
       })
     )
   })

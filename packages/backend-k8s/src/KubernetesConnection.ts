@@ -212,6 +212,16 @@ export const configured = (options?: Options): Effect.Effect<string | undefined>
   )
 
 /**
+ * Whether a connection could not be made because nothing chooses a cluster: a kubeconfig that is not there, or in which no
+ * context is chosen. Any other failure is about a cluster that was meant.
+ *
+ * @category predicates
+ * @since 0.2.0
+ */
+export const choosesNoCluster = ({ cause }: BackendError.BackendError): boolean =>
+  cause instanceof kubeconfig.ChoosesNoCluster
+
+/**
  * Whether this process runs in a pod: Kubernetes sets `KUBERNETES_SERVICE_HOST` in every one, also in those that have no
  * token of a service account.
  *

@@ -1,8 +1,9 @@
-/// <reference path="../src/internal/undiciParts.d.ts" />
 import { assert, describe, it } from "@effect/vitest"
 import * as undici from "undici"
-import requestPart from "undici/lib/api/api-request.js"
+import { createRequire } from "node:module"
 import * as parts from "../src/internal/undici.ts"
+
+const requestPart: unknown = createRequire(import.meta.url)("undici/lib/api/api-request.js")
 
 describe("the parts of undici that are loaded alone", () => {
   it("are those that all of it exports, and what it puts together from them", () => {

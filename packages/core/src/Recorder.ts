@@ -339,7 +339,13 @@ const preparation = Effect.fnUntraced(function* (options: RecorderOptions | unde
   const component = options?.component ?? "tidings"
   const reportingController = options?.reportingController ?? component
   const reportingInstance = options?.reportingInstance ?? options?.host ?? reportingController
-  const issues = [...checkOptions(options ?? {}), ...acceptance.checkReporter(reportingController, reportingInstance)]
+  const ofReporter = acceptance.checkReporter(reportingController, reportingInstance).map((issue) =>
+    // The option that was given is the one to mend.
+    issue.field === "reportingController" && options?.reportingController === undefined
+      ? { ...issue, field: "component", expected: `${issue.expected}, or a reportingController beside it` }
+      : issue
+  )
+  const issues = [...checkOptions(options ?? {}), ...ofReporter]
   if (issues.length > 0) return yield* new InvalidRecorderOptions({ issues })
   const transforms = options?.transforms ?? []
   return acceptance.make({

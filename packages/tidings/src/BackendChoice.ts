@@ -72,11 +72,7 @@ const sentence = (chosen: internal.Chosen): string => {
       return "Events stay in memory, because that is what was asked for"
     case "EventLog": {
       const { directory, insteadOf, isAsked } = chosen
-      const why = isAsked
-        ? "that is what was asked for"
-        : insteadOf === undefined
-          ? "no cluster is configured"
-          : `the cluster of ${insteadOf.source} does not answer: ${insteadOf.why}`
+      const why = isAsked ? "that is what was asked for" : (insteadOf ?? "no cluster is configured")
       return `Events go to the log in ${directory}, because ${why}`
     }
     case "Cluster": {

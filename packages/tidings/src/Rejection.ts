@@ -7,7 +7,7 @@
  * | ------------------------ | ----------------------------------------------------------- | ------------------------------------- |
  * | `InvalidOptions`         | `create` with a wrong option, or a wrong variable of the environment | `issues`: `field`, `found`, `expected` |
  * | `InvalidRecorderOptions` | `create` with a component or controller that cannot be      | `issues`: `field`, `found`, `expected` |
- * | `CatalogueError`         | `create` with a wrong catalogue, `setTemplate` with no reason | `issues`: `path`, `detail`          |
+ * | `CatalogueError`         | `create` with a wrong catalogue, `setTemplate` with no text as reason | `issues`: `path`, `detail`          |
  * | `TemplateError`          | `setTemplate` with a wrong template                         | `source`, `issues`: `line`, `column`, `message`, `hint` |
  * | `InvalidEvent`           | recording what is no event                                  | `issues`: `field`, `found`, `expected` |
  * | `RecorderError`          | recording what was not accepted                             | `reason`: `Closed`, `Rejected`, `Unknown`, `BackendError`, `JournalError` by its `_tag` |

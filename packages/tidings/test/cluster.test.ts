@@ -125,6 +125,30 @@ describe("which store", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("is the event log where no kubeconfig chooses a cluster, and an error where one cannot be used", () =>
+    Effect.gen(function* () {
+      const { home, log, server, tidings } = yield* world()
+      const file = path.join(home, "another")
+      const ran = (text: string | undefined) => {
+        if (text === undefined) fs.rmSync(file, { force: true })
+        else fs.writeFileSync(file, text, { mode: 0o600 })
+        return tidings(LIST, { KUBECONFIG: file })
+      }
+      for (const text of [undefined, "", "# nothing\n", "null\n", "{}", JSON.stringify({ contexts: [] })]) {
+        const { code, err } = yield* ran(text)
+        assert.strictEqual(code, 0, text)
+        assert.match(err[0]!, /^note: no cluster is chosen: .*another .*, so this is the event log in /, text)
+      }
+      for (const text of ["{", "[]", JSON.stringify({ "current-context": "gone" }), JSON.stringify({ kind: "Pod" })]) {
+        const { code, err, out } = yield* ran(text)
+        assert.deepStrictEqual([code, out], [4, []], text)
+        assert.match(err[0]!, /^error: .*another/, text)
+      }
+      assert.isFalse(fs.existsSync(log))
+      assert.strictEqual((yield* server.connections).opened, 0)
+    }).pipe(Effect.scoped)
+  )
+
   it.live("is the cluster where one is asked for, and no other one in its place", () =>
     Effect.gen(function* () {
       const { home, log, server, tidings } = yield* world()
@@ -349,7 +373,7 @@ describe("doctor", () => {
       assert.deepStrictEqual(report(healthy).checks[0], {
         name: "store",
         state: "ok",
-        found: "the cluster, because it is configured and answers",
+        found: "the cluster, because it is configured",
         facts: { mode: "kubernetes" }
       })
       const asked = yield* tidings(["doctor", "-ojson", "--context", "writer", "-n", "team-b"])

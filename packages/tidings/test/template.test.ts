@@ -194,6 +194,10 @@ describe("template test", () => {
 
   it.effect("says what is wrong with a file that cannot be read", () =>
     Effect.gen(function* () {
+      for (const text of ["", "\n \n"]) {
+        const empty = yield* runs(["template", "test", "-"], text)
+        assert.deepStrictEqual([empty.code, empty.err], [1, ["error: standard input has no cases"]])
+      }
       const missing = yield* runs(["template", "test", "/nowhere/cases.jsonl"])
       assert.deepStrictEqual(missing, {
         code: 1,

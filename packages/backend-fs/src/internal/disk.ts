@@ -1,5 +1,6 @@
 import * as Context from "effect/Context"
 import * as fs from "node:fs"
+import * as path from "node:path"
 
 /**
  * What is known of a path or an open file.
@@ -170,6 +171,24 @@ const givesLocks = (path: string): boolean => {
   }
 }
 
+/**
+ * Makes a directory and what is missing above it, from the top. Not by the `recursive` of Node, which tries again without end
+ * where a file system answers that the directory above a new one is not there.
+ */
+const makeDirectory = (directory: string, permissions: number): void => {
+  const missing: Array<string> = []
+  for (let one = path.resolve(directory); !fs.existsSync(one); one = path.dirname(one)) missing.push(one)
+  for (const one of missing.reverse()) {
+    try {
+      fs.mkdirSync(one, permissions)
+    } catch (cause) {
+      // Another process was first.
+      const isThere = fs.statSync(one, { throwIfNoEntry: false })?.isDirectory() === true
+      if (!isThere) throw cause
+    }
+  }
+}
+
 /** @internal */
 export const node: Disk = {
   user: process.geteuid?.(),
@@ -238,9 +257,7 @@ export const node: Disk = {
   },
   isUnlinked: (file) => fs.fstatSync(file).nlink === 0,
   list: (directory) => fs.readdirSync(directory),
-  makeDirectory: (path, permissions) => {
-    fs.mkdirSync(path, { recursive: true, mode: permissions })
-  },
+  makeDirectory,
   link: (existing, path) => fs.linkSync(existing, path),
   linkSymbolic: (target, path) => fs.symlinkSync(target, path),
   readLink: (path) => {

@@ -65,7 +65,17 @@ const inside = (logDirectory: string): string => path.join(logDirectory, "journa
 export const find = (disk: Disk, logDirectory: string): string => {
   const place = beside(logDirectory)
   const earlier = inside(logDirectory)
-  return !isJournal(listOf(disk, place)) && isJournal(listOf(disk, earlier)) ? earlier : place
+  return !hasJournalAt(disk, place) && hasJournalAt(disk, earlier) ? earlier : place
+}
+
+/** What this user may not look at is not its journal. */
+const hasJournalAt = (disk: Disk, directory: string): boolean => {
+  try {
+    return isJournal(listOf(disk, directory))
+  } catch (cause) {
+    if (codeOf(cause) === "EACCES") return false
+    throw cause
+  }
 }
 
 /** Names that were moved survive a loss of power. */

@@ -194,10 +194,21 @@ const takeNew = <A extends { readonly name: string }>(into: Map<string, A>, from
   for (const one of from) if (!into.has(one.name)) into.set(one.name, one)
 }
 
+/**
+ * The cause of a failure where the files say nothing of a cluster: there are none, or no context is chosen in them.
+ *
+ * @internal
+ */
+export class ChoosesNoCluster extends Error {}
+
 const readFiles = Effect.fnUntraced(function* (
   files: ReadonlyArray<string>
 ): Effect.fn.Return<Parts, BackendError.BackendError> {
   const { parse } = yield* Effect.promise(() => import("./kubeconfigFile.ts"))
+  if (!files.some(isThere)) {
+    const detail = `the kubeconfig ${files.join(path.delimiter)} cannot be read: it is not there`
+    return yield* unavailable(detail, new ChoosesNoCluster(detail))
+  }
   const parts = nothing()
   for (const file of files) {
     const read = yield* Effect.try({
@@ -375,11 +386,11 @@ export const load = Effect.fnUntraced(function* (
   const contextName = wantedContext ?? parts.currentContext
   if (contextName === undefined) {
     if (source.otherwise !== undefined) return yield* loadServiceAccount(source.otherwise)
-    return yield* unavailable(
+    const detail =
       parts.contexts.size === 0
         ? `${where} has no contexts; name another file`
         : `${where} has no current-context; name one of: ${namesOf(parts)}`
-    )
+    return yield* unavailable(detail, new ChoosesNoCluster(detail))
   }
   const context = parts.contexts.get(contextName)
   if (context === undefined) {

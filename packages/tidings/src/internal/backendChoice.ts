@@ -53,8 +53,8 @@ export type Chosen =
       readonly _tag: "EventLog"
       readonly directory: string
       readonly isAsked: boolean
-      /** The cluster that is configured and does not answer. */
-      readonly insteadOf?: { readonly source: string; readonly why: string } | undefined
+      /** Why it is not the cluster that is configured, as what stands after "because". */
+      readonly insteadOf?: string | undefined
     }
   | (Cluster & { readonly _tag: "Cluster"; readonly isAsked: boolean })
 
@@ -161,13 +161,18 @@ export const choose = Effect.fnUntraced(function* (
       if (source === undefined) return { _tag: "EventLog", directory, isAsked: false }
       const scope = yield* Scope.fork(yield* Effect.scope)
       const opened = yield* Effect.result(Effect.provideService(open(options), Scope.Scope, scope))
-      const why =
-        opened._tag === "Failure"
-          ? opened.failure.reason.detail
-          : yield* silence(opened.success, Duration.fromInputUnsafe(options.patience ?? PATIENCE))
-      if (opened._tag === "Success" && why === undefined) return { _tag: "Cluster", ...opened.success, isAsked: false }
+      if (opened._tag === "Failure") {
+        yield* Scope.close(scope, Exit.void)
+        // A cluster was meant, and what was meant for it is not written to disk because of a mistake in a file.
+        if (!KubernetesConnection.choosesNoCluster(opened.failure)) return yield* opened.failure
+        const insteadOf = `no cluster is chosen: ${opened.failure.reason.detail}`
+        return { _tag: "EventLog", directory, isAsked: false, insteadOf }
+      }
+      const why = yield* silence(opened.success, Duration.fromInputUnsafe(options.patience ?? PATIENCE))
+      if (why === undefined) return { _tag: "Cluster", ...opened.success, isAsked: false }
       yield* Scope.close(scope, Exit.void)
-      return { _tag: "EventLog", directory, isAsked: false, insteadOf: { source, why: why ?? "" } }
+      const insteadOf = `the cluster of ${source} does not answer (${why})`
+      return { _tag: "EventLog", directory, isAsked: false, insteadOf }
     }
   }
 })

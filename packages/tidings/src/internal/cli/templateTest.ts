@@ -125,6 +125,9 @@ export const templateTest = Command.make(
         ])
       }
       yield* words.data(`${passed} passed, ${failed} failed`)
+      if (passed + failed === 0) {
+        return yield* new failure.Failure({ detail: `${file === "-" ? "standard input" : file} has no cases` })
+      }
       if (failed > 0) return yield* new CommandError({ lines: [], exit: failure.EXIT.failed })
     },
     session.verb("template", "test")

@@ -112,8 +112,7 @@ const remark = (chosen: backendChoice.Chosen, given: Values): Effect.Effect<void
       return insteadOf === undefined
         ? Effect.void
         : words.say(
-            `note: the cluster of ${insteadOf.source} does not answer (${insteadOf.why}), so this is the event log in ` +
-              `${directory}; --backend filesystem does not ask the cluster first`
+            `note: ${insteadOf}, so this is the event log in ${directory}; --backend filesystem does not ask the cluster first`
           )
     }
     case "Cluster":
@@ -212,7 +211,7 @@ const checks = (given: Values, place: Cli.Place): Effect.Effect<ReadonlyArray<Ch
               : {
                   name: "store",
                   state: "broken",
-                  found: `the event log in ${directory}, because the cluster of ${insteadOf.source} does not answer (${insteadOf.why})`,
+                  found: `the event log in ${directory}, because ${insteadOf}`,
                   advice: "find out why with: doctor --backend kubernetes; or choose with TIDINGS_BACKEND=filesystem"
                 }
           return [{ ...store, facts: { mode: "filesystem" } }, ...(yield* FileCheck.run({ directory })), ...journal]
@@ -220,7 +219,7 @@ const checks = (given: Values, place: Cli.Place): Effect.Effect<ReadonlyArray<Ch
         case "Cluster": {
           const KubernetesCheck = yield* Effect.promise(() => import("@tidings/backend-k8s/KubernetesCheck"))
           const { context, kubeconfig } = given
-          const why = isInPod ? "this is a pod" : chosen.isAsked ? "it was asked for" : "it is configured and answers"
+          const why = isInPod ? "this is a pod" : chosen.isAsked ? "it was asked for" : "it is configured"
           const store: Check = {
             name: "store",
             state: "ok",
