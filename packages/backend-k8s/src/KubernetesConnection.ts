@@ -100,7 +100,7 @@ export interface Options {
   readonly kubeconfig?: string | undefined
   /**
    * A `KubeConfig` of `@kubernetes/client-node` that the host has loaded, taken as it is: nothing else is looked for, and
-   * it says itself who asks. It stays as it is, also where `context` names another one of its contexts.
+   * its own methods supply the credentials. It is not changed, also where `context` names another one of its contexts.
    */
   readonly kubeConfig?: KubeConfig | undefined
   /** The context to use. Default: the current one. */
@@ -327,7 +327,7 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
   /** Tries once more with fresh credentials when the server does not accept those that we have. */
   const authorized = <A extends { readonly status: number }>(
     use: (current: credentials.Credentials) => Effect.Effect<A, BackendError.BackendError>,
-    /** Lets go of an answer that nobody is told. */
+    /** Discards the body of an answer that is not used. */
     discard: (response: A) => Effect.Effect<unknown> = () => Effect.void
   ): Effect.Effect<A, BackendError.BackendError> =>
     Effect.flatMap(identity.get, (current) =>

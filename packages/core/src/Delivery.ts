@@ -188,7 +188,7 @@ export class RecorderError extends Data.TaggedError("RecorderError")<{
 }
 
 /**
- * A time to wait that is none: negative, not a number, or no duration at all. Nothing was waited for.
+ * An invalid timeout: negative, not a number, or no duration. The call did not wait.
  *
  * @category errors
  * @since 0.2.0

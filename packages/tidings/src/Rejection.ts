@@ -12,7 +12,7 @@
  * | `InvalidEvent`           | recording what is no event                                  | `issues`: `field`, `found`, `expected` |
  * | `RecorderError`          | recording what was not accepted                             | `reason`: `Closed`, `Rejected`, `Unknown`, `BackendError`, `JournalError` by its `_tag` |
  * | `InvalidQuery`           | `queryEvents` or `watchEvents` with what cannot be asked    | `issues`: `field`, `found`, `expected` |
- * | `InvalidTimeout`         | `flush` with a deadline that is none                        | `field`, `found`                      |
+ * | `InvalidTimeout`         | `flush` with an invalid deadline                            | `field`, `found`                      |
  * | `BackendError`           | the store does not answer, or not as it should; after `close`: `Unavailable` | `reason`: `Transient`, `Throttled`, `Unauthorized`, `Unavailable`, `Full`, `CursorMismatch`, `TargetMismatch` by its `_tag` |
  * | `JournalError`           | `create` with a journal that cannot be used                 | `reason`, by its `_tag`               |
  * | `Interrupted`            | the call was ended before its answer, by its signal or by a layer of the host | `call`, `cause`     |

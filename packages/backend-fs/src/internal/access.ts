@@ -1,7 +1,7 @@
 /**
  * Who may use the directory of a log or a journal, and with which permissions files are made in it.
  *
- * A log is only worth what its directory is: whoever may change names in it can change what the log says. So the directory
+ * Every user who may create and delete files in the directory of a log can change what the log says. So the directory
  * belongs to this user or to root, and no stranger may write to it. Members of its group are no strangers: a volume of
  * Kubernetes with `fsGroup` belongs to root, is group-writable and setgid, and kubelet makes everything in it so again at
  * each mount.

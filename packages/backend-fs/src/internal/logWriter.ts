@@ -228,7 +228,7 @@ export class LogWriter {
       try {
         disk.settle(opened)
       } catch (cause) {
-        // Of another user's file the times are not ours to give. An empty line, where nothing was torn, hurts nobody.
+        // Only the owner of a file may set its times. Without that check a line end is written, and readers skip an empty line.
         if (codeOf(cause) === "EPERM" || codeOf(cause) === "EACCES") return true
         throw cause
       }

@@ -132,7 +132,7 @@ const present = (files: ReadonlyArray<string>): ReadonlyArray<string> => {
 // ---------------------------------------------------------------------------
 
 /**
- * Who asks, and whom.
+ * The user of a request, and the cluster that it goes to.
  *
  * @internal
  */

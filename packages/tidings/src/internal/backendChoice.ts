@@ -100,7 +100,7 @@ const timeWithoutLogin = (
         Effect.suspend(() => timeWithoutLogin(connection, millis, connection.isLoggingIn() ? left : left - STEP_MILLIS))
       )
 
-/** Why nobody answers; that somebody refuses us, or a login failed, is an answer too, and says more than an event log would. */
+/** Why the cluster does not answer; absent where it does. A refusal or a failed login is an answer too. */
 const silence = ({ backend, connection }: Cluster, patience: Duration.Duration): Effect.Effect<string | undefined> =>
   Effect.raceFirst(
     Effect.match(backend.target, {
@@ -153,7 +153,7 @@ export const choose = Effect.fnUntraced(function* (
         kubeConfig: options.kubeConfig,
         context: options.context
       })
-      // The disk of a pod goes with the pod, and nobody looks at it: what was meant for the cluster waits for the cluster.
+      // A log on the disk of a pod is lost with the pod, so events wait for the cluster instead.
       if (yield* KubernetesConnection.isInPod) {
         if (source === undefined) return yield* noToken
         return { _tag: "Cluster", ...(yield* open(options)), isAsked: false }

@@ -24,7 +24,7 @@ export class Settlements {
     this.isDurable = isDurable
   }
 
-  /** Whether nobody waits for anything that was read. */
+  /** Whether no caller waits for an occurrence that was read. */
   get noneOfSeries(): boolean {
     return this.ofSeries.size === 0
   }

@@ -44,7 +44,7 @@ const unknownField = (name: string, fields: FieldTypes): string => {
 // values
 // ---------------------------------------------------------------------------
 
-/** A number without a unit is nobody's duration: seconds, milliseconds and nanoseconds were all meant by somebody. */
+/** A number without a unit is ambiguous: seconds, milliseconds and nanoseconds are all in use. */
 const duration = (value: string): Result.Result<string, string> =>
   Result.mapBoth(GoDuration.parse(value), {
     onFailure: ({ reason }) =>

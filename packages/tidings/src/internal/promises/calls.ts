@@ -39,7 +39,7 @@ export const rejection = (call: string, thrown: unknown): Rejection.Rejection =>
   return new Rejection.Unexpected({ call, cause: thrown })
 }
 
-/** What is true of a call that records, and that nobody has answered when everything is closed. */
+/** The error of a recording call without an answer when everything is closed. */
 const unknown = (): RecorderError =>
   new RecorderError({
     reason: new Unknown({ detail: "everything was closed before the store could tell" })
@@ -67,7 +67,7 @@ export class Calls {
   readonly run = <A>(call: string, effect: () => Effect.Effect<A, unknown>, signal?: AbortSignal): Promise<A> =>
     this.start(effect, signal, (cause) => rejectionOf(call, cause, signal?.reason))
 
-  /** Ends what nobody has answered though everything is closed: a store that never answers must not keep a caller for good. */
+  /** Rejects the calls that have no answer when everything is closed: a store that never answers must not block a caller. */
   close(): void {
     this.closed = true
     for (const fiber of this.underway) fiber.interruptUnsafe()

@@ -1,5 +1,5 @@
 /**
- * The promise API: `EventManager` and the catalogues over a runtime that ends when it is told to.
+ * The promise API: `EventManager` and the catalogues over a runtime that `close` ends.
  *
  * @internal
  */

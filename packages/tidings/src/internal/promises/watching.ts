@@ -53,7 +53,7 @@ export class Watches {
         try {
           await inner?.return?.()
         } catch {
-          // Whoever reads it has been told that it is over.
+          // Its reader has already been given the end.
         } finally {
           this.open.delete(end)
         }
