@@ -11,7 +11,7 @@ import type * as Effect from "effect/Effect"
 import type { BackendError } from "./BackendError.ts"
 import type { EventDraft } from "./EventDraft.ts"
 import type { EventId } from "./EventId.ts"
-import * as timeout from "./internal/timeout.ts"
+import * as timeout from "./Timeout.ts"
 import type { InvalidEvent } from "./InvalidEvent.ts"
 import type { JournalError, Parked } from "./Journal.ts"
 

@@ -64,6 +64,11 @@ export * as Target from "./Target.ts"
 export * as Timestamp from "./Timestamp.ts"
 
 /**
+ * Options that are durations to wait for.
+ */
+export * as Timeout from "./Timeout.ts"
+
+/**
  * Typed catalogues of events.
  */
 export * as EventCatalogue from "./EventCatalogue.ts"

@@ -50,34 +50,33 @@ const sameUser = async (folder: Folder, KUBECONFIG: string, username: string): P
   return both.ours
 }
 
-/** What a server of ours saw of kubectl, having seen the same of us. */
-const sameRequest = async (
-  entry: Entry,
-  options: {
-    readonly server?: Parameters<typeof recording>[0]
-    readonly prepare?: (folder: Folder) => Entry
-    readonly address?: (url: string) => string
-  } = {}
-): Promise<Seen> => {
+interface Asking {
+  readonly server?: Parameters<typeof recording>[0]
+  readonly prepare?: (folder: Folder) => Entry
+  readonly address?: (url: string) => string
+}
+
+/** kubectl and we ask a server of ours for its version, with the same kubeconfig. */
+const bothAsk = async (entry: Entry, { address = String, prepare, server: kind }: Asking) => {
   using folder = new Folder()
-  using server = await recording(options.server)
-  const more = options.prepare?.(folder) ?? {}
+  using server = await recording(kind)
+  const more = prepare?.(folder) ?? {}
   const file = folder.file(
     "config",
     kubeconfig({
-      cluster: {
-        ...server.cluster,
-        server: (options.address ?? String)(server.url),
-        ...entry.cluster,
-        ...more.cluster
-      },
+      cluster: { ...server.cluster, server: address(server.url), ...entry.cluster, ...more.cluster },
       user: { ...entry.user, ...more.user }
     })
   )
-  const both = await version(kubectl, folder.at, file)
+  return { ...(await version(kubectl, folder.at, file)), seen: server.seen }
+}
+
+/** What a server of ours saw of kubectl, having seen the same of us. */
+const sameRequest = async (entry: Entry, asking: Asking = {}): Promise<Seen> => {
+  const both = await bothAsk(entry, asking)
   assert.strictEqual(both.kubectl.code, 0, both.kubectl.stderr)
   assert.isUndefined(both.ours.error)
-  const [kubectls, ...others] = server.seen
+  const [kubectls, ...others] = both.seen
   assert.isAtLeast(others.length, 1)
   for (const other of others) assert.deepStrictEqual(other, kubectls)
   return kubectls!
@@ -86,22 +85,12 @@ const sameRequest = async (
 /** Neither asks the server anything. */
 const bothRefuse = async (
   entry: Entry,
-  options: { readonly prepare?: (folder: Folder) => Entry; readonly server?: Parameters<typeof recording>[0] } = {}
+  asking: Asking = {}
 ): Promise<{ readonly kubectl: string; readonly ours: string }> => {
-  using folder = new Folder()
-  using server = await recording(options.server)
-  const more = options.prepare?.(folder) ?? {}
-  const file = folder.file(
-    "config",
-    kubeconfig({
-      cluster: { ...server.cluster, ...entry.cluster, ...more.cluster },
-      user: { ...entry.user, ...more.user }
-    })
-  )
-  const both = await version(kubectl, folder.at, file)
+  const both = await bothAsk(entry, asking)
   assert.notStrictEqual(both.kubectl.code, 0)
   assert.isDefined(both.ours.error)
-  assert.deepStrictEqual(server.seen, [])
+  assert.deepStrictEqual(both.seen, [])
   return { kubectl: both.kubectl.stderr, ours: both.ours.error }
 }
 

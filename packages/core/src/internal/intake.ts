@@ -12,7 +12,7 @@ import type * as acceptance from "./acceptance.ts"
 import type { Fairness } from "./fairness.ts"
 import type { Ledger } from "./ledger.ts"
 import * as text from "./text.ts"
-import * as timeout from "./timeout.ts"
+import * as timeout from "../Timeout.ts"
 
 /** @internal */
 export interface Filtered {

@@ -12,7 +12,7 @@ import * as backoff from "./backoff.ts"
 import { missing } from "./outcomes.ts"
 import { overlay } from "./overlay.ts"
 import * as text from "./text.ts"
-import * as timeout from "./timeout.ts"
+import * as timeout from "../Timeout.ts"
 
 const askedFor = ({ reason }: BackendError): number =>
   reason._tag === "Throttled" && reason.retryAfter !== undefined ? Duration.toMillis(reason.retryAfter) : 0

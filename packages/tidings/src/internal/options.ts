@@ -4,10 +4,10 @@
  * @internal
  */
 import type { Issue } from "@tidings/core/InvalidEvent"
+import * as Timeout from "@tidings/core/Timeout"
 import * as GoDuration from "@tidings/templates/GoDuration"
 import * as Suggestion from "@tidings/templates/Suggestion"
 import * as Duration from "effect/Duration"
-import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { inspect } from "node:util"
 import type * as BackendChoice from "../BackendChoice.ts"
@@ -27,16 +27,13 @@ export const show = (found: unknown): string =>
  * @internal
  */
 export const readTimespan = (given: unknown): Duration.Duration | undefined => {
-  if (typeof given === "number" && Number.isNaN(given)) return undefined
   if (typeof given === "string") {
     const parsed = GoDuration.parse(given)
     if (Result.isSuccess(parsed)) {
       return Number(parsed.success) < 0 ? undefined : Duration.nanos(BigInt(parsed.success))
     }
   }
-  if (typeof given === "object" && !Duration.isDuration(given)) return undefined
-  const duration = Option.getOrUndefined(Duration.fromInput(given as Duration.Input))
-  return duration === undefined || Duration.isNegative(duration) ? undefined : duration
+  return Timeout.read(given)
 }
 
 interface Rule {
