@@ -64,7 +64,8 @@ writeFileSync(
   join(scratch, "tsconfig.json"),
   JSON.stringify({
     extends: "../tsconfig.base.json",
-    include: ["*.ts"],
+    // Declarations of modules without types of their own, which sources import.
+    include: ["*.ts", join(process.cwd(), "packages/*/src/**/*.d.ts")],
     compilerOptions: {
       rootDir: "..",
       noEmit: true,
