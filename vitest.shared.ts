@@ -8,7 +8,8 @@ export const shared: ViteUserConfig = {
     resolve: { conditions: ["@tidings/source", "module", "node", "development|production"] }
   },
   test: {
-    include: ["test/**/*.test.ts"],
+    // `npm run test:slow` runs the others: whole processes, compilers and large data, which take a second or more each.
+    include: [process.env["TIDINGS_TESTS"] === "slow" ? "test/**/*.slow.ts" : "test/**/*.test.ts"],
     // Bounds what hangs; generous, because a busy machine is no reason to fail.
     testTimeout: 30_000,
     hookTimeout: 30_000

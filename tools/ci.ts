@@ -12,6 +12,7 @@ const npx = (...args: ReadonlyArray<string>) => ["npx", "--no-install", ...args]
 
 const checks: ReadonlyArray<Check> = [
   { name: "tests", command: ["npm", "test"] },
+  { name: "slow tests", command: ["npm", "run", "test:slow"] },
   { name: "types", command: npx("tsc", "-b") },
   { name: "lint", command: ["npm", "run", "lint"] },
   { name: "documentation", command: node("tools/docs.ts") },

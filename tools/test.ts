@@ -1,4 +1,5 @@
-// `npm test`: the tests of all packages in one run, then one line that sums them up.
+// `npm test`: the tests of all packages in one run, then one line that sums them up. With `--slow`, as `npm run test:slow` has
+// it, those that take whole processes, compilers and large data.
 import { spawnSync } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -14,6 +15,9 @@ interface Report {
   }>
 }
 
+const OWN = new Set(["--verbose", "--slow"])
+const isSlow = process.argv.includes("--slow")
+
 const scratch = mkdtempSync(join(tmpdir(), "tidings-test-"))
 const file = join(scratch, "report.json")
 const run = spawnSync(
@@ -26,9 +30,9 @@ const run = spawnSync(
     `--outputFile.json=${file}`,
     // Many tests wait for processes, sockets and files; left alone, vitest uses one worker less than there are cores.
     "--maxWorkers=2",
-    ...process.argv.slice(2).filter((argument) => argument !== "--verbose")
+    ...process.argv.slice(2).filter((argument) => !OWN.has(argument))
   ],
-  { stdio: "inherit" }
+  { stdio: "inherit", env: { ...process.env, TIDINGS_TESTS: isSlow ? "slow" : "" } }
 )
 let passed = 0
 let failed = 0
