@@ -53,10 +53,9 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
+import type { Field, Fields, Kind, Kinds, Reason } from "./Catalogue.ts"
 import type { EventType } from "./Event.ts"
-import type { Field, Fields, Kind, Kinds, Reason } from "./EventCatalogue.ts"
 import * as EventData from "./EventData.ts"
-import * as catalogueCalls from "./internal/catalogueCalls.ts"
 import * as names from "./internal/names.ts"
 import * as text from "./internal/text.ts"
 
@@ -355,7 +354,7 @@ class Reading {
       if (!names.isKind(kind)) {
         this.note(text.show(kind), "expected a kind such as Order: letters and digits, a letter first")
       }
-      const method = catalogueCalls.methodName(kind)
+      const method = names.methodName(kind)
       const owner = method === "crdEvent" ? "every catalogue" : methods.get(method)
       if (owner !== undefined) this.note(kind, `its method would be ${method}, which ${owner} has: rename the kind`)
       methods.set(method, kind)

@@ -14,6 +14,11 @@ export * as BackendCheck from "./BackendCheck.ts"
 export * as BackendError from "./BackendError.ts"
 
 /**
+ * The definition of a catalogue.
+ */
+export * as Catalogue from "./Catalogue.ts"
+
+/**
  * The life of an event in types.
  */
 export * as Event from "./Event.ts"

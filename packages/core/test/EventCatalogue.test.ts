@@ -8,7 +8,7 @@ import type { Write } from "../src/Event.ts"
 import * as EventCatalogue from "../src/EventCatalogue.ts"
 import * as EventData from "../src/EventData.ts"
 import { EventGenerator } from "../src/EventGenerator.ts"
-import * as catalogueCalls from "../src/internal/catalogueCalls.ts"
+import * as internalNames from "../src/internal/names.ts"
 import type { CheckKinds, CheckMessages, Known, KnownKind, NoReasonTwice } from "../src/internal/catalogueCheck.ts"
 import type { InvalidEvent } from "../src/InvalidEvent.ts"
 import * as Recorder from "../src/Recorder.ts"
@@ -641,7 +641,7 @@ describe("names of methods", () => {
       A: "aEvent",
       AB1: "ab1Event"
     }
-    for (const [kind, name] of Object.entries(names)) assert.strictEqual(catalogueCalls.methodName(kind), name)
+    for (const [kind, name] of Object.entries(names)) assert.strictEqual(internalNames.methodName(kind), name)
   })
 })
 

@@ -30,7 +30,7 @@ import * as Internal from "./internal/goDuration.ts"
  * @category errors
  * @since 0.1.0
  */
-export type GoDurationErrorReason = "Empty" | "Syntax" | "MissingUnit" | "UnknownUnit" | "OutOfRange"
+export type GoDurationErrorReason = Internal.ErrorReason
 
 const explanations: { readonly [R in GoDurationErrorReason]: string } = {
   Empty: "there is no number in it",

@@ -8,7 +8,7 @@
  */
 import * as Suggestion from "@tidings/templates/Suggestion"
 import * as Effect from "effect/Effect"
-import type { CallOptions, Kind, Kinds } from "../EventCatalogue.ts"
+import type { CallOptions, Kind, Kinds } from "../Catalogue.ts"
 import type { EventDataInput } from "../EventData.ts"
 import { InvalidEvent, type Issue } from "../InvalidEvent.ts"
 import type { ObjectInput, ObjectReference } from "../ObjectReference.ts"
@@ -17,6 +17,7 @@ import type { Templates } from "../Templates.ts"
 import * as Timestamp from "../Timestamp.ts"
 import * as acceptance from "./acceptance.ts"
 import * as declaredFields from "./declaredFields.ts"
+import * as names from "./names.ts"
 import * as text from "./text.ts"
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
@@ -44,7 +45,7 @@ export const make = (
 
   for (const [kind, definition] of Object.entries(kinds)) {
     const record = readable(makeRecord(kind, definition, recorder, templates))
-    methods[methodName(kind)] = record
+    methods[names.methodName(kind)] = record
     ofKind.set(kind, record)
     for (const reason of Object.keys(definition.reasons)) ofReason.set(reason, record)
   }
@@ -72,14 +73,6 @@ export const make = (
 
   return methods
 }
-
-/**
- * The name of a kind's method: `Order` → `orderEvent`, `MCPServer` → `mcpServerEvent`. The type is `MethodName`.
- *
- * @internal
- */
-export const methodName = (kind: string): string =>
-  `${kind.replace(/^(?:[A-Z]+(?![a-z])|[A-Z])/, (start) => start.toLowerCase())}Event`
 
 /** A getter or a proxy of the caller may throw: that is its mistake, and an error like any other. */
 const readable =

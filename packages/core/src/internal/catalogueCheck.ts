@@ -7,7 +7,7 @@
  * @internal
  */
 import type { Analyse, Check, Completions, Mistake, Nearest, TemplateName } from "@tidings/templates/TemplateCheck"
-import type { Kind, Kinds, MethodName, Reason } from "../EventCatalogue.ts"
+import type { Kind, Kinds, MethodName, Reason } from "../Catalogue.ts"
 import type * as EventData from "../EventData.ts"
 
 // ---------------------------------------------------------------------------

@@ -6,7 +6,7 @@
  * @internal
  */
 import * as GoDuration from "@tidings/templates/GoDuration"
-import type { Field, Fields } from "../EventCatalogue.ts"
+import type { Field, Fields } from "../Catalogue.ts"
 import * as EventData from "../EventData.ts"
 import type { Issue } from "../InvalidEvent.ts"
 import * as acceptance from "./acceptance.ts"

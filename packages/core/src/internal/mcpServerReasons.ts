@@ -1,5 +1,5 @@
 import * as EventData from "../EventData.ts"
-import type { Kind } from "../EventCatalogue.ts"
+import type { Kind } from "../Catalogue.ts"
 
 /**
  * The events of an MCP server: its life as a resource, as a process or connection, its tools, its health, its logins.

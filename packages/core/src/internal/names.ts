@@ -98,3 +98,11 @@ export const reasonFault = (reason: string): string | undefined => {
   }
   return undefined
 }
+
+/**
+ * The name of a kind's method: `Order` → `orderEvent`, `MCPServer` → `mcpServerEvent`. The type is `Catalogue.MethodName`.
+ *
+ * @internal
+ */
+export const methodName = (kind: string): string =>
+  `${kind.replace(/^(?:[A-Z]+(?![a-z])|[A-Z])/, (start) => start.toLowerCase())}Event`

@@ -1,5 +1,5 @@
 import * as EventData from "../EventData.ts"
-import type { Kind } from "../EventCatalogue.ts"
+import type { Kind } from "../Catalogue.ts"
 
 /**
  * The events of a service class: its life as a resource, its validation, and whether the tools that it needs are there.

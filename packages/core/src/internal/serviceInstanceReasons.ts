@@ -1,5 +1,5 @@
 import * as EventData from "../EventData.ts"
-import type { Kind } from "../EventCatalogue.ts"
+import type { Kind } from "../Catalogue.ts"
 
 /**
  * The events of a service instance: its life, its health, and the calls of its class's life-cycle tools. There is no such

@@ -1,5 +1,5 @@
 import * as EventData from "../EventData.ts"
-import type { Kind } from "../EventCatalogue.ts"
+import type { Kind } from "../Catalogue.ts"
 
 /**
  * The events of a workflow: its life as a resource, its executions and their steps, and the tools that it needs and is.

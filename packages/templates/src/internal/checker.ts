@@ -5,7 +5,7 @@
  */
 import { nearest } from "../Suggestion.ts"
 import type { Field, Fields } from "../TemplateFields.ts"
-import type { Call, Expression, Field as FieldExpression, Span } from "../TemplateSyntax.ts"
+import type { Call, Expression, Field as FieldExpression, Span } from "./syntaxTree.ts"
 import * as Display from "./display.ts"
 import type { Issues } from "./issues.ts"
 import * as Words from "./words.ts"

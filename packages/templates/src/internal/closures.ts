@@ -8,7 +8,7 @@
  * @internal
  */
 import type { Field, Fields, FieldType } from "../TemplateFields.ts"
-import type { Call, Expression, If, Part } from "../TemplateSyntax.ts"
+import type { Call, Expression, If, Part } from "./syntaxTree.ts"
 import { fieldOf, kindOf } from "./checker.ts"
 import { format, parse } from "./goDuration.ts"
 

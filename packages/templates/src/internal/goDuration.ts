@@ -3,8 +3,6 @@
  *
  * @internal
  */
-import type { GoDurationErrorReason } from "../GoDuration.ts"
-
 const longest = 2n ** 63n - 1n
 const shortest = -(2n ** 63n)
 
@@ -60,8 +58,11 @@ export const format = (value: number | bigint): string => {
   return formatBig(BigInt(Math.round(value)))
 }
 
+/** Why a text is no duration: `GoDuration` documents each reason. */
+export type ErrorReason = "Empty" | "Syntax" | "MissingUnit" | "UnknownUnit" | "OutOfRange"
+
 export interface Problem {
-  readonly reason: GoDurationErrorReason
+  readonly reason: ErrorReason
   readonly offset: number
 }
 

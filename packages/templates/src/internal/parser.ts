@@ -5,7 +5,7 @@
  */
 import { nearest } from "../Suggestion.ts"
 import type { TemplateLimits } from "../TemplateLimits.ts"
-import type { Branch, Expression, If, Part, Span } from "../TemplateSyntax.ts"
+import type { Branch, Expression, If, Part, Span } from "./syntaxTree.ts"
 import * as Display from "./display.ts"
 import type { Issues, Problem } from "./issues.ts"
 import { type Action, isSpace, scanAction, type Source, type Token } from "./scanner.ts"
