@@ -71,26 +71,25 @@ export const run = async (): Promise<ReadonlyArray<Group>> => {
   const mix = [
     [
       reasons.WorkflowStepStarted.message,
-      (d: Data) =>
-        `Step ${d.stepId} of workflow ${d.name} has begun${d.stepTool === "" ? "" : ` with tool ${d.stepTool}`}`
+      (d: Data) => `Workflow ${d.name} started step ${d.stepId}${d.stepTool === "" ? "" : ` (tool ${d.stepTool})`}`
     ],
     [
       reasons.WorkflowStepFailed.message,
       (d: Data) =>
-        `Step ${d.stepId} of workflow ${d.name} failed${d.stepTool === "" ? "" : ` in tool ${d.stepTool}`}${d.allowFailure ? ", the execution goes on" : ""}${d.error === "" ? "" : `: ${d.error}`}`
+        `Step ${d.stepId} of workflow ${d.name} failed${d.stepTool === "" ? "" : ` (tool ${d.stepTool})`}${d.allowFailure ? ", execution continues" : ""}${d.error === "" ? "" : `: ${d.error}`}`
     ],
     [
       reasons.WorkflowExecutionStarted.message,
-      (d: Data) => `Execution${d.executionId === "" ? "" : ` ${d.executionId}`} of workflow ${d.name} has begun`
+      (d: Data) => `Workflow ${d.name} started${d.executionId === "" ? "" : ` (execution ${d.executionId})`}`
     ],
     [
       reasons.WorkflowAvailable.message,
       (d: Data) =>
-        `Workflow ${d.name} is available${d.toolNames.length === 0 ? "" : `, with the tools ${d.toolNames.join(", ")}`}`
+        `Workflow ${d.name} is available${d.toolNames.length === 0 ? "" : ` (tools ${d.toolNames.join(", ")})`}`
     ],
     [
       reasons.WorkflowValidationFailed.message,
-      (d: Data) => `The definition of workflow ${d.name} is not valid${d.error === "" ? "" : `: ${d.error}`}`
+      (d: Data) => `Workflow ${d.name} is invalid${d.error === "" ? "" : `: ${d.error}`}`
     ]
   ] as const
   const compiled = mix.map(([source]) => compile(source))

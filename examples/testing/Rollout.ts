@@ -13,7 +13,7 @@ export class RolloutEvents extends EventCatalogue.Service<RolloutEvents>()("exam
     apiVersion: "apps/v1",
     fields: { version: "text", replica: "count", error: "text", took: "duration" },
     reasons: {
-      RolloutStarted: { meaning: "A rollout has begun.", message: "Version {{.Version}} is being rolled out" },
+      RolloutStarted: { meaning: "A rollout started.", message: "Version {{.Version}} is being rolled out" },
       ReplicaFailed: {
         type: "Warning",
         meaning: "A replica did not take the version, after all tries.",

@@ -48,8 +48,8 @@ import { workflow } from "./internal/workflowReasons.ts"
  * })
  *
  * assert.deepEqual(await Effect.runPromise(Effect.provide(program, EventManager.layerMemory())), [
- *   "MCP server github has started",
- *   "Service instance web-1 was created from service class web in namespace default",
+ *   "MCP server github started",
+ *   "Created service instance web-1 from service class web in namespace default",
  *   "Step build of workflow deploy failed: exit code 2"
  * ])
  * ```

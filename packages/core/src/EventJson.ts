@@ -200,7 +200,7 @@ const escapeUnsafe = (character: string): string => `\\u${character.charCodeAt(0
  *     reason: "WorkflowExecuted",
  *     type: "Normal",
  *     action: "WorkflowExecuted",
- *     message: "Workflow deploy was executed",
+ *     message: "Workflow deploy completed",
  *     data: { name: "deploy", namespace: "default", duration: 90_500_000_000 },
  *     source: { component: "example" },
  *     reportingController: "example",

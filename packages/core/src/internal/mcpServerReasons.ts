@@ -13,107 +13,107 @@ export const mcpServer = {
     MCPServerCreated: {
       type: "Normal",
       meaning: "The MCPServer resource was created.",
-      message: "MCP server {{.Name}} was created{{if .Namespace}} in namespace {{.Namespace}}{{end}}"
+      message: "Created MCP server {{.Name}}{{if .Namespace}} in namespace {{.Namespace}}{{end}}"
     },
     MCPServerUpdated: {
       type: "Normal",
-      meaning: "The MCPServer resource was changed.",
-      message: "MCP server {{.Name}} was updated{{if .Namespace}} in namespace {{.Namespace}}{{end}}"
+      meaning: "The MCPServer resource was updated.",
+      message: "Updated MCP server {{.Name}}{{if .Namespace}} in namespace {{.Namespace}}{{end}}"
     },
     MCPServerDeleted: {
       type: "Normal",
       meaning: "The MCPServer resource was deleted.",
-      message: "MCP server {{.Name}} was deleted{{if .Namespace}} from namespace {{.Namespace}}{{end}}"
+      message: "Deleted MCP server {{.Name}}{{if .Namespace}} from namespace {{.Namespace}}{{end}}"
     },
     MCPServerStarting: {
       type: "Normal",
-      meaning: "The process of the server, or the connection to it, is being started.",
+      meaning: "The process of the server or the connection to it is starting.",
       message: "MCP server {{.Name}} is starting"
     },
     MCPServerStarted: {
       type: "Normal",
-      meaning: "The server runs and is connected.",
-      message: "MCP server {{.Name}} has started"
+      meaning: "The server is running and connected.",
+      message: "MCP server {{.Name}} started"
     },
     MCPServerStopped: {
       type: "Normal",
-      meaning: "The server was stopped.",
-      message: "MCP server {{.Name}} has stopped"
+      meaning: "The server stopped.",
+      message: "MCP server {{.Name}} stopped"
     },
     MCPServerRestarting: {
       type: "Normal",
-      meaning: "The server is being stopped and started again.",
+      meaning: "The server is stopping and will start again.",
       message: "MCP server {{.Name}} is restarting"
     },
     MCPServerFailed: {
       type: "Warning",
       meaning: "An operation on the server failed.",
-      message: "An operation on MCP server {{.Name}} failed{{if .Error}}: {{.Error}}{{end}}"
+      message: "Operation on MCP server {{.Name}} failed{{if .Error}}: {{.Error}}{{end}}"
     },
     MCPServerToolsDiscovered: {
       type: "Normal",
-      meaning: "The server listed the tools that it offers.",
-      message: "MCP server {{.Name}} listed its tools{{if .ToolNames}}: {{.ToolNames}}{{end}}"
+      meaning: "The server listed its tools.",
+      message: "Discovered tools of MCP server {{.Name}}{{if .ToolNames}}: {{.ToolNames}}{{end}}"
     },
     MCPServerToolsUnavailable: {
       type: "Warning",
       meaning: "The tools of the server could not be listed, or can no longer be called.",
       message:
-        "MCP server {{.Name}} does not offer its tools{{if .ToolNames}} ({{.ToolNames}}){{end}}{{if .Error}}: {{.Error}}{{end}}"
+        "Tools of MCP server {{.Name}} are unavailable{{if .ToolNames}} ({{.ToolNames}}){{end}}{{if .Error}}: {{.Error}}{{end}}"
     },
     MCPServerReconnected: {
       type: "Normal",
-      meaning: "A connection to the server that was lost is back.",
-      message: "MCP server {{.Name}} is connected again"
+      meaning: "The lost connection to the server is restored.",
+      message: "MCP server {{.Name}} reconnected"
     },
     MCPServerHealthCheckFailed: {
       type: "Warning",
-      meaning: "The server did not pass a health check.",
-      message: "MCP server {{.Name}} did not pass a health check{{if .Error}}: {{.Error}}{{end}}"
+      meaning: "The server failed a health check.",
+      message: "MCP server {{.Name}} failed a health check{{if .Error}}: {{.Error}}{{end}}"
     },
     MCPServerRecoveryStarted: {
       type: "Normal",
-      meaning: "The server is being brought back without anybody's doing.",
-      message: "Automatic recovery of MCP server {{.Name}} has begun"
+      meaning: "Automatic recovery of the server started.",
+      message: "Automatic recovery of MCP server {{.Name}} started"
     },
     MCPServerRecoverySucceeded: {
       type: "Normal",
-      meaning: "Automatic recovery brought the server back.",
-      message: "Automatic recovery brought MCP server {{.Name}} back"
+      meaning: "Automatic recovery restored the server.",
+      message: "Automatic recovery of MCP server {{.Name}} succeeded"
     },
     MCPServerRecoveryFailed: {
       type: "Warning",
-      meaning: "Automatic recovery gave up on the server.",
-      message: "Automatic recovery gave up on MCP server {{.Name}}{{if .Error}}: {{.Error}}{{end}}"
+      meaning: "Automatic recovery of the server failed and stopped trying.",
+      message: "Automatic recovery of MCP server {{.Name}} failed{{if .Error}}: {{.Error}}{{end}}"
     },
     MCPServerAuthRequired: {
       type: "Normal",
-      meaning: "The server asks for an OAuth login before it can be used.",
-      message: "MCP server {{.Name}} asks for an OAuth login before it can be used"
+      meaning: "The server requires an OAuth login before it can be used.",
+      message: "MCP server {{.Name}} requires an OAuth login"
     },
     MCPServerTokenForwarded: {
       type: "Normal",
       meaning:
-        "The ID token of the user was passed on to the server, which spared a second OAuth login (single sign-on).",
-      message: "The ID token of the user was passed on to MCP server {{.Name}}, no second login is needed"
+        "The ID token of the user was forwarded to the server, so that no second OAuth login is needed (single sign-on).",
+      message: "Forwarded the ID token of the user to MCP server {{.Name}}, no separate login needed"
     },
     MCPServerTokenForwardingFailed: {
       type: "Warning",
       meaning:
-        "The ID token of the user could not be passed on to the server. A separate login may follow, where one is configured.",
-      message: "The ID token of the user could not be passed on to MCP server {{.Name}}{{if .Error}}: {{.Error}}{{end}}"
+        "Forwarding the ID token of the user to the server failed. A separate login may follow, if one is configured.",
+      message: "Failed to forward the ID token of the user to MCP server {{.Name}}{{if .Error}}: {{.Error}}{{end}}"
     },
     MCPServerTokenExchanged: {
       type: "Normal",
-      meaning: "A local token was exchanged for one of the identity provider of the server's cluster (RFC 8693).",
-      message: "A local token was exchanged for one that MCP server {{.Name}} accepts"
+      meaning: "A local token was exchanged for a token of the identity provider of the server's cluster (RFC 8693).",
+      message: "Exchanged a local token for one that MCP server {{.Name}} accepts"
     },
     MCPServerTokenExchangeFailed: {
       type: "Warning",
       meaning:
-        "The exchange of a local token for one of another cluster's identity provider (RFC 8693) failed. A separate login may follow, where one is configured.",
+        "The exchange of a local token for a token of the identity provider of the server's cluster (RFC 8693) failed. A separate login may follow, if one is configured.",
       message:
-        "A local token could not be exchanged for one that MCP server {{.Name}} accepts{{if .Error}}: {{.Error}}{{end}}"
+        "Failed to exchange a local token for one that MCP server {{.Name}} accepts{{if .Error}}: {{.Error}}{{end}}"
     }
   }
 } as const satisfies Kind

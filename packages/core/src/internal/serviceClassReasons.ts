@@ -13,54 +13,54 @@ export const serviceClass = {
     ServiceClassCreated: {
       type: "Normal",
       meaning: "The ServiceClass resource was created.",
-      message: "Service class {{.Name}} was created{{if .Namespace}} in namespace {{.Namespace}}{{end}}"
+      message: "Created service class {{.Name}}{{if .Namespace}} in namespace {{.Namespace}}{{end}}"
     },
     ServiceClassUpdated: {
       type: "Normal",
-      meaning: "The ServiceClass resource was changed.",
-      message: "Service class {{.Name}} was updated{{if .Namespace}} in namespace {{.Namespace}}{{end}}"
+      meaning: "The ServiceClass resource was updated.",
+      message: "Updated service class {{.Name}}{{if .Namespace}} in namespace {{.Namespace}}{{end}}"
     },
     ServiceClassDeleted: {
       type: "Normal",
       meaning: "The ServiceClass resource was deleted.",
-      message: "Service class {{.Name}} was deleted{{if .Namespace}} from namespace {{.Namespace}}{{end}}"
+      message: "Deleted service class {{.Name}}{{if .Namespace}} from namespace {{.Namespace}}{{end}}"
     },
     ServiceClassValidated: {
       type: "Normal",
-      meaning: "The definition of the service class is valid.",
-      message: "The definition of service class {{.Name}} is valid"
+      meaning: "The definition of the service class passed validation.",
+      message: "Service class {{.Name}} is valid"
     },
     ServiceClassValidationFailed: {
       type: "Warning",
-      meaning: "The definition of the service class is not valid.",
-      message: "The definition of service class {{.Name}} is not valid{{if .Error}}: {{.Error}}{{end}}"
+      meaning: "The definition of the service class failed validation.",
+      message: "Service class {{.Name}} is invalid{{if .Error}}: {{.Error}}{{end}}"
     },
     ServiceClassAvailable: {
       type: "Normal",
-      meaning: "All tools that the service class needs are there, so it became available.",
-      message: "Service class {{.Name}} is available{{if .ToolNames}}, with the tools {{.ToolNames}}{{end}}"
+      meaning: "All tools that the service class requires are available.",
+      message: "Service class {{.Name}} is available{{if .ToolNames}} (tools {{.ToolNames}}){{end}}"
     },
     ServiceClassUnavailable: {
       type: "Warning",
-      meaning: "Tools that the service class needs are missing, so it became unavailable.",
+      meaning: "Tools that the service class requires are missing, so it is unavailable.",
       message:
-        "Service class {{.Name}} is unavailable{{if .ToolNames}} for lack of {{.ToolNames}}{{end}}{{if .Error}}: {{.Error}}{{end}}"
+        "Service class {{.Name}} is unavailable{{if .ToolNames}} (missing tools {{.ToolNames}}){{end}}{{if .Error}}: {{.Error}}{{end}}"
     },
     ServiceClassToolsDiscovered: {
       type: "Normal",
-      meaning: "Tools that the service class needs have appeared.",
-      message: "Tools that service class {{.Name}} needs have appeared{{if .ToolNames}}: {{.ToolNames}}{{end}}"
+      meaning: "Tools that the service class requires appeared.",
+      message: "Discovered tools that service class {{.Name}} requires{{if .ToolNames}}: {{.ToolNames}}{{end}}"
     },
     ServiceClassToolsMissing: {
       type: "Warning",
-      meaning: "Certain tools that the service class needs have gone.",
+      meaning: "Tools that the service class requires disappeared.",
       message:
-        "Tools that service class {{.Name}} needs have gone{{if .ToolNames}} ({{.ToolNames}}){{end}}{{if .Error}}: {{.Error}}{{end}}"
+        "Tools that service class {{.Name}} requires are missing{{if .ToolNames}} ({{.ToolNames}}){{end}}{{if .Error}}: {{.Error}}{{end}}"
     },
     ServiceClassToolsRestored: {
       type: "Normal",
-      meaning: "Tools that the service class needs were gone and are back.",
-      message: "Tools that service class {{.Name}} needs are back{{if .ToolNames}}: {{.ToolNames}}{{end}}"
+      meaning: "Missing tools that the service class requires are available again.",
+      message: "Tools that service class {{.Name}} requires are available again{{if .ToolNames}}: {{.ToolNames}}{{end}}"
     }
   }
 } as const satisfies Kind

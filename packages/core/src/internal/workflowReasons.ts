@@ -15,128 +15,128 @@ export const workflow = {
       type: "Normal",
       meaning: "The Workflow resource was created.",
       message:
-        "Workflow {{.Name}}{{if .StepCount}} of {{.StepCount}} {{if eq .StepCount 1}}step{{else}}steps{{end}}{{end}} was created{{if .Namespace}} in namespace {{.Namespace}}{{end}}"
+        "Created workflow {{.Name}}{{if .Namespace}} in namespace {{.Namespace}}{{end}}{{if .StepCount}} ({{.StepCount}} {{if eq .StepCount 1}}step{{else}}steps{{end}}){{end}}"
     },
     WorkflowUpdated: {
       type: "Normal",
-      meaning: "The Workflow resource was changed.",
+      meaning: "The Workflow resource was updated.",
       message:
-        "Workflow {{.Name}} was updated{{if .Namespace}} in namespace {{.Namespace}}{{end}}{{if .StepCount}} and has {{.StepCount}} {{if eq .StepCount 1}}step{{else}}steps{{end}}{{end}}"
+        "Updated workflow {{.Name}}{{if .Namespace}} in namespace {{.Namespace}}{{end}}{{if .StepCount}} ({{.StepCount}} {{if eq .StepCount 1}}step{{else}}steps{{end}}){{end}}"
     },
     WorkflowDeleted: {
       type: "Normal",
       meaning: "The Workflow resource was deleted.",
-      message: "Workflow {{.Name}} was deleted{{if .Namespace}} from namespace {{.Namespace}}{{end}}"
+      message: "Deleted workflow {{.Name}}{{if .Namespace}} from namespace {{.Namespace}}{{end}}"
     },
     WorkflowValidationFailed: {
       type: "Warning",
-      meaning: "The definition of the workflow is not valid.",
-      message: "The definition of workflow {{.Name}} is not valid{{if .Error}}: {{.Error}}{{end}}"
+      meaning: "The definition of the workflow failed validation.",
+      message: "Workflow {{.Name}} is invalid{{if .Error}}: {{.Error}}{{end}}"
     },
     WorkflowValidationSucceeded: {
       type: "Normal",
-      meaning: "The definition of the workflow is valid.",
-      message: "The definition of workflow {{.Name}} is valid"
+      meaning: "The definition of the workflow passed validation.",
+      message: "Workflow {{.Name}} is valid"
     },
 
     // its executions
     WorkflowExecutionStarted: {
       type: "Normal",
-      meaning: "An execution of the workflow began.",
-      message: "Execution{{if .ExecutionID}} {{.ExecutionID}}{{end}} of workflow {{.Name}} has begun"
+      meaning: "An execution of the workflow started.",
+      message: "Workflow {{.Name}} started{{if .ExecutionID}} (execution {{.ExecutionID}}){{end}}"
     },
     WorkflowExecutionCompleted: {
       type: "Normal",
-      meaning: "An execution of the workflow ended well.",
+      meaning: "An execution of the workflow succeeded.",
       message:
-        "Execution{{if .ExecutionID}} {{.ExecutionID}}{{end}} of workflow {{.Name}} completed{{if .StepCount}} {{.StepCount}} {{if eq .StepCount 1}}step{{else}}steps{{end}}{{end}}{{if .Duration}} in {{.Duration}}{{end}}"
+        "Workflow {{.Name}} completed{{if .StepCount}} {{.StepCount}} {{if eq .StepCount 1}}step{{else}}steps{{end}}{{end}}{{if .Duration}} in {{.Duration}}{{end}}{{if .ExecutionID}} (execution {{.ExecutionID}}){{end}}"
     },
     WorkflowExecutionFailed: {
       type: "Warning",
       meaning: "An execution of the workflow failed.",
       message:
-        "Execution{{if .ExecutionID}} {{.ExecutionID}}{{end}} of workflow {{.Name}} failed{{if .StepID}} at step {{.StepID}}{{end}}{{if .Error}}: {{.Error}}{{end}}"
+        "Workflow {{.Name}} failed{{if .StepID}} at step {{.StepID}}{{end}}{{if .ExecutionID}} (execution {{.ExecutionID}}){{end}}{{if .Error}}: {{.Error}}{{end}}"
     },
     WorkflowExecutionTracked: {
       type: "Normal",
       meaning: "The state of an execution of the workflow was saved.",
       message:
-        "The state of {{if .ExecutionID}}execution {{.ExecutionID}}{{else}}an execution{{end}} of workflow {{.Name}} was saved"
+        "Saved the state of {{if .ExecutionID}}execution {{.ExecutionID}}{{else}}an execution{{end}} of workflow {{.Name}}"
     },
     WorkflowExecuted: {
       type: "Normal",
-      meaning: "An execution of the workflow ended well: the older name of WorkflowExecutionCompleted.",
+      meaning: "An execution of the workflow succeeded: the older name of WorkflowExecutionCompleted.",
       message:
-        "Workflow {{.Name}} was executed{{if .StepCount}} with {{.StepCount}} {{if eq .StepCount 1}}step{{else}}steps{{end}}{{end}}{{if .Duration}} in {{.Duration}}{{end}}"
+        "Workflow {{.Name}} completed{{if .StepCount}} {{.StepCount}} {{if eq .StepCount 1}}step{{else}}steps{{end}}{{end}}{{if .Duration}} in {{.Duration}}{{end}}"
     },
 
     // the steps of an execution
     WorkflowStepStarted: {
       type: "Normal",
-      meaning: "A step of an execution began.",
-      message: "Step {{.StepID}} of workflow {{.Name}} has begun{{if .StepTool}} with tool {{.StepTool}}{{end}}"
+      meaning: "A step of an execution started.",
+      message: "Workflow {{.Name}} started step {{.StepID}}{{if .StepTool}} (tool {{.StepTool}}){{end}}"
     },
     WorkflowStepCompleted: {
       type: "Normal",
-      meaning: "A step of an execution ended well.",
-      message: "Step {{.StepID}} of workflow {{.Name}} completed{{if .StepTool}} with tool {{.StepTool}}{{end}}"
+      meaning: "A step of an execution succeeded.",
+      message: "Workflow {{.Name}} completed step {{.StepID}}{{if .StepTool}} (tool {{.StepTool}}){{end}}"
     },
     WorkflowStepFailed: {
       type: "Warning",
-      meaning: "A step of an execution failed. Where the step is allowed to fail, the execution goes on.",
+      meaning: "A step of an execution failed. If the step may fail (allowFailure), the execution continues.",
       message:
-        "Step {{.StepID}} of workflow {{.Name}} failed{{if .StepTool}} in tool {{.StepTool}}{{end}}{{if .AllowFailure}}, the execution goes on{{end}}{{if .Error}}: {{.Error}}{{end}}"
+        "Step {{.StepID}} of workflow {{.Name}} failed{{if .StepTool}} (tool {{.StepTool}}){{end}}{{if .AllowFailure}}, execution continues{{end}}{{if .Error}}: {{.Error}}{{end}}"
     },
     WorkflowStepSkipped: {
       type: "Normal",
-      meaning: "A step of an execution was left out, because its condition was not met.",
+      meaning: "A step of an execution was skipped, because its condition was not met.",
       message:
-        "Step {{.StepID}} of workflow {{.Name}}{{if .StepTool}} with tool {{.StepTool}}{{end}} was skipped because its condition came out as {{.ConditionResult}}"
+        "Workflow {{.Name}} skipped step {{.StepID}}{{if .StepTool}} (tool {{.StepTool}}){{end}}: condition is {{.ConditionResult}}"
     },
     WorkflowStepConditionEvaluated: {
       type: "Normal",
       meaning: "The condition of a step was evaluated.",
       message:
-        "The condition of step {{.StepID}}{{if .StepTool}} with tool {{.StepTool}}{{end}} of workflow {{.Name}} came out as {{.ConditionResult}}"
+        "Workflow {{.Name}} evaluated step {{.StepID}}{{if .StepTool}} (tool {{.StepTool}}){{end}}: condition is {{.ConditionResult}}"
     },
 
     // the tools that it needs, and the tool that it is
     WorkflowAvailable: {
       type: "Normal",
-      meaning: "All tools that the workflow needs are there, so it became available.",
-      message: "Workflow {{.Name}} is available{{if .ToolNames}}, with the tools {{.ToolNames}}{{end}}"
+      meaning: "All tools that the workflow requires are available.",
+      message: "Workflow {{.Name}} is available{{if .ToolNames}} (tools {{.ToolNames}}){{end}}"
     },
     WorkflowUnavailable: {
       type: "Warning",
-      meaning: "Tools that the workflow needs are missing, so it became unavailable.",
+      meaning: "Tools that the workflow requires are missing, so it is unavailable.",
       message:
-        "Workflow {{.Name}} is unavailable{{if .ToolNames}} for lack of {{.ToolNames}}{{end}}{{if .Error}}: {{.Error}}{{end}}"
+        "Workflow {{.Name}} is unavailable{{if .ToolNames}} (missing tools {{.ToolNames}}){{end}}{{if .Error}}: {{.Error}}{{end}}"
     },
     WorkflowToolsDiscovered: {
       type: "Normal",
-      meaning: "Tools that the workflow needs have appeared.",
-      message: "Tools that workflow {{.Name}} needs have appeared{{if .ToolNames}}: {{.ToolNames}}{{end}}"
+      meaning: "Tools that the workflow requires appeared.",
+      message: "Discovered tools that workflow {{.Name}} requires{{if .ToolNames}}: {{.ToolNames}}{{end}}"
     },
     WorkflowToolsMissing: {
       type: "Warning",
-      meaning: "Certain tools that the workflow needs have gone.",
+      meaning: "Tools that the workflow requires disappeared.",
       message:
-        "Tools that workflow {{.Name}} needs have gone{{if .ToolNames}} ({{.ToolNames}}){{end}}{{if .Error}}: {{.Error}}{{end}}"
+        "Tools that workflow {{.Name}} requires are missing{{if .ToolNames}} ({{.ToolNames}}){{end}}{{if .Error}}: {{.Error}}{{end}}"
     },
     WorkflowToolRegistered: {
       type: "Normal",
-      meaning: "The workflow can be called as a tool, action_ and the name of the workflow.",
-      message: "Workflow {{.Name}} can be called as tool action_{{.Name}}"
+      meaning: "The workflow can be called as a tool, named action_ and the name of the workflow.",
+      message: "Registered workflow {{.Name}} as tool action_{{.Name}}"
     },
     WorkflowToolUnregistered: {
       type: "Normal",
-      meaning: "The tool of the workflow was withdrawn from the aggregator and can no longer be called.",
-      message: "Workflow {{.Name}} can no longer be called as tool action_{{.Name}}"
+      meaning: "The aggregator withdrew the tool of the workflow, which can no longer be called.",
+      message: "Unregistered tool action_{{.Name}} of workflow {{.Name}}"
     },
     WorkflowCapabilitiesRefreshed: {
       type: "Normal",
-      meaning: "The aggregator took up what changed in the workflows.",
-      message: "The aggregator took up the changes of workflow {{.Name}}"
+      meaning: "The aggregator applied changes of workflows.",
+      message: "Aggregator applied changes of workflow {{.Name}}"
     }
   }
 } as const satisfies Kind
