@@ -34,7 +34,7 @@ if (why !== undefined) {
       "node_modules/vitest/vitest.mjs",
       "run",
       "--root",
-      "packages/backend-k8s",
+      "tests",
       "--config",
       "vitest.cluster.config.ts",
       "--reporter=default",

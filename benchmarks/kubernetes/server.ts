@@ -8,7 +8,7 @@ import { createServer } from "node:https"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { authority, serverCertificate, serverKey } from "../../packages/testing/src/internal/apiServerCertificates.ts"
+import { authority, serverCertificate, serverKey } from "../../packages/testing-k8s/src/internal/certificates.ts"
 
 let connections = 0
 let resourceVersion = 1

@@ -2,7 +2,7 @@
  * Doubles of the API server, which outlive the hosts that write to them, and what goes wrong on the way there: answers
  * come late, connections break before a write arrives or after it was applied, and there is too much to do.
  */
-import * as ApiServer from "@tidings/testing/ApiServer"
+import * as ApiServer from "@tidings/testing-k8s/ApiServer"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"

@@ -1,5 +1,5 @@
 // A cluster for the hosts of this folder: an API server in this process, and a kubeconfig for it.
-import * as ApiServer from "@tidings/testing/ApiServer"
+import * as ApiServer from "@tidings/testing-k8s/ApiServer"
 import * as Effect from "effect/Effect"
 import { writeFileSync } from "node:fs"
 

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as answer from "../src/internal/answer.ts"
-import { answer as reply, failure } from "./FakeCluster.ts"
+import { answer as reply, failure } from "./answers.ts"
 import { reasonOf, short, type Verb, verdict } from "./verdicts.ts"
 
 const detailOf = (verb: Verb, response: ReturnType<typeof reply>): string => {

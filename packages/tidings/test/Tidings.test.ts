@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Backend } from "@tidings/core/Backend"
-import * as ApiServer from "@tidings/testing/ApiServer"
+import * as ApiServer from "@tidings/testing-k8s/ApiServer"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

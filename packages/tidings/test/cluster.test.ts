@@ -1,7 +1,7 @@
 // The command on a cluster: which store is meant, where in it, and what is said when it does not work.
 import * as KubernetesCheck from "@tidings/backend-k8s/KubernetesCheck"
 import type { Check } from "@tidings/core/BackendCheck"
-import * as ApiServer from "@tidings/testing/ApiServer"
+import * as ApiServer from "@tidings/testing-k8s/ApiServer"
 import { assert, beforeAll, describe, it } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"

@@ -1,6 +1,6 @@
 // Hosts of the promise API as processes: they end when what they do is over, and say nothing on stdout.
 import { assert, describe, it } from "@effect/vitest"
-import * as ApiServer from "@tidings/testing/ApiServer"
+import * as ApiServer from "@tidings/testing-k8s/ApiServer"
 import * as Effect from "effect/Effect"
 import { spawn } from "node:child_process"
 import { once } from "node:events"

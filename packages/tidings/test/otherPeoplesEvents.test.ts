@@ -1,6 +1,6 @@
 // Events and objects that others made: what kubectl finds is found, by the names and with the rights that people have.
 import * as KubernetesCheck from "@tidings/backend-k8s/KubernetesCheck"
-import * as ApiServer from "@tidings/testing/ApiServer"
+import * as ApiServer from "@tidings/testing-k8s/ApiServer"
 import { assert, beforeAll, describe, it } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"

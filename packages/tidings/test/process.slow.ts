@@ -1,5 +1,5 @@
 // bin/tidings.mjs as users run it: processes, pipes, signals, files.
-import * as ApiServer from "@tidings/testing/ApiServer"
+import * as ApiServer from "@tidings/testing-k8s/ApiServer"
 import { afterAll, assert, beforeAll, describe, it, vi } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

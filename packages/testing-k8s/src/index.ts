@@ -1,0 +1,4 @@
+/**
+ * An API server in the process of a test, with the faults of a real one.
+ */
+export * as ApiServer from "./ApiServer.ts"

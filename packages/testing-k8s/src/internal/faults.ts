@@ -1,0 +1,170 @@
+/** Which fault a request meets. */
+import type { Chaos, Fault, Injected, InjectOptions, Match } from "../ApiServer.ts"
+import { mastersGroup } from "./access.ts"
+import type { RequestInfo } from "./request.ts"
+import { fraction } from "./seed.ts"
+
+/** What decides which fault a request meets. @internal */
+export interface Candidate {
+  readonly info: RequestInfo
+  readonly user: string
+  readonly groups: ReadonlyArray<string>
+  /** Name of the object, also where only the body has it. */
+  readonly name: string
+}
+
+/** @internal */
+export interface Faults {
+  readonly choose: (candidate: Candidate) => Fault | undefined
+  readonly inject: (fault: Fault, options: InjectOptions) => void
+  readonly setChaos: (chaos: Chaos | undefined) => void
+  readonly clear: () => void
+  readonly injected: () => Injected
+  /** Faults that were injected for a number of times and have not been met as often. */
+  readonly remaining: () => number
+}
+
+const writeVerbs = new Set(["create", "update", "patch", "delete", "deletecollection"])
+const bodyVerbs = new Set(["create", "update", "patch"])
+
+const tags: ReadonlyArray<Fault["_tag"]> = [
+  "Reset",
+  "Close",
+  "Hang",
+  "Timeout",
+  "EtcdUnavailable",
+  "EtcdTooLarge",
+  "ServiceUnavailable",
+  "TooManyRequests",
+  "EventRateLimit",
+  "Forbidden",
+  "NamespaceTerminating",
+  "Unauthorized",
+  "EntityTooLarge",
+  "Truncate",
+  "Slow",
+  "WatchCut",
+  "WatchEmpty",
+  "WatchSilence",
+  "WatchExpired"
+]
+
+/** A real server gives each fault only to some requests. */
+const applies = (fault: Fault, { groups, info }: Candidate): boolean => {
+  const isMaster = groups.includes(mastersGroup)
+  const isWatch = info.verb === "watch"
+  switch (fault._tag) {
+    case "Reset":
+    case "Close":
+    case "Hang":
+    case "Unauthorized":
+      return true
+    case "Timeout":
+    case "EtcdUnavailable":
+      return info.isResource && !isWatch
+    case "ServiceUnavailable":
+      return info.isResource
+    case "EtcdTooLarge":
+    case "EntityTooLarge":
+      return info.isResource && bodyVerbs.has(info.verb)
+    case "TooManyRequests":
+      return info.isResource && !isMaster
+    case "Forbidden":
+      return info.isResource && !isMaster
+    case "EventRateLimit":
+      return info.resource === "events" && info.group === "" && bodyVerbs.has(info.verb)
+    case "NamespaceTerminating":
+      return info.isResource && info.verb === "create" && info.namespace !== ""
+    case "Truncate":
+    case "Slow":
+      return !isWatch
+    case "WatchCut":
+    case "WatchEmpty":
+    case "WatchSilence":
+    case "WatchExpired":
+      return isWatch
+  }
+}
+
+const isOneOf = (wanted: string | ReadonlyArray<string> | undefined, value: string): boolean =>
+  wanted === undefined || (typeof wanted === "string" ? wanted === value : wanted.includes(value))
+
+const isMeant = (match: Match, { info, name, user }: Candidate): boolean =>
+  isOneOf(match.verb, info.verb) &&
+  isOneOf(match.resource, info.resource) &&
+  isOneOf(match.namespace, info.namespace) &&
+  isOneOf(match.user, user) &&
+  (match.name === undefined || (typeof match.name === "string" ? match.name === name : match.name.test(name)))
+
+interface Rule {
+  readonly fault: Fault
+  readonly match: Match
+  skip: number
+  times: number
+}
+
+/** @internal */
+export const isWrite = (info: RequestInfo): boolean => info.isResource && writeVerbs.has(info.verb)
+
+/** @internal */
+export const make = (seed: number): Faults => {
+  let rules: Array<Rule> = []
+  let chaos: Chaos | undefined
+  const asked = new Map<string, number>()
+  const counts = new Map<Fault["_tag"], number>()
+
+  const byRule = (candidate: Candidate): Fault | undefined => {
+    for (const rule of rules) {
+      if (rule.times <= 0 || !applies(rule.fault, candidate) || !isMeant(rule.match, candidate)) {
+        continue
+      }
+      if (rule.skip > 0) {
+        rule.skip -= 1
+        continue
+      }
+      rule.times -= 1
+      return rule.fault
+    }
+    return undefined
+  }
+
+  const byChaos = (candidate: Candidate): Fault | undefined => {
+    if (chaos === undefined) {
+      return undefined
+    }
+    const { info, name, user } = candidate
+    // Depends on what is asked for and how often it was, not on what others ask for meanwhile.
+    const key = [chaos.seed ?? seed, user, info.verb, info.group, info.resource, info.namespace, name].join(" ")
+    const turn = asked.get(key) ?? 0
+    asked.set(key, turn + 1)
+    return chaos.faults.find(
+      ({ fault, match, rate }, index) =>
+        applies(fault, candidate) && isMeant(match ?? {}, candidate) && fraction(seed, `${key} ${turn} ${index}`) < rate
+    )?.fault
+  }
+
+  return {
+    choose: (candidate) => {
+      const fault = byRule(candidate) ?? byChaos(candidate)
+      if (fault !== undefined) {
+        counts.set(fault._tag, (counts.get(fault._tag) ?? 0) + 1)
+      }
+      return fault
+    },
+    inject: (fault, { skip = 0, times = 1, ...match }) => {
+      rules = rules.filter((rule) => rule.times > 0)
+      rules.push({ fault, match, skip, times })
+    },
+    setChaos: (next) => {
+      chaos = next
+      asked.clear()
+    },
+    clear: () => {
+      rules = []
+      chaos = undefined
+      asked.clear()
+    },
+    injected: () => Object.fromEntries(tags.map((tag) => [tag, counts.get(tag) ?? 0])) as Injected,
+    remaining: () => rules.reduce((sum, rule) => sum + (Number.isFinite(rule.times) ? Math.max(0, rule.times) : 0), 0)
+  }
+}

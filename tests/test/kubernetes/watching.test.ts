@@ -1,0 +1,597 @@
+import { assert, describe, it } from "@effect/vitest"
+import type * as Backend from "@tidings/core/Backend"
+import type { BackendError } from "@tidings/core/BackendError"
+import type { Cursor, EventFilter, WatchFrom, WatchItem } from "@tidings/core/EventQuery"
+import * as Position from "@tidings/core/Position"
+import * as Target from "@tidings/core/Target"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { TestClock } from "effect/testing"
+import * as KubernetesBackend from "@tidings/backend-k8s/KubernetesBackend"
+import { failure } from "../../../packages/backend-k8s/test/answers.ts"
+import { FakeCluster, refused, reset } from "./FakeCluster.ts"
+import { bump, write } from "../../../packages/backend-k8s/test/writes.ts"
+
+const make = Effect.fnUntraced(function* () {
+  const fake = new FakeCluster()
+  const backend = yield* KubernetesBackend.make({ pageSize: 2 }).pipe(Effect.provide(fake.layer))
+  return { fake, backend }
+})
+
+interface Watching {
+  readonly items: Array<WatchItem>
+  readonly fiber: Fiber.Fiber<void, BackendError>
+}
+
+/** Lets everything run that can, and lets so many milliseconds pass. */
+const pass = (millis = 0) => Effect.andThen(Effect.andThen(settle, TestClock.adjust(millis)), settle)
+
+const settle = Effect.repeat(Effect.yieldNow, { times: 40 })
+
+const watch = (
+  backend: Backend.Service,
+  from: WatchFrom,
+  filter: EventFilter = {}
+): Effect.Effect<Watching, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const items: Array<WatchItem> = []
+    const fiber = yield* Effect.forkScoped(
+      Stream.runForEach(backend.watch(filter, from), (item) =>
+        Effect.sync(() => {
+          items.push(item)
+        })
+      ),
+      { startImmediately: true }
+    )
+    yield* pass()
+    return { items, fiber }
+  })
+
+/** `1:3` is the series that began with 1, with a count of 3. */
+const show = ({ items }: Watching) =>
+  items.map((item) => (item._tag === "Event" ? `${item.event.id.seq}:${item.event.count}` : item._tag))
+
+const put = (backend: Backend.Service, ...writes: ReadonlyArray<Parameters<Backend.Service["write"]>[0][number]>) =>
+  Effect.andThen(
+    Effect.forEach(writes, (one) => backend.write([one])),
+    pass()
+  )
+
+const cursorOf = (watching: Watching): Cursor => watching.items.at(-1)!.cursor
+
+/** Where a cursor stands. */
+const positionOf = (fake: FakeCluster, cursor: Cursor, filter: EventFilter = {}): string => {
+  const decoded = Position.decodeCursor({ mode: "kubernetes", target: Target.make(fake.uid), filter }, cursor)
+  if (decoded._tag === "Failure") throw decoded.failure
+  return decoded.success
+}
+
+describe("the beginning of a watch", () => {
+  it.effect("is every event in the order of change, the last of them, or none, and then Live", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* make()
+      yield* put(backend, write(1), write(2), write(3), bump(write(1)))
+      assert.deepStrictEqual(show(yield* watch(backend, "beginning")), ["2:1", "3:1", "1:2", "Live"])
+      assert.deepStrictEqual(show(yield* watch(backend, { last: 2 })), ["3:1", "1:2", "Live"])
+      assert.deepStrictEqual(show(yield* watch(backend, { last: 0 })), ["Live"])
+      assert.deepStrictEqual(show(yield* watch(backend, "now")), ["Live"])
+    })
+  )
+
+  it.effect("is followed by what changes, each change once", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      yield* put(backend, write(1))
+      const watching = yield* watch(backend, "beginning")
+      yield* put(backend, write(2), bump(write(1)), bump(write(1), 4))
+      fake.remove("default/web.0123456789abcdef.2")
+      yield* pass()
+      assert.deepStrictEqual(show(watching), ["1:1", "Live", "2:1", "1:2", "1:5"])
+    })
+  )
+
+  it.effect("survives that the server refuses for a moment, and fails when it refuses for longer", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      let refusals = 2
+      fake.before = ({ method }) =>
+        method === "GET" && refusals-- > 0 ? failure(403, "Forbidden", "not loaded") : undefined
+      const watching = yield* watch(backend, "now")
+      assert.deepStrictEqual(show(watching), [])
+      yield* pass(1_000)
+      assert.deepStrictEqual(show(watching), ["Live"])
+      fake.before = () => failure(403, "Forbidden", 'User "u" cannot list resource "events"')
+      const refusedWatch = yield* watch(backend, "now")
+      yield* pass(10_000)
+      const error = yield* Effect.flip(Fiber.join(refusedWatch.fiber))
+      assert.strictEqual(error.reason._tag, "Unauthorized")
+    })
+  )
+})
+
+describe("a cursor", () => {
+  it.effect("of each item covers that item and all before it", () =>
+    Effect.gen(function* () {
+      const { backend } = yield* make()
+      yield* put(backend, write(1), write(2))
+      const watching = yield* watch(backend, "beginning")
+      yield* put(backend, write(3), bump(write(1)), bump(write(1), 2))
+      assert.deepStrictEqual(show(watching), ["1:1", "2:1", "Live", "3:1", "1:2", "1:3"])
+      const expected = [
+        ["2:1", "3:1", "1:2", "1:3", "Live"],
+        ["3:1", "1:2", "1:3", "Live"],
+        ["3:1", "1:2", "1:3", "Live"],
+        ["1:2", "1:3", "Live"],
+        ["1:3", "Live"],
+        ["Live"]
+      ]
+      for (const [index, item] of watching.items.entries()) {
+        assert.deepStrictEqual(show(yield* watch(backend, item.cursor)), expected[index], String(index))
+      }
+    })
+  )
+
+  it.effect("resumes also over what was deleted meanwhile, and then Live comes again", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      yield* put(backend, write(1))
+      const watching = yield* watch(backend, "beginning")
+      yield* Fiber.interrupt(watching.fiber)
+      yield* put(backend, write(2), write(3))
+      fake.remove("default/web.0123456789abcdef.2")
+      const again = yield* watch(backend, cursorOf(watching))
+      assert.deepStrictEqual(show(again), ["2:1", "3:1", "Live"])
+      yield* put(backend, write(4))
+      assert.deepStrictEqual(show(again), ["2:1", "3:1", "Live", "4:1"])
+    })
+  )
+
+  it.effect("from before what the server still knows yields Gap, then what survived, then Live", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      yield* put(backend, write(1))
+      const watching = yield* watch(backend, "beginning")
+      yield* Fiber.interrupt(watching.fiber)
+      yield* put(backend, write(2), write(3), bump(write(1)))
+      fake.remove("default/web.0123456789abcdef.2")
+      fake.compact()
+      const again = yield* watch(backend, cursorOf(watching))
+      yield* pass(1_000)
+      assert.deepStrictEqual(show(again), ["Gap", "3:1", "1:2", "Live"])
+      // Whoever saved the cursor of the gap and fell over still gets all that survived.
+      fake.compactedAt = 0
+      assert.deepStrictEqual(show(yield* watch(backend, again.items[0]!.cursor)), ["3:1", "1:2", "Live"])
+    })
+  )
+
+  it.effect("of another cluster, another filter, or the future of this one is refused", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      yield* put(backend, write(1))
+      const cursor = cursorOf(yield* watch(backend, "beginning"))
+      const refusal = (from: WatchFrom, filter: EventFilter = {}) =>
+        Effect.map(
+          Effect.flip(Stream.runCollect(Stream.take(backend.watch(filter, from), 1))),
+          ({ reason }) => reason._tag
+        )
+      assert.strictEqual(yield* refusal(cursor, { reason: "Started" }), "CursorMismatch")
+      const encode = Position.cursorEncoder({ mode: "kubernetes", target: Target.make(fake.uid), filter: {} })
+      assert.strictEqual(yield* refusal(encode("x")), "CursorMismatch")
+      assert.strictEqual(yield* refusal(encode("999999")), "CursorMismatch")
+      fake.uid = "another"
+      assert.strictEqual(yield* refusal(cursor), "CursorMismatch")
+      assert.deepStrictEqual(
+        fake.opened.filter((path) => path.includes("999999")),
+        []
+      )
+    })
+  )
+})
+
+describe("a connection that", () => {
+  it.effect("breaks is made again, and nothing is lost or repeated", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      yield* put(backend, write(1))
+      const watching = yield* watch(backend, "beginning")
+      yield* put(backend, write(2))
+      fake.cut()
+      yield* put(backend, write(3), bump(write(1)))
+      yield* pass(1_000)
+      assert.deepStrictEqual(show(watching), ["1:1", "Live", "2:1", "3:1", "1:2"])
+    })
+  )
+
+  it.effect("the server ends in order is made again at once", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      const watching = yield* watch(backend, "now")
+      yield* pass(2_000)
+      fake.end()
+      yield* put(backend, write(1))
+      yield* pass()
+      assert.deepStrictEqual(show(watching), ["Live", "1:1"])
+      assert.strictEqual(fake.opened.length, 2)
+    })
+  )
+
+  it.effect("breaks in the middle of a line loses nothing", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      const watching = yield* watch(backend, "now")
+      fake.sendToAll('{"type":"ADDED","object":{"metadata":{"name":"half')
+      fake.cut()
+      yield* put(backend, write(1))
+      yield* pass(1_000)
+      assert.deepStrictEqual(show(watching), ["Live", "1:1"])
+    })
+  )
+
+  it.effect("brings lines in pieces, several at once, with any text in them, is read right", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      const watching = yield* watch(backend, "now")
+      const line = (version: number, message: string) =>
+        `${JSON.stringify({ type: "ADDED", object: { metadata: { name: `e${version}`, namespace: "default", uid: `u${version}`, resourceVersion: String(version) }, message } })}\n`
+      const text = line(201, "a\u2028b\u0085c") + line(202, "😀") + "\n" + line(203, "z")
+      const bytes = new TextEncoder().encode(text)
+      for (const { connection } of fake.watchers) {
+        for (const byte of bytes)
+          yield* (yield* Effect.promise(() => import("effect/Queue"))).offer(connection, Uint8Array.of(byte))
+      }
+      yield* pass()
+      assert.deepStrictEqual(
+        watching.items.slice(1).map((item) => (item._tag === "Event" ? item.event.event.message : item._tag)),
+        ["a\u2028b\u0085c", "😀", "z"]
+      )
+    })
+  )
+
+  it.effect("cannot be made is tried again, ever more slowly, until it can", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      const watching = yield* watch(backend, "now")
+      fake.before = () => refused
+      fake.beforeOpen = () => refused
+      fake.cut()
+      yield* pass(60_000)
+      const tries = fake.requests.length
+      assert.isAbove(tries, 5)
+      assert.isBelow(tries, 25)
+      fake.before = () => undefined
+      fake.beforeOpen = () => undefined
+      yield* put(backend, write(1))
+      yield* pass(11_000)
+      assert.deepStrictEqual(show(watching), ["Live", "1:1"])
+    })
+  )
+
+  it.effect("is refused for minutes ends the watch, with the rule to add", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      const watching = yield* watch(backend, "now")
+      fake.before = ({ method }) =>
+        method === "GET" ? failure(403, "Forbidden", 'User "u" cannot list resource "events"') : undefined
+      fake.cut()
+      yield* pass(240_000)
+      assert.isUndefined(watching.fiber.pollUnsafe())
+      yield* pass(120_000)
+      const error = yield* Effect.flip(Fiber.join(watching.fiber))
+      assert.strictEqual(error.reason._tag, "Unauthorized")
+      assert.include(error.message, 'verbs: ["list", "watch"]')
+    })
+  )
+
+  it.effect("leads to another cluster after it broke ends the watch", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      const watching = yield* watch(backend, "now")
+      fake.uid = "another"
+      fake.cut()
+      yield* pass(1_000)
+      const { message, reason } = yield* Effect.flip(Fiber.join(watching.fiber))
+      assert.strictEqual(reason._tag, "TargetMismatch")
+      assert.include(message, "another instead of 00000000-0000-4000-8000-000000000001")
+    })
+  )
+
+  it.effect("ended in order while another one broke is not gone on with in another cluster", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      const watching = yield* watch(backend, "now")
+      fake.uid = "another"
+      fake.epoch++
+      // What is shown until then is of the watch that is open.
+      yield* pass(1_000)
+      assert.deepStrictEqual(show(watching), ["Live"])
+      const opened = fake.opened.length
+      fake.end()
+      yield* pass(1_000)
+      assert.strictEqual((yield* Effect.flip(Fiber.join(watching.fiber))).reason._tag, "TargetMismatch")
+      assert.strictEqual(fake.opened.length, opened)
+    })
+  )
+
+  it.effect("goes on in the same cluster when it becomes known under a better name", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      fake.found = Target.make("server", { aliases: ["authority-1"], isUncertain: true })
+      const watching = yield* watch(backend, "now")
+      for (const found of [
+        Target.make("server", { aliases: ["authority-2"], isUncertain: true }),
+        Target.make("uid", { aliases: ["account", "server", "authority-2"] })
+      ]) {
+        fake.found = found
+        fake.cut()
+        yield* pass(11_000)
+      }
+      yield* put(backend, write(1))
+      assert.deepStrictEqual(show(watching), ["Live", "1:1"])
+      // And its cursors are good under the better name.
+      assert.deepStrictEqual(show(yield* watch(backend, cursorOf(watching))), ["Live"])
+    })
+  )
+
+  it.effect("cannot be told to lead to the same cluster waits for the right to find out", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      const own = Target.make("uid", { aliases: ["server"] })
+      fake.found = own
+      const watching = yield* watch(backend, "now")
+      fake.found = Target.make("server", { isUncertain: true })
+      fake.cut()
+      yield* pass(60_000)
+      assert.isUndefined(watching.fiber.pollUnsafe())
+      fake.found = own
+      yield* put(backend, write(1))
+      yield* pass(11_000)
+      assert.deepStrictEqual(show(watching), ["Live", "1:1"])
+    })
+  )
+
+  it.effect("leads to an earlier state of the cluster after it broke ends the watch", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      yield* put(backend, write(1))
+      const watching = yield* watch(backend, "now")
+      fake.version -= 1
+      fake.cut()
+      yield* pass(1_000)
+      const error = yield* Effect.flip(Fiber.join(watching.fiber))
+      assert.strictEqual(error.reason._tag, "CursorMismatch")
+      assert.include(error.message, "set back")
+    })
+  )
+
+  it.effect("says nothing for longer than the server would keep it open is given up", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      const watching = yield* watch(backend, "now")
+      // The other side is gone, and nobody says so.
+      fake.watchers.clear()
+      yield* put(backend, write(1))
+      assert.deepStrictEqual(show(watching), ["Live"])
+      yield* pass(45_000)
+      assert.deepStrictEqual(show(watching), ["Live", "1:1"])
+    })
+  )
+})
+
+describe("history that is gone", () => {
+  it.effect("in the stream: Gap, then what survived, once", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      yield* put(backend, write(1))
+      const watching = yield* watch(backend, "beginning")
+      yield* put(backend, write(2))
+      fake.cut()
+      yield* put(backend, write(3), bump(write(1)), write(4))
+      fake.remove("default/web.0123456789abcdef.4")
+      fake.compact()
+      yield* pass(1_000)
+      assert.deepStrictEqual(show(watching), ["1:1", "Live", "2:1", "Gap", "3:1", "1:2"])
+      yield* put(backend, write(5))
+      assert.deepStrictEqual(show(watching).at(-1), "5:1")
+      const gap = watching.items[3]!
+      assert.isTrue(gap._tag === "Gap" && gap.reason.includes("no longer has the changes"))
+    })
+  )
+
+  it.effect("when the connection is made: the same", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      const watching = yield* watch(backend, "now")
+      fake.cut()
+      yield* put(backend, write(1))
+      let left = 1
+      fake.beforeOpen = () => (left-- > 0 ? failure(410, "Expired", "too old resource version") : undefined)
+      yield* pass(1_000)
+      assert.deepStrictEqual(show(watching), ["Live", "Gap", "1:1"])
+    })
+  )
+
+  it.effect("as a watch that ends at once, twice: read anew, and Gap when nobody knows how old the position is", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      yield* put(backend, write(1))
+      const watching = yield* watch(backend, "beginning")
+      yield* Fiber.interrupt(watching.fiber)
+      yield* put(backend, write(2))
+      let left = 2
+      fake.beforeOpen = () => (left-- > 0 ? "closed" : undefined)
+      const again = yield* watch(backend, cursorOf(watching))
+      yield* pass(3_000)
+      assert.deepStrictEqual(show(again), ["Gap", "2:1", "Live"])
+      yield* put(backend, write(3))
+      assert.deepStrictEqual(show(again).at(-1), "3:1")
+    })
+  )
+
+  it.effect("does not show in a watch that was quiet for long: the position is brought up to date in time", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      const watching = yield* watch(backend, "now", { reason: "Rare" })
+      const versions: Array<number> = []
+      for (let round = 0; round < 60; round++) {
+        // The rest of the cluster is busy, and the server forgets what is older than five minutes.
+        fake.put(`noise-${round}`, { reason: "Noise" })
+        versions.push(fake.version)
+        yield* pass(30_000)
+        fake.end()
+        yield* pass()
+        fake.compactedAt = versions.at(-10) ?? 0
+      }
+      fake.put("rare", { reason: "Rare", type: "Normal" })
+      yield* pass(1_000)
+      assert.deepStrictEqual(
+        watching.items.map(({ _tag }) => _tag),
+        ["Live", "Event"]
+      )
+    })
+  )
+
+  it.effect.each([
+    ["ends every watch at once", "closed"],
+    ["answers every watch with a page of its own", { page: "<html>\n<body>Welcome</body>\n</html>\n" }]
+  ] as const)("is not read again and again at full speed when a proxy %s", ([, answerOf]) =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      const watching = yield* watch(backend, "now")
+      fake.beforeOpen = () => answerOf
+      fake.end()
+      yield* pass(60_000)
+      assert.isBelow(fake.opened.length, 40)
+      assert.deepStrictEqual(show(watching), ["Live"])
+      fake.beforeOpen = () => undefined
+      yield* put(backend, write(1))
+      yield* pass(11_000)
+      assert.deepStrictEqual(show(watching), ["Live", "1:1"])
+    })
+  )
+})
+
+describe("an answer of success that is no watch", () => {
+  const event = { metadata: { name: "other", resourceVersion: "9999" } }
+  const strange: ReadonlyArray<readonly [name: string, text: string]> = [
+    ["a page of HTML", "<html>\n<body>Welcome</body>\n</html>\n"],
+    ["a page of HTML in one piece", "<html>Welcome</html>"],
+    ["an empty object", "{}"],
+    ["null", "null\n"],
+    ["an array", "[]\n"],
+    [
+      "a list",
+      JSON.stringify({ kind: "EventList", apiVersion: "v1", metadata: { resourceVersion: "9999" }, items: [] })
+    ],
+    ["a change of nothing", `${JSON.stringify({ type: "ADDED", object: {} })}\n`],
+    ["a change without a type", `${JSON.stringify({ object: event })}\n`]
+  ]
+  for (const [name, text] of strange) {
+    it.effect(`(${name}) moves nothing, is said once, and is tried again ever more slowly`, () =>
+      Effect.gen(function* () {
+        const lines: Array<string> = []
+        const logger = Logger.make<unknown, void>(({ message }) => void lines.push(String(message)))
+        const { backend, fake } = yield* make()
+        yield* put(backend, write(1))
+        const watching = yield* watch(backend, "beginning").pipe(Effect.provide(Logger.layer([logger])))
+        fake.beforeOpen = () => ({ page: text })
+        fake.end()
+        yield* put(backend, write(2))
+        yield* pass(60_000)
+        assert.deepStrictEqual(show(watching), ["1:1", "Live"])
+        assert.isBelow(fake.opened.length, 30)
+        assert.lengthOf(lines, 1)
+        assert.include(lines[0], "HTTP 200 text/html")
+        fake.beforeOpen = () => undefined
+        yield* pass(11_000)
+        assert.deepStrictEqual(show(watching), ["1:1", "Live", "2:1"])
+      })
+    )
+  }
+
+  it.effect("in the middle of one that is: what came before it has left, and nothing is lost or repeated", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      const watching = yield* watch(backend, "now")
+      yield* put(backend, write(1))
+      fake.sendToAll("<html>\n")
+      fake.watchers.clear()
+      yield* put(backend, write(2))
+      yield* pass(1_000)
+      assert.deepStrictEqual(show(watching), ["Live", "1:1", "2:1"])
+    })
+  )
+})
+
+describe("what is no news", () => {
+  it.effect("a change that does not concern the event, also of other writers", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      const watching = yield* watch(backend, "now")
+      yield* put(backend, write(1))
+      const own = fake.objects.get("default/web.0123456789abcdef.1")!
+      fake.put("web.0123456789abcdef.1", { ...own, metadata: { ...own["metadata"], labels: { touched: "yes" } } })
+      const foreign = { reason: "Pulled", count: 1, lastTimestamp: "2026-01-01T00:00:00Z", message: "m" }
+      fake.put("foreign", foreign)
+      fake.put("foreign", { ...foreign, metadata: { labels: { touched: "yes" } } })
+      fake.put("foreign", { ...foreign, count: 2 })
+      yield* pass()
+      assert.deepStrictEqual(show(watching), ["Live", "1:1", "0:1", "0:2"])
+      assert.strictEqual(positionOf(fake, cursorOf(watching)), String(fake.version))
+    })
+  )
+
+  it.effect("an error in the stream that passes: it goes on from where it was", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      const watching = yield* watch(backend, "now")
+      yield* put(backend, write(1))
+      fake.sendToAll(
+        `${JSON.stringify({ type: "ERROR", object: { kind: "Status", code: 500, reason: "InternalError", message: "etcd" } })}\n`
+      )
+      fake.watchers.clear()
+      yield* put(backend, write(2))
+      yield* pass(2_000)
+      assert.deepStrictEqual(show(watching), ["Live", "1:1", "2:1"])
+    })
+  )
+
+  it.effect("bookmarks, unknown changes, and empty lines", () =>
+    Effect.gen(function* () {
+      const { backend, fake } = yield* make()
+      const watching = yield* watch(backend, "now")
+      fake.sendToAll(
+        '\n{"type":"NEW","object":{}}\n{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"150"}}}\n'
+      )
+      fake.version = 150
+      yield* put(backend, write(1))
+      assert.deepStrictEqual(show(watching), ["Live", "1:1"])
+      fake.cut(reset)
+      yield* pass(1_000)
+      assert.include(fake.opened.at(-1), `resourceVersion=${fake.version}`)
+    })
+  )
+})
+
+it.effect("what a filter leaves out by time does not leave, and moves the position all the same", () =>
+  Effect.gen(function* () {
+    const { backend, fake } = yield* make()
+    const filter = { since: 1_700_000_001_000_000 }
+    const watching = yield* watch(backend, "now", filter)
+    yield* put(backend, write(1), bump(write(2), 5))
+    assert.deepStrictEqual(show(watching), ["Live", "2:6"])
+    assert.strictEqual(positionOf(fake, cursorOf(watching), filter), String(fake.version))
+  })
+)
+
+it.effect("a watch that is interrupted ends", () =>
+  Effect.gen(function* () {
+    const { backend } = yield* make()
+    const watching = yield* watch(backend, "now")
+    yield* Fiber.interrupt(watching.fiber)
+    assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(watching.fiber)))
+  })
+)

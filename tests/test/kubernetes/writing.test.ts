@@ -1,0 +1,715 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Backend from "@tidings/core/Backend"
+import type { Write } from "@tidings/core/Event"
+import * as Target from "@tidings/core/Target"
+import * as Arbitrary from "effect/Arbitrary"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Schema from "effect/Schema"
+import * as TestClock from "effect/testing/TestClock"
+import * as KubernetesBackend from "@tidings/backend-k8s/KubernetesBackend"
+import type { KubernetesRequest } from "@tidings/backend-k8s/KubernetesConnection"
+import { answer, failure } from "../../../packages/backend-k8s/test/answers.ts"
+import { FakeCluster, refused, reset } from "./FakeCluster.ts"
+import { bump, write } from "../../../packages/backend-k8s/test/writes.ts"
+
+const backend = (fake: FakeCluster, options?: KubernetesBackend.Options) =>
+  KubernetesBackend.make(options).pipe(Effect.provide(fake.layer))
+
+const settle = (service: Backend.Service, one: Write) => Effect.map(service.write([one]), ([outcome]) => outcome!)
+
+const verbs = (fake: FakeCluster) =>
+  fake.requests.map(({ body, method }) => (method === "PATCH" && body === "{}" ? "READ" : method))
+
+const counts = (fake: FakeCluster) =>
+  [...fake.objects.values()].map((object) => [object["metadata"].name.split(".").at(-1), object["count"]])
+
+const isCreate = ({ method }: KubernetesRequest) => method === "POST"
+const isBump = ({ body, method }: KubernetesRequest) => method === "PATCH" && body !== "{}"
+const isRead = ({ body, method }: KubernetesRequest) => method === "PATCH" && body === "{}"
+
+/** True the first `times` times. */
+const times = (count: number) => {
+  let left = count
+  return () => left-- > 0
+}
+
+describe("one write after another", () => {
+  it.effect("is one request each: create, then patches that name the version", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      const first = write(1)
+      assert.deepStrictEqual(yield* settle(service, first), Backend.created)
+      assert.deepStrictEqual(yield* settle(service, bump(first)), Backend.updated)
+      assert.deepStrictEqual(yield* settle(service, bump(first, 5)), Backend.updated)
+      assert.deepStrictEqual(verbs(fake), ["POST", "PATCH", "PATCH"])
+      assert.strictEqual(fake.requests[1]!.contentType, "application/merge-patch+json")
+      assert.match(fake.requests[1]!.path, /^\/api\/v1\/namespaces\/default\/events\/web\.0123456789abcdef\.1\?/)
+      assert.deepStrictEqual(counts(fake), [["1", 6]])
+    })
+  )
+
+  it.effect("that is repeated is present, and so is an older state", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      const first = write(1)
+      const second = bump(first, 3)
+      yield* settle(service, first)
+      assert.deepStrictEqual(yield* settle(service, first), Backend.present)
+      yield* settle(service, second)
+      assert.deepStrictEqual(yield* settle(service, second), Backend.present)
+      assert.deepStrictEqual(yield* settle(service, first), Backend.present)
+      assert.deepStrictEqual(counts(fake), [["1", 4]])
+    })
+  )
+
+  it.effect("meets what an earlier process wrote", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const first = write(1)
+      yield* settle(yield* backend(fake), bump(first, 3))
+      const service = yield* backend(fake)
+      assert.deepStrictEqual(yield* settle(service, first), Backend.present)
+      assert.deepStrictEqual(yield* settle(service, bump(first, 2)), Backend.present)
+      assert.deepStrictEqual(yield* settle(service, bump(first, 9)), Backend.updated)
+      assert.deepStrictEqual(counts(fake), [["1", 10]])
+      // Only the object itself says whose it is.
+      assert.deepStrictEqual(verbs(fake), ["POST", "POST", "READ", "READ", "PATCH"])
+    })
+  )
+
+  it.effect("creates again what expired or was deleted, with the whole count", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      const first = write(1)
+      yield* settle(service, first)
+      fake.remove("default/web.0123456789abcdef.1")
+      assert.deepStrictEqual(yield* settle(service, bump(first, 4)), Backend.created)
+      assert.deepStrictEqual(counts(fake), [["1", 5]])
+      fake.remove("default/web.0123456789abcdef.1")
+      assert.deepStrictEqual(yield* settle(service, bump(first, 4)), Backend.created)
+      assert.deepStrictEqual(verbs(fake), ["POST", "PATCH", "POST", "READ", "POST"])
+    })
+  )
+
+  it.effect("meets somebody who changes the same object", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      const first = write(1)
+      yield* settle(service, first)
+      fake.put("web.0123456789abcdef.1", { ...fake.objects.get("default/web.0123456789abcdef.1"), note: "edited" })
+      assert.deepStrictEqual(yield* settle(service, bump(first)), Backend.updated)
+      assert.deepStrictEqual(verbs(fake), ["POST", "PATCH", "READ", "PATCH"])
+    })
+  )
+
+  it.effect("is put off when somebody never stops changing it", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      const first = write(1)
+      yield* settle(service, first)
+      fake.before = (request) =>
+        isBump(request) ? failure(409, "Conflict", "modified", { kind: "events" }) : undefined
+      const outcome = yield* settle(service, bump(first))
+      assert.strictEqual(outcome._tag, "Retry")
+      assert.isBelow(fake.requests.length, 20)
+    })
+  )
+
+  it.effect("never touches an object of somebody else", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      fake.put("web.0123456789abcdef.1", { kind: "Event", apiVersion: "v1", count: 1 })
+      const outcome = yield* settle(service, bump(write(1)))
+      assert.isTrue(outcome._tag === "Rejected" && outcome.reason.startsWith("name-taken:"))
+      assert.deepStrictEqual(counts(fake), [["1", 1]])
+    })
+  )
+})
+
+describe("answers that are lost", () => {
+  it.effect("of a create: repeated, it is the same object", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      const lost = times(1)
+      fake.after = (request, response) => (isCreate(request) && lost() ? reset : response)
+      const outcome = yield* settle(service, write(1))
+      assert.isTrue(
+        outcome._tag === "Retry" &&
+          outcome.error.reason._tag === "Transient" &&
+          outcome.error.reason.applied === "unknown"
+      )
+      assert.deepStrictEqual(yield* settle(service, write(1)), Backend.present)
+      assert.deepStrictEqual(counts(fake), [["1", 1]])
+    })
+  )
+
+  it.effect("of a patch: repeated, it counts once", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      const first = write(1)
+      yield* settle(service, first)
+      const lost = times(1)
+      fake.after = (request, response) => (isBump(request) && lost() ? reset : response)
+      assert.strictEqual((yield* settle(service, bump(first)))._tag, "Retry")
+      assert.deepStrictEqual(yield* settle(service, bump(first)), Backend.present)
+      assert.deepStrictEqual(yield* settle(service, bump(first, 2)), Backend.updated)
+      assert.deepStrictEqual(counts(fake), [["1", 3]])
+    })
+  )
+
+  it.effect("in the middle, after the status line: unknown, and repeated it is the same object", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      const first = write(1)
+      fake.after = (_, response) => ({ ...response, body: undefined })
+      const outcome = yield* settle(service, first)
+      assert.isTrue(outcome._tag === "Retry" && outcome.error.reason._tag === "Transient")
+      fake.after = (_, response) => response
+      assert.deepStrictEqual(yield* settle(service, first), Backend.present)
+      assert.deepStrictEqual(yield* settle(service, bump(first)), Backend.updated)
+      assert.deepStrictEqual(counts(fake), [["1", 2]])
+    })
+  )
+
+  /** What gateways, proxies and login pages answer with a status of success, or lead elsewhere with. */
+  const strange: ReadonlyArray<readonly [name: string, status: number, body: string]> = [
+    ["a page of HTML", 200, "<!doctype html><title>Sign in</title>"],
+    ["an empty body", 201, ""],
+    ["no JSON", 201, "OK"],
+    ["null", 200, "null"],
+    ["a list", 200, "[]"],
+    ["an empty object", 200, "{}"],
+    [
+      "another kind",
+      201,
+      JSON.stringify({ kind: "Pod", apiVersion: "v1", metadata: { name: "x", resourceVersion: "1" } })
+    ],
+    [
+      "another event",
+      201,
+      JSON.stringify({ kind: "Event", apiVersion: "v1", metadata: { name: "other", resourceVersion: "1" } })
+    ],
+    ["a Status", 200, JSON.stringify({ kind: "Status", apiVersion: "v1", status: "Success" })],
+    ["half an event", 201, '{"kind":"Event","apiVersion":"v1","metadata":{"name":"web.0123456789ab'],
+    ["a redirect", 302, ""],
+    ["a permanent redirect", 308, "<html>moved</html>"]
+  ]
+  for (const [name, status, body] of strange) {
+    it.effect(`and are none of an API server (${status} with ${name}): unknown, repeated, and said once`, () =>
+      Effect.gen(function* () {
+        const lines: Array<string> = []
+        const logger = Logger.make<unknown, void>(({ message }) => void lines.push(String(message)))
+        const fake = new FakeCluster()
+        const service = yield* backend(fake)
+        const first = write(1)
+        fake.before = () => ({ status, headers: { "content-type": "text/html" }, body })
+        for (const one of [first, first, bump(first)]) {
+          const outcome = yield* settle(service, one).pipe(Effect.provide(Logger.layer([logger])))
+          assert.isTrue(
+            outcome._tag === "Retry" &&
+              outcome.error.reason._tag === "Transient" &&
+              outcome.error.reason.applied === "unknown",
+            JSON.stringify(outcome)
+          )
+        }
+        assert.lengthOf(lines, 1)
+        assert.include(lines[0], `HTTP ${status} text/html`)
+        fake.before = () => undefined
+        assert.deepStrictEqual(yield* settle(service, first), Backend.created)
+        fake.before = () => ({ status, headers: {}, body })
+        assert.strictEqual((yield* settle(service, bump(first)))._tag, "Retry")
+        fake.before = () => undefined
+        assert.deepStrictEqual(yield* settle(service, bump(first)), Backend.updated)
+        assert.deepStrictEqual(counts(fake), [["1", 2]])
+      })
+    )
+  }
+
+  it.effect("of a create where patching is not allowed: the right is missing, and nothing is taken for present", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      yield* settle(yield* backend(fake), write(1))
+      const service = yield* backend(fake)
+      fake.before = (request) =>
+        request.method === "PATCH"
+          ? failure(403, "Forbidden", 'User "u" cannot patch resource "events"', { kind: "events" })
+          : undefined
+      const outcome = yield* settle(service, write(1))
+      assert.isTrue(outcome._tag === "Retry" && outcome.error.reason._tag === "Unauthorized")
+    })
+  )
+
+  it.effect("of a create whose annotations were stripped: its count cannot grow, and that is what is said", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const first = write(1)
+      yield* settle(yield* backend(fake), first)
+      const name = "web.0123456789abcdef.1"
+      const stored = fake.objects.get(`default/${name}`)!
+      fake.put(name, { ...stored, metadata: { ...(stored["metadata"] as object), annotations: {} } })
+      // What is there already has its count, and that is enough for a repetition.
+      const lines: Array<string> = []
+      const logger = Logger.make<unknown, void>(({ message }) => void lines.push(String(message)))
+      const again = yield* backend(fake)
+      for (let n = 0; n < 2; n++) {
+        const repeated = yield* settle(again, first).pipe(Effect.provide(Logger.layer([logger])))
+        assert.deepStrictEqual(repeated, Backend.present)
+      }
+      assert.lengthOf(lines, 1)
+      assert.include(lines[0], "removed")
+      const outcome = yield* settle(yield* backend(fake), bump(first))
+      assert.isTrue(
+        outcome._tag === "Rejected" && outcome.reason.startsWith("annotations-stripped:"),
+        JSON.stringify(outcome)
+      )
+    })
+  )
+})
+
+it.effect("annotations that are removed at once are said once for a namespace, and counts grow all the same", () =>
+  Effect.gen(function* () {
+    const lines: Array<string> = []
+    const logger = Logger.make<unknown, void>(({ message }) => void lines.push(String(message)))
+    const fake = new FakeCluster()
+    fake.after = (_, response) => {
+      const key = `default/${JSON.parse(response.body!).metadata.name}`
+      const metadata = { ...fake.objects.get(key)!["metadata"], annotations: {} }
+      fake.objects.set(key, { ...fake.objects.get(key), metadata })
+      return { ...response, body: JSON.stringify(fake.objects.get(key)) }
+    }
+    const service = yield* backend(fake)
+    yield* Effect.gen(function* () {
+      for (const seq of [1, 2, 3]) {
+        assert.deepStrictEqual(yield* settle(service, write(seq)), Backend.created)
+        assert.deepStrictEqual(yield* settle(service, bump(write(seq), 4)), Backend.updated)
+      }
+    }).pipe(Effect.provide(Logger.layer([logger])))
+    assert.deepStrictEqual(counts(fake), [
+      ["1", 5],
+      ["2", 5],
+      ["3", 5]
+    ])
+    assert.lengthOf(lines, 1)
+    assert.include(lines[0], "namespace default are removed")
+  })
+)
+
+describe("an object that is deleted and made anew under its name", () => {
+  const about = (uid: string | undefined, seq: number, upTo: number): Write => {
+    const one = bump(write(seq), upTo - seq)
+    return uid === undefined
+      ? one
+      : { ...one, event: { ...one.event, involvedObject: { ...one.event.involvedObject, uid } } }
+  }
+
+  it.effect("has an event of its own for what happens to it, and the earlier one keeps its count", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      yield* settle(service, about("uid-1", 1, 4))
+      assert.deepStrictEqual(yield* settle(service, about("uid-2", 1, 6)), Backend.created)
+      assert.deepStrictEqual(yield* settle(service, about("uid-2", 1, 6)), Backend.present)
+      assert.deepStrictEqual(yield* settle(service, about("uid-2", 1, 9)), Backend.updated)
+      // And once more.
+      assert.deepStrictEqual(yield* settle(service, about("uid-3", 1, 10)), Backend.created)
+      const seen = [...fake.objects.values()].map(({ count, involvedObject }) => [
+        (involvedObject as { readonly uid?: string }).uid,
+        count
+      ])
+      assert.deepStrictEqual(seen, [
+        ["uid-1", 4],
+        ["uid-2", 5],
+        ["uid-3", 1]
+      ])
+      // A new process that repeats it meets the same objects.
+      const later = yield* backend(fake)
+      assert.deepStrictEqual(yield* settle(later, about("uid-3", 1, 10)), Backend.present)
+      assert.deepStrictEqual(yield* settle(later, about("uid-3", 1, 12)), Backend.updated)
+      assert.strictEqual(fake.objects.size, 3)
+      assert.deepStrictEqual(
+        [...fake.objects.values()].map(({ count }) => count),
+        [4, 5, 3]
+      )
+    })
+  )
+
+  it.effect("counts nothing twice when a request for the earlier one is still on its way", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      yield* settle(service, about("uid-1", 1, 4))
+      const late: Array<KubernetesRequest> = []
+      fake.before = (request) => {
+        if (!isBump(request) || late.length > 0) return undefined
+        late.push(request)
+        return failure(504, "Timeout", "late")
+      }
+      assert.strictEqual((yield* settle(service, about("uid-1", 1, 6)))._tag, "Retry")
+      assert.deepStrictEqual(yield* settle(service, about("uid-2", 1, 7)), Backend.created)
+      assert.strictEqual((yield* fake.service.request(late[0]!)).status, 409)
+      assert.deepStrictEqual(
+        [...fake.objects.values()].map(({ count }) => count),
+        [4, 3]
+      )
+    })
+  )
+
+  it.effect("again and again has an event for each, at the same cost, and a new process finds the last of them", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      const times = 30
+      for (let n = 1; n <= times; n++) {
+        const before = fake.requests.length
+        assert.deepStrictEqual(yield* settle(service, about(`uid-${n}`, 1, 2 * n - 1)), Backend.created)
+        assert.deepStrictEqual(yield* settle(service, about(`uid-${n}`, 1, 2 * n)), Backend.updated)
+        // The end of the one before, the new one, and its count.
+        assert.isAtMost(fake.requests.length - before, 3)
+      }
+      const all = () =>
+        [...fake.objects.values()].map(({ count, involvedObject }) => [
+          (involvedObject as { readonly uid?: string }).uid,
+          count
+        ])
+      const expected = Array.from({ length: times }, (_, index) => [`uid-${index + 1}`, 2])
+      assert.deepStrictEqual(all(), expected)
+      const later = yield* backend(fake)
+      assert.deepStrictEqual(yield* settle(later, about(`uid-${times}`, 1, 2 * times)), Backend.present)
+      assert.deepStrictEqual(yield* settle(later, about(`uid-${times}`, 1, 2 * times + 5)), Backend.updated)
+      assert.deepStrictEqual(all(), [...expected.slice(0, -1), [`uid-${times}`, 7]])
+      // What an earlier event has counted is present, whichever came after it.
+      assert.deepStrictEqual(yield* settle(service, about("uid-1", 1, 2)), Backend.present)
+      assert.strictEqual(fake.objects.size, times)
+    })
+  )
+
+  it.effect("is not taken for the earlier one again by who has not looked since", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      let uid = "uid-1"
+      fake.before = ({ method, path }) => {
+        if (method !== "GET") return undefined
+        return path === "/api/v1"
+          ? answer(200, { kind: "APIResourceList", resources: [{ kind: "Pod", name: "pods", namespaced: true }] })
+          : answer(200, { metadata: { name: "web", uid } })
+      }
+      const [first, second] = [yield* backend(fake), yield* backend(fake)]
+      const pod = { apiVersion: "v1", kind: "Pod", name: "web", namespace: "default" }
+      const upTo = (n: number): Write => ({ ...bump(write(1, {}, { involvedObject: pod }), n - 1) })
+      yield* settle(first, upTo(2))
+      yield* TestClock.adjust("5 seconds")
+      // This one remembers the uid for longer.
+      yield* settle(second, upTo(2))
+      uid = "uid-2"
+      yield* TestClock.adjust("5 seconds")
+      assert.deepStrictEqual(yield* settle(first, upTo(3)), Backend.created)
+      assert.deepStrictEqual(yield* settle(second, upTo(5)), Backend.updated)
+      assert.deepStrictEqual(yield* settle(first, upTo(6)), Backend.updated)
+      assert.deepStrictEqual(
+        [...fake.objects.values()].map(({ count, involvedObject }) => [
+          (involvedObject as { readonly uid?: string }).uid,
+          count
+        ]),
+        [
+          ["uid-1", 2],
+          ["uid-2", 4]
+        ]
+      )
+    })
+  )
+
+  it.effect("writes that arrive late change nothing", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      const first = write(1)
+      const late: Array<KubernetesRequest> = []
+      yield* settle(service, first)
+      // The server answers "too late", and does it after all, once everything else is done.
+      fake.before = (request) => {
+        if (!isBump(request) || late.length > 0) return undefined
+        late.push(request)
+        return failure(504, "Timeout", "late")
+      }
+      assert.strictEqual((yield* settle(service, bump(first, 1)))._tag, "Retry")
+      assert.deepStrictEqual(yield* settle(service, bump(first, 5)), Backend.updated)
+      const answered = yield* fake.service.request(late[0]!)
+      assert.strictEqual(answered.status, 409)
+      assert.deepStrictEqual(counts(fake), [["1", 6]])
+    })
+  )
+})
+
+describe("objects that a server does not take", () => {
+  it.effect("too large: once more without data, then rejected", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      fake.before = ({ body }) =>
+        body?.includes('tidings.dev/data":"') === true ? failure(413, "RequestEntityTooLarge", "too large") : undefined
+      assert.deepStrictEqual(yield* settle(service, write(1)), Backend.created)
+      assert.deepStrictEqual(yield* settle(service, bump(write(1))), Backend.updated)
+      fake.before = () => failure(500, "", "etcdserver: request is too large")
+      const outcome = yield* settle(service, write(2))
+      assert.isTrue(outcome._tag === "Rejected" && outcome.reason.startsWith("too-large:"))
+    })
+  )
+
+  it.effect("invalid: once more without eventTime, then rejected", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      fake.before = ({ body }) =>
+        body?.includes('"eventTime":"') === true ? failure(422, "Invalid", "Event is invalid") : undefined
+      assert.deepStrictEqual(yield* settle(service, write(1)), Backend.created)
+      assert.deepStrictEqual(yield* settle(service, bump(write(1))), Backend.updated)
+      fake.before = () => failure(422, "Invalid", "Event is invalid")
+      const outcome = yield* settle(service, write(2))
+      assert.isTrue(outcome._tag === "Rejected" && outcome.reason.startsWith("invalid:"))
+    })
+  )
+
+  it.effect("in what cannot be a namespace: rejected without a request", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      for (const namespace of ["..", ".", "a/b", "Shop", "a b", "x".repeat(64), "%2e%2e"]) {
+        const outcome = yield* settle(
+          service,
+          write(1, {}, { involvedObject: { kind: "X", name: "x", namespace, uid: "u" } })
+        )
+        assert.isTrue(outcome._tag === "Rejected" && outcome.reason.startsWith("bad-namespace:"), namespace)
+      }
+      assert.deepStrictEqual(fake.requests, [])
+    })
+  )
+})
+
+describe("a batch", () => {
+  const many = (count: number) => Array.from({ length: count }, (_, index) => write(index + 1))
+
+  it.effect("is answered in its order, and not more than so many are under way", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake, { concurrency: 5 })
+      fake.delay = Effect.yieldNow
+      fake.before = (request) => (isCreate(request) && /\.[59]"/.test(request.body ?? "") ? reset : undefined)
+      const outcomes = yield* service.write(many(12))
+      assert.deepStrictEqual(
+        outcomes.map((outcome) => outcome._tag === "Settled"),
+        [true, true, true, true, false, true, true, true, false, true, true, true]
+      )
+      assert.strictEqual(fake.mostInFlight, 5)
+    })
+  )
+
+  it.effect("shares the limit with other batches, and is 16 unless said otherwise", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      fake.delay = Effect.yieldNow
+      yield* Effect.all([service.write(many(40)), service.write(many(80).slice(40))], { concurrency: "unbounded" })
+      assert.strictEqual(fake.mostInFlight, 16)
+      assert.strictEqual(fake.objects.size, 80)
+    })
+  )
+
+  it.effect("that meets a server that is away is given up at once", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake, { concurrency: 4 })
+      fake.delay = Effect.yieldNow
+      fake.before = () => refused
+      const outcomes = yield* service.write(many(1_000))
+      assert.strictEqual(outcomes.length, 1_000)
+      assert.isTrue(outcomes.every((outcome) => outcome._tag === "Retry"))
+      assert.isBelow(fake.requests.length, 10)
+    })
+  )
+
+  it.effect(
+    "that the server throttles as a whole waits as a whole, and where one namespace is throttled the others go on",
+    () =>
+      Effect.gen(function* () {
+        const fake = new FakeCluster()
+        const service = yield* backend(fake, { concurrency: 2 })
+        fake.delay = Effect.yieldNow
+        fake.before = () => failure(429, "TooManyRequests", "later", {}, { "retry-after": "7" })
+        yield* service.write(many(100))
+        assert.isBelow(fake.requests.length, 6)
+        fake.requests.length = 0
+        fake.before = ({ path }) =>
+          path.includes("/namespaces/default/")
+            ? failure(429, "TooManyRequests", "limit reached on type Namespace for key default")
+            : undefined
+        const elsewhere = Array.from({ length: 50 }, (_, index) =>
+          write(1_000 + index, {}, { involvedObject: { kind: "Pod", name: "web", namespace: "team", uid: "u" } })
+        )
+        const batch = many(50).flatMap((one, index) => [one, elsewhere[index]!])
+        const outcomes = yield* service.write(batch)
+        assert.deepStrictEqual([...new Set(outcomes.map((outcome, index) => `${index % 2} ${outcome._tag}`))].sort(), [
+          "0 Retry",
+          "1 Settled"
+        ])
+        // Of the throttled namespace, only what was under way when it was found out.
+        const throttled = fake.requests.filter(({ path }) => path.includes("/namespaces/default/"))
+        assert.isAtMost(throttled.length, 2)
+      })
+  )
+
+  it.effect("of one series, written twice at once, is written in order", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake)
+      const gate = yield* Deferred.make<void>()
+      fake.delay = Deferred.await(gate)
+      const first = write(1)
+      const fiber = yield* Effect.forkChild(
+        Effect.all([settle(service, first), settle(service, bump(first, 1)), settle(service, bump(first, 2))], {
+          concurrency: "unbounded"
+        }),
+        { startImmediately: true }
+      )
+      yield* Effect.yieldNow
+      assert.strictEqual(fake.mostInFlight, 1)
+      yield* Deferred.succeed(gate, undefined)
+      assert.deepStrictEqual(yield* Fiber.join(fiber), [Backend.created, Backend.updated, Backend.updated])
+      assert.deepStrictEqual(verbs(fake), ["POST", "PATCH", "PATCH"])
+      assert.strictEqual(fake.mostInFlight, 1)
+    })
+  )
+
+  it.effect("that is interrupted leaves nothing locked", () =>
+    Effect.gen(function* () {
+      const fake = new FakeCluster()
+      const service = yield* backend(fake, { concurrency: 1 })
+      fake.delay = Effect.never
+      const fibers = yield* Effect.forEach([write(1), bump(write(1)), write(2)], (one) =>
+        Effect.forkChild(settle(service, one), { startImmediately: true })
+      )
+      yield* Fiber.interruptAll(fibers)
+      fake.delay = Effect.void
+      assert.deepStrictEqual(yield* service.write([write(1), write(2)]), [Backend.created, Backend.created])
+    })
+  )
+})
+
+it.effect("of more series than are remembered, each still grows", () =>
+  Effect.gen(function* () {
+    const fake = new FakeCluster()
+    const service = yield* backend(fake, { knownSeries: 3, concurrency: 1 })
+    const all = Array.from({ length: 10 }, (_, index) => write(index + 1))
+    yield* service.write(all)
+    fake.requests.length = 0
+    assert.deepStrictEqual(
+      yield* service.write(all.map((one) => bump(one))),
+      all.map(() => Backend.updated)
+    )
+    // Those that were written last take one request, the forgotten ones three.
+    assert.isBelow(verbs(fake).filter((verb) => verb === "POST").length, 11)
+    assert.isTrue([...fake.objects.values()].every(({ count }) => count === 2))
+  })
+)
+
+it.effect("what is refused is said once, with the rule to add", () =>
+  Effect.gen(function* () {
+    const lines: Array<string> = []
+    const logger = Logger.make(({ message }) => {
+      lines.push(String(message))
+    })
+    const fake = new FakeCluster()
+    fake.before = () => failure(403, "Forbidden", 'User "writer" cannot create resource "events"')
+    yield* Effect.gen(function* () {
+      const service = yield* backend(fake)
+      for (let round = 0; round < 5; round++) yield* service.write([write(1), write(2)])
+    }).pipe(Effect.provide(Logger.layer([logger])))
+    assert.strictEqual(lines.length, 1)
+    assert.include(lines[0], 'verbs: ["create", "patch"]')
+  })
+)
+
+describe("two deliverers of the same entries, with answers lost and refusals at random", () => {
+  const fault = Schema.Literals(["none", "lost", "refused", "late"])
+  it.effect.prop(
+    "end with one object per series and exact counts",
+    { faults: Arbitrary.array(Arbitrary.schema(fault), { minLength: 10, maxLength: 60 }) },
+    ({ faults }) =>
+      Effect.gen(function* () {
+        const fake = new FakeCluster()
+        const late: Array<KubernetesRequest> = []
+        let index = 0
+        // Faults without end would only show that nothing is ever given up.
+        const next = () => (index < 200 ? faults[index++ % faults.length] : "none")
+        fake.delay = Effect.yieldNow
+        fake.before = (request) => {
+          if (late.includes(request)) return undefined
+          const found = next()
+          if (found === "refused") return refused
+          if (found !== "late") return undefined
+          late.push(request)
+          return failure(504, "Timeout", "late")
+        }
+        fake.after = (_, response) => (next() === "lost" ? reset : response)
+        const series = Array.from({ length: 5 }, (_, number) => write(number * 10 + 1))
+        const deliver = Effect.gen(function* () {
+          const service = yield* backend(fake, { concurrency: 3 })
+          for (let by = 0; by < 4; by++) {
+            let left: ReadonlyArray<Write> = series.map((one) => (by === 0 ? one : bump(one, by)))
+            for (let round = 0; round < 200 && left.length > 0; round++) {
+              const outcomes = yield* service.write(left)
+              left = left.filter((_, place) => outcomes[place]!._tag !== "Settled")
+              // Now and then what was given up long ago arrives.
+              const zombie = late.shift()
+              if (zombie !== undefined) yield* Effect.ignore(fake.service.request(zombie))
+            }
+            assert.deepStrictEqual(left, [])
+          }
+        })
+        yield* Effect.all([deliver, deliver], { concurrency: "unbounded" })
+        for (const zombie of late) yield* Effect.ignore(fake.service.request(zombie))
+        assert.strictEqual(fake.objects.size, 5)
+        assert.deepStrictEqual([...new Set([...fake.objects.values()].map(({ count }) => count))], [4])
+        // The count of an object never went down on the way.
+        const last = new Map<string, number>()
+        for (const { object } of fake.history) {
+          const name = object["metadata"].name
+          assert.isAtLeast(object["count"], last.get(name) ?? 0)
+          last.set(name, object["count"])
+        }
+      }),
+    { arbitrary: { runs: 80, size: 60 }, timeout: 30_000 }
+  )
+})
+
+it.effect("reads with an empty patch, so that no verb but create and patch is needed", () =>
+  Effect.gen(function* () {
+    const fake = new FakeCluster()
+    fake.before = (request) => (isRead(request) ? answer(503, "later") : undefined)
+    const service = yield* backend(fake)
+    const first = write(1)
+    yield* settle(service, first)
+    assert.strictEqual((yield* settle(yield* backend(fake), bump(first)))._tag, "Retry")
+    assert.isTrue(fake.requests.every(({ method }) => method === "POST" || method === "PATCH"))
+  })
+)
+
+it.effect("the layer over a connection is a backend of mode kubernetes", () =>
+  Effect.gen(function* () {
+    const service = yield* Backend.Backend
+    assert.strictEqual(service.mode, "kubernetes")
+    assert.deepStrictEqual(yield* service.target, Target.make("00000000-0000-4000-8000-000000000001"))
+  }).pipe(Effect.provide(Layer.provide(KubernetesBackend.layerConnection(), new FakeCluster().layer)))
+)
