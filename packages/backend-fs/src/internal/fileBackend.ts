@@ -16,7 +16,7 @@ import { LogChanges } from "./logChanges.ts"
 import { LogDirectory } from "./logDirectory.ts"
 import { LogFollower } from "./logFollower.ts"
 import * as LogQuery from "./logQuery.ts"
-import * as LogReader from "./logReader.ts"
+import { DamageLedger } from "./logSegment.ts"
 import { LogWriter } from "./logWriter.ts"
 
 /** @internal */
@@ -85,7 +85,7 @@ export const make = (
     yield* options.create ? prepareToWrite : prepare
 
     const changes = new LogChanges(directory)
-    const ledger = new LogReader.DamageLedger()
+    const ledger = new DamageLedger()
     const writer = yield* Effect.acquireRelease(
       Effect.sync(() => new LogWriter({ directory, changes, ledger, clock, prepare: prepareToWrite })),
       (writer) => Effect.sync(() => writer.end())
@@ -132,16 +132,8 @@ export const make = (
         Stream.unwrap(
           Effect.gen(function* () {
             const target = yield* prepare
-            const follower = yield* LogFollower.make({
-              directory,
-              changes,
-              ledger,
-              report,
-              clock,
-              filter,
-              from,
-              target
-            })
+            const options = { directory, changes, ledger, report, clock, filter, target }
+            const follower = yield* LogFollower.make(options, from)
             return Stream.flattenIterable(Stream.fromEffectRepeat(Effect.suspend(() => follower.next)))
           })
         )

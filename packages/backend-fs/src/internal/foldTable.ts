@@ -3,13 +3,13 @@ import type { LogRecord } from "./logLine.ts"
 import { SeriesIndex } from "./seriesIndex.ts"
 
 /**
- * The current state of every series of a log, as far as it was read: of the lines of one series the first that has the
- * highest `upTo`. Keeps where it stands and not what it says, about 100 bytes per series.
+ * The current state of every series of a log, as far as it was read: the first of its lines with the highest `upTo`. Keeps
+ * the position of that line and not its text: about 100 bytes per series.
  *
  * @internal
  */
 export class FoldTable {
-  /** Of an origin with a single series its row, else its rows by seq. */
+  /** The row of an origin with a single series, or its rows by seq. */
   private readonly origins = new Map<string, number | Map<number, number>>()
   private readonly seq: Array<number> = []
   private readonly upTo: Array<number> = []
@@ -19,8 +19,8 @@ export class FoldTable {
   private readonly end: Array<number> = []
   private readonly matched: Array<boolean> = []
 
-  /** Takes a record in; whether it matches is only asked when it is the new state of its series. */
-  take(record: LogRecord, segment: number, matches: (record: LogRecord) => boolean): void {
+  /** Adds a record; `matches` is called only when it is the new state of its series. */
+  add(record: LogRecord, segment: number, matches: (record: LogRecord) => boolean): void {
     const { origin, seq, upTo } = record
     const row = this.rowOf(origin, seq)
     if (row < this.seq.length && this.upTo[row]! >= upTo) return
@@ -33,12 +33,12 @@ export class FoldTable {
     this.matched[row] = matches(record)
   }
 
-  /** The row of a series, or that of the next new one. */
+  /** The row of a series; a new one for a series that has none. */
   private rowOf(origin: string, seq: number): number {
     const fresh = this.seq.length
     const found = this.origins.get(origin)
     if (found === undefined) {
-      // A copy: the text is a piece of its line, which would stay in memory with it.
+      // A copy: a slice would keep its whole line in memory.
       this.origins.set(Buffer.from(origin).toString(), fresh)
       return fresh
     }
@@ -75,11 +75,11 @@ export class FoldTable {
     return { last: this.last[row]!, segment: this.segment[row]!, start: this.start[row]!, end: this.end[row]! }
   }
 
-  /** Orders rows by their last change, the oldest first. */
+  /** Orders rows by their last change, oldest first. */
   readonly byChange = (a: number, b: number): number =>
     this.segment[a]! - this.segment[b]! || this.start[a]! - this.start[b]!
 
-  /** Orders rows by the time last seen, the newest first; of one time the last changed first. */
+  /** Orders rows by the time last seen, newest first; where that is equal, by their last change, newest first. */
   readonly newestFirst = (a: number, b: number): number => this.last[b]! - this.last[a]! || this.byChange(b, a)
 
   /** What is stored of every series. */

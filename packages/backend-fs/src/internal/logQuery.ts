@@ -10,12 +10,14 @@ import { unavailable } from "./diskError.ts"
 import { FoldTable } from "./foldTable.ts"
 import type { LogDirectory } from "./logDirectory.ts"
 import * as LogLine from "./logLine.ts"
-import * as LogReader from "./logReader.ts"
+import * as LogPosition from "./logPosition.ts"
+import type { DamageLedger, OpenSegment } from "./logSegment.ts"
+import { LogView } from "./logView.ts"
 
-/** So many events are decoded before others get their turn. */
+/** Events that are decoded before other fibers get a turn. */
 const DECODED_AT_ONCE = 256
 
-/** Where a page ended, and with it where the next one begins. */
+/** The last event of a page, after which the next page starts. */
 interface PagePosition {
   readonly last: number
   readonly segment: string
@@ -26,18 +28,18 @@ const readPage = (scope: Position.Scope, token: EventQuery.PageToken): Result.Re
   Result.flatMap(Position.decodePageToken(scope, token), (text) => {
     const match = /^(-?\d+) ([\d-]+) (\d+)$/.exec(text)
     return match === null
-      ? Result.fail(LogReader.mismatch("its position is none of an event log; begin anew without it"))
+      ? Result.fail(LogPosition.mismatch("its position is none of an event log; begin anew without it"))
       : Result.succeed({ last: Number(match[1]), segment: match[2]!, start: Number(match[3]) })
   })
 
 /**
- * Reads the record that a fold found at a place.
+ * Reads the event of a line.
  *
  * @internal
  */
 export const eventAt = (
   disk: Disk,
-  segment: LogReader.OpenSegment,
+  segment: OpenSegment,
   { end, start }: { readonly start: number; readonly end: number }
 ): Event => {
   const buffer = Buffer.allocUnsafe(end - start)
@@ -52,13 +54,13 @@ export const eventAt = (
 }
 
 /**
- * One pass over the log folds it, a second look at the found lines decodes them.
+ * Finds the current state of every series in one pass over the log, and then decodes the events of the page.
  *
  * @internal
  */
 export const query = (
   directory: LogDirectory,
-  ledger: LogReader.DamageLedger,
+  ledger: DamageLedger,
   target: string,
   query: EventQuery.EventQuery
 ): Effect.Effect<EventQuery.EventPage, BackendError> =>
@@ -70,11 +72,11 @@ export const query = (
     const from = page?.success
     const matches = (record: LogLine.LogRecord): boolean => record.matches(filter)
 
-    const read = (view: LogReader.LogView): Effect.Effect<EventQuery.EventPage, BackendError> => {
+    const read = (view: LogView): Effect.Effect<EventQuery.EventPage, BackendError> => {
       const table = new FoldTable()
-      const scanned = LogReader.scan(directory, ledger, view, (record, segment) => table.take(record, segment, matches))
+      const scanned = view.scan(ledger, (record, segment) => table.add(record, segment, matches))
       return Effect.flatMap(scanned, (end) => {
-        // The log is nearly in order of time: turned round it is nearly sorted.
+        // The log is nearly in order of time: reversed, it is nearly sorted.
         const rows = table.matching().reverse().sort(table.newestFirst)
         const keyOf = (row: number): string => view.segments[table.at(row).segment]!.name.key
         let first = 0
@@ -102,7 +104,7 @@ export const query = (
           more ? Effect.andThen(Effect.yieldNow, decode) : Effect.void
         )
         return Effect.map(decode, (): EventQuery.EventPage => {
-          const cursor = Position.cursorEncoder(scope)(LogReader.formatPosition(end))
+          const cursor = Position.cursorEncoder(scope)(LogPosition.format(end))
           const answer = { events, totalCount: rows.length, cursor }
           const oldest = chosen.at(-1)
           if (oldest === undefined || first + chosen.length >= rows.length) return answer
@@ -112,5 +114,5 @@ export const query = (
       })
     }
 
-    return Effect.acquireUseRelease(LogReader.settledView(directory), read, (view) => Effect.sync(() => view.close()))
+    return LogView.use(directory, read)
   })

@@ -11,7 +11,10 @@ import { codeOf, fromDisk, unavailable } from "./diskError.ts"
 import { LineEncoder } from "./lineEncoder.ts"
 import type { LogChanges } from "./logChanges.ts"
 import type { LogDirectory } from "./logDirectory.ts"
-import * as LogReader from "./logReader.ts"
+import type { LogRecord } from "./logLine.ts"
+import * as LogPosition from "./logPosition.ts"
+import type { DamageLedger } from "./logSegment.ts"
+import { LogView } from "./logView.ts"
 import * as SegmentName from "./segmentName.ts"
 import { SeriesIndex } from "./seriesIndex.ts"
 
@@ -23,7 +26,7 @@ const TRUSTED = 20_000_000n
 
 /**
  * When a write ended later than this after the last look, in nanoseconds, the process was held up in between, and the
- * writer looks again before it answers. Well below `LogReader.GRACE`, for which readers wait.
+ * writer looks again before it answers. Well below `GRACE`, for which readers wait.
  */
 const HELD_UP = 100_000_000n
 
@@ -95,7 +98,7 @@ const objection = ({ count, event, first, id, last, upTo }: Write): string | und
 export class LogWriter {
   private readonly directory: LogDirectory
   private readonly changes: LogChanges
-  private readonly ledger: LogReader.DamageLedger
+  private readonly ledger: DamageLedger
   private readonly clock: Clock.Clock
   /** Makes sure that there is a log, and answers its identity. */
   private readonly prepare: Effect.Effect<string, BackendError>
@@ -115,12 +118,12 @@ export class LogWriter {
   private readonly stored = new SeriesIndex(REMEMBERED)
   /** Which origins the log has, up to `seenTo`: only ever too many. */
   private readonly seen = new Set<number>()
-  private seenTo: LogReader.LogPosition = LogReader.beginning
+  private seenTo: LogPosition.LogPosition = LogPosition.beginning
 
   constructor(options: {
     readonly directory: LogDirectory
     readonly changes: LogChanges
-    readonly ledger: LogReader.DamageLedger
+    readonly ledger: DamageLedger
     readonly clock: Clock.Clock
     readonly prepare: Effect.Effect<string, BackendError>
   }) {
@@ -253,7 +256,7 @@ export class LogWriter {
       // Another log: nothing that was stored is in it.
       this.stored.clear()
       this.seen.clear()
-      this.seenTo = LogReader.beginning
+      this.seenTo = LogPosition.beginning
       this.highest = 0
     }
     // Another fiber may have done it meanwhile.
@@ -313,32 +316,23 @@ export class LogWriter {
         if (wanted.size === 0) return Effect.void
         let again = this.seen.size >= MOST_SEEN
         for (const origin of wanted) again ||= this.seen.has(hashOf(origin))
-        const from = again ? LogReader.beginning : this.seenTo
+        const from = again ? LogPosition.beginning : this.seenTo
         const learned = new SeriesIndex(REMEMBERED)
         for (const origin of wanted) learned.addOrigin(origin)
         let lastOrigin = ""
-        return Effect.acquireUseRelease(
-          LogReader.settledView(this.directory),
-          (view) =>
-            LogReader.scan(
-              this.directory,
-              this.ledger,
-              view,
-              (record) => {
-                const { origin } = record
-                if (wanted.has(origin)) learned.raise(origin, record.seq, record.upTo)
-                if (origin === lastOrigin) return
-                lastOrigin = origin
-                if (this.seen.size < MOST_SEEN) this.seen.add(hashOf(origin))
-              },
-              { from }
-            ),
-          (view) => Effect.sync(() => view.close())
-        ).pipe(
-          Effect.map((end) => {
+        const visit = (record: LogRecord): void => {
+          const { origin } = record
+          if (wanted.has(origin)) learned.raise(origin, record.seq, record.upTo)
+          if (origin === lastOrigin) return
+          lastOrigin = origin
+          if (this.seen.size < MOST_SEEN) this.seen.add(hashOf(origin))
+        }
+        return Effect.map(
+          LogView.use(this.directory, (view) => view.scan(this.ledger, visit, { from })),
+          (end) => {
             this.seenTo = end
             this.stored.adopt(learned)
-          })
+          }
         )
       })
     )

@@ -1,11 +1,11 @@
 /**
- * The name of a segment, `events-00000042-20261122.ndjson`: the number orders, the date (UTC) is for people.
+ * The name of a segment, `events-00000042-20261122.ndjson`: its number, and the date (UTC) on which it was created.
  *
  * @internal
  */
 export interface SegmentName {
   readonly number: number
-  /** `00000042-20261122`: what a cursor keeps of it. */
+  /** `00000042-20261122`: how cursors name it. */
   readonly key: string
   readonly file: string
 }
@@ -26,7 +26,7 @@ export const make = (number: number, date: string): SegmentName => {
 }
 
 /**
- * The name of a file, when it is one of a segment.
+ * The segment that a file is; absent when the file is none.
  *
  * @internal
  */
@@ -42,9 +42,32 @@ export const parseKey = (key: string): SegmentName | undefined => {
 }
 
 /**
- * Oldest first. Two of one number, made by two processes on either side of midnight, are told apart by their dates.
+ * Oldest first. Two processes that create a segment on either side of midnight give it one number and two dates.
  *
  * @internal
  */
 export const order = (a: SegmentName, b: SegmentName): number =>
   a.number - b.number || (a.key < b.key ? -1 : a.key > b.key ? 1 : 0)
+
+/**
+ * What is missing between a segment and the first gap after it, in words. Segments are numbered without gaps, so a number
+ * that is missing is a segment that was deleted. `names` is in order.
+ *
+ * @internal
+ */
+export const missingAfter = (
+  segment: SegmentName | undefined,
+  names: ReadonlyArray<SegmentName>
+): string | undefined => {
+  let number = segment?.number ?? 0
+  for (const name of names) {
+    if (segment !== undefined && order(name, segment) <= 0) continue
+    if (name.number > number + 1) {
+      return name.number === number + 2
+        ? `segment ${number + 1} of the log is gone`
+        : `segments ${number + 1} to ${name.number - 1} of the log are gone`
+    }
+    number = Math.max(number, name.number)
+  }
+  return undefined
+}

@@ -1,6 +1,6 @@
 /**
- * What one origin has stored: the series of a single occurrence as ranges of seqs, since they come one after another,
- * and the last counted seq of those whose count grew.
+ * What is stored of one origin: series of a single occurrence as ranges of seqs, since they mostly follow one another, and
+ * the last counted seq of the series whose count grew.
  */
 interface OriginState {
   /** Pairs of first and last seq, ascending, neither touching nor overlapping. */
@@ -22,7 +22,7 @@ export class SeriesIndex {
   private lastOrigin = ""
   private lastState: OriginState | undefined = undefined
 
-  /** With a `limit` no more than about so many entries of each kind are kept, and the oldest are forgotten. */
+  /** With a `limit`, about that many entries of each kind are kept, and the oldest are dropped. */
   constructor(limit?: number) {
     this.limit = limit ?? Number.POSITIVE_INFINITY
   }
@@ -48,11 +48,11 @@ export class SeriesIndex {
       if (oldest !== undefined) this.origins.delete(oldest)
       this.lastState = undefined
     }
-    // A copy: the text may be a piece of a line of the log, which would stay in memory with it.
+    // A copy: a slice would keep its whole line in memory.
     this.origins.set(Buffer.from(origin).toString(), { ranges: [], counted: undefined })
   }
 
-  /** Takes over all that another index knows of its origins, which is then no longer the other's. */
+  /** Moves all origins of another index into this one. */
   adopt(other: SeriesIndex): void {
     for (const [origin, state] of other.origins) {
       this.addOrigin(origin)
@@ -74,7 +74,7 @@ export class SeriesIndex {
     return state.counted?.get(seq) ?? (inRanges(state.ranges, seq) ? seq : undefined)
   }
 
-  /** Takes in that a series is stored up to a seq; false when nothing changes by it. */
+  /** Notes that a series is stored up to a seq; false when that was known. */
   raise(origin: string, seq: number, upTo: number): boolean {
     let state = this.stateOf(origin)
     if (state === undefined) {
@@ -121,7 +121,7 @@ const inRanges = (ranges: ReadonlyArray<number>, seq: number): boolean => {
 
 const insert = (ranges: Array<number>, seq: number): boolean => {
   const { length } = ranges
-  // What comes next in order, which is nearly always.
+  // The next seq in order, in nearly all cases.
   if (length > 0 && ranges[length - 1] === seq - 1) {
     ranges[length - 1] = seq
     return true

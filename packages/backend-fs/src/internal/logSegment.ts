@@ -1,0 +1,145 @@
+import type { Disk, FileStatus } from "./disk.ts"
+import { codeOf, fromDisk, unavailable } from "./diskError.ts"
+import type { LogDirectory } from "./logDirectory.ts"
+import * as LogLine from "./logLine.ts"
+import type * as SegmentName from "./segmentName.ts"
+
+/** Bytes that are read before other fibers get a turn: about 300 lines, which take half a millisecond. */
+const SLICE = 262_144
+
+/** Length of the longest line that is read, in bytes: a complete line of the greatest length after a partial one. */
+const LONGEST_LINE = 4 * 1_048_576
+
+interface Counted {
+  identity: string
+  /** Offset up to which the damage of this segment is counted. */
+  to: number
+}
+
+/**
+ * Counts damaged lines, each once, however often it is read.
+ *
+ * @internal
+ */
+export class DamageLedger {
+  lines = 0
+  bytes = 0
+  private readonly segments = new Map<string, Counted>()
+
+  countedOf(name: SegmentName.SegmentName, identity: string): Counted {
+    let counted = this.segments.get(name.key)
+    if (counted === undefined || counted.identity !== identity) {
+      counted = { identity, to: 0 }
+      this.segments.set(name.key, counted)
+    }
+    return counted
+  }
+}
+
+/**
+ * A segment that is open, for reading or appending.
+ *
+ * @internal
+ */
+export interface OpenSegment {
+  readonly name: SegmentName.SegmentName
+  readonly opened: number
+  /** Status of the file when it was opened. */
+  readonly status: FileStatus
+}
+
+/**
+ * Opens a segment; absent when it is gone.
+ *
+ * @internal
+ */
+export const openSegment = (directory: LogDirectory, name: SegmentName.SegmentName): OpenSegment | undefined => {
+  const { disk } = directory
+  const path = directory.pathOf(name.file)
+  let opened: number
+  try {
+    opened = disk.openToRead(path)
+  } catch (cause) {
+    if (codeOf(cause) === "ENOENT") return undefined
+    throw fromDisk(cause, path)
+  }
+  try {
+    const status = disk.statusOf(opened)
+    if (status.kind !== "file")
+      throw unavailable(`${path} is no regular file, which a segment of the log has to be: move it away`)
+    return { name, opened, status }
+  } catch (cause) {
+    disk.close(opened)
+    throw fromDisk(cause, path)
+  }
+}
+
+/**
+ * Reads a segment forward, slice by slice. Only complete lines are read: what is after the last line end is read again the
+ * next time, so that a line that is being written is never seen in part.
+ *
+ * @internal
+ */
+export class SegmentReader {
+  /** Start of the next line to read. */
+  offset: number
+  private readonly disk: Disk
+  private readonly segment: OpenSegment
+  private readonly ledger: DamageLedger
+  private readonly counted: Counted
+  private buffer = Buffer.allocUnsafe(SLICE)
+
+  constructor(disk: Disk, segment: OpenSegment, ledger: DamageLedger, offset: number) {
+    this.disk = disk
+    this.segment = segment
+    this.ledger = ledger
+    this.counted = ledger.countedOf(segment.name, segment.status.identity)
+    this.offset = offset
+  }
+
+  /**
+   * Reads the next slice below `limit`; true when there may be more. With `final` the segment grows no more, and what is
+   * after its last line end counts as a line.
+   */
+  step(limit: number, final: boolean, visit: (record: LogLine.LogRecord) => void): boolean {
+    const want = Math.min(this.buffer.length, limit - this.offset)
+    if (want <= 0) return false
+    const found = this.disk.read(this.segment.opened, this.buffer, 0, want, this.offset)
+    if (found === 0) return false
+    const end = this.buffer.lastIndexOf(0x0a, found - 1)
+    if (end !== -1) {
+      this.readLines(end + 1, visit)
+      return this.offset < limit
+    }
+    if (found < this.buffer.length) {
+      if (final && this.offset + found >= limit) this.readLines(found, visit)
+      return false
+    }
+    if (this.buffer.length < LONGEST_LINE) {
+      this.buffer = Buffer.allocUnsafe(4 * this.buffer.length)
+      return true
+    }
+    this.readLines(LogLine.lastBeginning(this.buffer), visit)
+    return true
+  }
+
+  /** Reads the lines of the first `length` bytes of the buffer. */
+  private readLines(length: number, visit: (record: LogLine.LogRecord) => void): void {
+    const { buffer, counted, offset } = this
+    const counts = offset <= counted.to
+    let start = 0
+    while (start < length) {
+      let end = buffer.indexOf(0x0a, start)
+      if (end === -1 || end > length) end = length
+      const after = Math.min(end + 1, length)
+      const damaged = LogLine.readLine(buffer, start, end, offset, offset + after, visit)
+      if (damaged > 0 && counts && offset + start >= counted.to) {
+        this.ledger.lines += 1
+        this.ledger.bytes += damaged
+      }
+      start = after
+    }
+    this.offset += length
+    if (counts && this.offset > counted.to) counted.to = this.offset
+  }
+}
