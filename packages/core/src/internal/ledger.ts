@@ -105,7 +105,7 @@ export class SinkLedger {
   pending = 0
   held = 0
   state: SinkStatus["state"] = "up"
-  lastError: string | undefined
+  private error: string | undefined
   private readonly settledBy: LabelledCounters
   private readonly droppedBy: LabelledCounters
   private readonly recoveredCounter: Metric.Counter<number>
@@ -121,6 +121,16 @@ export class SinkLedger {
       new PullGauge(RecorderMetrics.pending, { sink }, context, () => this.pending),
       new PullGauge(RecorderMetrics.parked, { sink }, context, () => this.parked)
     ]
+  }
+
+  /** The message of the last failure, whatever came after it. */
+  get lastError(): string | undefined {
+    return this.error
+  }
+
+  /** The one place where the last error of a sink is set. */
+  failed(message: string): void {
+    this.error = message
   }
 
   close(): void {
@@ -162,7 +172,7 @@ export class SinkLedger {
       pending: this.pending,
       held: this.held,
       oldestAge: Duration.micros(BigInt(Math.max(0, Math.floor(oldestAgeMicros)))),
-      ...(this.lastError === undefined ? undefined : { lastError: this.lastError })
+      ...(this.error === undefined ? undefined : { lastError: this.error })
     }
   }
 }

@@ -40,8 +40,11 @@ const NODE_MODULES = path.resolve(import.meta.dirname, "../../../../node_modules
 const COPIED = [
   "Recorder.ts",
   "Correlation.ts",
-  "internal/journalRecorder.ts",
-  ...fs.readdirSync(path.join(SOURCES, "internal/sink")).map((file) => `internal/sink/${file}`)
+  "internal/backendWrite.ts",
+  "internal/outcomes.ts",
+  ...["internal/journal", "internal/sink"].flatMap((directory) =>
+    fs.readdirSync(path.join(SOURCES, directory)).map((file) => `${directory}/${file}`)
+  )
 ]
 
 const copyOf = (file: string, patches: ReadonlyArray<Patch>): string => {
@@ -68,7 +71,7 @@ export const plant = async ({
   if (unknown !== undefined) throw new Error(`${name}: ${unknown.file} is not copied`)
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), "tidings-mutant-"))
   fs.symlinkSync(NODE_MODULES, path.join(directory, "node_modules"))
-  fs.mkdirSync(path.join(directory, "internal/sink"), { recursive: true })
+  for (const file of COPIED) fs.mkdirSync(path.dirname(path.join(directory, file)), { recursive: true })
   fs.writeFileSync(path.join(directory, "package.json"), '{ "type": "module" }')
   for (const file of COPIED) fs.writeFileSync(path.join(directory, file), copyOf(file, patches))
   const load = (file: string) => import(/* @vite-ignore */ pathToFileURL(path.join(directory, file)).href)
@@ -92,7 +95,9 @@ const READING = "internal/sink/reading.ts"
 const SETTLEMENTS = "internal/sink/settlements.ts"
 const STATE = "internal/sink/state.ts"
 const TIME = "internal/sink/time.ts"
-const RECORDER = "internal/journalRecorder.ts"
+const BACKEND_WRITE = "internal/backendWrite.ts"
+const OUTCOMES = "internal/outcomes.ts"
+const APPENDS = "internal/journal/appends.ts"
 const CORRELATION = "Correlation.ts"
 
 const created: Backend.Outcome = { _tag: "Settled", how: "created" }
@@ -233,12 +238,12 @@ export const mutants: ReadonlyArray<Mutant> = [
     hint: 3,
     patches: [
       {
-        file: RECORDER,
+        file: APPENDS,
         find: "    for (const sink of delivering) sink.ledger.addPending(batch.length)\n",
         replace: ""
       },
       {
-        file: RECORDER,
+        file: APPENDS,
         find: "    for (const one of batch) one.tell()\n",
         replace:
           "    for (const one of batch) {\n      for (const sink of delivering) sink.ledger.addPending(1)\n      one.tell()\n    }\n"
@@ -250,7 +255,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     hint: 2,
     patches: [
       {
-        file: RECORDER,
+        file: APPENDS,
         find: "    for (let index = 0; index < batch.length; index++) batch[index]!.accept(ids[index]!)\n    for (const sink of delivering) sink.arrived(batch[0]!.occurrence.at)\n",
         replace:
           "    for (const sink of delivering) sink.arrived(batch[0]!.occurrence.at)\n    for (let index = 0; index < batch.length; index++) batch[index]!.accept(ids[index]!)\n"
@@ -421,24 +426,24 @@ export const mutants: ReadonlyArray<Mutant> = [
     hint: 14,
     patches: [
       {
-        file: RECORDER,
+        file: APPENDS,
         find: "(Exit.isSuccess(exit) ? accept(batch, exit.value) : refuse(batch, exit))",
         replace:
-          "(Exit.isSuccess(exit) ? accept(batch, exit.value) : accept(batch, batch.map((_, n) => ({ origin: journal.origin, seq: shared.head + n + 1 }))))"
+          "(Exit.isSuccess(exit) ? accept(batch, exit.value) : accept(batch, batch.map((_, n) => ({ origin: context.journal.origin, seq: shared.head + n + 1 }))))"
       }
     ]
   },
   {
     name: "what does not fit together is forgotten",
     hint: 26,
-    patches: [{ file: RECORDER, find: "        singly = [...batch, ...singly]\n", replace: "" }]
+    patches: [{ file: APPENDS, find: "    singly = [...batch, ...singly]\n", replace: "" }]
   },
   {
     name: "what waits while an append is under way is forgotten",
     hint: 10,
     patches: [
       {
-        file: RECORDER,
+        file: APPENDS,
         find: "      // It was answered as unknown before.\n      if (inFlight !== batch) return\n      inFlight = []\n      appending = true\n",
         replace:
           "      if (inFlight !== batch) return\n      inFlight = []\n      appending = true\n      waiting = []\n"
@@ -587,9 +592,9 @@ export const mutants: ReadonlyArray<Mutant> = [
     hint: 18,
     patches: [
       {
-        file: DISPATCH,
-        find: ".value[index] ?? outcomes.missing",
-        replace: '.value[index] ?? ({ _tag: "Settled", how: "present" } as const)'
+        file: OUTCOMES,
+        find: "value[item] ?? missing",
+        replace: 'value[item] ?? ({ _tag: "Settled", how: "present" } as const)'
       }
     ]
   },
@@ -597,8 +602,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "a write that nobody answers is waited for without end",
     patches: [
       {
-        file: DISPATCH,
-        find: "          answer(Exit.fail(timedOut))\n          fiber.interruptUnsafe()\n",
+        file: BACKEND_WRITE,
+        find: "          this.answer(outcomes.ofExit(deadline.exit, count))\n          fiber.interruptUnsafe()\n",
         replace: ""
       }
     ]

@@ -17,9 +17,9 @@ import { type BackendError, isTemporary } from "../../BackendError.ts"
 import type { SinkStatus } from "../../Delivery.ts"
 import type { Write } from "../../Event.ts"
 import type { JournalError } from "../../Journal.ts"
+import type { RunFork } from "../backendWrite.ts"
 import type { SinkLedger } from "../ledger.ts"
 import { hasOwnLimit, RateLimits } from "./rateLimits.ts"
-import type { RunFork } from "./signal.ts"
 import { namespaceOf, type Outbox, type OutboxEntry, type PendingWrite } from "./state.ts"
 import { SECOND, type SinkTime } from "./time.ts"
 
@@ -262,9 +262,8 @@ export class Health {
     return this.haltedFor !== undefined
   }
 
-  /** The one place where the last error of the sink is set. */
   failed(message: string): void {
-    this.ledger.lastError = message
+    this.ledger.failed(message)
   }
 
   halt(why: string): void {

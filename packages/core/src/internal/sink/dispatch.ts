@@ -9,13 +9,12 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Backend from "../../Backend.ts"
 import type { BackendError } from "../../BackendError.ts"
 import type { Settlement } from "../../Delivery.ts"
 import type { Write } from "../../Event.ts"
-import * as outcomes from "../outcomes.ts"
+import { BackendWriter, type Outcomes, RunningWrite } from "../backendWrite.ts"
 import { type Availability, isRateLimited } from "./availability.ts"
 import type { SinkContext } from "./context.ts"
 import type { Parking } from "./parking.ts"
@@ -162,20 +161,8 @@ export class WriteQueue {
 }
 
 // ---------------------------------------------------------------------------
-// writing and outcomes
+// outcomes
 // ---------------------------------------------------------------------------
-
-type WriteExit = Exit.Exit<ReadonlyArray<Backend.Outcome>, BackendError>
-
-/** @internal */
-export interface Dispatch {
-  /** Begins the writes that may begin now. */
-  readonly begin: () => void
-  /** When there may be something to write again, by the monotonic clock. */
-  readonly dueAt: () => number
-  /** For the end: interrupts the writes that have not answered. */
-  readonly interruptWrites: Effect.Effect<void>
-}
 
 /** What the outcomes of one write add up to. */
 interface Conclusion {
@@ -191,49 +178,14 @@ interface Conclusion {
   mismatch: BackendError | undefined
 }
 
-/** @internal */
-export const make = (context: SinkContext, parking: Parking, settlements: Settlements): Dispatch => {
-  const { availability, backend, clock, health, ledger, options, publish, runFork, scope, state, time } = context
-  const { writeTimeout } = options
+/** Applies the outcomes of a write that was begun: `pending` is what it carried of each of `series`. */
+type Conclude = (series: ReadonlyArray<OutboxEntry>, pending: ReadonlyArray<PendingWrite>, outcomes: Outcomes) => void
+
+const concluding = (context: SinkContext, parking: Parking, settlements: Settlements): Conclude => {
+  const { availability, health, ledger, publish, runFork, scope, state, time } = context
   const { outbox } = state
-  const timedOut = outcomes.timedOutAfter(writeTimeout)
-  const queue = new WriteQueue(outbox, availability, time, options)
 
-  /** Writes that have not answered yet. */
-  const writing = new Set<Fiber.Fiber<unknown, unknown>>()
-
-  /** A backend that answers at once costs no more than its answer; of any other the answer is awaited up to the timeout. */
-  const write = (batch: Batch): void => {
-    const pending = batch.series.map((entry) => entry.inFlight!)
-    const fiber = runFork(Effect.suspend(() => backend.write(pending.map(({ write }) => write))))
-    const exit = fiber.pollUnsafe()
-    if (exit !== undefined) return conclude(batch, pending, exit)
-    writing.add(fiber)
-    let answered = false
-    const answer = (exit: WriteExit) => {
-      if (answered) return
-      answered = true
-      conclude(batch, pending, exit)
-    }
-    const timeout = runFork(
-      Effect.andThen(
-        clock.sleep(writeTimeout),
-        Effect.sync(() => {
-          answer(Exit.fail(timedOut))
-          fiber.interruptUnsafe()
-        })
-      )
-    )
-    fiber.addObserver((exit) => {
-      timeout.interruptUnsafe()
-      writing.delete(fiber)
-      answer(exit)
-    })
-  }
-
-  const conclude = (batch: Batch, pending: ReadonlyArray<PendingWrite>, exit: WriteExit): void => {
-    queue.ended(batch)
-    if (health.isStopped) return
+  const conclude: Conclude = (series, pending, outcomes) => {
     const at = time.monotonic()
     const conclusion: Conclusion = {
       occurrences: 0,
@@ -246,10 +198,8 @@ export const make = (context: SinkContext, parking: Parking, settlements: Settle
       failure: undefined,
       mismatch: undefined
     }
-    const failed = Exit.isSuccess(exit) ? undefined : outcomes.ofFailure(exit)
     for (let index = 0; index < pending.length; index++) {
-      const outcome = failed ?? (exit as Exit.Success<ReadonlyArray<Backend.Outcome>>).value[index] ?? outcomes.missing
-      concludeSeries(batch.series[index]!, pending[index]!, outcome, at, conclusion)
+      concludeSeries(series[index]!, pending[index]!, outcomes[index]!, at, conclusion)
     }
     concludeWrite(pending, at, conclusion)
   }
@@ -340,6 +290,49 @@ export const make = (context: SinkContext, parking: Parking, settlements: Settle
       runFork(Effect.forkIn(Effect.andThen(parkAll, Effect.sync(publish)), scope))
     }
     publish()
+  }
+
+  return conclude
+}
+
+// ---------------------------------------------------------------------------
+// writing
+// ---------------------------------------------------------------------------
+
+/** @internal */
+export interface Dispatch {
+  /** Begins the writes that may begin now. */
+  readonly begin: () => void
+  /** When there may be something to write again, by the monotonic clock. */
+  readonly dueAt: () => number
+  /** For the end: interrupts the writes that have not answered. */
+  readonly interruptWrites: Effect.Effect<void>
+}
+
+/** @internal */
+export const make = (context: SinkContext, parking: Parking, settlements: Settlements): Dispatch => {
+  const { availability, backend, clock, health, options, runFork, state, time } = context
+  const queue = new WriteQueue(state.outbox, availability, time, options)
+  const writer = new BackendWriter(backend, clock, options.writeTimeout)
+  const conclude = concluding(context, parking, settlements)
+  /** Writes that have not answered yet. */
+  const writing = new Set<Fiber.Fiber<unknown, unknown>>()
+
+  const write = (batch: Batch): void => {
+    const pending = batch.series.map((entry) => entry.inFlight!)
+    const end = (outcomes: Outcomes) => {
+      queue.ended(batch)
+      if (!health.isStopped) conclude(batch.series, pending, outcomes)
+    }
+    const started = writer.start(
+      pending.map(({ write }) => write),
+      runFork
+    )
+    if (!(started instanceof RunningWrite)) return end(started)
+    const { fiber } = started
+    writing.add(fiber)
+    fiber.addObserver(() => writing.delete(fiber))
+    started.onAnswer(end)
   }
 
   return {

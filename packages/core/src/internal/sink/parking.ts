@@ -1,6 +1,7 @@
 /**
  * Parking: a series that the backend will never take, or that is stuck and takes the room of others, is kept in the journal
- * and counted. From there an operator has it retried or drops it, inside this process or from another one.
+ * and counted. From there an operator has it retried or drops it, inside this process or from another one
+ * (`operatorRequests.ts`).
  *
  * Two sets: `state.parked` is what the ledger counts as parked, `state.kept` what the journal keeps. A series that is retried
  * leaves the first at once and the second only when it is delivered, so that a crash in between repeats it and loses nothing.
@@ -9,15 +10,11 @@ import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import { BackendError, Transient } from "../../BackendError.ts"
 import type * as EventId from "../../EventId.ts"
-import type { JournalError, Parked, ParkedRequest } from "../../Journal.ts"
+import type { JournalError, Parked } from "../../Journal.ts"
 import type { Checkpoints } from "./checkpoints.ts"
 import type { SinkContext } from "./context.ts"
 import type { Settlements } from "./settlements.ts"
 import type { OutboxEntry, PendingWrite, SeriesKey } from "./state.ts"
-import { SECOND } from "./time.ts"
-
-/** How often the journal is asked for the requests of operators in other processes. */
-const REQUESTS_INTERVAL = 5 * SECOND
 
 /** @internal */
 export interface Parking {
@@ -35,13 +32,13 @@ export interface Parking {
   readonly retry: (series: ReadonlyArray<EventId.EventId>) => Effect.Effect<number, JournalError>
   /** Returns the number of occurrences that are dropped. */
   readonly drop: (series: ReadonlyArray<EventId.EventId>) => Effect.Effect<number, JournalError>
-  /** Carries out the requests of operators in other processes, until the scope closes. */
-  readonly pollOperatorRequests: Effect.Effect<void>
+  /** Resolves once the journal keeps something. */
+  readonly untilKept: Effect.Effect<void>
 }
 
 /** @internal */
 export const make = (context: SinkContext, checkpoints: Checkpoints, settlements: Settlements): Parking => {
-  const { availability, head, health, journal, ledger, options, signal, state, time } = context
+  const { availability, head, health, journal, ledger, options, signal, state } = context
   const { capacity, name } = options
   const { kept, keyOf, outbox, parked } = state
   /** Open while the journal keeps something. Not the signal of the sink, which is notified for every event. */
@@ -161,49 +158,11 @@ export const make = (context: SinkContext, checkpoints: Checkpoints, settlements
       })
     )
 
-  let lastProblem: string | undefined
-
-  const carryOutRequests = Effect.suspend(() => {
-    if (health.isStopped) return Effect.void
-    return Effect.flatMap(journal.requests(name), (requests) => {
-      // The last request per series wins.
-      const wanted = new Map<SeriesKey, { readonly id: EventId.EventId; readonly action: ParkedRequest["action"] }>()
-      for (const { action, series } of requests) for (const id of series) wanted.set(keyOf(id), { id, action })
-      const carryOut = (action: ParkedRequest["action"], use: Parking["retry"]) => {
-        const series = [...wanted.values()].flatMap((one) => (one.action === action ? [one.id] : []))
-        if (series.length === 0) return Effect.void
-        return Effect.flatMap(use(series), (n) =>
-          n === 0
-            ? Effect.void
-            : Effect.logInfo(
-                `Somebody asked the sink "${name}" to ${action} what is parked: ${n} ${n === 1 ? "occurrence" : "occurrences"}`
-              )
-        )
-      }
-      return Effect.andThen(carryOut("retry", retry), carryOut("drop", drop))
-    })
-  }).pipe(
-    Effect.map(() => {
-      lastProblem = undefined
-    }),
-    Effect.catch(({ message }) => {
-      if (message === lastProblem) return Effect.void
-      lastProblem = message
-      return Effect.logWarning(`What is asked for about parked events of the sink "${name}" cannot be done: ${message}`)
-    })
-  )
-
-  /** A request that was taken from the journal is carried out, because no other process can. */
-  const pollOperatorRequests: Effect.Effect<void> = Effect.gen(function* () {
-    while (!health.isStopped) {
-      if (kept.size === 0) {
-        hasKept.closeUnsafe()
-        yield* hasKept.await
-      }
-      yield* Effect.uninterruptible(carryOutRequests)
-      yield* time.sleep(REQUESTS_INTERVAL)
-    }
+  const untilKept: Effect.Effect<void> = Effect.suspend(() => {
+    if (kept.size > 0) return Effect.void
+    hasKept.closeUnsafe()
+    return hasKept.await
   })
 
-  return { park, makeRoom, delivered, list, retry, drop, pollOperatorRequests }
+  return { park, makeRoom, delivered, list, retry, drop, untilKept }
 }

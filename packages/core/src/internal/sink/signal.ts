@@ -6,11 +6,9 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import type { RunFork } from "../backendWrite.ts"
 import { Notifier } from "../notifier.ts"
 import type { SinkTime } from "./time.ts"
-
-/** @internal */
-export type RunFork = ReturnType<typeof Effect.runForkWith<never>>
 
 /** @internal */
 export class Signal {

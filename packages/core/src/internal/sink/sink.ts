@@ -10,7 +10,7 @@
  * - `dispatch.ts`: which series are written next, the writes and their outcomes
  * - `settlements.ts`: the callers who wait for an outcome
  * - `availability.ts` and `rateLimits.ts`: what failures mean, and what is reported about them
- * - `parking.ts`: series that are kept for an operator
+ * - `parking.ts` and `operatorRequests.ts`: series that are kept for an operator, and what operators ask for
  * - `checkpoints.ts`: when checkpoints are written, and a journal that fails
  * - `signal.ts` and `time.ts`: waiting, clocks, delays
  */
@@ -34,6 +34,7 @@ import { Availability, Health } from "./availability.ts"
 import * as checkpointing from "./checkpoints.ts"
 import type { Options, SinkContext } from "./context.ts"
 import * as dispatching from "./dispatch.ts"
+import * as operatorRequests from "./operatorRequests.ts"
 import * as parkings from "./parking.ts"
 import * as readings from "./reading.ts"
 import { Settlements } from "./settlements.ts"
@@ -111,7 +112,7 @@ export const make = Effect.fnUntraced(function* (
     })
   )
   yield* Effect.forkIn(watchedPump, scope)
-  if (isDurable) yield* Effect.forkIn(parking.pollOperatorRequests, scope)
+  if (isDurable) yield* Effect.forkIn(operatorRequests.poll(context, parking), scope)
 
   /**
    * Releases what is held of the occurrences up to a sequence number, whatever its rate budget is. Only once all of them are
