@@ -167,75 +167,103 @@ export const generate = <D extends object>(
   fields: Fields<D>,
   most: number,
   mark: ((key: string) => string | undefined) | undefined
-): Read<D, string> => {
-  const readField = (path: readonly [string, ...ReadonlyArray<string>]): readonly [FieldType, Read<D, unknown>] => {
+): Read<D, string> => new Generator(fields, most, mark).generate(root)
+
+/** `and` and `or` answer one of their arguments, so what they are read as is what that argument is read as. */
+const isDeciding = (call: Call): boolean => call.name === "and" || call.name === "or"
+
+/**
+ * One method for each thing that an expression can be read as: a text that is compared, a number, a list, a truth value, or
+ * what it prints. Methods run once for each template; the functions that they return run for each event, and must not
+ * refer to `this`.
+ */
+class Generator<D extends object> {
+  readonly #fields: Fields<D>
+  readonly #most: number
+  readonly #mark: ((key: string) => string | undefined) | undefined
+
+  constructor(fields: Fields<D>, most: number, mark: ((key: string) => string | undefined) | undefined) {
+    this.#fields = fields
+    this.#most = most
+    this.#mark = mark
+  }
+
+  generate(root: ReadonlyArray<Part>): Read<D, string> {
+    return this.#mark === undefined
+      ? this.#parts(root)
+      : this.#parts(root, (expression) => this.#printedOrMark(expression))
+  }
+
+  /** The type of a field, and how its value is read. */
+  #readField(path: readonly [string, ...ReadonlyArray<string>]): readonly [FieldType, Read<D, unknown>] {
     const [name, key = ""] = path
-    const field = fieldOf(fields, name)
+    const field = fieldOf(this.#fields, name)
     if (field === undefined) throw new Error(`unknown field .${name} was not refused`)
     const read = fastReaderOf(field)
     return [field.type, field.type === "open" ? (data) => argumentOf(read(data), key) : read]
   }
 
   /** The first argument that decides an `and` or `or`, by whatever is wanted of it. */
-  const deciding = <A>(call: Call, wanted: (argument: Expression) => Read<D, A>): Read<D, A> => {
+  #deciding<A>(call: Call, wanted: (argument: Expression) => Read<D, A>): Read<D, A> {
     const readers = call.arguments.map(wanted)
     const last = readers.pop()
     if (last === undefined) throw new Error(`${call.name} without arguments was not refused`)
     return readers.reduceRight((rest, read, index) => {
-      const decides = truth(call.arguments[index] ?? call)
+      const decides = this.#truth(call.arguments[index] ?? call)
       return call.name === "or"
         ? (data) => (decides(data) ? read(data) : rest(data))
         : (data) => (decides(data) ? rest(data) : read(data))
     }, last)
   }
 
-  const isDeciding = (call: Call): boolean => call.name === "and" || call.name === "or"
-
-  const textValue = (expression: Expression): Read<D, string> => {
-    if (expression._tag === "Call" && isDeciding(expression)) return deciding(expression, textValue)
+  #textValue(expression: Expression): Read<D, string> {
+    if (expression._tag === "Call" && isDeciding(expression))
+      return this.#deciding(expression, (argument) => this.#textValue(argument))
     if (expression._tag === "Literal") {
       const value = String(expression.value)
       return () => value
     }
-    if (expression._tag === "Call") return textual(expression)
-    const [, read] = readField(expression.path)
+    if (expression._tag === "Call") return this.#printed(expression)
+    const [, read] = this.#readField(expression.path)
     return (data) => {
       const value = read(data)
       return typeof value === "string" ? value : ""
     }
   }
 
-  const numberValue = (expression: Expression): Read<D, number | bigint> => {
-    if (expression._tag === "Call" && isDeciding(expression)) return deciding(expression, numberValue)
+  #numberValue(expression: Expression): Read<D, number | bigint> {
+    if (expression._tag === "Call" && isDeciding(expression))
+      return this.#deciding(expression, (argument) => this.#numberValue(argument))
     if (expression._tag === "Literal") {
       const value = Number(expression.value)
       return () => value
     }
     if (expression._tag === "Call") {
       const [list] = expression.arguments
-      const items = list === undefined ? () => [] : listValue(list)
+      const items = list === undefined ? () => [] : this.#listValue(list)
       return (data) => items(data).length
     }
-    const [type, read] = readField(expression.path)
+    const [type, read] = this.#readField(expression.path)
     return type === "duration" ? (data) => nanosecondsOf(read(data)) : (data) => countOf(read(data))
   }
 
-  const listValue = (expression: Expression): Read<D, ReadonlyArray<unknown>> => {
-    if (expression._tag === "Call" && isDeciding(expression)) return deciding(expression, listValue)
+  #listValue(expression: Expression): Read<D, ReadonlyArray<unknown>> {
+    if (expression._tag === "Call" && isDeciding(expression))
+      return this.#deciding(expression, (argument) => this.#listValue(argument))
     if (expression._tag !== "Field") return () => []
-    const [, read] = readField(expression.path)
+    const [, read] = this.#readField(expression.path)
     return (data) => listOf(read(data))
   }
 
-  const equality = (call: Call): Read<D, boolean> => {
+  #equality(call: Call): Read<D, boolean> {
     const value: (argument: Expression) => Read<D, unknown> = (argument) => {
-      switch (kindOf(argument, fields)) {
+      switch (kindOf(argument, this.#fields)) {
         case "text":
-          return textValue(argument)
+          return this.#textValue(argument)
         case "number":
-          return numberValue(argument)
+          return this.#numberValue(argument)
         default:
-          return truth(argument)
+          return this.#truth(argument)
       }
     }
     const [first, ...others] = call.arguments.map(value)
@@ -248,8 +276,8 @@ export const generate = <D extends object>(
     }
   }
 
-  const comparison = (call: Call): Read<D, boolean> => {
-    const [left, right] = call.arguments.map(numberValue)
+  #comparison(call: Call): Read<D, boolean> {
+    const [left, right] = call.arguments.map((argument) => this.#numberValue(argument))
     if (left === undefined || right === undefined) throw new Error(`${call.name} without arguments was not refused`)
     switch (call.name) {
       case "lt":
@@ -263,38 +291,38 @@ export const generate = <D extends object>(
     }
   }
 
-  const callTruth = (call: Call): Read<D, boolean> => {
+  #callTruth(call: Call): Read<D, boolean> {
     switch (call.name) {
       case "and":
       case "or":
-        return deciding(call, truth)
+        return this.#deciding(call, (argument) => this.#truth(argument))
       case "not": {
         const [argument] = call.arguments
-        const test = argument === undefined ? () => false : truth(argument)
+        const test = argument === undefined ? () => false : this.#truth(argument)
         return (data) => !test(data)
       }
       case "eq":
-        return equality(call)
+        return this.#equality(call)
       case "ne": {
-        const equal = equality(call)
+        const equal = this.#equality(call)
         return (data) => !equal(data)
       }
       case "len": {
-        const length = numberValue(call)
+        const length = this.#numberValue(call)
         return (data) => length(data) !== 0
       }
       default:
-        return comparison(call)
+        return this.#comparison(call)
     }
   }
 
-  const truth = (expression: Expression): Read<D, boolean> => {
-    if (expression._tag === "Call") return callTruth(expression)
+  #truth(expression: Expression): Read<D, boolean> {
+    if (expression._tag === "Call") return this.#callTruth(expression)
     if (expression._tag === "Literal") {
       const value = Boolean(expression.value)
       return () => value
     }
-    const [type, read] = readField(expression.path)
+    const [type, read] = this.#readField(expression.path)
     switch (type) {
       case "count":
         return (data) => countOf(read(data)) !== 0
@@ -315,21 +343,23 @@ export const generate = <D extends object>(
   }
 
   /** What an expression prints. */
-  const textual = (expression: Expression): Read<D, string> => {
-    if (expression._tag === "Call" && isDeciding(expression)) return deciding(expression, textual)
+  #printed(expression: Expression): Read<D, string> {
+    const most = this.#most
+    if (expression._tag === "Call" && isDeciding(expression))
+      return this.#deciding(expression, (argument) => this.#printed(argument))
     if (expression._tag === "Call") {
       if (expression.name === "len") {
-        const length = numberValue(expression)
+        const length = this.#numberValue(expression)
         return (data) => String(length(data))
       }
-      const test = callTruth(expression)
+      const test = this.#callTruth(expression)
       return (data) => (test(data) ? "true" : "false")
     }
     if (expression._tag === "Literal") {
       const value = String(expression.value)
       return () => value
     }
-    const [type, read] = readField(expression.path)
+    const [type, read] = this.#readField(expression.path)
     switch (type) {
       case "count":
         return (data) => {
@@ -356,14 +386,14 @@ export const generate = <D extends object>(
   }
 
   /** A field that is printed outside every if, with a mark where it has no value. */
-  const marked = (expression: Expression): Read<D, string> => {
-    if (expression._tag !== "Field") return textual(expression)
+  #printedOrMark(expression: Expression): Read<D, string> {
+    if (expression._tag !== "Field") return this.#printed(expression)
     const [name, argument] = expression.path
-    const key = fieldOf(fields, name)?.key ?? name
-    const shown = mark?.(argument === undefined ? key : `${key}.${argument}`)
-    if (shown === undefined) return textual(expression)
-    const print = textual(expression)
-    const [, read] = readField(expression.path)
+    const key = fieldOf(this.#fields, name)?.key ?? name
+    const shown = this.#mark?.(argument === undefined ? key : `${key}.${argument}`)
+    if (shown === undefined) return this.#printed(expression)
+    const print = this.#printed(expression)
+    const [, read] = this.#readField(expression.path)
     return (data) => {
       const text = print(data)
       return text !== "" && text !== "false" ? text : isMissing(read(data)) ? shown : text
@@ -371,13 +401,14 @@ export const generate = <D extends object>(
   }
 
   /** `{{if .X}}before {{.X}} after{{end}}`: the commonest if there is. `undefined` for any other. */
-  const aroundItself = (condition: Expression, body: ReadonlyArray<Part>): Read<D, string> | undefined => {
+  #aroundItself(condition: Expression, body: ReadonlyArray<Part>): Read<D, string> | undefined {
+    const most = this.#most
     const printed = body.filter((part) => part._tag !== "Text")
     const [only] = printed
     if (condition._tag !== "Field" || printed.length !== 1 || only?._tag !== "Print") return undefined
     const { expression } = only
     if (expression._tag !== "Field" || expression.path.join(".") !== condition.path.join(".")) return undefined
-    const [type, read] = readField(condition.path)
+    const [type, read] = this.#readField(condition.path)
     // Of these types alone it can be seen by what they print whether they are true.
     if (type === "flag" || type === "list" || type === "open") return undefined
     const at = body.indexOf(only)
@@ -385,7 +416,7 @@ export const generate = <D extends object>(
       parts.map((part) => (part._tag === "Text" ? part.text : "")).join("")
     )
     if (type === "count" || type === "duration") {
-      const value = textual(expression)
+      const value = this.#printed(expression)
       return (data) => {
         const text = value(data)
         return text === "" ? "" : before + text + after
@@ -399,21 +430,21 @@ export const generate = <D extends object>(
     }
   }
 
-  const conditional = (part: If): Read<D, string> => {
+  #conditional(part: If): Read<D, string> {
     const [branch] = part.branches
     if (branch !== undefined && part.branches.length === 1 && part.otherwise === undefined) {
-      const short = aroundItself(branch.condition, branch.parts)
+      const short = this.#aroundItself(branch.condition, branch.parts)
       if (short !== undefined) return short
     }
-    const otherwise = whole(part.otherwise ?? [])
+    const otherwise = this.#parts(part.otherwise ?? [])
     return part.branches.reduceRight((rest, { condition, parts }) => {
-      const test = truth(condition)
-      const body = whole(parts)
+      const test = this.#truth(condition)
+      const body = this.#parts(parts)
       return (data) => (test(data) ? body(data) : rest(data))
     }, otherwise)
   }
 
-  const whole = (parts: ReadonlyArray<Part>, print = textual): Read<D, string> => {
+  #parts(parts: ReadonlyArray<Part>, print = (expression: Expression) => this.#printed(expression)): Read<D, string> {
     const texts = [""]
     const values: Array<Read<D, string>> = []
     const addText = (text: string): void => {
@@ -423,12 +454,10 @@ export const generate = <D extends object>(
       if (part._tag === "Text") addText(part.text)
       else if (part._tag === "Print" && part.expression._tag === "Literal") addText(String(part.expression.value))
       else {
-        values.push(part._tag === "If" ? conditional(part) : print(part.expression))
+        values.push(part._tag === "If" ? this.#conditional(part) : print(part.expression))
         texts.push("")
       }
     }
     return sequence(texts, values)
   }
-
-  return whole(root, mark === undefined ? textual : marked)
 }

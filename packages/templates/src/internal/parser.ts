@@ -14,6 +14,11 @@ import * as Words from "./words.ts"
 const span = (token: Span | Token): Span =>
   "end" in token ? { offset: token.offset, length: token.end - token.offset } : token
 
+const minus = 0x2d
+const slash = 0x2f
+const asterisk = 0x2a
+const closeBrace = 0x7d
+
 const isLiteralWord = (text: string): boolean => text === "true" || text === "false"
 
 /** As an error names a token: `.Name`, `"a text"`, `eq`. */
@@ -158,246 +163,282 @@ export const parseParts = (
   issues: Issues,
   visit: (expression: Expression) => void = () => {}
 ): ReadonlyArray<Part> => {
-  if (source.length > limits.length) {
-    issues.add({
-      code: "too-long",
-      message: `the template has ${source.length} characters`,
-      hint: `at most ${limits.length}`,
-      offset: 0,
-      length: 1
-    })
-    return []
-  }
+  if (source.length <= limits.length) return new TemplateParser(source, limits, issues, visit).parse()
+  issues.add({
+    code: "too-long",
+    message: `the template has ${source.length} characters`,
+    hint: `at most ${limits.length}`,
+    offset: 0,
+    length: 1
+  })
+  return []
+}
 
-  const root: Array<Part> = []
-  const open: Array<OpenIf> = []
-  let parts = root
-  let count = 0
-  let foreign = 0
-  let tooDeep = false
-  let truncated = false
+/** Where reading goes on after an action or a comment. */
+interface End {
+  readonly at: number
+  /** Whether white space is skipped there. */
+  readonly trimsAfter: boolean
+}
+
+class TemplateParser {
+  readonly #source: Source
+  readonly #limits: TemplateLimits
+  readonly #issues: Issues
+  readonly #visit: (expression: Expression) => void
+  readonly #root: Array<Part> = []
+  readonly #open: Array<OpenIf> = []
+  /** Where the next part belongs: the root, or the innermost branch. */
+  #parts = this.#root
+  #count = 0
+  /** How many of the open actions are foreign. */
+  #foreign = 0
+  #isTooDeep = false
+  /** Nothing after this point can be read with any sense. */
+  #isTruncated = false
   // Actions that nobody understood may have been meant as an if or an end: they explain one surplus or missing end each.
-  let maybeOpened = 0
-  let maybeClosed = 0
+  #maybeOpened = 0
+  #maybeClosed = 0
 
-  const report = (problem: Problem): void => {
-    if (foreign === 0 || problem.code.startsWith("unclosed")) issues.add(problem)
+  constructor(source: Source, limits: TemplateLimits, issues: Issues, visit: (expression: Expression) => void) {
+    this.#source = source
+    this.#limits = limits
+    this.#issues = issues
+    this.#visit = visit
   }
 
-  const counted = (at: Span): boolean => {
-    count += 1
-    if (count <= limits.parts) return true
-    issues.add({ code: "too-many-parts", message: `the template has more than ${limits.parts} parts`, ...at })
-    truncated = true
+  parse(): ReadonlyArray<Part> {
+    const source = this.#source
+    let at = 0
+    while (!this.#isOver) {
+      const found = source.indexOf("{{", at)
+      const offset = found === -1 ? source.length : found
+      const inner = offset + 2
+      const trimsBefore = source.charCodeAt(inner) === minus && isSpace(source.charCodeAt(inner + 1))
+      this.#text(at, trimsBefore ? trimmedEnd(source, at, offset) : offset)
+      if (found === -1 || this.#isTruncated) break
+
+      const start = trimsBefore ? inner + 2 : inner
+      const isComment = source.charCodeAt(start) === slash && source.charCodeAt(start + 1) === asterisk
+      const end = isComment ? this.#comment(offset, start) : this.#action(offset, start)
+      at = end.at
+      if (end.trimsAfter) while (isSpace(source.charCodeAt(at))) at += 1
+    }
+    if (!this.#isOver) this.#reportMissingEnds()
+    return this.#root
+  }
+
+  get #isOver(): boolean {
+    return this.#isTruncated || this.#issues.isFull
+  }
+
+  /** What stands inside a foreign action has another meaning there and is not judged. */
+  #report(problem: Problem): void {
+    if (this.#foreign === 0 || problem.code.startsWith("unclosed")) this.#issues.add(problem)
+  }
+
+  /** Counts one part more; answers whether there may be so many. */
+  #counted(at: Span): boolean {
+    this.#count += 1
+    const { parts } = this.#limits
+    if (this.#count <= parts) return true
+    this.#issues.add({ code: "too-many-parts", message: `the template has more than ${parts} parts`, ...at })
+    this.#isTruncated = true
     return false
   }
 
-  const addText = (from: number, end: number): void => {
+  #text(from: number, end: number): void {
     if (from >= end) return
-    const text = source.slice(from, end)
+    const parts = this.#parts
+    const text = this.#source.slice(from, end)
     const last = parts.at(-1)
     if (last?._tag === "Text") {
       parts[parts.length - 1] = { _tag: "Text", text: last.text + text }
-    } else if (counted({ offset: from, length: 1 })) {
+    } else if (this.#counted({ offset: from, length: 1 })) {
       parts.push({ _tag: "Text", text })
     }
   }
 
-  const readExpression = (action: Action, from: number, empty: Problem): Expression | undefined => {
-    if (action.problem !== undefined) return undefined
-    if (action.tokens.length === from) {
-      report(empty)
-      return undefined
+  /** A comment whose `/*` stands at `start`, in the action that begins at `offset`. */
+  #comment(offset: number, start: number): End {
+    const source = this.#source
+    const close = source.indexOf("*/", start + 2)
+    if (close === -1) {
+      this.#issues.add({ code: "unclosed-comment", message: "this comment has no */", offset: start, length: 2 })
+      this.#isTruncated = true
+      return { at: source.length, trimsAfter: false }
     }
-    const expression = new ExpressionReader(action.tokens, from, limits, report).read()
-    if (expression !== undefined && foreign === 0) visit(expression)
-    return expression
+    const after = close + 2
+    const trimsAfter = isSpace(source.charCodeAt(after)) && source.charCodeAt(after + 1) === minus
+    const braces = trimsAfter ? after + 2 : after
+    if (source.charCodeAt(braces) === closeBrace && source.charCodeAt(braces + 1) === closeBrace) {
+      return { at: braces + 2, trimsAfter }
+    }
+    this.#report({
+      code: "bad-comment",
+      message: "a comment must be alone in its action",
+      hint: "the braces follow */ at once: */}} or */ -}}",
+      offset: start,
+      length: after - start
+    })
+    const rest = scanAction(source, offset, after)
+    this.#isTruncated = !rest.isClosed && rest.end >= source.length
+    return { at: rest.end, trimsAfter: rest.trimsAfter }
   }
 
-  const readCondition = (action: Action, from: number, word: string, at: Span): Expression =>
-    readExpression(action, from, {
-      code: "missing-value",
-      message: `${word} needs a value`,
-      hint: `{{${word} .Name}}`,
-      ...at
-    }) ?? unreadable
+  #action(offset: number, start: number): End {
+    const action = scanAction(this.#source, offset, start)
+    this.#interpret(action, { offset, length: action.end - offset })
+    if (!action.isClosed && action.end >= this.#source.length) this.#isTruncated = true
+    return { at: action.end, trimsAfter: action.trimsAfter }
+  }
 
-  const takesNothing = (word: string, rest: Token | undefined): void => {
-    if (rest !== undefined) {
-      report({ code: "unexpected-argument", message: `${word} takes nothing after it`, ...span(rest) })
+  #interpret(action: Action, whole: Span): void {
+    const head = action.tokens[0]
+    const word = head?.kind === "word" ? head.text : undefined
+    this.#reportProblem(action, head, word)
+    const lower = word?.toLowerCase()
+    if (word !== undefined && lower !== undefined && Words.keywords.has(lower)) {
+      if (word !== lower) this.#reportCapitals(word, lower, span(head ?? whole))
+      if (lower === "if") this.#if(action, whole)
+      else if (lower === "else") this.#else(action, whole)
+      else this.#end(action, whole)
+    } else if (word !== undefined && Words.unsupportedOpeners.has(word)) this.#openIf(whole, true)
+    else this.#print(action, head, word, whole)
+  }
+
+  /** What the scanner found, unless the action is refused as a whole because of its first word. */
+  #reportProblem({ problem }: Action, head: Token | undefined, word: string | undefined): void {
+    const isRefused = head !== undefined && word !== undefined && Words.unsupported.has(word)
+    if (problem !== undefined && !(isRefused && !problem.code.startsWith("unclosed"))) this.#report(problem)
+    else if (isRefused && (problem !== undefined || Words.unsupportedOpeners.has(word))) {
+      this.#report({ ...Words.refusal(word), ...span(head) })
     }
   }
 
-  const openIf = (opened: Span, isForeign: boolean): void => {
-    const branch: Array<Part> = []
-    open.push({ opened, branches: [], otherwise: undefined, isForeign, outside: parts })
-    parts = branch
-    if (isForeign) foreign += 1
-    if (open.length > limits.ifDepth && !tooDeep) {
-      tooDeep = true
-      issues.add({ code: "too-deep", message: `more than ${limits.ifDepth} ifs inside each other`, ...opened })
+  #reportCapitals(word: string, lower: string, at: Span): void {
+    const message = `unknown word ${Display.quote(word)}`
+    this.#report({ code: "unknown-word", message, hint: `did you mean ${lower}?`, ...at })
+  }
+
+  #if(action: Action, whole: Span): void {
+    const condition = this.#condition(action, 1, "if", whole)
+    if (!this.#counted(whole)) return
+    this.#openIf(whole, false)
+    this.#open.at(-1)?.branches.push({ condition, parts: this.#parts })
+  }
+
+  #openIf(opened: Span, isForeign: boolean): void {
+    this.#open.push({ opened, branches: [], otherwise: undefined, isForeign, outside: this.#parts })
+    this.#parts = []
+    if (isForeign) this.#foreign += 1
+    const { ifDepth } = this.#limits
+    if (this.#open.length > ifDepth && !this.#isTooDeep) {
+      this.#isTooDeep = true
+      this.#issues.add({ code: "too-deep", message: `more than ${ifDepth} ifs inside each other`, ...opened })
     }
   }
 
-  const onIf = (action: Action, opened: Span): void => {
-    const condition = readCondition(action, 1, "if", opened)
-    if (!counted(opened)) return
-    openIf(opened, false)
-    open.at(-1)?.branches.push({ condition, parts })
-  }
-
-  const onElse = (action: Action, opened: Span): void => {
-    const current = open.at(-1)
+  #else(action: Action, whole: Span): void {
+    const current = this.#open.at(-1)
     const second = action.tokens[1]
     const isElseIf = second?.kind === "word" && second.text === "if"
     if (current === undefined) {
-      if (maybeOpened === 0) {
-        report({ code: "unexpected-else", message: "this else belongs to no if", ...opened })
-        maybeOpened = 1
+      if (this.#maybeOpened === 0) {
+        this.#report({ code: "unexpected-else", message: "this else belongs to no if", ...whole })
+        this.#maybeOpened = 1
       }
       return
     }
     if (current.isForeign) return
     if (current.otherwise !== undefined) {
-      report({
+      this.#report({
         code: "duplicate-else",
         message: "this if already has an else",
         hint: isElseIf ? "else if stands before else" : undefined,
-        ...opened
+        ...whole
       })
-      if (isElseIf) readCondition(action, 2, "else if", opened)
+      if (isElseIf) this.#condition(action, 2, "else if", whole)
       return
     }
-    parts = []
-    if (!isElseIf) {
+    this.#parts = []
+    if (isElseIf) this.#elseIf(action, whole, current)
+    else {
       if (second?.kind === "word" && second.text === "with") {
-        report({ code: "unsupported", message: "else with is not supported", hint: "use else if", ...span(second) })
-      } else {
-        takesNothing("else", second)
-      }
-      current.otherwise = parts
-      return
+        const message = "else with is not supported"
+        this.#report({ code: "unsupported", message, hint: "use else if", ...span(second) })
+      } else this.#takesNothing("else", second)
+      current.otherwise = this.#parts
     }
-    const condition = readCondition(action, 2, "else if", opened)
-    if (current.branches.length === limits.elseIfs + 1) {
-      issues.add({
-        code: "too-many-branches",
-        message: `this if has more than ${limits.elseIfs} else if`,
-        ...opened
-      })
-    }
-    current.branches.push({ condition, parts })
   }
 
-  const onEnd = (action: Action, opened: Span): void => {
-    const current = open.pop()
+  #elseIf(action: Action, whole: Span, current: OpenIf): void {
+    const condition = this.#condition(action, 2, "else if", whole)
+    const { elseIfs } = this.#limits
+    if (current.branches.length === elseIfs + 1) {
+      this.#issues.add({ code: "too-many-branches", message: `this if has more than ${elseIfs} else if`, ...whole })
+    }
+    current.branches.push({ condition, parts: this.#parts })
+  }
+
+  #end(action: Action, whole: Span): void {
+    const current = this.#open.pop()
     if (current === undefined) {
-      if (maybeOpened > 0) maybeOpened -= 1
-      else report({ code: "unexpected-end", message: "this end belongs to no if", ...opened })
+      if (this.#maybeOpened > 0) this.#maybeOpened -= 1
+      else this.#report({ code: "unexpected-end", message: "this end belongs to no if", ...whole })
       return
     }
-    takesNothing("end", action.tokens[1])
-    parts = current.outside
+    this.#takesNothing("end", action.tokens[1])
+    this.#parts = current.outside
     if (current.isForeign) {
-      foreign -= 1
+      this.#foreign -= 1
       return
     }
     const { branches, otherwise } = current
     const node: If = otherwise === undefined ? { _tag: "If", branches } : { _tag: "If", branches, otherwise }
-    parts.push(node)
+    this.#parts.push(node)
   }
 
-  const onAction = (action: Action, offset: number): void => {
-    const whole = { offset, length: action.end - offset }
-    const head = action.tokens[0]
-    const word = head?.kind === "word" ? head.text : undefined
-    const refused = head !== undefined && word !== undefined && Words.unsupported.has(word)
-    if (action.problem !== undefined && !(refused && !action.problem.code.startsWith("unclosed"))) {
-      report(action.problem)
-    } else if (refused && (action.problem !== undefined || Words.unsupportedOpeners.has(word))) {
-      report({ ...Words.refusal(word), ...span(head) })
-    }
-    const lower = word?.toLowerCase()
-    if (word !== undefined && lower !== undefined && Words.keywords.has(lower)) {
-      if (word !== lower) {
-        report({
-          code: "unknown-word",
-          message: `unknown word ${Display.quote(word)}`,
-          hint: `did you mean ${lower}?`,
-          ...span(head ?? whole)
-        })
-      }
-      if (lower === "if") onIf(action, whole)
-      else if (lower === "else") onElse(action, whole)
-      else onEnd(action, whole)
-      return
-    }
-    if (word !== undefined && Words.unsupportedOpeners.has(word)) {
-      openIf(whole, true)
-      return
-    }
-    const isPuzzling =
+  #print(action: Action, head: Token | undefined, word: string | undefined, whole: Span): void {
+    const isNotUnderstood =
       word === undefined
         ? head === undefined && action.problem !== undefined
-        : !refused && !Words.functions.has(word) && !isLiteralWord(word)
-    if (isPuzzling) {
-      if (word !== undefined && nearest(word, ["end"]) !== undefined) maybeClosed += 1
-      else if (action.tokens.length !== 1) maybeOpened += 1
+        : !Words.unsupported.has(word) && !Words.functions.has(word) && !isLiteralWord(word)
+    if (isNotUnderstood) {
+      if (word !== undefined && nearest(word, ["end"]) !== undefined) this.#maybeClosed += 1
+      else if (action.tokens.length !== 1) this.#maybeOpened += 1
     }
-    const expression = readExpression(action, 0, { code: "empty-action", message: "this action is empty", ...whole })
-    if (expression !== undefined && counted(whole)) parts.push({ _tag: "Print", expression })
+    const expression = this.#expression(action, 0, { code: "empty-action", message: "this action is empty", ...whole })
+    if (expression !== undefined && this.#counted(whole)) this.#parts.push({ _tag: "Print", expression })
   }
 
-  let at = 0
-  while (!truncated && !issues.isFull) {
-    const found = source.indexOf("{{", at)
-    const offset = found === -1 ? source.length : found
-    const inner = offset + 2
-    const trimsBefore = source.charCodeAt(inner) === 0x2d && isSpace(source.charCodeAt(inner + 1))
-    addText(at, trimsBefore ? trimmedEnd(source, at, offset) : offset)
-    if (found === -1 || truncated) break
-
-    const start = trimsBefore ? inner + 2 : inner
-    let trimsAfter = false
-    if (source.charCodeAt(start) === 0x2f && source.charCodeAt(start + 1) === 0x2a) {
-      const close = source.indexOf("*/", start + 2)
-      const after = close + 2
-      trimsAfter = close !== -1 && isSpace(source.charCodeAt(after)) && source.charCodeAt(after + 1) === 0x2d
-      const braces = trimsAfter ? after + 2 : after
-      if (close === -1) {
-        issues.add({ code: "unclosed-comment", message: "this comment has no */", offset: start, length: 2 })
-        truncated = true
-      } else if (source.charCodeAt(braces) === 0x7d && source.charCodeAt(braces + 1) === 0x7d) {
-        at = braces + 2
-      } else {
-        report({
-          code: "bad-comment",
-          message: "a comment must be alone in its action",
-          hint: "the braces follow */ at once: */}} or */ -}}",
-          offset: start,
-          length: after - start
-        })
-        const rest = scanAction(source, offset, after)
-        at = rest.end
-        trimsAfter = rest.trimsAfter
-        truncated = !rest.isClosed && rest.end >= source.length
-      }
-    } else {
-      const action = scanAction(source, offset, start)
-      at = action.end
-      trimsAfter = action.trimsAfter
-      onAction(action, offset)
-      if (!action.isClosed && action.end >= source.length) truncated = true
+  #expression(action: Action, from: number, empty: Problem): Expression | undefined {
+    if (action.problem !== undefined) return undefined
+    if (action.tokens.length === from) {
+      this.#report(empty)
+      return undefined
     }
-    if (trimsAfter) while (isSpace(source.charCodeAt(at))) at += 1
+    const report = (problem: Problem) => this.#report(problem)
+    const expression = new ExpressionReader(action.tokens, from, this.#limits, report).read()
+    if (expression !== undefined && this.#foreign === 0) this.#visit(expression)
+    return expression
   }
 
-  if (!truncated && !issues.isFull) {
-    for (const { opened, isForeign } of open) {
+  #condition(action: Action, from: number, word: string, at: Span): Expression {
+    const empty = { code: "missing-value", message: `${word} needs a value`, hint: `{{${word} .Name}}`, ...at } as const
+    return this.#expression(action, from, empty) ?? unreadable
+  }
+
+  #takesNothing(word: string, rest: Token | undefined): void {
+    if (rest === undefined) return
+    this.#report({ code: "unexpected-argument", message: `${word} takes nothing after it`, ...span(rest) })
+  }
+
+  #reportMissingEnds(): void {
+    for (const { isForeign, opened } of this.#open) {
       if (isForeign) continue
-      if (maybeClosed > 0) maybeClosed -= 1
-      else issues.add({ code: "missing-end", message: "this if is never closed", hint: "add {{end}}", ...opened })
+      if (this.#maybeClosed > 0) this.#maybeClosed -= 1
+      else this.#issues.add({ code: "missing-end", message: "this if is never closed", hint: "add {{end}}", ...opened })
     }
   }
-  return root
 }

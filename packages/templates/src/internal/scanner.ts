@@ -45,8 +45,11 @@ const lineFeed = 0x0a
 const carriageReturn = 0x0d
 const space = 0x20
 const doubleQuote = 0x22
-const dot = 0x2e
+const openParenthesis = 0x28
+const closeParenthesis = 0x29
+const plus = 0x2b
 const minus = 0x2d
+const dot = 0x2e
 const backslash = 0x5c
 const backquote = 0x60
 const openBrace = 0x7b
@@ -200,166 +203,212 @@ const largest = Number.MAX_SAFE_INTEGER
  * After a problem it reads on, to find the end of the action with its texts skipped, so that one mistake has no others
  * in its wake. An action that meets another `{{` ends there.
  */
-export const scanAction = (source: Source, open: number, start: number): Action => {
-  const tokens: Array<Token> = []
-  let problem: Problem | undefined
-  // Up to here it is known that a double quote has no partner.
-  let unpaired = start
-  let at = start
+export const scanAction = (source: Source, open: number, start: number): Action =>
+  new ActionScanner(source, open, start).scan()
 
-  const push = (token: Token, spaced: boolean): void => {
-    at = token.end
-    if (problem !== undefined) return
-    const before = tokens.at(-1)
-    if (!spaced && before !== undefined && before.kind !== "(" && token.kind !== ")") {
-      problem = {
-        code: "missing-space",
-        message: `expected a space before ${Display.quote(source.slice(token.offset, token.end))}`,
-        offset: token.offset,
-        length: token.end - token.offset
-      }
-    } else {
-      tokens.push(token)
-    }
+const decimalInteger = /^[+-]?(0|[1-9][0-9]*)$/
+
+class ActionScanner {
+  readonly #source: Source
+  readonly #open: number
+  readonly #tokens: Array<Token> = []
+  #problem: Problem | undefined
+  /** Up to here it is known that a double quote has no partner. */
+  #unpaired: number
+  #at: number
+
+  constructor(source: Source, open: number, start: number) {
+    this.#source = source
+    this.#open = open
+    this.#unpaired = start
+    this.#at = start
   }
 
-  while (at < source.length) {
-    const from = at
-    while (isSpace(source.charCodeAt(at))) at += 1
-    const spaced = at > from
+  scan(): Action {
+    const source = this.#source
+    while (this.#at < source.length) {
+      const from = this.#at
+      while (isSpace(source.charCodeAt(this.#at))) this.#at += 1
+      const isSpaced = this.#at > from
+      const end = this.#endOfAction(isSpaced)
+      if (end !== undefined) return end
+      if (this.#at < source.length) this.#token(isSpaced)
+    }
+    this.#report({ code: "unclosed-action", message: "this {{ has no }}", offset: this.#open, length: 2 })
+    return this.#action(source.length, false, false)
+  }
+
+  #action(end: number, isClosed: boolean, trimsAfter: boolean): Action {
+    return { tokens: this.#tokens, problem: this.#problem, end, isClosed, trimsAfter }
+  }
+
+  /** The action, where it ends here: at `}}`, ` -}}` or the next `{{`. */
+  #endOfAction(isSpaced: boolean): Action | undefined {
+    const source = this.#source
+    const at = this.#at
     const code = source.charCodeAt(at)
     const next = source.charCodeAt(at + 1)
+    if (code === closeBrace && next === closeBrace) return this.#action(at + 2, true, false)
+    if (isSpaced && code === minus && next === closeBrace && source.charCodeAt(at + 2) === closeBrace) {
+      return this.#action(at + 3, true, true)
+    }
+    if (code !== openBrace || next !== openBrace) return undefined
+    const message = "this {{ has no }} before the next {{"
+    this.#report({ code: "unclosed-action", message, offset: this.#open, length: 2 })
+    return this.#action(at, false, false)
+  }
 
-    if (code === closeBrace && next === closeBrace) {
-      return { tokens, problem, end: at + 2, isClosed: true, trimsAfter: false }
-    }
-    if (spaced && code === minus && next === closeBrace && source.charCodeAt(at + 2) === closeBrace) {
-      return { tokens, problem, end: at + 3, isClosed: true, trimsAfter: true }
-    }
-    if (code === openBrace && next === openBrace) {
-      problem ??= {
-        code: "unclosed-action",
-        message: "this {{ has no }} before the next {{",
-        offset: open,
-        length: 2
-      }
-      return { tokens, problem, end: at, isClosed: false, trimsAfter: false }
-    }
-    if (at >= source.length) break
-
-    if (code === doubleQuote) {
-      const quoted: Quoted = at < unpaired ? { value: "", end: -1, problem: undefined } : scanQuoted(source, at)
-      problem ??= quoted.problem
-      if (quoted.end !== -1) {
-        push({ kind: "literal", value: quoted.value, offset: at, end: quoted.end }, spaced)
-        continue
-      }
-      problem ??= { code: "unclosed-text", message: 'this " has no partner in its line', offset: at, length: 1 }
-      if (at >= unpaired) {
-        const lineEnd = source.indexOf("\n", at)
-        unpaired = lineEnd === -1 ? source.length : lineEnd
-      }
-      at += 1
-    } else if (code === backquote) {
-      const close = source.indexOf("`", at + 1)
-      if (close === -1) {
-        problem ??= { code: "unclosed-text", message: "this ` has no partner", offset: at, length: 1 }
-        at += 1
-      } else {
-        // Go drops carriage returns from raw texts.
-        const value = source.slice(at + 1, close).replaceAll("\r", "")
-        push({ kind: "literal", value, offset: at, end: close + 1 }, spaced)
-      }
-    } else if (code === dot && !isDigit(next)) {
-      const offset = at
-      let end = nameEnd(source, at + 1)
-      if (end === at + 1) {
-        problem ??=
-          spaced || tokens.length === 0
-            ? {
-                code: "unsupported",
-                message: "a bare dot is not supported",
-                hint: "write a field: .Name",
-                offset,
-                length: 1
-              }
-            : { code: "bad-character", message: 'unexpected "."', offset, length: 1 }
-        at += 1
-        continue
-      }
-      const path: [string, ...Array<string>] = [source.slice(at + 1, end)]
-      while (source.charCodeAt(end) === dot) {
-        const further = nameEnd(source, end + 1)
-        if (further === end + 1) break
-        path.push(source.slice(end + 1, further))
-        end = further
-      }
-      push({ kind: "field", path, offset, end }, spaced)
-    } else if (isNameStart(codePointAt(source, at))) {
+  #token(isSpaced: boolean): void {
+    const source = this.#source
+    const at = this.#at
+    const code = source.charCodeAt(at)
+    if (code === doubleQuote) this.#quotedText(isSpaced)
+    else if (code === backquote) this.#rawText(isSpaced)
+    else if (code === dot && !isDigit(source.charCodeAt(at + 1))) this.#field(isSpaced)
+    else if (isNameStart(codePointAt(source, at))) {
       const end = nameEnd(source, at)
-      push({ kind: "word", text: source.slice(at, end), offset: at, end }, spaced)
-    } else if (code === 0x28) {
-      push({ kind: "(", offset: at, end: at + 1 }, spaced)
-    } else if (code === 0x29) {
-      push({ kind: ")", offset: at, end: at + 1 }, spaced)
-    } else if (isDigit(code) || code === dot || code === minus || code === 0x2b) {
-      const offset = at
-      let end = at + 1
-      while (end < source.length) {
-        const part = codePointAt(source, end)
-        if (!isNamePart(part) && part !== dot) break
-        end += part > 0xffff ? 2 : 1
-      }
-      const text = source.slice(offset, end)
-      const length = end - offset
-      const before = tokens.at(-1)
-      const isSign = !isDigit(code) && code !== dot
-      const isMarker = code === minus && (at === open + 2 || next === closeBrace)
-      const markerHint = "a trim marker has white space on its inner side: {{- .Name -}}"
-      if (isSign && isMarker && !isDigit(next)) {
-        problem ??= { code: "bad-character", message: 'unexpected "-"', hint: markerHint, offset, length: 1 }
-      } else if (isSign && !spaced && (before?.kind === "field" || before?.kind === "word")) {
-        problem ??= {
-          code: "bad-character",
-          message: `unexpected "${text.slice(0, 1)}"`,
-          hint: "a name has letters, digits and _ only",
-          offset,
-          length: 1
-        }
-      } else if (isSign && length === 1) {
-        problem ??= {
-          code: "bad-character",
-          message: `unexpected "${text}"`,
-          hint: "there is no arithmetic in templates",
-          offset,
-          length
-        }
-      } else if (!/^[+-]?(0|[1-9][0-9]*)$/.test(text)) {
-        problem ??= {
-          code: "bad-number",
-          message: `${Display.quote(text)} is not a decimal whole number`,
-          offset,
-          length
-        }
-      } else if (Math.abs(Number(text)) > largest) {
-        problem ??= {
-          code: "bad-number",
-          message: `${Display.quote(text)} is too large`,
-          hint: `at most ${largest}`,
-          offset,
-          length
-        }
-      } else {
-        // Adding zero turns a negative zero into zero.
-        push({ kind: "literal", value: Number(text) + 0, offset, end }, spaced)
-        continue
-      }
-      at = end
-    } else {
-      problem ??= badCharacter(source, at)
-      at += codePointAt(source, at) > 0xffff ? 2 : 1
+      this.#push({ kind: "word", text: source.slice(at, end), offset: at, end }, isSpaced)
+    } else if (code === openParenthesis) this.#push({ kind: "(", offset: at, end: at + 1 }, isSpaced)
+    else if (code === closeParenthesis) this.#push({ kind: ")", offset: at, end: at + 1 }, isSpaced)
+    else if (isDigit(code) || code === dot || code === minus || code === plus) this.#number(isSpaced)
+    else {
+      this.#report(badCharacter(source, at))
+      this.#at += codePointAt(source, at) > 0xffff ? 2 : 1
     }
   }
-  problem ??= { code: "unclosed-action", message: "this {{ has no }}", offset: open, length: 2 }
-  return { tokens, problem, end: source.length, isClosed: false, trimsAfter: false }
+
+  /** Only the first problem of an action is kept. */
+  #report(problem: Problem): void {
+    this.#problem ??= problem
+  }
+
+  #push(token: Token, isSpaced: boolean): void {
+    this.#at = token.end
+    if (this.#problem !== undefined) return
+    const before = this.#tokens.at(-1)
+    if (isSpaced || before === undefined || before.kind === "(" || token.kind === ")") {
+      this.#tokens.push(token)
+      return
+    }
+    const { end, offset } = token
+    const message = `expected a space before ${Display.quote(this.#source.slice(offset, end))}`
+    this.#report({ code: "missing-space", message, offset, length: end - offset })
+  }
+
+  #quotedText(isSpaced: boolean): void {
+    const source = this.#source
+    const at = this.#at
+    const isUnpaired = at < this.#unpaired
+    const quoted: Quoted = isUnpaired ? { value: "", end: -1, problem: undefined } : scanQuoted(source, at)
+    if (quoted.problem !== undefined) this.#report(quoted.problem)
+    if (quoted.end !== -1) {
+      this.#push({ kind: "literal", value: quoted.value, offset: at, end: quoted.end }, isSpaced)
+      return
+    }
+    this.#report({ code: "unclosed-text", message: 'this " has no partner in its line', offset: at, length: 1 })
+    if (!isUnpaired) {
+      const lineEnd = source.indexOf("\n", at)
+      this.#unpaired = lineEnd === -1 ? source.length : lineEnd
+    }
+    this.#at += 1
+  }
+
+  #rawText(isSpaced: boolean): void {
+    const at = this.#at
+    const close = this.#source.indexOf("`", at + 1)
+    if (close === -1) {
+      this.#report({ code: "unclosed-text", message: "this ` has no partner", offset: at, length: 1 })
+      this.#at += 1
+      return
+    }
+    // Go drops carriage returns from raw texts.
+    const value = this.#source.slice(at + 1, close).replaceAll("\r", "")
+    this.#push({ kind: "literal", value, offset: at, end: close + 1 }, isSpaced)
+  }
+
+  #field(isSpaced: boolean): void {
+    const source = this.#source
+    const offset = this.#at
+    let end = nameEnd(source, offset + 1)
+    if (end === offset + 1) {
+      this.#report(
+        isSpaced || this.#tokens.length === 0
+          ? {
+              code: "unsupported",
+              message: "a bare dot is not supported",
+              hint: "write a field: .Name",
+              offset,
+              length: 1
+            }
+          : { code: "bad-character", message: 'unexpected "."', offset, length: 1 }
+      )
+      this.#at += 1
+      return
+    }
+    const path: [string, ...Array<string>] = [source.slice(offset + 1, end)]
+    while (source.charCodeAt(end) === dot) {
+      const further = nameEnd(source, end + 1)
+      if (further === end + 1) break
+      path.push(source.slice(end + 1, further))
+      end = further
+    }
+    this.#push({ kind: "field", path, offset, end }, isSpaced)
+  }
+
+  #number(isSpaced: boolean): void {
+    const source = this.#source
+    const offset = this.#at
+    let end = offset + 1
+    while (end < source.length) {
+      const part = codePointAt(source, end)
+      if (!isNamePart(part) && part !== dot) break
+      end += part > 0xffff ? 2 : 1
+    }
+    const text = source.slice(offset, end)
+    const problem = this.#problemOfSign(text, offset, isSpaced) ?? problemOfNumber(text, offset)
+    if (problem === undefined) {
+      // Adding zero turns a negative zero into zero.
+      this.#push({ kind: "literal", value: Number(text) + 0, offset, end }, isSpaced)
+      return
+    }
+    this.#report(problem)
+    this.#at = end
+  }
+
+  /** A sign that does not begin a number: a misplaced trim marker, a part of a name, or arithmetic. */
+  #problemOfSign(text: string, offset: number, isSpaced: boolean): Problem | undefined {
+    const source = this.#source
+    const code = source.charCodeAt(offset)
+    if (code !== minus && code !== plus) return undefined
+    const next = source.charCodeAt(offset + 1)
+    const isMarker = code === minus && (offset === this.#open + 2 || next === closeBrace)
+    if (isMarker && !isDigit(next)) {
+      const hint = "a trim marker has white space on its inner side: {{- .Name -}}"
+      return { code: "bad-character", message: 'unexpected "-"', hint, offset, length: 1 }
+    }
+    const before = this.#tokens.at(-1)
+    if (!isSpaced && (before?.kind === "field" || before?.kind === "word")) {
+      const hint = "a name has letters, digits and _ only"
+      return { code: "bad-character", message: `unexpected "${text.slice(0, 1)}"`, hint, offset, length: 1 }
+    }
+    if (text.length > 1) return undefined
+    const hint = "there is no arithmetic in templates"
+    return { code: "bad-character", message: `unexpected "${text}"`, hint, offset, length: 1 }
+  }
+}
+
+const problemOfNumber = (text: string, offset: number): Problem | undefined => {
+  const { length } = text
+  if (!decimalInteger.test(text)) {
+    const message = `${Display.quote(text)} is not a decimal whole number`
+    return { code: "bad-number", message, offset, length }
+  }
+  if (Math.abs(Number(text)) <= largest) return undefined
+  return {
+    code: "bad-number",
+    message: `${Display.quote(text)} is too large`,
+    hint: `at most ${largest}`,
+    offset,
+    length
+  }
 }
