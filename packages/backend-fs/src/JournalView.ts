@@ -6,7 +6,7 @@
  *
  * @since 0.1.0
  */
-import * as Correlation from "@tidings/core/Correlation"
+import { Correlator } from "@tidings/core/Correlator"
 import type { Json } from "@tidings/core/EventData"
 import * as EventId from "@tidings/core/EventId"
 import { type Checkpoint, JournalError, JournalFailed, type Parked, type ParkedRequest } from "@tidings/core/Journal"
@@ -122,7 +122,7 @@ const headIn = (
 
 const heldIn = (correlator: unknown): number => {
   try {
-    return Correlation.Correlator.restore(correlator as Json).held
+    return Correlator.restore(correlator as Json).held
   } catch {
     // Of another version of the recorder: what is held there is pending too, and how much is not known.
     return 0

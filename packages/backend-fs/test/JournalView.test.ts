@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Correlation from "@tidings/core/Correlation"
+import { Correlator } from "@tidings/core/Correlator"
 import * as EventId from "@tidings/core/EventId"
 import { Effect } from "effect"
 import { spawn } from "node:child_process"
@@ -28,7 +29,7 @@ const contents = (directory: string) =>
   })
 
 const held = (n: number) => {
-  const correlator = new Correlation.Correlator({ ...Correlation.defaults, burst: 1 })
+  const correlator = new Correlator({ ...Correlation.defaults, burst: 1 })
   for (let seq = 1; seq <= n + 1; seq++) {
     correlator.step({ origin, seq }, { ...first(1).event, at: 1_000_000 * seq }, 1_000_000 * seq)
   }
@@ -120,7 +121,7 @@ describe("a journal from beside", () => {
     Effect.gen(function* () {
       const directory = path.join(yield* TestDirectory.make, "journal")
       const state = (parked: ReadonlyArray<number>) => ({
-        correlator: new Correlation.Correlator(Correlation.off).snapshot(),
+        correlator: new Correlator(Correlation.off).snapshot(),
         outbox: [],
         parked: parked.map((seq) => [origin, seq, seq, 1] as const)
       })

@@ -104,6 +104,21 @@ export * as Delivery from "./Delivery.ts"
 export * as EventDraft from "./EventDraft.ts"
 
 /**
+ * How a sink folds occurrences into series.
+ */
+export * as Correlation from "./Correlation.ts"
+
+/**
+ * The state machine that does it.
+ */
+export * as Correlator from "./Correlator.ts"
+
+/**
+ * The interface that the storage of accepted events implements, and the in-memory one.
+ */
+export * as Journal from "./Journal.ts"
+
+/**
  * The layers of recorders: what takes events and delivers them.
  */
 export * as Recorder from "./Recorder.ts"

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Correlation from "@tidings/core/Correlation"
+import { Correlator } from "@tidings/core/Correlator"
 import type { Occurrence } from "@tidings/core/Event"
 import type { Json } from "@tidings/core/EventData"
 import * as Arbitrary from "effect/Arbitrary"
@@ -156,7 +157,7 @@ describe("a series", () => {
       const second: Fields = { ...one }
       for (const field of differing) second[fields[field]!] = other[fields[field]!]
       const isSame = fields.every((field) => second[field] === one[field])
-      const correlator = new Correlation.Correlator({ ...Correlation.defaults, aggregateAt: 0 })
+      const correlator = new Correlator({ ...Correlation.defaults, aggregateAt: 0 })
       correlator.step(id(1), withIdentity(one), 0)
       // As it comes from a journal: equal, and not the same objects.
       const { series } = correlator.step(id(2), JSON.parse(JSON.stringify(withIdentity(second))) as Occurrence, 0)
@@ -166,17 +167,17 @@ describe("a series", () => {
   )
 
   it("is of its message: a text that looks like an aggregate is one of its own", () => {
-    const correlator = new Correlation.Correlator({ ...Correlation.defaults, aggregateAt: 2 })
+    const correlator = new Correlator({ ...Correlation.defaults, aggregateAt: 2 })
     correlator.step(id(1), occurrence, 0)
     const combined = correlator.step(id(2), { ...occurrence, message: "another" }, 0)
     assert.strictEqual(combined.released[0]?.write.event.message, "(combined from similar events): another")
-    const similar = new Correlation.Correlator({ ...Correlation.defaults, aggregateAt: 0 })
+    const similar = new Correlator({ ...Correlation.defaults, aggregateAt: 0 })
     similar.step(id(1), { ...occurrence, message: "(combined from similar events): another" }, 0)
     assert.strictEqual(similar.step(id(2), { ...occurrence, message: "another" }, 0).series.seq, 2)
   })
 
   it("carries the latest data, labels and related object, and no time of its own", () => {
-    const correlator = new Correlation.Correlator(Correlation.defaults)
+    const correlator = new Correlator(Correlation.defaults)
     correlator.step(id(1), occurrence, 0)
     const { released } = correlator.step(
       id(2),
@@ -211,7 +212,7 @@ describe("a series", () => {
   })
 
   it("cuts the message of an aggregate to what Kubernetes takes", () => {
-    const correlator = new Correlation.Correlator({ ...Correlation.defaults, aggregateAt: 1 })
+    const correlator = new Correlator({ ...Correlation.defaults, aggregateAt: 1 })
     const { released } = correlator.step(id(1), { ...occurrence, message: "ä".repeat(512) }, 0)
     assert.isAtMost(new TextEncoder().encode(released[0]!.write.event.message).length, 1_024)
   })
@@ -224,7 +225,7 @@ describe("time", () => {
     { options, operations: Arbitrary.array(operation, { minLength: 10, maxLength: 60 }) },
     ({ operations, options }) => {
       const seriesAt = (timeOf: (now: number) => number) => {
-        const correlator = new Correlation.Correlator(options)
+        const correlator = new Correlator(options)
         let now = 2_000 * SECOND
         let seq = 0
         return operations.flatMap((operation) => {
@@ -248,7 +249,7 @@ describe("time", () => {
   )
 
   it("may be set back: nobody waits for longer than a refill", () => {
-    const correlator = new Correlation.Correlator(optionsOf({ capacity: 10, aggregateAt: 0, burst: 2 }))
+    const correlator = new Correlator(optionsOf({ capacity: 10, aggregateAt: 0, burst: 2 }))
     let now = 1_000_000 * SECOND
     for (let seq = 1; seq <= 5; seq++) correlator.step(id(seq), occurrence, now)
     assert.strictEqual(correlator.held, 3)
@@ -266,7 +267,7 @@ describe("time", () => {
       [capacity, aggregateAt, aggregateWindow, burst, refill, Correlation.clientGo.refill],
       [4_096, 10, "600 seconds", 25, "30 seconds", "300 seconds"]
     )
-    const correlator = new Correlation.Correlator(Correlation.clientGo)
+    const correlator = new Correlator(Correlation.clientGo)
     let left = 0
     for (let seq = 1; seq <= 1_000; seq++) left += correlator.step(id(seq), occurrence, 0).released.length
     assert.deepStrictEqual([left, correlator.held], [25, 975])
@@ -278,7 +279,7 @@ describe("time", () => {
 
 describe("off", () => {
   it("lets every occurrence leave at once, as an event of its own", () => {
-    const correlator = new Correlation.Correlator(Correlation.off)
+    const correlator = new Correlator(Correlation.off)
     for (let seq = 1; seq <= 100; seq++) {
       const { released, series } = correlator.step(id(seq), { ...occurrence, at: seq }, 0)
       const { at: _, ...event } = occurrence
@@ -293,14 +294,14 @@ describe("off", () => {
       ])
     }
     assert.deepStrictEqual([correlator.held, correlator.size, correlator.nextTick(0)], [0, 0, undefined])
-    assert.strictEqual(Correlation.Correlator.restore(correlator.snapshot()).options, "off")
+    assert.strictEqual(Correlator.restore(correlator.snapshot()).options, "off")
   })
 })
 
 describe("snapshots", () => {
   it("hold the configuration, in numbers", () => {
-    const made = new Correlation.Correlator(Correlation.defaults)
-    const restored = Correlation.Correlator.restore(JSON.parse(JSON.stringify(made.snapshot())) as Json)
+    const made = new Correlator(Correlation.defaults)
+    const restored = Correlator.restore(JSON.parse(JSON.stringify(made.snapshot())) as Json)
     assert.isTrue(Correlation.equals(restored.options, Correlation.defaults))
     assert.isFalse(Correlation.equals(restored.options, Correlation.clientGo))
     assert.isFalse(Correlation.equals(restored.options, Correlation.off))
@@ -312,10 +313,10 @@ describe("snapshots", () => {
   })
 
   it("that are none are refused", () => {
-    const correlator = new Correlation.Correlator({ ...Correlation.defaults, burst: 1 })
+    const correlator = new Correlator({ ...Correlation.defaults, burst: 1 })
     for (let seq = 1; seq <= 3; seq++) correlator.step(id(seq), occurrence, 0)
     const sound = JSON.parse(JSON.stringify(correlator.snapshot())) as { [key: string]: Json }
-    Correlation.Correlator.restore(sound)
+    Correlator.restore(sound)
     const broken: ReadonlyArray<Json> = [
       null,
       1,
@@ -337,7 +338,7 @@ describe("snapshots", () => {
       // A budget that is a number is a budget.
       if (typeof one === "object" && one !== null && JSON.stringify(one).includes('"budgets":[77]')) continue
       assert.throws(
-        () => Correlation.Correlator.restore(one),
+        () => Correlator.restore(one),
         /no snapshot/,
         `number ${index}: ${JSON.stringify(one).slice(0, 80)}`
       )
@@ -352,7 +353,7 @@ describe("parts of an object, as client-go has them", () => {
     involvedObject: { ...occurrence.involvedObject, fieldPath }
   })
   const writes = (options: Correlation.Options) => {
-    const correlator = new Correlation.Correlator(options)
+    const correlator = new Correlator(options)
     let seq = 0
     const ids = new Set<number>()
     for (const container of ["a", "b", "c"]) {
@@ -369,11 +370,11 @@ describe("parts of an object, as client-go has them", () => {
   })
 
   it("are told apart where events are equal but for them", () => {
-    const correlator = new Correlation.Correlator(Correlation.clientGo)
+    const correlator = new Correlator(Correlation.clientGo)
     const first = correlator.step(id(1), part("a", "it runs"), 0)
     const second = correlator.step(id(2), part("b", "it runs"), 0)
     assert.notDeepEqual(first.series, second.series)
-    const restored = Correlation.Correlator.restore(JSON.parse(JSON.stringify(correlator.snapshot())) as Json)
+    const restored = Correlator.restore(JSON.parse(JSON.stringify(correlator.snapshot())) as Json)
     assert.deepStrictEqual(restored.step(id(3), part("b", "it runs"), 0).series, id(2))
     assert.isTrue(Correlation.equals(restored.options, Correlation.clientGo))
   })
@@ -390,7 +391,7 @@ describe("a snapshot of series that have left", () => {
   const origin = "0123456789abcdef0123456789abcdef"
 
   it("has at most 240 bytes a series, whatever its events are", () => {
-    const correlator = new Correlation.Correlator(Correlation.defaults)
+    const correlator = new Correlator(Correlation.defaults)
     const count = 4_096
     for (let n = 0; n < count; n++) correlator.step({ origin, seq: 1_000_000_000_000 + n }, long(n), 0)
     assert.strictEqual(correlator.held, 0)
@@ -404,7 +405,7 @@ describe("a snapshot of series that have left", () => {
       occurrence: { ...long(n % 40), message: `message ${n % 13}`, reason: `Reason${n % 3}` }
     }))
     const make = (prepared: number) => {
-      const correlator = new Correlation.Correlator({ ...Correlation.defaults, capacity: 100, burst: 3 })
+      const correlator = new Correlator({ ...Correlation.defaults, capacity: 100, burst: 3 })
       for (const { id, occurrence } of steps) {
         correlator.step(id, occurrence, occurrence.at)
         if (id.seq % 7 === 0) correlator.prepareSnapshot(prepared)
@@ -417,9 +418,9 @@ describe("a snapshot of series that have left", () => {
   })
 
   it("still knows each of them", () => {
-    const correlator = new Correlation.Correlator(Correlation.defaults)
+    const correlator = new Correlator(Correlation.defaults)
     for (let n = 1; n <= 100; n++) correlator.step({ origin, seq: n }, long(n), 0)
-    const restored = Correlation.Correlator.restore(JSON.parse(JSON.stringify(correlator.snapshot())) as Json)
+    const restored = Correlator.restore(JSON.parse(JSON.stringify(correlator.snapshot())) as Json)
     for (let n = 1; n <= 100; n++) {
       const { series } = restored.step({ origin, seq: 100 + n }, long(n), 0)
       assert.deepStrictEqual(series, { origin, seq: n })
@@ -439,44 +440,44 @@ const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "who must wait is dropped",
-    find: "      bucket.line.add(series)\n",
+    find: "      bucket.waiting.add(series)\n",
     replace: "      this.heldOccurrences -= series.held\n      series.held = 0\n"
   },
   {
     name: "one more may leave at once",
-    find: "if (bucket.whole - (this.burst - 1) * this.refill > now) return false",
-    replace: "if (bucket.whole - this.burst * this.refill > now) return false"
+    find: "if (bucket.fullAt - (this.burst - 1) * this.refill > now) return false",
+    replace: "if (bucket.fullAt - this.burst * this.refill > now) return false"
   },
   {
     name: "a budget forgets a part of a refill",
-    find: "bucket.whole = Math.max(bucket.whole, now) + this.refill",
+    find: "bucket.fullAt = Math.max(bucket.fullAt, now) + this.refill",
     replace:
-      "bucket.whole = now + Math.ceil((Math.max(bucket.whole, now) - now) / this.refill) * this.refill + this.refill"
+      "bucket.fullAt = now + Math.ceil((Math.max(bucket.fullAt, now) - now) / this.refill) * this.refill + this.refill"
   },
   {
     name: "a budget is never whole again",
-    find: "bucket.whole = Math.max(bucket.whole, now) + this.refill",
-    replace: "bucket.whole = (bucket.whole === 0 ? now : bucket.whole) + this.refill"
+    find: "bucket.fullAt = Math.max(bucket.fullAt, now) + this.refill",
+    replace: "bucket.fullAt = (bucket.fullAt === 0 ? now : bucket.fullAt) + this.refill"
   },
   {
     name: "who came last leaves first",
-    find: "      for (const series of bucket.line) {\n        if (!this.spend",
-    replace: "      for (const series of [...bucket.line].reverse()) {\n        if (!this.spend"
+    find: "      for (const series of bucket.waiting) {\n        if (!this.tryAcquire",
+    replace: "      for (const series of [...bucket.waiting].reverse()) {\n        if (!this.tryAcquire"
   },
   {
     name: "who comes overtakes who waits",
-    find: "if (bucket.line.size === 0 && this.spend(bucket, now)) {",
-    replace: "if (this.spend(bucket, now)) {"
+    find: "if (bucket.waiting.size === 0 && this.tryAcquire(bucket, now)) {",
+    replace: "if (this.tryAcquire(bucket, now)) {"
   },
   {
     name: "use is forgotten",
-    find: "      this.use(series)\n",
+    find: "      this.byUse.touch(series)\n",
     replace: ""
   },
   {
     name: "one series too many is remembered",
-    find: "this.remembered > this.capacity",
-    replace: "this.remembered > this.capacity + 1"
+    find: "this.byUse.size > this.capacity",
+    replace: "this.byUse.size > this.capacity + 1"
   },
   {
     name: "aggregation begins one message later",
@@ -530,18 +531,18 @@ const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "a snapshot forgets budgets",
-    find: "({ key, whole }) => [whole, key!]",
+    find: "({ fullAt, key }) => [fullAt, key!]",
     replace: "({ key }) => [0, key!]"
   },
   {
     name: "a snapshot forgets the order of waiting",
-    find: "Array.from(line, (one) => [",
-    replace: "Array.from([...line].sort((a, b) => series.get(a)! - series.get(b)!), (one) => ["
+    find: "Array.from(waiting, (one) => [",
+    replace: "Array.from([...waiting].sort((a, b) => series.get(a)! - series.get(b)!), (one) => ["
   },
   {
     name: "what is restored has budgets that are whole",
-    find: "{ ...newBucket(whole), key }",
-    replace: "{ ...newBucket(whole * 0), key }"
+    find: "{ ...newBucket(fullAt), key }",
+    replace: "{ ...newBucket(fullAt * 0), key }"
   },
   {
     name: "what is restored does not know how many messages there were",
@@ -550,7 +551,7 @@ const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "a restored series is not known by its message",
-    find: "group.byMessage.get(message) ?? this.recognise(group, message)",
+    find: "group.byMessage.get(message) ?? this.findRestored(group, message)",
     replace: "group.byMessage.get(message)"
   },
   {
@@ -570,8 +571,8 @@ const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "a new opening forgets what is held",
-    find: "      if (series.held === 0) {\n        this.unlink",
-    replace: "      if (series.held >= 0) {\n        this.unlink"
+    find: "      if (series.held === 0) {\n        this.byUse.remove",
+    replace: "      if (series.held >= 0) {\n        this.byUse.remove"
   },
   {
     name: "what is held of an earlier opening is restored as a series of the latest one",
@@ -580,7 +581,7 @@ const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "what has left of an earlier opening is remembered",
-    find: "    if (series.isClosed) this.forget(series)\n",
+    find: "    if (series.isClosed) this.remove(series)\n",
     replace: ""
   }
 ]

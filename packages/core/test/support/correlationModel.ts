@@ -1,4 +1,5 @@
-import type { Correlation, Released, Step } from "@tidings/core/Correlation"
+import type { Correlation } from "@tidings/core/Correlation"
+import type { Released, Step } from "@tidings/core/Correlator"
 import type { Occurrence } from "@tidings/core/Event"
 import type { Json } from "@tidings/core/EventData"
 import type { EventId } from "@tidings/core/EventId"

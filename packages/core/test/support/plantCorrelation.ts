@@ -1,5 +1,5 @@
-import { Correlator } from "@tidings/core/Correlation"
 import type { Correlation } from "@tidings/core/Correlation"
+import { Correlator } from "@tidings/core/Correlator"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
@@ -29,7 +29,7 @@ export const plant = async ({
   name,
   replace
 }: Bug): Promise<{ readonly machines: Machines; readonly remove: () => void }> => {
-  const parts = fs.readFileSync(path.join(SOURCES, "Correlation.ts"), "utf8").split(find)
+  const parts = fs.readFileSync(path.join(SOURCES, "Correlator.ts"), "utf8").split(find)
   if (parts.length !== 2) throw new Error(`${name}: found ${parts.length - 1} times, expected once: ${find}`)
   const source = parts
     .join(replace)
@@ -37,7 +37,7 @@ export const plant = async ({
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), "tidings-correlation-"))
   fs.symlinkSync(NODE_MODULES, path.join(directory, "node_modules"))
   fs.writeFileSync(path.join(directory, "package.json"), '{ "type": "module" }')
-  const file = path.join(directory, "Correlation.ts")
+  const file = path.join(directory, "Correlator.ts")
   fs.writeFileSync(file, source)
   const copy = (await import(/* @vite-ignore */ pathToFileURL(file).href)) as { readonly Correlator: typeof Correlator }
   return { machines: machinesOf(copy.Correlator), remove: () => fs.rmSync(directory, { recursive: true }) }

@@ -39,7 +39,7 @@ const NODE_MODULES = path.resolve(import.meta.dirname, "../../../../node_modules
 /** What is copied for a mutant; everything else is the product's own. */
 const COPIED = [
   "Recorder.ts",
-  "Correlation.ts",
+  "Correlator.ts",
   "internal/backendWrite.ts",
   "internal/outcomes.ts",
   ...["internal/journal", "internal/sink"].flatMap((directory) =>
@@ -98,7 +98,7 @@ const TIME = "internal/sink/time.ts"
 const BACKEND_WRITE = "internal/backendWrite.ts"
 const OUTCOMES = "internal/outcomes.ts"
 const APPENDS = "internal/journal/appends.ts"
-const CORRELATION = "Correlation.ts"
+const CORRELATOR = "Correlator.ts"
 
 const created: Backend.Outcome = { _tag: "Settled", how: "created" }
 
@@ -160,7 +160,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a checkpoint without what is held",
     hint: 54,
-    patches: [{ file: CORRELATION, find: "        one.held,\n", replace: "        0,\n" }]
+    patches: [{ file: CORRELATOR, find: "        one.held,\n", replace: "        0,\n" }]
   },
   {
     name: "reading begins at the checkpoint instead of the position",
@@ -179,7 +179,7 @@ export const mutants: ReadonlyArray<Mutant> = [
       {
         file: READING,
         find: "restoredOptionsUpTo = Math.min(head(), state.position + READ_AHEAD)",
-        replace: "state.correlator = new Correlation.Correlator(options.correlation)"
+        replace: "state.correlator = new Correlator(options.correlation)"
       }
     ]
   },
@@ -328,7 +328,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     scenario: "copies",
     patches: [
       {
-        file: "Correlation.ts",
+        file: CORRELATOR,
         find: "    if (id.origin !== this.opening) this.beginOpening(id.origin)\n",
         replace: "    this.opening = id.origin\n"
       }
@@ -339,10 +339,10 @@ export const mutants: ReadonlyArray<Mutant> = [
     scenario: "copies",
     patches: [
       {
-        file: "Correlation.ts",
-        find: "      if (series.held === 0) {\n        this.unlink",
+        file: CORRELATOR,
+        find: "      if (series.held === 0) {\n        this.byUse.remove",
         replace:
-          "      if (series.held >= 0) {\n        this.heldOccurrences -= series.held\n        series.group.bucket.line.delete(series)\n        this.unlink"
+          "      if (series.held >= 0) {\n        this.heldOccurrences -= series.held\n        series.group.bucket.waiting.delete(series)\n        this.byUse.remove"
       }
     ]
   },
@@ -501,7 +501,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a count grows by two",
     patches: [
-      { file: CORRELATION, find: "      series.count++\n", replace: "      series.count += series.held > 0 ? 2 : 1\n" }
+      { file: CORRELATOR, find: "      series.count++\n", replace: "      series.count += series.held > 0 ? 2 : 1\n" }
     ]
   },
   {
@@ -509,7 +509,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     hint: 7,
     patches: [
       {
-        file: CORRELATION,
+        file: CORRELATOR,
         find: "      if (flushed !== undefined) released = [flushed]\n",
         replace: ""
       }
@@ -519,7 +519,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "what is held leaves without its occurrences",
     patches: [
       {
-        file: CORRELATION,
+        file: CORRELATOR,
         find: "    const { count, first, held: occurrences,",
         replace: "    const occurrences = 1\n    const { count, first,"
       }
@@ -531,9 +531,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     patches: [
       {
         file: STATE,
-        find: "    this.correlator = Correlation.Correlator.restore(saved.correlator)",
-        replace:
-          "    this.correlator = new Correlation.Correlator(Correlation.Correlator.restore(saved.correlator).options)"
+        find: "    this.correlator = Correlator.restore(saved.correlator)",
+        replace: "    this.correlator = new Correlator(Correlator.restore(saved.correlator).options)"
       }
     ]
   },
@@ -546,9 +545,9 @@ export const mutants: ReadonlyArray<Mutant> = [
     hint: 84,
     patches: [
       {
-        file: CORRELATION,
-        find: "    return Math.min(bucket.whole, now + this.burst * this.refill)",
-        replace: "    return now === 0 ? 0 : bucket.whole"
+        file: CORRELATOR,
+        find: "    return Math.min(bucket.fullAt, now + this.burst * this.refill)",
+        replace: "    return now === 0 ? 0 : bucket.fullAt"
       }
     ]
   },

@@ -2,7 +2,7 @@
  * How a sink reads its journal and folds what it reads into series: how far it may read, and with which correlation options.
  */
 import * as Effect from "effect/Effect"
-import * as Correlation from "../../Correlation.ts"
+import { Correlator } from "../../Correlator.ts"
 import { type JournalPage, READ_AHEAD } from "../../Journal.ts"
 import * as dataSize from "../dataSize.ts"
 import type { Checkpoints } from "./checkpoints.ts"
@@ -108,7 +108,7 @@ export const make = (context: SinkContext, checkpoints: Checkpoints, settlements
   const applyConfiguredOptions: Effect.Effect<void> = Effect.suspend(() => {
     if (restoredOptionsUpTo === undefined || state.position < restoredOptionsUpTo) return Effect.void
     state.release(state.correlator.drain())
-    state.correlator = new Correlation.Correlator(options.correlation)
+    state.correlator = new Correlator(options.correlation)
     ledger.held = 0
     restoredOptionsUpTo = undefined
     return checkpoints.retryForever(checkpoints.make)

@@ -6,7 +6,8 @@
  * and nothing is lost or counted twice after a restart from it.
  */
 import type { BackendError } from "../../BackendError.ts"
-import * as Correlation from "../../Correlation.ts"
+import type * as Correlation from "../../Correlation.ts"
+import { Correlator, type Released } from "../../Correlator.ts"
 import type { Write } from "../../Event.ts"
 import type { Json } from "../../EventData.ts"
 import * as EventId from "../../EventId.ts"
@@ -43,7 +44,7 @@ export const keysOf =
  *
  * @internal
  */
-export type PendingWrite = Correlation.Released
+export type PendingWrite = Released
 
 /** @internal */
 export const namespaceOf = ({ event }: Write): string => event.involvedObject.namespace ?? ""
@@ -247,7 +248,7 @@ export class SinkState {
   readonly parked = new Map<SeriesKey, ParkedSeries>()
   /** The series that the journal keeps as parked, including those whose occurrences are pending again. */
   readonly kept = new Map<SeriesKey, EventId.EventId>()
-  correlator: Correlation.Correlator
+  correlator: Correlator
   /** The last sequence number that was read. */
   position = 0
   /** The position of the last checkpoint: what is read beyond it is read again after a restart. */
@@ -267,7 +268,7 @@ export class SinkState {
   ) {
     this.keyOf = keysOf(options.origin)
     this.outbox = new Outbox(this.keyOf)
-    this.correlator = new Correlation.Correlator(options.correlation)
+    this.correlator = new Correlator(options.correlation)
     this.isDurable = options.isDurable
     this.ledger = ledger
   }
@@ -344,7 +345,7 @@ export class SinkState {
   /** Restores what an earlier opening saved. Throws when it cannot be read: a sink must stop then, never start empty. */
   restore(given: Json): void {
     const saved = readSaved(given)
-    this.correlator = Correlation.Correlator.restore(saved.correlator)
+    this.correlator = Correlator.restore(saved.correlator)
     for (const [write, occurrences, from, since] of saved.outbox) this.outbox.add({ write, occurrences, from, since })
     for (const [origin, seq, upTo, occurrences] of saved.parked) {
       this.parked.set(this.keyOf({ origin, seq }), { upTo, occurrences })

@@ -1,0 +1,143 @@
+/**
+ * What a correlator remembers: series, the groups of similar events that they belong to, the budgets that groups share, and
+ * the order in which series were used.
+ */
+import type { EventBody } from "../../Event.ts"
+import type { EventId } from "../../EventId.ts"
+import type { Micros } from "../../Timestamp.ts"
+import type { Identity } from "./identity.ts"
+
+/**
+ * The budget of a source, object and type: a token bucket. What is left in it is kept as the time at which it will be full
+ * again: a single number, so that nothing is lost between two refills and nothing must be updated while time passes.
+ *
+ * @internal
+ */
+export interface Bucket {
+  fullAt: Micros
+  /** The series with something held, the longest holding first. */
+  readonly waiting: Set<Series>
+  /** How many groups share it. */
+  groups: number
+  /** The fingerprint of what it belongs to, once a checkpoint needed it. */
+  key: string | undefined
+}
+
+/**
+ * Events that are alike except for the message.
+ *
+ * @internal
+ */
+export interface Group {
+  /** Absent after a restart, until an occurrence with the same fingerprint tells it. */
+  identity: Identity | undefined
+  readonly bucket: Bucket
+  readonly byMessage: Map<string, Series>
+  /** Series of a checkpoint whose message is not known yet, by its fingerprint. */
+  byKey: Map<string, Series> | undefined
+  combined: Series | undefined
+  /** Its series that take no more occurrences and still have something held. */
+  closed: number
+  /** The fingerprint of its identity, once a checkpoint needed it. */
+  key: string | undefined
+  lastAt: Micros
+  /** Counts the pauses that have ended a group of similar events. */
+  window: number
+  /** Different messages since then. */
+  distinct: number
+}
+
+/** @internal */
+export interface Series {
+  readonly group: Group
+  readonly isCombined: boolean
+  readonly id: EventId
+  upTo: number
+  count: number
+  first: Micros
+  last: Micros
+  /** What its occurrences have in common, unless it combines several; absent after a restart until it is met again. */
+  message: string | undefined
+  /** The fingerprint of its message, once a checkpoint needed it. */
+  key: string | undefined
+  /** The latest occurrence, as long as a write has to carry it: what has left keeps no body. */
+  latest: EventBody | undefined
+  /** It was accepted by an earlier opening of the journal: it takes no more occurrences, and goes when it has left. */
+  isClosed: boolean
+  /** The window in which its message was last counted as a different one. */
+  window: number
+  /** Occurrences that no write has carried yet. */
+  held: number
+  /** What its body takes while something is held, about. */
+  heldBytes: number
+  /** The first of them. */
+  heldFrom: number
+  heldSince: Micros
+  /** Its neighbours in `SeriesByUse`. */
+  older: Series | undefined
+  newer: Series | undefined
+}
+
+/** @internal */
+export const newBucket = (fullAt: Micros): Bucket => ({ fullAt, waiting: new Set(), groups: 0, key: undefined })
+
+/** @internal */
+export const newGroup = (identity: Identity | undefined, bucket: Bucket, at: Micros): Group => {
+  bucket.groups++
+  return {
+    identity,
+    bucket,
+    byMessage: new Map(),
+    byKey: undefined,
+    combined: undefined,
+    closed: 0,
+    key: undefined,
+    lastAt: at,
+    window: 0,
+    distinct: 0
+  }
+}
+
+/**
+ * The series in the order in which they were last used: a doubly linked list, so that every operation takes constant time.
+ *
+ * @internal
+ */
+export class SeriesByUse {
+  oldest: Series | undefined
+  newest: Series | undefined
+  size = 0
+
+  /** Adds a series as the newest. */
+  add(series: Series): void {
+    this.size++
+    this.append(series)
+  }
+
+  remove(series: Series): void {
+    this.size--
+    this.unlink(series)
+  }
+
+  /** Makes a series the newest. */
+  touch(series: Series): void {
+    if (series === this.newest) return
+    this.unlink(series)
+    this.append(series)
+  }
+
+  private append(series: Series): void {
+    series.older = this.newest
+    series.newer = undefined
+    if (this.newest === undefined) this.oldest = series
+    else this.newest.newer = series
+    this.newest = series
+  }
+
+  private unlink(series: Series): void {
+    if (series.older === undefined) this.oldest = series.newer
+    else series.older.newer = series.newer
+    if (series.newer === undefined) this.newest = series.older
+    else series.newer.older = series.older
+  }
+}
