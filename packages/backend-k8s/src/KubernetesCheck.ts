@@ -9,9 +9,12 @@ import type { BackendError } from "@tidings/core/BackendError"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as answer from "./internal/answer.ts"
-import * as syntax from "./internal/syntax.ts"
+import { type Fields, fieldsOf, listOf, parse, textOf, textsOf } from "./internal/json.ts"
+import { ruleFor, subjectOf } from "./internal/permissions.ts"
+import { describe, objectIn } from "./internal/response.ts"
+import * as utf8 from "./internal/utf8.ts"
 import * as KubernetesConnection from "./KubernetesConnection.ts"
+import type { KubernetesRequest, KubernetesResponse } from "./KubernetesHttp.ts"
 
 // ---------------------------------------------------------------------------
 // options
@@ -42,31 +45,23 @@ export interface Options extends KubernetesConnection.Options, Place {}
 // requests
 // ---------------------------------------------------------------------------
 
-type Fields = { readonly [key: string]: unknown }
-
-const fieldsOf = (value: unknown): Fields => (typeof value === "object" && value !== null ? { ...value } : {})
-const textOf = (value: unknown): string => (typeof value === "string" ? value : "")
-
 type Connection = KubernetesConnection.KubernetesConnection["Service"]
 
 interface Answered {
-  readonly response: KubernetesConnection.KubernetesResponse
+  readonly response: KubernetesResponse
   readonly body: Fields
   /** When it was asked, and when the answer was there, in milliseconds since 1970 by the clock here. */
   readonly asked: number
   readonly answered: number
 }
 
-const ask = (
-  connection: Connection,
-  request: KubernetesConnection.KubernetesRequest
-): Effect.Effect<Answered, BackendError> =>
+const ask = (connection: Connection, request: KubernetesRequest): Effect.Effect<Answered, BackendError> =>
   Effect.gen(function* () {
     const asked = yield* Clock.currentTimeMillis
     const response = yield* connection.request(request)
     return {
       response,
-      body: fieldsOf(answer.parseBody(response.body)),
+      body: fieldsOf(parse(response.body)),
       asked,
       answered: yield* Clock.currentTimeMillis
     }
@@ -82,13 +77,13 @@ const review = (connection: Connection, group: string, kind: string, spec?: Fiel
 /** What an answer says that is not the one that was hoped for. */
 const saidBy = ({ body, response }: Answered): string => {
   const message = textOf(body["message"])
-  if (message !== "") return `HTTP ${response.status}: ${syntax.cut(message, 300)}`
-  return response.status < 400 ? answer.describe(response) : `HTTP ${response.status}`
+  if (message !== undefined) return `HTTP ${response.status}: ${utf8.cut(message, 300)}`
+  return response.status < 400 ? describe(response) : `HTTP ${response.status}`
 }
 
 /** The object of an answer, empty where it is not of the kind that was asked for. */
 const objectOf = ({ response }: Answered, kind: string, apiVersion: string): Fields =>
-  answer.objectIn(response, kind, apiVersion) ?? {}
+  objectIn(response, kind, apiVersion) ?? {}
 
 // ---------------------------------------------------------------------------
 // who
@@ -100,17 +95,12 @@ interface Identity {
   readonly subject: string
 }
 
-const subjectOf = (name: string): string => {
-  const account = /^system:serviceaccount:([^:]+):(.+)$/.exec(name)
-  return account === null ? ` to User ${name}` : ` to ServiceAccount ${account[1]}/${account[2]}`
-}
-
 const identityOf = (connection: Connection): Effect.Effect<Identity, BackendError> =>
   Effect.map(review(connection, "authentication.k8s.io", "SelfSubjectReview"), (answered): Identity => {
     const reviewed = objectOf(answered, "SelfSubjectReview", "authentication.k8s.io/v1")
     const user = fieldsOf(fieldsOf(reviewed["status"])["userInfo"])
     const name = textOf(user["username"])
-    const groups = Array.isArray(user["groups"]) ? user["groups"].map(String) : []
+    const groups = textsOf(user["groups"])
     if (answered.response.status === 401) {
       return {
         subject: "",
@@ -122,7 +112,7 @@ const identityOf = (connection: Connection): Effect.Effect<Identity, BackendErro
         }
       }
     }
-    if (name === "") {
+    if (name === undefined) {
       const found =
         answered.response.status === 404
           ? "this server is too old to tell who we are: Kubernetes does since version 1.28"
@@ -200,7 +190,7 @@ const eventChecks = (
       found: `not allowed ${where}; needed for ${purpose}`,
       // One rule for both, said once.
       ...(missing[0] === verb
-        ? { advice: `${answer.ruleFor({ verbs: missing, group: "", resource: "events", namespace })}${subject}` }
+        ? { advice: `${ruleFor({ verbs: missing, group: "", resource: "events", namespace })}${subject}` }
         : undefined)
     }
   })
@@ -216,9 +206,7 @@ const clusterIdCheck = (allowed: Allowed, subject: string): Check => {
     found:
       (allowed === false ? "not allowed" : "the server does not say whether it is allowed") +
       ": cursors and journals are bound to the uid of the service account, or for other users to the address of the server",
-    ...(allowed === false
-      ? { advice: `${answer.ruleFor({ ...permission, namespace: "kube-system" })}${subject}` }
-      : undefined)
+    ...(allowed === false ? { advice: `${ruleFor({ ...permission, namespace: "kube-system" })}${subject}` } : undefined)
   }
 }
 
@@ -300,9 +288,8 @@ const PAGES = 4
 /** When an event was written last: only a write that changes it renews its time to live. */
 const writtenAt = (event: unknown): number => {
   const metadata = fieldsOf(fieldsOf(event)["metadata"])
-  const managed = Array.isArray(metadata["managedFields"]) ? metadata["managedFields"] : []
-  const times = [metadata["creationTimestamp"], ...managed.map((entry: unknown) => fieldsOf(entry)["time"])]
-  return Math.max(...times.map((time) => Date.parse(textOf(time))).filter((time) => !Number.isNaN(time)))
+  const times = [metadata["creationTimestamp"], ...listOf(metadata["managedFields"]).map(({ time }) => time)]
+  return Math.max(...times.map((time) => Date.parse(textOf(time) ?? "")).filter((time) => !Number.isNaN(time)))
 }
 
 const retentionCheck = (
@@ -315,10 +302,10 @@ const retentionCheck = (
       namespace === undefined ? "/api/v1/events" : `/api/v1/namespaces/${encodeURIComponent(namespace)}/events`
     let oldest = Number.POSITIVE_INFINITY
     let seen = 0
-    let more = ""
+    let more: string | undefined
     let rest = 0
     for (let page = 0; page < PAGES; page++) {
-      const next = more === "" ? "" : `&continue=${encodeURIComponent(more)}`
+      const next = more === undefined ? "" : `&continue=${encodeURIComponent(more)}`
       const answered = yield* ask(connection, { method: "GET", path: `${path}?limit=${PAGE}${next}` })
       const list = objectOf(answered, "EventList", "v1")
       const items: unknown = list["items"]
@@ -335,7 +322,7 @@ const retentionCheck = (
       seen += items?.length ?? 0
       more = textOf(metadata["continue"])
       rest = typeof metadata["remainingItemCount"] === "number" ? metadata["remainingItemCount"] : 0
-      if (more === "") break
+      if (more === undefined) break
     }
     const where = namespace === undefined ? "in the cluster" : `in namespace ${namespace}`
     if (seen === 0) {
@@ -404,7 +391,7 @@ export const runWith = (connection: Connection, place?: Place): Effect.Effect<Re
         facts: { millis }
       })
       const gitVersion = textOf(version.body["gitVersion"])
-      if (gitVersion !== "") {
+      if (gitVersion !== undefined) {
         checks.push({ name: "version", state: "ok", found: gitVersion, facts: { version: gitVersion } })
       } else if (version.response.status < 400) {
         checks.push({

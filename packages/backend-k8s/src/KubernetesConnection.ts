@@ -11,80 +11,21 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Stream from "effect/Stream"
-import type { RequestOptions } from "node:https"
-import * as answer from "./internal/answer.ts"
 import * as clusterTarget from "./internal/clusterTarget.ts"
 import * as credentials from "./internal/credentials.ts"
 import * as durations from "./internal/durations.ts"
+import type { KubeConfig } from "./internal/givenKubeConfig.ts"
 import * as kubeconfig from "./internal/kubeconfig.ts"
 import { proxyFor } from "./internal/proxy.ts"
+import { NoAnswer } from "./internal/requestErrors.ts"
+import type { KubernetesRequest, KubernetesResponse, KubernetesStream } from "./KubernetesHttp.ts"
+
+export type { KubeConfig } from "./internal/givenKubeConfig.ts"
+export type { KubernetesRequest, KubernetesResponse, KubernetesStream } from "./KubernetesHttp.ts"
 
 // ---------------------------------------------------------------------------
 // models
 // ---------------------------------------------------------------------------
-
-/**
- * A request to the API server.
- *
- * @category models
- * @since 0.1.0
- */
-export interface KubernetesRequest {
-  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE"
-  /** Path and query, beginning with `/`. */
-  readonly path: string
-  /** JSON text. */
-  readonly body?: string | undefined
-  /** Default: `application/json`. */
-  readonly contentType?: string | undefined
-  /** Default: `application/json`. */
-  readonly accept?: string | undefined
-}
-
-/**
- * The answer of the API server, whatever its status.
- *
- * @category models
- * @since 0.1.0
- */
-export interface KubernetesResponse {
-  readonly status: number
-  /** By lower-case name. */
-  readonly headers: Readonly<Record<string, string | undefined>>
-  /** Absent when the connection broke before its end: what the status says has happened all the same. */
-  readonly body: string | undefined
-}
-
-/**
- * An answer that goes on, such as a watch.
- *
- * @category models
- * @since 0.1.0
- */
-export interface KubernetesStream {
-  readonly status: number
-  /** By lower-case name. */
-  readonly headers: Readonly<Record<string, string | undefined>>
-  /** The whole of it, for an answer that ends. */
-  readonly text: Effect.Effect<string | undefined>
-  readonly bytes: Stream.Stream<Uint8Array, BackendError.BackendError>
-}
-
-/**
- * A configuration that the host has loaded: what is used of the `KubeConfig` of `@kubernetes/client-node`.
- *
- * @category models
- * @since 0.2.0
- */
-export interface KubeConfig {
-  getCurrentContext(): string
-  setCurrentContext(context: string): void
-  getContextObject(name: string): { readonly namespace?: string | undefined } | null
-  getCurrentCluster(): { readonly server: string; readonly proxyUrl?: string | undefined } | null
-  /** Adds credentials and certificates. Asked again when they may have changed, one question at a time. */
-  applyToHTTPSOptions(options: RequestOptions): Promise<void>
-}
 
 /**
  * How to find and use a cluster.
@@ -316,7 +257,7 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
         applied: "unknown",
         detail: `${address}: no answer within ${Duration.format(timeout)}`
       }),
-      new answer.NoAnswer()
+      new NoAnswer()
     )
   })
 

@@ -16,7 +16,9 @@ import type { ObjectReference } from "@tidings/core/ObjectReference"
 import * as Timestamp from "@tidings/core/Timestamp"
 import * as Result from "effect/Result"
 import * as eventData from "./internal/eventData.ts"
-import * as syntax from "./internal/syntax.ts"
+import * as json from "./internal/json.ts"
+import * as names from "./internal/names.ts"
+import * as utf8 from "./internal/utf8.ts"
 
 // ---------------------------------------------------------------------------
 // models
@@ -145,7 +147,7 @@ export const namespaceOf = (
 export const nameOf = (write: Write): string => EventId.objectName(write.id, write.event.involvedObject.name)
 
 // ---------------------------------------------------------------------------
-// out
+// writing
 // ---------------------------------------------------------------------------
 
 const MAXIMUM_COUNT = 2_147_483_647
@@ -153,8 +155,8 @@ const MAXIMUM_COUNT = 2_147_483_647
 const countOf = (write: Write): number => Math.min(write.count, MAXIMUM_COUNT)
 
 /**
- * With an `eventTime` the API server checks the fields that the newer events API requires; an event that would not pass
- * goes without, which every kubectl command shows just as well.
+ * Whether an event can have an `eventTime`. With one, the API server checks the fields that events.k8s.io/v1 requires;
+ * without one it does not, and kubectl shows the event as well.
  */
 const takesEventTime = (fields: {
   readonly type: string
@@ -167,14 +169,14 @@ const takesEventTime = (fields: {
   fields.reason !== "" &&
   fields.action !== "" &&
   fields.reportingInstance !== "" &&
-  syntax.isQualifiedName(fields.reportingComponent)
+  names.isQualifiedName(fields.reportingComponent)
 
 const timesOf = (write: Write): string => `${Timestamp.format(write.first)}/${Timestamp.format(write.last)}`
 
-/** `Timestamp.formatSeconds`, three times as fast for times of one second. */
+/** `Timestamp.formatSeconds`, three times as fast where several times are of the same second. */
 const secondsOf = (time: Timestamp.Micros): string => `${Timestamp.format(time).slice(0, -8)}Z`
 
-/** Every event has the name and the namespace of its object in its data; where that is all, the object says it. */
+/** Absent where the data has only the name and the namespace of the object, which `involvedObject` has as well. */
 const encodeData = ({ data, involvedObject }: EventBody): ReturnType<typeof eventData.encode> | undefined =>
   isIdentity(data, involvedObject) ? undefined : eventData.encode(data, limits.data, limits.dataText)
 
@@ -189,7 +191,7 @@ const identityOf = ({ name, namespace }: ObjectReference): EventBody["data"] =>
 
 interface Parts {
   readonly annotations: Record<string, string>
-  /** Names of annotations that this state of the series does not have, and an earlier one may. */
+  /** Annotations that an earlier state of the series may have, and this one does not. */
   readonly absent: Array<string>
   readonly labels: Readonly<Record<string, string>> | undefined
   readonly fields: {
@@ -214,14 +216,14 @@ const partsOf = (write: Write, options: ShapeOptions | undefined): Parts => {
     else own[name] = value
   }
   const fields = {
-    reason: syntax.cut(body.reason, limits.word),
-    message: syntax.cut(body.message, limits.message),
+    reason: utf8.cut(body.reason, limits.word),
+    message: utf8.cut(body.message, limits.message),
     type: body.type,
-    action: syntax.cut(body.action, limits.word),
+    action: utf8.cut(body.action, limits.word),
     reportingComponent: body.reportingController,
-    reportingInstance: syntax.cut(body.reportingInstance, limits.word)
+    reportingInstance: utf8.cut(body.reportingInstance, limits.word)
   }
-  // Of a single occurrence `eventTime` has the exact time, both first and last.
+  // For a single occurrence, `eventTime` is the exact first and last time.
   const isExact = write.first === write.last && options?.withoutEventTime !== true && takesEventTime(fields)
   put(annotations.times, isExact ? undefined : timesOf(write))
   const data = options?.withoutData === true ? undefined : encodeData(body)
@@ -245,10 +247,10 @@ const partsOf = (write: Write, options: ShapeOptions | undefined): Parts => {
 const areFit = (labels: ReadonlyArray<readonly [string, string]>): boolean =>
   labels.length > 0 && labels.every(([key, value]) => isLabel(key, value))
 
-const isLabel = (key: string, value: string): boolean => syntax.isQualifiedName(key) && syntax.isLabelValue(value)
+const isLabel = (key: string, value: string): boolean => names.isQualifiedName(key) && names.isLabelValue(value)
 
 /**
- * How much of an event is sent.
+ * What is added to the object of an event, and what is left out.
  *
  * @category models
  * @since 0.1.0
@@ -260,9 +262,9 @@ export interface ShapeOptions {
   readonly apiVersion?: string | undefined
   /** The namespace of events about what is cluster-scoped. Default: `default`. */
   readonly clusterScopedNamespace?: string | undefined
-  /** Leaves out what an event can do without: for a server that found it too large. */
+  /** Leaves out the data and the labels that Kubernetes does not take: for an event that the server found too large. */
   readonly withoutData?: boolean | undefined
-  /** Leaves out `eventTime`, and with it the checks that come with it: for a server that found the event invalid. */
+  /** Leaves out `eventTime` and so avoids its checks: for an event that the server found invalid. */
   readonly withoutEventTime?: boolean | undefined
 }
 
@@ -339,7 +341,7 @@ export const toResource = (write: Write, options?: ShapeOptions): EventResource 
   }
 }
 
-// In a merge patch an absent key keeps what is there, and null takes it away.
+// In a merge patch an absent key keeps the value, and null removes it.
 const referencePatch = (reference: ObjectReference) => ({
   apiVersion: reference.apiVersion ?? null,
   kind: reference.kind,
@@ -350,8 +352,9 @@ const referencePatch = (reference: ObjectReference) => ({
 })
 
 /**
- * The merge patch that ends the event of an object that another one of its name has replaced, if it still has this
- * resourceVersion: no request that is still on its way can raise its count any more.
+ * The merge patch that closes the event of an object that was deleted and created again under its name, with the uid of
+ * the new one. It applies at this resourceVersion only, and gives the event a new one, so that no earlier request can raise
+ * its count afterwards.
  *
  * @category conversions
  * @since 0.2.0
@@ -367,8 +370,8 @@ export const toEnd = (resourceVersion: string, uid: string) => ({
  * @since 0.2.0
  */
 export const replacedBy = (resource: unknown): string | undefined => {
-  const uid = fieldsOf(fieldsOf(fieldsOf(resource)["metadata"])["annotations"])[annotations.replacedBy]
-  return typeof uid === "string" && uid !== "" ? uid : undefined
+  const { annotations: own } = json.fieldsOf(json.fieldsOf(resource)["metadata"])
+  return json.textOf(json.fieldsOf(own)[annotations.replacedBy])
 }
 
 /**
@@ -409,46 +412,28 @@ export const toPatch = (write: Write, resourceVersion: string, options?: ShapeOp
 }
 
 // ---------------------------------------------------------------------------
-// in
+// reading
 // ---------------------------------------------------------------------------
-
-type Fields = { readonly [key: string]: unknown }
-
-const isFields = (value: unknown): value is Fields =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
-const fieldsOf = (value: unknown): Fields => (isFields(value) ? value : {})
-
-/** A text that is there; Go writes what is not as `""`, `null` or nothing. */
-const textOf = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined)
 
 const timeOf = (value: unknown): number | undefined => (typeof value === "string" ? Timestamp.parse(value) : undefined)
 
-const textsOf = (value: unknown): Readonly<Record<string, string>> | undefined => {
-  if (!isFields(value)) return undefined
+/** The texts among the fields of an object. */
+const textFieldsOf = (value: unknown): Readonly<Record<string, string>> | undefined => {
+  if (!json.isFields(value)) return undefined
   const entries = Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === "string")
   return entries.length === 0 ? undefined : Object.fromEntries(entries)
 }
 
-const parseJson = (text: string | undefined): unknown => {
-  if (text === undefined) return undefined
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
-
 const referenceOf = (value: unknown): ObjectReference => {
-  const fields = fieldsOf(value)
-  const apiVersion = textOf(fields["apiVersion"])
-  const namespace = textOf(fields["namespace"])
-  const uid = textOf(fields["uid"])
-  const fieldPath = textOf(fields["fieldPath"])
+  const fields = json.fieldsOf(value)
+  const apiVersion = json.textOf(fields["apiVersion"])
+  const namespace = json.textOf(fields["namespace"])
+  const uid = json.textOf(fields["uid"])
+  const fieldPath = json.textOf(fields["fieldPath"])
   return {
     ...(apiVersion === undefined ? undefined : { apiVersion }),
-    kind: textOf(fields["kind"]) ?? "",
-    name: textOf(fields["name"]) ?? "",
+    kind: json.textOf(fields["kind"]) ?? "",
+    name: json.textOf(fields["name"]) ?? "",
     ...(namespace === undefined ? undefined : { namespace }),
     ...(uid === undefined ? undefined : { uid }),
     ...(fieldPath === undefined ? undefined : { fieldPath })
@@ -463,12 +448,15 @@ const isSameSecond = (a: number, b: number): boolean => Math.floor(a / SECOND) =
  * First and last time. The exact ones of the annotation count as long as they agree with the fields that every tool can
  * change; `series.lastObservedTime` is where writers of events.k8s.io/v1 keep the last time.
  */
-const timesFrom = (object: Fields, times: string | undefined): { readonly first: number; readonly last: number } => {
-  const creation = timeOf(fieldsOf(object["metadata"])["creationTimestamp"])
+const timesFrom = (
+  object: json.Fields,
+  times: string | undefined
+): { readonly first: number; readonly last: number } => {
+  const creation = timeOf(json.fieldsOf(object["metadata"])["creationTimestamp"])
   const eventTime = timeOf(object["eventTime"])
   const firstTimestamp = timeOf(object["firstTimestamp"])
   const lastTimestamp = timeOf(object["lastTimestamp"])
-  const observed = timeOf(fieldsOf(object["series"])["lastObservedTime"])
+  const observed = timeOf(json.fieldsOf(object["series"])["lastObservedTime"])
   const coarseFirst = firstTimestamp ?? eventTime ?? creation ?? lastTimestamp ?? 0
   const coarseLast = observed ?? lastTimestamp ?? eventTime ?? firstTimestamp ?? creation ?? 0
   const [exactFirst, exactLast] = (times ?? "").split("/").map(Timestamp.parse)
@@ -485,15 +473,15 @@ const timesFrom = (object: Fields, times: string | undefined): { readonly first:
 const wholeNumber = (value: unknown): number | undefined =>
   typeof value === "number" && Number.isSafeInteger(value) && value > 0 ? value : undefined
 
-const countFrom = (object: Fields, exact: string | undefined): number => {
-  const count = wholeNumber(fieldsOf(object["series"])["count"]) ?? wholeNumber(object["count"]) ?? 1
+const countFrom = (object: json.Fields, exact: string | undefined): number => {
+  const count = wholeNumber(json.fieldsOf(object["series"])["count"]) ?? wholeNumber(object["count"]) ?? 1
   return count === MAXIMUM_COUNT ? (wholeNumber(Number(exact)) ?? count) : count
 }
 
-const sourceOf = (object: Fields): EventSource => {
-  const source = fieldsOf(object["source"])
-  const component = textOf(source["component"]) ?? textOf(object["reportingComponent"]) ?? ""
-  const host = textOf(source["host"])
+const sourceOf = (object: json.Fields): EventSource => {
+  const source = json.fieldsOf(object["source"])
+  const component = json.textOf(source["component"]) ?? json.textOf(object["reportingComponent"]) ?? ""
+  const host = json.textOf(source["host"])
   return host === undefined ? { component } : { component, host }
 }
 
@@ -514,46 +502,46 @@ const OWN_PREFIX = "tidings.dev/"
  * @since 0.1.0
  */
 export const fromResource = (value: unknown): Result.Result<StoredEvent, string> => {
-  if (!isFields(value)) return Result.fail("an event is an object")
-  const metadata = fieldsOf(value["metadata"])
-  const name = textOf(metadata["name"])
-  const resourceVersion = textOf(metadata["resourceVersion"])
+  if (!json.isFields(value)) return Result.fail("an event is an object")
+  const metadata = json.fieldsOf(value["metadata"])
+  const name = json.textOf(metadata["name"])
+  const resourceVersion = json.textOf(metadata["resourceVersion"])
   if (name === undefined || resourceVersion === undefined) {
     return Result.fail("the event has no metadata.name or no metadata.resourceVersion")
   }
-  const uid = textOf(metadata["uid"])
-  const all = textsOf(metadata["annotations"]) ?? {}
+  const uid = json.textOf(metadata["uid"])
+  const all = textFieldsOf(metadata["annotations"]) ?? {}
   const series = EventId.parse(all[annotations.series] ?? "")
   const seq = Number(all[annotations.seq])
   const own = series !== undefined && Number.isSafeInteger(seq) && seq >= 0
-  const foreignAnnotations = textsOf(
+  const foreignAnnotations = textFieldsOf(
     Object.fromEntries(Object.entries(all).filter(([key]) => !(own && key.startsWith(OWN_PREFIX))))
   )
-  const allLabels = own ? parseJson(all[annotations.labels]) : undefined
-  const labels = isFields(allLabels) ? (textsOf(allLabels) ?? {}) : textsOf(metadata["labels"])
+  const allLabels = own ? json.parse(all[annotations.labels]) : undefined
+  const labels = json.isFields(allLabels) ? (textFieldsOf(allLabels) ?? {}) : textFieldsOf(metadata["labels"])
   const involvedObject = referenceOf(value["involvedObject"])
   const data = !own
     ? undefined
     : all[annotations.data] === undefined && all[annotations.dataCut] === undefined
       ? Result.succeed(identityOf(involvedObject))
-      : EventJson.dataFromObject(parseJson(all[annotations.data]) ?? {})
+      : EventJson.dataFromObject(json.parse(all[annotations.data]) ?? {})
   const source = sourceOf(value)
-  const reason = textOf(value["reason"]) ?? (own ? "" : "Unknown")
+  const reason = json.textOf(value["reason"]) ?? (own ? "" : "Unknown")
   const related = value["related"]
   const body: EventBody = {
     involvedObject,
-    ...(isFields(related) ? { related: referenceOf(related) } : undefined),
+    ...(json.isFields(related) ? { related: referenceOf(related) } : undefined),
     reason,
-    type: textOf(value["type"]) ?? "",
-    action: textOf(value["action"]) ?? (own ? "" : reason),
-    message: textOf(value["message"]) ?? "",
+    type: json.textOf(value["type"]) ?? "",
+    action: json.textOf(value["action"]) ?? (own ? "" : reason),
+    message: json.textOf(value["message"]) ?? "",
     data: data !== undefined && Result.isSuccess(data) ? data.success : {},
     source,
-    reportingController: textOf(value["reportingComponent"]) ?? (own ? "" : source.component),
-    reportingInstance: textOf(value["reportingInstance"]) ?? (own ? "" : (source.host ?? "")),
+    reportingController: json.textOf(value["reportingComponent"]) ?? (own ? "" : source.component),
+    reportingInstance: json.textOf(value["reportingInstance"]) ?? (own ? "" : (source.host ?? "")),
     ...(labels === undefined ? undefined : { labels })
   }
-  const namespace = textOf(metadata["namespace"]) ?? CLUSTER_SCOPED_NAMESPACE
+  const namespace = json.textOf(metadata["namespace"]) ?? CLUSTER_SCOPED_NAMESPACE
   const creationTimestamp = timeOf(metadata["creationTimestamp"])
   const event: Event = {
     id: own ? series : { origin: uid ?? name, seq: 0 },
@@ -567,16 +555,16 @@ export const fromResource = (value: unknown): Result.Result<StoredEvent, string>
     ...(creationTimestamp === undefined ? undefined : { creationTimestamp }),
     resourceVersion,
     ...(foreignAnnotations === undefined ? undefined : { annotations: foreignAnnotations }),
-    object: wholeOf(value, metadata)
+    object: withoutManagedFields(value, metadata)
   }
   return Result.succeed({ event, namespace, resourceVersion, own })
 }
 
-/** The object without what says which program changed which field: kubectl does not show it either. */
-const wholeOf = (object: Fields, metadata: Fields): { readonly [field: string]: Json } => {
+/** The object without its managed fields, which kubectl does not show either. */
+const withoutManagedFields = (object: json.Fields, metadata: json.Fields): { readonly [field: string]: Json } => {
   const { managedFields: _, ...rest } = metadata
   return {
-    // The items of a list do not say what they are.
+    // The items of a list have no apiVersion and kind.
     apiVersion: "v1",
     kind: "Event",
     ...(object as { readonly [field: string]: Json }),

@@ -19,6 +19,11 @@ export * as KubernetesConnection from "./KubernetesConnection.ts"
 export * as KubernetesEvent from "./KubernetesEvent.ts"
 
 /**
+ * Requests to the API server and its answers.
+ */
+export * as KubernetesHttp from "./KubernetesHttp.ts"
+
+/**
  * The kinds of objects that a cluster has.
  */
 export * as KubernetesKinds from "./KubernetesKinds.ts"

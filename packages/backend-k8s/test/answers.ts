@@ -1,4 +1,4 @@
-import type { KubernetesResponse } from "../src/KubernetesConnection.ts"
+import type { KubernetesResponse } from "../src/KubernetesHttp.ts"
 
 export const answer = (status: number, body: unknown, headers: Record<string, string> = {}): KubernetesResponse => ({
   status,

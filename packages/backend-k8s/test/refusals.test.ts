@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import * as answer from "../src/internal/answer.ts"
+import { statusIn } from "../src/internal/response.ts"
 import type { Refusal } from "./fixtures/refusals.ts"
 import { short } from "./verdicts.ts"
 
@@ -83,7 +83,7 @@ describe("a refusal of kube-apiserver 1.37", () => {
     )
     // Another reason than Forbidden is never about rights.
     for (const { body, headers, name, status, verb } of recorded) {
-      if (status !== 403 || answer.statusOf(answer.parseBody(body))?.reason === "Forbidden") continue
+      if (status !== 403 || statusIn({ body })?.reason === "Forbidden") continue
       assert.notInclude(short(verb, { status, headers, body }), "Unauthorized", name)
     }
   })

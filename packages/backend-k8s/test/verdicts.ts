@@ -1,12 +1,11 @@
 import type * as BackendError from "@tidings/core/BackendError"
 import * as Duration from "effect/Duration"
-import * as answer from "../src/internal/answer.ts"
-import type { KubernetesResponse } from "../src/KubernetesConnection.ts"
+import { verdictOf } from "../src/internal/writeVerdict.ts"
+import type { KubernetesResponse } from "../src/KubernetesHttp.ts"
 
 export type Verb = "create" | "patch"
 
-export const verdict = (verb: Verb, response: KubernetesResponse) =>
-  answer.verdictOf(verb, "shop", "order-1.1", response)
+export const verdict = (verb: Verb, response: KubernetesResponse) => verdictOf(verb, "shop", "order-1.1", response)
 
 /** The verdict in one line, with what decides something. */
 export const short = (verb: Verb, response: KubernetesResponse): string => {

@@ -16,9 +16,12 @@ import * as Target from "@tidings/core/Target"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { createHash } from "node:crypto"
-import type { KubernetesRequest, KubernetesResponse } from "../KubernetesConnection.ts"
-import * as answer from "./answer.ts"
+import type { KubernetesRequest, KubernetesResponse } from "../KubernetesHttp.ts"
 import type { Tls } from "./credentials.ts"
+import { type Fields, fieldsOf, textOf } from "./json.ts"
+import { type Permission, ruleFor } from "./permissions.ts"
+import { forbidden, readErrorOf } from "./requestErrors.ts"
+import { objectIn, statusIn } from "./response.ts"
 
 /** How long a refusal counts: a right that is granted is noticed within half a minute. */
 const REFUSED_MILLIS = 20_000
@@ -28,7 +31,7 @@ const REFUSED_MILLIS = 20_000
  *
  * @internal
  */
-export const readKubeSystem: answer.Permission = {
+export const readKubeSystem: Permission = {
   verbs: ["get"],
   group: "",
   resource: "namespaces",
@@ -38,14 +41,7 @@ export const readKubeSystem: answer.Permission = {
 
 const digest = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 32)
 
-type Fields = { readonly [key: string]: unknown }
-
-const fieldsOf = (value: unknown): Fields => (typeof value === "object" && value !== null ? { ...value } : {})
-const textOf = (value: unknown): string => (typeof value === "string" ? value : "")
-
 const isAllowed = (review: unknown): boolean => fieldsOf(fieldsOf(review)["status"])["allowed"] !== false
-
-const isStatus = ({ body }: KubernetesResponse): boolean => answer.statusOf(answer.parseBody(body)) !== undefined
 
 /** The names that need no question. The form of the second is that of the first release, whose journals hold it. */
 const placeOf = (address: string, { ca }: Tls): Target.Target =>
@@ -83,17 +79,17 @@ export const make = (options: {
   const account: Effect.Effect<string | undefined, BackendError.BackendError> = Effect.flatMap(
     review("authentication.k8s.io", "SelfSubjectReview"),
     (response) => {
-      const reviewed = answer.objectIn(response, "SelfSubjectReview", "authentication.k8s.io/v1")
+      const reviewed = objectIn(response, "SelfSubjectReview", "authentication.k8s.io/v1")
       if (response.status === 201 && reviewed !== undefined) {
         const user = fieldsOf(fieldsOf(reviewed["status"])["userInfo"])
         const uid = textOf(user["uid"])
-        const isAccount = textOf(user["username"]).startsWith("system:serviceaccount:")
-        return Effect.succeed(isAccount && uid !== "" ? `account-${uid}` : undefined)
+        const isAccount = textOf(user["username"])?.startsWith("system:serviceaccount:") === true
+        return Effect.succeed(isAccount && uid !== undefined ? `account-${uid}` : undefined)
       }
-      // Servers before 1.28 have no such review, and who withdraws the right to it may. A page of a gateway is no answer.
-      return isStatus(response) && (response.status === 404 || response.status === 403)
+      // Servers before 1.28 have no such review, and who withdraws the right to it may. A page of a gateway is no
+      return statusIn(response) !== undefined && (response.status === 404 || response.status === 403)
         ? Effect.succeed(undefined)
-        : Effect.fail(answer.readErrorOf(response, readKubeSystem))
+        : Effect.fail(readErrorOf(response, readKubeSystem))
     }
   )
 
@@ -104,8 +100,8 @@ export const make = (options: {
     const place = placeOf(address, yield* options.tls)
     const response = yield* request({ method: "GET", path: "/api/v1/namespaces/kube-system" })
     if (response.status === 200) {
-      const uid = textOf(fieldsOf(answer.objectIn(response, "Namespace", "v1")?.["metadata"])["uid"])
-      if (uid !== "") {
+      const uid = textOf(fieldsOf(objectIn(response, "Namespace", "v1")?.["metadata"])["uid"])
+      if (uid !== undefined) {
         refused = undefined
         // In one cluster it does not change while this process runs: whose account is made anew has no good token any more.
         if (known?.uid !== uid) known = { uid, account: yield* account }
@@ -113,14 +109,14 @@ export const make = (options: {
         return Target.make(uid, { aliases: [...(name === undefined ? [] : [name]), place.id, ...place.aliases] })
       }
     }
-    if (response.status !== 403 || !isStatus(response)) return yield* answer.readErrorOf(response, readKubeSystem)
+    if (response.status !== 403 || statusIn(response) === undefined) return yield* readErrorOf(response, readKubeSystem)
     // A server that has just started refuses everything until it has read its rules. Who takes such a refusal for a rule
     // would take the cluster for another one: so ask for the rule itself, which is refused then as well.
     const rule = yield* review("authorization.k8s.io", "SelfSubjectAccessReview", {
       resourceAttributes: { verb: "get", resource: "namespaces", name: "kube-system", namespace: "kube-system" }
     })
-    if (rule.status !== 201 || isAllowed(answer.objectIn(rule, "SelfSubjectAccessReview", "authorization.k8s.io/v1"))) {
-      return yield* answer.forbidden(response, readKubeSystem)
+    if (rule.status !== 201 || isAllowed(objectIn(rule, "SelfSubjectAccessReview", "authorization.k8s.io/v1"))) {
+      return yield* forbidden(response, readKubeSystem)
     }
     const name = yield* account
     if (!isSaid) {
@@ -130,7 +126,7 @@ export const make = (options: {
           (name === undefined
             ? "its address and certificate authority serve instead, so another cluster in its place is not told"
             : "the uid of the service account serves instead, which is another one when the account is made anew") +
-          `. ${answer.ruleFor(readKubeSystem)}`
+          `. ${ruleFor(readKubeSystem)}`
       )
     }
     const target = name === undefined ? place : Target.make(name, { aliases: [place.id, ...place.aliases] })

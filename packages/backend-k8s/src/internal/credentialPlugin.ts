@@ -9,6 +9,7 @@ import { type ChildProcess, spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as tty from "node:tty"
+import { type Fields, fieldsOf, isFields, textOf } from "./json.ts"
 import type { Cluster, Plugin } from "./kubeconfigFile.ts"
 import * as processTree from "./processTree.ts"
 
@@ -115,15 +116,12 @@ const lookUp = (command: string): string | undefined => {
 const notFound = (plugin: Plugin): Error =>
   new Error(`it was not found${plugin.installHint === undefined ? "" : `\n\n${printable(plugin.installHint)}`}`)
 
-type Fields = Readonly<Record<string, unknown>>
-
-const fieldsOf = (value: unknown): Fields => (typeof value === "object" && value !== null ? { ...value } : {})
-
-const textOf = (from: Fields, key: string): string | undefined => {
-  const value = from[key]
-  if (value === undefined || value === null || value === "") return undefined
-  if (typeof value !== "string") throw new Error(`its status.${key} is no text`)
-  return value
+/** The text in a field of the status. */
+const textIn = (status: Fields, key: string): string | undefined => {
+  const value = status[key]
+  if (value !== undefined && value !== null && typeof value !== "string")
+    throw new Error(`its status.${key} is no text`)
+  return textOf(value)
 }
 
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/
@@ -149,12 +147,11 @@ const answerIn = async (output: string, plugin: Plugin): Promise<Answer> => {
     throw new Error(`it printed an ExecCredential of ${String(printed["apiVersion"])}, and not of ${plugin.apiVersion}`)
   }
   const { status } = printed
-  if (typeof status !== "object" || status === null) throw new Error("it printed an ExecCredential without a status")
-  const from = fieldsOf(status)
-  const token = textOf(from, "token")
-  const cert = textOf(from, "clientCertificateData")
-  const key = textOf(from, "clientKeyData")
-  const expires = textOf(from, "expirationTimestamp")
+  if (!isFields(status)) throw new Error("it printed an ExecCredential without a status")
+  const token = textIn(status, "token")
+  const cert = textIn(status, "clientCertificateData")
+  const key = textIn(status, "clientKeyData")
+  const expires = textIn(status, "expirationTimestamp")
   if (token === undefined && cert === undefined && key === undefined) {
     throw new Error("it printed neither a token nor a client certificate")
   }

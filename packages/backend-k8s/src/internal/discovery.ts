@@ -1,19 +1,11 @@
 /**
- * What kinds of objects a cluster has.
+ * The kinds of objects of a cluster.
  */
 import type { BackendError } from "@tidings/core/BackendError"
 import * as Effect from "effect/Effect"
 import type { KubernetesConnection } from "../KubernetesConnection.ts"
-import * as answer from "./answer.ts"
-
-type Fields = { readonly [key: string]: unknown }
-
-const isFields = (value: unknown): value is Fields =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
-const fieldsOf = (value: unknown): Fields => (isFields(value) ? value : {})
-const listOf = (value: unknown): ReadonlyArray<Fields> => (Array.isArray(value) ? value.filter(isFields) : [])
-const textOf = (value: unknown): string => (typeof value === "string" ? value : "")
+import { fieldsOf, listOf, textOf, textsOf } from "./json.ts"
+import { objectIn } from "./response.ts"
 
 /**
  * A kind of one group and version.
@@ -29,14 +21,14 @@ export interface DiscoveredKind {
   readonly singular: string
   readonly shortNames: ReadonlyArray<string>
   readonly namespaced: boolean
-  /** Whether the server would have this version of the group used. */
+  /** Whether this version is the one that the server prefers for its group. */
   readonly isPreferred: boolean
 }
 
-/** The kinds of all groups and versions, from an aggregated discovery, in its order. */
+/** The kinds in an aggregated discovery, in its order. */
 const kindsOf = (list: unknown): ReadonlyArray<DiscoveredKind> =>
   listOf(fieldsOf(list)["items"]).flatMap((item) => {
-    const group = textOf(fieldsOf(item["metadata"])["name"])
+    const group = textOf(fieldsOf(item["metadata"])["name"]) ?? ""
     return listOf(item["versions"]).flatMap(({ resources, version }, index) =>
       typeof version !== "string"
         ? []
@@ -50,8 +42,8 @@ const kindsOf = (list: unknown): ReadonlyArray<DiscoveredKind> =>
                     group,
                     version,
                     plural: resource,
-                    singular: textOf(singularResource),
-                    shortNames: Array.isArray(shortNames) ? shortNames.filter((one) => typeof one === "string") : [],
+                    singular: textOf(singularResource) ?? "",
+                    shortNames: textsOf(shortNames),
                     namespaced: scope === "Namespaced",
                     isPreferred: index === 0
                   }
@@ -64,8 +56,8 @@ const kindsOf = (list: unknown): ReadonlyArray<DiscoveredKind> =>
 const AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 /**
- * The kinds of a cluster, those of the core group first; nothing where a server does not tell all of them at once, as
- * those before Kubernetes 1.30.
+ * The kinds of a cluster, those of the core group first. `undefined` for a server without aggregated discovery, as before
+ * Kubernetes 1.30.
  *
  * @internal
  */
@@ -76,9 +68,7 @@ export const readAll = (
     Effect.forEach(["/api", "/apis"], (path) => connection.request({ method: "GET", path, accept: AGGREGATED })),
     (responses) => {
       const lists = responses.map((response) =>
-        response.status === 200
-          ? answer.objectIn(response, "APIGroupDiscoveryList", "apidiscovery.k8s.io/v2")
-          : undefined
+        response.status === 200 ? objectIn(response, "APIGroupDiscoveryList", "apidiscovery.k8s.io/v2") : undefined
       )
       return lists.every((list) => Array.isArray(list?.["items"])) ? lists.flatMap(kindsOf) : undefined
     }

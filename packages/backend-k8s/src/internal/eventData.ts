@@ -1,6 +1,6 @@
 import type { EventData, Json } from "@tidings/core/EventData"
 import * as EventJson from "@tidings/core/EventJson"
-import * as syntax from "./syntax.ts"
+import * as utf8 from "./utf8.ts"
 
 interface Value {
   /** As it is listed: `error`, `arguments.stdout`. */
@@ -13,7 +13,7 @@ interface Value {
 const isObject = (value: unknown): value is Record<string, Json> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-const bytesOf = (value: Json): number => syntax.byteLength(JSON.stringify(value))
+const bytesOf = (value: Json): number => utf8.byteLength(JSON.stringify(value))
 
 const valuesOf = (holder: Record<string, Json>, prefix: string): Array<Value> =>
   Object.entries(holder).map(([key, value]) => ({ path: prefix + key, holder, key, bytes: bytesOf(value) }))
@@ -33,7 +33,7 @@ export const encode = (
   textLimit: number
 ): { readonly json: string; readonly cut: string | undefined } => {
   const json = JSON.stringify(EventJson.dataToObject(data))
-  if (json.length * 3 <= limit || syntax.byteLength(json) <= limit) return { json, cut: undefined }
+  if (json.length * 3 <= limit || utf8.byteLength(json) <= limit) return { json, cut: undefined }
 
   // A copy, which may be changed.
   const object = JSON.parse(json) as Record<string, Json>
@@ -43,12 +43,12 @@ export const encode = (
     : valuesOf(object, "")
   const largestFirst = () => values.sort((a, b) => b.bytes - a.bytes)
   const cut = new Set<string>()
-  let bytes = syntax.byteLength(json)
+  let bytes = utf8.byteLength(json)
   for (const value of largestFirst()) {
     if (bytes <= limit) break
     const text = value.holder[value.key]
-    if (typeof text !== "string" || syntax.byteLength(text) <= textLimit) continue
-    const shortened = syntax.cut(text, textLimit)
+    if (typeof text !== "string" || utf8.byteLength(text) <= textLimit) continue
+    const shortened = utf8.cut(text, textLimit)
     value.holder[value.key] = shortened
     cut.add(value.path)
     bytes -= value.bytes
@@ -62,5 +62,5 @@ export const encode = (
     // The comma between two values is not counted, so this is never too little.
     bytes -= value.bytes + bytesOf(value.key) + 1
   }
-  return { json: JSON.stringify(object), cut: syntax.cut([...cut].join(","), textLimit) }
+  return { json: JSON.stringify(object), cut: utf8.cut([...cut].join(","), textLimit) }
 }

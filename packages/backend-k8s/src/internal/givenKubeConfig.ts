@@ -2,7 +2,21 @@
  * A `KubeConfig` of `@kubernetes/client-node` that the host has loaded. It says itself which credentials there are.
  */
 import type { RequestOptions } from "node:https"
-import type { KubeConfig } from "../KubernetesConnection.ts"
+
+/**
+ * A configuration that the host has loaded: what is used of the `KubeConfig` of `@kubernetes/client-node`.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface KubeConfig {
+  getCurrentContext(): string
+  setCurrentContext(context: string): void
+  getContextObject(name: string): { readonly namespace?: string | undefined } | null
+  getCurrentCluster(): { readonly server: string; readonly proxyUrl?: string | undefined } | null
+  /** Adds credentials and certificates. Called again when they may have changed, one call at a time. */
+  applyToHTTPSOptions(options: RequestOptions): Promise<void>
+}
 
 /** @internal */
 export interface Chosen {

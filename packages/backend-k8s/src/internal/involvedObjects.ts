@@ -9,11 +9,14 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
-import type { KubernetesConnection, KubernetesResponse } from "../KubernetesConnection.ts"
+import type { KubernetesConnection } from "../KubernetesConnection.ts"
 import type { ShapeOptions } from "../KubernetesEvent.ts"
-import * as answer from "./answer.ts"
 import * as discovery from "./discovery.ts"
+import * as json from "./json.ts"
 import { Lru } from "./lru.ts"
+import { isPathSegment } from "./names.ts"
+import { forbidden as forbiddenError } from "./requestErrors.ts"
+import { isNotFound, objectIn, statusIn } from "./response.ts"
 
 /** An object that is made anew under its name has another uid; the old one is used for less than ten seconds. */
 const FOUND_MILLIS = 8_000
@@ -62,14 +65,6 @@ interface Found {
 
 const nothing: ShapeOptions = {}
 
-type Fields = { readonly [key: string]: unknown }
-
-const isFields = (value: unknown): value is Fields =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
-const fieldsOf = (value: unknown): Fields => (isFields(value) ? value : {})
-const listOf = (value: unknown): ReadonlyArray<Fields> => (Array.isArray(value) ? value.filter(isFields) : [])
-
 /** The path of a group and version; `undefined` for what cannot be one. */
 const pathOf = (apiVersion: string): string | undefined => {
   const match = /^(?:([a-z0-9](?:[-a-z0-9.]*[a-z0-9])?)\/)?(v[a-z0-9]+)$/.exec(apiVersion)
@@ -83,18 +78,12 @@ const groupOf = (apiVersion: string): string =>
 /** The kinds of one group and version, from its list of resources. */
 const kindsIn = (list: unknown, apiVersion: string): ReadonlyMap<string, Resource> => {
   const byKind = new Map<string, Resource>()
-  for (const { kind, name, namespaced } of listOf(fieldsOf(list)["resources"])) {
+  for (const { kind, name, namespaced } of json.listOf(json.fieldsOf(list)["resources"])) {
     if (typeof kind !== "string" || typeof name !== "string" || name.includes("/") || byKind.has(kind)) continue
     byKind.set(kind, { apiVersion, plural: name, namespaced: namespaced === true })
   }
   return byKind
 }
-
-/** A page of a gateway with this status says nothing of the cluster. */
-const isNotFound = (response: KubernetesResponse): boolean =>
-  response.status === 404 && answer.statusOf(answer.parseBody(response.body)) !== undefined
-
-const isSegment = (text: string): boolean => text !== "" && text !== "." && text !== ".." && !/[/%]/.test(text)
 
 const ONLY_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 const ONLY_METADATA_OF_ALL = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -148,17 +137,17 @@ export const make = (options: {
         path: `${path}?limit=${LIST_PAGE}${query}`,
         accept: ONLY_METADATA_OF_ALL
       })
-      const page = answer.objectIn(response, "PartialObjectMetadataList", "meta.k8s.io/v1")
+      const page = objectIn(response, "PartialObjectMetadataList", "meta.k8s.io/v1")
       const items = page?.["items"]
       if (response.status !== 200 || page === undefined || !(Array.isArray(items) || items === null)) {
         collection.notBefore = now() + (response.status === 403 ? FORBIDDEN_MILLIS : FAILED_MILLIS)
         return false
       }
-      for (const item of listOf(items)) {
-        const { name, uid } = fieldsOf(item["metadata"])
+      for (const item of json.listOf(items)) {
+        const { name, uid } = json.fieldsOf(item["metadata"])
         if (typeof name === "string" && typeof uid === "string") uids.set(name, uid)
       }
-      const remaining = fieldsOf(page["metadata"])["continue"]
+      const remaining = json.fieldsOf(page["metadata"])["continue"]
       next = typeof remaining === "string" && remaining !== "" ? remaining : undefined
       if (next !== undefined && uids.size >= LONGEST_LIST) {
         collection.notBefore = now() + NO_LIST_MILLIS
@@ -221,7 +210,7 @@ export const make = (options: {
     if (cached !== undefined) return cached
     const response = yield* connection.request({ method: "GET", path })
     if (isNotFound(response)) return remember(path, new Map())
-    const list = answer.objectIn(response, "APIResourceList")
+    const list = objectIn(response, "APIResourceList")
     return response.status === 200 && Array.isArray(list?.["resources"])
       ? remember(path, kindsIn(list, apiVersion))
       : undefined
@@ -249,7 +238,7 @@ export const make = (options: {
   const lookUp = Effect.fnUntraced(function* (reference: ObjectReference, key: string) {
     const { apiVersion, kind, namespace } = reference
     const knownPath = apiVersion === undefined ? undefined : pathOf(apiVersion)
-    if ((apiVersion !== undefined && knownPath === undefined) || !isSegment(reference.name)) {
+    if ((apiVersion !== undefined && knownPath === undefined) || !isPathSegment(reference.name)) {
       return { shape: nothing, until: now() + NO_KIND_MILLIS }
     }
     const kinds = yield* apiVersion === undefined || knownPath === undefined
@@ -258,7 +247,7 @@ export const make = (options: {
     if (kinds === undefined) return { shape: nothing, until: now() + FAILED_MILLIS }
     const resource = kinds.byKind.get(kind)
     const isNamespaced = namespace !== undefined && namespace !== ""
-    if (resource === undefined || resource.namespaced !== isNamespaced || (isNamespaced && !isSegment(namespace))) {
+    if (resource === undefined || resource.namespaced !== isNamespaced || (isNamespaced && !isPathSegment(namespace))) {
       return { shape: nothing, until: now() + NO_KIND_MILLIS }
     }
     const path = pathOf(resource.apiVersion)
@@ -285,15 +274,15 @@ export const make = (options: {
     if (isNotFound(response)) return notFound()
     switch (response.status) {
       case 200: {
-        const { name, uid } = fieldsOf(fieldsOf(answer.parseBody(response.body))["metadata"])
+        const { name, uid } = json.fieldsOf(json.fieldsOf(json.parse(response.body))["metadata"])
         if (name !== reference.name || typeof uid !== "string" || uid === "") break
         return { shape: { uid, apiVersion: resource.apiVersion }, until: now() + FOUND_MILLIS }
       }
       case 403: {
-        if (answer.statusOf(answer.parseBody(response.body)) === undefined) break
+        if (statusIn(response) === undefined) break
         if (said.get(`${path}/${resource.plural}`) === undefined) {
           said.set(`${path}/${resource.plural}`, true)
-          const denied = answer.forbidden(response, {
+          const denied = forbiddenError(response, {
             verbs: ["get"],
             group: groupOf(resource.apiVersion),
             resource: resource.plural,

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import type { KubeConfig } from "../KubernetesConnection.ts"
+import type { KubeConfig } from "./givenKubeConfig.ts"
 import type { Cluster, Context, Kubeconfig, User } from "./kubeconfigFile.ts"
 
 interface ServiceAccount {

@@ -12,6 +12,7 @@ import {
   nullYaml11Tag,
   YAMLException
 } from "js-yaml"
+import { type Fields, Malformed, readFields, readFlag, readList, readText, readTexts } from "./json.ts"
 
 /** @internal */
 export interface Cluster {
@@ -79,71 +80,22 @@ export interface Kubeconfig {
   readonly currentContext: string | undefined
 }
 
-/**
- * What is wrong in a file, and where.
- *
- * @internal
- */
-export class Malformed extends Error {}
-
-type Fields = Readonly<Record<string, unknown>>
-
-const kindOf = (value: unknown): string =>
-  Array.isArray(value) ? "a list" : typeof value === "object" ? "a map" : `a ${typeof value}`
-
-const wrong = (at: string, expected: string, value: unknown): Malformed =>
-  new Malformed(`${at} must be ${expected}, and is ${kindOf(value)}`)
-
-const fields = (value: unknown, at: string): Fields => {
-  if (value === undefined || value === null) return {}
-  if (typeof value !== "object" || Array.isArray(value)) throw wrong(at, "a map", value)
-  return { ...value }
-}
-
-const list = (value: unknown, at: string): ReadonlyArray<unknown> => {
-  if (value === undefined || value === null) return []
-  if (!Array.isArray(value)) throw wrong(at, "a list", value)
-  return value
-}
-
-/** Absent and empty are the same, as they are to kubectl. */
-const text = (from: Fields, key: string, at: string): string | undefined => {
-  const value = from[key]
-  if (value === undefined || value === null || value === "") return undefined
-  if (typeof value !== "string") throw wrong(`${at}.${key}`, "text in quotes", value)
-  return value
-}
-
-const flag = (from: Fields, key: string, at: string): boolean => {
-  const value = from[key]
-  if (value === undefined || value === null) return false
-  if (typeof value !== "boolean") throw wrong(`${at}.${key}`, "true or false", value)
-  return value
-}
-
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
 
 const data = (from: Fields, key: string, at: string): Buffer | undefined => {
-  const encoded = text(from, key, at)?.replace(/[\r\n]/g, "")
+  const encoded = readText(from, key, at)?.replace(/[\r\n]/g, "")
   if (encoded === undefined || encoded === "") return undefined
   if (!BASE64.test(encoded)) throw new Malformed(`${at}.${key} is no base64`)
   return Buffer.from(encoded, "base64")
 }
 
-const texts = (from: Fields, key: string, at: string): ReadonlyArray<string> =>
-  list(from[key], `${at}.${key}`).map((value, index) => {
-    if (value === null) return ""
-    if (typeof value !== "string") throw wrong(`${at}.${key}[${index}]`, "text in quotes", value)
-    return value
-  })
-
 /** A list of `{ name, [inner]: value }`. */
 const entries = (from: Fields, key: string, inner: string, prefix = "") => {
   const names = new Set<string>()
-  return list(from[key], `${prefix}${key}`).map((one, index) => {
+  return readList(from[key], `${prefix}${key}`).map((one, index) => {
     const at = `${prefix}${key}[${index}]`
-    const entry = fields(one, at)
-    const name = text(entry, "name", at) ?? ""
+    const entry = readFields(one, at)
+    const name = readText(entry, "name", at) ?? ""
     if (names.has(name)) throw new Malformed(`${prefix}${key} has the name "${name}" twice`)
     names.add(name)
     return { name, value: entry[inner], at: `${at}.${inner}` }
@@ -154,64 +106,65 @@ const PLUGIN_CONFIG = "client.authentication.k8s.io/exec"
 
 const clusterOf = (name: string, from: Fields, at: string): Cluster => ({
   name,
-  server: text(from, "server", at),
-  tlsServerName: text(from, "tls-server-name", at),
-  insecureSkipTlsVerify: flag(from, "insecure-skip-tls-verify", at),
-  certificateAuthority: text(from, "certificate-authority", at),
+  server: readText(from, "server", at),
+  tlsServerName: readText(from, "tls-server-name", at),
+  insecureSkipTlsVerify: readFlag(from, "insecure-skip-tls-verify", at),
+  certificateAuthority: readText(from, "certificate-authority", at),
   certificateAuthorityData: data(from, "certificate-authority-data", at),
-  proxyUrl: text(from, "proxy-url", at),
-  disableCompression: flag(from, "disable-compression", at),
+  proxyUrl: readText(from, "proxy-url", at),
+  disableCompression: readFlag(from, "disable-compression", at),
   pluginConfig: entries(from, "extensions", "extension", `${at}.`).find(({ name }) => name === PLUGIN_CONFIG)?.value
 })
 
 const pluginOf = (value: unknown, at: string): Plugin | undefined => {
   if (value === undefined || value === null) return undefined
-  const from = fields(value, at)
-  const apiVersion = text(from, "apiVersion", at) ?? ""
+  const from = readFields(value, at)
+  const apiVersion = readText(from, "apiVersion", at) ?? ""
   return {
-    command: text(from, "command", at) ?? "",
-    args: texts(from, "args", at),
-    env: list(from["env"], `${at}.env`).map((one, index) => {
+    command: readText(from, "command", at) ?? "",
+    args: readTexts(from, "args", at),
+    env: readList(from["env"], `${at}.env`).map((one, index) => {
       const place = `${at}.env[${index}]`
-      const variable = fields(one, place)
-      return { name: text(variable, "name", place) ?? "", value: text(variable, "value", place) ?? "" }
+      const variable = readFields(one, place)
+      return { name: readText(variable, "name", place) ?? "", value: readText(variable, "value", place) ?? "" }
     }),
     apiVersion,
-    installHint: text(from, "installHint", at),
-    provideClusterInfo: flag(from, "provideClusterInfo", at),
+    installHint: readText(from, "installHint", at),
+    provideClusterInfo: readFlag(from, "provideClusterInfo", at),
     // Before v1 a plugin need not say.
-    interactiveMode: text(from, "interactiveMode", at) ?? (apiVersion.endsWith("/v1beta1") ? "IfAvailable" : undefined)
+    interactiveMode:
+      readText(from, "interactiveMode", at) ?? (apiVersion.endsWith("/v1beta1") ? "IfAvailable" : undefined)
   }
 }
 
 const extraOf = (value: unknown, at: string): User["impersonateExtra"] => {
-  const from = fields(value, at)
-  return Object.fromEntries(Object.keys(from).map((key) => [key, texts(from, key, at)]))
+  const from = readFields(value, at)
+  return Object.fromEntries(Object.keys(from).map((key) => [key, readTexts(from, key, at)]))
 }
 
 const authProviderOf = (value: unknown, at: string): User["authProvider"] => {
   if (value === undefined || value === null) return undefined
-  const from = fields(value, at)
-  const config = fields(from["config"], `${at}.config`)
+  const from = readFields(value, at)
+  const config = readFields(from["config"], `${at}.config`)
   return {
-    name: text(from, "name", at) ?? "",
-    config: Object.fromEntries(Object.keys(config).map((key) => [key, text(config, key, `${at}.config`) ?? ""]))
+    name: readText(from, "name", at) ?? "",
+    config: Object.fromEntries(Object.keys(config).map((key) => [key, readText(config, key, `${at}.config`) ?? ""]))
   }
 }
 
 const userOf = (name: string, from: Fields, at: string): User => ({
   name,
-  clientCertificate: text(from, "client-certificate", at),
-  clientKey: text(from, "client-key", at),
-  tokenFile: text(from, "tokenFile", at),
+  clientCertificate: readText(from, "client-certificate", at),
+  clientKey: readText(from, "client-key", at),
+  tokenFile: readText(from, "tokenFile", at),
   clientCertificateData: data(from, "client-certificate-data", at),
   clientKeyData: data(from, "client-key-data", at),
-  token: text(from, "token", at),
-  username: text(from, "username", at),
-  password: text(from, "password", at),
-  impersonate: text(from, "as", at),
-  impersonateUid: text(from, "as-uid", at),
-  impersonateGroups: texts(from, "as-groups", at),
+  token: readText(from, "token", at),
+  username: readText(from, "username", at),
+  password: readText(from, "password", at),
+  impersonate: readText(from, "as", at),
+  impersonateUid: readText(from, "as-uid", at),
+  impersonateGroups: readTexts(from, "as-groups", at),
   impersonateExtra: extraOf(from["as-user-extra"], `${at}.as-user-extra`),
   plugin: pluginOf(from["exec"], `${at}.exec`),
   authProvider: authProviderOf(from["auth-provider"], `${at}.auth-provider`)
@@ -219,9 +172,9 @@ const userOf = (name: string, from: Fields, at: string): User => ({
 
 const contextOf = (name: string, from: Fields, at: string): Context => ({
   name,
-  cluster: text(from, "cluster", at),
-  user: text(from, "user", at),
-  namespace: text(from, "namespace", at)
+  cluster: readText(from, "cluster", at),
+  user: readText(from, "user", at),
+  namespace: readText(from, "namespace", at)
 })
 
 // What go-yaml knows: the words and numbers of YAML 1.1, and times as the text that they are.
@@ -254,9 +207,9 @@ export const parseYaml = (source: string): unknown => {
  */
 export const parse = (source: string): Kubeconfig => {
   const document = parseYaml(source)
-  const from = fields(document, "the file")
-  const apiVersion = text(from, "apiVersion", "the file")
-  const kind = text(from, "kind", "the file")
+  const from = readFields(document, "the file")
+  const apiVersion = readText(from, "apiVersion", "the file")
+  const kind = readText(from, "kind", "the file")
   if ((kind ?? "Config") !== "Config" || (apiVersion ?? "v1") !== "v1") {
     throw new Malformed(`it is no kubeconfig, but apiVersion ${apiVersion ?? "v1"}, kind ${kind ?? "Config"}`)
   }
@@ -264,11 +217,11 @@ export const parse = (source: string): Kubeconfig => {
     key: string,
     inner: string,
     make: (name: string, value: Fields, at: string) => A
-  ): ReadonlyArray<A> => entries(from, key, inner).map(({ at, name, value }) => make(name, fields(value, at), at))
+  ): ReadonlyArray<A> => entries(from, key, inner).map(({ at, name, value }) => make(name, readFields(value, at), at))
   return {
     clusters: read("clusters", "cluster", clusterOf),
     users: read("users", "user", userOf),
     contexts: read("contexts", "context", contextOf),
-    currentContext: text(from, "current-context", "the file")
+    currentContext: readText(from, "current-context", "the file")
   }
 }

@@ -5,13 +5,16 @@ import * as BackendError from "@tidings/core/BackendError"
 import type { EventFilter } from "@tidings/core/EventQuery"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import type { KubernetesConnection, KubernetesResponse } from "../KubernetesConnection.ts"
+import type { KubernetesConnection } from "../KubernetesConnection.ts"
 import * as KubernetesEvent from "../KubernetesEvent.ts"
-import * as answer from "./answer.ts"
+import type { KubernetesResponse } from "../KubernetesHttp.ts"
+import * as json from "./json.ts"
+import * as names from "./names.ts"
+import { notKubernetes, readErrorOf } from "./requestErrors.ts"
+import { isExpired, isNotFound, objectIn, statusIn } from "./response.ts"
 import * as selection from "./selection.ts"
-import * as syntax from "./syntax.ts"
 
-/** How often a list is begun anew, page by page, before it is asked for in one piece, which cannot expire. */
+/** How often an expired list is started again with pages, before it is requested without a limit: then it cannot expire. */
 const RESTARTS = 2
 
 interface Page {
@@ -21,34 +24,30 @@ interface Page {
 }
 
 const pageOf = (response: KubernetesResponse): Page | undefined => {
-  const list = answer.objectIn(response, "EventList", "v1")
-  const metadata = list?.["metadata"]
-  if (list === undefined || typeof metadata !== "object" || metadata === null) return undefined
-  const resourceVersion = "resourceVersion" in metadata ? metadata.resourceVersion : undefined
+  const list = objectIn(response, "EventList", "v1")
+  if (list === undefined) return undefined
+  const metadata = json.fieldsOf(list["metadata"])
+  const resourceVersion = json.textOf(metadata["resourceVersion"])
   // Go writes an empty list as null.
-  const resources = list["items"] ?? (list["items"] === null ? [] : undefined)
-  if (typeof resourceVersion !== "string" || resourceVersion === "" || !Array.isArray(resources)) return undefined
+  const resources = list["items"] === null ? [] : list["items"]
+  if (resourceVersion === undefined || !Array.isArray(resources)) return undefined
   const items: Array<KubernetesEvent.StoredEvent> = []
   for (const resource of resources) {
     const stored = KubernetesEvent.fromResource(resource)
-    // A list with something else in it is none that an API server has written.
+    // No API server writes a list of events with something else in it.
     if (Result.isFailure(stored)) return undefined
     items.push(stored.success)
   }
-  const next = "continue" in metadata ? metadata.continue : undefined
-  return { items, resourceVersion, next: typeof next === "string" && next !== "" ? next : undefined }
+  return { items, resourceVersion, next: json.textOf(metadata["continue"]) }
 }
 
 const brokenOff = BackendError.make(
   new BackendError.Transient({ applied: "no", detail: "the list of events broke off before its end" })
 )
 
-/** Whether it can stand in a path as one segment, as the names of all objects can. */
-const isSegment = (name: string): boolean => name !== "" && name !== "." && name !== ".." && !/[/%]/.test(name)
-
 /**
- * What became of looking up one event: it takes a list where the filter names none, and where `get` is not allowed; why
- * is `otherwise`, for where the list is not allowed either.
+ * The result of looking up one event. `TakesList`: the filter does not name one event, or `get` is not allowed; then
+ * `otherwise` is the error for a caller who may not list either.
  *
  * @internal
  */
@@ -61,9 +60,9 @@ const takesList: One = { _tag: "TakesList", otherwise: undefined }
 /** @internal */
 export interface Listing {
   /**
-   * Every event that a filter's part for the server selects, each given to the collector that `begin` makes, in the
-   * order of names. A list that expires on the way is begun anew, with a new collector: what the server would go on with
-   * is another state, in which an event may be missing from both halves.
+   * Every event that the server selects for a filter, in the order of names, each added to the collector that `begin`
+   * makes. A list that expires between two pages is started again with a new collector: the server would continue with a
+   * newer state, and an event could be missing from both parts.
    */
   readonly all: <C>(
     filter: EventFilter,
@@ -90,12 +89,10 @@ export const make = (connection: KubernetesConnection["Service"], pageSize: numb
           const page = pageOf(response)
           if (page !== undefined) return Effect.succeed(page)
           const isCut = response.body === undefined
-          return Effect.fail(isCut ? brokenOff : answer.foreign(response, "a list of events", "no"))
+          return Effect.fail(isCut ? brokenOff : notKubernetes(response, "a list of events", "no"))
         }
-        if (answer.isExpired(response.status, answer.statusOf(answer.parseBody(response.body)))) {
-          return Effect.succeed("expired")
-        }
-        return Effect.fail(answer.readErrorOf(response, selection.readingPermission(namespace)))
+        if (isExpired(response.status, statusIn(response))) return Effect.succeed("expired")
+        return Effect.fail(readErrorOf(response, selection.readingPermission(namespace)))
       }
     )
   }
@@ -123,20 +120,25 @@ export const make = (connection: KubernetesConnection["Service"], pageSize: numb
       }
     }),
     one: Effect.fnUntraced(function* ({ name, namespace }): Effect.fn.Return<One, BackendError.BackendError> {
-      if (name === undefined || namespace === undefined || !syntax.isNamespaceName(namespace) || !isSegment(name)) {
+      if (
+        name === undefined ||
+        namespace === undefined ||
+        !names.isNamespaceName(namespace) ||
+        !names.isPathSegment(name)
+      ) {
         return takesList
       }
       const path = `/api/v1/namespaces/${namespace}/events/${encodeURIComponent(name)}`
       const response = yield* connection.request({ method: "GET", path })
       if (response.status === 200) {
-        const stored = KubernetesEvent.fromResource(answer.objectIn(response, "Event", "v1"))
+        const stored = KubernetesEvent.fromResource(objectIn(response, "Event", "v1"))
         if (Result.isSuccess(stored)) return { _tag: "Found", stored: stored.success }
-        return yield* response.body === undefined ? brokenOff : answer.foreign(response, "an event", "no")
+        return yield* response.body === undefined ? brokenOff : notKubernetes(response, "an event", "no")
       }
-      if (response.status === 404 && answer.statusOf(answer.parseBody(response.body)) !== undefined) {
+      if (isNotFound(response)) {
         return { _tag: "Found", stored: undefined }
       }
-      const error = answer.readErrorOf(response, { verbs: ["get"], group: "", resource: "events", namespace })
+      const error = readErrorOf(response, { verbs: ["get"], group: "", resource: "events", namespace })
       return response.status === 403 && error.reason._tag === "Unauthorized"
         ? { _tag: "TakesList", otherwise: error }
         : yield* error

@@ -3,7 +3,7 @@
  *
  * Events are of one cluster. When another one answers at the address (etcd begun anew, a name that leads elsewhere), they
  * must not be written there. A cluster cannot be replaced without a break, so it is asked which one answers whenever there
- * may have been one (`KubernetesConnection.epoch`), and nothing is written before the answer.
+ * may have been one (`KubernetesConnection.epoch`), and nothing is written before the
  */
 import * as BackendError from "@tidings/core/BackendError"
 import * as Target from "@tidings/core/Target"
@@ -11,8 +11,9 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { KubernetesConnection } from "../KubernetesConnection.ts"
-import * as answer from "./answer.ts"
 import { readKubeSystem } from "./clusterTarget.ts"
+import { ruleFor } from "./permissions.ts"
+import { notSent } from "./requestErrors.ts"
 
 /** @internal */
 export interface OwnCluster {
@@ -35,7 +36,7 @@ export const mismatch = (expected: Target.Target, found: Target.Target): Backend
       ? new BackendError.Unauthorized({
           detail:
             `it cannot be told whether this is still the cluster ${expected.id}, since its uid may not be read any more; ` +
-            answer.ruleFor(readKubeSystem)
+            ruleFor(readKubeSystem)
         })
       : new BackendError.TargetMismatch({
           expected: expected.id,
@@ -44,12 +45,6 @@ export const mismatch = (expected: Target.Target, found: Target.Target): Backend
             "another cluster has taken the place of the one that was used before; lead the address back, or restart"
         })
   )
-
-/** Nothing of what was to be written has been sent. */
-const notSent = (error: BackendError.BackendError): BackendError.BackendError =>
-  error.reason._tag === "Transient" && error.reason.applied === "unknown"
-    ? BackendError.make(new BackendError.Transient({ applied: "no", detail: error.reason.detail }), error.cause)
-    : error
 
 /** @internal */
 export const make = (options: {

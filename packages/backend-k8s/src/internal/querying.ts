@@ -1,5 +1,5 @@
 /**
- * Queries: everything that matches is counted, and only what is asked for is kept.
+ * Queries: counts every event that matches, and keeps those of the page.
  */
 import * as BackendError from "@tidings/core/BackendError"
 import * as EventId from "@tidings/core/EventId"
@@ -22,11 +22,11 @@ interface Kept extends Place {
   readonly stored: KubernetesEvent.StoredEvent
 }
 
-/** The newest `limit` events after a place, out of any number in any order. */
+/** The newest `limit` events after a place, of any number added in any order. */
 class Newest {
-  /** By identity: a copy that somebody made of an event does not make two of it. */
+  /** By identity, so that an event and its copy under another name count once. */
   readonly ids = new Set<string>()
-  /** How many of all come after the place. */
+  /** Number of events after the place. */
   following = 0
   private kept: Array<Kept> = []
   private readonly limit: number
@@ -100,7 +100,7 @@ export const make =
         const { stored } = one
         const collector = new Newest(limit, after)
         if (stored !== undefined) add(collector, stored)
-        // What comes after an event that is not there is whatever comes.
+        // Without the event, the cursor is before all versions.
         found = { collector, resourceVersion: stored?.resourceVersion ?? "0" }
       } else {
         found = yield* Effect.mapError(

@@ -1,14 +1,14 @@
 /**
- * Filters as the API server takes them.
+ * The part of a filter that the API server applies: a collection and a field selector.
  */
 import type { EventFilter } from "@tidings/core/EventQuery"
-import type { Permission } from "./answer.ts"
-import * as syntax from "./syntax.ts"
+import * as names from "./names.ts"
+import type { Permission } from "./permissions.ts"
 
 const escapeValue = (value: string): string => value.replace(/[\\,=]/g, "\\$&")
 
 /**
- * The part of a filter that the server can apply. Times, API groups and identities are not in it, and are compared here.
+ * The field selector of a filter. Times, API groups and identities have no field to select by, so they are compared here.
  *
  * @internal
  */
@@ -24,16 +24,16 @@ export const fieldSelectorOf = (filter: EventFilter): string => {
   equal("source", filter.source)
   equal("type", filter.eventType)
   equal("metadata.name", filter.name)
-  // Nothing is in a namespace that cannot be one; see collectionOf.
-  if (filter.namespace !== undefined && !syntax.isNamespaceName(filter.namespace)) {
+  // Selects nothing, as no namespace can have this name; see collectionOf.
+  if (filter.namespace !== undefined && !names.isNamespaceName(filter.namespace)) {
     equal("metadata.namespace", filter.namespace)
   }
   return terms.join(",")
 }
 
 /**
- * The collection to read for a filter: one namespace, or all. In a namespace of a name that none can have there are no
- * events, wherever one looks.
+ * The collection to read for a filter: one namespace, or all. Where no namespace can have the name, `default` with a field
+ * selector that selects nothing.
  *
  * @internal
  */
@@ -41,11 +41,15 @@ export const collectionOf = (
   filter: EventFilter
 ): { readonly path: string; readonly namespace: string | undefined } => {
   if (filter.namespace === undefined) return { path: "/api/v1/events", namespace: undefined }
-  const namespace = syntax.isNamespaceName(filter.namespace) ? filter.namespace : "default"
+  const namespace = names.isNamespaceName(filter.namespace) ? filter.namespace : "default"
   return { path: `/api/v1/namespaces/${namespace}/events`, namespace }
 }
 
-/** @internal */
+/**
+ * A path with a query of the parameters that have a value.
+ *
+ * @internal
+ */
 export const pathOf = (path: string, parameters: Readonly<Record<string, string | undefined>>): string => {
   const query = Object.entries(parameters).flatMap(([name, value]) =>
     value === undefined || value === "" ? [] : [`${name}=${encodeURIComponent(value)}`]

@@ -13,9 +13,9 @@ import type { Readable } from "node:stream"
 import { TLSSocket } from "node:tls"
 import { gunzip } from "node:zlib"
 import type { Dispatcher, ProxyAgent } from "undici"
-import type { KubernetesRequest, KubernetesResponse, KubernetesStream } from "../KubernetesConnection.ts"
-import { connectionError } from "./answer.ts"
+import type { KubernetesRequest, KubernetesResponse, KubernetesStream } from "../KubernetesHttp.ts"
 import type { Credentials } from "./credentials.ts"
+import { connectionError } from "./requestErrors.ts"
 import { Agent, buildConnector, request as requestStream } from "./undici.ts"
 
 /** @internal */

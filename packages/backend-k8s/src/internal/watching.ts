@@ -1,9 +1,10 @@
 /**
- * Watches that neither lose nor repeat a change, over connections that break, servers that forget, and restarts.
+ * Watches of events: each change once, also when connections break, the server drops its history, or the caller resumes
+ * with a cursor.
  *
- * The API server sends no bookmarks for events, so the position of a quiet watch grows old, and history is kept for five
- * minutes only. A position that may be too old by now is not tried: a list brings it up to date. When the server says
- * that history is gone, a list brings what survived, and a `Gap` says so.
+ * The API server sends no bookmarks for events and keeps history for five minutes only, so the position of a quiet watch
+ * becomes too old. A position that may be too old is not tried: a list gives a newer one. Where the server says that
+ * history is gone, a list gives the events that still exist, and a `Gap` tells the caller.
  */
 import * as BackendError from "@tidings/core/BackendError"
 import * as EventId from "@tidings/core/EventId"
@@ -19,38 +20,39 @@ import * as Stream from "effect/Stream"
 import type { KubernetesConnection } from "../KubernetesConnection.ts"
 import * as KubernetesEvent from "../KubernetesEvent.ts"
 import { versionNumber } from "../KubernetesEvent.ts"
-import * as answer from "./answer.ts"
+import * as json from "./json.ts"
 import type { Listing } from "./listing.ts"
 import { Lru } from "./lru.ts"
 import * as ownCluster from "./ownCluster.ts"
+import { notKubernetes, readErrorOf } from "./requestErrors.ts"
+import { isExpired, statusOf } from "./response.ts"
 import * as selection from "./selection.ts"
 
 /** How long the server keeps history at least: it compacts every five minutes what is older than five minutes. */
 const HISTORY_MILLIS = 240_000
 
 /**
- * The server is asked to end a watch after a time between these, and one that did not end in a few seconds more has lost
- * its other side: so a connection that only seems to live is found within 45 seconds, also behind a load balancer that
- * answers the system's own questions for a server that is gone. A watch that ends in order goes on over the same
- * connection, which costs one small request.
+ * Each watch request asks the server to end it after a random time between these. A watch that is open for longer than that
+ * is on a dead connection, which is found so within 45 seconds, also behind a load balancer that answers TCP keepalives
+ * for a server that is gone. A watch that ends in time continues over the same connection with one small request.
  */
 const MINIMUM_WATCH_SECONDS = 25
 const MAXIMUM_WATCH_SECONDS = 36
 const OVERDUE_MILLIS = 8_000
 
-/** A watch that ends sooner than this without an event may be a refusal: old servers answer so for history that is gone. */
+/** A watch that ends sooner, without an event, may mean that history is gone: old servers say it so. */
 const SHORT_MILLIS = 1_000
 
 const FIRST_PAUSE_MILLIS = 400
 const LONGEST_PAUSE_MILLIS = 10_000
 
-/** How long a refusal may last that a server also gives while it starts. */
-const PATIENCE_MILLIS = 300_000
+/** How long `Unauthorized` and `Unavailable` are retried: a server that starts answers so for a while. */
+const REFUSED_MILLIS = 300_000
 
-/** The pauses before a watch that has not begun yet gives up. */
-const BEGINNING_PAUSES_MILLIS = [150, 500, 1_500]
+/** The delays before the retries of the first request of a watch. */
+const START_DELAYS_MILLIS = [150, 500, 1_500]
 
-/** How many series are remembered, to tell a count that grew from a label that changed. */
+/** Number of series whose last state is kept, to tell a count that grew from a label that changed. */
 const REMEMBERED = 4_096
 
 /** @internal */
@@ -63,34 +65,34 @@ export interface Options {
 
 /** Where a watch stands. */
 interface State {
-  /** Everything up to here has left, or is in the snapshot. */
+  /** The resourceVersion up to which everything was emitted or is in the snapshot. */
   position: string
-  /** When the position was the newest there was; `undefined` when nobody knows. */
+  /** When the position was the newest one; `undefined` for a position from a cursor. */
   freshAt: number | undefined
-  /** What is to be seen before the snapshot is over: the version of each event that changed while nobody watched. */
+  /** Before `Live` is emitted: the version to reach of each event that changed since the cursor. */
   catchingUp: Map<string, number> | undefined
-  /** What to do next: go on from the position, or read what changed since. */
+  /** The next request: watch from the position, or list what changed since. */
   next: "watch" | "relist"
-  /** Why history before the next list is gone, where it is. */
+  /** The reason of the `Gap` to emit with the next list; `undefined` where there is none. */
   gap: string | undefined
-  /** Since when the connection of this watch is open. */
+  /** Start of the open watch request. */
   openedAt: number | undefined
   shortWatches: number
   failures: number
   failingSince: number | undefined
   pauseMillis: number
   verify: boolean
-  /** The epoch of the connection in which the cluster was the one that is watched. */
+  /** The epoch of the connection in which the cluster was last verified. */
   confirmedAt: number
 }
 
 interface Batch {
   readonly items: ReadonlyArray<EventQuery.WatchItem>
-  /** How many changes it told of, also of those that are no news. */
+  /** Number of changes, including those without an item. */
   readonly changes: number
   readonly isLast: boolean
-  /** What is no change of an API server, where it is none. */
-  readonly foreign: string | undefined
+  /** A line that is no change of an API server. */
+  readonly unexpected: string | undefined
 }
 
 const mismatch = (detail: string) => BackendError.make(new BackendError.CursorMismatch({ detail }))
@@ -107,24 +109,24 @@ export const make =
     Stream.unwrap(
       Effect.gen(function* () {
         const epoch = options.connection.epoch()
-        const target = yield* patiently(options.connection.target)
+        const target = yield* retryStart(options.connection.target)
         const scope: Position.Scope = { mode: "kubernetes", target, filter }
         const follower = new Follower(options, scope, epoch)
-        const snapshot = yield* patiently(follower.begin(from))
+        const snapshot = yield* retryStart(follower.begin(from))
         return Stream.concat(Stream.fromIterable(snapshot), follower.follow)
       })
     )
 
-/** A server that has just started refuses for a moment; and nobody wants to begin a watch twice. */
-const patiently = <A>(
+/** Retries for two seconds: a server that has just started refuses requests for a moment. */
+const retryStart = <A>(
   effect: Effect.Effect<A, BackendError.BackendError>
 ): Effect.Effect<A, BackendError.BackendError> => {
   const attempt = (tries: number): Effect.Effect<A, BackendError.BackendError> =>
     Effect.catch(effect, (error) => {
-      const pause = BEGINNING_PAUSES_MILLIS[tries]
+      const pause = START_DELAYS_MILLIS[tries]
       const { _tag } = error.reason
-      const isPassing = _tag === "Transient" || _tag === "Throttled" || _tag === "Unauthorized"
-      return pause !== undefined && isPassing
+      const isRetried = _tag === "Transient" || _tag === "Throttled" || _tag === "Unauthorized"
+      return pause !== undefined && isRetried
         ? Effect.andThen(Effect.sleep(pause), attempt(tries + 1))
         : Effect.fail(error)
     })
@@ -135,7 +137,7 @@ class Follower {
   private readonly options: Options
   private readonly scope: Position.Scope
   private readonly cursorAt: (position: string) => EventQuery.Cursor
-  /** What each series was when it left last. */
+  /** The state of each series when it was last emitted. */
   private readonly seen = new Lru<string>(REMEMBERED)
   private readonly state: State = {
     position: "0",
@@ -168,7 +170,7 @@ class Follower {
   }
 
   // -------------------------------------------------------------------------
-  // the beginning
+  // start
   // -------------------------------------------------------------------------
 
   begin(from: EventQuery.WatchFrom): Effect.Effect<ReadonlyArray<EventQuery.WatchItem>, BackendError.BackendError> {
@@ -217,7 +219,7 @@ class Follower {
         if (refused !== undefined) return Effect.fail(refused)
         this.state.position = position
         if (changed.length === 0) {
-          // Whatever was written and deleted again meanwhile still comes, before anything newer.
+          // Events that were written and deleted since still follow, before anything newer.
           return Effect.succeed([this.live()])
         }
         this.state.catchingUp = new Map(
@@ -238,7 +240,7 @@ class Follower {
   }
 
   // -------------------------------------------------------------------------
-  // what leaves
+  // items
   // -------------------------------------------------------------------------
 
   private live(): EventQuery.WatchItem {
@@ -250,7 +252,7 @@ class Follower {
     this.state.freshAt = this.now()
   }
 
-  /** The event as news, unless it is none: nothing that counts has changed, or it does not match. Moves on either way. */
+  /** The item of an event; none when its state is the one last emitted or it does not match. Moves the position either way. */
   private itemsOf(stored: KubernetesEvent.StoredEvent): ReadonlyArray<EventQuery.WatchItem> {
     this.moveTo(stored.resourceVersion)
     const { event } = stored
@@ -262,7 +264,7 @@ class Follower {
     return [{ _tag: "Event", event, cursor: this.cursorAt(stored.resourceVersion) }]
   }
 
-  /** Takes an event off what is to be caught up with; `Live` when that was the last. */
+  /** Notes that an event reached a version; `Live` when it was the last one to wait for. */
   private caughtUp(key: string, version: number): ReadonlyArray<EventQuery.WatchItem> {
     const { catchingUp } = this.state
     if (catchingUp === undefined) return []
@@ -274,7 +276,7 @@ class Follower {
   }
 
   // -------------------------------------------------------------------------
-  // going on
+  // requests
   // -------------------------------------------------------------------------
 
   get follow(): Stream.Stream<EventQuery.WatchItem, BackendError.BackendError> {
@@ -300,13 +302,13 @@ class Follower {
       if (state.verify || state.confirmedAt !== this.options.connection.epoch())
         return Effect.as(this.verify, Stream.empty)
       if (state.next === "relist") return Effect.map(this.relist, Stream.fromIterable)
-      // Only while nothing was missed: after a failure it is for the server to say what it still has.
+      // Not after a failure: then the server has to say whether history is gone, so that a gap is told.
       const isStale = state.failingSince === undefined && this.ageOf(state.freshAt) > HISTORY_MILLIS
       return isStale ? Effect.map(this.relist, Stream.fromIterable) : Effect.succeed(this.watchOnce)
     })
   }
 
-  /** After a failure: whether it is still the same cluster. One that was set up anew would never say. */
+  /** After a failure: fails when another cluster answers. A cluster set up again would accept the old position. */
   private get verify(): Effect.Effect<void, BackendError.BackendError> {
     const { connection, listing } = this.options
     return Effect.gen({ self: this }, function* () {
@@ -342,7 +344,7 @@ class Follower {
     )
   }
 
-  /** What changed since the position, from a list: nothing that has left already leaves again. */
+  /** The items of what changed since the position, from a list. */
   private get relist(): Effect.Effect<ReadonlyArray<EventQuery.WatchItem>, BackendError.BackendError> {
     const { state } = this
     return Effect.flatMap(this.changedSince(state.position), ({ changed, resourceVersion }) =>
@@ -351,7 +353,7 @@ class Follower {
         if (refused !== undefined) return Effect.fail(refused)
         const items: Array<EventQuery.WatchItem> = []
         if (state.gap !== undefined) {
-          // Whoever resumes from the gap still gets all that survived it.
+          // Resuming from the cursor of the gap gives all events that still exist.
           const first = changed[0]
           const before = first === undefined ? resourceVersion : String(versionNumber(first.resourceVersion) - 1)
           items.push({ _tag: "Gap", reason: state.gap, cursor: this.cursorAt(before) })
@@ -394,12 +396,12 @@ class Follower {
         )
         if (response.status !== 200) {
           const body = yield* response.text
-          const status = answer.statusOf(answer.parseBody(body))
-          if (answer.isExpired(response.status, status)) {
+          const status = statusOf(json.parse(body))
+          if (isExpired(response.status, status)) {
             this.expired(goneBy(state.position, status?.message))
             return Stream.empty
           }
-          return yield* answer.readErrorOf(
+          return yield* readErrorOf(
             { status: response.status, headers: response.headers, body },
             selection.readingPermission(namespace)
           )
@@ -410,9 +412,9 @@ class Follower {
         const lines = new Lines()
         const itemsOf = (batch: Batch): Stream.Stream<EventQuery.WatchItem, BackendError.BackendError> => {
           const items = Stream.fromIterable(batch.items)
-          if (batch.foreign === undefined) return items
-          const body = batch.foreign
-          const error = answer.foreign({ status: 200, headers: response.headers, body }, "changes of events", "no")
+          if (batch.unexpected === undefined) return items
+          const body = batch.unexpected
+          const error = notKubernetes({ status: 200, headers: response.headers, body }, "changes of events", "no")
           return Stream.concat(items, Stream.fail(error))
         }
         return response.bytes.pipe(
@@ -439,7 +441,7 @@ class Follower {
     if (state.next !== "watch" || state.pauseMillis > 0) return
     if (count > 0 || millis >= SHORT_MILLIS) {
       this.recovered()
-      // A cursor that came from elsewhere: nobody knows how old it is, only that it was good until now.
+      // The age of a position from a cursor is unknown, so it is replaced by a new one.
       if (state.freshAt === undefined) state.next = "relist"
       return
     }
@@ -448,7 +450,7 @@ class Follower {
     if (state.shortWatches < 2) return
     const isOld = state.freshAt === undefined || this.now() - state.freshAt > HISTORY_MILLIS
     this.expired(isOld ? goneBy(state.position, "the server ended the watch at once, twice") : undefined)
-    // A proxy that ends every watch must not make us read everything again and again at full speed.
+    // A proxy that ends every watch must not cause one list after the other without a delay.
     state.failures++
     state.pauseMillis = this.nextPause()
   }
@@ -464,7 +466,7 @@ class Follower {
     return longest * (0.5 + 0.5 * this.options.random.nextDoubleUnsafe())
   }
 
-  /** What a failure means for the watch: it ends, or tries again after a while. */
+  /** Ends the watch with the error, or schedules a retry. */
   private failed(error: BackendError.BackendError): Effect.Effect<void, BackendError.BackendError> {
     return Effect.suspend(() => {
       const { state } = this
@@ -476,7 +478,7 @@ class Follower {
       const isFirst = state.failingSince === undefined
       state.failingSince ??= now
       const isLasting = reason._tag === "Unauthorized" || reason._tag === "Unavailable"
-      if (isLasting && now - state.failingSince > PATIENCE_MILLIS) return Effect.fail(error)
+      if (isLasting && now - state.failingSince > REFUSED_MILLIS) return Effect.fail(error)
       const asked =
         reason._tag === "Throttled" && reason.retryAfter !== undefined ? Duration.toMillis(reason.retryAfter) : 0
       state.pauseMillis = Math.max(asked, this.nextPause())
@@ -498,18 +500,18 @@ class Follower {
     for (const line of lines) {
       if (line.trim() === "") continue
       const change = parseChange(line)
-      if (change === undefined) return { items, changes, isLast: true, foreign: line }
+      if (change === undefined) return { items, changes, isLast: true, unexpected: line }
       const { object, type } = change
       switch (type) {
         case "ADDED":
         case "MODIFIED":
         case "DELETED": {
           const stored = Result.getOrUndefined(KubernetesEvent.fromResource(object))
-          if (stored === undefined) return { items, changes, isLast: true, foreign: line }
+          if (stored === undefined) return { items, changes, isLast: true, unexpected: line }
           changes++
           const version = versionNumber(stored.resourceVersion)
           if (version <= versionNumber(this.state.position)) continue
-          // What is deleted has expired, or somebody tidied up: it has happened all the same.
+          // A deletion, mostly by the time to live, is no news about the event.
           if (type === "DELETED") this.moveTo(stored.resourceVersion)
           else items.push(...this.itemsOf(stored))
           items.push(...this.caughtUp(keyOf(stored), type === "DELETED" ? Number.POSITIVE_INFINITY : version))
@@ -523,18 +525,18 @@ class Follower {
           continue
         }
         case "ERROR": {
-          const status = answer.statusOf(object)
-          if (answer.isExpired(codeIn(object), status)) this.expired(goneBy(this.state.position, status?.message))
+          const status = statusOf(object)
+          if (isExpired(codeIn(object), status)) this.expired(goneBy(this.state.position, status?.message))
           else {
             this.state.failures++
             this.state.verify = true
             this.state.pauseMillis = Math.max((status?.retryAfterSeconds ?? 0) * 1_000, this.nextPause())
           }
-          return { items, changes, isLast: true, foreign: undefined }
+          return { items, changes, isLast: true, unexpected: undefined }
         }
       }
     }
-    return { items, changes, isLast: false, foreign: undefined }
+    return { items, changes, isLast: false, unexpected: undefined }
   }
 }
 
@@ -550,7 +552,7 @@ const keepLast = (all: Array<KubernetesEvent.StoredEvent>, last: number): void =
   if (all.length > last) all.splice(0, all.length - last)
 }
 
-/** Bytes in any pieces as whole lines. Only a line feed ends one: other line ends may stand in a text. */
+/** Splits chunks into lines. Only a line feed ends a line: other line separators may be in a text. */
 class Lines {
   private readonly decoder = new TextDecoder()
   private rest = ""
@@ -562,7 +564,7 @@ class Lines {
     return lines
   }
 
-  /** What is left when the answer is over, unless it is a change that was broken off. */
+  /** The rest at the end of the response, unless it is a change that was cut off. */
   end(): ReadonlyArray<string> {
     const rest = this.rest.trim()
     this.rest = ""
@@ -571,23 +573,16 @@ class Lines {
 }
 
 const parseChange = (line: string): { readonly type: unknown; readonly object: unknown } | undefined => {
-  const change = answer.parseBody(line)
-  return typeof change === "object" && change !== null && "type" in change && "object" in change
-    ? { type: change.type, object: change.object }
+  const change = json.parse(line)
+  return json.isFields(change) && "type" in change && "object" in change
+    ? { type: change["type"], object: change["object"] }
     : undefined
 }
 
-const codeIn = (object: unknown): number =>
-  typeof object === "object" && object !== null && "code" in object && typeof object.code === "number" ? object.code : 0
-
-const versionIn = (object: unknown): string | undefined => {
-  if (typeof object !== "object" || object === null || !("metadata" in object)) return undefined
-  const { metadata } = object
-  return typeof metadata === "object" &&
-    metadata !== null &&
-    "resourceVersion" in metadata &&
-    typeof metadata.resourceVersion === "string" &&
-    metadata.resourceVersion !== ""
-    ? metadata.resourceVersion
-    : undefined
+const codeIn = (object: unknown): number => {
+  const { code } = json.fieldsOf(object)
+  return typeof code === "number" ? code : 0
 }
+
+const versionIn = (object: unknown): string | undefined =>
+  json.textOf(json.fieldsOf(json.fieldsOf(object)["metadata"])["resourceVersion"])

@@ -10,13 +10,16 @@ import type { ObjectReference } from "@tidings/core/ObjectReference"
 import type * as Timestamp from "@tidings/core/Timestamp"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import type { KubernetesConnection, KubernetesRequest, KubernetesResponse } from "../KubernetesConnection.ts"
+import type { KubernetesConnection } from "../KubernetesConnection.ts"
 import * as KubernetesEvent from "../KubernetesEvent.ts"
-import * as answer from "./answer.ts"
+import type { KubernetesRequest, KubernetesResponse } from "../KubernetesHttp.ts"
+import * as json from "./json.ts"
 import { Lru } from "./lru.ts"
+import * as names from "./names.ts"
 import type { OwnCluster } from "./ownCluster.ts"
-import * as syntax from "./syntax.ts"
+import { NoAnswer, notSent, NotKubernetes } from "./requestErrors.ts"
 import { Turns } from "./turns.ts"
+import { verdictOf } from "./writeVerdict.ts"
 
 /** What is known of the object of a series. */
 interface Known {
@@ -62,17 +65,12 @@ const stopsAll = (error: BackendError.BackendError): boolean => {
     case "Throttled":
       return reason.scope === "backend"
     case "Transient":
-      if (error.cause instanceof answer.NoKubernetesAnswer) return true
-      return error.cause instanceof answer.NoAnswer || (reason.applied === "no" && error.cause !== undefined)
+      if (error.cause instanceof NotKubernetes) return true
+      return error.cause instanceof NoAnswer || (reason.applied === "no" && error.cause !== undefined)
     default:
       return false
   }
 }
-
-const notTried = (error: BackendError.BackendError): BackendError.BackendError =>
-  error.reason._tag === "Transient" && error.reason.applied === "unknown"
-    ? BackendError.make(new BackendError.Transient({ applied: "no", detail: error.reason.detail }), error.cause)
-    : error
 
 /** Whether the object that an event is about has another uid than when the event was last written. */
 const isReplaced = (before: string | undefined, now: string | undefined): boolean =>
@@ -240,7 +238,7 @@ export const make = (options: {
                 ? KubernetesEvent.toEnd(resourceVersion!, uid!)
                 : KubernetesEvent.toPatch(current, resourceVersion!, shape)
           )
-      const verdict = answer.verdictOf(exists ? "patch" : "create", namespace, name, response)
+      const verdict = verdictOf(exists ? "patch" : "create", namespace, name, response)
       switch (verdict._tag) {
         case "Applied": {
           if (!isRead && !isEnd) {
@@ -248,7 +246,7 @@ export const make = (options: {
             remember(key, current, uid ?? known?.uid, response)
             return exists ? Backend.updated : Backend.created
           }
-          const resource = answer.parseBody(response.body)
+          const resource = json.parse(response.body)
           const stored = Result.getOrUndefined(KubernetesEvent.fromResource(resource))
           if (stored === undefined) continue
           if (!stored.own && isStripped(stored, current)) {
@@ -313,7 +311,7 @@ export const make = (options: {
   const sayOnce = (outcome: Backend.Outcome): Effect.Effect<Backend.Outcome> => {
     if (outcome._tag !== "Retry") return Effect.succeed(outcome)
     const { cause, message, reason } = outcome.error
-    const isForAPerson = reason._tag === "Unauthorized" || cause instanceof answer.NoKubernetesAnswer
+    const isForAPerson = reason._tag === "Unauthorized" || cause instanceof NotKubernetes
     if (!isForAPerson) return Effect.succeed(outcome)
     if (said.get(message) !== undefined) return Effect.succeed(outcome)
     said.set(message, true)
@@ -322,7 +320,7 @@ export const make = (options: {
 
   const writeOne = (write: Write): Effect.Effect<Backend.Outcome> => {
     const namespace = namespaceOf(write)
-    if (!syntax.isNamespaceName(namespace)) {
+    if (!names.isNamespaceName(namespace)) {
       return Effect.succeed(
         rejected(`bad-namespace: ${JSON.stringify(namespace.slice(0, 80))} cannot be the name of a namespace`)
       )
@@ -342,7 +340,7 @@ export const make = (options: {
       /** Namespaces that the server wants less of, and what it said. */
       const limited = new Map<string, BackendError.BackendError>()
       const attempt = (write: Write): Effect.Effect<Backend.Outcome> => {
-        if (stopped !== undefined) return Effect.succeed({ _tag: "Retry", error: notTried(stopped) })
+        if (stopped !== undefined) return Effect.succeed({ _tag: "Retry", error: notSent(stopped) })
         const limit = limited.get(namespaceOf(write))
         return limit === undefined ? writeOne(write) : Effect.succeed({ _tag: "Retry", error: limit })
       }

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as answer from "../src/internal/answer.ts"
+import { connectionError, readErrorOf } from "../src/internal/requestErrors.ts"
+import { isExpired, statusOf } from "../src/internal/response.ts"
 import { answer as reply, failure } from "./answers.ts"
 import { reasonOf, short, type Verb, verdict } from "./verdicts.ts"
 
@@ -304,23 +305,20 @@ describe("the answer to a read", () => {
   ]
   for (const [response, expected] of rows) {
     it(`${response.status}: ${expected}`, () =>
-      assert.strictEqual(reasonOf(answer.readErrorOf(response, permission)), expected))
+      assert.strictEqual(reasonOf(readErrorOf(response, permission)), expected))
   }
 
   it("a refusal says which rule to add", () => {
-    const { message } = answer.readErrorOf(
-      failure(403, "Forbidden", 'User "u" cannot list resource "events"'),
-      permission
-    )
+    const { message } = readErrorOf(failure(403, "Forbidden", 'User "u" cannot list resource "events"'), permission)
     assert.include(message, '{apiGroups: [""], resources: ["events"], verbs: ["list", "watch"]} to a ClusterRole')
   })
 
   it("history that is gone is told from other errors", () => {
-    assert.isTrue(answer.isExpired(410, answer.statusOf({ kind: "Status" })))
-    assert.isFalse(answer.isExpired(410, undefined))
-    assert.isTrue(answer.isExpired(0, answer.statusOf({ kind: "Status", reason: "Expired" })))
-    assert.isTrue(answer.isExpired(0, answer.statusOf({ kind: "Status", reason: "Gone" })))
-    assert.isFalse(answer.isExpired(500, answer.statusOf({ kind: "Status", reason: "InternalError" })))
+    assert.isTrue(isExpired(410, statusOf({ kind: "Status" })))
+    assert.isFalse(isExpired(410, undefined))
+    assert.isTrue(isExpired(0, statusOf({ kind: "Status", reason: "Expired" })))
+    assert.isTrue(isExpired(0, statusOf({ kind: "Status", reason: "Gone" })))
+    assert.isFalse(isExpired(500, statusOf({ kind: "Status", reason: "InternalError" })))
   })
 })
 
@@ -349,21 +347,20 @@ describe("a connection that fails", () => {
   ]
   for (const [cause, expected] of rows) {
     const name = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause)
-    it(`${name}: ${expected}`, () =>
-      assert.strictEqual(reasonOf(answer.connectionError(cause, "https://k8s")), expected))
+    it(`${name}: ${expected}`, () => assert.strictEqual(reasonOf(connectionError(cause, "https://k8s")), expected))
   }
 
   it("the message names the server, the code, and what to look at", () => {
     assert.match(
-      answer.connectionError(error("ECONNREFUSED", "connect ECONNREFUSED ::1:6443"), "https://k8s").message,
+      connectionError(error("ECONNREFUSED", "connect ECONNREFUSED ::1:6443"), "https://k8s").message,
       /https:\/\/k8s: connect ECONNREFUSED/
     )
     assert.include(
-      answer.connectionError(error("CERT_NOT_YET_VALID", "certificate is not yet valid"), "https://k8s").message,
+      connectionError(error("CERT_NOT_YET_VALID", "certificate is not yet valid"), "https://k8s").message,
       "clocks"
     )
     assert.include(
-      answer.connectionError(error("SELF_SIGNED_CERT_IN_CHAIN", "self-signed"), "https://k8s").message,
+      connectionError(error("SELF_SIGNED_CERT_IN_CHAIN", "self-signed"), "https://k8s").message,
       "certificate-authority"
     )
   })
@@ -371,6 +368,6 @@ describe("a connection that fails", () => {
   it("a chain of causes that goes in a circle ends", () => {
     const one = error("ECONNRESET")
     one.cause = one
-    assert.strictEqual(reasonOf(answer.connectionError(one, "https://k8s")), "Transient unknown")
+    assert.strictEqual(reasonOf(connectionError(one, "https://k8s")), "Transient unknown")
   })
 })

@@ -1,5 +1,5 @@
 /**
- * What the API server takes as names, and the cutting of texts by bytes.
+ * Which names the API server accepts.
  */
 
 const LABEL = /^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?$/
@@ -31,24 +31,9 @@ export const isQualifiedName = (text: string): boolean => {
 export const isLabelValue = (text: string): boolean => text === "" || (text.length <= 63 && NAME_PART.test(text))
 
 /**
- * Marks where a text was cut. Three bytes of UTF-8.
+ * Whether a text can be one segment of a path, as the names of all objects can.
  *
  * @internal
  */
-export const CUT_MARK = "…"
-
-/** @internal */
-export const byteLength = (text: string): number => Buffer.byteLength(text)
-
-const encoder = new TextEncoder()
-
-/**
- * The text in at most `limit` bytes of UTF-8, cut between code points and marked.
- *
- * @internal
- */
-export const cut = (text: string, limit: number): string => {
-  if (text.length * 3 <= limit || byteLength(text) <= limit) return text
-  const { read } = encoder.encodeInto(text, new Uint8Array(limit - byteLength(CUT_MARK)))
-  return text.slice(0, read) + CUT_MARK
-}
+export const isPathSegment = (text: string): boolean =>
+  text !== "" && text !== "." && text !== ".." && !/[/%]/.test(text)
