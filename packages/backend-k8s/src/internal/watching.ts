@@ -16,6 +16,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Random from "effect/Random"
 import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import type { KubernetesConnection } from "../KubernetesConnection.ts"
 import * as KubernetesEvent from "../KubernetesEvent.ts"
@@ -49,8 +50,8 @@ const LONGEST_PAUSE_MILLIS = 10_000
 /** How long `Unauthorized` and `Unavailable` are retried: a server that starts answers so for a while. */
 const REFUSED_MILLIS = 300_000
 
-/** The delays before the retries of the first request of a watch. */
-const START_DELAYS_MILLIS = [150, 500, 1_500]
+/** Delays of 150, 500 and 1,500 milliseconds or thereabouts. */
+const START_RETRIES = { schedule: Schedule.exponential("150 millis", 3.2), times: 3 }
 
 /** Number of series whose last state is kept, to tell a count that grew from a label that changed. */
 const REMEMBERED = 4_096
@@ -120,18 +121,11 @@ export const make =
 /** Retries for two seconds: a server that has just started refuses requests for a moment. */
 const retryStart = <A>(
   effect: Effect.Effect<A, BackendError.BackendError>
-): Effect.Effect<A, BackendError.BackendError> => {
-  const attempt = (tries: number): Effect.Effect<A, BackendError.BackendError> =>
-    Effect.catch(effect, (error) => {
-      const pause = START_DELAYS_MILLIS[tries]
-      const { _tag } = error.reason
-      const isRetried = _tag === "Transient" || _tag === "Throttled" || _tag === "Unauthorized"
-      return pause !== undefined && isRetried
-        ? Effect.andThen(Effect.sleep(pause), attempt(tries + 1))
-        : Effect.fail(error)
-    })
-  return attempt(0)
-}
+): Effect.Effect<A, BackendError.BackendError> =>
+  Effect.retry(effect, {
+    ...START_RETRIES,
+    while: ({ reason: { _tag } }) => _tag === "Transient" || _tag === "Throttled" || _tag === "Unauthorized"
+  })
 
 class Follower {
   private readonly options: Options

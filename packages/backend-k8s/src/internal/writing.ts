@@ -14,11 +14,11 @@ import type { KubernetesConnection } from "../KubernetesConnection.ts"
 import * as KubernetesEvent from "../KubernetesEvent.ts"
 import type { KubernetesRequest, KubernetesResponse } from "../KubernetesHttp.ts"
 import * as json from "./json.ts"
+import { KeyedMutex } from "./keyedMutex.ts"
 import { Lru } from "./lru.ts"
 import * as names from "./names.ts"
 import type { OwnCluster } from "./ownCluster.ts"
 import { NoAnswer, notSent, NotKubernetes } from "./requestErrors.ts"
-import { Turns } from "./turns.ts"
 import { verdictOf } from "./writeVerdict.ts"
 
 /** What is known of the object of a series. */
@@ -132,8 +132,8 @@ export const make = (options: {
   const series = new Lru<Known>(options.knownSeries)
   const continuations = new Lru<Continuation>(options.knownSeries)
   const said = new Lru<true>(256)
-  /** One write of a series at a time, and not more than `concurrency` of all. */
-  const turns = new Turns(concurrency)
+  /** One write of a series at a time, and at most `concurrency` of all. */
+  const mutex = new KeyedMutex(concurrency)
 
   const sayOfStripped = (namespace: string): Effect.Effect<void> =>
     Effect.suspend(() => {
@@ -326,7 +326,7 @@ export const make = (options: {
       )
     }
     const name = KubernetesEvent.nameOf(write)
-    return Effect.matchEffect(turns.take(`${namespace}/${name}`, deliver(write, namespace)), {
+    return Effect.matchEffect(mutex.withLock(`${namespace}/${name}`, deliver(write, namespace)), {
       onFailure: (error) => sayOnce({ _tag: "Retry", error }),
       onSuccess: sayOnce
     })

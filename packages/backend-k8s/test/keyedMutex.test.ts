@@ -3,11 +3,11 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import { Turns } from "../src/internal/turns.ts"
+import { KeyedMutex } from "../src/internal/keyedMutex.ts"
 
-describe("turns", () => {
+describe("a mutex by key", () => {
   /** Starts an effect for each key that ends when it is told to. */
-  const started = (turns: Turns, keys: ReadonlyArray<string>) => {
+  const started = (mutex: KeyedMutex, keys: ReadonlyArray<string>) => {
     const begun: Array<number> = []
     return Effect.map(
       Effect.forEach(keys, (key, index) =>
@@ -17,7 +17,7 @@ describe("turns", () => {
             Effect.sync(() => begun.push(index)),
             Deferred.await(gate)
           )
-          const fiber = yield* Effect.forkChild(turns.take(key, effect), { startImmediately: true })
+          const fiber = yield* Effect.forkChild(mutex.withLock(key, effect), { startImmediately: true })
           return { end: Effect.andThen(Deferred.succeed(gate, undefined), Fiber.await(fiber)), fiber }
         })
       ),
@@ -25,9 +25,9 @@ describe("turns", () => {
     )
   }
 
-  it.effect("let effects of one key run one after the other, and those of others beside them", () =>
+  it.effect("runs effects of one key one after the other, and those of other keys concurrently", () =>
     Effect.gen(function* () {
-      const { all, begun } = yield* started(new Turns(8), ["a", "b", "a", "a", "c"])
+      const { all, begun } = yield* started(new KeyedMutex(8), ["a", "b", "a", "a", "c"])
       assert.deepStrictEqual(begun, [0, 1, 4])
       yield* all[0]!.end
       assert.deepStrictEqual(begun, [0, 1, 4, 2])
@@ -36,9 +36,9 @@ describe("turns", () => {
     })
   )
 
-  it.effect("let no more than their number run at once, in the order in which they came", () =>
+  it.effect("runs no more than its limit at once, in the order of arrival", () =>
     Effect.gen(function* () {
-      const { all, begun } = yield* started(new Turns(2), ["a", "b", "c", "a", "d"])
+      const { all, begun } = yield* started(new KeyedMutex(2), ["a", "b", "c", "a", "d"])
       assert.deepStrictEqual(begun, [0, 1])
       yield* all[1]!.end
       assert.deepStrictEqual(begun, [0, 1, 2])
@@ -48,41 +48,41 @@ describe("turns", () => {
     })
   )
 
-  it.effect("pass on the turn of an effect that fails, dies or is interrupted", () =>
+  it.effect("is released by an effect that fails, dies or is interrupted", () =>
     Effect.gen(function* () {
-      const turns = new Turns(1)
-      assert.isTrue(Exit.isFailure(yield* Effect.exit(turns.take("a", Effect.fail("no")))))
-      assert.isTrue(Exit.isFailure(yield* Effect.exit(turns.take("a", Effect.die("no")))))
-      const { all, begun } = yield* started(turns, ["a", "b", "c"])
+      const mutex = new KeyedMutex(1)
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(mutex.withLock("a", Effect.fail("no")))))
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(mutex.withLock("a", Effect.die("no")))))
+      const { all, begun } = yield* started(mutex, ["a", "b", "c"])
       yield* Fiber.interrupt(all[0]!.fiber)
       assert.deepStrictEqual(begun, [0, 1])
-      // One that waits leaves the queue.
+      // An interrupted waiter leaves the queue.
       yield* Fiber.interrupt(all[2]!.fiber)
       yield* all[1]!.end
       assert.deepStrictEqual(begun, [0, 1])
-      assert.strictEqual(yield* turns.take("c", Effect.succeed(7)), 7)
+      assert.strictEqual(yield* mutex.withLock("c", Effect.succeed(7)), 7)
     })
   )
 
-  it.effect("are not lost when what waits is interrupted at the moment of its turn", () =>
+  it.effect("is released when a waiter is interrupted at the moment it gets the lock", () =>
     Effect.gen(function* () {
-      const turns = new Turns(1)
-      const { all } = yield* started(turns, ["a", "b"])
+      const mutex = new KeyedMutex(1)
+      const { all } = yield* started(mutex, ["a", "b"])
       yield* Effect.all([all[0]!.end, Fiber.interrupt(all[1]!.fiber)], { concurrency: "unbounded" })
-      assert.strictEqual(yield* turns.take("b", Effect.succeed(7)), 7)
+      assert.strictEqual(yield* mutex.withLock("b", Effect.succeed(7)), 7)
     })
   )
 
-  it.effect("go through any number of effects that end at once", () =>
+  it.effect("runs any number of effects that end immediately", () =>
     Effect.gen(function* () {
-      const turns = new Turns(1)
+      const mutex = new KeyedMutex(1)
       let ended = 0
-      const { all } = yield* started(turns, ["a"])
+      const { all } = yield* started(mutex, ["a"])
       const fibers = yield* Effect.forEach(
         Array.from({ length: 20_000 }, (_, n) => `${n % 7}`),
         (key) =>
           Effect.forkChild(
-            turns.take(
+            mutex.withLock(
               key,
               Effect.sync(() => ended++)
             ),
