@@ -48,236 +48,20 @@
  *
  * @since 0.1.0
  */
-import type * as Duration from "effect/Duration"
-import * as simulatedDisk from "./internal/simulatedDisk.ts"
-import type { Process, Simulation } from "./Simulation.ts"
+import type { Options, SimulatedDisk } from "./internal/simulatedDisk/model.ts"
+import * as simulatedDisk from "./internal/simulatedDisk/simulatedDisk.ts"
+import type { Simulation } from "./Simulation.ts"
 
-// ---------------------------------------------------------------------------
-// models
-// ---------------------------------------------------------------------------
-
-/**
- * What is known of a path or an open file.
- *
- * @category models
- * @since 0.1.0
- */
-export interface FileStatus {
-  readonly kind: "file" | "directory" | "link" | "other"
-  /** In bytes. */
-  readonly size: number
-  /** The same for the same file, whatever it is called. */
-  readonly identity: string
-  /** How many names lead to it. */
-  readonly links: number
-  readonly owner: number
-  readonly group: number
-  /** The permission bits. */
-  readonly permissions: number
-  /** When it was made, in milliseconds since 1970. */
-  readonly made: number
-}
-
-/**
- * A disk as a program sees it: files that grow at their end, and their names. Failures are thrown and carry the `code` of an
- * operating system, such as `ENOSPC`.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Disk {
-  readonly user: number | undefined
-  readonly groups: ReadonlyArray<number>
-  readonly isInPod: boolean
-  readonly openToRead: (path: string) => number
-  readonly openToAppend: (path: string) => number
-  /** Makes the file, and fails with `EEXIST` when there is one. */
-  readonly create: (path: string, permissions: number) => number
-  readonly openDirectory: (path: string) => number
-  readonly close: (file: number) => void
-  readonly read: (file: number, into: Uint8Array, offset: number, length: number, position: number) => number
-  /** At the end of the file. May write less than it was given. */
-  readonly append: (file: number, from: Uint8Array, offset: number, length: number) => number
-  readonly sync: (file: number) => void
-  /** The same without stopping the process meanwhile. */
-  readonly syncLater: (file: number, done: (cause: unknown) => void) => void
-  /** Cuts the file to this many bytes. */
-  readonly truncate: (file: number, size: number) => void
-  /** Absent when another one holds the lock; it ends with the process. */
-  readonly lock: (path: string, permissions: number) => { readonly release: () => void } | undefined
-  /** Waits until no write to the file is under way: here there never is. */
-  readonly settle: (file: number) => void
-  readonly statusOf: (file: number) => FileStatus
-  /** Of what the path leads to; absent when there is nothing. */
-  readonly status: (path: string) => FileStatus | undefined
-  /** Whether there is something at a path. */
-  readonly exists: (path: string) => boolean
-  /** Whether the path leads to the file with this identity. */
-  readonly leadsTo: (path: string, identity: string) => boolean
-  /** Whether an open file has no name any more. */
-  readonly isUnlinked: (file: number) => boolean
-  /** What is in it, in any order. */
-  readonly list: (directory: string) => ReadonlyArray<string>
-  readonly makeDirectory: (path: string, permissions: number) => void
-  readonly link: (existing: string, path: string) => void
-  readonly linkSymbolic: (target: string, path: string) => void
-  /** The target of a symbolic link; absent when the path is none. */
-  readonly readLink: (path: string) => string | undefined
-  readonly rename: (from: string, to: string) => void
-  readonly unlink: (path: string) => void
-  /** Calls when something in the directory may have changed. */
-  readonly watch: (directory: string, changed: () => void, failed: () => void) => { readonly close: () => void }
-}
-
-/**
- * A call that may be made to fail.
- *
- * @category models
- * @since 0.1.0
- */
-export type Call =
-  | "append"
-  | "create"
-  | "link"
-  | "linkSymbolic"
-  | "makeDirectory"
-  | "read"
-  | "rename"
-  | "sync"
-  | "syncLater"
-  | "truncate"
-  | "unlink"
-
-/**
- * A call that goes wrong for sure.
- *
- * @category models
- * @since 0.1.0
- */
-export interface PlannedFault {
-  readonly call: Call
-  /** Which one of these calls, from 1, counted since it was planned. */
-  readonly nth: number
-  /** How many in a row fail; 1 unless given. */
-  readonly times?: number | undefined
-  /** What it fails with; `EIO` unless given. */
-  readonly code?: string | undefined
-  /** Only calls count whose path has this in it. */
-  readonly path?: string | undefined
-}
-
-/**
- * What happens at which call.
- *
- * **Example** (A program that is stopped at each of its calls)
- *
- * ```ts
- * import * as SimulatedDisk from "@tidings/testing/SimulatedDisk"
- * import * as Simulation from "@tidings/testing/Simulation"
- * import * as Effect from "effect/Effect"
- * import * as Exit from "effect/Exit"
- * import * as Option from "effect/Option"
- * import assert from "node:assert/strict"
- *
- * const replace = (disk: SimulatedDisk.Disk, text: string) => {
- *   if (disk.status("/data/new") !== undefined) disk.unlink("/data/new")
- *   const file = disk.create("/data/new", 0o600)
- *   disk.append(file, Buffer.from(text), 0, text.length)
- *   disk.sync(file)
- *   disk.close(file)
- *   disk.rename("/data/new", "/data/settings")
- *   disk.sync(disk.openDirectory("/data"))
- * }
- *
- * const found = new Set<string>()
- * for (let dieAt = 1, died = true; died; dieAt++) {
- *   const run = Simulation.run({ seed: dieAt }, (simulation) =>
- *     Effect.gen(function* () {
- *       const machine = SimulatedDisk.make(simulation)
- *       machine.makeDirectory("/data")
- *       const host = simulation.process("host")
- *       const program = (text: string) => Effect.sync(() => replace(machine.diskOf(host), text))
- *       const first = yield* host.start(program("old"))
- *       yield* first.await
- *
- *       machine.plan({ dieAt })
- *       const second = yield* host.start(program("new"))
- *       died = Option.isNone(yield* second.await)
- *       machine.cutPower()
- *       found.add(Buffer.from(machine.contentOf("/data/settings")).toString())
- *     })
- *   )
- *   assert.ok(Exit.isSuccess(run.exit))
- * }
- * // Never a part of it, and never nothing.
- * assert.deepEqual([...found].sort(), ["new", "old"])
- * ```
- *
- * @category models
- * @since 0.1.0
- */
-export interface Plan {
-  /**
-   * The process dies in its call of this number, from 1, counted since it was planned: before the call, or in the middle of a
-   * write. What counts are the calls that change something or sync it, and the ends of syncs that are not waited for.
-   */
-  readonly dieAt?: number | undefined
-  readonly faults?: ReadonlyArray<PlannedFault> | undefined
-}
-
-/**
- * How often a call meets each fault: shares of 1.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Faults {
-  /** A write that takes less than it was given. */
-  readonly shortWrite?: number | undefined
-  /** A write that fails with `EIO`. */
-  readonly append?: number | undefined
-  /** A sync that fails with `EIO`, and loses what it should have kept. */
-  readonly sync?: number | undefined
-  /** A read that fails with `EIO`. */
-  readonly read?: number | undefined
-  /** A call that changes names, and fails with `EIO`. */
-  readonly names?: number | undefined
-  /** The process dies in a call that counts for `Plan.dieAt`: before it, or in the middle of a write. */
-  readonly death?: number | undefined
-}
-
-/**
- * The machine: what is on its disk, and what it loses.
- *
- * @category models
- * @since 0.1.0
- */
-export interface SimulatedDisk {
-  /** The disk as the life of a process sees it that runs now. After its death every call throws and changes nothing. */
-  readonly diskOf: (process: Process) => Disk
-  readonly setFaults: (faults: Faults) => void
-  /** Takes the place of what was planned before, and counts calls anew. What comes by chance goes on. */
-  readonly plan: (plan: Plan) => void
-  /** How many calls there were since the last `plan` in which the process might have died. */
-  readonly calls: () => number
-  /** How many bytes fit; what is beyond fails with `ENOSPC`. */
-  readonly setCapacity: (bytes: number) => void
-  /** Kills every process that ever had the disk, and loses what was not synced. */
-  readonly cutPower: () => void
-  /** Changes one bit somewhere in a file; false when it is empty. */
-  readonly rot: (path: string) => boolean
-  /** Makes a directory that is durable at once. */
-  readonly makeDirectory: (path: string) => void
-  /** Removes a directory and all that is in it, as another process would; durable at once, and files that are open stay so. */
-  readonly removeTree: (path: string) => void
-  /** The same, but it has another name afterwards. */
-  readonly renameTree: (from: string, to: string) => void
-  /** Every path, in order. */
-  readonly paths: () => ReadonlyArray<string>
-  readonly contentOf: (path: string) => Uint8Array
-  /** In bytes, of all files that have a name. */
-  readonly used: () => number
-}
+export type {
+  Call,
+  Disk,
+  Faults,
+  FileStatus,
+  Options,
+  Plan,
+  PlannedFault,
+  SimulatedDisk
+} from "./internal/simulatedDisk/model.ts"
 
 // ---------------------------------------------------------------------------
 // constructors
@@ -289,15 +73,5 @@ export interface SimulatedDisk {
  * @category constructors
  * @since 0.1.0
  */
-export const make = (
-  simulation: Simulation,
-  options?: {
-    /** What is counted is counted under it; `disk` unless given. */
-    readonly name?: string | undefined
-    readonly faults?: Faults | undefined
-    /** In bytes; without limit unless given. */
-    readonly capacity?: number | undefined
-    /** How long a sync that is not waited for takes at the most; 5 milliseconds unless given. */
-    readonly latency?: Duration.Input | undefined
-  }
-): SimulatedDisk => simulatedDisk.make(simulation, options ?? {})
+export const make = (simulation: Simulation, options?: Options): SimulatedDisk =>
+  simulatedDisk.make(simulation, options ?? {})

@@ -1,4 +1,4 @@
-import type { Dice } from "../Simulation.ts"
+import type { Dice } from "./simulatedWorld.ts"
 
 /** Four 32-bit words of a text (MurmurHash3's mixing), so that neighbouring seeds have nothing in common. */
 const hash = (text: string): readonly [number, number, number, number] => {

@@ -12,8 +12,8 @@ import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Scheduler from "effect/Scheduler"
-import type { Life, LogLine, Process, Simulation } from "../Simulation.ts"
 import { SeededDice } from "./dice.ts"
+import type { Life, LogLine, Process, Simulation } from "./simulatedWorld.ts"
 
 /** When every run begins: somewhere in 2030, so that no time in it is ever negative. */
 const BEGINNING: Micros = 1_900_000_000_000_000

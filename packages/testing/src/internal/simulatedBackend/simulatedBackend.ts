@@ -10,8 +10,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import type { Faults, NamespaceTrouble, Outage, SimulatedBackend, StoredSeries } from "../SimulatedBackend.ts"
-import type { Simulation } from "../Simulation.ts"
+import type { Simulation } from "../../Simulation.ts"
+import type { Faults, NamespaceTrouble, Options, Outage, SimulatedBackend, StoredSeries } from "./model.ts"
 
 interface Stored {
   /** What a reader sees. */
@@ -50,19 +50,7 @@ const outages: Record<Exclude<Outage, "silent">, BackendError.BackendError> = {
 }
 
 /** @internal */
-export const make = (
-  simulation: Simulation,
-  options: {
-    readonly name?: string | undefined
-    readonly target?: string | undefined
-    readonly faults?: Faults | undefined
-    readonly latency?: Duration.Input | undefined
-    readonly lateness?: Duration.Input | undefined
-    readonly retryAfter?: Duration.Input | undefined
-    readonly parkAfter?: Duration.Input | undefined
-    readonly timeToLive?: Duration.Input | undefined
-  }
-): Omit<SimulatedBackend, "layer"> => {
+export const make = (simulation: Simulation, options: Options): Omit<SimulatedBackend, "layer"> => {
   const name = options.name ?? "backend"
   const home = Target.make(options.target ?? name)
   const dice = simulation.dice.fork(name)

@@ -1,6 +1,6 @@
 import * as Duration from "effect/Duration"
-import type { Call, Disk, Faults, FileStatus, PlannedFault, SimulatedDisk } from "../SimulatedDisk.ts"
-import type { Process, Simulation } from "../Simulation.ts"
+import type { Process, Simulation } from "../../Simulation.ts"
+import type { Call, Disk, Faults, FileStatus, Options, PlannedFault, SimulatedDisk } from "./model.ts"
 
 /** What is written reaches the disk by sectors, in any order. Smaller ones than real ones tear more often. */
 const SECTORS = [64, 512, 4_096]
@@ -60,15 +60,7 @@ const extended = (bytes: Uint8Array, size: number): Uint8Array => {
 }
 
 /** @internal */
-export const make = (
-  simulation: Simulation,
-  options: {
-    readonly name?: string | undefined
-    readonly faults?: Faults | undefined
-    readonly capacity?: number | undefined
-    readonly latency?: Duration.Input | undefined
-  }
-): SimulatedDisk => {
+export const make = (simulation: Simulation, options: Options): SimulatedDisk => {
   const name = options.name ?? "disk"
   const dice = simulation.dice.fork(name)
   const latency = Duration.toMillis(options.latency ?? "5 millis")

@@ -6,9 +6,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import type { Process, Simulation } from "../Simulation.ts"
-import type { Backup, Faults, SimulatedJournal } from "../SimulatedJournal.ts"
-import type { SeededDice } from "./dice.ts"
+import type { Process, Simulation } from "../../Simulation.ts"
+import type { SeededDice } from "../dice.ts"
+import type { Backup, Faults, Options, SimulatedJournal } from "./model.ts"
 
 const failure = (reason: Journal.JournalErrorReason) => new Journal.JournalError({ reason })
 
@@ -22,15 +22,7 @@ interface Reading {
 /** @internal */
 export const make = (
   simulation: Simulation,
-  options: {
-    readonly name?: string | undefined
-    readonly durability?: Exclude<Journal.Durability, "memory"> | undefined
-    readonly latency?: Duration.Input | undefined
-    readonly faults?: Faults | undefined
-    readonly capacity?: number | undefined
-    readonly onFull?: Journal.OnFull | undefined
-    readonly readAhead?: number | undefined
-  }
+  options: Options
 ): {
   readonly handle: Omit<SimulatedJournal, "layer">
   readonly open: (process: Process) => Effect.Effect<Journal.Journal["Service"], Journal.JournalError, Scope.Scope>
