@@ -5,11 +5,9 @@
  * @since 0.1.0
  */
 import * as FileBackend from "@tidings/backend-fs/FileBackend"
-import type { KubeConfig } from "@tidings/backend-k8s/KubernetesConnection"
 import * as Backend from "@tidings/core/Backend"
 import type { BackendError } from "@tidings/core/BackendError"
 import type * as Config from "effect/Config"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as internal from "./internal/backendChoice.ts"
@@ -17,14 +15,7 @@ import { DefaultNamespace } from "./internal/defaultNamespace.ts"
 import { issuesOfChoice } from "./internal/options.ts"
 import { InvalidOptions } from "./Rejection.ts"
 
-/**
- * The stores to choose from. `auto` is the cluster where one is configured and answers, else the event log. In a pod it
- * is the cluster, whether it answers or not, and an error where none is configured.
- *
- * @category models
- * @since 0.1.0
- */
-export type Choice = "auto" | "kubernetes" | "filesystem" | "memory"
+export type { Choice, Options } from "./internal/backendChoice.ts"
 
 /**
  * `TIDINGS_BACKEND`; `auto` when it is not set.
@@ -32,39 +23,7 @@ export type Choice = "auto" | "kubernetes" | "filesystem" | "memory"
  * @category configuration
  * @since 0.1.0
  */
-export const choice: Config.Config<Choice> = internal.choice
-
-/**
- * Where the stores are.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Options {
-  /** `TIDINGS_BACKEND` unless given. */
-  readonly backend?: Choice | undefined
-  /** Of the event log: `TIDINGS_DIRECTORY`, else `.tidings` in the current directory, unless given. */
-  readonly directory?: string | undefined
-  /** Whether the event log also prints each event through the logger. `true` unless given. */
-  readonly console?: boolean | undefined
-  /** `KUBECONFIG`, else `~/.kube/config`, else the service account of the pod, unless given. */
-  readonly kubeconfig?: string | undefined
-  /** A `KubeConfig` of `@kubernetes/client-node` that the host has loaded, taken as it is instead of any file. */
-  readonly kubeConfig?: KubeConfig | undefined
-  /** The current context unless given. */
-  readonly context?: string | undefined
-  /** How long a credential plugin may take. 15 minutes at a terminal and 1 minute elsewhere unless given. */
-  readonly loginTimeout?: Duration.Input | undefined
-  /** Whether a credential plugin may have the standard input where it asks for it. `true` unless given. */
-  readonly interactive?: boolean | undefined
-  /**
-   * How long a cluster has to answer before `auto` takes the event log. The time that a login takes does not count. 3
-   * seconds unless given.
-   */
-  readonly patience?: Duration.Input | undefined
-  /** In a cluster, the namespace of events about cluster-scoped objects, such as a Node. `default` unless given. */
-  readonly clusterScopedNamespace?: "default" | "kube-system" | undefined
-}
+export const choice: Config.Config<internal.Choice> = internal.choice
 
 const sentence = (chosen: internal.Chosen): string => {
   switch (chosen._tag) {
@@ -107,7 +66,7 @@ const sentence = (chosen: internal.Chosen): string => {
  * @since 0.1.0
  */
 export const layer = (
-  options: Options = {}
+  options: internal.Options = {}
 ): Layer.Layer<Backend.Backend, BackendError | Config.ConfigError | InvalidOptions> =>
   Layer.unwrap(
     Effect.gen(function* () {

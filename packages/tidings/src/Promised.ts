@@ -22,9 +22,11 @@
 import type * as Core from "@tidings/core/Event"
 import type * as EventCatalogue from "@tidings/core/EventCatalogue"
 import type { EventDataInput } from "@tidings/core/EventData"
+import type { EventGenerator } from "@tidings/core/EventGenerator"
 import type { EventId } from "@tidings/core/EventId"
 import type { EventFilterInput } from "@tidings/core/EventManager"
 import type * as EventQuery from "@tidings/core/EventQuery"
+import type { ObjectReference } from "@tidings/core/ObjectReference"
 import type * as Recorder from "@tidings/core/Recorder"
 
 // ---------------------------------------------------------------------------
@@ -285,4 +287,74 @@ export interface Logger {
   readonly info: (line: string) => void
   readonly warn: (line: string) => void
   readonly error: (line: string) => void
+}
+
+// ---------------------------------------------------------------------------
+// everything together
+// ---------------------------------------------------------------------------
+
+/**
+ * What `create` answers: `EventManager` as promises, without a type of Effect. Every rejection is an `Error` with a `_tag`:
+ * see `Rejection`.
+ *
+ * What a call leaves out about its object is filled in as the command does: the namespace that is meant where none is named
+ * (on a cluster that of the context, else `default`; the empty text stands for an object that has none), and the API version
+ * of kinds that a catalogue declares or that every cluster has.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Tidings extends AsyncDisposable {
+  /** Records with a message of the caller's own, which is taken as it is. */
+  readonly createEvent: (
+    reference: ObjectReference,
+    reason: string,
+    message: string,
+    type: Core.EventType
+  ) => Promise<Recorded>
+  /** The same for an object of a kind that some catalogue declares, whose apiVersion it therefore knows. */
+  readonly createEventForCRD: (
+    kind: string,
+    name: string,
+    namespace: string | undefined,
+    reason: string,
+    message: string,
+    type: Core.EventType
+  ) => Promise<Recorded>
+  /** Records with the message that the template of the reason makes of the data. For reasons known only at run time. */
+  readonly createEventWithData: (
+    reference: ObjectReference,
+    reason: string,
+    data: EventData,
+    options?: CallOptions
+  ) => Promise<Recorded>
+  /** The events that match, newest first; all of them unless the query says otherwise. */
+  readonly queryEvents: (query?: Query, options?: Ending) => Promise<Page>
+  /**
+   * A snapshot, `Live`, then what changes; from `"now"` unless told otherwise. It ends when the loop that reads it does, when
+   * the signal is aborted, or when everything is closed, and then leaves nothing behind that would keep the process from
+   * ending.
+   */
+  readonly watchEvents: (filter?: Filter, from?: WatchFrom, options?: Ending) => AsyncIterable<WatchItem>
+  /** Whether the backend that is read is a cluster. */
+  readonly isKubernetesMode: boolean
+  /** The built-in catalogue's methods. */
+  readonly generator: Generator<typeof EventGenerator.kinds>
+  /** Replaces the message of a reason from now on; a bad template is refused, and the former one stays. */
+  readonly setTemplate: (reason: string, template: string) => Promise<void>
+  /** The template of a reason's message, `undefined` where it has none. */
+  readonly getTemplate: (reason: string) => string | undefined
+  /**
+   * Waits until everything that was recorded before it, awaited or not, is delivered, or until the deadline, and tells what is
+   * left.
+   */
+  readonly flush: (deadline: Timespan) => Promise<Recorder.FlushReport>
+  readonly status: () => Promise<Status>
+  /**
+   * Waits for the calls that were made before it, awaited or not, and delivers what is accepted, until the drain timeout; then
+   * lets go of everything. Calls that record are answered as the recorder answers them (`RecorderError` with the reason `Closed`
+   * or `Unknown`, or accepted); later ones are refused, `Closed`. Queries that come later, or take longer, reject with
+   * `BackendError`. Loops that watch end.
+   */
+  readonly close: () => Promise<void>
 }

@@ -6,25 +6,28 @@
 import * as FileJournal from "@tidings/backend-fs/FileJournal"
 import { Backend } from "@tidings/core/Backend"
 import type { BackendError } from "@tidings/core/BackendError"
-import type { EventType } from "@tidings/core/Event"
-import type * as EventCatalogue from "@tidings/core/EventCatalogue"
 import { EventGenerator } from "@tidings/core/EventGenerator"
 import * as EventManager from "@tidings/core/EventManager"
 import * as Journal from "@tidings/core/Journal"
-import type { ObjectReference } from "@tidings/core/ObjectReference"
 import * as Policy from "@tidings/core/Policy"
 import * as Recorder from "@tidings/core/Recorder"
 import * as Templates from "@tidings/core/Templates"
-import type { Mistake } from "@tidings/templates/TemplateCheck"
 import * as Config from "effect/Config"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as BackendChoice from "./BackendChoice.ts"
-import * as host from "./internal/promises/host.ts"
 import * as options from "./internal/options.ts"
+import type { CreateOptions, Options } from "./internal/options.ts"
+import * as host from "./internal/promises/host.ts"
+import type { Services } from "./internal/promises/host.ts"
 import type * as Promised from "./Promised.ts"
+import type { Tidings } from "./Promised.ts"
 import { InvalidOptions } from "./Rejection.ts"
+
+export type { CreateOptions, Options } from "./internal/options.ts"
+export type { Services } from "./internal/promises/host.ts"
+export type { Tidings } from "./Promised.ts"
 
 /**
  * What the layer can fail with when it is built.
@@ -39,28 +42,6 @@ export type SetupError =
   | Journal.JournalError
   | Recorder.InvalidRecorderOptions
   | Templates.CatalogueError
-
-/**
- * How events are recorded, and where.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Options extends Omit<Recorder.RecorderOptions, "writeTimeout">, BackendChoice.Options {
-  /**
-   * A directory that keeps accepted events until the cluster has them, across restarts. `TIDINGS_JOURNAL` unless given;
-   * in memory when neither is. The event log needs none: what is recorded is in it.
-   */
-  readonly journal?: string | undefined
-}
-
-/**
- * What the layer of everything provides.
- *
- * @category models
- * @since 0.2.0
- */
-export type Services = Backend | EventGenerator | EventManager.EventManager | Recorder.Recorder | Templates.Templates
 
 /**
  * Layers of the host's own, in the place of what the options choose.
@@ -170,117 +151,6 @@ export const layerConfig = layer()
  * @since 0.1.0
  */
 export type PromisedGenerator = Promised.Generator<typeof EventGenerator.kinds>
-
-/**
- * What `create` answers: `EventManager` as promises, without a type of Effect. Every rejection is an `Error` with a `_tag`:
- * see `Rejection`.
- *
- * What a call leaves out about its object is filled in as the command does: the namespace that is meant where none is named
- * (on a cluster that of the context, else `default`; the empty text stands for an object that has none), and the API version
- * of kinds that a catalogue declares or that every cluster has.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Tidings extends AsyncDisposable {
-  /** Records with a message of the caller's own, which is taken as it is. */
-  readonly createEvent: (
-    reference: ObjectReference,
-    reason: string,
-    message: string,
-    type: EventType
-  ) => Promise<Promised.Recorded>
-  /** The same for an object of a kind that some catalogue declares, whose apiVersion it therefore knows. */
-  readonly createEventForCRD: (
-    kind: string,
-    name: string,
-    namespace: string | undefined,
-    reason: string,
-    message: string,
-    type: EventType
-  ) => Promise<Promised.Recorded>
-  /** Records with the message that the template of the reason makes of the data. For reasons known only at run time. */
-  readonly createEventWithData: (
-    reference: ObjectReference,
-    reason: string,
-    data: Promised.EventData,
-    options?: Promised.CallOptions
-  ) => Promise<Promised.Recorded>
-  /** The events that match, newest first; all of them unless the query says otherwise. */
-  readonly queryEvents: (query?: Promised.Query, options?: Promised.Ending) => Promise<Promised.Page>
-  /**
-   * A snapshot, `Live`, then what changes; from `"now"` unless told otherwise. It ends when the loop that reads it does, when
-   * the signal is aborted, or when everything is closed, and then leaves nothing behind that would keep the process from
-   * ending.
-   */
-  readonly watchEvents: (
-    filter?: Promised.Filter,
-    from?: Promised.WatchFrom,
-    options?: Promised.Ending
-  ) => AsyncIterable<Promised.WatchItem>
-  /** Whether the backend that is read is a cluster. */
-  readonly isKubernetesMode: boolean
-  /** The built-in catalogue's methods. */
-  readonly generator: PromisedGenerator
-  /** Replaces the message of a reason from now on; a bad template is refused, and the former one stays. */
-  readonly setTemplate: (reason: string, template: string) => Promise<void>
-  /** The template of a reason's message, `undefined` where it has none. */
-  readonly getTemplate: (reason: string) => string | undefined
-  /**
-   * Waits until everything that was recorded before it, awaited or not, is delivered, or until the deadline, and tells what is
-   * left.
-   */
-  readonly flush: (deadline: Promised.Timespan) => Promise<Recorder.FlushReport>
-  readonly status: () => Promise<Promised.Status>
-  /**
-   * Waits for the calls that were made before it, awaited or not, and delivers what is accepted, until the drain timeout; then
-   * lets go of everything. Calls that record are answered as the recorder answers them (`RecorderError` with the reason `Closed`
-   * or `Unknown`, or accepted); later ones are refused, `Closed`. Queries that come later, or take longer, reject with
-   * `BackendError`. Loops that watch end.
-   */
-  readonly close: () => Promise<void>
-}
-
-/**
- * How `create` records, and where.
- *
- * @category models
- * @since 0.2.0
- */
-export interface CreateOptions<Cs extends ReadonlyArray<Promised.Catalogue> = readonly []> extends Omit<
-  Options,
-  "patience" | "loginTimeout" | "drainTimeout"
-> {
-  /** How long a cluster has to answer before `auto` takes the event log. 3 seconds unless given. */
-  readonly patience?: Promised.Timespan | undefined
-  /** How long a credential plugin may take. 15 minutes at a terminal and 1 minute elsewhere unless given. */
-  readonly loginTimeout?: Promised.Timespan | undefined
-  /** How long `close` waits for what is under way and not delivered. 10 seconds unless given. */
-  readonly drainTimeout?: Promised.Timespan | undefined
-  /**
-   * The namespace of objects that name none. That of the context on a cluster, else `default`, unless given.
-   */
-  readonly namespace?: string | undefined
-  /**
-   * Catalogues of the host's own, each found at the last part of its id with a small letter: `"shop/Orders"` at `orders`.
-   */
-  readonly catalogues?:
-    | (Cs & EventCatalogue.DistinctReasons<readonly [typeof EventGenerator, ...Cs]> & FreeNames<Cs>)
-    | undefined
-  /** Where what the library says goes: a logger such as `console`, or `false` for nowhere. stderr unless given. */
-  readonly logger?: Promised.Logger | false | undefined
-}
-
-type FreeNames<Cs extends ReadonlyArray<Promised.Catalogue>> =
-  TakenName<Cs, keyof Tidings> extends infer Name
-    ? [Name] extends [never]
-      ? unknown
-      : ReadonlyArray<Mistake<`two things would have the name ${Name & string}`>>
-    : never
-
-type TakenName<Cs, Seen, Found = never> = Cs extends readonly [infer C, ...infer Rest]
-  ? TakenName<Rest, Seen | Promised.CatalogueName<C>, Found | Extract<Promised.CatalogueName<C>, Seen>>
-  : Found
 
 /**
  * Tidings for a host that is not on Effect.

@@ -14,7 +14,13 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import { resolve } from "node:path"
 
-/** @internal */
+/**
+ * The stores to choose from. `auto` is the cluster where one is configured and answers, else the event log. In a pod it
+ * is the cluster, whether it answers or not, and an error where none is configured.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type Choice = "auto" | "kubernetes" | "filesystem" | "memory"
 
 /** @internal */
@@ -23,16 +29,35 @@ export const choices: ReadonlyArray<Choice> = ["auto", "kubernetes", "filesystem
 /** @internal */
 export const choice: Config.Config<Choice> = Config.withDefault(Config.Literals(choices, "TIDINGS_BACKEND"), "auto")
 
-/** @internal */
+/**
+ * Where the stores are.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Options {
+  /** `TIDINGS_BACKEND` unless given. */
   readonly backend?: Choice | undefined
+  /** Of the event log: `TIDINGS_DIRECTORY`, else `.tidings` in the current directory, unless given. */
   readonly directory?: string | undefined
+  /** Whether the event log also prints each event through the logger. `true` unless given. */
+  readonly console?: boolean | undefined
+  /** `KUBECONFIG`, else `~/.kube/config`, else the service account of the pod, unless given. */
   readonly kubeconfig?: string | undefined
+  /** A `KubeConfig` of `@kubernetes/client-node` that the host has loaded, taken as it is instead of any file. */
   readonly kubeConfig?: KubernetesConnection.KubeConfig | undefined
+  /** The current context unless given. */
   readonly context?: string | undefined
+  /** How long a credential plugin may take. 15 minutes at a terminal and 1 minute elsewhere unless given. */
   readonly loginTimeout?: Duration.Input | undefined
+  /** Whether a credential plugin may have the standard input where it asks for it. `true` unless given. */
   readonly interactive?: boolean | undefined
+  /**
+   * How long a cluster has to answer before `auto` takes the event log. The time that a login takes does not count. 3
+   * seconds unless given.
+   */
   readonly patience?: Duration.Input | undefined
+  /** In a cluster, the namespace of events about cluster-scoped objects, such as a Node. `default` unless given. */
   readonly clusterScopedNamespace?: "default" | "kube-system" | undefined
 }
 

@@ -1,18 +1,77 @@
 /**
- * Reads what a host without the compiler's help may give as options, and says of each field what would be right.
+ * The options of the layer and of `create`, which `Tidings` exports, and the rule of each: what a host without the
+ * compiler's help may give is read here, and an error says of each field what would be right.
  *
  * @internal
  */
+import type * as EventCatalogue from "@tidings/core/EventCatalogue"
+import type { EventGenerator } from "@tidings/core/EventGenerator"
 import type { Issue } from "@tidings/core/InvalidEvent"
+import type * as Recorder from "@tidings/core/Recorder"
 import * as Timeout from "@tidings/core/Timeout"
 import * as GoDuration from "@tidings/templates/GoDuration"
 import * as Suggestion from "@tidings/templates/Suggestion"
+import type { Mistake } from "@tidings/templates/TemplateCheck"
 import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
 import { inspect } from "node:util"
-import type * as BackendChoice from "../BackendChoice.ts"
-import type { CreateOptions, Options } from "../Tidings.ts"
+import type * as Promised from "../Promised.ts"
 import * as backendChoice from "./backendChoice.ts"
+
+/**
+ * How events are recorded, and where.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options extends Omit<Recorder.RecorderOptions, "writeTimeout">, backendChoice.Options {
+  /**
+   * A directory that keeps accepted events until the cluster has them, across restarts. `TIDINGS_JOURNAL` unless given;
+   * in memory when neither is. The event log needs none: what is recorded is in it.
+   */
+  readonly journal?: string | undefined
+}
+
+/**
+ * How `create` records, and where.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface CreateOptions<Cs extends ReadonlyArray<Promised.Catalogue> = readonly []> extends Omit<
+  Options,
+  "patience" | "loginTimeout" | "drainTimeout"
+> {
+  /** How long a cluster has to answer before `auto` takes the event log. 3 seconds unless given. */
+  readonly patience?: Promised.Timespan | undefined
+  /** How long a credential plugin may take. 15 minutes at a terminal and 1 minute elsewhere unless given. */
+  readonly loginTimeout?: Promised.Timespan | undefined
+  /** How long `close` waits for what is under way and not delivered. 10 seconds unless given. */
+  readonly drainTimeout?: Promised.Timespan | undefined
+  /**
+   * The namespace of objects that name none. That of the context on a cluster, else `default`, unless given.
+   */
+  readonly namespace?: string | undefined
+  /**
+   * Catalogues of the host's own, each found at the last part of its id with a small letter: `"shop/Orders"` at `orders`.
+   */
+  readonly catalogues?:
+    | (Cs & EventCatalogue.DistinctReasons<readonly [typeof EventGenerator, ...Cs]> & FreeNames<Cs>)
+    | undefined
+  /** Where what the library says goes: a logger such as `console`, or `false` for nowhere. stderr unless given. */
+  readonly logger?: Promised.Logger | false | undefined
+}
+
+type FreeNames<Cs extends ReadonlyArray<Promised.Catalogue>> =
+  TakenName<Cs, keyof Promised.Tidings> extends infer Name
+    ? [Name] extends [never]
+      ? unknown
+      : ReadonlyArray<Mistake<`two things would have the name ${Name & string}`>>
+    : never
+
+type TakenName<Cs, Seen, Found = never> = Cs extends readonly [infer C, ...infer Rest]
+  ? TakenName<Rest, Seen | Promised.CatalogueName<C>, Found | Extract<Promised.CatalogueName<C>, Seen>>
+  : Found
 
 const EXPECTED_TIMESPAN = `milliseconds, or a text such as "10 seconds" or "1m30s"`
 
@@ -52,7 +111,7 @@ const timespan: Rule = { holds: (given) => readTimespan(given) !== undefined, ex
 const isObject = (given: unknown): given is Readonly<Record<string, unknown>> =>
   typeof given === "object" && given !== null
 
-const ofChoice: Rules<keyof BackendChoice.Options> = {
+const ofChoice: Rules<keyof backendChoice.Options> = {
   backend: {
     holds: (given) => backendChoice.choices.some((choice) => choice === given),
     expected: backendChoice.choices.join(", ")

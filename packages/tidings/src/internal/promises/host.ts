@@ -23,7 +23,6 @@ import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Stream from "effect/Stream"
 import type * as Promised from "../../Promised.ts"
 import { InvalidOptions } from "../../Rejection.ts"
-import type { CreateOptions, Options, Services, Tidings } from "../../Tidings.ts"
 import { DefaultNamespace, FALLBACK } from "../defaultNamespace.ts"
 import * as calls from "./calls.ts"
 import * as defaults from "./defaults.ts"
@@ -31,6 +30,14 @@ import * as logging from "./logging.ts"
 import * as options from "../options.ts"
 import * as readings from "./readings.ts"
 import { Watches } from "./watching.ts"
+
+/**
+ * What the layer of everything provides.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Services = Backend | EventGenerator | EventManager.EventManager | Recorder.Recorder | Templates.Templates
 
 // ---------------------------------------------------------------------------
 // options
@@ -48,14 +55,14 @@ interface Named {
 
 /** @internal */
 export interface Read {
-  readonly options: Options
+  readonly options: options.Options
   readonly drainTimeout: Duration.Duration
   readonly namespace: string | undefined
   readonly logger: Promised.Logger | false | undefined
   readonly catalogues: ReadonlyArray<Named>
 }
 
-const MEMBERS: ReadonlySet<string> = new Set<Extract<keyof Tidings, string>>([
+const MEMBERS: ReadonlySet<string> = new Set<Extract<keyof Promised.Tidings, string>>([
   "createEvent",
   "createEventForCRD",
   "createEventWithData",
@@ -105,7 +112,7 @@ const readCatalogues = (given: ReadonlyArray<unknown>, issues: Array<Issue>): Re
  * @internal
  */
 export const read = (
-  given: CreateOptions<ReadonlyArray<Promised.Catalogue>>,
+  given: options.CreateOptions<ReadonlyArray<Promised.Catalogue>>,
   layers: { readonly backend?: unknown; readonly recorder?: unknown }
 ): Read => {
   const issues = [...options.issuesOfHost(given, layers)]
@@ -192,10 +199,10 @@ const methodsOf = (
   return methods
 }
 
-const contexts = new WeakMap<Tidings, Context.Context<Services>>()
+const contexts = new WeakMap<Promised.Tidings, Context.Context<Services>>()
 
 /** @internal */
-export const contextOf = (tidings: Tidings): Context.Context<Services> => {
+export const contextOf = (tidings: Promised.Tidings): Context.Context<Services> => {
   const context = contexts.get(tidings)
   if (context !== undefined) return context
   throw new InvalidOptions({
@@ -209,7 +216,7 @@ type Base = Layer.Layer<Services | readings.Readings, unknown>
 export const make = async (
   layerOf: (readings: Layer.Layer<readings.Readings>) => Layer.Layer<Services, unknown>,
   { catalogues, drainTimeout, logger, namespace }: Read
-): Promise<Tidings> => {
+): Promise<Promised.Tidings> => {
   const base = layerOf(readings.layer(drainTimeout)) as Base
   const layer = catalogues.reduce<Base>((layer, { catalogue }) => Layer.provideMerge(catalogue.layer, layer), base)
   // The environment as it is now, and not as it was when the first configuration was read.
@@ -258,7 +265,7 @@ export const make = async (
     return closing
   }
 
-  const tidings: Tidings = {
+  const tidings: Promised.Tidings = {
     createEvent: (reference, ...rest) =>
       record("createEvent", () => Effect.map(manager.createEvent(fillReference(reference), ...rest), recorded)),
     createEventForCRD: (kind, name, namespace, ...rest) =>
