@@ -4,8 +4,8 @@
  */
 import * as net from "node:net"
 import * as path from "node:path"
-import type { Faults } from "./Cluster.ts"
 import { ClusterError, messageOf, type Reason } from "./ClusterError.ts"
+import type { Faults } from "./Faults.ts"
 
 const fileName = "control.sock"
 
