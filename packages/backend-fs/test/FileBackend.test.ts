@@ -320,7 +320,7 @@ describe("what the logger gets", () => {
         "Info"
       )
       assert.deepStrictEqual(entry?.message, [
-        String.raw`Work\u000aflow a\u2028b/\u001b[2J WorkflowStepCompleted: one\u000d\u000aINFO two \u009b31m \u202e`
+        String.raw`Work\nflow a\u2028b/\u001b[2J WorkflowStepCompleted: one\r\nINFO two \u009b31m \u202e`
       ])
     })
   )

@@ -34,6 +34,11 @@ export * as EventData from "./EventData.ts"
 export * as EventId from "./EventId.ts"
 
 /**
+ * Control characters made visible.
+ */
+export * as ControlCharacters from "./ControlCharacters.ts"
+
+/**
  * Events as JSON.
  */
 export * as EventJson from "./EventJson.ts"

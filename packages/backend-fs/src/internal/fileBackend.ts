@@ -1,6 +1,7 @@
 import type * as Backend from "@tidings/core/Backend"
 import type { BackendError } from "@tidings/core/BackendError"
 import type { Write } from "@tidings/core/Event"
+import * as ControlCharacters from "@tidings/core/ControlCharacters"
 import * as EventId from "@tidings/core/EventId"
 import * as Target from "@tidings/core/Target"
 import * as Stream from "effect/Stream"
@@ -40,19 +41,12 @@ export const damaged = Metric.counter("tidings_log_damaged_total", {
   incremental: true
 })
 
-// What drives a terminal or breaks a line, wherever in an event it comes from.
-// oxlint-disable-next-line no-control-regex
-const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c\ufeff]/g
-
-const visible = (text: string): string =>
-  text.replace(UNSAFE, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`)
-
 const logWrite = ({ count, event, id }: Write): Effect.Effect<void> => {
   const { kind, name, namespace } = event.involvedObject
   const object = namespace === undefined ? name : `${namespace}/${name}`
   return Effect.annotateLogs(
     Effect.logWithLevel(event.type === "Warning" ? "Warn" : "Info")(
-      visible(`${kind} ${object} ${event.reason}: ${event.message}`)
+      ControlCharacters.escape(`${kind} ${object} ${event.reason}: ${event.message}`)
     ),
     count === 1 ? { event: EventId.format(id) } : { event: EventId.format(id), count }
   )

@@ -3,6 +3,7 @@
  *
  * @internal
  */
+import { CHARACTERS } from "../ControlCharacters.ts"
 import { remember } from "./remember.ts"
 import * as text from "./text.ts"
 
@@ -37,17 +38,14 @@ export const isReason = remember(matching(/^[A-Za-z](?:[-A-Za-z0-9_.]*[A-Za-z0-9
 /** @internal */
 export const isNamespace = remember(matching(/^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/))
 
-// Nothing that a terminal or a store would show or keep otherwise: blanks (which a name of an object may have inside),
-// control characters, marks of direction, lone surrogates.
-const SEGMENT =
-  // oxlint-disable-next-line no-control-regex
-  /^(?!\.{1,2}$)[^\u0000-\u0020\u007f-\u00a0\s/%\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+$/u
+// What a terminal or a store would show or keep otherwise: white space, control characters, lone surrogates.
+const UNSAFE = String.raw`\s\u00a0\ud800-\udfff${CHARACTERS}`
+
+const SEGMENT = new RegExp(String.raw`^(?!\.{1,2}$)[^/%${UNSAFE}]+$`, "u")
 
 // What has a name outside of a cluster is called as people call it: `io.github.acme/search`, `Weather (staging)`. Blanks and
 // slashes stand only inside, where they can be seen.
-const OBJECT_NAME =
-  // oxlint-disable-next-line no-control-regex
-  /^(?!\.{1,2}$)(?![ /])(?:[^\u0000-\u0020\u007f-\u00a0\s\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]| )+(?<![ /])$/u
+const OBJECT_NAME = new RegExp(String.raw`^(?!\.{1,2}$)(?![ /])(?:[^${UNSAFE}]| )+(?<![ /])$`, "u")
 
 /**
  * The name of an object: at most 253 bytes, as people have it. Not every store takes each of them where it names something

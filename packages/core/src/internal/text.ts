@@ -1,42 +1,21 @@
 /**
  * What must happen to a text before it stands on a terminal, in a log line or in an object of the API server.
  */
+import * as ControlCharacters from "../ControlCharacters.ts"
 
 /** Printed to mark where a text was cut. Three bytes of UTF-8. */
 const CUT_MARK = "…"
 
-// Control characters of ASCII and Latin-1, line and paragraph separators, marks and overrides of direction.
-// oxlint-disable-next-line no-control-regex
-const CONTROL = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g
-
-// What may have to be replaced: the same, and surrogates, of which only lone ones are.
-const SUSPECT =
-  // oxlint-disable-next-line no-control-regex
-  /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]/
-
-// One range, so that the usual text is through at once.
+// One range, so that the usual text costs one look.
 const UNUSUAL = /[^ -~]/
 
-const escapeOne = (character: string): string => {
-  switch (character) {
-    case "\n":
-      return "\\n"
-    case "\r":
-      return "\\r"
-    case "\t":
-      return "\\t"
-  }
-  const code = character.charCodeAt(0)
-  return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`
-}
-
 /**
- * Control characters become visible (`\n`, `\x1b`, `\u{202e}`), lone surrogates U+FFFD.
+ * Control characters become visible (`\n`, `\u001b`), lone surrogates U+FFFD.
  *
  * @internal
  */
 export const escapeControl = (text: string): string =>
-  UNUSUAL.test(text) && SUSPECT.test(text) ? text.toWellFormed().replace(CONTROL, escapeOne) : text
+  UNUSUAL.test(text) ? ControlCharacters.escape(text.toWellFormed()) : text
 
 /**
  * The length in bytes of UTF-8.
