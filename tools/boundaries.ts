@@ -9,7 +9,7 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
   "backend-fs": ["@tidings/core", "@tidings/templates", "node:"],
   "backend-k8s": ["@tidings/core", "@tidings/templates", "@kubernetes/client-node", "js-yaml", "undici", "node:"],
   testing: ["@tidings/core", "@tidings/templates", "@effect/vitest", "vitest", "node:"],
-  "testing-k8s": ["node:"],
+  "testing-k8s": ["@tidings/backend-k8s", "node:"],
   tidings: [
     "@tidings/core",
     "@tidings/templates",

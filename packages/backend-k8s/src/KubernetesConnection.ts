@@ -11,13 +11,15 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import { Breaks } from "./internal/breaks.ts"
 import * as clusterTarget from "./internal/clusterTarget.ts"
 import * as credentials from "./internal/credentials.ts"
 import * as durations from "./internal/durations.ts"
 import type { KubeConfig } from "./internal/givenKubeConfig.ts"
 import * as kubeconfig from "./internal/kubeconfig.ts"
 import { proxyFor } from "./internal/proxy.ts"
-import { NoAnswer } from "./internal/requestErrors.ts"
+import { connectionError, NoAnswer } from "./internal/requestErrors.ts"
 import type { KubernetesRequest, KubernetesResponse, KubernetesStream } from "./KubernetesHttp.ts"
 
 export type { KubeConfig } from "./internal/givenKubeConfig.ts"
@@ -252,13 +254,7 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
     connections: options?.connections ?? 16,
     clock,
     timeout,
-    late: BackendError.make(
-      new BackendError.Transient({
-        applied: "unknown",
-        detail: `${address}: no answer within ${Duration.format(timeout)}`
-      }),
-      new NoAnswer()
-    )
+    late: lateError(address, timeout)
   })
 
   const noticeTls = (error: BackendError.BackendError): void => {
@@ -314,6 +310,135 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
     open,
     target,
     epoch: transport.epoch
+  })
+})
+
+/**
+ * What carries requests to the API server and its responses back.
+ *
+ * It fails only where there is no response, with the cause: an `Error` whose `code` (`ECONNREFUSED`, `ECONNRESET`, …) says
+ * whether the request may have been carried out all the same. Credentials are its own business.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Transport {
+  readonly request: (request: KubernetesRequest) => Effect.Effect<KubernetesResponse, unknown>
+  /** Asks for a response that goes on, such as a watch. It ends when its bytes are not read on. */
+  readonly open: (path: string) => Effect.Effect<TransportStream, unknown>
+  /** How often the other side has closed a connection so far. Default: never. */
+  readonly breaks?: (() => number) | undefined
+}
+
+/**
+ * A response that goes on, as a {@link Transport} has it.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface TransportStream extends Omit<KubernetesStream, "bytes"> {
+  readonly bytes: Stream.Stream<Uint8Array, unknown>
+}
+
+const lateError = (address: string, timeout: Duration.Duration): BackendError.BackendError =>
+  BackendError.make(
+    new BackendError.Transient({
+      applied: "unknown",
+      detail: `${address}: no answer within ${Duration.format(timeout)}`
+    }),
+    new NoAnswer()
+  )
+
+/**
+ * Makes a connection over a transport of one's own: a tunnel, or an API server in the same process, as
+ * `@tidings/testing-k8s` has it.
+ *
+ * **Example** (A cluster that is always being upgraded)
+ *
+ * ```ts
+ * import * as KubernetesConnection from "@tidings/backend-k8s/KubernetesConnection"
+ * import * as Effect from "effect/Effect"
+ * import * as Stream from "effect/Stream"
+ * import assert from "node:assert/strict"
+ *
+ * const response = { status: 503, headers: {}, body: "upgrading" }
+ * const program = Effect.gen(function* () {
+ *   const connection = yield* KubernetesConnection.fromTransport({
+ *     server: "https://cluster.example",
+ *     transport: {
+ *       request: () => Effect.succeed(response),
+ *       open: () => Effect.succeed({ ...response, text: Effect.succeed(response.body), bytes: Stream.empty })
+ *     }
+ *   })
+ *   assert.equal((yield* connection.request({ method: "GET", path: "/version" })).status, 503)
+ *   // Whatever answers next may be another cluster.
+ *   assert.equal(connection.epoch(), 1)
+ * })
+ * await Effect.runPromise(program)
+ * ```
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const fromTransport = Effect.fnUntraced(function* (options: {
+  /** The address of the API server. */
+  readonly server: string
+  readonly transport: Transport
+  /** The name of the context. Default: `""`. */
+  readonly context?: string | undefined
+  /** The namespace of the context. Default: `default`. */
+  readonly namespace?: string | undefined
+  /** Where the configuration was found, for messages. Default: the address. */
+  readonly source?: string | undefined
+  /** PEM of the authority of the server's certificate, which is one of the names of the cluster. */
+  readonly certificateAuthority?: string | undefined
+  /** Time until an answer must be there, for everything but watches. Default: 30 seconds. */
+  readonly timeout?: Duration.Input | undefined
+}) {
+  const { certificateAuthority: ca, server, transport } = options
+  const clock = yield* Clock.Clock
+  const breaks = new Breaks(clock)
+  const timeout = yield* durations.read("timeout", options.timeout ?? "30 seconds")
+  const failed = (cause: unknown): BackendError.BackendError => {
+    breaks.noAnswer()
+    return connectionError(cause, server)
+  }
+  const late = Effect.suspend(() => {
+    breaks.noAnswer()
+    return Effect.fail(lateError(server, timeout))
+  })
+  const answered = <A extends { readonly status: number }>(
+    response: Effect.Effect<A, unknown>
+  ): Effect.Effect<A, BackendError.BackendError> =>
+    response.pipe(
+      Effect.mapError(failed),
+      Effect.timeoutOrElse({ duration: timeout, orElse: () => late }),
+      Effect.tap(({ status }) => Effect.sync(() => breaks.answered(status))),
+      Effect.onInterrupt(() => Effect.sync(breaks.noAnswer))
+    )
+  const epoch = (): number => breaks.epoch() + (transport.breaks?.() ?? 0)
+  const request = (request: KubernetesRequest) => answered(transport.request(request))
+  const target = clusterTarget.make({
+    address: server,
+    tls: Effect.succeed(ca === undefined ? {} : { ca }),
+    request,
+    epoch,
+    clock
+  })
+  return KubernetesConnection.of({
+    server,
+    context: options.context ?? "",
+    namespace: options.namespace ?? "default",
+    source: options.source ?? server,
+    request,
+    isLoggingIn: () => false,
+    open: (path) =>
+      Effect.map(answered(transport.open(path)), (stream) => ({
+        ...stream,
+        bytes: Stream.mapError(stream.bytes, failed)
+      })),
+    target,
+    epoch
   })
 })
 

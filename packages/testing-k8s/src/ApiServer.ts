@@ -62,6 +62,7 @@
  *
  * @since 0.1.0
  */
+import * as KubernetesConnection from "@tidings/backend-k8s/KubernetesConnection"
 import * as fs from "node:fs/promises"
 import * as os from "node:os"
 import * as path from "node:path"
@@ -74,16 +75,28 @@ import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
-import { type Identity, mastersGroup } from "./internal/access.ts"
+import type { Chaos, Fault, Injected, Injection, InjectOptions, WatchCut } from "./Fault.ts"
 import * as certificates from "./internal/certificates.ts"
-import * as internalFaults from "./internal/faults.ts"
-import * as internalHandlers from "./internal/handlers.ts"
-import type { JsonObject } from "./internal/json.ts"
-import * as internalMachine from "./internal/machine.ts"
-import * as internalRateLimit from "./internal/rateLimit.ts"
-import { hexDigits, uuid } from "./internal/seed.ts"
-import { Refused } from "./internal/status.ts"
-import * as internalStore from "./internal/store.ts"
+import { put as putObject } from "./internal/creating.ts"
+import * as eventRateLimit from "./internal/eventRateLimit.ts"
+import type { EventRateLimit } from "./internal/eventRateLimit.ts"
+import * as faultRules from "./internal/faultRules.ts"
+import { HttpsListener } from "./internal/httpsListener.ts"
+import { asObject, type JsonObject, parse } from "./internal/json.ts"
+import { kubeconfigText } from "./internal/kubeconfig.ts"
+import * as memoryConnection from "./internal/memoryConnection.ts"
+import { Objects, objectText } from "./internal/objects.ts"
+import * as ports from "./internal/ports.ts"
+import { type LoggedRequest, RequestLog } from "./internal/requestLog.ts"
+import { seedOf, uuid } from "./internal/seed.ts"
+import { ServerProcess } from "./internal/serverProcess.ts"
+import { Refused } from "./internal/statuses.ts"
+import { type Saved, Store } from "./internal/store.ts"
+import { allUsers, roleObjects, Tokens } from "./internal/users.ts"
+
+export type { EventRateLimit } from "./internal/eventRateLimit.ts"
+export type { LoggedRequest } from "./internal/requestLog.ts"
+export * from "./Fault.ts"
 
 // ---------------------------------------------------------------------------
 // models
@@ -142,82 +155,6 @@ export interface User {
 }
 
 /**
- * A bucket of the admission plugin EventRateLimit: beyond it, writing an event is answered 429 without Retry-After. Looks
- * at `v1` alone, and also at patches that change nothing.
- *
- * @category models
- * @since 0.1.0
- */
-export interface EventRateLimit {
-  /** What has a bucket of its own. `Namespace` unless given. */
-  readonly type?: "Server" | "Namespace" | "User" | "SourceAndObject" | undefined
-  /** Events per second. */
-  readonly qps: number
-  /** Size of the bucket. `qps` unless given. */
-  readonly burst?: number | undefined
-}
-
-/**
- * Which requests are meant. What is absent matches all.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Match {
-  /** `create`, `patch`, `update`, `delete`, `deletecollection`, `get`, `list` or `watch`. */
-  readonly verb?: string | ReadonlyArray<string> | undefined
-  /** The plural, such as `events`. */
-  readonly resource?: string | ReadonlyArray<string> | undefined
-  readonly namespace?: string | ReadonlyArray<string> | undefined
-  /** Name of the object, also of one that is to be created. */
-  readonly name?: string | RegExp | undefined
-  /** Name of the user. */
-  readonly user?: string | ReadonlyArray<string> | undefined
-}
-
-/**
- * Which requests meet an injected fault. Requests to which a real server never gives the fault do not count: a master
- * goes on although `tooManyRequests` waits for somebody.
- *
- * @category models
- * @since 0.1.0
- */
-export interface InjectOptions extends Match {
-  /** How many requests meet it; `Infinity` until {@link ApiServer} is healed. 1 unless given. */
-  readonly times?: number | undefined
-  /** How many requests that would meet it get through first. 0 unless given. */
-  readonly skip?: number | undefined
-}
-
-/**
- * A fault and who meets it.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Injection extends InjectOptions {
-  readonly fault: Fault
-}
-
-/**
- * Faults by chance, out of a seed. Whether a request meets one depends on the seed, on who asks for what, and on how often
- * they did, and on nothing else: other requests in between change nothing. The first fault that applies is taken.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Chaos {
-  readonly faults: ReadonlyArray<{
-    readonly fault: Fault
-    /** Share of the requests: from 0 to 1. */
-    readonly rate: number
-    readonly match?: Match | undefined
-  }>
-  /** The seed of the server unless given. */
-  readonly seed?: string | number | undefined
-}
-
-/**
  * How a server is made.
  *
  * @category models
@@ -250,499 +187,21 @@ export interface Options {
   /** Faults that requests meet, in this order. */
   readonly faults?: ReadonlyArray<Injection> | undefined
   readonly chaos?: Chaos | undefined
+  /**
+   * What a mutating webhook makes of each object that is created or changed by a request: one that removes annotations,
+   * for example. It returns the object as it is unless given.
+   */
+  readonly webhook?: ((object: KubernetesObject) => KubernetesObject) | undefined
+  /**
+   * `false`: without a socket and without files, for tests that use `connection` alone. `url` leads nowhere then, `port` is
+   * 0, and the names of the files are empty. `true` unless given.
+   */
+  readonly listen?: boolean | undefined
   /** How many requests are remembered. 10,000 unless given. */
   readonly requestLogSize?: number | undefined
   /** Fixes uids, tokens and chaos. Drawn from the `Random` service unless given. */
   readonly seed?: string | number | undefined
 }
-
-/**
- * A request that came in.
- *
- * @category models
- * @since 0.1.0
- */
-export interface LoggedRequest {
-  /** From 1, over all requests. */
-  readonly ordinal: number
-  /** Milliseconds since the epoch, by the clock of the server. */
-  readonly at: number
-  /** Which connection it came on: from 1, in the order of opening. */
-  readonly connection: number
-  readonly method: string
-  /** Without the query. */
-  readonly path: string
-  /** Without the question mark. */
-  readonly query: string
-  /** Undefined where the token is unknown. */
-  readonly user: string | undefined
-  /** Of Kubernetes: `list` and `watch` are both GET. */
-  readonly verb: string
-  readonly group: string
-  /** Empty for paths such as `/version`. */
-  readonly resource: string
-  readonly subresource: string
-  readonly namespace: string
-  /** Name of the object, also of one that is to be created. */
-  readonly name: string
-  readonly userAgent: string | undefined
-  /** Of the body. */
-  readonly bytes: number
-  /** Which fault it met. */
-  readonly fault: Fault["_tag"] | undefined
-  /** Undefined as long as there is no answer. */
-  readonly status: number | undefined
-}
-
-// ---------------------------------------------------------------------------
-// faults
-// ---------------------------------------------------------------------------
-
-/**
- * The connection is reset instead of an answer: what clients see of a server that is killed.
- *
- * @category faults
- * @since 0.1.0
- */
-export interface Reset {
-  readonly _tag: "Reset"
-  /** Whether the request was carried out before. The client sees no difference. */
-  readonly applied: boolean
-}
-
-/**
- * The connection is closed (FIN) instead of an answer.
- *
- * @category faults
- * @since 0.1.0
- */
-export interface Close {
-  readonly _tag: "Close"
-  readonly applied: boolean
-}
-
-/**
- * No answer, and the connection stays open.
- *
- * @category faults
- * @since 0.1.0
- */
-export interface Hang {
-  readonly _tag: "Hang"
-  readonly applied: boolean
-}
-
-/**
- * 504 after a time. The request is never carried out, or later than the answer: what a server does that gives up waiting
- * for etcd.
- *
- * @category faults
- * @since 0.1.0
- */
-export interface Timeout {
-  readonly _tag: "Timeout"
-  readonly after: Duration.Duration
-  /** How long after the answer the request is carried out; undefined: never. */
-  readonly lateBy: Duration.Duration | undefined
-  /** The bodies differ: the one of a write has a reason and JSON, the one of `--request-timeout` is plain text. */
-  readonly by: "storage" | "request"
-}
-
-/**
- * 500, `rpc error: code = Unavailable`: the connection to etcd broke while the request was on its way.
- *
- * @category faults
- * @since 0.1.0
- */
-export interface EtcdUnavailable {
-  readonly _tag: "EtcdUnavailable"
-  readonly applied: boolean
-}
-
-/**
- * 500, `etcdserver: request is too large`: an object of more than 1.5 MiB. Objects that are that large get it without
- * being injected.
- *
- * @category faults
- * @since 0.1.0
- */
-export interface EtcdTooLarge {
-  readonly _tag: "EtcdTooLarge"
-}
-
-/**
- * 503 in plain text: an aggregated API without a server behind it.
- *
- * @category faults
- * @since 0.1.0
- */
-export interface ServiceUnavailable {
-  readonly _tag: "ServiceUnavailable"
-}
-
-/**
- * 429 in plain text with Retry-After: priority and fairness. Never for `system:masters`.
- *
- * @category faults
- * @since 0.1.0
- */
-export interface TooManyRequests {
-  readonly _tag: "TooManyRequests"
-  /** Seconds. */
-  readonly retryAfter: number
-}
-
-/**
- * 429 without Retry-After: the admission plugin EventRateLimit, for the namespace of the event. Only for writes of events
- * in `v1`.
- *
- * @category faults
- * @since 0.1.0
- */
-export interface EventRateLimited {
-  readonly _tag: "EventRateLimit"
-}
-
-/**
- * 403 in the words of RBAC: what a server answers that has just started and has not loaded its roles. Never for
- * `system:masters`.
- *
- * @category faults
- * @since 0.1.0
- */
-export interface Forbidden {
-  readonly _tag: "Forbidden"
-}
-
-/**
- * 403 with the cause `NamespaceTerminating`. Only for creates in a namespace.
- *
- * @category faults
- * @since 0.1.0
- */
-export interface NamespaceTerminating {
-  readonly _tag: "NamespaceTerminating"
-}
-
-/**
- * 401: a token that is not valid (any more).
- *
- * @category faults
- * @since 0.1.0
- */
-export interface Unauthorized {
-  readonly _tag: "Unauthorized"
-}
-
-/**
- * 413: a body of more than 3 MiB. Bodies that are that large get it without being injected.
- *
- * @category faults
- * @since 0.1.0
- */
-export interface EntityTooLarge {
-  readonly _tag: "EntityTooLarge"
-}
-
-/**
- * The request is carried out, and the connection is closed in the middle of the answer's body.
- *
- * @category faults
- * @since 0.1.0
- */
-export interface Truncate {
-  readonly _tag: "Truncate"
-  /** At most the whole body but its last byte. */
-  readonly afterBytes: number
-}
-
-/**
- * The request is carried out, and the answer's body comes bit by bit.
- *
- * @category faults
- * @since 0.1.0
- */
-export interface Slow {
-  readonly _tag: "Slow"
-  readonly bytes: number
-  readonly every: Duration.Duration
-}
-
-/**
- * The watch ends after a number of events.
- *
- * @category faults
- * @since 0.1.0
- */
-export interface WatchCut {
-  readonly _tag: "WatchCut"
-  readonly afterEvents: number
-  /** `end` is the end of the answer, as after `timeoutSeconds`. */
-  readonly how: "reset" | "close" | "end"
-}
-
-/**
- * The watch is answered 200 and ends at once, without a word: what some servers do where the resource version is too old.
- *
- * @category faults
- * @since 0.1.0
- */
-export interface WatchEmpty {
-  readonly _tag: "WatchEmpty"
-}
-
-/**
- * The watch goes silent after a number of events, keeps its connection open and forgets its `timeoutSeconds`: what a
- * client sees of a server that vanished.
- *
- * @category faults
- * @since 0.1.0
- */
-export interface WatchSilence {
-  readonly _tag: "WatchSilence"
-  readonly afterEvents: number
-}
-
-/**
- * The resource version of the watch is too old: 200 and one `ERROR` with code 410, or, as older servers do it, 410 itself.
- *
- * @category faults
- * @since 0.1.0
- */
-export interface WatchExpired {
-  readonly _tag: "WatchExpired"
-  readonly where: "stream" | "connect"
-}
-
-/**
- * What can go wrong with a request.
- *
- * @category faults
- * @since 0.1.0
- */
-export type Fault =
-  | Reset
-  | Close
-  | Hang
-  | Timeout
-  | EtcdUnavailable
-  | EtcdTooLarge
-  | ServiceUnavailable
-  | TooManyRequests
-  | EventRateLimited
-  | Forbidden
-  | NamespaceTerminating
-  | Unauthorized
-  | EntityTooLarge
-  | Truncate
-  | Slow
-  | WatchCut
-  | WatchEmpty
-  | WatchSilence
-  | WatchExpired
-
-/**
- * How often each fault was met.
- *
- * @category models
- * @since 0.1.0
- */
-export type Injected = Readonly<Record<Fault["_tag"], number>>
-
-interface Applied {
-  /** Whether the request is carried out all the same. `false` unless given. */
-  readonly applied?: boolean | undefined
-}
-
-/**
- * Resets the connection.
- *
- * @category faults
- * @since 0.1.0
- */
-export const reset = (options: Applied = {}): Reset => ({ _tag: "Reset", applied: options.applied ?? false })
-
-/**
- * Closes the connection.
- *
- * @category faults
- * @since 0.1.0
- */
-export const close = (options: Applied = {}): Close => ({ _tag: "Close", applied: options.applied ?? false })
-
-/**
- * Never answers.
- *
- * @category faults
- * @since 0.1.0
- */
-export const hang = (options: Applied = {}): Hang => ({ _tag: "Hang", applied: options.applied ?? false })
-
-/**
- * Answers 504 after a time.
- *
- * @category faults
- * @since 0.1.0
- */
-export const timeout = (
-  options: {
-    /** 34 seconds (as for a write) unless given; 1 minute for `by: "request"`. */
-    readonly after?: Duration.Input | undefined
-    /** Carries the request out this long after the answer. Never unless given. */
-    readonly lateBy?: Duration.Input | undefined
-    /** `"storage"` unless given. */
-    readonly by?: "storage" | "request" | undefined
-  } = {}
-): Timeout => ({
-  _tag: "Timeout",
-  after: Duration.fromInputUnsafe(options.after ?? (options.by === "request" ? "1 minute" : "34 seconds")),
-  lateBy: options.lateBy === undefined ? undefined : Duration.fromInputUnsafe(options.lateBy),
-  by: options.by ?? "storage"
-})
-
-/**
- * Answers 500, etcd being gone.
- *
- * @category faults
- * @since 0.1.0
- */
-export const etcdUnavailable = (options: Applied = {}): EtcdUnavailable => ({
-  _tag: "EtcdUnavailable",
-  applied: options.applied ?? false
-})
-
-/**
- * Answers 500, the object being too large.
- *
- * @category faults
- * @since 0.1.0
- */
-export const etcdTooLarge: EtcdTooLarge = { _tag: "EtcdTooLarge" }
-
-/**
- * Answers 503.
- *
- * @category faults
- * @since 0.1.0
- */
-export const serviceUnavailable: ServiceUnavailable = { _tag: "ServiceUnavailable" }
-
-/**
- * Answers 429 with Retry-After; in seconds, 1 unless given, as priority and fairness mostly has it.
- *
- * @category faults
- * @since 0.1.0
- */
-export const tooManyRequests = (options: { readonly retryAfter?: number | undefined } = {}): TooManyRequests => ({
-  _tag: "TooManyRequests",
-  retryAfter: options.retryAfter ?? 1
-})
-
-/**
- * Answers 429 without Retry-After.
- *
- * @category faults
- * @since 0.1.0
- */
-export const eventRateLimited: EventRateLimited = { _tag: "EventRateLimit" }
-
-/**
- * Answers 403.
- *
- * @category faults
- * @since 0.1.0
- */
-export const forbidden: Forbidden = { _tag: "Forbidden" }
-
-/**
- * Answers 403, the namespace being deleted.
- *
- * @category faults
- * @since 0.1.0
- */
-export const namespaceTerminating: NamespaceTerminating = { _tag: "NamespaceTerminating" }
-
-/**
- * Answers 401.
- *
- * @category faults
- * @since 0.1.0
- */
-export const unauthorized: Unauthorized = { _tag: "Unauthorized" }
-
-/**
- * Answers 413.
- *
- * @category faults
- * @since 0.1.0
- */
-export const entityTooLarge: EntityTooLarge = { _tag: "EntityTooLarge" }
-
-/**
- * Cuts the body of the answer after so many bytes.
- *
- * @category faults
- * @since 0.1.0
- */
-export const truncate = (afterBytes: number): Truncate => ({ _tag: "Truncate", afterBytes })
-
-/**
- * Sends the body of the answer bit by bit, the first bit after the first pause.
- *
- * @category faults
- * @since 0.1.0
- */
-export const slow = (options: {
-  /** How many bytes at once. */
-  readonly bytes: number
-  /** The pause before each bit. */
-  readonly every: Duration.Input
-}): Slow => ({ _tag: "Slow", bytes: Math.max(1, options.bytes), every: Duration.fromInputUnsafe(options.every) })
-
-/**
- * Ends a watch.
- *
- * @category faults
- * @since 0.1.0
- */
-export const watchCut = (
-  options: {
-    /** 0 unless given. */
-    readonly afterEvents?: number | undefined
-    /** `"reset"` unless given. */
-    readonly how?: "reset" | "close" | "end" | undefined
-  } = {}
-): WatchCut => ({ _tag: "WatchCut", afterEvents: options.afterEvents ?? 0, how: options.how ?? "reset" })
-
-/**
- * Ends a watch before it began.
- *
- * @category faults
- * @since 0.1.0
- */
-export const watchEmpty: WatchEmpty = { _tag: "WatchEmpty" }
-
-/**
- * Silences a watch.
- *
- * @category faults
- * @since 0.1.0
- */
-export const watchSilence = (options: { readonly afterEvents?: number | undefined } = {}): WatchSilence => ({
-  _tag: "WatchSilence",
-  afterEvents: options.afterEvents ?? 0
-})
-
-/**
- * Refuses a watch as too old; in the stream unless told otherwise.
- *
- * @category faults
- * @since 0.1.0
- */
-export const watchExpired = (options: { readonly where?: "stream" | "connect" | undefined } = {}): WatchExpired => ({
-  _tag: "WatchExpired",
-  where: options.where ?? "stream"
-})
 
 // ---------------------------------------------------------------------------
 // errors
@@ -775,12 +234,12 @@ export class ApiServerError extends Data.TaggedError("ApiServerError")<{
  */
 export class Backup {
   /** @internal */
-  readonly saved: internalStore.Saved
+  readonly saved: Saved
   /** @internal */
   readonly cluster: number
 
   /** @internal */
-  constructor(saved: internalStore.Saved, cluster: number) {
+  constructor(saved: Saved, cluster: number) {
     this.saved = saved
     this.cluster = cluster
   }
@@ -816,6 +275,14 @@ export class ApiServer extends Context.Service<
     /** Gives a user a new token. The old one is answered 401 from now on. */
     readonly rotateToken: (user: string) => Effect.Effect<string, ApiServerError>
 
+    /**
+     * A connection of a user to this server without a socket, until the scope ends: `user` unless given. It meets the same
+     * faults as one with a socket.
+     */
+    readonly connection: (
+      user?: string
+    ) => Effect.Effect<KubernetesConnection.KubernetesConnection["Service"], ApiServerError, Scope.Scope>
+
     /** The events that are there, as `v1` has them, by namespace and name. */
     readonly events: Effect.Effect<ReadonlyArray<KubernetesObject>>
     /**
@@ -840,6 +307,11 @@ export class ApiServer extends Context.Service<
     readonly injected: Effect.Effect<Injected>
     /** How many injected faults nobody met yet, those without end apart. */
     readonly remaining: Effect.Effect<number>
+
+    /** Ends every watch that is open: `"end"`, as after `timeoutSeconds`, unless given. */
+    readonly endWatches: (how?: WatchCut["how"]) => Effect.Effect<void>
+    /** Writes into every watch that is open what is none of the server's: half a line, the page of a gateway, a bookmark. */
+    readonly writeToWatches: (chunk: string | Uint8Array) => Effect.Effect<void>
 
     /** The last requests, oldest first. */
     readonly requests: Effect.Effect<ReadonlyArray<LoggedRequest>>
@@ -888,87 +360,19 @@ export class ApiServer extends Context.Service<
 // constructors
 // ---------------------------------------------------------------------------
 
-const ordinaryGroups = ["system:serviceaccounts"]
-const authenticatedGroup = "system:authenticated"
-const firstPort = 20_000
-const portCount = 10_000
-const certificateUser = "certificate"
-
-const eventGroups = ["", "events.k8s.io"]
-const writeRule: Rule = { apiGroups: [""], resources: ["events"], verbs: ["create", "patch"] }
-const readRule: Rule = { apiGroups: eventGroups, resources: ["events"], verbs: ["get", "list", "watch"] }
-const lookUpRule: Rule = { apiGroups: ["*"], resources: ["*"], verbs: ["get"] }
-
-const defaultUsers: ReadonlyArray<User> = [
-  { name: "admin", groups: [mastersGroup] },
-  { name: "writer", rules: [writeRule] },
-  { name: "reader", rules: [readRule] },
-  { name: "user", rules: [writeRule, readRule, lookUpRule] },
-  { name: "nobody" }
-]
 const defaultNamespaces = ["kube-system", "kube-public", "kube-node-lease", "default"]
+const urlWithoutSocket = "https://api-server.test"
 
-const roleObjects = (user: User): ReadonlyArray<KubernetesObject> =>
-  (user.rules ?? []).flatMap(({ namespaces, ...rule }, index) => {
-    const apiVersion = "rbac.authorization.k8s.io/v1"
-    const name = `tidings:${user.name}:${index}`
-    const subjects = [{ kind: "User", apiGroup: "rbac.authorization.k8s.io", name: user.name }]
-    const roleRef = { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name }
-    return [
-      { apiVersion, kind: "ClusterRole", metadata: { name }, rules: [rule] },
-      ...(namespaces === undefined
-        ? [{ apiVersion, kind: "ClusterRoleBinding", metadata: { name }, subjects, roleRef }]
-        : namespaces.map((namespace) => ({
-            apiVersion,
-            kind: "RoleBinding",
-            metadata: { name, namespace },
-            subjects,
-            roleRef
-          })))
-    ]
-  })
-
-const kubeconfigText = (url: string, tokens: ReadonlyMap<string, string>): string => {
-  const base64 = (text: string): string => Buffer.from(text).toString("base64")
-  // A JSON string is a YAML string.
-  const names = [...tokens.keys(), certificateUser].map((name) => JSON.stringify(name))
-  return [
-    "apiVersion: v1",
-    "kind: Config",
-    "current-context: admin",
-    "clusters:",
-    "- name: tidings",
-    "  cluster:",
-    `    server: ${url}`,
-    `    certificate-authority-data: ${base64(certificates.authority)}`,
-    "contexts:",
-    ...names.flatMap((name) => [`- name: ${name}`, "  context:", "    cluster: tidings", `    user: ${name}`]),
-    "users:",
-    ...[...tokens].flatMap(([name, token]) => [
-      `- name: ${JSON.stringify(name)}`,
-      "  user:",
-      `    token: ${JSON.stringify(token)}`
-    ]),
-    `- name: ${certificateUser}`,
-    "  user:",
-    `    client-certificate-data: ${base64(certificates.clientCertificate)}`,
-    `    client-key-data: ${base64(certificates.clientKey)}`,
-    ""
-  ].join("\n")
-}
-
-const asJson = (object: KubernetesObject): JsonObject => JSON.parse(JSON.stringify(object)) as JsonObject
+const asJson = (object: KubernetesObject): JsonObject => asObject(parse(JSON.stringify(object)))
 
 const asKubernetesObject = (object: JsonObject): KubernetesObject =>
   // Whatever is stored has these three fields.
   object as JsonObject & KubernetesObject
 
-const fileError = (cause: unknown): ApiServerError =>
-  new ApiServerError({ reason: "File", message: `cannot write the kubeconfig: ${String(cause)}`, cause })
-
 const listenError = (port: number, cause: Error): ApiServerError =>
   new ApiServerError({ reason: "Listen", message: `cannot listen on 127.0.0.1:${port}: ${cause.message}`, cause })
 
+/** Writes them into a directory of their own, which goes with the scope. */
 const writeFiles = (files: Readonly<Record<string, string>>) =>
   Effect.acquireRelease(
     Effect.tryPromise({
@@ -979,13 +383,270 @@ const writeFiles = (files: Readonly<Record<string, string>>) =>
         }
         return directory
       },
-      catch: fileError
+      catch: (cause) =>
+        new ApiServerError({ reason: "File", message: `cannot write the kubeconfig: ${String(cause)}`, cause })
     }),
     (directory) => Effect.promise(() => fs.rm(directory, { recursive: true, force: true }))
   )
 
-// So that a server whose socket is closed for a while does not lose its port to one that starts meanwhile.
-const reservedPorts = new Set<number>()
+/** Which cluster answers: its data, and what its uids come from. */
+class Cluster {
+  readonly store: Store
+  readonly #seed: number
+  /** How many histories there were: what is made in one has other uids than what is made in another. */
+  #histories = 0
+  /** In which of them the cluster was made: service accounts are of a cluster. */
+  #origin = 0
+
+  constructor(store: Store, seed: number) {
+    this.store = store
+    this.#seed = seed
+  }
+
+  /** For what is made now. */
+  get seed(): number {
+    return this.#seedOf(this.#histories)
+  }
+
+  /** The uid of a service account. */
+  accountUid(name: string): string {
+    return uuid(this.#seedOf(this.#origin), `account ${name}`)
+  }
+
+  backup(): Backup {
+    return new Backup(this.store.save(), this.#origin)
+  }
+
+  /** Another cluster in its place, or this one as it was. */
+  replace(etcd: "empty" | Backup): void {
+    this.#histories++
+    this.#origin = etcd === "empty" ? this.#histories : etcd.cluster
+    this.store.load(etcd === "empty" ? undefined : etcd.saved)
+  }
+
+  #seedOf(history: number): number {
+    return history === 0 ? this.#seed : seedOf(`${this.#seed} ${history}`)
+  }
+}
+
+/** The server, and what tests reach of it, before it takes requests. */
+const makeParts = (options: Options, now: () => number, seed: number, fork: ForkInBackground) => {
+  const compactionMillis = Duration.toMillis(options.compactionInterval ?? "5 minutes")
+  const store = new Store({
+    now: now(),
+    compactionMillis: Number.isFinite(compactionMillis) && compactionMillis > 0 ? compactionMillis : undefined
+  })
+  const cluster = new Cluster(store, seed)
+  const users = allUsers(options.users ?? [])
+  const tokens = new Tokens(seed, users)
+  const objects = new Objects({
+    store,
+    now,
+    seed: () => cluster.seed,
+    eventTtlSeconds: Math.max(1, Math.floor(Duration.toSeconds(options.eventTtl ?? "1 hour")))
+  })
+  const faults = faultRules.make(seed)
+  for (const { fault, ...injectOptions } of options.faults ?? []) faults.inject(fault, injectOptions)
+  faults.setChaos(options.chaos)
+  const { webhook } = options
+  const address = { host: new URL(urlWithoutSocket).host }
+  const log = new RequestLog(options.requestLogSize ?? 10_000)
+  const process = new ServerProcess({
+    api: {
+      objects,
+      admission: {
+        rateLimit: eventRateLimit.make([options.eventRateLimit ?? []].flat(), now),
+        mutate: (object) => (webhook === undefined ? object : asJson(webhook(asKubernetesObject(object))))
+      },
+      serverAddress: () => address.host
+    },
+    faults,
+    log,
+    seed,
+    now,
+    fork,
+    identify: (token) => {
+      const identity = tokens.identify(token)
+      return identity?.name.startsWith("system:serviceaccount:") === true
+        ? { ...identity, uid: cluster.accountUid(identity.name) }
+        : identity
+    },
+    requestTimeout: Duration.fromInputUnsafe(options.requestTimeout ?? "1 minute")
+  })
+  return { address, cluster, faults, log, objects, process, store, tokens, users }
+}
+
+type ForkInBackground = ConstructorParameters<typeof ServerProcess>[0]["fork"]
+type Parts = ReturnType<typeof makeParts>
+
+const put = ({ objects, process }: Parts, object: KubernetesObject): Effect.Effect<KubernetesObject, ApiServerError> =>
+  Effect.try({
+    try: () => {
+      process.advance()
+      const stored = putObject(objects, asJson(object))
+      return asKubernetesObject(asObject(parse(objectText(stored.resource, stored.object))))
+    },
+    catch: (cause) =>
+      new ApiServerError({
+        reason: "Refused",
+        message: `the API server would refuse ${object.kind} ${object.metadata.name ?? ""}: ${cause instanceof Refused ? cause.answer.body.trim() : String(cause)}`,
+        cause
+      })
+  })
+
+/** What is there from the start. */
+const putInitial = (parts: Parts, options: Options): Effect.Effect<void, ApiServerError> =>
+  Effect.gen(function* () {
+    for (const name of [...defaultNamespaces, ...(options.namespaces ?? [])]) {
+      yield* put(parts, { apiVersion: "v1", kind: "Namespace", metadata: { name } })
+    }
+    for (const object of [...parts.users.flatMap(roleObjects), ...(options.objects ?? [])]) yield* put(parts, object)
+  })
+
+/** Where the server takes connections; `undefined` where it has no socket. */
+interface Socket {
+  readonly listener: HttpsListener
+  readonly port: number
+  readonly listen: Effect.Effect<void, ApiServerError>
+}
+
+const openSocket = (
+  process: ServerProcess,
+  wanted: number | undefined
+): Effect.Effect<Socket, ApiServerError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const listener = new HttpsListener(process)
+    const listen = (port: number) => Effect.mapError(listener.listen(port), (cause) => listenError(port, cause))
+    const port = yield* Effect.acquireRelease(
+      wanted === undefined || wanted === 0
+        ? Effect.flatMap(ports.listenOnFree(listen), (free) =>
+            free === undefined
+              ? Effect.fail(new ApiServerError({ reason: "Listen", message: "there is no free port on 127.0.0.1" }))
+              : Effect.succeed(free)
+          )
+        : Effect.as(listen(wanted), wanted),
+      (taken) =>
+        Effect.sync(() => {
+          listener.close()
+          process.kill()
+          ports.release(taken)
+        })
+    )
+    ports.reserve(port)
+    return { listener, port, listen: Effect.suspend(() => listen(port)) }
+  })
+
+/** How the server is stopped, started and paused, with its socket. */
+const lifecycle = (
+  parts: Parts,
+  options: Options,
+  now: () => number,
+  socket: Socket | undefined
+): Pick<
+  ApiServer["Service"],
+  "killApiServer" | "outage" | "pauseApiServer" | "resumeApiServer" | "startApiServer" | "stopApiServer"
+> => {
+  const { cluster, process } = parts
+  const kill = (): void => {
+    socket?.listener.close()
+    socket?.listener.dropHeld()
+    process.kill()
+  }
+  const startApiServer: ApiServer["Service"]["startApiServer"] = (startOptions = {}) =>
+    Effect.suspend(() => {
+      const { etcd } = startOptions
+      if (etcd === undefined && process.isListening) {
+        return Effect.void
+      }
+      const rolesAfter = Duration.toMillis(startOptions.rolesAfter ?? "120 millis")
+      const start = Effect.andThen(
+        socket?.listen ?? Effect.void,
+        Effect.sync(() => process.start(now() + rolesAfter))
+      )
+      if (etcd === undefined) return start
+      // Watches that a stopped server still serves end with its data.
+      kill()
+      cluster.replace(etcd)
+      return etcd === "empty" ? Effect.andThen(putInitial(parts, options), start) : start
+    })
+  return {
+    startApiServer,
+    stopApiServer: (stopOptions = {}) =>
+      Effect.sync(() => {
+        socket?.listener.close()
+        process.stop(Duration.fromInputUnsafe(stopOptions.grace ?? "1 minute"))
+      }),
+    killApiServer: Effect.sync(kill),
+    pauseApiServer: Effect.sync(() => process.pause()),
+    resumeApiServer: Effect.sync(() => {
+      process.resume()
+      socket?.listener.resume()
+    }),
+    outage: (duration) =>
+      Effect.sync(kill).pipe(Effect.andThen(Effect.sleep(duration)), Effect.andThen(startApiServer()))
+  }
+}
+
+/** What is stored, with what is due by now done first. */
+const contents = (
+  parts: Parts
+): Pick<ApiServer["Service"], "backup" | "compact" | "events" | "put" | "remove" | "resourceVersion"> => {
+  const { cluster, objects, process, store } = parts
+  const now = <A>(look: () => A): Effect.Effect<A> =>
+    Effect.sync(() => {
+      process.advance()
+      return look()
+    })
+  return {
+    events: now(() => objects.events().map(asKubernetesObject)),
+    put: (object) => put(parts, object),
+    remove: ({ apiVersion, kind, metadata: { name = "", namespace = "default" } }) =>
+      now(() => {
+        const resource = objects.resourceOf(apiVersion, kind)
+        return resource !== undefined && objects.remove(resource, namespace, name) !== undefined
+      }),
+    resourceVersion: now(() => store.revision),
+    compact: now(() => store.compact()),
+    backup: now(() => cluster.backup())
+  }
+}
+
+const knownUser = <A>({ tokens }: Parts, user: string, use: (token: string) => A): Effect.Effect<A, ApiServerError> =>
+  Effect.suspend(() => {
+    const token = tokens.all.get(user)
+    return token === undefined
+      ? Effect.fail(
+          new ApiServerError({
+            reason: "UnknownUser",
+            message: `there is no user "${user}", only ${[...tokens.all.keys()].join(", ")}`
+          })
+        )
+      : Effect.succeed(use(token))
+  })
+
+const connect = (
+  parts: Parts,
+  url: string,
+  user: string
+): Effect.Effect<KubernetesConnection.KubernetesConnection["Service"], ApiServerError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { process, tokens } = parts
+    yield* knownUser(parts, user, () => undefined)
+    const transport = yield* memoryConnection.make({
+      process,
+      token: () => tokens.all.get(user) ?? "",
+      userAgent: "tidings/test"
+    })
+    return yield* Effect.orDie(
+      KubernetesConnection.fromTransport({
+        server: url,
+        context: user,
+        source: "an API server in this process",
+        certificateAuthority: certificates.authority,
+        transport
+      })
+    )
+  })
 
 /**
  * Starts a server that ends with the scope.
@@ -997,207 +658,44 @@ export const make = (options: Options = {}): Effect.Effect<ApiServer["Service"],
   Effect.gen(function* () {
     const clock = yield* Clock.Clock
     const now = (): number => clock.currentTimeMillisUnsafe()
-    const seed = internalMachine.seedOf(String(options.seed ?? (yield* Random.nextInt)))
+    const seed = seedOf(String(options.seed ?? (yield* Random.nextInt)))
     const run = yield* FiberSet.makeRuntime<never, void, never>()
-
-    const given = options.users ?? []
-    const users = [...defaultUsers.filter(({ name }) => !given.some((user) => user.name === name)), ...given]
-    const identities = new Map<string, Identity>(
-      users.map(({ groups = ordinaryGroups, name }) => [
-        name,
-        { name, uid: name, groups: [...groups, authenticatedGroup] }
-      ])
-    )
-    const tokens = new Map(users.map(({ name }) => [name, hexDigits(seed, `token ${name} 0`)]))
-    const rotations = new Map<string, number>()
-
-    const ttlSeconds = Math.max(1, Math.floor(Duration.toSeconds(options.eventTtl ?? "1 hour")))
-    const compactionMillis = Duration.toMillis(options.compactionInterval ?? "5 minutes")
-    const store = internalStore.make({
-      now: now(),
-      compactionMillis: Number.isFinite(compactionMillis) && compactionMillis > 0 ? compactionMillis : undefined
-    })
-    const limits = [options.eventRateLimit ?? []].flat()
-    const rateLimit = internalRateLimit.make(limits, now)
-    const faults = internalFaults.make(seed)
-    let port = 0
-    /** How many histories there were: what is made in one has other uids than what is made in another. */
-    let histories = 0
-    /** In which of them the cluster was made: service accounts are of a cluster. */
-    let cluster = 0
-    const seedOf = (history: number): number => (history === 0 ? seed : internalMachine.seedOf(`${seed} ${history}`))
-    const handlers = internalHandlers.make({
-      store,
-      now,
-      seed: () => seedOf(histories),
-      eventTtlSeconds: ttlSeconds,
-      serverAddress: () => `127.0.0.1:${port}`,
-      rateLimit: (identity, event) => (limits.length === 0 ? undefined : rateLimit(identity.name, event))
-    })
-    const machine = internalMachine.make({
-      store,
-      handlers,
-      faults,
-      seed,
-      now,
-      fork: (effect) => run(effect),
-      identify: (token) => {
-        const found = [...tokens].find(([, valid]) => valid === token)
-        const identity = found === undefined ? undefined : identities.get(found[0])
-        return identity?.name.startsWith("system:serviceaccount:") === true
-          ? { ...identity, uid: uuid(seedOf(cluster), `account ${identity.name}`) }
-          : identity
-      },
-      requestTimeout: Duration.fromInputUnsafe(options.requestTimeout ?? "1 minute"),
-      requestLogSize: options.requestLogSize ?? 10_000
-    })
-
-    const put = (object: KubernetesObject): Effect.Effect<KubernetesObject, ApiServerError> =>
-      Effect.try({
-        try: () => {
-          machine.advance()
-          return asKubernetesObject(handlers.store(asJson(object)))
-        },
-        catch: (cause) =>
-          new ApiServerError({
-            reason: "Refused",
-            message: `the API server would refuse ${object.kind} ${object.metadata.name ?? ""}: ${cause instanceof Refused ? cause.answer.body.trim() : String(cause)}`,
-            cause
-          })
-      })
-
-    const putInitial = Effect.gen(function* () {
-      for (const name of [...defaultNamespaces, ...(options.namespaces ?? [])]) {
-        yield* put({ apiVersion: "v1", kind: "Namespace", metadata: { name } })
-      }
-      for (const object of [...users.flatMap(roleObjects), ...(options.objects ?? [])]) yield* put(object)
-    })
-    yield* putInitial
-    for (const { fault, ...injectOptions } of options.faults ?? []) {
-      faults.inject(fault, injectOptions)
-    }
-    faults.setChaos(options.chaos)
-
-    const listenOnFreePort = Effect.gen(function* () {
-      const start = (process.pid * 31 + reservedPorts.size) % portCount
-      for (let step = 0; step < portCount; step++) {
-        const candidate = firstPort + ((start + step * 7) % portCount)
-        if (reservedPorts.has(candidate)) {
-          continue
-        }
-        const result = yield* Effect.result(machine.listen(candidate))
-        if (result._tag === "Success") {
-          return candidate
-        }
-      }
-      return yield* new ApiServerError({ reason: "Listen", message: "there is no free port on 127.0.0.1" })
-    })
-    const listen = (wanted: number) =>
-      machine.listen(wanted).pipe(Effect.mapError((cause) => listenError(wanted, cause)))
-
-    port = yield* Effect.acquireRelease(
-      options.port === undefined || options.port === 0 ? listenOnFreePort : listen(options.port),
-      (taken) =>
-        Effect.sync(() => {
-          machine.kill()
-          reservedPorts.delete(taken)
-        })
-    )
-    reservedPorts.add(port)
-    const url = `https://127.0.0.1:${port}`
-    const kubeconfig = kubeconfigText(url, tokens)
-    const directory = yield* writeFiles({ kubeconfig, "ca.crt": certificates.authority })
-
-    const knownUser = <A>(user: string, use: (token: string) => A): Effect.Effect<A, ApiServerError> =>
-      Effect.suspend(() => {
-        const token = tokens.get(user)
-        return token === undefined
-          ? Effect.fail(
-              new ApiServerError({
-                reason: "UnknownUser",
-                message: `there is no user "${user}", only ${[...tokens.keys()].join(", ")}`
-              })
-            )
-          : Effect.succeed(use(token))
-      })
-
-    const startApiServer: ApiServer["Service"]["startApiServer"] = (startOptions = {}) =>
-      Effect.suspend(() => {
-        const { etcd } = startOptions
-        if (etcd === undefined && machine.isListening()) {
-          return Effect.void
-        }
-        const rolesAfter = Duration.toMillis(startOptions.rolesAfter ?? "120 millis")
-        const start = Effect.suspend(() => {
-          machine.forbidUntil(now() + rolesAfter)
-          return Effect.asVoid(listen(port))
-        })
-        if (etcd === undefined) return start
-        // Watches that a stopped server still serves end with its data.
-        machine.kill()
-        histories++
-        cluster = etcd === "empty" ? histories : etcd.cluster
-        store.load(etcd === "empty" ? undefined : etcd.saved)
-        return etcd === "empty" ? Effect.andThen(putInitial, start) : start
-      })
-
+    const parts = makeParts(options, now, seed, (effect) => run(effect))
+    const { faults, log, process, tokens } = parts
+    yield* putInitial(parts, options)
+    const socket = options.listen === false ? undefined : yield* openSocket(process, options.port)
+    process.start(Number.NEGATIVE_INFINITY)
+    const url = socket === undefined ? urlWithoutSocket : `https://127.0.0.1:${socket.port}`
+    parts.address.host = new URL(url).host
+    const kubeconfig = kubeconfigText(url, tokens.all)
+    const directory =
+      socket === undefined ? undefined : yield* writeFiles({ kubeconfig, "ca.crt": certificates.authority })
+    const fileOf = (name: string): string => (directory === undefined ? "" : path.join(directory, name))
     return ApiServer.of({
       url,
-      port,
+      port: socket?.port ?? 0,
       certificateAuthority: certificates.authority,
-      certificateAuthorityFile: path.join(directory, "ca.crt"),
+      certificateAuthorityFile: fileOf("ca.crt"),
       kubeconfig,
-      kubeconfigFile: path.join(directory, "kubeconfig"),
+      kubeconfigFile: fileOf("kubeconfig"),
       clientCertificate: { certificate: certificates.clientCertificate, key: certificates.clientKey },
-      token: (user) => knownUser(user, (token) => token),
-      rotateToken: (user) =>
-        knownUser(user, () => {
-          const turn = (rotations.get(user) ?? 0) + 1
-          const token = hexDigits(seed, `token ${user} ${turn}`)
-          rotations.set(user, turn)
-          tokens.set(user, token)
-          return token
-        }),
-      events: Effect.sync(() => {
-        machine.advance()
-        return handlers.events().map(asKubernetesObject)
-      }),
-      put,
-      remove: ({ apiVersion, kind, metadata: { name = "", namespace = "default" } }) =>
-        Effect.sync(() => {
-          machine.advance()
-          return handlers.remove(apiVersion, kind, namespace, name) !== undefined
-        }),
-      resourceVersion: Effect.sync(() => {
-        machine.advance()
-        return store.revision()
-      }),
-      compact: Effect.sync(() => {
-        machine.advance()
-        store.compact()
-      }),
+      token: (user) => knownUser(parts, user, (token) => token),
+      rotateToken: (user) => knownUser(parts, user, () => tokens.rotate(user)),
+      connection: (user = "user") => connect(parts, url, user),
+      ...contents(parts),
       inject: (fault, injectOptions = {}) => Effect.sync(() => faults.inject(fault, injectOptions)),
       chaos: (chaos) => Effect.sync(() => faults.setChaos(chaos)),
       heal: Effect.sync(faults.clear),
       injected: Effect.sync(faults.injected),
       remaining: Effect.sync(faults.remaining),
-      requests: Effect.sync(() => machine.requests().map((request) => ({ ...request }))),
-      requestCount: Effect.sync(machine.requestCount),
-      connections: Effect.sync(machine.connections),
-      stopApiServer: (stopOptions = {}) =>
-        Effect.sync(() => machine.stop(Duration.fromInputUnsafe(stopOptions.grace ?? "1 minute"))),
-      killApiServer: Effect.sync(machine.kill),
-      startApiServer,
-      backup: Effect.sync(() => {
-        machine.advance()
-        return new Backup(store.save(), cluster)
-      }),
-      pauseApiServer: Effect.sync(machine.pause),
-      resumeApiServer: Effect.sync(machine.resume),
-      outage: (duration) =>
-        Effect.sync(machine.kill).pipe(Effect.andThen(Effect.sleep(duration)), Effect.andThen(startApiServer())),
-      pauseEtcd: Effect.sync(() => machine.setEtcd(false)),
-      resumeEtcd: Effect.sync(() => machine.setEtcd(true))
+      endWatches: (how = "end") => Effect.sync(() => process.watches.end(how)),
+      writeToWatches: (chunk) => Effect.sync(() => process.watches.write(chunk)),
+      requests: Effect.sync(() => log.last()),
+      requestCount: Effect.sync(() => log.count),
+      connections: Effect.sync(() => ({ opened: process.connections.opened, open: process.connections.open })),
+      ...lifecycle(parts, options, now, socket),
+      pauseEtcd: Effect.sync(() => process.pauseEtcd()),
+      resumeEtcd: Effect.sync(() => process.resumeEtcd())
     })
   })
 
@@ -1209,3 +707,47 @@ export const make = (options: Options = {}): Effect.Effect<ApiServer["Service"],
  */
 export const layer = (options: Options = {}): Layer.Layer<ApiServer, ApiServerError> =>
   Layer.effect(ApiServer, make(options))
+
+/**
+ * A server without a socket, and the connection of a user to it: for tests of what works on a `KubernetesConnection`, such
+ * as a host with the backend of Kubernetes. Everything happens in the process and by the clock of the test.
+ *
+ * **Example** (A host whose cluster goes away for a minute)
+ *
+ * ```ts
+ * import * as KubernetesBackend from "@tidings/backend-k8s/KubernetesBackend"
+ * import * as EventManager from "@tidings/core/EventManager"
+ * import * as ApiServer from "@tidings/testing-k8s/ApiServer"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import assert from "node:assert/strict"
+ *
+ * const cluster = KubernetesBackend.layerConnection().pipe(Layer.provideMerge(ApiServer.layerConnection()))
+ *
+ * const test = Effect.gen(function* () {
+ *   const server = yield* ApiServer.ApiServer
+ *   const manager = yield* EventManager.EventManager
+ *   yield* server.killApiServer
+ *   const failed = yield* Effect.flip(manager.createEvent({ kind: "Pod", name: "web" }, "Started", "it runs", "Normal"))
+ *   assert.match(failed.message, /ECONNREFUSED/)
+ *   yield* server.startApiServer()
+ *   yield* Effect.sleep(200)
+ *   yield* manager.createEvent({ kind: "Pod", name: "web" }, "Started", "it runs", "Normal")
+ *   assert.equal((yield* server.events).length, 1)
+ * })
+ * await Effect.runPromise(test.pipe(Effect.provide(Layer.provideMerge(EventManager.layerDirect(), cluster))))
+ * ```
+ *
+ * @category layers
+ * @since 0.2.0
+ */
+export const layerConnection = (
+  options: Omit<Options, "listen" | "port"> & {
+    /** Who asks. `user` unless given. */
+    readonly user?: string | undefined
+  } = {}
+): Layer.Layer<ApiServer | KubernetesConnection.KubernetesConnection, ApiServerError> =>
+  Layer.effect(
+    KubernetesConnection.KubernetesConnection,
+    ApiServer.use((server) => server.connection(options.user))
+  ).pipe(Layer.provideMerge(layer({ ...options, listen: false })))

@@ -14,6 +14,7 @@ import { TLSSocket } from "node:tls"
 import { gunzip } from "node:zlib"
 import type { Dispatcher, ProxyAgent } from "undici"
 import type { KubernetesRequest, KubernetesResponse, KubernetesStream } from "../KubernetesHttp.ts"
+import { Breaks } from "./breaks.ts"
 import type { Credentials } from "./credentials.ts"
 import { connectionError } from "./requestErrors.ts"
 import { Agent, buildConnector, request as requestStream } from "./undici.ts"
@@ -46,47 +47,8 @@ const CONNECT_MILLIS = 10_000
 /** Connections that were made so recently are not suspected again. */
 const SUSPICION_MILLIS = 1_000
 
-/** After so long without an answer all connections that nobody used have been closed, and it is a new one that comes. */
-const SILENCE_MILLIS = 60_000
-
 /** The code with which undici closes a connection by itself: it is not needed any more, or a request was given up. */
 const CLOSED_HERE = "UND_ERR_INFO"
-
-/**
- * Counts the times at which another server may have taken the place of the one that answered before.
- *
- * An unused connection that is closed here says nothing. One that the other side closes does, though most of them mean
- * nothing either: a server that is replaced while nobody asks it anything gives no other sign.
- */
-class Breaks {
-  private count = 0
-  private answeredAt: number
-  private readonly clock: Clock.Clock
-
-  constructor(clock: Clock.Clock) {
-    this.clock = clock
-    this.answeredAt = clock.currentTimeMillisUnsafe()
-  }
-
-  readonly epoch = (): number => {
-    const now = this.clock.currentTimeMillisUnsafe()
-    if (now - this.answeredAt > SILENCE_MILLIS) {
-      this.answeredAt = now
-      this.count++
-    }
-    return this.count
-  }
-
-  readonly noAnswer = (): void => {
-    this.count++
-  }
-
-  /** A server that cannot reach its data, or a gateway that cannot reach its server, may reach another one next. */
-  readonly answered = (status: number): void => {
-    this.answeredAt = this.clock.currentTimeMillisUnsafe()
-    if (status >= 500) this.count++
-  }
-}
 
 const MAXIMUM_SERVERS = 64
 

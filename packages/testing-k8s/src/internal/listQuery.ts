@@ -1,8 +1,9 @@
 /** What the query of a list or a watch asks for, and what is wrong with it. */
-import { asText, at, type Json, type JsonObject, parse, stringify } from "./json.ts"
+import { asText, at, type Json, type JsonObject, parse } from "./json.ts"
 import { type Matcher, parseFieldSelector, parseLabelSelector } from "./selectors.ts"
-import * as Status from "./status.ts"
-import { type Answer, type FieldError, Refused } from "./status.ts"
+import { type FieldError, forbiddenField, notSupported } from "./fieldErrors.ts"
+import * as Status from "./statuses.ts"
+import { refuse } from "./statuses.ts"
 import type { Store } from "./store.ts"
 
 /** @internal */
@@ -18,10 +19,6 @@ export interface ListQuery {
   readonly timeoutSeconds: number | undefined
   readonly sendInitialEvents: boolean | undefined
   readonly wantsBookmarks: boolean
-}
-
-const refuse = (answer: Answer): never => {
-  throw new Refused(answer)
 }
 
 /** Undefined where a resourceVersion is no number. @internal */
@@ -54,16 +51,16 @@ const versionMatchErrors = (
     return []
   }
   if (continueToken !== "") {
-    return [Status.forbiddenField(field, "resourceVersionMatch is forbidden when continue is provided")]
+    return [forbiddenField(field, "resourceVersionMatch is forbidden when continue is provided")]
   }
   if (resourceVersion === "") {
-    return [Status.forbiddenField(field, "resourceVersionMatch is forbidden unless resourceVersion is provided")]
+    return [forbiddenField(field, "resourceVersionMatch is forbidden unless resourceVersion is provided")]
   }
   if (versionMatch !== "Exact" && versionMatch !== "NotOlderThan") {
-    return [Status.notSupported(field, versionMatch, ["Exact", "NotOlderThan", ""])]
+    return [notSupported(field, versionMatch, ["Exact", "NotOlderThan", ""])]
   }
   if (versionMatch === "Exact" && resourceVersion === "0") {
-    return [Status.forbiddenField(field, `resourceVersionMatch "exact" is forbidden for resourceVersion "0"`)]
+    return [forbiddenField(field, `resourceVersionMatch "exact" is forbidden for resourceVersion "0"`)]
   }
   return []
 }
@@ -73,18 +70,16 @@ const watchErrors = (list: ListQuery): ReadonlyArray<FieldError> => {
   const { continueToken, resourceVersion, sendInitialEvents, versionMatch } = list
   if (sendInitialEvents === undefined) {
     if (versionMatch !== "") {
-      return [
-        Status.forbiddenField(field, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")
-      ]
+      return [forbiddenField(field, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")]
     }
     // Such a watch is one with initial events, and gets their resourceVersionMatch.
     return continueToken !== "" && (resourceVersion === "" || resourceVersion === "0")
-      ? [Status.forbiddenField(field, "resourceVersionMatch is forbidden when continue is provided")]
+      ? [forbiddenField(field, "resourceVersionMatch is forbidden when continue is provided")]
       : []
   }
   return versionMatch === "NotOlderThan"
     ? []
-    : [Status.forbiddenField(field, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")]
+    : [forbiddenField(field, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")]
 }
 
 /** Throws what the server answers to a query that makes no sense. @internal */
@@ -95,7 +90,7 @@ export const checkListQuery = (list: ListQuery, isWatch: boolean): void => {
         ...versionMatchErrors(list),
         ...(list.sendInitialEvents === undefined
           ? []
-          : [Status.forbiddenField("sendInitialEvents", "sendInitialEvents is forbidden for list")])
+          : [forbiddenField("sendInitialEvents", "sendInitialEvents is forbidden for list")])
       ]
   if (errors.length > 0) {
     refuse(Status.invalidObject({ group: "meta.k8s.io", kind: "ListOptions" }, "", errors))
@@ -106,7 +101,7 @@ const tokenVersion = "meta.k8s.io/v1"
 
 /** @internal */
 export const continueToken = (revision: number, start: string): string =>
-  Buffer.from(stringify({ v: tokenVersion, rv: revision, start })).toString("base64url")
+  Buffer.from(JSON.stringify({ v: tokenVersion, rv: revision, start })).toString("base64url")
 
 const readContinueToken = (token: string): { readonly revision: number; readonly start: string } => {
   const bad = (problem: string): never =>
@@ -161,7 +156,7 @@ export const listStart = (
   list: ListQuery,
   store: Store
 ): { readonly revision: number | undefined; readonly start: string } => {
-  const current = store.revision()
+  const current = store.revision
   if (list.continueToken !== "") {
     if (list.resourceVersion !== "" && list.resourceVersion !== "0") {
       refuse(Status.badRequest("specifying resource version is not allowed when using continue"))
@@ -170,7 +165,7 @@ export const listStart = (
     if (revision < 0) {
       return { revision: undefined, start }
     }
-    if (revision < store.compacted()) {
+    if (revision < store.compacted) {
       refuse(Status.expiredContinue(continueToken(-1, start)))
     }
     return { revision, start }
@@ -194,5 +189,5 @@ export const listStart = (
   if (!isExact) {
     return { revision: undefined, start: "" }
   }
-  return Number(wanted) < store.compacted() ? refuse(Status.expired) : { revision: Number(wanted), start: "" }
+  return Number(wanted) < store.compacted ? refuse(Status.expired) : { revision: Number(wanted), start: "" }
 }

@@ -1,5 +1,6 @@
 /** What a request wants, read from its method, path and query alone. */
-import type { Attributes } from "./status.ts"
+import { asText, at, parse } from "./json.ts"
+import type { Attributes } from "./statuses.ts"
 
 /** @internal */
 export interface IncomingRequest {
@@ -108,10 +109,17 @@ export const requestInfo = (method: string, path: string, query: URLSearchParams
   }
 }
 
+const metadataOnly = /^application\/json;as=partialobjectmetadata(?:list)?;g=meta\.k8s\.io;v=v1$/
+
+/** Whether the client would have nothing but metadata, before a plain answer. @internal */
+export const acceptsMetadataOnly = (accept: string | undefined): boolean =>
+  metadataOnly.test(accept?.split(",")[0]?.replaceAll(" ", "").toLowerCase() ?? "")
+
 /** Whether JSON is among what the client takes. @internal */
 export const acceptsJson = (accept: string | undefined): boolean =>
   accept === undefined ||
   accept.trim() === "" ||
+  acceptsMetadataOnly(accept) ||
   accept.split(",").some((one) => {
     const [type = "", ...parameters] = one.split(";").map((part) => part.trim().toLowerCase())
     const isPlain = parameters.every((parameter) => /^(?:q=|charset=|stream=watch)/.test(parameter))
@@ -121,3 +129,20 @@ export const acceptsJson = (accept: string | undefined): boolean =>
 /** Whether the client would have all kinds at once (aggregated discovery), before a plain answer. @internal */
 export const acceptsDiscovery = (accept: string | undefined): boolean =>
   accept !== undefined && /^application\/json;g=apidiscovery\.k8s\.io;v=v2;as=APIGroupDiscoveryList(?:,|$)/.test(accept)
+
+const writeVerbs = new Set(["create", "update", "patch", "delete", "deletecollection"])
+
+/** @internal */
+export const isWrite = (info: RequestInfo): boolean => info.isResource && writeVerbs.has(info.verb)
+
+/** Name of the object, which a create has only in its body. @internal */
+export const objectName = (info: RequestInfo, body: string): string => {
+  if (info.name !== "" || info.verb !== "create" || body === "") {
+    return info.name
+  }
+  try {
+    return asText(at(parse(body), "metadata", "name"))
+  } catch {
+    return ""
+  }
+}

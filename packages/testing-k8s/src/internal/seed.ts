@@ -3,6 +3,8 @@
  * whatever the order in which requests come in.
  */
 
+import * as crypto from "node:crypto"
+
 // cyrb53's mixing steps, on four lanes.
 const hashLanes = (text: string, seed: number): readonly [number, number, number, number] => {
   let a = 0xdeadbeef ^ seed
@@ -45,3 +47,6 @@ export const uuid = (seed: number, text: string): string => {
     digits.slice(20)
   ].join("-")
 }
+
+/** A number between 0 and 2³² that a text leads to. @internal */
+export const seedOf = (text: string): number => crypto.createHash("sha256").update(text).digest().readUInt32BE(0)

@@ -1,6 +1,6 @@
 /** Field selectors and label selectors. */
 import { asObject, asText, at, type JsonObject } from "./json.ts"
-import { badRequest, Refused } from "./status.ts"
+import { badRequest, refuse as refuseWith } from "./statuses.ts"
 
 /** @internal */
 export type Matcher = (object: JsonObject) => boolean
@@ -27,9 +27,7 @@ const splitTerms = (text: string): ReadonlyArray<string> => {
   return [...terms, current].filter((term) => term !== "")
 }
 
-const refuse = (message: string): never => {
-  throw new Refused(badRequest(message))
-}
+const refuse = (message: string): never => refuseWith(badRequest(message))
 
 const unescapeValue = (text: string): string => {
   let value = ""

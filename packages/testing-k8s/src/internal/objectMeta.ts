@@ -1,8 +1,8 @@
 /** Metadata that every object has. */
-import { always, optional, type Struct } from "./decode.ts"
+import { always, decode, optional, type Struct } from "./decode.ts"
 import { asObject, asText, type JsonObject } from "./json.ts"
 import { checkLabelValue, checkPathSegment, checkQualifiedName } from "./names.ts"
-import { type FieldError, invalid, required, tooLong } from "./status.ts"
+import { type FieldError, invalid, required, tooLong } from "./fieldErrors.ts"
 
 const ownerReference: Struct = {
   name: "OwnerReference",
@@ -39,6 +39,9 @@ export const objectMeta: Struct = {
     optional("managedFields", "any")
   ]
 }
+
+/** Metadata without the fields that are empty. @internal */
+export const normalizeMeta = (meta: JsonObject): JsonObject => decode(objectMeta, meta).value
 
 const annotationsLimit = 256 * 1024
 

@@ -1,5 +1,6 @@
 /** What an API server says when it says no: the bodies of kube-apiserver 1.37. */
-import { type Json, type MutableJsonObject, stringify } from "./json.ts"
+import type { FieldError } from "./fieldErrors.ts"
+import type { Json, MutableJsonObject } from "./json.ts"
 
 /** @internal */
 export interface Answer {
@@ -16,6 +17,11 @@ export class Refused extends Error {
     super(answer.body)
     this.answer = answer
   }
+}
+
+/** @internal */
+export const refuse = (answer: Answer): never => {
+  throw new Refused(answer)
 }
 
 /** A group and the plural of a resource. @internal */
@@ -83,7 +89,7 @@ export const statusObject = (
 export const jsonAnswer = (status: number, body: Json, headers?: Answer["headers"]): Answer => ({
   status,
   contentType: jsonType,
-  body: `${stringify(body)}\n`,
+  body: `${JSON.stringify(body)}\n`,
   headers
 })
 
@@ -134,19 +140,12 @@ export const methodNotAllowed: Answer = failure(
 )
 
 /** @internal */
-export const notAcceptable: Answer = {
-  status: 406,
-  contentType: jsonType,
-  body: stringify(
-    statusObject(
-      406,
-      "NotAcceptable",
-      "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, application/vnd.kubernetes.protobuf, application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch",
-      {}
-    ),
-    2
-  )
-}
+export const notAcceptable: Answer = failure(
+  406,
+  "NotAcceptable",
+  "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, application/vnd.kubernetes.protobuf, application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch",
+  {}
+)
 
 /** @internal */
 export const alreadyExists = (target: GroupResource, name: string): Answer =>
@@ -214,53 +213,6 @@ export const jsonPatchFailed: Answer = failure(
   "the server rejected our request due to an error in our request",
   {}
 )
-
-/** An error of a field, in the words of Kubernetes' validation. @internal */
-export interface FieldError {
-  readonly type:
-    | "FieldValueRequired"
-    | "FieldValueInvalid"
-    | "FieldValueForbidden"
-    | "FieldValueTooLong"
-    | "FieldValueNotSupported"
-  readonly field: string
-  readonly body: string
-}
-
-/** @internal */
-export const required = (field: string, detail?: string): FieldError => ({
-  type: "FieldValueRequired",
-  field,
-  body: detail === undefined ? "Required value" : `Required value: ${detail}`
-})
-
-/** @internal */
-export const invalid = (field: string, value: Json, detail: string): FieldError => ({
-  type: "FieldValueInvalid",
-  field,
-  body: `Invalid value: ${JSON.stringify(value)}: ${detail}`
-})
-
-/** @internal */
-export const forbiddenField = (field: string, detail: string): FieldError => ({
-  type: "FieldValueForbidden",
-  field,
-  body: `Forbidden: ${detail}`
-})
-
-/** @internal */
-export const tooLong = (field: string, limit: number): FieldError => ({
-  type: "FieldValueTooLong",
-  field,
-  body: `Too long: may not be more than ${limit} bytes`
-})
-
-/** @internal */
-export const notSupported = (field: string, value: string, supported: ReadonlyArray<string>): FieldError => ({
-  type: "FieldValueNotSupported",
-  field,
-  body: `Unsupported value: ${JSON.stringify(value)}: supported values: ${supported.map((one) => JSON.stringify(one)).join(", ")}`
-})
 
 /** @internal */
 export const invalidObject = (

@@ -1,6 +1,5 @@
 /** Who may do what: RBAC over the stored roles and bindings. */
-import { asObject, asText, at, isArray, type Json, type JsonObject } from "./json.ts"
-import { nameOf } from "./store.ts"
+import { asObject, asText, at, isArray, type Json, type JsonObject, nameOf } from "./json.ts"
 
 /** Somebody whom the server knows. @internal */
 export interface Identity {

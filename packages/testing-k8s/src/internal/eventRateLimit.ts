@@ -1,6 +1,21 @@
 /** Admission plugin EventRateLimit: token buckets over events. */
-import type { EventRateLimit } from "../ApiServer.ts"
 import { asText, at, type JsonObject } from "./json.ts"
+
+/**
+ * A bucket of the admission plugin EventRateLimit: beyond it, writing an event is answered 429 without Retry-After. Looks
+ * at `v1` alone, and also at patches that change nothing.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface EventRateLimit {
+  /** What has a bucket of its own. `Namespace` unless given. */
+  readonly type?: "Server" | "Namespace" | "User" | "SourceAndObject" | undefined
+  /** Events per second. */
+  readonly qps: number
+  /** Size of the bucket. `qps` unless given. */
+  readonly burst?: number | undefined
+}
 
 interface Bucket {
   tokens: number

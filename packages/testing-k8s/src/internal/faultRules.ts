@@ -1,6 +1,6 @@
 /** Which fault a request meets. */
-import type { Chaos, Fault, Injected, InjectOptions, Match } from "../ApiServer.ts"
-import { mastersGroup } from "./access.ts"
+import type { Chaos, Fault, Injected, InjectOptions, Match } from "../Fault.ts"
+import { mastersGroup } from "./rbac.ts"
 import type { RequestInfo } from "./request.ts"
 import { fraction } from "./seed.ts"
 
@@ -11,10 +11,13 @@ export interface Candidate {
   readonly groups: ReadonlyArray<string>
   /** Name of the object, also where only the body has it. */
   readonly name: string
+  /** What follows the question mark. */
+  readonly query: string
+  readonly body: string
 }
 
 /** @internal */
-export interface Faults {
+export interface FaultRules {
   readonly choose: (candidate: Candidate) => Fault | undefined
   readonly inject: (fault: Fault, options: InjectOptions) => void
   readonly setChaos: (chaos: Chaos | undefined) => void
@@ -24,10 +27,10 @@ export interface Faults {
   readonly remaining: () => number
 }
 
-const writeVerbs = new Set(["create", "update", "patch", "delete", "deletecollection"])
 const bodyVerbs = new Set(["create", "update", "patch"])
 
 const tags: ReadonlyArray<Fault["_tag"]> = [
+  "Answer",
   "Reset",
   "Close",
   "Hang",
@@ -54,6 +57,7 @@ const applies = (fault: Fault, { groups, info }: Candidate): boolean => {
   const isMaster = groups.includes(mastersGroup)
   const isWatch = info.verb === "watch"
   switch (fault._tag) {
+    case "Answer":
     case "Reset":
     case "Close":
     case "Hang":
@@ -89,12 +93,17 @@ const applies = (fault: Fault, { groups, info }: Candidate): boolean => {
 const isOneOf = (wanted: string | ReadonlyArray<string> | undefined, value: string): boolean =>
   wanted === undefined || (typeof wanted === "string" ? wanted === value : wanted.includes(value))
 
-const isMeant = (match: Match, { info, name, user }: Candidate): boolean =>
+const isLike = (wanted: string | RegExp | undefined, value: string): boolean =>
+  wanted === undefined || (typeof wanted === "string" ? wanted === value : wanted.test(value))
+
+const isMeant = (match: Match, { body, info, name, query, user }: Candidate): boolean =>
   isOneOf(match.verb, info.verb) &&
   isOneOf(match.resource, info.resource) &&
   isOneOf(match.namespace, info.namespace) &&
   isOneOf(match.user, user) &&
-  (match.name === undefined || (typeof match.name === "string" ? match.name === name : match.name.test(name)))
+  isLike(match.name, name) &&
+  isLike(match.query, query) &&
+  isLike(match.body, body)
 
 interface Rule {
   readonly fault: Fault
@@ -104,10 +113,7 @@ interface Rule {
 }
 
 /** @internal */
-export const isWrite = (info: RequestInfo): boolean => info.isResource && writeVerbs.has(info.verb)
-
-/** @internal */
-export const make = (seed: number): Faults => {
+export const make = (seed: number): FaultRules => {
   let rules: Array<Rule> = []
   let chaos: Chaos | undefined
   const asked = new Map<string, number>()
