@@ -523,6 +523,228 @@ const perOperation = <A>(value: (operation: Operation) => A): Record<Operation, 
 
 const outageError = BackendError.make(new BackendError.Unavailable({ detail: "injected outage" }))
 
+/** Which fault comes next: that of the script, else one that the rates draw. */
+const makePlan = (options: Options, random: typeof Random.Random.Service) => {
+  const maximumDelay = Duration.toMillis(Duration.fromInputUnsafe(options.maximumDelay ?? "1 second"))
+  const script = {
+    target: [...(options.script?.target ?? [])],
+    write: [...(options.script?.write ?? [])],
+    query: [...(options.script?.query ?? [])],
+    watch: [...(options.script?.watch ?? [])]
+  }
+  let rates = options.rates ?? {}
+
+  const drawnDelay = () => Duration.millis(Math.ceil(random.nextDoubleUnsafe() * maximumDelay))
+
+  /** Which fault the rates draw: one number decides, so that adding a rate does not shift what is drawn later. */
+  const draw = <R extends ReadRates>(shares: R | undefined): keyof R | undefined => {
+    if (shares === undefined) return undefined
+    let left = random.nextDoubleUnsafe()
+    for (const name of Object.keys(shares) as Array<keyof R & string>) {
+      left -= (shares[name] as number | undefined) ?? 0
+      if (left < 0) return name
+    }
+    return undefined
+  }
+
+  const drawnRead = (name: keyof ReadRates): ReadFault => {
+    switch (name) {
+      case "failBefore":
+        return failBefore()
+      case "throttle":
+        return throttle()
+      case "delay":
+        return { _tag: "Delay", by: drawnDelay(), then: pass }
+      case "hang":
+        return hang
+    }
+  }
+
+  const drawnPartial = (batch: ReadonlyArray<Write>): Partial => {
+    const leftOut = new Set([Math.floor(random.nextDoubleUnsafe() * batch.length)])
+    batch.forEach((_, index) => {
+      if (random.nextDoubleUnsafe() < 0.5) leftOut.add(index)
+    })
+    return partial({
+      applies: (_, index) => !leftOut.has(index),
+      rest: random.nextDoubleUnsafe() < 0.5 ? "retry" : "missing"
+    })
+  }
+
+  const readFault = (operation: "target" | "query"): ReadFault => {
+    const scripted = script[operation].shift()
+    if (scripted !== undefined) return scripted
+    const drawn = draw(rates[operation])
+    return drawn === undefined ? pass : drawnRead(drawn)
+  }
+
+  const writeFault = (batch: ReadonlyArray<Write>): WriteFault => {
+    const scripted = script.write.shift()
+    if (scripted !== undefined) return scripted
+    const drawn = draw(rates.write)
+    switch (drawn) {
+      case undefined:
+        return pass
+      case "failAfter":
+        return failAfter()
+      case "partial":
+        return drawnPartial(batch)
+      case "late":
+        return late(drawnDelay())
+      case "hangAfter":
+        return hangAfter
+      default:
+        return drawnRead(drawn)
+    }
+  }
+
+  const watchFault = (): WatchFault => {
+    const scripted = script.watch.shift()
+    if (scripted !== undefined) return scripted
+    const drawn = draw(rates.watch)
+    if (drawn === undefined) return pass
+    return drawn === "cut" ? cut(Math.floor(random.nextDoubleUnsafe() * 10)) : drawnRead(drawn)
+  }
+
+  return {
+    readFault,
+    writeFault,
+    watchFault,
+    remaining: () => perOperation((operation) => script[operation].length),
+    inject: (more: Script) => {
+      script.target.push(...(more.target ?? []))
+      script.write.push(...(more.write ?? []))
+      script.query.push(...(more.query ?? []))
+      script.watch.push(...(more.watch ?? []))
+    },
+    /** Ends the script and the rates. */
+    clear: () => {
+      rates = {}
+      for (const operation of operations) script[operation].length = 0
+    }
+  }
+}
+
+/** Calls that meet a fault. */
+const makeFaultyCalls = (backend: Backend.Service, scope: Scope.Scope, count: (fault: keyof Injected) => void) => {
+  const read = <A>(
+    fault: ReadFault,
+    call: Effect.Effect<A, BackendError.BackendError>
+  ): Effect.Effect<A, BackendError.BackendError> => {
+    if (fault._tag === "Pass") return call
+    count(fault._tag)
+    switch (fault._tag) {
+      case "FailBefore":
+      case "Throttle":
+        return Effect.fail(fault.error)
+      case "Hang":
+        return Effect.never
+      case "Delay":
+        return Effect.andThen(
+          Effect.sleep(fault.by),
+          Effect.suspend(() => read(fault.then, call))
+        )
+    }
+  }
+
+  const writePartly = (
+    fault: Partial,
+    batch: ReadonlyArray<Write>
+  ): Effect.Effect<ReadonlyArray<Backend.Outcome>, BackendError.BackendError> => {
+    const taken = batch.map(fault.applies)
+    if (taken.every((applied) => applied)) return backend.write(batch)
+    count("Partial")
+    return Effect.map(backend.write(batch.filter((_, index) => taken[index]!)), (answers) => {
+      const remaining = [...answers]
+      const outcomes: Array<Backend.Outcome> = []
+      for (const applied of taken) {
+        if (!applied && fault.rest === "missing") break
+        const outcome: Backend.Outcome | undefined = applied ? remaining.shift() : { _tag: "Retry", error: fault.error }
+        if (outcome === undefined) break
+        outcomes.push(outcome)
+      }
+      return outcomes
+    })
+  }
+
+  const write = (
+    fault: WriteFault,
+    batch: ReadonlyArray<Write>
+  ): Effect.Effect<ReadonlyArray<Backend.Outcome>, BackendError.BackendError> => {
+    switch (fault._tag) {
+      case "FailAfter": {
+        count("FailAfter")
+        return Effect.andThen(backend.write(batch), Effect.fail(fault.error))
+      }
+      case "Partial":
+        return writePartly(fault, batch)
+      case "Late": {
+        count("Late")
+        return backend
+          .write(batch)
+          .pipe(
+            Effect.delay(fault.after),
+            Effect.ignore,
+            Effect.forkIn(scope),
+            Effect.andThen(Effect.fail(fault.error))
+          )
+      }
+      case "HangAfter": {
+        count("HangAfter")
+        return Effect.andThen(backend.write(batch), Effect.never)
+      }
+      case "Delay": {
+        count("Delay")
+        return Effect.andThen(
+          Effect.sleep(fault.by),
+          Effect.suspend(() => write(fault.then, batch))
+        )
+      }
+      default:
+        return read(fault, backend.write(batch))
+    }
+  }
+
+  const cutOff = (
+    fault: Cut,
+    stream: Stream.Stream<WatchItem, BackendError.BackendError>
+  ): Stream.Stream<WatchItem, BackendError.BackendError> =>
+    Stream.concat(
+      Stream.take(stream, fault.after),
+      Stream.fromEffect(
+        Effect.suspend(() => {
+          count("Cut")
+          return Effect.fail(fault.error)
+        })
+      )
+    )
+
+  const watch = (
+    fault: WatchFault,
+    stream: Stream.Stream<WatchItem, BackendError.BackendError>
+  ): Stream.Stream<WatchItem, BackendError.BackendError> => {
+    switch (fault._tag) {
+      case "Pass":
+        return stream
+      case "Cut":
+        return cutOff(fault, stream)
+      case "Delay": {
+        count("Delay")
+        return Stream.unwrap(
+          Effect.as(
+            Effect.sleep(fault.by),
+            Stream.suspend(() => watch(fault.then, stream))
+          )
+        )
+      }
+      default:
+        return Stream.fromEffect(read<never>(fault, Effect.never))
+    }
+  }
+
+  return { read, write, watch }
+}
+
 const make = (
   options: Options
 ): Effect.Effect<Context.Context<Backend.Backend | FaultyBackend>, never, Backend.Backend | Scope.Scope> =>
@@ -531,7 +753,7 @@ const make = (
     const backend = yield* Backend.Backend
     const scope = yield* Effect.scope
     const random = yield* options.seed === undefined ? Random.Random : Random.withSeed(Random.Random, options.seed)
-    const maximumDelay = Duration.toMillis(Duration.fromInputUnsafe(options.maximumDelay ?? "1 second"))
+    const plan = makePlan(options, random)
 
     const injected: Tally = {
       FailBefore: 0,
@@ -545,209 +767,13 @@ const make = (
       Cut: 0,
       Outage: 0
     }
-    const calls = perOperation(() => 0)
-    const script = {
-      target: [...(options.script?.target ?? [])],
-      write: [...(options.script?.write ?? [])],
-      query: [...(options.script?.query ?? [])],
-      watch: [...(options.script?.watch ?? [])]
-    }
-    let rates = options.rates ?? {}
-    let outage: BackendError.BackendError | undefined
-    let outageBegins = Deferred.makeUnsafe<never, BackendError.BackendError>()
-
-    const drawnDelay = () => Duration.millis(Math.ceil(random.nextDoubleUnsafe() * maximumDelay))
-
-    /** Which fault the rates draw: one number decides, so that adding a rate does not shift what is drawn later. */
-    const draw = <R extends ReadRates>(shares: R | undefined): keyof R | undefined => {
-      if (shares === undefined) return undefined
-      let left = random.nextDoubleUnsafe()
-      for (const name of Object.keys(shares) as Array<keyof R & string>) {
-        left -= (shares[name] as number | undefined) ?? 0
-        if (left < 0) return name
-      }
-      return undefined
-    }
-
-    const drawnRead = (name: keyof ReadRates): ReadFault => {
-      switch (name) {
-        case "failBefore":
-          return failBefore()
-        case "throttle":
-          return throttle()
-        case "delay":
-          return { _tag: "Delay", by: drawnDelay(), then: pass }
-        case "hang":
-          return hang
-      }
-    }
-
-    const drawnPartial = (batch: ReadonlyArray<Write>): Partial => {
-      const leftOut = new Set([Math.floor(random.nextDoubleUnsafe() * batch.length)])
-      batch.forEach((_, index) => {
-        if (random.nextDoubleUnsafe() < 0.5) leftOut.add(index)
-      })
-      return partial({
-        applies: (_, index) => !leftOut.has(index),
-        rest: random.nextDoubleUnsafe() < 0.5 ? "retry" : "missing"
-      })
-    }
-
-    const readFault = (operation: "target" | "query"): ReadFault => {
-      const scripted = script[operation].shift()
-      if (scripted !== undefined) return scripted
-      const drawn = draw(rates[operation])
-      return drawn === undefined ? pass : drawnRead(drawn)
-    }
-
-    const writeFault = (batch: ReadonlyArray<Write>): WriteFault => {
-      const scripted = script.write.shift()
-      if (scripted !== undefined) return scripted
-      const drawn = draw(rates.write)
-      switch (drawn) {
-        case undefined:
-          return pass
-        case "failAfter":
-          return failAfter()
-        case "partial":
-          return drawnPartial(batch)
-        case "late":
-          return late(drawnDelay())
-        case "hangAfter":
-          return hangAfter
-        default:
-          return drawnRead(drawn)
-      }
-    }
-
-    const watchFault = (): WatchFault => {
-      const scripted = script.watch.shift()
-      if (scripted !== undefined) return scripted
-      const drawn = draw(rates.watch)
-      if (drawn === undefined) return pass
-      return drawn === "cut" ? cut(Math.floor(random.nextDoubleUnsafe() * 10)) : drawnRead(drawn)
-    }
-
-    const count = (fault: keyof Tally): void => {
+    const count = (fault: keyof Injected): void => {
       injected[fault]++
     }
-
-    const read = <A>(
-      fault: ReadFault,
-      call: Effect.Effect<A, BackendError.BackendError>
-    ): Effect.Effect<A, BackendError.BackendError> => {
-      if (fault._tag === "Pass") return call
-      count(fault._tag)
-      switch (fault._tag) {
-        case "FailBefore":
-        case "Throttle":
-          return Effect.fail(fault.error)
-        case "Hang":
-          return Effect.never
-        case "Delay":
-          return Effect.andThen(
-            Effect.sleep(fault.by),
-            Effect.suspend(() => read(fault.then, call))
-          )
-      }
-    }
-
-    const writePartly = (
-      fault: Partial,
-      batch: ReadonlyArray<Write>
-    ): Effect.Effect<ReadonlyArray<Backend.Outcome>, BackendError.BackendError> => {
-      const taken = batch.map(fault.applies)
-      if (taken.every((applied) => applied)) return backend.write(batch)
-      count("Partial")
-      return Effect.map(backend.write(batch.filter((_, index) => taken[index]!)), (answers) => {
-        const remaining = [...answers]
-        const outcomes: Array<Backend.Outcome> = []
-        for (const applied of taken) {
-          if (!applied && fault.rest === "missing") break
-          const outcome: Backend.Outcome | undefined = applied
-            ? remaining.shift()
-            : { _tag: "Retry", error: fault.error }
-          if (outcome === undefined) break
-          outcomes.push(outcome)
-        }
-        return outcomes
-      })
-    }
-
-    const write = (
-      fault: WriteFault,
-      batch: ReadonlyArray<Write>
-    ): Effect.Effect<ReadonlyArray<Backend.Outcome>, BackendError.BackendError> => {
-      switch (fault._tag) {
-        case "FailAfter": {
-          count("FailAfter")
-          return Effect.andThen(backend.write(batch), Effect.fail(fault.error))
-        }
-        case "Partial":
-          return writePartly(fault, batch)
-        case "Late": {
-          count("Late")
-          return backend
-            .write(batch)
-            .pipe(
-              Effect.delay(fault.after),
-              Effect.ignore,
-              Effect.forkIn(scope),
-              Effect.andThen(Effect.fail(fault.error))
-            )
-        }
-        case "HangAfter": {
-          count("HangAfter")
-          return Effect.andThen(backend.write(batch), Effect.never)
-        }
-        case "Delay": {
-          count("Delay")
-          return Effect.andThen(
-            Effect.sleep(fault.by),
-            Effect.suspend(() => write(fault.then, batch))
-          )
-        }
-        default:
-          return read(fault, backend.write(batch))
-      }
-    }
-
-    const cutOff = (
-      fault: Cut,
-      stream: Stream.Stream<WatchItem, BackendError.BackendError>
-    ): Stream.Stream<WatchItem, BackendError.BackendError> =>
-      Stream.concat(
-        Stream.take(stream, fault.after),
-        Stream.fromEffect(
-          Effect.suspend(() => {
-            count("Cut")
-            return Effect.fail(fault.error)
-          })
-        )
-      )
-
-    const watch = (
-      fault: WatchFault,
-      stream: Stream.Stream<WatchItem, BackendError.BackendError>
-    ): Stream.Stream<WatchItem, BackendError.BackendError> => {
-      switch (fault._tag) {
-        case "Pass":
-          return stream
-        case "Cut":
-          return cutOff(fault, stream)
-        case "Delay": {
-          count("Delay")
-          return Stream.unwrap(
-            Effect.as(
-              Effect.sleep(fault.by),
-              Stream.suspend(() => watch(fault.then, stream))
-            )
-          )
-        }
-        default:
-          return Stream.fromEffect(read<never>(fault, Effect.never))
-      }
-    }
+    const faultyCalls = makeFaultyCalls(backend, scope, count)
+    const calls = perOperation(() => 0)
+    let outage: BackendError.BackendError | undefined
+    let outageBegins = Deferred.makeUnsafe<never, BackendError.BackendError>()
 
     /** Counts the call, and fails it in an outage before it can take anything from the script. */
     const begin = <A, E>(
@@ -764,14 +790,8 @@ const make = (
     const faulty: FaultyBackend["Service"] = {
       injected: Effect.sync(() => ({ ...injected })),
       calls: Effect.sync(() => ({ ...calls })),
-      remaining: Effect.sync(() => perOperation((operation) => script[operation].length)),
-      inject: (more) =>
-        Effect.sync(() => {
-          script.target.push(...(more.target ?? []))
-          script.write.push(...(more.write ?? []))
-          script.query.push(...(more.query ?? []))
-          script.watch.push(...(more.watch ?? []))
-        }),
+      remaining: Effect.sync(plan.remaining),
+      inject: (more) => Effect.sync(() => plan.inject(more)),
       outage: (error = outageError) =>
         Effect.suspend(() => {
           outage = error
@@ -780,21 +800,21 @@ const make = (
       heal: Effect.sync(() => {
         if (outage !== undefined) outageBegins = Deferred.makeUnsafe()
         outage = undefined
-        rates = {}
-        for (const operation of operations) script[operation].length = 0
+        plan.clear()
       })
     }
 
+    const { read, watch, write } = faultyCalls
     const service: Backend.Service = {
       mode: backend.mode,
-      target: begin("target", () => read(readFault("target"), backend.target)),
-      write: (batch) => begin("write", () => write(writeFault(batch), batch)),
-      query: (query: EventQuery) => begin("query", () => read(readFault("query"), backend.query(query))),
+      target: begin("target", () => read(plan.readFault("target"), backend.target)),
+      write: (batch) => begin("write", () => write(plan.writeFault(batch), batch)),
+      query: (query: EventQuery) => begin("query", () => read(plan.readFault("query"), backend.query(query))),
       watch: (filter: EventFilter, from: WatchFrom) =>
         Stream.unwrap(
           begin("watch", () =>
             Effect.succeed(
-              Stream.interruptWhen(watch(watchFault(), backend.watch(filter, from)), Deferred.await(outageBegins))
+              Stream.interruptWhen(watch(plan.watchFault(), backend.watch(filter, from)), Deferred.await(outageBegins))
             )
           )
         )
