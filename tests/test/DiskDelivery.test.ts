@@ -8,7 +8,7 @@ import * as SimulatedDisk from "@tidings/testing/SimulatedDisk"
 import * as Simulation from "@tidings/testing/Simulation"
 import { Cause, Deferred, Duration, Effect, Exit, Layer, Option } from "effect"
 import { Disk } from "../../packages/backend-fs/src/internal/disk.ts"
-import * as fileJournal from "../../packages/backend-fs/src/internal/fileJournal.ts"
+import * as fileJournal from "../../packages/backend-fs/src/internal/journal/fileJournal.ts"
 
 const DIRECTORY = "/data/journal"
 

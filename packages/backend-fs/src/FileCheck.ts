@@ -47,13 +47,6 @@ const lengthOf = (micros: number): string => {
 // the directory
 // ---------------------------------------------------------------------------
 
-/** The nearest directory above that is there. */
-const above = (disk: Disk, directory: string): string => {
-  let parent = path.dirname(directory)
-  while (disk.status(parent) === undefined && path.dirname(parent) !== parent) parent = path.dirname(parent)
-  return parent
-}
-
 const may = (file: string, mode: number): boolean => {
   try {
     fs.accessSync(file, mode)
@@ -66,7 +59,7 @@ const may = (file: string, mode: number): boolean => {
 const elsewhere = "or choose another directory (TIDINGS_DIRECTORY)"
 
 const absentCheck = (disk: Disk, directory: string): Check => {
-  const parent = above(disk, directory)
+  const { path: parent } = access.nearestAncestor(disk, directory)
   return may(parent, fs.constants.W_OK | fs.constants.X_OK)
     ? {
         name: "directory",

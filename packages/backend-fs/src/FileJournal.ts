@@ -36,8 +36,8 @@ import * as Layer from "effect/Layer"
 import * as path from "node:path"
 import * as FileBackend from "./FileBackend.ts"
 import { Disk } from "./internal/disk.ts"
-import * as internal from "./internal/fileJournal.ts"
-import * as journalPlace from "./internal/journalPlace.ts"
+import * as internal from "./internal/journal/fileJournal.ts"
+import * as place from "./internal/journal/place.ts"
 
 /**
  * How the journal is kept.
@@ -122,7 +122,7 @@ const named = Config.withDefault(Config.String("TIDINGS_JOURNAL"), "")
  * @since 0.2.0
  */
 export const directoryBeside = (logDirectory: string): Effect.Effect<string> =>
-  Effect.map(Disk, (disk) => journalPlace.find(disk, path.resolve(logDirectory)))
+  Effect.map(Disk, (disk) => place.find(disk, path.resolve(logDirectory)))
 
 /**
  * A journal in a directory.
@@ -183,8 +183,7 @@ export const layer = (options: Options = {}): Layer.Layer<Journal, JournalError 
     Effect.gen(function* () {
       const given = options.directory ?? (yield* named)
       return yield* internal.make({
-        directory:
-          given === "" ? yield* journalPlace.settle(yield* Disk, yield* FileBackend.directory) : path.resolve(given),
+        directory: given === "" ? yield* place.settle(yield* Disk, yield* FileBackend.directory) : path.resolve(given),
         durability: options.durability ?? "disk",
         quota: options.quota ?? 256 * 1024 * 1024,
         onFull: options.onFull ?? "fail",

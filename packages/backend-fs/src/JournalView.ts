@@ -9,15 +9,17 @@
 import { Correlator } from "@tidings/core/Correlator"
 import type { Json } from "@tidings/core/EventData"
 import * as EventId from "@tidings/core/EventId"
-import { type Checkpoint, JournalError, JournalFailed, type Parked, type ParkedRequest } from "@tidings/core/Journal"
+import type { Checkpoint, JournalError, Parked, ParkedRequest } from "@tidings/core/Journal"
 import * as Effect from "effect/Effect"
 import * as path from "node:path"
 import { Disk, isLocked } from "./internal/disk.ts"
-import { fromDisk } from "./internal/diskError.ts"
-import { Damaged, Names, SEGMENT } from "./internal/journalFiles.ts"
-import * as Lines from "./internal/journalLines.ts"
-import * as parkedRequests from "./internal/parkedRequests.ts"
-import { foldParked, loadCheckpoint, type ParkedChange } from "./internal/sinkFiles.ts"
+import { DirectoryEntries } from "./internal/journal/directoryEntries.ts"
+import { Damaged, errorOf } from "./internal/journal/errors.ts"
+import * as fileNames from "./internal/journal/fileNames.ts"
+import { entryIn, linesOf } from "./internal/journal/lines.ts"
+import { ownerOf } from "./internal/journal/ownership.ts"
+import * as parkedRequests from "./internal/journal/parkedRequests.ts"
+import { loadCheckpoint, readParked } from "./internal/journal/sinkFiles.ts"
 
 // ---------------------------------------------------------------------------
 // models
@@ -77,42 +79,26 @@ export interface JournalView {
 // reading
 // ---------------------------------------------------------------------------
 
-const CHECKPOINT = ".checkpoint"
-
-/** The name that a file was named after; of a long one only its beginning is known. */
-const nameOf = (file: string): string => {
-  const long = /^sink-(.*)__[0-9a-f]{32}$/.exec(file)
-  const escaped = long?.[1] ?? file.slice("sink-".length)
-  const name = Buffer.from(
-    escaped.replace(/(?:_[0-9a-f]{2})+|[^_]/g, (part) =>
-      part.startsWith("_") ? part.replaceAll("_", "") : Buffer.from(part).toString("hex")
-    ),
-    "hex"
-  ).toString()
-  return long === null ? name : `${name}…`
-}
-
 const headIn = (
   disk: Disk,
-  names: Names,
+  entries: DirectoryEntries,
   files: ReadonlyArray<string>
 ): { readonly head: number; readonly bytes: number } => {
-  let head = 0
   let bytes = 0
-  let newest: { readonly file: string; readonly first: number; readonly size: number } | undefined
+  let newest: { readonly path: string; readonly first: number; readonly size: number } | undefined
   for (const file of files) {
-    const match = SEGMENT.exec(file)
-    if (match === null) continue
-    const first = Number(match[2])
-    const size = disk.status(names.pathOf(file))?.size ?? 0
+    const name = fileNames.parseSegment(file)
+    if (name === undefined) continue
+    const path = entries.pathOf(file)
+    const size = disk.status(path)?.size ?? 0
     bytes += size
-    if (newest === undefined || first > newest.first) newest = { file, first, size }
+    if (newest === undefined || name.first > newest.first) newest = { path, first: name.first, size }
   }
-  if (newest === undefined) return { head, bytes }
-  head = newest.first - 1
+  if (newest === undefined) return { head: 0, bytes }
+  let head = newest.first - 1
   if (newest.size > 0) {
-    for (const line of Lines.linesOf(disk, names.pathOf(newest.file), 0, newest.size)) {
-      const entry = line.ended ? Lines.entryIn(line.bytes) : undefined
+    for (const line of linesOf(disk, newest.path, 0, newest.size)) {
+      const entry = line.ended ? entryIn(line.bytes) : undefined
       // A batch is accepted when its last entry is there.
       if (entry !== undefined && entry.seq === entry.last) head = entry.last
     }
@@ -142,24 +128,13 @@ const stateOf = ({ state }: Checkpoint) => ({
   parked: new Set(listOf(fieldOf(state, "parked")).map((one) => `${String(listOf(one)[0])}.${String(listOf(one)[1])}`))
 })
 
-const parkedIn = (disk: Disk, file: string): ReadonlyArray<Parked> => {
-  const size = disk.status(file)?.size ?? 0
-  const parked = new Map<string, Parked>()
-  if (size === 0) return []
-  for (const { bytes } of Lines.linesOf(disk, file, 0, size)) {
-    const body = Lines.bodyIn(bytes)
-    if (body !== undefined) foldParked(parked, JSON.parse(body.toString()) as ParkedChange)
-  }
-  return [...parked.values()]
-}
-
-const sinkIn = (disk: Disk, names: Names, file: string, head: number): Sink => {
-  const about = { name: nameOf(file), file }
-  const requests = parkedRequests.read(disk, names.pathOf(`${file}.requests`))
-  const all = parkedIn(disk, names.pathOf(`${file}.parked`))
+const sinkIn = (disk: Disk, entries: DirectoryEntries, file: string, head: number): Sink => {
+  const about = { name: fileNames.sinkOf(file), file }
+  const requests = parkedRequests.read(disk, entries.pathOf(fileNames.requestsFile(file)))
+  const all = [...readParked(disk, entries.pathOf(fileNames.parkedFile(file))).values()]
   let checkpoint: Checkpoint | undefined
   try {
-    checkpoint = loadCheckpoint(disk, names, `${file}${CHECKPOINT}`)
+    checkpoint = loadCheckpoint(disk, entries, file)
   } catch (cause) {
     if (!(cause instanceof Damaged)) throw cause
     return {
@@ -178,7 +153,7 @@ const sinkIn = (disk: Disk, names: Names, file: string, head: number): Sink => {
       write.upTo > upTo && !parked.has(EventId.format(write.id)) ? sum + occurrences : sum,
     0
   )
-  const changedAt = (disk.status(names.pathOf(`${file}${CHECKPOINT}`))?.made ?? 0) * 1_000
+  const changedAt = (disk.status(entries.pathOf(fileNames.checkpointFile(file)))?.made ?? 0) * 1_000
   return {
     ...about,
     target: checkpoint?.target,
@@ -192,27 +167,13 @@ const sinkIn = (disk: Disk, names: Names, file: string, head: number): Sink => {
   }
 }
 
-const ownerIn = (disk: Disk, names: Names): string | undefined => {
-  if (disk.status(names.pathOf("lock")) === undefined || !isLocked(names.pathOf("lock"))) return undefined
-  try {
-    const file = disk.openToRead(names.pathOf("owner"))
-    try {
-      const bytes = Buffer.alloc(512)
-      return bytes.toString("utf8", 0, disk.read(file, bytes, 0, bytes.length, 0))
-    } finally {
-      disk.close(file)
-    }
-  } catch {
-    return "another process"
-  }
+const ownerIn = (disk: Disk, entries: DirectoryEntries): string | undefined => {
+  const lock = entries.pathOf(fileNames.LOCK)
+  return disk.status(lock) !== undefined && isLocked(lock) ? ownerOf(disk, entries) : undefined
 }
 
 const attempt = <A>(directory: string, use: () => A): Effect.Effect<A, JournalError> =>
-  Effect.try({
-    try: use,
-    catch: (cause) =>
-      new JournalError({ reason: new JournalFailed({ detail: fromDisk(cause, directory).reason.detail }), cause })
-  })
+  Effect.try({ try: use, catch: (cause) => errorOf(cause, directory) })
 
 /**
  * Looks into the journal in a directory; `undefined` when there is none.
@@ -236,17 +197,14 @@ export const read = (directory: string): Effect.Effect<JournalView | undefined, 
   Effect.gen(function* () {
     const disk = yield* Disk
     const absolute = path.resolve(directory)
-    const names = new Names(disk, absolute)
+    const entries = new DirectoryEntries(disk, absolute)
     return yield* attempt(absolute, () => {
       if (disk.status(absolute)?.kind !== "directory") return undefined
       const files = disk.list(absolute)
-      if (!files.includes("lock")) return undefined
-      const { bytes, head } = headIn(disk, names, files)
-      const sinks = files
-        .filter((file) => file.startsWith("sink-") && file.endsWith(CHECKPOINT))
-        .sort()
-        .map((file) => sinkIn(disk, names, file.slice(0, -CHECKPOINT.length), head))
-      return { directory: absolute, owner: ownerIn(disk, names), head, bytes, sinks }
+      if (!files.includes(fileNames.LOCK)) return undefined
+      const { bytes, head } = headIn(disk, entries, files)
+      const sinks = fileNames.sinksIn(files.toSorted()).map((file) => sinkIn(disk, entries, file, head))
+      return { directory: absolute, owner: ownerIn(disk, entries), head, bytes, sinks }
     })
   })
 
@@ -275,7 +233,7 @@ export const request = (
       const owner = disk.status(directory)?.owner ?? 0
       for (let from = 0; from < series.length; from += SERIES_PER_LINE) {
         const some = series.slice(from, from + SERIES_PER_LINE)
-        parkedRequests.add(disk, path.join(directory, `${file}.requests`), owner, { action, series: some })
+        parkedRequests.add(disk, path.join(directory, fileNames.requestsFile(file)), owner, { action, series: some })
       }
     })
   })

@@ -4,7 +4,7 @@ import * as SimulatedDisk from "@tidings/testing/SimulatedDisk"
 import * as Simulation from "@tidings/testing/Simulation"
 import { Cause, Effect, Exit, Option, type Scope } from "effect"
 import { Disk, node } from "../src/internal/disk.ts"
-import * as fileJournal from "../src/internal/fileJournal.ts"
+import * as fileJournal from "../src/internal/journal/fileJournal.ts"
 import { first } from "./writes.ts"
 
 export type Service = Journal["Service"]

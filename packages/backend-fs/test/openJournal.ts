@@ -3,7 +3,7 @@ import type { Journal, JournalEntry, JournalError, JournalPage } from "@tidings/
 import { Effect, type Scope } from "effect"
 import { readdirSync } from "node:fs"
 import { Disk, node } from "../src/internal/disk.ts"
-import * as fileJournal from "../src/internal/fileJournal.ts"
+import * as fileJournal from "../src/internal/journal/fileJournal.ts"
 import { unsynced } from "./JournalWorld.ts"
 import { at, first } from "./writes.ts"
 

@@ -1,11 +1,11 @@
 /**
- * Who may use the directory of a log or a journal, and with which permissions files are made in it.
+ * Who may use the directory of a log or a journal, and the permissions of files that are created in it.
  *
- * Every user who may create and delete files in the directory of a log can change what the log says. So the directory
- * belongs to this user or to root, and no stranger may write to it. Members of its group are no strangers: a volume of
- * Kubernetes with `fsGroup` belongs to root, is group-writable and setgid, and kubelet makes everything in it so again at
- * each mount.
+ * Every user who may create and delete files in the directory of a log can change what the log says. So the directory has to
+ * belong to this user or to root, and other users may not write to it. Members of its group may: a Kubernetes volume with
+ * `fsGroup` belongs to root, is group-writable and setgid, and kubelet sets this on everything in it at each mount.
  */
+import * as path from "node:path"
 import type { Disk, FileStatus } from "./disk.ts"
 import { ADVICE } from "./diskError.ts"
 
@@ -20,16 +20,16 @@ const WORLD_WRITABLE = 0o002
 const isOfGroup = (disk: Disk, { group }: FileStatus): boolean => disk.groups.includes(group)
 
 /**
- * Whether strangers may add files: everybody may write, and neither the sticky bit keeps the files of others safe nor the
- * pod keeps everybody else out. An `emptyDir` is world-writable, and only the containers of its pod have it.
+ * Whether other users may replace files: the directory is world-writable without the sticky bit. A world-writable directory of
+ * root in a pod is accepted: an `emptyDir` is one, and only the containers of its pod can reach it.
  */
 const isOpen = (disk: Disk, { owner, permissions }: FileStatus): boolean =>
   (permissions & WORLD_WRITABLE) !== 0 && (permissions & STICKY) === 0 && !(owner === ROOT && disk.isInPod)
 
 /**
- * Why a directory must not be used, and what to do; absent where it may be.
+ * Why a directory must not be used, and what to do; absent where it may be used.
  *
- * To write, it belongs to this user or to root. Root, and members of its group, may also read one of somebody else.
+ * To write, it has to belong to this user or to root. Root and members of its group may also read that of another user.
  *
  * @internal
  */
@@ -63,7 +63,7 @@ export const problemOf = (
 export const octal = (permissions: number): string => permissions.toString(8).padStart(3, "0")
 
 /**
- * Whether a directory is shared with its group on purpose: it is setgid, so that everything in it belongs to the same group.
+ * Whether a directory is shared with its group: setgid gives everything in it the same group.
  *
  * @internal
  */
@@ -73,15 +73,28 @@ const groupOf = (directory: FileStatus | undefined): number =>
   directory !== undefined && isShared(directory) ? directory.permissions & 0o070 : 0
 
 /**
- * The permissions of a new file in a directory, before the umask: for its owner alone, or also for the group of a directory
- * that is shared with it.
+ * The permissions of a new file in a directory, before the umask: for its owner, and for the group where the directory is shared.
  *
  * @internal
  */
 export const fileMode = (directory: FileStatus | undefined): number => 0o600 | (groupOf(directory) & 0o060)
 
 /**
- * The permissions of a new directory, before the umask, from the nearest directory above that is there.
+ * The nearest ancestor of a path that exists, with its status.
+ *
+ * @internal
+ */
+export const nearestAncestor = (
+  disk: Disk,
+  file: string
+): { readonly path: string; readonly status: FileStatus | undefined } => {
+  const parent = path.dirname(file)
+  const status = disk.status(parent)
+  return status === undefined && parent !== file ? nearestAncestor(disk, parent) : { path: parent, status }
+}
+
+/**
+ * The permissions of a new directory, before the umask, from those of its nearest existing ancestor.
  *
  * @internal
  */

@@ -10,16 +10,27 @@ export const codeOf = (cause: unknown): string | undefined =>
   cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : undefined
 
 /**
- * The file that the operating system would not let have its way, where it says so.
+ * The path that an operation failed on, where the operating system names it.
  *
  * @internal
  */
 export const pathOf = (cause: unknown): string | undefined =>
   cause instanceof Error && "path" in cause && typeof cause.path === "string" ? cause.path : undefined
 
+/** @internal */
+export const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
+
 /**
- * What else helps. In another directory a journal would not find what it has not delivered, so that is only advised where it has
- * not begun.
+ * A failure with a `code`, as the operating system reports them.
+ *
+ * @internal
+ */
+export const diskFailure = (code: string, message: string, path?: string): Error =>
+  Object.assign(new Error(message), { code }, path === undefined ? undefined : { path })
+
+/**
+ * Advice to use another directory. There is none for a journal that exists: in another directory it would not find what it has
+ * not delivered.
  *
  * @internal
  */
@@ -75,14 +86,13 @@ const reasonOf = (cause: unknown, path: string, owner: keyof typeof ADVICE): Bac
       })
     default:
       return new Unavailable({
-        detail: `${path}: ${cause instanceof Error ? cause.message : String(cause)}`
+        detail: `${path}: ${messageOf(cause)}`
       })
   }
 }
 
 /**
- * What a failing disk means to whoever uses the log, in words that say what to do. What the disk did not throw is thrown
- * again: it is a mistake of the program.
+ * The error for what a disk threw, in words that say what to do. What has no `code` is a defect, and is thrown again.
  *
  * @internal
  */

@@ -35,6 +35,13 @@ export const parse = (file: string): SegmentName | undefined => {
   return match === null ? undefined : ofKey(match[1]!, match[2]!)
 }
 
+/**
+ * Whether there is a segment among the files of a directory.
+ *
+ * @internal
+ */
+export const areIn = (files: ReadonlyArray<string>): boolean => files.some((file) => FILE.test(file))
+
 /** @internal */
 export const parseKey = (key: string): SegmentName | undefined => {
   const match = KEY.exec(key)

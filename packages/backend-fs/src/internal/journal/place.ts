@@ -1,55 +1,31 @@
 /**
- * Where a journal is, also where earlier versions had it.
+ * The directory of a journal, also where earlier versions had it.
  *
- * A journal and an event log never share a directory, nor is one inside the other: deleting a log must not delete what is
- * accepted and not delivered. The first release had the journal in the directory of the log unless told otherwise, and let both
- * be in one directory.
+ * A journal and an event log never share a directory, nor is one inside the other, because deleting a log must not delete what is
+ * accepted and not delivered. The first release had the journal inside the directory of the log, and let both share one: `settle`
+ * and `apart` move such a journal beside the log, while they hold its lock.
  */
 import { BackendError } from "@tidings/core/BackendError"
-import { JournalError, JournalFailed } from "@tidings/core/Journal"
+import type { JournalError } from "@tidings/core/Journal"
 import * as Effect from "effect/Effect"
 import * as path from "node:path"
-import * as access from "./access.ts"
-import type { Disk } from "./disk.ts"
-import { codeOf } from "./diskError.ts"
-import { SEGMENT, syncNow } from "./journalFiles.ts"
-import * as SegmentName from "./segmentName.ts"
-
-const META = ".meta.json"
-const LOCK = "lock"
+import * as access from "../access.ts"
+import type { Disk } from "../disk.ts"
+import { codeOf, messageOf } from "../diskError.ts"
+import { syncDirectory } from "../fileOperations.ts"
+import * as SegmentName from "../segmentName.ts"
+import { holdsLog, META } from "../storeDirectory.ts"
+import { failed } from "./errors.ts"
+import { hasJournal, isKept, isRecreated, isSegment, LOCK } from "./fileNames.ts"
 
 const listOf = (disk: Disk, directory: string): ReadonlyArray<string> =>
   disk.status(directory)?.kind === "directory" ? disk.list(directory) : []
 
-/**
- * Whether a directory with these files has an event log in which events are.
- *
- * @internal
- */
-export const hasLog = (files: ReadonlyArray<string>): boolean =>
-  files.some((file) => SegmentName.parse(file) !== undefined)
+const isJournal = (files: ReadonlyArray<string>): boolean =>
+  files.includes(META) && hasJournal(files) && !SegmentName.areIn(files)
 
 /**
- * Whether a directory with these files has a journal, whichever version made it: an event log has no lock.
- *
- * @internal
- */
-export const hasJournal = (files: ReadonlyArray<string>): boolean =>
-  files.some((file) => file === LOCK || SEGMENT.test(file))
-
-const isJournal = (files: ReadonlyArray<string>): boolean => files.includes(META) && hasJournal(files) && !hasLog(files)
-
-const isKept = (file: string): boolean => SEGMENT.test(file) || file.startsWith("sink-")
-/** The other files of a journal, which each opening makes where they are missing. */
-const isAnew = (file: string): boolean => file === LOCK || file === "owner" || file === "reserve"
-
-const failed = (detail: string, cause?: unknown): JournalError =>
-  new JournalError({ reason: new JournalFailed({ detail }), cause })
-
-const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
-
-/**
- * The place beside an event log.
+ * The directory of the journal beside an event log.
  *
  * @internal
  */
@@ -58,7 +34,7 @@ export const beside = (logDirectory: string): string => `${logDirectory}-journal
 const inside = (logDirectory: string): string => path.join(logDirectory, "journal")
 
 /**
- * Where the journal beside an event log is now: in its place, or where the first release had it.
+ * Where the journal beside an event log is now: beside it, or inside it, where the first release had it.
  *
  * @internal
  */
@@ -68,7 +44,7 @@ export const find = (disk: Disk, logDirectory: string): string => {
   return !hasJournalAt(disk, place) && hasJournalAt(disk, earlier) ? earlier : place
 }
 
-/** What this user may not look at is not its journal. */
+/** A directory that this user may not read holds no journal of this user. */
 const hasJournalAt = (disk: Disk, directory: string): boolean => {
   try {
     return isJournal(listOf(disk, directory))
@@ -78,29 +54,17 @@ const hasJournalAt = (disk: Disk, directory: string): boolean => {
   }
 }
 
-/** Names that were moved survive a loss of power. */
-const syncDirectories = (disk: Disk, ...directories: ReadonlyArray<string>): void => {
-  for (const directory of directories) {
-    const opened = disk.openDirectory(directory)
-    try {
-      syncNow(disk, opened)
-    } finally {
-      disk.close(opened)
-    }
-  }
-}
-
 const deviceOf = (disk: Disk, directory: string): string | undefined => disk.status(directory)?.identity.split(":")[0]
 
-/** The directory of the log is a volume: what is beside it is on another one, which may not survive what this one survives. */
+/** Whether the directory of the log is a volume of its own: what is beside it is on another one, which may be less durable. */
 const isVolume = (disk: Disk, logDirectory: string): boolean => {
   const device = deviceOf(disk, logDirectory)
   return device !== undefined && device !== deviceOf(disk, path.dirname(logDirectory))
 }
 
 /**
- * The place of the journal beside an event log. One that the first release made inside of the log is moved there first; where
- * that cannot be done it is used where it is. A new one is refused where its place is on another volume than the log.
+ * The directory of the journal beside an event log. A journal that the first release created inside the log is moved there first;
+ * where that fails, it is used where it is. A new journal is refused where it would be on another volume than the log.
  *
  * @internal
  */
@@ -138,11 +102,12 @@ export const settle = (disk: Disk, logDirectory: string): Effect.Effect<string, 
 
 const move = (disk: Disk, from: string, to: string): Effect.Effect<string> => {
   const lock = disk.lock(path.join(from, LOCK), access.fileMode(disk.status(from)))
-  // To open it there fails with the name of its owner.
+  // Opening it fails, and names its owner.
   if (lock === undefined) return Effect.succeed(from)
   try {
     disk.rename(from, to)
-    syncDirectories(disk, path.dirname(to), path.dirname(from))
+    syncDirectory(disk, path.dirname(to))
+    syncDirectory(disk, path.dirname(from))
     return Effect.as(Effect.logInfo(`The journal in ${from} is in ${to} now: beside the event log, not inside`), to)
   } catch (cause) {
     if (disk.status(from) === undefined) return Effect.succeed(to)
@@ -159,10 +124,10 @@ const move = (disk: Disk, from: string, to: string): Effect.Effect<string> => {
 }
 
 /**
- * The directory to use for a journal that is to be in one which has an event log: that beside it, to which the files of the
- * journal are moved, if the first release made one there. The log stays as it is.
+ * The directory to use for a journal where the one that was asked for holds an event log: the one beside it, to which a journal
+ * of the first release is moved. The log is not changed.
  *
- * `adopt` gives the new directory the identity of the old one, which the entries of the first release have.
+ * `adopt` gives the new directory the identity of the old one, which the entries of the first release have as their origin.
  *
  * @internal
  */
@@ -173,15 +138,13 @@ export const apart = (
 ): Effect.Effect<string, JournalError> =>
   Effect.suspend((): Effect.Effect<string, JournalError> => {
     const files = listOf(disk, directory)
-    if (!hasLog(files)) return Effect.succeed(directory)
+    if (!SegmentName.areIn(files)) return Effect.succeed(directory)
     const place = beside(directory)
     const there = listOf(disk, place)
     const begun = there.includes(META)
     const kept = files.filter(isKept)
     if (kept.length === 0) {
-      return begun
-        ? Effect.succeed(place)
-        : Effect.fail(failed(`${directory} holds an event log: give the journal a directory of its own`))
+      return begun ? Effect.succeed(place) : Effect.fail(failed(holdsLog(directory)))
     }
     if (there.includes(LOCK)) {
       return Effect.fail(
@@ -196,12 +159,12 @@ export const apart = (
     try {
       if (disk.status(place) === undefined)
         disk.makeDirectory(place, access.directoryMode(disk.status(path.dirname(place))))
-      // Its identity first, and the entries last: one that is interrupted goes on with the next start.
+      // The identity first, and the entries last: a move that is interrupted is continued by the next opening.
       if (!begun) adopt(place)
-      const ordered = [...kept.filter((file) => !SEGMENT.test(file)), ...kept.filter((file) => SEGMENT.test(file))]
+      const ordered = kept.toSorted((a, b) => Number(isSegment(a)) - Number(isSegment(b)))
       for (const file of ordered) disk.rename(path.join(directory, file), path.join(place, file))
-      for (const file of listOf(disk, directory)) if (isAnew(file)) disk.unlink(path.join(directory, file))
-      syncDirectories(disk, place, directory, path.dirname(place))
+      for (const file of listOf(disk, directory)) if (isRecreated(file)) disk.unlink(path.join(directory, file))
+      for (const one of [place, directory, path.dirname(place)]) syncDirectory(disk, one)
       return Effect.as(
         Effect.logWarning(
           `${directory} has an event log and had a journal, which is in ${place} now: name that directory for the journal`

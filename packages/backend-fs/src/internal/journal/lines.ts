@@ -1,21 +1,23 @@
+/**
+ * The lines of the files of a journal: `<crc32> TAB <body> LF`, with the checksum of the body in eight hexadecimal digits.
+ *
+ * The body of an entry is `<seq> TAB <first> TAB <last> TAB <json>`, with the first and the last seq of its batch: a batch at
+ * the end of a file that is not complete was never acknowledged.
+ *
+ * A line whose checksum is wrong was changed or only partly written. `journal/recovery.ts` tells the two apart.
+ */
 import type { Occurrence } from "@tidings/core/Event"
 import type { ObjectReference } from "@tidings/core/ObjectReference"
 import { crc32 } from "node:zlib"
-import type { Disk } from "./disk.ts"
+import type { Disk } from "../disk.ts"
 
-/**
- * The files of a journal are lines `<crc32> TAB <body> LF`, with the checksum of the body in eight hexadecimal digits.
- *
- * The body of an entry is `<seq> TAB <first> TAB <last> TAB <json>`, with the first and the last seq that were appended
- * together: what is not whole at the end of a file was never answered.
- */
 const LF = 0x0a
 const TAB = 0x09
 const CHECKSUM_DIGITS = 8
 const BODY = CHECKSUM_DIGITS + 1
 
 const READ_BYTES = 131_072
-/** A larger buffer is not kept for the next batch. */
+/** Size above which the buffer of an encoder is not kept for the next batch. */
 const LARGEST_KEPT = 1_048_576
 
 // ---------------------------------------------------------------------------
@@ -32,19 +34,15 @@ const putChecksum = (buffer: Buffer, at: number, checksum: number): void => {
   buffer[at + CHECKSUM_DIGITS] = TAB
 }
 
-/**
- * A line of its own.
- *
- * @internal
- */
+/** @internal */
 export const lineOf = (body: string): Buffer => {
   const bytes = Buffer.from(`${"\t".repeat(BODY)}${body}\n`)
   putChecksum(bytes, 0, crc32(bytes.subarray(BODY, -1)))
   return bytes
 }
 
-/** How many pieces of a kind are kept. */
-const MOST_PIECES = 256
+/** Number of fragments of each kind that an encoder keeps. */
+const MOST_FRAGMENTS = 256
 
 const sameObject = (a: ObjectReference, b: ObjectReference): boolean =>
   a.name === b.name &&
@@ -54,8 +52,8 @@ const sameObject = (a: ObjectReference, b: ObjectReference): boolean =>
   a.apiVersion === b.apiVersion &&
   a.fieldPath === b.fieldPath
 
-/** An occurrence has no other fields; a new one does not compile here. */
-type Written =
+/** All fields of an occurrence: a new one that is not encoded here is a type error. */
+type EncodedField =
   | "at"
   | "involvedObject"
   | "related"
@@ -68,13 +66,12 @@ type Written =
   | "source"
   | "reportingController"
   | "reportingInstance"
-type Complete = [Exclude<keyof Occurrence, Written>] extends [never] ? Occurrence : never
+type Complete = [Exclude<keyof Occurrence, EncodedField>] extends [never] ? Occurrence : never
 
 /**
- * Makes the lines of entries. What it gives is good until it is asked again.
+ * Encodes entries as lines. The bytes are valid until the next call.
  *
- * Most of an entry is as in those before it: who reports, about which object, for what reason. These pieces are kept as
- * text.
+ * Reporter, object and reason are mostly those of earlier entries, so their text is kept.
  *
  * @internal
  */
@@ -99,7 +96,7 @@ export class EntryEncoder {
     let at = 0
     for (let index = 0; index < batch.length; index++) {
       const body = `${first + index}${together}${this.json(batch[index]!)}\n`
-      // A character takes three bytes at the most.
+      // A UTF-16 code unit takes at most three bytes in UTF-8.
       this.reserve(at, BODY + 3 * body.length)
       const end = at + BODY + this.buffer.write(body, at + BODY)
       putChecksum(this.buffer, at, crc32(this.buffer.subarray(at + BODY, end - 1)))
@@ -127,7 +124,7 @@ export class EntryEncoder {
     )
   }
 
-  /** Printing sixteen digits takes as long as printing the message. */
+  /** Formatting all sixteen digits takes as long as encoding the message. */
   private timeOf(at: number): string {
     const second = Math.floor(at / 1_000_000)
     if (second <= 0 || !Number.isSafeInteger(at)) return JSON.stringify(at)
@@ -139,7 +136,7 @@ export class EntryEncoder {
     const known = this.objects.get(object.name)
     if (known !== undefined && sameObject(known.object, object)) return known.text
     const text = JSON.stringify(object)
-    if (this.objects.size >= MOST_PIECES) this.objects.clear()
+    if (this.objects.size >= MOST_FRAGMENTS) this.objects.clear()
     this.objects.set(object.name, { object: { ...object }, text })
     return text
   }
@@ -149,7 +146,7 @@ export class EntryEncoder {
     if (known !== undefined && known.type === type && known.action === action) return known.text
     const fields = { reason, type, action }
     const text = `,${JSON.stringify(fields).slice(1, -1)}`
-    if (this.reasons.size >= MOST_PIECES) this.reasons.clear()
+    if (this.reasons.size >= MOST_FRAGMENTS) this.reasons.clear()
     this.reasons.set(reason, { type, action, text })
     return text
   }
@@ -181,7 +178,7 @@ export class EntryEncoder {
 // ---------------------------------------------------------------------------
 
 /**
- * An entry as it stands in a file.
+ * An entry, not decoded.
  *
  * @internal
  */
@@ -207,7 +204,7 @@ const checksumIn = (bytes: Buffer): number => {
 }
 
 /**
- * The body of a line, when its checksum is right.
+ * The body of a line; absent when its checksum is wrong.
  *
  * @internal
  */
@@ -217,7 +214,11 @@ export const bodyIn = (line: Buffer): Buffer | undefined => {
   return checksumIn(line) === crc32(body) ? body : undefined
 }
 
-/** @internal */
+/**
+ * The entry of a line; absent when its checksum is wrong, or it is none.
+ *
+ * @internal
+ */
 export const entryIn = (line: Buffer): Entry | undefined => {
   const body = bodyIn(line)
   if (body === undefined) return undefined
@@ -235,34 +236,43 @@ export const entryIn = (line: Buffer): Entry | undefined => {
 }
 
 /**
- * The entries that are whole in a line that is not: where only the line end between two of them was hit, they are one line
- * now. JSON has no TAB inside, so the places where one may begin are few.
- *
- * @internal
+ * The complete entries in a line that is none: where the line end between two entries was overwritten, they are one line. JSON
+ * contains no TAB, so an entry can start in few places.
  */
-export const entriesIn = (line: Buffer): Array<Entry> => {
+const glued = (line: Buffer): ReadonlyArray<Entry> => {
   const found: Array<Entry> = []
   let rest = line
   while (rest.length > 0) {
-    let begin = -1
+    let start = -1
     for (let tab = rest.indexOf(TAB, CHECKSUM_DIGITS); tab !== -1; tab = rest.indexOf(TAB, tab + 1)) {
       const entry = entryIn(rest.subarray(tab - CHECKSUM_DIGITS))
       if (entry === undefined) continue
       found.unshift(entry)
-      begin = tab - CHECKSUM_DIGITS
+      start = tab - CHECKSUM_DIGITS
       break
     }
-    if (begin <= 0) break
-    rest = rest.subarray(0, begin - 1)
+    if (start <= 0) break
+    rest = rest.subarray(0, start - 1)
   }
   return found
 }
 
-/** Bytes of a file that were never written are zero; no line has so many of them in a row. */
+/**
+ * The entries in a line, in order; none when nothing in it can be read.
+ *
+ * @internal
+ */
+export const entriesOf = ({ bytes, ended }: Line): ReadonlyArray<Entry> => {
+  const entry = ended ? entryIn(bytes) : undefined
+  // Without its line end an entry was not finished; with another byte in place of it, it was.
+  return entry === undefined ? glued(ended ? bytes : bytes.subarray(0, -1)) : [entry]
+}
+
+/** Blocks of a file that were never written read as zeros; no line has that many zeros in a row. */
 const UNWRITTEN = Buffer.alloc(16)
 
 /**
- * Whether power was lost before all of a line was on the disk.
+ * Whether a part of a line was never written, because the power failed before the disk had it.
  *
  * @internal
  */
@@ -278,12 +288,25 @@ export interface Line {
   readonly bytes: Buffer
   readonly start: number
   readonly end: number
-  /** Whether it has its line end. Only the last one may have none. */
+  /** Whether it has a line end; only the last line may have none. */
   readonly ended: boolean
 }
 
 /**
- * The lines of a file, from one place up to another.
+ * The bodies of a file, or of its first bytes, without the lines that are damaged. None where there is no file.
+ *
+ * @internal
+ */
+export function* bodiesOf(disk: Disk, path: string, size = disk.status(path)?.size ?? 0): Generator<Buffer, void> {
+  if (size === 0) return
+  for (const { bytes } of linesOf(disk, path, 0, size)) {
+    const body = bodyIn(bytes)
+    if (body !== undefined) yield body
+  }
+}
+
+/**
+ * The lines of a file between two offsets.
  *
  * @internal
  */
@@ -297,7 +320,7 @@ export function* linesOf(disk: Disk, path: string, from: number, to: number): Ge
 }
 
 /**
- * The same of a file that is open.
+ * The lines of an open file between two offsets.
  *
  * @internal
  */

@@ -1,0 +1,274 @@
+/**
+ * The directory of an event log or a journal, and the identity of what is in it.
+ *
+ * The identity stands in `.meta.json`. It is drawn once, by whoever creates the log or journal, and cursors and sinks are bound
+ * to it. Of several processes that create one at once, exactly one gives it its identity.
+ *
+ * A directory is used only by this user or root, with the right kind and a format that this version knows; otherwise it is an
+ * error that says what to do.
+ */
+import { BackendError, Unauthorized } from "@tidings/core/BackendError"
+import * as EventId from "@tidings/core/EventId"
+import * as Timestamp from "@tidings/core/Timestamp"
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as path from "node:path"
+import * as access from "./access.ts"
+import type { Disk } from "./disk.ts"
+import { ADVICE, codeOf, fromDisk, pathOf, unavailable } from "./diskError.ts"
+import { appendAll, readStart, syncDirectory } from "./fileOperations.ts"
+import { hasJournal } from "./journal/fileNames.ts"
+import * as SegmentName from "./segmentName.ts"
+
+/** @internal */
+export const META = ".meta.json"
+
+/**
+ * The error where a journal is to be in the directory of an event log.
+ *
+ * @internal
+ */
+export const holdsLog = (directory: string): string =>
+  `${directory} holds an event log: give the journal a directory of its own`
+
+/**
+ * What a directory holds.
+ *
+ * @internal
+ */
+export type Kind = "log" | "journal"
+
+/** Since format 2 of a journal, each opening accepts under an origin of its own; the first release refuses format 2. */
+const FORMATS = { log: [1], journal: [1, 2] } as const
+const NEWEST_FORMAT = { log: 1, journal: 2 } as const
+const NAMES = { log: "event log", journal: "journal" } as const
+const WITH_ARTICLE = { log: "an event log", journal: "a journal" } as const
+
+interface Identity {
+  readonly id: string
+  readonly format: number
+  /** Whether the file names its kind; the first release did not. */
+  readonly isMarked: boolean
+}
+
+/** Bytes of a meta file that are read; it has about a hundred. */
+const LARGEST_META = 4_096
+
+/** @internal */
+export interface StoreOptions {
+  readonly path: string
+  readonly disk: Disk
+  readonly clock: Clock.Clock
+  /** Part of the names of temporary files, unique to this process. */
+  readonly tag: string
+}
+
+/** @internal */
+export class StoreDirectory {
+  readonly path: string
+  readonly disk: Disk
+  protected readonly kind: Kind
+  protected readonly clock: Clock.Clock
+  protected readonly tag: string
+  /** The identity of which it is known that it is of this kind. */
+  private known: string | undefined
+
+  constructor({ clock, disk, path, tag }: StoreOptions, kind: Kind) {
+    this.path = path
+    this.disk = disk
+    this.kind = kind
+    this.clock = clock
+    this.tag = tag
+  }
+
+  pathOf(file: string): string {
+    return path.join(this.path, file)
+  }
+
+  /**
+   * Makes sure that the directory exists and may be used, and that what is in it has an identity, which it answers. With
+   * `create` it creates what is missing.
+   */
+  prepare(create: boolean, use: access.Use): Effect.Effect<string, BackendError> {
+    return Effect.gen({ self: this }, function* () {
+      const existing = yield* this.attempt(() => {
+        this.checkDirectory(create, use)
+        const existing = this.readIdentity()
+        if (existing !== undefined && existing !== this.known) this.checkKind()
+        this.known = existing
+        return existing
+      })
+      if (existing !== undefined) return existing
+      if (!create) return yield* Effect.fail(this.missing())
+      const id = yield* EventId.makeOrigin
+      return yield* this.attempt(() => {
+        this.writeIdentity(id)
+        const winner = this.readIdentity()
+        if (winner === undefined) throw this.vanished(this.pathOf(META))
+        return winner
+      })
+    })
+  }
+
+  /** Runs an operation on the disk; what the disk throws becomes an error that says what to do. */
+  attempt<A>(use: () => A, file?: string): Effect.Effect<A, BackendError> {
+    return Effect.try({
+      try: use,
+      catch: (cause) => fromDisk(cause, file === undefined ? this.path : this.pathOf(file), this.kind)
+    })
+  }
+
+  private missing(): BackendError {
+    return unavailable(
+      `there is no event log in ${this.path}: record an event first, or name the right directory (TIDINGS_DIRECTORY)`
+    )
+  }
+
+  private vanished(path: string): BackendError {
+    return unavailable(`${path} vanished as soon as it was made: try again`)
+  }
+
+  private checkDirectory(create: boolean, use: access.Use): void {
+    let status = this.disk.status(this.path)
+    if (status === undefined) {
+      if (!create) throw this.missing()
+      try {
+        const { status } = access.nearestAncestor(this.disk, this.path)
+        this.disk.makeDirectory(this.path, access.directoryMode(status))
+      } catch (cause) {
+        throw fromDisk(cause, pathOf(cause) ?? this.path, this.kind === "log" ? "log" : "newJournal")
+      }
+      status = this.disk.status(this.path)
+      if (status === undefined) throw this.vanished(this.path)
+    }
+    if (status.kind !== "directory") {
+      throw unavailable(
+        `${this.path} is a file where the directory of the ${this.kind} should be: move it away${ADVICE[this.kind]}`
+      )
+    }
+    const problem = access.problemOf(this.disk, this.path, status, use, this.kind)
+    if (problem !== undefined) throw new BackendError({ reason: new Unauthorized({ detail: problem }) })
+  }
+
+  /** Looks for the files of the other kind: the first release did not note the kind. */
+  private checkKind(): void {
+    const files = this.disk.list(this.path)
+    const isJournal = hasJournal(files)
+    if (this.kind === "log") {
+      if (!isJournal || SegmentName.areIn(files)) return
+      throw unavailable(`${this.path} holds the journal of a recorder, not an event log: choose another directory`)
+    }
+    if (isJournal || this.readMeta()?.isMarked === true) return
+    throw unavailable(holdsLog(this.path))
+  }
+
+  /** The identity of the log or journal; absent before there is one. */
+  readIdentity(): string | undefined {
+    return this.readMeta()?.id
+  }
+
+  protected fileMode(): number {
+    return access.fileMode(this.disk.status(this.path))
+  }
+
+  private readMeta(): Identity | undefined {
+    const file = this.pathOf(META)
+    let text: string
+    try {
+      text = readStart(this.disk, file, LARGEST_META)
+    } catch (cause) {
+      if (codeOf(cause) === "ENOENT") return undefined
+      throw fromDisk(cause, file)
+    }
+    const damaged = (what: string) =>
+      unavailable(
+        `${file} ${what}: restore it from a copy; or remove it, then the ${NAMES[this.kind]} gets a new identity, and cursors of before no longer fit`
+      )
+    let meta: unknown
+    try {
+      meta = JSON.parse(text)
+    } catch {
+      throw damaged("is no JSON")
+    }
+    if (typeof meta !== "object" || meta === null || !("format" in meta) || !("id" in meta)) {
+      throw damaged("lacks format or id")
+    }
+    const kind = "kind" in meta ? meta.kind : undefined
+    if (kind !== undefined && kind !== this.kind) {
+      const found = kind === "journal" ? "the journal of a recorder" : "something of another kind"
+      throw unavailable(`${this.path} holds ${found}, not ${WITH_ARTICLE[this.kind]}: choose another directory`)
+    }
+    const formats: ReadonlyArray<unknown> = FORMATS[this.kind]
+    if (!formats.includes(meta.format)) {
+      throw unavailable(
+        `the ${NAMES[this.kind]} in ${this.path} has format ${String(meta.format)}, this version reads format ${formats.join(" and ")}: use the version that wrote it`
+      )
+    }
+    if (typeof meta.id !== "string" || meta.id === "") throw damaged("has no text as id")
+    return { id: meta.id, format: Number(meta.format), isMarked: kind !== undefined }
+  }
+
+  /** Writes the newest format into the meta file, so that versions that do not know it refuse what is written from now on. */
+  upgrade(): void {
+    const meta = this.readMeta()
+    if (meta === undefined || meta.format === NEWEST_FORMAT[this.kind]) return
+    this.replaceMeta(meta.id, (temporary) => this.disk.rename(temporary, this.pathOf(META)))
+  }
+
+  /** Gives the directory an identity, unless it has one. */
+  writeIdentity(id: string): void {
+    const { disk } = this
+    const meta = this.pathOf(META)
+    this.replaceMeta(id, (temporary) => {
+      // A link and not a rename: the second of two processes fails here and does not replace the identity.
+      try {
+        disk.link(temporary, meta)
+      } catch (cause) {
+        const code = codeOf(cause) ?? ""
+        if (code === "EEXIST") return
+        // Without hard links there is no such operation, and the last of two processes wins.
+        if (!["EPERM", "ENOTSUP", "ENOSYS", "EMLINK"].includes(code)) throw cause
+        if (disk.status(meta) === undefined) disk.rename(temporary, meta)
+      }
+    })
+  }
+
+  /** Writes a meta file under a temporary name, and lets `place` give it the right one. */
+  private replaceMeta(id: string, place: (temporary: string) => void): void {
+    const { disk, kind } = this
+    const temporary = this.pathOf(`${META}.${this.tag}`)
+    const createdAt = Timestamp.format(Timestamp.now(this.clock))
+    const format = NEWEST_FORMAT[kind]
+    const meta = kind === "log" ? { format, id, createdAt } : { format, kind, id, createdAt }
+    const opened = disk.create(temporary, this.fileMode())
+    try {
+      try {
+        appendAll(disk, opened, Buffer.from(`${JSON.stringify(meta)}\n`))
+        disk.sync(opened)
+      } finally {
+        disk.close(opened)
+      }
+      place(temporary)
+      this.syncNames()
+    } finally {
+      this.removeQuietly(temporary)
+    }
+  }
+
+  /** Makes names durable as far as the file system can. */
+  protected syncNames(): void {
+    try {
+      syncDirectory(this.disk, this.path)
+    } catch {
+      // Names are then as durable as the system makes them without a sync.
+    }
+  }
+
+  protected removeQuietly(file: string): void {
+    try {
+      this.disk.unlink(file)
+    } catch {
+      // It does not exist, or cannot be removed; nothing reads a file of that name.
+    }
+  }
+}
