@@ -82,7 +82,7 @@ export const make = (
     const ledger = new DamageLedger()
     const writer = yield* Effect.acquireRelease(
       Effect.sync(() => new LogWriter({ directory, changes, ledger, clock, prepare: prepareToWrite })),
-      (writer) => Effect.sync(() => writer.end())
+      (writer) => Effect.sync(() => writer.close())
     )
 
     const reported = { lines: 0, bytes: 0 }

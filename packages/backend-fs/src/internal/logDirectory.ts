@@ -1,9 +1,22 @@
 import * as Timestamp from "@tidings/core/Timestamp"
-import { codeOf, fromDisk } from "./diskError.ts"
+import type { FileStatus } from "./disk.ts"
+import { codeOf, fromDisk, unavailable } from "./diskError.ts"
 import * as SegmentName from "./segmentName.ts"
 import { StoreDirectory, type StoreOptions } from "./storeDirectory.ts"
 
 const NEWEST = "events.log"
+
+/**
+ * A segment that is open, for reading or appending.
+ *
+ * @internal
+ */
+export interface OpenSegment {
+  readonly name: SegmentName.SegmentName
+  readonly opened: number
+  /** Status of the file when it was opened. */
+  readonly status: FileStatus
+}
 
 /**
  * The directory of an event log, and the segments in it.
@@ -32,8 +45,30 @@ export class LogDirectory extends StoreDirectory {
     return names.sort(SegmentName.order)
   }
 
-  /** Creates a segment and answers it open for appending; absent when another process has created one of that name. */
-  createSegment(number: number): { readonly name: SegmentName.SegmentName; readonly opened: number } | undefined {
+  /** Opens a segment; absent when it does not exist. */
+  openSegment(name: SegmentName.SegmentName, use: "read" | "append"): OpenSegment | undefined {
+    const { disk } = this
+    const path = this.pathOf(name.file)
+    let opened: number
+    try {
+      opened = use === "read" ? disk.openToRead(path) : disk.openToAppend(path)
+    } catch (cause) {
+      if (codeOf(cause) === "ENOENT") return undefined
+      throw fromDisk(cause, path)
+    }
+    try {
+      const status = disk.statusOf(opened)
+      if (status.kind !== "file")
+        throw unavailable(`${path} is no regular file, which a segment of the log has to be: move it away`)
+      return { name, opened, status }
+    } catch (cause) {
+      disk.close(opened)
+      throw fromDisk(cause, path)
+    }
+  }
+
+  /** Creates a segment, open for appending; absent when another process has created one of that name. */
+  createSegment(number: number): OpenSegment | undefined {
     const date = Timestamp.format(Timestamp.now(this.clock)).slice(0, 10).replaceAll("-", "")
     const name = SegmentName.make(number, date)
     let opened: number
@@ -45,7 +80,7 @@ export class LogDirectory extends StoreDirectory {
     }
     this.syncNames()
     this.linkNewest(name)
-    return { name, opened }
+    return { name, opened, status: this.disk.statusOf(opened) }
   }
 
   /** Points `events.log` to a segment, for `tail -F` and `jq`. The log itself never opens it, so failures are ignored. */

@@ -8,10 +8,10 @@ import * as Result from "effect/Result"
 import type { Disk } from "./disk.ts"
 import { unavailable } from "./diskError.ts"
 import { FoldTable } from "./foldTable.ts"
-import type { LogDirectory } from "./logDirectory.ts"
+import type { LogDirectory, OpenSegment } from "./logDirectory.ts"
 import * as LogLine from "./logLine.ts"
 import * as LogPosition from "./logPosition.ts"
-import type { DamageLedger, OpenSegment } from "./logSegment.ts"
+import type { DamageLedger } from "./logSegment.ts"
 import { LogView } from "./logView.ts"
 
 /** Events that are decoded before other fibers get a turn. */

@@ -1,6 +1,5 @@
-import type { Disk, FileStatus } from "./disk.ts"
-import { codeOf, fromDisk, unavailable } from "./diskError.ts"
-import type { LogDirectory } from "./logDirectory.ts"
+import type { Disk } from "./disk.ts"
+import type { OpenSegment } from "./logDirectory.ts"
 import * as LogLine from "./logLine.ts"
 import type * as SegmentName from "./segmentName.ts"
 
@@ -33,44 +32,6 @@ export class DamageLedger {
       this.segments.set(name.key, counted)
     }
     return counted
-  }
-}
-
-/**
- * A segment that is open, for reading or appending.
- *
- * @internal
- */
-export interface OpenSegment {
-  readonly name: SegmentName.SegmentName
-  readonly opened: number
-  /** Status of the file when it was opened. */
-  readonly status: FileStatus
-}
-
-/**
- * Opens a segment; absent when it is gone.
- *
- * @internal
- */
-export const openSegment = (directory: LogDirectory, name: SegmentName.SegmentName): OpenSegment | undefined => {
-  const { disk } = directory
-  const path = directory.pathOf(name.file)
-  let opened: number
-  try {
-    opened = disk.openToRead(path)
-  } catch (cause) {
-    if (codeOf(cause) === "ENOENT") return undefined
-    throw fromDisk(cause, path)
-  }
-  try {
-    const status = disk.statusOf(opened)
-    if (status.kind !== "file")
-      throw unavailable(`${path} is no regular file, which a segment of the log has to be: move it away`)
-    return { name, opened, status }
-  } catch (cause) {
-    disk.close(opened)
-    throw fromDisk(cause, path)
   }
 }
 

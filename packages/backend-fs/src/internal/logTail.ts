@@ -5,9 +5,9 @@ import * as Target from "@tidings/core/Target"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { LogChanges } from "./logChanges.ts"
-import type { LogDirectory } from "./logDirectory.ts"
+import type { LogDirectory, OpenSegment } from "./logDirectory.ts"
 import * as LogPosition from "./logPosition.ts"
-import { type DamageLedger, type OpenSegment, openSegment, SegmentReader } from "./logSegment.ts"
+import { type DamageLedger, SegmentReader } from "./logSegment.ts"
 import { GRACE, LogView } from "./logView.ts"
 import * as SegmentName from "./segmentName.ts"
 import { SeriesIndex } from "./seriesIndex.ts"
@@ -202,7 +202,7 @@ export class LogTail {
         ? { _tag: "Idle" }
         : { _tag: "HistoryLost", reason: `${position.segment!.file} was removed` }
     }
-    const segment = openSegment(this.directory, name)
+    const segment = this.directory.openSegment(name, "read")
     if (segment === undefined) return { _tag: "Items", items: [] }
     const offset = same === undefined ? 0 : position.offset
     const items: Array<WatchItem> = []

@@ -1,9 +1,9 @@
 import type { BackendError } from "@tidings/core/BackendError"
 import * as Effect from "effect/Effect"
-import type { LogDirectory } from "./logDirectory.ts"
+import type { LogDirectory, OpenSegment } from "./logDirectory.ts"
 import type { LogRecord } from "./logLine.ts"
 import * as LogPosition from "./logPosition.ts"
-import { type DamageLedger, type OpenSegment, openSegment, SegmentReader } from "./logSegment.ts"
+import { type DamageLedger, SegmentReader } from "./logSegment.ts"
 import * as SegmentName from "./segmentName.ts"
 
 /**
@@ -33,7 +33,7 @@ export class LogView {
     const segments: Array<OpenSegment> = []
     try {
       for (const name of directory.segments()) {
-        const segment = openSegment(directory, name)
+        const segment = directory.openSegment(name, "read")
         if (segment !== undefined) segments.push(segment)
       }
     } catch (cause) {
