@@ -12,10 +12,10 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import { Breaks } from "./internal/breaks.ts"
 import * as clusterTarget from "./internal/clusterTarget.ts"
 import * as credentials from "./internal/credentials.ts"
 import * as durations from "./internal/durations.ts"
+import { Epoch } from "./internal/epoch.ts"
 import type { KubeConfig } from "./internal/givenKubeConfig.ts"
 import * as kubeconfig from "./internal/kubeconfig.ts"
 import { proxyFor } from "./internal/proxy.ts"
@@ -397,14 +397,14 @@ export const fromTransport = Effect.fnUntraced(function* (options: {
 }) {
   const { certificateAuthority: ca, server, transport } = options
   const clock = yield* Clock.Clock
-  const breaks = new Breaks(clock)
+  const own = new Epoch(clock)
   const timeout = yield* durations.read("timeout", options.timeout ?? "30 seconds")
   const failed = (cause: unknown): BackendError.BackendError => {
-    breaks.noAnswer()
+    own.advance()
     return connectionError(cause, server)
   }
   const late = Effect.suspend(() => {
-    breaks.noAnswer()
+    own.advance()
     return Effect.fail(lateError(server, timeout))
   })
   const answered = <A extends { readonly status: number }>(
@@ -413,10 +413,10 @@ export const fromTransport = Effect.fnUntraced(function* (options: {
     response.pipe(
       Effect.mapError(failed),
       Effect.timeoutOrElse({ duration: timeout, orElse: () => late }),
-      Effect.tap(({ status }) => Effect.sync(() => breaks.answered(status))),
-      Effect.onInterrupt(() => Effect.sync(breaks.noAnswer))
+      Effect.tap(({ status }) => Effect.sync(() => own.responded(status))),
+      Effect.onInterrupt(() => Effect.sync(own.advance))
     )
-  const epoch = (): number => breaks.epoch() + (transport.breaks?.() ?? 0)
+  const epoch = (): number => own.current() + (transport.breaks?.() ?? 0)
   const request = (request: KubernetesRequest) => answered(transport.request(request))
   const target = clusterTarget.make({
     address: server,
