@@ -143,7 +143,7 @@ export class ConnectionPools {
    * one instead of waiting for each of them to time out. Of many requests that time out together, the first one replaces
    * the connections.
    */
-  suspect(): void {
+  replaceAfterTimeout(): void {
     this.options.epoch.advance()
     const { pools } = this
     if (pools !== undefined && this.options.clock.currentTimeMillisUnsafe() - pools.madeAt >= RECENT_MILLIS) {

@@ -91,7 +91,7 @@ export const make = (options: {
       clock,
       timeout,
       late,
-      onLate: () => pools.suspect(),
+      onLate: () => pools.replaceAfterTimeout(),
       scope: yield* Effect.scope,
       context: yield* Effect.context()
     })
@@ -154,7 +154,7 @@ export const make = (options: {
           duration: timeout,
           orElse: () =>
             Effect.suspend(() => {
-              pools.suspect()
+              pools.replaceAfterTimeout()
               return Effect.fail(late)
             })
         })
@@ -168,7 +168,6 @@ export const make = (options: {
           ? Effect.flatMap(pools.get(credentials), (made) => sendOver(made, request, credentials))
           : sendOver(current, request, credentials)
       },
-      open: (path, credentials) =>
-        Effect.flatMap(pools.get(credentials), (made) => openOver(made, path, credentials))
+      open: (path, credentials) => Effect.flatMap(pools.get(credentials), (made) => openOver(made, path, credentials))
     }
   })
