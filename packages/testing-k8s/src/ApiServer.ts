@@ -1,10 +1,12 @@
 /**
  * A Kubernetes API server inside the process, for tests of what talks to one.
  *
- * It listens on a TLS socket on loopback and speaks the part of the protocol that has to do with events: create, patch,
- * list and watch of events in `v1` and `events.k8s.io/v1`, namespaces, custom resources, pods and nodes to look up,
- * discovery, RBAC, access reviews. What it answers was compared with kube-apiserver 1.37.2. Faults are injected by
- * script or by seed; each is one that a real server was seen to give, and what was injected is counted.
+ * It listens on a TLS socket on loopback ({@link layer}), or serves a `KubernetesConnection` without one
+ * ({@link layerConnection}), and speaks the part of the protocol that has to do with events: create, patch, list and
+ * watch of events in `v1` and `events.k8s.io/v1`, namespaces, custom resources, pods and nodes to look up, discovery,
+ * RBAC, access reviews. What it answers was compared with kube-apiserver 1.37.2, by content: JSON has neither the order
+ * of fields nor the indentation that Go gives it. Faults are injected by script or by seed; each is one that a real
+ * server, or what stands before it, was seen to give, and what was injected is counted.
  *
  * **When to use**
  *

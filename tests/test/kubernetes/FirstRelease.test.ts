@@ -10,7 +10,7 @@ import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import * as KubernetesBackend from "@tidings/backend-k8s/KubernetesBackend"
 import * as KubernetesEvent from "@tidings/backend-k8s/KubernetesEvent"
-import { FakeCluster } from "./FakeCluster.ts"
+import { serverWith } from "./InterceptedServer.ts"
 
 const folder = join(import.meta.dirname, "../../fixtures/first-release")
 const readJson = (file: string): unknown => JSON.parse(readFileSync(join(folder, file), "utf8"))
@@ -80,13 +80,10 @@ describe("the objects that the first release stored in a cluster", () => {
   it.effect("are counted up", () =>
     Effect.gen(function* () {
       for (const [index, { event }] of stored.entries()) {
-        const fake = new FakeCluster()
         const { name, namespace } = objects[index]!.metadata
-        fake.objects.set(`${namespace}/${name}`, {
-          ...objects[index],
-          metadata: { ...objects[index]!.metadata, resourceVersion: "1" }
-        })
-        const backend = yield* KubernetesBackend.make({ uidWait: 0 }).pipe(Effect.provide(fake.layer))
+        const cluster = yield* serverWith({ namespaces: namespace === "default" ? [] : [namespace] })
+        cluster.put(name, objects[index]!, namespace)
+        const backend = yield* KubernetesBackend.make({ uidWait: 0 }).pipe(Effect.provide(cluster.layer))
         const { annotations: _a, name: _n, uid: _u, ...write } = event
         assert.deepStrictEqual(yield* backend.write([write]), [Backend.present], name)
         const isCut = objects[index]!.metadata.annotations?.[KubernetesEvent.annotations.dataCut] !== undefined
@@ -100,9 +97,9 @@ describe("the objects that the first release stored in a cluster", () => {
           last: write.last + 5_000_000
         }
         assert.deepStrictEqual(yield* backend.write([more]), [Backend.updated], name)
-        assert.strictEqual(fake.objects.size, 1)
+        assert.strictEqual(cluster.objects.length, 1)
         const cut = KubernetesEvent.annotations.dataCut
-        const grownObject = [...fake.objects.values()][0] as Resource
+        const grownObject = cluster.objects[0] as Resource
         assert.strictEqual(grownObject.metadata.annotations?.[cut], objects[index]!.metadata.annotations?.[cut])
         const grown = Result.getOrThrow(KubernetesEvent.fromResource(grownObject))
         assert.deepInclude(grown.event, { count: more.count, first: more.first, last: more.last, upTo: more.upTo })

@@ -6,7 +6,7 @@ import * as Logger from "effect/Logger"
 import { TestClock } from "effect/testing"
 import * as KubernetesBackend from "@tidings/backend-k8s/KubernetesBackend"
 import { answer, failure } from "../../../packages/backend-k8s/test/answers.ts"
-import { FakeCluster, refused } from "./FakeCluster.ts"
+import { makeServer, refused } from "./InterceptedServer.ts"
 import { write } from "../../../packages/backend-k8s/test/writes.ts"
 
 const resourceList = (...resources: ReadonlyArray<readonly [kind: string, name: string, namespaced: boolean]>) =>
@@ -29,10 +29,10 @@ const groups = (...items: ReadonlyArray<readonly [group: string, version: string
 
 /** A cluster with these objects, by their paths. */
 const make = Effect.fnUntraced(function* (options?: KubernetesBackend.Options) {
-  const fake = new FakeCluster()
+  const cluster = yield* makeServer
   const objects = new Map<string, string>()
   const asked: Array<string> = []
-  fake.before = ({ method, path }) => {
+  cluster.before = ({ method, path }) => {
     if (method !== "GET") return undefined
     asked.push(path)
     if (path === "/api/v1")
@@ -51,14 +51,14 @@ const make = Effect.fnUntraced(function* (options?: KubernetesBackend.Options) {
       ? failure(404, "NotFound", "not found")
       : answer(200, { metadata: { name: path.slice(path.lastIndexOf("/") + 1), uid } })
   }
-  const backend = yield* KubernetesBackend.make(options).pipe(Effect.provide(fake.layer))
+  const backend = yield* KubernetesBackend.make(options).pipe(Effect.provide(cluster.layer))
   let seq = 0
   const referenceOf = (involvedObject: ObjectReference) =>
     Effect.map(backend.write([write(++seq, {}, { involvedObject })]), ([outcome]) => {
       assert.strictEqual(outcome!._tag, "Settled")
-      return fake.history.at(-1)!.object["involvedObject"] as ObjectReference
+      return cluster.objects.at(-1)!["involvedObject"] as ObjectReference
     })
-  return { fake, objects, asked, backend, referenceOf }
+  return { cluster, objects, asked, backend, referenceOf }
 })
 
 const pod: ObjectReference = { apiVersion: "v1", kind: "Pod", name: "web", namespace: "default" }
@@ -153,11 +153,11 @@ describe("the uid of an involved object", () => {
 
   it.effect("of a kind that is defined later is found then", () =>
     Effect.gen(function* () {
-      const { fake, objects, referenceOf } = yield* make()
+      const { cluster, objects, referenceOf } = yield* make()
       const late = { apiVersion: "late.dev/v1", kind: "Late", name: "x", namespace: "default" }
       assert.isUndefined((yield* referenceOf(late)).uid)
-      const { before } = fake
-      fake.before = (request) =>
+      const { before } = cluster
+      cluster.before = (request) =>
         request.path === "/apis/late.dev/v1" ? resourceList(["Late", "lates", true]) : before(request)
       objects.set("/apis/late.dev/v1/namespaces/default/lates/x", "late-uid")
       assert.isUndefined((yield* referenceOf(late)).uid)
@@ -168,29 +168,29 @@ describe("the uid of an involved object", () => {
 
   it.effect("is waited for only so long; what comes late serves the next event", () =>
     Effect.gen(function* () {
-      const { fake, objects, referenceOf } = yield* make({ uidWait: "2 seconds" })
+      const { cluster, objects, referenceOf } = yield* make({ uidWait: "2 seconds" })
       objects.set(podPath, "pod-uid")
       // Each of the two look-ups takes five seconds; the write itself takes as long again.
-      fake.delay = Effect.sleep("5 seconds")
+      cluster.delay = Effect.sleep("5 seconds")
       const fiber = yield* Effect.forkChild(referenceOf(pod), { startImmediately: true })
       yield* TestClock.adjust("6 seconds")
       assert.isUndefined(fiber.pollUnsafe())
       yield* TestClock.adjust("1 second")
       assert.isUndefined((yield* Fiber.join(fiber)).uid)
       yield* TestClock.adjust("5 seconds")
-      fake.delay = Effect.void
+      cluster.delay = Effect.void
       assert.strictEqual((yield* referenceOf(pod)).uid, "pod-uid")
     })
   )
 
   it.effect("is asked for once by many writes at the same time", () =>
     Effect.gen(function* () {
-      const { asked, backend, fake, objects } = yield* make()
+      const { asked, backend, cluster, objects } = yield* make()
       objects.set(podPath, "pod-uid")
-      fake.delay = Effect.yieldNow
+      cluster.delay = Effect.yieldNow
       yield* backend.write(Array.from({ length: 50 }, (_, index) => write(index + 1, {}, { involvedObject: pod })))
       assert.deepStrictEqual(asked, ["/api/v1", podPath])
-      assert.isTrue([...fake.objects.values()].every((object) => object["involvedObject"].uid === "pod-uid"))
+      assert.isTrue(cluster.objects.every((object) => object["involvedObject"].uid === "pod-uid"))
     })
   )
 
@@ -201,9 +201,9 @@ describe("the uid of an involved object", () => {
         lines.push(String(message))
       })
       yield* Effect.gen(function* () {
-        const { asked, fake, referenceOf } = yield* make()
-        const { before } = fake
-        fake.before = (request) =>
+        const { asked, cluster, referenceOf } = yield* make()
+        const { before } = cluster
+        cluster.before = (request) =>
           request.path.includes("/pods/")
             ? (asked.push(request.path), failure(403, "Forbidden", 'User "u" cannot get resource "pods"'))
             : before(request)
@@ -245,12 +245,12 @@ describe("the uid of an involved object", () => {
 
   it.effect("of many objects of one kind comes from a list: at most 1.2 requests for each", () =>
     Effect.gen(function* () {
-      const { asked, backend, fake, objects } = yield* make({ uidWait: "10 seconds" })
-      const { before } = fake
+      const { asked, backend, cluster, objects } = yield* make({ uidWait: "10 seconds" })
+      const { before } = cluster
       const count = 1_000
       const places = "/api/v1/namespaces/default/pods"
       for (let n = 0; n < count; n++) objects.set(`${places}/pod-${n}`, `uid-${n}`)
-      fake.before = (request) => {
+      cluster.before = (request) => {
         const page = /^\/api\/v1\/namespaces\/default\/pods\?limit=500(?:&continue=(\d+))?$/.exec(request.path)
         if (page === null) return before(request)
         asked.push(request.path)
@@ -274,7 +274,7 @@ describe("the uid of an involved object", () => {
         assert.isTrue(outcomes.every(({ _tag }) => _tag === "Settled"))
       }
       assert.isAtMost(asked.length, 0.2 * count)
-      const uids = [...fake.objects.values()].map(({ involvedObject }) => (involvedObject as ObjectReference).uid)
+      const uids = cluster.objects.map(({ involvedObject }) => (involvedObject as ObjectReference).uid)
       assert.strictEqual(new Set(uids).size, count)
       assert.isFalse(uids.includes(undefined))
     })
@@ -292,22 +292,22 @@ describe("the uid of an involved object", () => {
   ]
   it.effect.each(noLists)("is looked up one by one where %s", ([, response]) =>
     Effect.gen(function* () {
-      const { backend, fake, objects } = yield* make({ uidWait: "10 seconds" })
-      const { before } = fake
+      const { backend, cluster, objects } = yield* make({ uidWait: "10 seconds" })
+      const { before } = cluster
       for (let n = 0; n < 20; n++) objects.set(`/api/v1/namespaces/default/pods/pod-${n}`, `uid-${n}`)
-      fake.before = (request) => (request.path.includes("?limit=") ? response : before(request))
+      cluster.before = (request) => (request.path.includes("?limit=") ? response : before(request))
       yield* backend.write(
         Array.from({ length: 20 }, (_, n) => write(n + 1, {}, { involvedObject: { ...pod, name: `pod-${n}` } }))
       )
-      const uids = [...fake.objects.values()].map(({ involvedObject }) => (involvedObject as ObjectReference).uid)
+      const uids = cluster.objects.map(({ involvedObject }) => (involvedObject as ObjectReference).uid)
       assert.isFalse(uids.includes(undefined))
     })
   )
 
   it.effect("is not taken to be none because of what a gateway answers for a list of kinds", () =>
     Effect.gen(function* () {
-      const { asked, fake, objects, referenceOf } = yield* make()
-      const { before } = fake
+      const { asked, cluster, objects, referenceOf } = yield* make()
+      const { before } = cluster
       objects.set(podPath, "pod-uid")
       for (const response of [
         answer(404, "<html>"),
@@ -315,20 +315,20 @@ describe("the uid of an involved object", () => {
         answer(200, { kind: "APIResourceList" }),
         answer(200, { kind: "APIResourceList", resources: {} })
       ]) {
-        fake.before = (request) => (request.path === "/api/v1" ? response : before(request))
+        cluster.before = (request) => (request.path === "/api/v1" ? response : before(request))
         assert.isUndefined((yield* referenceOf(pod)).uid)
         assert.isEmpty(asked)
         // What a server says that has no such kind counts for longer.
         yield* TestClock.adjust("6 seconds")
       }
-      fake.before = before
+      cluster.before = before
       assert.strictEqual((yield* referenceOf(pod)).uid, "pod-uid")
     })
   )
 
   it.effect("never fails a write, whatever the server says", () =>
     Effect.gen(function* () {
-      const { fake, referenceOf } = yield* make()
+      const { cluster, referenceOf } = yield* make()
       for (const [index, response] of [
         refused,
         failure(500, "", "etcd"),
@@ -336,7 +336,7 @@ describe("the uid of an involved object", () => {
         answer(200, "null"),
         answer(429, "")
       ].entries()) {
-        fake.before = ({ method }) => (method === "GET" ? response : undefined)
+        cluster.before = ({ method }) => (method === "GET" ? response : undefined)
         assert.isUndefined((yield* referenceOf({ ...pod, name: `p-${index}` })).uid)
       }
     })

@@ -1,18 +1,19 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Backend from "@tidings/core/Backend"
 import * as Target from "@tidings/core/Target"
+import type * as ApiServer from "@tidings/testing-k8s/ApiServer"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { TestClock } from "effect/testing"
 import * as KubernetesBackend from "@tidings/backend-k8s/KubernetesBackend"
 import { answer } from "../../../packages/backend-k8s/test/answers.ts"
-import { FakeCluster, refused, reset } from "./FakeCluster.ts"
+import { type InterceptedServer, makeServer, refused, reset } from "./InterceptedServer.ts"
 import { bump, write } from "../../../packages/backend-k8s/test/writes.ts"
 
 const make = Effect.fnUntraced(function* (options?: KubernetesBackend.Options) {
-  const fake = new FakeCluster()
-  const backend = yield* KubernetesBackend.make(options).pipe(Effect.provide(fake.layer))
-  return { fake, backend }
+  const cluster = yield* makeServer
+  const backend = yield* KubernetesBackend.make(options).pipe(Effect.provide(cluster.layer))
+  return { cluster, backend }
 })
 
 /** What one write came to. */
@@ -21,99 +22,98 @@ const one = (backend: Backend.Service, ...given: Parameters<typeof write>) =>
     outcome?._tag === "Settled" ? outcome.how : outcome?._tag === "Retry" ? outcome.error.reason._tag : outcome?._tag
   )
 
-const eventRequests = (fake: FakeCluster) => fake.requests.filter(({ path }) => path.includes("/events"))
+const eventRequests = (cluster: InterceptedServer) => cluster.requests.filter(({ path }) => path.includes("/events"))
 
-/** Another cluster takes the place of the one that was there, and a connection breaks. */
-const replace = (fake: FakeCluster, uid = "another") => {
-  fake.uid = uid
-  fake.objects.clear()
-  fake.epoch++
-}
+/** Another cluster takes the place of the one that was there, or that one as it was, and the connections break. */
+const replace = (cluster: InterceptedServer, etcd: "empty" | ApiServer.Backup = "empty") =>
+  cluster.double.startApiServer({ etcd, rolesAfter: 0 })
 
 describe("a process that writes to a cluster", () => {
   it.effect("asks once which one it is, and not again while nothing breaks", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       for (let n = 1; n <= 20; n++) yield* one(backend, n)
       yield* backend.write(Array.from({ length: 100 }, (_, index) => write(100 + index)))
-      assert.strictEqual(fake.targetsAsked, 1)
+      assert.strictEqual(cluster.targetsAsked, 1)
     })
   )
 
   it.effect("does not ask again for its first write when it has just been told", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       yield* backend.target
       yield* one(backend, 1)
-      assert.strictEqual(fake.targetsAsked, 1)
+      assert.strictEqual(cluster.targetsAsked, 1)
     })
   )
 
   it.effect("asks once after each break, however many writes wait for the answer", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       yield* one(backend, 1)
       for (let n = 1; n <= 3; n++) {
-        fake.epoch++
-        fake.delay = Effect.sleep(10)
+        cluster.breaks++
+        cluster.delay = Effect.sleep(10)
         const batch = Array.from({ length: 50 }, (_, index) => write(n * 100 + index))
         const fiber = yield* Effect.forkChild(backend.write(batch), { startImmediately: true })
         yield* TestClock.adjust("1 second")
         assert.isTrue((yield* Fiber.join(fiber)).every(({ _tag }) => _tag === "Settled"))
-        assert.strictEqual(fake.targetsAsked, n + 1)
+        assert.strictEqual(cluster.targetsAsked, n + 1)
       }
     })
   )
 
   it.effect("sends nothing to another one, of any write, and says which the two are", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       const known = write(1)
       yield* backend.write([known])
-      replace(fake)
-      const sent = fake.requests.length
+      const own = (yield* cluster.service.target).id
+      yield* replace(cluster)
+      const another = (yield* cluster.service.target).id
+      const sent = cluster.requests.length
       const outcomes = yield* backend.write([bump(known, 5), ...Array.from({ length: 99 }, (_, n) => write(100 + n))])
       assert.lengthOf(outcomes, 100)
       for (const outcome of outcomes) {
         assert.isTrue(outcome._tag === "Retry" && outcome.error.reason._tag === "TargetMismatch")
         if (outcome._tag !== "Retry" || outcome.error.reason._tag !== "TargetMismatch") continue
         const { expected, found } = outcome.error.reason
-        assert.deepStrictEqual([expected, found], ["00000000-0000-4000-8000-000000000001", "another"])
-        assert.include(outcome.error.message, "another instead of 00000000-0000-4000-8000-000000000001")
+        assert.deepStrictEqual([expected, found], [own, another])
+        assert.include(outcome.error.message, `${another} instead of ${own}`)
       }
-      assert.strictEqual(fake.requests.length, sent)
-      assert.strictEqual((yield* backend.target).id, "another")
+      assert.strictEqual(cluster.requests.length, sent)
+      assert.strictEqual((yield* backend.target).id, another)
     })
   )
 
   it.effect("goes on when its own cluster is back", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
-      const own = fake.uid
+      const { backend, cluster } = yield* make()
+      const own = yield* cluster.double.backup
       yield* one(backend, 1)
-      replace(fake)
+      yield* replace(cluster)
       assert.strictEqual(yield* one(backend, 2), "TargetMismatch")
-      replace(fake, own)
+      yield* replace(cluster, own)
       assert.strictEqual(yield* one(backend, 2), "created")
     })
   )
 
   it.effect("notices it in the middle of a write of several requests", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       const first = write(1)
       yield* backend.write([first])
       // The count has grown elsewhere: it is read, and meanwhile the server is replaced.
-      fake.put("web.0123456789abcdef.1", { ...fake.objects.get("default/web.0123456789abcdef.1") })
-      fake.after = (request, response) => {
-        if (request.body === "{}") replace(fake)
+      cluster.put("web.0123456789abcdef.1", { ...cluster.object("web.0123456789abcdef.1") })
+      cluster.after = (request, response) => {
+        if (request.body === "{}") Effect.runSync(replace(cluster))
         return response
       }
-      const sent = fake.requests.length
+      const sent = cluster.requests.length
       const [outcome] = yield* backend.write([bump(first)])
       assert.isTrue(outcome?._tag === "Retry" && outcome.error.reason._tag === "TargetMismatch")
       assert.deepStrictEqual(
-        fake.requests.slice(sent).map(({ body, method }) => (body === "{}" ? "READ" : method)),
+        cluster.requests.slice(sent).map(({ body, method }) => (body === "{}" ? "READ" : method)),
         ["PATCH", "READ"]
       )
     })
@@ -121,11 +121,11 @@ describe("a process that writes to a cluster", () => {
 
   it.effect("is held to the cluster that was told before its first write, also when that is replaced before it", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       yield* backend.target
-      replace(fake)
+      yield* replace(cluster)
       assert.strictEqual(yield* one(backend, 1), "TargetMismatch")
-      assert.deepStrictEqual(eventRequests(fake), [])
+      assert.deepStrictEqual(eventRequests(cluster), [])
     })
   )
 
@@ -133,14 +133,14 @@ describe("a process that writes to a cluster", () => {
     "is held to the last one that was told before its first write: an address may have been wrong at first",
     () =>
       Effect.gen(function* () {
-        const { backend, fake } = yield* make()
-        const own = fake.uid
-        fake.uid = "wrong"
+        const { backend, cluster } = yield* make()
+        const own = yield* cluster.double.backup
+        yield* replace(cluster)
         yield* backend.target
-        replace(fake, own)
+        yield* replace(cluster, own)
         yield* backend.target
         assert.strictEqual(yield* one(backend, 1), "created")
-        replace(fake, "wrong")
+        yield* replace(cluster)
         yield* backend.target
         assert.strictEqual(yield* one(backend, 2), "TargetMismatch")
       })
@@ -148,37 +148,37 @@ describe("a process that writes to a cluster", () => {
 
   it.effect("writes nothing while it cannot be told which cluster answers, and has written nothing then", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       yield* one(backend, 1)
-      const sent = fake.requests.length
+      const sent = cluster.requests.length
       for (const error of [reset, refused]) {
-        fake.epoch++
-        fake.targetFails = error
+        cluster.breaks++
+        cluster.targetFails = error
         const [outcome] = yield* backend.write([write(2)])
         assert.isTrue(outcome?._tag === "Retry" && outcome.error.reason._tag === "Transient")
         if (outcome?._tag === "Retry" && outcome.error.reason._tag === "Transient") {
           assert.strictEqual(outcome.error.reason.applied, "no")
         }
       }
-      assert.strictEqual(fake.requests.length, sent)
-      fake.targetFails = undefined
+      assert.strictEqual(cluster.requests.length, sent)
+      cluster.targetFails = undefined
       assert.strictEqual(yield* one(backend, 2), "created")
     })
   )
 
   it.effect("does not take the first who asks along when that one is given up", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       yield* one(backend, 1)
-      fake.epoch++
-      fake.targetDelay = Effect.sleep(1_000)
+      cluster.breaks++
+      cluster.targetDelay = Effect.sleep(1_000)
       const first = yield* Effect.forkChild(one(backend, 2), { startImmediately: true })
       const second = yield* Effect.forkChild(one(backend, 3), { startImmediately: true })
       yield* Effect.yieldNow
       yield* Fiber.interrupt(first)
       yield* TestClock.adjust("2 seconds")
       assert.strictEqual(yield* Fiber.join(second), "created")
-      assert.strictEqual(fake.targetsAsked, 2)
+      assert.strictEqual(cluster.targetsAsked, 2)
     })
   )
 })
@@ -189,11 +189,11 @@ describe("a cluster of which more or less is known later", () => {
   const server = Target.make("server", { aliases: ["authority"], isUncertain: true })
 
   const follow = Effect.fnUntraced(function* (...found: ReadonlyArray<Target.Target>) {
-    const { backend, fake } = yield* make()
+    const { backend, cluster } = yield* make()
     const outcomes: Array<string | undefined> = []
     for (const [index, target] of found.entries()) {
-      fake.found = target
-      fake.epoch++
+      cluster.found = target
+      cluster.breaks++
       outcomes.push(yield* one(backend, index + 1))
     }
     return outcomes
@@ -231,11 +231,11 @@ describe("a cluster of which more or less is known later", () => {
 describe("what is remembered of involved objects", () => {
   it.effect("is forgotten when another cluster answers, and not looked up there", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
-      const own = fake.uid
+      const { backend, cluster } = yield* make()
+      const own = yield* cluster.double.backup
       let uid = "uid-1"
       let lookups = 0
-      fake.before = ({ method, path }) => {
+      cluster.before = ({ method, path }) => {
         if (method !== "GET" || !path.includes("configmaps")) {
           return path === "/api/v1"
             ? answer(200, {
@@ -249,15 +249,15 @@ describe("what is remembered of involved objects", () => {
       }
       const about = { involvedObject: { apiVersion: "v1", kind: "ConfigMap", name: "web", namespace: "default" } }
       const uidOf = (seq: number) =>
-        fake.objects.get(`default/web.0123456789abcdef.${seq}`)?.["involvedObject"].uid as string | undefined
+        cluster.object(`web.0123456789abcdef.${seq}`)?.["involvedObject"].uid as string | undefined
       yield* one(backend, 1, {}, about)
       yield* one(backend, 2, {}, about)
       assert.deepStrictEqual([uidOf(1), uidOf(2), lookups], ["uid-1", "uid-1", 1])
-      replace(fake)
+      yield* replace(cluster)
       assert.strictEqual(yield* one(backend, 3, {}, about), "TargetMismatch")
       assert.strictEqual(lookups, 1)
       uid = "uid-2"
-      replace(fake, own)
+      yield* replace(cluster, own)
       assert.strictEqual(yield* one(backend, 3, {}, about), "created")
       assert.deepStrictEqual([uidOf(3), lookups], ["uid-2", 2])
     })
@@ -267,13 +267,13 @@ describe("what is remembered of involved objects", () => {
 describe("a query", () => {
   it.effect("gives cursors of the cluster that answers, also after it was replaced", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       const before = yield* backend.query({ limit: 1 })
       yield* backend.query({ limit: 1 })
-      assert.strictEqual(fake.targetsAsked, 1)
-      replace(fake)
+      assert.strictEqual(cluster.targetsAsked, 1)
+      yield* replace(cluster)
       const after = yield* backend.query({ limit: 1 })
-      assert.strictEqual(fake.targetsAsked, 2)
+      assert.strictEqual(cluster.targetsAsked, 2)
       assert.notStrictEqual(after.cursor, before.cursor)
     })
   )
@@ -284,21 +284,18 @@ describe("a cluster that is set back to an earlier state", () => {
     "is written what was counted meanwhile: what it forgot is made anew, and what it set back grows again",
     () =>
       Effect.gen(function* () {
-        const { backend, fake } = yield* make()
+        const { backend, cluster } = yield* make()
         const [kept, lost] = [write(1), write(2)]
         yield* backend.write([bump(kept, 2)])
-        const saved = { objects: new Map(fake.objects), version: fake.version }
+        const saved = yield* cluster.double.backup
         yield* backend.write([bump(kept, 5)])
         yield* backend.write([bump(lost, 3)])
-        fake.objects.clear()
-        for (const [key, object] of saved.objects) fake.objects.set(key, object)
-        fake.version = saved.version
-        fake.epoch++
+        yield* replace(cluster, saved)
         const states = [bump(kept, 6), bump(lost, 4)]
         assert.deepStrictEqual(yield* backend.write(states), [Backend.updated, Backend.created])
         assert.deepStrictEqual(yield* backend.write(states), [Backend.present, Backend.present])
         assert.deepStrictEqual(
-          [...fake.objects.values()].map((object) => object["count"] as number),
+          cluster.objects.map((object) => object["count"] as number),
           [7, 5]
         )
       })

@@ -5,13 +5,13 @@ import * as Effect from "effect/Effect"
 import * as KubernetesBackend from "@tidings/backend-k8s/KubernetesBackend"
 import * as selection from "../../../packages/backend-k8s/src/internal/selection.ts"
 import { failure } from "../../../packages/backend-k8s/test/answers.ts"
-import { FakeCluster } from "./FakeCluster.ts"
+import { type InterceptedServer, makeServer } from "./InterceptedServer.ts"
 import { write } from "../../../packages/backend-k8s/test/writes.ts"
 
 const make = Effect.fnUntraced(function* (options?: KubernetesBackend.Options) {
-  const fake = new FakeCluster()
-  const backend = yield* KubernetesBackend.make({ pageSize: 3, ...options }).pipe(Effect.provide(fake.layer))
-  return { fake, backend }
+  const cluster = yield* makeServer
+  const backend = yield* KubernetesBackend.make({ pageSize: 3, ...options }).pipe(Effect.provide(cluster.layer))
+  return { cluster, backend }
 })
 
 const SECOND = 1_000_000
@@ -25,18 +25,18 @@ const fill = (backend: Backend.Service, count: number) =>
 
 const seqs = (events: ReadonlyArray<{ readonly id: { readonly seq: number } }>) => events.map(({ id }) => id.seq)
 
-const lists = (fake: FakeCluster) =>
-  fake.requests.filter(({ method, path }) => method === "GET" && path.includes("events"))
+const lists = (cluster: InterceptedServer) =>
+  cluster.requests.filter(({ method, path }) => method === "GET" && path.includes("events"))
 
 describe("a query", () => {
   it.effect("reads page by page, newest first, and counts all", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       yield* fill(backend, 8)
       const page = yield* backend.query({ limit: 3 })
       assert.deepStrictEqual(seqs(page.events), [8, 7, 6])
       assert.strictEqual(page.totalCount, 8)
-      assert.strictEqual(lists(fake).length, 3)
+      assert.strictEqual(lists(cluster).length, 3)
       const second = yield* backend.query({ limit: 3, page: page.next! })
       assert.deepStrictEqual(seqs(second.events), [5, 4, 3])
       const third = yield* backend.query({ limit: 3, page: second.next! })
@@ -48,14 +48,14 @@ describe("a query", () => {
 
   it.effect("begins anew when the list expires on the way, and misses nothing", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       yield* fill(backend, 8)
       let pages = 0
-      fake.after = (request, response) => {
+      cluster.after = (request, response) => {
         if (request.method === "GET" && ++pages === 2) {
           // Between two pages a change, and history is gone.
-          fake.remove("default/web.0123456789abcdef.1")
-          fake.compact()
+          cluster.remove("web.0123456789abcdef.1")
+          cluster.compact()
         }
         return response
       }
@@ -67,12 +67,12 @@ describe("a query", () => {
 
   it.effect("asks for all in one piece when lists keep expiring", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       yield* fill(backend, 8)
-      fake.before = ({ path }) => (path.includes("continue=") ? failure(410, "Expired", "too old") : undefined)
+      cluster.before = ({ path }) => (path.includes("continue=") ? failure(410, "Expired", "too old") : undefined)
       assert.strictEqual((yield* backend.query({})).totalCount, 8)
-      assert.isFalse(lists(fake).at(-1)!.path.includes("limit="))
-      fake.before = ({ method, path }) =>
+      assert.isFalse(lists(cluster).at(-1)!.path.includes("limit="))
+      cluster.before = ({ method, path }) =>
         method === "GET" && path.includes("events") ? failure(410, "Expired", "too old") : undefined
       const error = yield* Effect.flip(backend.query({}))
       assert.strictEqual(error.reason._tag, "Transient")
@@ -81,7 +81,7 @@ describe("a query", () => {
 
   it.effect("pushes down to the server what it can, and compares the rest", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       yield* fill(backend, 4)
       const query: EventQuery = {
         resourceType: "ConfigMap",
@@ -96,7 +96,7 @@ describe("a query", () => {
         until: 1_700_000_000_000_000 + 2 * SECOND
       }
       assert.deepStrictEqual(seqs((yield* backend.query(query)).events), [3, 2])
-      const path = decodeURIComponent(lists(fake)[0]!.path)
+      const path = decodeURIComponent(lists(cluster)[0]!.path)
       assert.include(path, "/api/v1/namespaces/default/events?")
       assert.include(
         path,
@@ -112,7 +112,7 @@ describe("a query", () => {
 
     it.effect("is one request for that object, whether it is there or not", () =>
       Effect.gen(function* () {
-        const { backend, fake } = yield* make()
+        const { backend, cluster } = yield* make()
         yield* fill(backend, 8)
         const page = yield* backend.query({ name, namespace: "default" })
         assert.deepStrictEqual(seqs(page.events), [2])
@@ -120,7 +120,7 @@ describe("a query", () => {
         const missing = yield* backend.query({ name: "node-a.17", namespace: "default", limit: 1 })
         assert.deepStrictEqual([missing.events, missing.totalCount, missing.next], [[], 0, undefined])
         assert.deepStrictEqual(
-          lists(fake).map(({ path }) => path),
+          lists(cluster).map(({ path }) => path),
           [`/api/v1/namespaces/default/events/${name}`, "/api/v1/namespaces/default/events/node-a.17"]
         )
         // All else that is asked for holds too.
@@ -130,11 +130,11 @@ describe("a query", () => {
 
     it.effect("is one list of those of that name in all namespaces", () =>
       Effect.gen(function* () {
-        const { backend, fake } = yield* make()
+        const { backend, cluster } = yield* make()
         yield* fill(backend, 8)
         assert.deepStrictEqual(seqs((yield* backend.query({ name })).events), [2])
         assert.deepStrictEqual(
-          lists(fake).map(({ path }) => decodeURIComponent(path)),
+          lists(cluster).map(({ path }) => decodeURIComponent(path)),
           [`/api/v1/events?fieldSelector=metadata.name=${name}&limit=3`]
         )
       })
@@ -142,11 +142,11 @@ describe("a query", () => {
 
     it.effect("lists where get is not allowed and list is, and else says which right is missing", () =>
       Effect.gen(function* () {
-        const { backend, fake } = yield* make()
+        const { backend, cluster } = yield* make()
         yield* fill(backend, 8)
-        fake.before = ({ method, path }) => (method === "GET" && path.endsWith(name) ? forbidden : undefined)
+        cluster.before = ({ method, path }) => (method === "GET" && path.endsWith(name) ? forbidden : undefined)
         assert.deepStrictEqual(seqs((yield* backend.query({ name, namespace: "default" })).events), [2])
-        fake.before = ({ method, path }) => (method === "GET" && path.includes("events") ? forbidden : undefined)
+        cluster.before = ({ method, path }) => (method === "GET" && path.includes("events") ? forbidden : undefined)
         const error = yield* Effect.flip(backend.query({ name, namespace: "default" }))
         assert.strictEqual(error.reason._tag, "Unauthorized")
         assert.match(error.message, /\bget\b/)
@@ -155,22 +155,22 @@ describe("a query", () => {
 
     it.effect("never puts into a path what would lead elsewhere", () =>
       Effect.gen(function* () {
-        const { backend, fake } = yield* make()
+        const { backend, cluster } = yield* make()
         for (const odd of ["../secrets", "a/b", "..", "a%2fb", ""]) {
           assert.strictEqual((yield* backend.query({ name: odd, namespace: "default" })).totalCount, 0, odd)
         }
-        for (const { path } of lists(fake)) assert.match(path, /^\/api\/v1\/namespaces\/default\/events\?/)
+        for (const { path } of lists(cluster)) assert.match(path, /^\/api\/v1\/namespaces\/default\/events\?/)
       })
     )
 
     it.effect("is no answer where a gateway speaks for the server", () =>
       Effect.gen(function* () {
-        const { backend, fake } = yield* make()
+        const { backend, cluster } = yield* make()
         const page = { status: 404, headers: { "content-type": "text/html" }, body: "<html>not here</html>" }
-        fake.before = ({ path }) => (path.endsWith(name) ? page : undefined)
+        cluster.before = ({ path }) => (path.endsWith(name) ? page : undefined)
         const error = yield* Effect.flip(backend.query({ name, namespace: "default" }))
         assert.strictEqual(error.reason._tag, "Transient")
-        fake.before = ({ path }) => (path.endsWith(name) ? { ...page, status: 200 } : undefined)
+        cluster.before = ({ path }) => (path.endsWith(name) ? { ...page, status: 200 } : undefined)
         assert.strictEqual((yield* Effect.flip(backend.query({ name, namespace: "default" }))).reason._tag, "Transient")
       })
     )
@@ -178,9 +178,21 @@ describe("a query", () => {
 
   it.effect("looks in the namespace of the event, wherever its object is", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
-      fake.put("node-a.17", { involvedObject: { kind: "Node", name: "node-a" }, type: "Normal", reason: "Up" })
-      fake.put("node-a.18", { involvedObject: { kind: "Node", name: "node-a" }, type: "Normal" }, "kube-system")
+      const { backend, cluster } = yield* make()
+      cluster.put("node-a.17", { involvedObject: { kind: "Node", name: "node-a" }, type: "Normal", reason: "Up" })
+      // Only with an eventTime may it be there.
+      const recorded = {
+        eventTime: "2026-01-01T00:00:00.000000Z",
+        reportingComponent: "node-controller",
+        reportingInstance: "node-controller-0",
+        action: "Start",
+        reason: "Up"
+      }
+      cluster.put(
+        "node-a.18",
+        { involvedObject: { kind: "Node", name: "node-a" }, type: "Normal", ...recorded },
+        "kube-system"
+      )
       const names = (query: EventQuery) =>
         Effect.map(backend.query(query), ({ events }) => events.map(({ name }) => name))
       assert.deepStrictEqual(yield* names({ namespace: "default", resourceType: "Node" }), ["node-a.17"])
@@ -194,10 +206,10 @@ describe("a query", () => {
 
   it.effect("shows a copy of an event once, the one that counts further", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       yield* fill(backend, 2)
-      const original = fake.objects.get("default/web.0123456789abcdef.1")!
-      fake.put(
+      const original = cluster.object("web.0123456789abcdef.1")!
+      cluster.put(
         "web.0123456789abcdef.1",
         {
           ...original,
@@ -217,9 +229,9 @@ describe("a query", () => {
 
   it.effect("shows events of any writer beside its own", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       yield* fill(backend, 1)
-      fake.put("foreign", {
+      cluster.put("foreign", {
         involvedObject: { kind: "Pod", name: "p" },
         reason: "Pulled",
         type: "Normal",
@@ -251,13 +263,13 @@ describe("a query", () => {
 
   it.effect("fails with the rule to add when it is refused, and as transient when the answer broke off", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
-      fake.before = ({ path }) =>
+      const { backend, cluster } = yield* make()
+      cluster.before = ({ path }) =>
         path.includes("events") ? failure(403, "Forbidden", 'User "u" cannot list') : undefined
       const refusal = yield* Effect.flip(backend.query({ namespace: "shop" }))
       assert.strictEqual(refusal.reason._tag, "Unauthorized")
       assert.include(refusal.message, 'verbs: ["list", "watch"]} to a Role in namespace shop')
-      fake.before = () => ({ status: 200, headers: {}, body: undefined })
+      cluster.before = () => ({ status: 200, headers: {}, body: undefined })
       assert.strictEqual((yield* Effect.flip(backend.query({}))).reason._tag, "Transient")
     })
   )
@@ -285,10 +297,10 @@ describe("an answer of success that is no list of events", () => {
   for (const [name, body] of strange) {
     it.effect(`(${name}) is never taken for no events, and what answered is said`, () =>
       Effect.gen(function* () {
-        const { backend, fake } = yield* make()
+        const { backend, cluster } = yield* make()
         yield* fill(backend, 8)
         for (const isStrange of [() => true, (path: string) => path.includes("continue=")]) {
-          fake.before = ({ method, path }) =>
+          cluster.before = ({ method, path }) =>
             method === "GET" && path.includes("events") && isStrange(path)
               ? { status: 200, headers: { "content-type": "text/html" }, body }
               : undefined
@@ -302,8 +314,8 @@ describe("an answer of success that is no list of events", () => {
 
   it.effect("is told from an empty list, which Go may write as null", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
-      fake.before = () => ({ status: 200, headers: {}, body: list({ items: null }) })
+      const { backend, cluster } = yield* make()
+      cluster.before = () => ({ status: 200, headers: {}, body: list({ items: null }) })
       assert.deepInclude(yield* backend.query({}), { events: [], totalCount: 0 })
     })
   )
@@ -311,8 +323,8 @@ describe("an answer of success that is no list of events", () => {
   for (const status of [301, 302, 307, 308, 403, 404, 410]) {
     it.effect(`(${status} with a page) says nothing of rights, of the API, or of history`, () =>
       Effect.gen(function* () {
-        const { backend, fake } = yield* make()
-        fake.before = () => ({ status, headers: { location: "https://login" }, body: "<html>Moved</html>" })
+        const { backend, cluster } = yield* make()
+        cluster.before = () => ({ status, headers: { location: "https://login" }, body: "<html>Moved</html>" })
         const error = yield* Effect.flip(backend.query({}))
         assert.strictEqual(error.reason._tag, "Transient")
         assert.include(error.message, `HTTP ${status} to https://login`)

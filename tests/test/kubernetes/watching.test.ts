@@ -4,6 +4,7 @@ import type { BackendError } from "@tidings/core/BackendError"
 import type { Cursor, EventFilter, WatchFrom, WatchItem } from "@tidings/core/EventQuery"
 import * as Position from "@tidings/core/Position"
 import * as Target from "@tidings/core/Target"
+import * as ApiServer from "@tidings/testing-k8s/ApiServer"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -13,13 +14,13 @@ import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as KubernetesBackend from "@tidings/backend-k8s/KubernetesBackend"
 import { failure } from "../../../packages/backend-k8s/test/answers.ts"
-import { FakeCluster, refused, reset } from "./FakeCluster.ts"
+import { type InterceptedServer, makeServer, refused } from "./InterceptedServer.ts"
 import { bump, write } from "../../../packages/backend-k8s/test/writes.ts"
 
 const make = Effect.fnUntraced(function* () {
-  const fake = new FakeCluster()
-  const backend = yield* KubernetesBackend.make({ pageSize: 2 }).pipe(Effect.provide(fake.layer))
-  return { fake, backend }
+  const cluster = yield* makeServer
+  const backend = yield* KubernetesBackend.make({ pageSize: 2 }).pipe(Effect.provide(cluster.layer))
+  return { cluster, backend }
 })
 
 interface Watching {
@@ -61,14 +62,18 @@ const put = (backend: Backend.Service, ...writes: ReadonlyArray<Parameters<Backe
     pass()
   )
 
+/** The page of a gateway, in place of a watch. */
+const pageOf = (body: string) => ApiServer.answer({ status: 200, headers: { "content-type": "text/html" }, body })
+
 const cursorOf = (watching: Watching): Cursor => watching.items.at(-1)!.cursor
 
 /** Where a cursor stands. */
-const positionOf = (fake: FakeCluster, cursor: Cursor, filter: EventFilter = {}): string => {
-  const decoded = Position.decodeCursor({ mode: "kubernetes", target: Target.make(fake.uid), filter }, cursor)
-  if (decoded._tag === "Failure") throw decoded.failure
-  return decoded.success
-}
+const positionOf = (cluster: InterceptedServer, cursor: Cursor, filter: EventFilter = {}) =>
+  Effect.map(cluster.service.target, (target): string => {
+    const decoded = Position.decodeCursor({ mode: "kubernetes", target, filter }, cursor)
+    if (decoded._tag === "Failure") throw decoded.failure
+    return decoded.success
+  })
 
 describe("the beginning of a watch", () => {
   it.effect("is every event in the order of change, the last of them, or none, and then Live", () =>
@@ -84,11 +89,11 @@ describe("the beginning of a watch", () => {
 
   it.effect("is followed by what changes, each change once", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       yield* put(backend, write(1))
       const watching = yield* watch(backend, "beginning")
       yield* put(backend, write(2), bump(write(1)), bump(write(1), 4))
-      fake.remove("default/web.0123456789abcdef.2")
+      cluster.remove("web.0123456789abcdef.2")
       yield* pass()
       assert.deepStrictEqual(show(watching), ["1:1", "Live", "2:1", "1:2", "1:5"])
     })
@@ -96,15 +101,15 @@ describe("the beginning of a watch", () => {
 
   it.effect("survives that the server refuses for a moment, and fails when it refuses for longer", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       let refusals = 2
-      fake.before = ({ method }) =>
+      cluster.before = ({ method }) =>
         method === "GET" && refusals-- > 0 ? failure(403, "Forbidden", "not loaded") : undefined
       const watching = yield* watch(backend, "now")
       assert.deepStrictEqual(show(watching), [])
       yield* pass(1_000)
       assert.deepStrictEqual(show(watching), ["Live"])
-      fake.before = () => failure(403, "Forbidden", 'User "u" cannot list resource "events"')
+      cluster.before = () => failure(403, "Forbidden", 'User "u" cannot list resource "events"')
       const refusedWatch = yield* watch(backend, "now")
       yield* pass(10_000)
       const error = yield* Effect.flip(Fiber.join(refusedWatch.fiber))
@@ -137,12 +142,12 @@ describe("a cursor", () => {
 
   it.effect("resumes also over what was deleted meanwhile, and then Live comes again", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       yield* put(backend, write(1))
       const watching = yield* watch(backend, "beginning")
       yield* Fiber.interrupt(watching.fiber)
       yield* put(backend, write(2), write(3))
-      fake.remove("default/web.0123456789abcdef.2")
+      cluster.remove("web.0123456789abcdef.2")
       const again = yield* watch(backend, cursorOf(watching))
       assert.deepStrictEqual(show(again), ["2:1", "3:1", "Live"])
       yield* put(backend, write(4))
@@ -152,25 +157,26 @@ describe("a cursor", () => {
 
   it.effect("from before what the server still knows yields Gap, then what survived, then Live", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       yield* put(backend, write(1))
       const watching = yield* watch(backend, "beginning")
       yield* Fiber.interrupt(watching.fiber)
       yield* put(backend, write(2), write(3), bump(write(1)))
-      fake.remove("default/web.0123456789abcdef.2")
-      fake.compact()
+      cluster.remove("web.0123456789abcdef.2")
+      const uncompacted = yield* cluster.double.backup
+      cluster.compact()
       const again = yield* watch(backend, cursorOf(watching))
       yield* pass(1_000)
       assert.deepStrictEqual(show(again), ["Gap", "3:1", "1:2", "Live"])
       // Whoever saved the cursor of the gap and fell over still gets all that survived.
-      fake.compactedAt = 0
+      yield* cluster.double.startApiServer({ etcd: uncompacted, rolesAfter: 0 })
       assert.deepStrictEqual(show(yield* watch(backend, again.items[0]!.cursor)), ["3:1", "1:2", "Live"])
     })
   )
 
   it.effect("of another cluster, another filter, or the future of this one is refused", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       yield* put(backend, write(1))
       const cursor = cursorOf(yield* watch(backend, "beginning"))
       const refusal = (from: WatchFrom, filter: EventFilter = {}) =>
@@ -179,13 +185,13 @@ describe("a cursor", () => {
           ({ reason }) => reason._tag
         )
       assert.strictEqual(yield* refusal(cursor, { reason: "Started" }), "CursorMismatch")
-      const encode = Position.cursorEncoder({ mode: "kubernetes", target: Target.make(fake.uid), filter: {} })
+      const encode = Position.cursorEncoder({ mode: "kubernetes", target: yield* cluster.service.target, filter: {} })
       assert.strictEqual(yield* refusal(encode("x")), "CursorMismatch")
       assert.strictEqual(yield* refusal(encode("999999")), "CursorMismatch")
-      fake.uid = "another"
+      cluster.found = Target.make("another")
       assert.strictEqual(yield* refusal(cursor), "CursorMismatch")
       assert.deepStrictEqual(
-        fake.opened.filter((path) => path.includes("999999")),
+        cluster.opened.filter((path) => path.includes("999999")),
         []
       )
     })
@@ -195,11 +201,11 @@ describe("a cursor", () => {
 describe("a connection that", () => {
   it.effect("breaks is made again, and nothing is lost or repeated", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       yield* put(backend, write(1))
       const watching = yield* watch(backend, "beginning")
       yield* put(backend, write(2))
-      fake.cut()
+      cluster.cut()
       yield* put(backend, write(3), bump(write(1)))
       yield* pass(1_000)
       assert.deepStrictEqual(show(watching), ["1:1", "Live", "2:1", "3:1", "1:2"])
@@ -208,23 +214,23 @@ describe("a connection that", () => {
 
   it.effect("the server ends in order is made again at once", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       const watching = yield* watch(backend, "now")
       yield* pass(2_000)
-      fake.end()
+      cluster.end()
       yield* put(backend, write(1))
       yield* pass()
       assert.deepStrictEqual(show(watching), ["Live", "1:1"])
-      assert.strictEqual(fake.opened.length, 2)
+      assert.strictEqual(cluster.opened.length, 2)
     })
   )
 
   it.effect("breaks in the middle of a line loses nothing", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       const watching = yield* watch(backend, "now")
-      fake.sendToAll('{"type":"ADDED","object":{"metadata":{"name":"half')
-      fake.cut()
+      cluster.sendToAll('{"type":"ADDED","object":{"metadata":{"name":"half')
+      cluster.cut()
       yield* put(backend, write(1))
       yield* pass(1_000)
       assert.deepStrictEqual(show(watching), ["Live", "1:1"])
@@ -233,17 +239,14 @@ describe("a connection that", () => {
 
   it.effect("brings lines in pieces, several at once, with any text in them, is read right", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       const watching = yield* watch(backend, "now")
       const line = (version: number, message: string) =>
         `${JSON.stringify({ type: "ADDED", object: { metadata: { name: `e${version}`, namespace: "default", uid: `u${version}`, resourceVersion: String(version) }, message } })}\n`
       const text = line(201, "a\u2028b\u0085c") + line(202, "😀") + "\n" + line(203, "z")
       const bytes = new TextEncoder().encode(text)
-      for (const { connection } of fake.watchers) {
-        for (const byte of bytes)
-          yield* (yield* Effect.promise(() => import("effect/Queue"))).offer(connection, Uint8Array.of(byte))
-      }
-      yield* pass()
+      for (const byte of bytes) cluster.sendToAll(Uint8Array.of(byte))
+      yield* Effect.repeat(pass(), { times: 20 })
       assert.deepStrictEqual(
         watching.items.slice(1).map((item) => (item._tag === "Event" ? item.event.event.message : item._tag)),
         ["a\u2028b\u0085c", "😀", "z"]
@@ -253,17 +256,16 @@ describe("a connection that", () => {
 
   it.effect("cannot be made is tried again, ever more slowly, until it can", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       const watching = yield* watch(backend, "now")
-      fake.before = () => refused
-      fake.beforeOpen = () => refused
-      fake.cut()
+      cluster.before = () => refused
+      yield* cluster.double.killApiServer
       yield* pass(60_000)
-      const tries = fake.requests.length
+      const tries = cluster.targetsAsked
       assert.isAbove(tries, 5)
       assert.isBelow(tries, 25)
-      fake.before = () => undefined
-      fake.beforeOpen = () => undefined
+      cluster.before = () => undefined
+      yield* cluster.double.startApiServer({ rolesAfter: 0 })
       yield* put(backend, write(1))
       yield* pass(11_000)
       assert.deepStrictEqual(show(watching), ["Live", "1:1"])
@@ -272,11 +274,11 @@ describe("a connection that", () => {
 
   it.effect("is refused for minutes ends the watch, with the rule to add", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       const watching = yield* watch(backend, "now")
-      fake.before = ({ method }) =>
+      cluster.before = ({ method }) =>
         method === "GET" ? failure(403, "Forbidden", 'User "u" cannot list resource "events"') : undefined
-      fake.cut()
+      cluster.cut()
       yield* pass(240_000)
       assert.isUndefined(watching.fiber.pollUnsafe())
       yield* pass(120_000)
@@ -288,45 +290,46 @@ describe("a connection that", () => {
 
   it.effect("leads to another cluster after it broke ends the watch", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       const watching = yield* watch(backend, "now")
-      fake.uid = "another"
-      fake.cut()
+      const own = (yield* cluster.service.target).id
+      cluster.found = Target.make("another")
+      cluster.cut()
       yield* pass(1_000)
       const { message, reason } = yield* Effect.flip(Fiber.join(watching.fiber))
       assert.strictEqual(reason._tag, "TargetMismatch")
-      assert.include(message, "another instead of 00000000-0000-4000-8000-000000000001")
+      assert.include(message, `another instead of ${own}`)
     })
   )
 
   it.effect("ended in order while another one broke is not gone on with in another cluster", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       const watching = yield* watch(backend, "now")
-      fake.uid = "another"
-      fake.epoch++
+      cluster.found = Target.make("another")
+      cluster.breaks++
       // What is shown until then is of the watch that is open.
       yield* pass(1_000)
       assert.deepStrictEqual(show(watching), ["Live"])
-      const opened = fake.opened.length
-      fake.end()
+      const opened = cluster.opened.length
+      cluster.end()
       yield* pass(1_000)
       assert.strictEqual((yield* Effect.flip(Fiber.join(watching.fiber))).reason._tag, "TargetMismatch")
-      assert.strictEqual(fake.opened.length, opened)
+      assert.strictEqual(cluster.opened.length, opened)
     })
   )
 
   it.effect("goes on in the same cluster when it becomes known under a better name", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
-      fake.found = Target.make("server", { aliases: ["authority-1"], isUncertain: true })
+      const { backend, cluster } = yield* make()
+      cluster.found = Target.make("server", { aliases: ["authority-1"], isUncertain: true })
       const watching = yield* watch(backend, "now")
       for (const found of [
         Target.make("server", { aliases: ["authority-2"], isUncertain: true }),
         Target.make("uid", { aliases: ["account", "server", "authority-2"] })
       ]) {
-        fake.found = found
-        fake.cut()
+        cluster.found = found
+        cluster.cut()
         yield* pass(11_000)
       }
       yield* put(backend, write(1))
@@ -338,15 +341,15 @@ describe("a connection that", () => {
 
   it.effect("cannot be told to lead to the same cluster waits for the right to find out", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       const own = Target.make("uid", { aliases: ["server"] })
-      fake.found = own
+      cluster.found = own
       const watching = yield* watch(backend, "now")
-      fake.found = Target.make("server", { isUncertain: true })
-      fake.cut()
+      cluster.found = Target.make("server", { isUncertain: true })
+      cluster.cut()
       yield* pass(60_000)
       assert.isUndefined(watching.fiber.pollUnsafe())
-      fake.found = own
+      cluster.found = own
       yield* put(backend, write(1))
       yield* pass(11_000)
       assert.deepStrictEqual(show(watching), ["Live", "1:1"])
@@ -355,11 +358,12 @@ describe("a connection that", () => {
 
   it.effect("leads to an earlier state of the cluster after it broke ends the watch", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       yield* put(backend, write(1))
+      const before = yield* cluster.double.backup
+      yield* put(backend, write(2))
       const watching = yield* watch(backend, "now")
-      fake.version -= 1
-      fake.cut()
+      yield* cluster.double.startApiServer({ etcd: before, rolesAfter: 0 })
       yield* pass(1_000)
       const error = yield* Effect.flip(Fiber.join(watching.fiber))
       assert.strictEqual(error.reason._tag, "CursorMismatch")
@@ -369,10 +373,10 @@ describe("a connection that", () => {
 
   it.effect("says nothing for longer than the server would keep it open is given up", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
-      const watching = yield* watch(backend, "now")
+      const { backend, cluster } = yield* make()
       // The other side is gone, and nobody says so.
-      fake.watchers.clear()
+      cluster.failWatches(ApiServer.watchSilence(), 1)
+      const watching = yield* watch(backend, "now")
       yield* put(backend, write(1))
       assert.deepStrictEqual(show(watching), ["Live"])
       yield* pass(45_000)
@@ -384,14 +388,14 @@ describe("a connection that", () => {
 describe("history that is gone", () => {
   it.effect("in the stream: Gap, then what survived, once", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       yield* put(backend, write(1))
       const watching = yield* watch(backend, "beginning")
       yield* put(backend, write(2))
-      fake.cut()
+      cluster.cut()
       yield* put(backend, write(3), bump(write(1)), write(4))
-      fake.remove("default/web.0123456789abcdef.4")
-      fake.compact()
+      cluster.remove("web.0123456789abcdef.4")
+      cluster.compact()
       yield* pass(1_000)
       assert.deepStrictEqual(show(watching), ["1:1", "Live", "2:1", "Gap", "3:1", "1:2"])
       yield* put(backend, write(5))
@@ -403,12 +407,11 @@ describe("history that is gone", () => {
 
   it.effect("when the connection is made: the same", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       const watching = yield* watch(backend, "now")
-      fake.cut()
+      cluster.cut()
       yield* put(backend, write(1))
-      let left = 1
-      fake.beforeOpen = () => (left-- > 0 ? failure(410, "Expired", "too old resource version") : undefined)
+      cluster.failWatches(ApiServer.watchExpired({ where: "connect" }), 1)
       yield* pass(1_000)
       assert.deepStrictEqual(show(watching), ["Live", "Gap", "1:1"])
     })
@@ -416,13 +419,12 @@ describe("history that is gone", () => {
 
   it.effect("as a watch that ends at once, twice: read anew, and Gap when nobody knows how old the position is", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       yield* put(backend, write(1))
       const watching = yield* watch(backend, "beginning")
       yield* Fiber.interrupt(watching.fiber)
       yield* put(backend, write(2))
-      let left = 2
-      fake.beforeOpen = () => (left-- > 0 ? "closed" : undefined)
+      cluster.failWatches(ApiServer.watchEmpty, 2)
       const again = yield* watch(backend, cursorOf(watching))
       yield* pass(3_000)
       assert.deepStrictEqual(show(again), ["Gap", "2:1", "Live"])
@@ -433,19 +435,16 @@ describe("history that is gone", () => {
 
   it.effect("does not show in a watch that was quiet for long: the position is brought up to date in time", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       const watching = yield* watch(backend, "now", { reason: "Rare" })
-      const versions: Array<number> = []
       for (let round = 0; round < 60; round++) {
         // The rest of the cluster is busy, and the server forgets what is older than five minutes.
-        fake.put(`noise-${round}`, { reason: "Noise" })
-        versions.push(fake.version)
+        cluster.put(`noise-${round}`, { reason: "Noise" })
         yield* pass(30_000)
-        fake.end()
+        cluster.end()
         yield* pass()
-        fake.compactedAt = versions.at(-10) ?? 0
       }
-      fake.put("rare", { reason: "Rare", type: "Normal" })
+      cluster.put("rare", { reason: "Rare", type: "Normal" })
       yield* pass(1_000)
       assert.deepStrictEqual(
         watching.items.map(({ _tag }) => _tag),
@@ -455,18 +454,18 @@ describe("history that is gone", () => {
   )
 
   it.effect.each([
-    ["ends every watch at once", "closed"],
-    ["answers every watch with a page of its own", { page: "<html>\n<body>Welcome</body>\n</html>\n" }]
-  ] as const)("is not read again and again at full speed when a proxy %s", ([, answerOf]) =>
+    ["ends every watch at once", ApiServer.watchEmpty],
+    ["answers every watch with a page of its own", pageOf("<html>\n<body>Welcome</body>\n</html>\n")]
+  ] as const)("is not read again and again at full speed when a proxy %s", ([, fault]) =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       const watching = yield* watch(backend, "now")
-      fake.beforeOpen = () => answerOf
-      fake.end()
+      cluster.failWatches(fault)
+      cluster.end()
       yield* pass(60_000)
-      assert.isBelow(fake.opened.length, 40)
+      assert.isBelow(cluster.opened.length, 40)
       assert.deepStrictEqual(show(watching), ["Live"])
-      fake.beforeOpen = () => undefined
+      cluster.healWatches()
       yield* put(backend, write(1))
       yield* pass(11_000)
       assert.deepStrictEqual(show(watching), ["Live", "1:1"])
@@ -494,18 +493,18 @@ describe("an answer of success that is no watch", () => {
       Effect.gen(function* () {
         const lines: Array<string> = []
         const logger = Logger.make<unknown, void>(({ message }) => void lines.push(String(message)))
-        const { backend, fake } = yield* make()
+        const { backend, cluster } = yield* make()
         yield* put(backend, write(1))
         const watching = yield* watch(backend, "beginning").pipe(Effect.provide(Logger.layer([logger])))
-        fake.beforeOpen = () => ({ page: text })
-        fake.end()
+        cluster.failWatches(pageOf(text))
+        cluster.end()
         yield* put(backend, write(2))
         yield* pass(60_000)
         assert.deepStrictEqual(show(watching), ["1:1", "Live"])
-        assert.isBelow(fake.opened.length, 30)
+        assert.isBelow(cluster.opened.length, 30)
         assert.lengthOf(lines, 1)
         assert.include(lines[0], "HTTP 200 text/html")
-        fake.beforeOpen = () => undefined
+        cluster.healWatches()
         yield* pass(11_000)
         assert.deepStrictEqual(show(watching), ["1:1", "Live", "2:1"])
       })
@@ -514,11 +513,10 @@ describe("an answer of success that is no watch", () => {
 
   it.effect("in the middle of one that is: what came before it has left, and nothing is lost or repeated", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       const watching = yield* watch(backend, "now")
       yield* put(backend, write(1))
-      fake.sendToAll("<html>\n")
-      fake.watchers.clear()
+      cluster.sendToAll("<html>\n")
       yield* put(backend, write(2))
       yield* pass(1_000)
       assert.deepStrictEqual(show(watching), ["Live", "1:1", "2:1"])
@@ -529,30 +527,29 @@ describe("an answer of success that is no watch", () => {
 describe("what is no news", () => {
   it.effect("a change that does not concern the event, also of other writers", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       const watching = yield* watch(backend, "now")
       yield* put(backend, write(1))
-      const own = fake.objects.get("default/web.0123456789abcdef.1")!
-      fake.put("web.0123456789abcdef.1", { ...own, metadata: { ...own["metadata"], labels: { touched: "yes" } } })
+      const own = cluster.object("web.0123456789abcdef.1")!
+      cluster.put("web.0123456789abcdef.1", { ...own, metadata: { ...own["metadata"], labels: { touched: "yes" } } })
       const foreign = { reason: "Pulled", count: 1, lastTimestamp: "2026-01-01T00:00:00Z", message: "m" }
-      fake.put("foreign", foreign)
-      fake.put("foreign", { ...foreign, metadata: { labels: { touched: "yes" } } })
-      fake.put("foreign", { ...foreign, count: 2 })
+      cluster.put("foreign", foreign)
+      cluster.put("foreign", { ...foreign, metadata: { labels: { touched: "yes" } } })
+      cluster.put("foreign", { ...foreign, count: 2 })
       yield* pass()
       assert.deepStrictEqual(show(watching), ["Live", "1:1", "0:1", "0:2"])
-      assert.strictEqual(positionOf(fake, cursorOf(watching)), String(fake.version))
+      assert.strictEqual(yield* positionOf(cluster, cursorOf(watching)), String(cluster.version))
     })
   )
 
   it.effect("an error in the stream that passes: it goes on from where it was", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       const watching = yield* watch(backend, "now")
       yield* put(backend, write(1))
-      fake.sendToAll(
+      cluster.sendToAll(
         `${JSON.stringify({ type: "ERROR", object: { kind: "Status", code: 500, reason: "InternalError", message: "etcd" } })}\n`
       )
-      fake.watchers.clear()
       yield* put(backend, write(2))
       yield* pass(2_000)
       assert.deepStrictEqual(show(watching), ["Live", "1:1", "2:1"])
@@ -561,29 +558,27 @@ describe("what is no news", () => {
 
   it.effect("bookmarks, unknown changes, and empty lines", () =>
     Effect.gen(function* () {
-      const { backend, fake } = yield* make()
+      const { backend, cluster } = yield* make()
       const watching = yield* watch(backend, "now")
-      fake.sendToAll(
-        '\n{"type":"NEW","object":{}}\n{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"150"}}}\n'
-      )
-      fake.version = 150
+      const bookmark = `{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"${cluster.version}"}}}`
+      cluster.sendToAll(`\n{"type":"NEW","object":{}}\n${bookmark}\n`)
       yield* put(backend, write(1))
       assert.deepStrictEqual(show(watching), ["Live", "1:1"])
-      fake.cut(reset)
+      cluster.cut()
       yield* pass(1_000)
-      assert.include(fake.opened.at(-1), `resourceVersion=${fake.version}`)
+      assert.include(cluster.opened.at(-1), `resourceVersion=${cluster.version}`)
     })
   )
 })
 
 it.effect("what a filter leaves out by time does not leave, and moves the position all the same", () =>
   Effect.gen(function* () {
-    const { backend, fake } = yield* make()
+    const { backend, cluster } = yield* make()
     const filter = { since: 1_700_000_001_000_000 }
     const watching = yield* watch(backend, "now", filter)
     yield* put(backend, write(1), bump(write(2), 5))
     assert.deepStrictEqual(show(watching), ["Live", "2:6"])
-    assert.strictEqual(positionOf(fake, cursorOf(watching), filter), String(fake.version))
+    assert.strictEqual(yield* positionOf(cluster, cursorOf(watching), filter), String(cluster.version))
   })
 )
 

@@ -1,7 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Backend from "@tidings/core/Backend"
 import type { Write } from "@tidings/core/Event"
-import * as Target from "@tidings/core/Target"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -11,21 +10,23 @@ import * as Logger from "effect/Logger"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
 import * as KubernetesBackend from "@tidings/backend-k8s/KubernetesBackend"
-import type { KubernetesRequest } from "@tidings/backend-k8s/KubernetesConnection"
+import * as KubernetesConnection from "@tidings/backend-k8s/KubernetesConnection"
+import type { KubernetesRequest } from "@tidings/backend-k8s/KubernetesHttp"
+import * as ApiServer from "@tidings/testing-k8s/ApiServer"
 import { answer, failure } from "../../../packages/backend-k8s/test/answers.ts"
-import { FakeCluster, refused, reset } from "./FakeCluster.ts"
+import { type InterceptedServer, makeServer, refused, reset, serverWith } from "./InterceptedServer.ts"
 import { bump, write } from "../../../packages/backend-k8s/test/writes.ts"
 
-const backend = (fake: FakeCluster, options?: KubernetesBackend.Options) =>
-  KubernetesBackend.make(options).pipe(Effect.provide(fake.layer))
+const backend = (cluster: InterceptedServer, options?: KubernetesBackend.Options) =>
+  KubernetesBackend.make(options).pipe(Effect.provide(cluster.layer))
 
 const settle = (service: Backend.Service, one: Write) => Effect.map(service.write([one]), ([outcome]) => outcome!)
 
-const verbs = (fake: FakeCluster) =>
-  fake.requests.map(({ body, method }) => (method === "PATCH" && body === "{}" ? "READ" : method))
+const verbs = (cluster: InterceptedServer) =>
+  cluster.requests.map(({ body, method }) => (method === "PATCH" && body === "{}" ? "READ" : method))
 
-const counts = (fake: FakeCluster) =>
-  [...fake.objects.values()].map((object) => [object["metadata"].name.split(".").at(-1), object["count"]])
+const counts = (cluster: InterceptedServer) =>
+  cluster.objects.map((object) => [object["metadata"].name.split(".").at(-1), object["count"]])
 
 const isCreate = ({ method }: KubernetesRequest) => method === "POST"
 const isBump = ({ body, method }: KubernetesRequest) => method === "PATCH" && body !== "{}"
@@ -40,23 +41,23 @@ const times = (count: number) => {
 describe("one write after another", () => {
   it.effect("is one request each: create, then patches that name the version", () =>
     Effect.gen(function* () {
-      const fake = new FakeCluster()
-      const service = yield* backend(fake)
+      const cluster = yield* makeServer
+      const service = yield* backend(cluster)
       const first = write(1)
       assert.deepStrictEqual(yield* settle(service, first), Backend.created)
       assert.deepStrictEqual(yield* settle(service, bump(first)), Backend.updated)
       assert.deepStrictEqual(yield* settle(service, bump(first, 5)), Backend.updated)
-      assert.deepStrictEqual(verbs(fake), ["POST", "PATCH", "PATCH"])
-      assert.strictEqual(fake.requests[1]!.contentType, "application/merge-patch+json")
-      assert.match(fake.requests[1]!.path, /^\/api\/v1\/namespaces\/default\/events\/web\.0123456789abcdef\.1\?/)
-      assert.deepStrictEqual(counts(fake), [["1", 6]])
+      assert.deepStrictEqual(verbs(cluster), ["POST", "PATCH", "PATCH"])
+      assert.strictEqual(cluster.requests[1]!.contentType, "application/merge-patch+json")
+      assert.match(cluster.requests[1]!.path, /^\/api\/v1\/namespaces\/default\/events\/web\.0123456789abcdef\.1\?/)
+      assert.deepStrictEqual(counts(cluster), [["1", 6]])
     })
   )
 
   it.effect("that is repeated is present, and so is an older state", () =>
     Effect.gen(function* () {
-      const fake = new FakeCluster()
-      const service = yield* backend(fake)
+      const cluster = yield* makeServer
+      const service = yield* backend(cluster)
       const first = write(1)
       const second = bump(first, 3)
       yield* settle(service, first)
@@ -64,74 +65,74 @@ describe("one write after another", () => {
       yield* settle(service, second)
       assert.deepStrictEqual(yield* settle(service, second), Backend.present)
       assert.deepStrictEqual(yield* settle(service, first), Backend.present)
-      assert.deepStrictEqual(counts(fake), [["1", 4]])
+      assert.deepStrictEqual(counts(cluster), [["1", 4]])
     })
   )
 
   it.effect("meets what an earlier process wrote", () =>
     Effect.gen(function* () {
-      const fake = new FakeCluster()
+      const cluster = yield* makeServer
       const first = write(1)
-      yield* settle(yield* backend(fake), bump(first, 3))
-      const service = yield* backend(fake)
+      yield* settle(yield* backend(cluster), bump(first, 3))
+      const service = yield* backend(cluster)
       assert.deepStrictEqual(yield* settle(service, first), Backend.present)
       assert.deepStrictEqual(yield* settle(service, bump(first, 2)), Backend.present)
       assert.deepStrictEqual(yield* settle(service, bump(first, 9)), Backend.updated)
-      assert.deepStrictEqual(counts(fake), [["1", 10]])
+      assert.deepStrictEqual(counts(cluster), [["1", 10]])
       // Only the object itself says whose it is.
-      assert.deepStrictEqual(verbs(fake), ["POST", "POST", "READ", "READ", "PATCH"])
+      assert.deepStrictEqual(verbs(cluster), ["POST", "POST", "READ", "READ", "PATCH"])
     })
   )
 
   it.effect("creates again what expired or was deleted, with the whole count", () =>
     Effect.gen(function* () {
-      const fake = new FakeCluster()
-      const service = yield* backend(fake)
+      const cluster = yield* makeServer
+      const service = yield* backend(cluster)
       const first = write(1)
       yield* settle(service, first)
-      fake.remove("default/web.0123456789abcdef.1")
+      cluster.remove("web.0123456789abcdef.1")
       assert.deepStrictEqual(yield* settle(service, bump(first, 4)), Backend.created)
-      assert.deepStrictEqual(counts(fake), [["1", 5]])
-      fake.remove("default/web.0123456789abcdef.1")
+      assert.deepStrictEqual(counts(cluster), [["1", 5]])
+      cluster.remove("web.0123456789abcdef.1")
       assert.deepStrictEqual(yield* settle(service, bump(first, 4)), Backend.created)
-      assert.deepStrictEqual(verbs(fake), ["POST", "PATCH", "POST", "READ", "POST"])
+      assert.deepStrictEqual(verbs(cluster), ["POST", "PATCH", "POST", "READ", "POST"])
     })
   )
 
   it.effect("meets somebody who changes the same object", () =>
     Effect.gen(function* () {
-      const fake = new FakeCluster()
-      const service = yield* backend(fake)
+      const cluster = yield* makeServer
+      const service = yield* backend(cluster)
       const first = write(1)
       yield* settle(service, first)
-      fake.put("web.0123456789abcdef.1", { ...fake.objects.get("default/web.0123456789abcdef.1"), note: "edited" })
+      cluster.put("web.0123456789abcdef.1", { ...cluster.object("web.0123456789abcdef.1"), note: "edited" })
       assert.deepStrictEqual(yield* settle(service, bump(first)), Backend.updated)
-      assert.deepStrictEqual(verbs(fake), ["POST", "PATCH", "READ", "PATCH"])
+      assert.deepStrictEqual(verbs(cluster), ["POST", "PATCH", "READ", "PATCH"])
     })
   )
 
   it.effect("is put off when somebody never stops changing it", () =>
     Effect.gen(function* () {
-      const fake = new FakeCluster()
-      const service = yield* backend(fake)
+      const cluster = yield* makeServer
+      const service = yield* backend(cluster)
       const first = write(1)
       yield* settle(service, first)
-      fake.before = (request) =>
+      cluster.before = (request) =>
         isBump(request) ? failure(409, "Conflict", "modified", { kind: "events" }) : undefined
       const outcome = yield* settle(service, bump(first))
       assert.strictEqual(outcome._tag, "Retry")
-      assert.isBelow(fake.requests.length, 20)
+      assert.isBelow(cluster.requests.length, 20)
     })
   )
 
   it.effect("never touches an object of somebody else", () =>
     Effect.gen(function* () {
-      const fake = new FakeCluster()
-      const service = yield* backend(fake)
-      fake.put("web.0123456789abcdef.1", { kind: "Event", apiVersion: "v1", count: 1 })
+      const cluster = yield* makeServer
+      const service = yield* backend(cluster)
+      cluster.put("web.0123456789abcdef.1", { kind: "Event", apiVersion: "v1", count: 1 })
       const outcome = yield* settle(service, bump(write(1)))
       assert.isTrue(outcome._tag === "Rejected" && outcome.reason.startsWith("name-taken:"))
-      assert.deepStrictEqual(counts(fake), [["1", 1]])
+      assert.deepStrictEqual(counts(cluster), [["1", 1]])
     })
   )
 })
@@ -139,10 +140,10 @@ describe("one write after another", () => {
 describe("answers that are lost", () => {
   it.effect("of a create: repeated, it is the same object", () =>
     Effect.gen(function* () {
-      const fake = new FakeCluster()
-      const service = yield* backend(fake)
+      const cluster = yield* makeServer
+      const service = yield* backend(cluster)
       const lost = times(1)
-      fake.after = (request, response) => (isCreate(request) && lost() ? reset : response)
+      cluster.after = (request, response) => (isCreate(request) && lost() ? reset : response)
       const outcome = yield* settle(service, write(1))
       assert.isTrue(
         outcome._tag === "Retry" &&
@@ -150,37 +151,37 @@ describe("answers that are lost", () => {
           outcome.error.reason.applied === "unknown"
       )
       assert.deepStrictEqual(yield* settle(service, write(1)), Backend.present)
-      assert.deepStrictEqual(counts(fake), [["1", 1]])
+      assert.deepStrictEqual(counts(cluster), [["1", 1]])
     })
   )
 
   it.effect("of a patch: repeated, it counts once", () =>
     Effect.gen(function* () {
-      const fake = new FakeCluster()
-      const service = yield* backend(fake)
+      const cluster = yield* makeServer
+      const service = yield* backend(cluster)
       const first = write(1)
       yield* settle(service, first)
       const lost = times(1)
-      fake.after = (request, response) => (isBump(request) && lost() ? reset : response)
+      cluster.after = (request, response) => (isBump(request) && lost() ? reset : response)
       assert.strictEqual((yield* settle(service, bump(first)))._tag, "Retry")
       assert.deepStrictEqual(yield* settle(service, bump(first)), Backend.present)
       assert.deepStrictEqual(yield* settle(service, bump(first, 2)), Backend.updated)
-      assert.deepStrictEqual(counts(fake), [["1", 3]])
+      assert.deepStrictEqual(counts(cluster), [["1", 3]])
     })
   )
 
   it.effect("in the middle, after the status line: unknown, and repeated it is the same object", () =>
     Effect.gen(function* () {
-      const fake = new FakeCluster()
-      const service = yield* backend(fake)
+      const cluster = yield* makeServer
+      const service = yield* backend(cluster)
       const first = write(1)
-      fake.after = (_, response) => ({ ...response, body: undefined })
+      cluster.after = (_, response) => ({ ...response, body: undefined })
       const outcome = yield* settle(service, first)
       assert.isTrue(outcome._tag === "Retry" && outcome.error.reason._tag === "Transient")
-      fake.after = (_, response) => response
+      cluster.after = (_, response) => response
       assert.deepStrictEqual(yield* settle(service, first), Backend.present)
       assert.deepStrictEqual(yield* settle(service, bump(first)), Backend.updated)
-      assert.deepStrictEqual(counts(fake), [["1", 2]])
+      assert.deepStrictEqual(counts(cluster), [["1", 2]])
     })
   )
 
@@ -212,10 +213,10 @@ describe("answers that are lost", () => {
       Effect.gen(function* () {
         const lines: Array<string> = []
         const logger = Logger.make<unknown, void>(({ message }) => void lines.push(String(message)))
-        const fake = new FakeCluster()
-        const service = yield* backend(fake)
+        const cluster = yield* makeServer
+        const service = yield* backend(cluster)
         const first = write(1)
-        fake.before = () => ({ status, headers: { "content-type": "text/html" }, body })
+        cluster.before = () => ({ status, headers: { "content-type": "text/html" }, body })
         for (const one of [first, first, bump(first)]) {
           const outcome = yield* settle(service, one).pipe(Effect.provide(Logger.layer([logger])))
           assert.isTrue(
@@ -227,23 +228,23 @@ describe("answers that are lost", () => {
         }
         assert.lengthOf(lines, 1)
         assert.include(lines[0], `HTTP ${status} text/html`)
-        fake.before = () => undefined
+        cluster.before = () => undefined
         assert.deepStrictEqual(yield* settle(service, first), Backend.created)
-        fake.before = () => ({ status, headers: {}, body })
+        cluster.before = () => ({ status, headers: {}, body })
         assert.strictEqual((yield* settle(service, bump(first)))._tag, "Retry")
-        fake.before = () => undefined
+        cluster.before = () => undefined
         assert.deepStrictEqual(yield* settle(service, bump(first)), Backend.updated)
-        assert.deepStrictEqual(counts(fake), [["1", 2]])
+        assert.deepStrictEqual(counts(cluster), [["1", 2]])
       })
     )
   }
 
   it.effect("of a create where patching is not allowed: the right is missing, and nothing is taken for present", () =>
     Effect.gen(function* () {
-      const fake = new FakeCluster()
-      yield* settle(yield* backend(fake), write(1))
-      const service = yield* backend(fake)
-      fake.before = (request) =>
+      const cluster = yield* makeServer
+      yield* settle(yield* backend(cluster), write(1))
+      const service = yield* backend(cluster)
+      cluster.before = (request) =>
         request.method === "PATCH"
           ? failure(403, "Forbidden", 'User "u" cannot patch resource "events"', { kind: "events" })
           : undefined
@@ -254,23 +255,23 @@ describe("answers that are lost", () => {
 
   it.effect("of a create whose annotations were stripped: its count cannot grow, and that is what is said", () =>
     Effect.gen(function* () {
-      const fake = new FakeCluster()
+      const cluster = yield* makeServer
       const first = write(1)
-      yield* settle(yield* backend(fake), first)
+      yield* settle(yield* backend(cluster), first)
       const name = "web.0123456789abcdef.1"
-      const stored = fake.objects.get(`default/${name}`)!
-      fake.put(name, { ...stored, metadata: { ...(stored["metadata"] as object), annotations: {} } })
+      const stored = cluster.object(name)!
+      cluster.put(name, { ...stored, metadata: { ...(stored["metadata"] as object), annotations: {} } })
       // What is there already has its count, and that is enough for a repetition.
       const lines: Array<string> = []
       const logger = Logger.make<unknown, void>(({ message }) => void lines.push(String(message)))
-      const again = yield* backend(fake)
+      const again = yield* backend(cluster)
       for (let n = 0; n < 2; n++) {
         const repeated = yield* settle(again, first).pipe(Effect.provide(Logger.layer([logger])))
         assert.deepStrictEqual(repeated, Backend.present)
       }
       assert.lengthOf(lines, 1)
       assert.include(lines[0], "removed")
-      const outcome = yield* settle(yield* backend(fake), bump(first))
+      const outcome = yield* settle(yield* backend(cluster), bump(first))
       assert.isTrue(
         outcome._tag === "Rejected" && outcome.reason.startsWith("annotations-stripped:"),
         JSON.stringify(outcome)
@@ -279,25 +280,25 @@ describe("answers that are lost", () => {
   )
 })
 
+/** A webhook that removes the annotations of everything. */
+const withoutAnnotations = (object: ApiServer.KubernetesObject): ApiServer.KubernetesObject => ({
+  ...object,
+  metadata: { ...object.metadata, annotations: {} }
+})
+
 it.effect("annotations that are removed at once are said once for a namespace, and counts grow all the same", () =>
   Effect.gen(function* () {
     const lines: Array<string> = []
     const logger = Logger.make<unknown, void>(({ message }) => void lines.push(String(message)))
-    const fake = new FakeCluster()
-    fake.after = (_, response) => {
-      const key = `default/${JSON.parse(response.body!).metadata.name}`
-      const metadata = { ...fake.objects.get(key)!["metadata"], annotations: {} }
-      fake.objects.set(key, { ...fake.objects.get(key), metadata })
-      return { ...response, body: JSON.stringify(fake.objects.get(key)) }
-    }
-    const service = yield* backend(fake)
+    const cluster = yield* serverWith({ webhook: withoutAnnotations })
+    const service = yield* backend(cluster)
     yield* Effect.gen(function* () {
       for (const seq of [1, 2, 3]) {
         assert.deepStrictEqual(yield* settle(service, write(seq)), Backend.created)
         assert.deepStrictEqual(yield* settle(service, bump(write(seq), 4)), Backend.updated)
       }
     }).pipe(Effect.provide(Logger.layer([logger])))
-    assert.deepStrictEqual(counts(fake), [
+    assert.deepStrictEqual(counts(cluster), [
       ["1", 5],
       ["2", 5],
       ["3", 5]
@@ -317,15 +318,15 @@ describe("an object that is deleted and made anew under its name", () => {
 
   it.effect("has an event of its own for what happens to it, and the earlier one keeps its count", () =>
     Effect.gen(function* () {
-      const fake = new FakeCluster()
-      const service = yield* backend(fake)
+      const cluster = yield* makeServer
+      const service = yield* backend(cluster)
       yield* settle(service, about("uid-1", 1, 4))
       assert.deepStrictEqual(yield* settle(service, about("uid-2", 1, 6)), Backend.created)
       assert.deepStrictEqual(yield* settle(service, about("uid-2", 1, 6)), Backend.present)
       assert.deepStrictEqual(yield* settle(service, about("uid-2", 1, 9)), Backend.updated)
       // And once more.
       assert.deepStrictEqual(yield* settle(service, about("uid-3", 1, 10)), Backend.created)
-      const seen = [...fake.objects.values()].map(({ count, involvedObject }) => [
+      const seen = cluster.objects.map(({ count, involvedObject }) => [
         (involvedObject as { readonly uid?: string }).uid,
         count
       ])
@@ -335,12 +336,12 @@ describe("an object that is deleted and made anew under its name", () => {
         ["uid-3", 1]
       ])
       // A new process that repeats it meets the same objects.
-      const later = yield* backend(fake)
+      const later = yield* backend(cluster)
       assert.deepStrictEqual(yield* settle(later, about("uid-3", 1, 10)), Backend.present)
       assert.deepStrictEqual(yield* settle(later, about("uid-3", 1, 12)), Backend.updated)
-      assert.strictEqual(fake.objects.size, 3)
+      assert.strictEqual(cluster.objects.length, 3)
       assert.deepStrictEqual(
-        [...fake.objects.values()].map(({ count }) => count),
+        cluster.objects.map(({ count }) => count),
         [4, 5, 3]
       )
     })
@@ -348,20 +349,20 @@ describe("an object that is deleted and made anew under its name", () => {
 
   it.effect("counts nothing twice when a request for the earlier one is still on its way", () =>
     Effect.gen(function* () {
-      const fake = new FakeCluster()
-      const service = yield* backend(fake)
+      const cluster = yield* makeServer
+      const service = yield* backend(cluster)
       yield* settle(service, about("uid-1", 1, 4))
       const late: Array<KubernetesRequest> = []
-      fake.before = (request) => {
+      cluster.before = (request) => {
         if (!isBump(request) || late.length > 0) return undefined
         late.push(request)
         return failure(504, "Timeout", "late")
       }
       assert.strictEqual((yield* settle(service, about("uid-1", 1, 6)))._tag, "Retry")
       assert.deepStrictEqual(yield* settle(service, about("uid-2", 1, 7)), Backend.created)
-      assert.strictEqual((yield* fake.service.request(late[0]!)).status, 409)
+      assert.strictEqual((yield* cluster.service.request(late[0]!)).status, 409)
       assert.deepStrictEqual(
-        [...fake.objects.values()].map(({ count }) => count),
+        cluster.objects.map(({ count }) => count),
         [4, 3]
       )
     })
@@ -369,44 +370,41 @@ describe("an object that is deleted and made anew under its name", () => {
 
   it.effect("again and again has an event for each, at the same cost, and a new process finds the last of them", () =>
     Effect.gen(function* () {
-      const fake = new FakeCluster()
-      const service = yield* backend(fake)
+      const cluster = yield* makeServer
+      const service = yield* backend(cluster)
       const times = 30
       for (let n = 1; n <= times; n++) {
-        const before = fake.requests.length
+        const before = cluster.requests.length
         assert.deepStrictEqual(yield* settle(service, about(`uid-${n}`, 1, 2 * n - 1)), Backend.created)
         assert.deepStrictEqual(yield* settle(service, about(`uid-${n}`, 1, 2 * n)), Backend.updated)
         // The end of the one before, the new one, and its count.
-        assert.isAtMost(fake.requests.length - before, 3)
+        assert.isAtMost(cluster.requests.length - before, 3)
       }
       const all = () =>
-        [...fake.objects.values()].map(({ count, involvedObject }) => [
-          (involvedObject as { readonly uid?: string }).uid,
-          count
-        ])
+        cluster.objects.map(({ count, involvedObject }) => [(involvedObject as { readonly uid?: string }).uid, count])
       const expected = Array.from({ length: times }, (_, index) => [`uid-${index + 1}`, 2])
       assert.deepStrictEqual(all(), expected)
-      const later = yield* backend(fake)
+      const later = yield* backend(cluster)
       assert.deepStrictEqual(yield* settle(later, about(`uid-${times}`, 1, 2 * times)), Backend.present)
       assert.deepStrictEqual(yield* settle(later, about(`uid-${times}`, 1, 2 * times + 5)), Backend.updated)
       assert.deepStrictEqual(all(), [...expected.slice(0, -1), [`uid-${times}`, 7]])
       // What an earlier event has counted is present, whichever came after it.
       assert.deepStrictEqual(yield* settle(service, about("uid-1", 1, 2)), Backend.present)
-      assert.strictEqual(fake.objects.size, times)
+      assert.strictEqual(cluster.objects.length, times)
     })
   )
 
   it.effect("is not taken for the earlier one again by who has not looked since", () =>
     Effect.gen(function* () {
-      const fake = new FakeCluster()
+      const cluster = yield* makeServer
       let uid = "uid-1"
-      fake.before = ({ method, path }) => {
+      cluster.before = ({ method, path }) => {
         if (method !== "GET") return undefined
         return path === "/api/v1"
           ? answer(200, { kind: "APIResourceList", resources: [{ kind: "Pod", name: "pods", namespaced: true }] })
           : answer(200, { metadata: { name: "web", uid } })
       }
-      const [first, second] = [yield* backend(fake), yield* backend(fake)]
+      const [first, second] = [yield* backend(cluster), yield* backend(cluster)]
       const pod = { apiVersion: "v1", kind: "Pod", name: "web", namespace: "default" }
       const upTo = (n: number): Write => ({ ...bump(write(1, {}, { involvedObject: pod }), n - 1) })
       yield* settle(first, upTo(2))
@@ -419,10 +417,7 @@ describe("an object that is deleted and made anew under its name", () => {
       assert.deepStrictEqual(yield* settle(second, upTo(5)), Backend.updated)
       assert.deepStrictEqual(yield* settle(first, upTo(6)), Backend.updated)
       assert.deepStrictEqual(
-        [...fake.objects.values()].map(({ count, involvedObject }) => [
-          (involvedObject as { readonly uid?: string }).uid,
-          count
-        ]),
+        cluster.objects.map(({ count, involvedObject }) => [(involvedObject as { readonly uid?: string }).uid, count]),
         [
           ["uid-1", 2],
           ["uid-2", 4]
@@ -433,22 +428,22 @@ describe("an object that is deleted and made anew under its name", () => {
 
   it.effect("writes that arrive late change nothing", () =>
     Effect.gen(function* () {
-      const fake = new FakeCluster()
-      const service = yield* backend(fake)
+      const cluster = yield* makeServer
+      const service = yield* backend(cluster)
       const first = write(1)
       const late: Array<KubernetesRequest> = []
       yield* settle(service, first)
       // The server answers "too late", and does it after all, once everything else is done.
-      fake.before = (request) => {
+      cluster.before = (request) => {
         if (!isBump(request) || late.length > 0) return undefined
         late.push(request)
         return failure(504, "Timeout", "late")
       }
       assert.strictEqual((yield* settle(service, bump(first, 1)))._tag, "Retry")
       assert.deepStrictEqual(yield* settle(service, bump(first, 5)), Backend.updated)
-      const answered = yield* fake.service.request(late[0]!)
+      const answered = yield* cluster.service.request(late[0]!)
       assert.strictEqual(answered.status, 409)
-      assert.deepStrictEqual(counts(fake), [["1", 6]])
+      assert.deepStrictEqual(counts(cluster), [["1", 6]])
     })
   )
 })
@@ -456,13 +451,13 @@ describe("an object that is deleted and made anew under its name", () => {
 describe("objects that a server does not take", () => {
   it.effect("too large: once more without data, then rejected", () =>
     Effect.gen(function* () {
-      const fake = new FakeCluster()
-      const service = yield* backend(fake)
-      fake.before = ({ body }) =>
+      const cluster = yield* makeServer
+      const service = yield* backend(cluster)
+      cluster.before = ({ body }) =>
         body?.includes('tidings.dev/data":"') === true ? failure(413, "RequestEntityTooLarge", "too large") : undefined
       assert.deepStrictEqual(yield* settle(service, write(1)), Backend.created)
       assert.deepStrictEqual(yield* settle(service, bump(write(1))), Backend.updated)
-      fake.before = () => failure(500, "", "etcdserver: request is too large")
+      cluster.before = () => failure(500, "", "etcdserver: request is too large")
       const outcome = yield* settle(service, write(2))
       assert.isTrue(outcome._tag === "Rejected" && outcome.reason.startsWith("too-large:"))
     })
@@ -470,13 +465,13 @@ describe("objects that a server does not take", () => {
 
   it.effect("invalid: once more without eventTime, then rejected", () =>
     Effect.gen(function* () {
-      const fake = new FakeCluster()
-      const service = yield* backend(fake)
-      fake.before = ({ body }) =>
+      const cluster = yield* makeServer
+      const service = yield* backend(cluster)
+      cluster.before = ({ body }) =>
         body?.includes('"eventTime":"') === true ? failure(422, "Invalid", "Event is invalid") : undefined
       assert.deepStrictEqual(yield* settle(service, write(1)), Backend.created)
       assert.deepStrictEqual(yield* settle(service, bump(write(1))), Backend.updated)
-      fake.before = () => failure(422, "Invalid", "Event is invalid")
+      cluster.before = () => failure(422, "Invalid", "Event is invalid")
       const outcome = yield* settle(service, write(2))
       assert.isTrue(outcome._tag === "Rejected" && outcome.reason.startsWith("invalid:"))
     })
@@ -484,8 +479,8 @@ describe("objects that a server does not take", () => {
 
   it.effect("in what cannot be a namespace: rejected without a request", () =>
     Effect.gen(function* () {
-      const fake = new FakeCluster()
-      const service = yield* backend(fake)
+      const cluster = yield* makeServer
+      const service = yield* backend(cluster)
       for (const namespace of ["..", ".", "a/b", "Shop", "a b", "x".repeat(64), "%2e%2e"]) {
         const outcome = yield* settle(
           service,
@@ -493,7 +488,7 @@ describe("objects that a server does not take", () => {
         )
         assert.isTrue(outcome._tag === "Rejected" && outcome.reason.startsWith("bad-namespace:"), namespace)
       }
-      assert.deepStrictEqual(fake.requests, [])
+      assert.deepStrictEqual(cluster.requests, [])
     })
   )
 })
@@ -503,40 +498,40 @@ describe("a batch", () => {
 
   it.effect("is answered in its order, and not more than so many are under way", () =>
     Effect.gen(function* () {
-      const fake = new FakeCluster()
-      const service = yield* backend(fake, { concurrency: 5 })
-      fake.delay = Effect.yieldNow
-      fake.before = (request) => (isCreate(request) && /\.[59]"/.test(request.body ?? "") ? reset : undefined)
+      const cluster = yield* makeServer
+      const service = yield* backend(cluster, { concurrency: 5 })
+      cluster.delay = Effect.yieldNow
+      cluster.before = (request) => (isCreate(request) && /\.[59]"/.test(request.body ?? "") ? reset : undefined)
       const outcomes = yield* service.write(many(12))
       assert.deepStrictEqual(
         outcomes.map((outcome) => outcome._tag === "Settled"),
         [true, true, true, true, false, true, true, true, false, true, true, true]
       )
-      assert.strictEqual(fake.mostInFlight, 5)
+      assert.strictEqual(cluster.mostInFlight, 5)
     })
   )
 
   it.effect("shares the limit with other batches, and is 16 unless said otherwise", () =>
     Effect.gen(function* () {
-      const fake = new FakeCluster()
-      const service = yield* backend(fake)
-      fake.delay = Effect.yieldNow
+      const cluster = yield* makeServer
+      const service = yield* backend(cluster)
+      cluster.delay = Effect.yieldNow
       yield* Effect.all([service.write(many(40)), service.write(many(80).slice(40))], { concurrency: "unbounded" })
-      assert.strictEqual(fake.mostInFlight, 16)
-      assert.strictEqual(fake.objects.size, 80)
+      assert.strictEqual(cluster.mostInFlight, 16)
+      assert.strictEqual(cluster.objects.length, 80)
     })
   )
 
   it.effect("that meets a server that is away is given up at once", () =>
     Effect.gen(function* () {
-      const fake = new FakeCluster()
-      const service = yield* backend(fake, { concurrency: 4 })
-      fake.delay = Effect.yieldNow
-      fake.before = () => refused
+      const cluster = yield* makeServer
+      const service = yield* backend(cluster, { concurrency: 4 })
+      cluster.delay = Effect.yieldNow
+      cluster.before = () => refused
       const outcomes = yield* service.write(many(1_000))
       assert.strictEqual(outcomes.length, 1_000)
       assert.isTrue(outcomes.every((outcome) => outcome._tag === "Retry"))
-      assert.isBelow(fake.requests.length, 10)
+      assert.isBelow(cluster.requests.length, 10)
     })
   )
 
@@ -544,14 +539,14 @@ describe("a batch", () => {
     "that the server throttles as a whole waits as a whole, and where one namespace is throttled the others go on",
     () =>
       Effect.gen(function* () {
-        const fake = new FakeCluster()
-        const service = yield* backend(fake, { concurrency: 2 })
-        fake.delay = Effect.yieldNow
-        fake.before = () => failure(429, "TooManyRequests", "later", {}, { "retry-after": "7" })
+        const cluster = yield* makeServer
+        const service = yield* backend(cluster, { concurrency: 2 })
+        cluster.delay = Effect.yieldNow
+        cluster.before = () => failure(429, "TooManyRequests", "later", {}, { "retry-after": "7" })
         yield* service.write(many(100))
-        assert.isBelow(fake.requests.length, 6)
-        fake.requests.length = 0
-        fake.before = ({ path }) =>
+        assert.isBelow(cluster.requests.length, 6)
+        cluster.requests.length = 0
+        cluster.before = ({ path }) =>
           path.includes("/namespaces/default/")
             ? failure(429, "TooManyRequests", "limit reached on type Namespace for key default")
             : undefined
@@ -565,17 +560,17 @@ describe("a batch", () => {
           "1 Settled"
         ])
         // Of the throttled namespace, only what was under way when it was found out.
-        const throttled = fake.requests.filter(({ path }) => path.includes("/namespaces/default/"))
+        const throttled = cluster.requests.filter(({ path }) => path.includes("/namespaces/default/"))
         assert.isAtMost(throttled.length, 2)
       })
   )
 
   it.effect("of one series, written twice at once, is written in order", () =>
     Effect.gen(function* () {
-      const fake = new FakeCluster()
-      const service = yield* backend(fake)
+      const cluster = yield* makeServer
+      const service = yield* backend(cluster)
       const gate = yield* Deferred.make<void>()
-      fake.delay = Deferred.await(gate)
+      cluster.delay = Deferred.await(gate)
       const first = write(1)
       const fiber = yield* Effect.forkChild(
         Effect.all([settle(service, first), settle(service, bump(first, 1)), settle(service, bump(first, 2))], {
@@ -584,24 +579,24 @@ describe("a batch", () => {
         { startImmediately: true }
       )
       yield* Effect.yieldNow
-      assert.strictEqual(fake.mostInFlight, 1)
+      assert.strictEqual(cluster.mostInFlight, 1)
       yield* Deferred.succeed(gate, undefined)
       assert.deepStrictEqual(yield* Fiber.join(fiber), [Backend.created, Backend.updated, Backend.updated])
-      assert.deepStrictEqual(verbs(fake), ["POST", "PATCH", "PATCH"])
-      assert.strictEqual(fake.mostInFlight, 1)
+      assert.deepStrictEqual(verbs(cluster), ["POST", "PATCH", "PATCH"])
+      assert.strictEqual(cluster.mostInFlight, 1)
     })
   )
 
   it.effect("that is interrupted leaves nothing locked", () =>
     Effect.gen(function* () {
-      const fake = new FakeCluster()
-      const service = yield* backend(fake, { concurrency: 1 })
-      fake.delay = Effect.never
+      const cluster = yield* makeServer
+      const service = yield* backend(cluster, { concurrency: 1 })
+      cluster.delay = Effect.never
       const fibers = yield* Effect.forEach([write(1), bump(write(1)), write(2)], (one) =>
         Effect.forkChild(settle(service, one), { startImmediately: true })
       )
       yield* Fiber.interruptAll(fibers)
-      fake.delay = Effect.void
+      cluster.delay = Effect.void
       assert.deepStrictEqual(yield* service.write([write(1), write(2)]), [Backend.created, Backend.created])
     })
   )
@@ -609,18 +604,18 @@ describe("a batch", () => {
 
 it.effect("of more series than are remembered, each still grows", () =>
   Effect.gen(function* () {
-    const fake = new FakeCluster()
-    const service = yield* backend(fake, { knownSeries: 3, concurrency: 1 })
+    const cluster = yield* makeServer
+    const service = yield* backend(cluster, { knownSeries: 3, concurrency: 1 })
     const all = Array.from({ length: 10 }, (_, index) => write(index + 1))
     yield* service.write(all)
-    fake.requests.length = 0
+    cluster.requests.length = 0
     assert.deepStrictEqual(
       yield* service.write(all.map((one) => bump(one))),
       all.map(() => Backend.updated)
     )
     // Those that were written last take one request, the forgotten ones three.
-    assert.isBelow(verbs(fake).filter((verb) => verb === "POST").length, 11)
-    assert.isTrue([...fake.objects.values()].every(({ count }) => count === 2))
+    assert.isBelow(verbs(cluster).filter((verb) => verb === "POST").length, 11)
+    assert.isTrue(cluster.objects.every(({ count }) => count === 2))
   })
 )
 
@@ -630,10 +625,10 @@ it.effect("what is refused is said once, with the rule to add", () =>
     const logger = Logger.make(({ message }) => {
       lines.push(String(message))
     })
-    const fake = new FakeCluster()
-    fake.before = () => failure(403, "Forbidden", 'User "writer" cannot create resource "events"')
+    const cluster = yield* makeServer
+    cluster.before = () => failure(403, "Forbidden", 'User "writer" cannot create resource "events"')
     yield* Effect.gen(function* () {
-      const service = yield* backend(fake)
+      const service = yield* backend(cluster)
       for (let round = 0; round < 5; round++) yield* service.write([write(1), write(2)])
     }).pipe(Effect.provide(Logger.layer([logger])))
     assert.strictEqual(lines.length, 1)
@@ -648,13 +643,13 @@ describe("two deliverers of the same entries, with answers lost and refusals at 
     { faults: Arbitrary.array(Arbitrary.schema(fault), { minLength: 10, maxLength: 60 }) },
     ({ faults }) =>
       Effect.gen(function* () {
-        const fake = new FakeCluster()
+        const cluster = yield* makeServer
         const late: Array<KubernetesRequest> = []
         let index = 0
         // Faults without end would only show that nothing is ever given up.
         const next = () => (index < 200 ? faults[index++ % faults.length] : "none")
-        fake.delay = Effect.yieldNow
-        fake.before = (request) => {
+        cluster.delay = Effect.yieldNow
+        cluster.before = (request) => {
           if (late.includes(request)) return undefined
           const found = next()
           if (found === "refused") return refused
@@ -662,10 +657,10 @@ describe("two deliverers of the same entries, with answers lost and refusals at 
           late.push(request)
           return failure(504, "Timeout", "late")
         }
-        fake.after = (_, response) => (next() === "lost" ? reset : response)
+        cluster.after = (_, response) => (next() === "lost" ? reset : response)
         const series = Array.from({ length: 5 }, (_, number) => write(number * 10 + 1))
         const deliver = Effect.gen(function* () {
-          const service = yield* backend(fake, { concurrency: 3 })
+          const service = yield* backend(cluster, { concurrency: 3 })
           for (let by = 0; by < 4; by++) {
             let left: ReadonlyArray<Write> = series.map((one) => (by === 0 ? one : bump(one, by)))
             for (let round = 0; round < 200 && left.length > 0; round++) {
@@ -673,22 +668,22 @@ describe("two deliverers of the same entries, with answers lost and refusals at 
               left = left.filter((_, place) => outcomes[place]!._tag !== "Settled")
               // Now and then what was given up long ago arrives.
               const zombie = late.shift()
-              if (zombie !== undefined) yield* Effect.ignore(fake.service.request(zombie))
+              if (zombie !== undefined) yield* Effect.ignore(cluster.service.request(zombie))
             }
             assert.deepStrictEqual(left, [])
           }
         })
         yield* Effect.all([deliver, deliver], { concurrency: "unbounded" })
-        for (const zombie of late) yield* Effect.ignore(fake.service.request(zombie))
-        assert.strictEqual(fake.objects.size, 5)
-        assert.deepStrictEqual([...new Set([...fake.objects.values()].map(({ count }) => count))], [4])
+        for (const zombie of late) yield* Effect.ignore(cluster.service.request(zombie))
+        assert.strictEqual(cluster.objects.length, 5)
+        assert.deepStrictEqual([...new Set(cluster.objects.map(({ count }) => count))], [4])
         // The count of an object never went down on the way.
         const last = new Map<string, number>()
-        for (const { object } of fake.history) {
-          const name = object["metadata"].name
-          assert.isAtLeast(object["count"], last.get(name) ?? 0)
-          last.set(name, object["count"])
+        for (const { object } of yield* cluster.changes) {
+          assert.isAtLeast(object["count"], last.get(object["metadata"].name) ?? 0)
+          last.set(object["metadata"].name, object["count"])
         }
+        assert.deepStrictEqual([...last.values()], [4, 4, 4, 4, 4])
       }),
     { arbitrary: { runs: 80, size: 60 }, timeout: 30_000 }
   )
@@ -696,13 +691,13 @@ describe("two deliverers of the same entries, with answers lost and refusals at 
 
 it.effect("reads with an empty patch, so that no verb but create and patch is needed", () =>
   Effect.gen(function* () {
-    const fake = new FakeCluster()
-    fake.before = (request) => (isRead(request) ? answer(503, "later") : undefined)
-    const service = yield* backend(fake)
+    const cluster = yield* makeServer
+    cluster.before = (request) => (isRead(request) ? answer(503, "later") : undefined)
+    const service = yield* backend(cluster)
     const first = write(1)
     yield* settle(service, first)
-    assert.strictEqual((yield* settle(yield* backend(fake), bump(first)))._tag, "Retry")
-    assert.isTrue(fake.requests.every(({ method }) => method === "POST" || method === "PATCH"))
+    assert.strictEqual((yield* settle(yield* backend(cluster), bump(first)))._tag, "Retry")
+    assert.isTrue(cluster.requests.every(({ method }) => method === "POST" || method === "PATCH"))
   })
 )
 
@@ -710,6 +705,7 @@ it.effect("the layer over a connection is a backend of mode kubernetes", () =>
   Effect.gen(function* () {
     const service = yield* Backend.Backend
     assert.strictEqual(service.mode, "kubernetes")
-    assert.deepStrictEqual(yield* service.target, Target.make("00000000-0000-4000-8000-000000000001"))
-  }).pipe(Effect.provide(Layer.provide(KubernetesBackend.layerConnection(), new FakeCluster().layer)))
+    const { target } = yield* KubernetesConnection.KubernetesConnection
+    assert.deepStrictEqual(yield* service.target, yield* target)
+  }).pipe(Effect.provide(Layer.provideMerge(KubernetesBackend.layerConnection(), ApiServer.layerConnection())))
 )

@@ -412,6 +412,8 @@ class Follower {
           return Stream.concat(items, Stream.fail(error))
         }
         return response.bytes.pipe(
+          // One at a time: what is read moves the position, and nothing is to be read after the last batch.
+          Stream.rechunk(1),
           Stream.interruptWhen(clock.sleep(Duration.millis(seconds * 1_000 + OVERDUE_MILLIS))),
           Stream.map((chunk) => {
             const batch = this.read(lines.take(chunk))

@@ -14,7 +14,7 @@ export interface Reply {
   /** Whether the client takes more at once; otherwise it says so by `onDrain`. */
   readonly write: (chunk: string | Uint8Array) => boolean
   readonly end: (chunk?: string | Uint8Array) => void
-  /** Resets the connection, and loses what has not arrived. */
+  /** Resets the connection when what was written has left. */
   readonly reset: () => void
   /** Closes the connection when what was written has left. */
   readonly close: () => void

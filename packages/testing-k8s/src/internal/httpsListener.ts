@@ -24,6 +24,12 @@ const certificateIdentity = (socket: net.Socket): Identity | undefined => {
     : undefined
 }
 
+/** What was written before has to arrive first, unless the client does not read it. */
+const afterWritten = (response: http.ServerResponse, end: () => void): void => {
+  if (!response.headersSent || response.writableEnded || response.writableNeedDrain) end()
+  else response.write("", () => setImmediate(end))
+}
+
 const replyOver = (response: http.ServerResponse, raw: net.Socket): Reply => ({
   isGone: () => response.destroyed,
   begin: (status, headers) => {
@@ -39,11 +45,8 @@ const replyOver = (response: http.ServerResponse, raw: net.Socket): Reply => ({
   flush: () => response.flushHeaders(),
   write: (chunk) => response.write(chunk),
   end: (chunk) => void response.end(chunk),
-  reset: () => void raw.resetAndDestroy(),
-  close: () => {
-    if (response.headersSent && !response.writableEnded) response.write("", () => raw.destroy())
-    else raw.destroy()
-  },
+  reset: () => afterWritten(response, () => raw.resetAndDestroy()),
+  close: () => afterWritten(response, () => raw.destroy()),
   onClose: (listener) => void response.once("close", listener),
   onDrain: (listener) => void response.on("drain", listener)
 })

@@ -95,9 +95,8 @@ class OpenWatch {
     if (this.#isOver) return
     if (how === "end") return this.#end()
     this.#finish()
-    const { reply } = this.#exchange
-    // What was written before has to arrive first.
-    setImmediate(() => (how === "reset" ? reply.reset() : reply.close()))
+    if (how === "reset") this.#exchange.reply.reset()
+    else this.#exchange.reply.close()
   }
 
   /** The lines of what it begins with, and then of about as many changes as fit a batch. */
