@@ -1,18 +1,18 @@
 /**
- * What was found when somebody looked whether a backend can do its work.
+ * Self-checks of a backend: whether it can do its work, and what to do where it cannot.
  *
- * A backend may offer checks of its own: the command `tidings doctor` prints them, whatever they are about.
+ * `tidings doctor` runs the checks that a backend offers and prints the results.
  *
  * @since 0.1.0
  */
 import type { Json } from "./EventData.ts"
 
 /**
- * How something is.
+ * The result of a check.
  *
- * - `ok`: as it should be
- * - `note`: it works, and there is something to know
- * - `broken`: something that users count on does not work
+ * - `ok`: it works
+ * - `note`: it works, and there is something that users should know
+ * - `broken`: something that users rely on does not work
  *
  * @category models
  * @since 0.1.0
@@ -20,7 +20,7 @@ import type { Json } from "./EventData.ts"
 export type State = "ok" | "note" | "broken"
 
 /**
- * One thing that was looked at.
+ * One check with its result.
  *
  * **Example**
  *
@@ -40,13 +40,13 @@ export type State = "ok" | "note" | "broken"
  * @since 0.1.0
  */
 export interface Check {
-  /** What was looked at, in one or two words. */
+  /** What was checked, in one or two words. */
   readonly name: string
   readonly state: State
   /** What was found, on one line. */
   readonly found: string
-  /** What to do, where something is to be done. */
+  /** What a user should do about it. */
   readonly advice?: string | undefined
-  /** What a program wants to know of it; a unit stands in the name: `freeBytes`. */
+  /** Details for programs. A unit is part of the name: `freeBytes`. */
   readonly facts?: { readonly [fact: string]: Json } | undefined
 }

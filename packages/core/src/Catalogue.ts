@@ -30,14 +30,15 @@ import type * as Timestamp from "./Timestamp.ts"
 // ---------------------------------------------------------------------------
 
 /**
- * What a field of event data holds:
+ * The type of a field of event data:
  *
  * - `"text"`: a string
- * - `"count"`: a whole number; zero and less print nothing
+ * - `"count"`: a whole number; a message prints nothing for zero and negative numbers
  * - `"flag"`: true or false
- * - `"duration"`: whatever Effect reads as a duration, or Go's text (`1m30.5s`); zero and less print nothing
+ * - `"duration"`: a `Duration.Input` of Effect, or Go's text (`1m30.5s`); a message prints nothing for zero and negative
+ *   ones
  * - `"list"`: strings, printed with `, ` between them
- * - a list of texts: one of these
+ * - a list of strings: one of these
  *
  * @category models
  * @since 0.1.0
@@ -45,7 +46,7 @@ import type * as Timestamp from "./Timestamp.ts"
 export type Field = Exclude<FieldType, "open">
 
 /**
- * The fields of a kind's event data, by their names in the data. Templates name them with a capital, and a trailing `Id`
+ * The fields of a kind's event data, by their names in the data. A template names them with a capital, and a trailing `Id`
  * as `ID`: `podCount` is `.PodCount`, `orderId` is `.OrderID`.
  *
  * @category models
@@ -62,34 +63,36 @@ export interface Fields {
  * @since 0.1.0
  */
 export interface Reason {
-  /** What the reason tells, in a sentence: shown by `tidings explain`. */
+  /** What the reason means, in a sentence: shown by `tidings explain`. */
   readonly meaning: string
   /**
-   * The template of the message. `{{.Name}}` and `{{.Namespace}}` are the object's, `{{.Arguments.key}}` an argument of
-   * the call, all others are fields of the kind.
+   * The template of the message. `{{.Name}}` and `{{.Namespace}}` are those of the object, `{{.Arguments.key}}` is an
+   * argument of the call, all others are fields of the kind.
    */
   readonly message: string
-  /** `Normal` unless given. A call can override it. */
+  /** `Normal` unless given. A call may give another one. */
   readonly type?: EventType | undefined
 }
 
 /**
- * One kind of a catalogue: the objects that its events are about.
+ * One kind of objects that events are about.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Kind {
-  /** `v1`, or group and version: `shop.example.com/v1`. An object that brings its own keeps it. */
+  /**
+   * `v1`, or group and version: `shop.example.com/v1`. The `apiVersion` of an object, where it has one, takes precedence.
+   */
   readonly apiVersion: string
   /** The data of this kind's events. */
   readonly fields?: Fields | undefined
-  /** By name, such as `OrderPlaced`: unique over all catalogues of a program, because a stored event has no more. */
+  /** By name, such as `OrderPlaced`. Unique in all catalogues of a program, because a stored event has only this name. */
   readonly reasons: { readonly [reason: string]: Reason }
 }
 
 /**
- * The kinds of a catalogue by name, such as `Order`: as the type of the object spells it.
+ * The kinds of a catalogue by name, in the spelling of Kubernetes, such as `Order`.
  *
  * @category models
  * @since 0.1.0
@@ -103,17 +106,17 @@ export interface Kinds {
 // ---------------------------------------------------------------------------
 
 /**
- * What a call can say about an event beside its data.
+ * What a call can give for an event in addition to its data.
  *
  * @category models
  * @since 0.1.0
  */
 export interface CallOptions<Time = Timestamp.Input> {
-  /** Instead of the reason's own. */
+  /** Instead of the type that is declared for the reason. */
   readonly type?: EventType | undefined
-  /** What was done, or tried. The data's `operation` when absent, else the reason. */
+  /** What was done or tried. When absent, the `operation` of the data, else the reason. */
   readonly action?: string | undefined
-  /** A second object that had a part in it. */
+  /** A second object that was involved. */
   readonly related?: ObjectReference | undefined
   readonly labels?: Readonly<Record<string, string>> | undefined
   /** When it happened; now when absent. */
@@ -130,7 +133,7 @@ export type MethodName<K extends string> = K extends `${infer First}${infer Rest
   ? `${Lowercase<First>}${LowerAcronym<Rest>}Event`
   : never
 
-// The capitals that begin a name are an acronym, up to the one that begins its next word.
+// Several capitals at the beginning are an acronym, except for the last one, which begins the next word.
 type LowerAcronym<S extends string> = S extends `${infer First}${infer Rest}`
   ? First extends Lowercase<First>
     ? S

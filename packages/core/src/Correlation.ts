@@ -1,20 +1,20 @@
 /**
- * How a sink folds occurrences into series before they are written, so that a flood of events reaches the API server as a few
- * writes with counts that are right. `Correlator` does it; here is what it can be told.
+ * How a sink folds occurrences into series before they are written, so that a flood of events reaches the API server as a
+ * few writes with counts that are right. `Correlator` does it; here is what it can be told.
  *
  * Three steps, with the numbers of client-go:
  *
  * 1. Equal events (same source, object, type, reason, message) are one series with a count.
- * 2. When a reason has brought 10 different messages on one object, with no pause of 600 seconds between them, further
- *    messages are one series, `(combined from similar events)`.
- * 3. Each source, object and type may write 25 times at once; after that once per `refill`.
+ * 2. After 10 distinct messages of a reason on one object, with no pause of 600 seconds between them, further messages are
+ *    one series, `(combined from similar events)`.
+ * 3. A rate limit for each source, object and type: 25 writes at once, after that one per `refill`.
  *
  * A series has occurrences of one opening of the journal only: after a restart a repeated event begins a new series, as with
- * client-go, and what is held from before leaves under its old name.
+ * client-go, and what is held from before is written under its old identity.
  *
- * Where client-go drops at the third step, counts are held here: they grow, and leave all in one write when their turn
- * comes. That is also why a refill of 30 seconds costs the API server no more than client-go's 300: see the decision
- * record on correlation.
+ * Where client-go drops events at the third step, occurrences are held here: they are counted, and all of them are written
+ * in one write when the rate limit allows it. That is also why a refill of 30 seconds costs the API server no more than the
+ * 300 of client-go: see the decision record on correlation.
  *
  * @since 0.1.0
  */
@@ -28,28 +28,27 @@ import * as Duration from "effect/Duration"
  */
 export interface Correlation {
   /**
-   * How many series are remembered, each with its budget and what it has in common with similar ones. The longest unused is
-   * given up first, and what it holds leaves at once.
+   * Maximum number of series in memory. The least recently used one is evicted first, and what it holds is written at once.
    */
   readonly capacity: number
   /** Number of distinct messages of a reason on one object after which aggregation starts. 0 turns aggregation off. */
   readonly aggregateAt: number
   /** A pause of this length ends a group of similar events. */
   readonly aggregateWindow: Duration.Input
-  /** How many writes a source may make about one object and type at once. 0 turns the limit off. */
+  /** Maximum number of writes of a source about one object and type at once. 0 turns the limit off. */
   readonly burst: number
-  /** After the burst, one write in this time. */
+  /** After the burst, one write per this time. */
   readonly refill: Duration.Input
   /**
-   * Whether parts of an object (`fieldPath`, such as a container of a pod) have aggregates and budgets of their own. `true`
-   * unless given; client-go has one of each for the whole object. Equal events of different parts are different series either
-   * way.
+   * Whether parts of an object (`fieldPath`, such as a container of a pod) have separate aggregates and rate limits. `true`
+   * unless given; client-go has one of each for the whole object. Equal events of different parts are different series in
+   * either case.
    */
   readonly byFieldPath?: boolean | undefined
 }
 
 /**
- * The default: client-go's numbers, but one write in 30 seconds after the burst, and parts of an object told apart:
+ * The default: client-go's numbers, but one write per 30 seconds after the burst, and separate for each part of an object:
  *
  * | step | what is alike |
  * | --- | --- |
@@ -58,7 +57,7 @@ export interface Correlation {
  * | budget | source, object with its `fieldPath`, type |
  *
  * The object is kind, namespace, name, uid and apiVersion; the source is component and host; the reporter is controller and
- * instance. Neither a resourceVersion nor the data of an event tells events apart.
+ * instance. Neither a resourceVersion nor the data of an event distinguishes events.
  *
  * @category options
  * @since 0.1.0
@@ -80,9 +79,9 @@ export const defaults: Correlation = {
  * | aggregate | source, object without its `fieldPath`, type, reason, reporting controller and instance |
  * | budget | source, object without its `fieldPath`, type |
  *
- * The object is kind, namespace, name, uid and apiVersion; the source is component and host. Two things differ. What is
- * written shows `action`, `related` and the reporter too, so events that differ there are never one series or one aggregate
- * here. And equal messages of several parts count as several towards the aggregate, where client-go counts one.
+ * The object is kind, namespace, name, uid and apiVersion; the source is component and host. There are two differences. A
+ * stored event has `action`, `related` and the reporter too, so events that differ there are never one series or one
+ * aggregate here. And equal messages of several parts count as several distinct messages, where client-go counts one.
  *
  * @category options
  * @since 0.1.0
@@ -90,7 +89,7 @@ export const defaults: Correlation = {
 export const clientGo: Correlation = { ...defaults, refill: "300 seconds", byFieldPath: false }
 
 /**
- * No correlation: every occurrence is an event of its own and leaves at once.
+ * No correlation: every occurrence is a series of its own and is written at once.
  *
  * @category options
  * @since 0.1.0
@@ -98,7 +97,7 @@ export const clientGo: Correlation = { ...defaults, refill: "300 seconds", byFie
 export const off = "off"
 
 /**
- * What a sink takes as its correlation.
+ * The correlation of a sink.
  *
  * @category options
  * @since 0.1.0
@@ -140,7 +139,7 @@ export const normalize = (options: Options): Normalized | typeof off =>
       }
 
 /**
- * Whether two configurations are the same, however they are written.
+ * Whether two options correlate alike, such as `"30 seconds"` and `Duration.seconds(30)`.
  *
  * @category options
  * @since 0.1.0

@@ -70,7 +70,7 @@ const MAXIMUM_MESSAGE = 1_024
 const HELD_BYTES = 2_097_152
 
 /**
- * A write that leaves, and how many occurrences no earlier one has carried.
+ * A write to be sent, and how many of its occurrences no earlier write contained.
  *
  * @category models
  * @since 0.1.0
@@ -78,14 +78,14 @@ const HELD_BYTES = 2_097_152
 export interface Released {
   readonly write: Write
   readonly occurrences: number
-  /** The seq of the first of them. */
+  /** The sequence number of the first of them. */
   readonly from: number
   /** When the first of them happened. */
   readonly since: Micros
 }
 
 /**
- * What taking in one occurrence led to.
+ * The result of adding one occurrence.
  *
  * @category models
  * @since 0.1.0
@@ -99,8 +99,7 @@ export interface Step {
 const NOTHING: ReadonlyArray<Released> = []
 
 /**
- * The state machine of one sink. It does no I/O and reads no clock: the same occurrences at the same times give the same
- * writes. Which series an occurrence belongs to does not depend on when it is taken in, only on what came before it.
+ * The correlator of one sink.
  *
  * @category models
  * @since 0.1.0
@@ -113,19 +112,19 @@ export class Correlator {
   private readonly burst: number
   private readonly refill: Micros
   private readonly byFieldPath: boolean
-  // Groups are found by the name of their object and then compared: that takes a fraction of the time of making one text
-  // of all that tells them apart, and no text can be made to look like another.
+  // Groups are looked up by the name of their object and then compared: that takes a fraction of the time of building one
+  // key of all that distinguishes them, and needs no escaping.
   private groups = new Map<string, Array<Group>>()
-  /** Of a checkpoint: groups whose identity is not known yet, and budgets, by their fingerprints. */
+  /** Restored from a checkpoint: groups whose identity is not known yet, and budgets, by their fingerprints. */
   private restoredGroups = new Map<string, Group>()
   private restoredBuckets = new Map<string, Bucket>()
-  /** The origin of the opening whose occurrences are taken in. */
+  /** The origin of the opening of the journal whose occurrences are added. */
   private opening = ""
   private readonly byUse = new SeriesByUse()
   private readonly holding = new Set<Bucket>()
   private heldOccurrences = 0
   private heldBytes = 0
-  /** How many series were given up because the memory was full, and how many of them had something held. */
+  /** How many series were evicted because the capacity was reached, and how many of them had something held. */
   readonly evictions = { total: 0, flushed: 0 }
 
   constructor(options: Options) {
@@ -139,17 +138,17 @@ export class Correlator {
     this.refill = Math.max(1, Duration.toMillis(refill) * 1_000)
   }
 
-  /** Occurrences that wait for their turn. */
+  /** Occurrences that wait for their rate limit. */
   get held(): number {
     return this.heldOccurrences
   }
 
-  /** Series that are remembered. */
+  /** Number of series in memory. */
   get size(): number {
     return this.byUse.size
   }
 
-  /** Takes in one occurrence; answers what leaves now. */
+  /** Adds one occurrence; returns what is to be written now. */
   step(id: EventId, occurrence: Occurrence, now: Micros): Step {
     const { at } = occurrence
     if (this.options === off) {
@@ -199,7 +198,7 @@ export class Correlator {
     series.held++
     this.heldOccurrences++
 
-    // Who is already waiting keeps its place, and nobody overtakes those who wait for the same budget.
+    // A series that waits keeps its place, and none overtakes those that wait for the same budget.
     const { bucket } = group
     if (bucket.waiting.size === 0 && this.tryAcquire(bucket, now)) {
       const one = this.release(series)
@@ -216,7 +215,7 @@ export class Correlator {
     return { series: series.id, released: released ?? NOTHING }
   }
 
-  /** Releases what holds longest, a quarter of all, so that it does not happen for every event. */
+  /** Releases what is held longest, until a quarter of the memory is free, so that this does not happen for every event. */
   private releaseLongest(): ReadonlyArray<Released> {
     const released: Array<Released> = []
     for (const bucket of this.holding) {
@@ -228,7 +227,7 @@ export class Correlator {
     return released
   }
 
-  /** What may leave by now of what is held, of each budget the longest holding first. */
+  /** Releases what the rate limits allow by now; of each budget what is held longest first. */
   tick(now: Micros): ReadonlyArray<Released> {
     if (this.holding.size === 0) return NOTHING
     const released: Array<Released> = []
@@ -241,7 +240,10 @@ export class Correlator {
     return released
   }
 
-  /** All series that hold an occurrence up to this seq, with all that they hold, at once: for a flush, and for the end. */
+  /**
+   * Releases every series that holds an occurrence up to this sequence number, whatever its rate limit: for a flush and at
+   * the end.
+   */
   drain(upTo = Number.POSITIVE_INFINITY): ReadonlyArray<Released> {
     const released: Array<Released> = []
     for (const bucket of this.holding) {
@@ -250,7 +252,7 @@ export class Correlator {
     return released
   }
 
-  /** When the next held series may leave; `undefined` when nothing is held. */
+  /** When the next held series may be released; `undefined` when nothing is held. */
   nextTick(now: Micros): Micros | undefined {
     let next: Micros | undefined
     for (const bucket of this.holding) {
@@ -260,7 +262,7 @@ export class Correlator {
     return next
   }
 
-  /** The first seq of what is held, and when it happened; `undefined` when nothing is. */
+  /** The first sequence number of what is held, and when it happened; `undefined` when nothing is held. */
   oldest(): { readonly from: number; readonly since: Micros } | undefined {
     let oldest: { readonly from: number; readonly since: Micros } | undefined
     for (const { waiting } of this.holding) {
@@ -283,7 +285,7 @@ export class Correlator {
       for (let index = last; index >= 0; index--) {
         const group = alike[index]!
         if (!sameGroup(group.identity!, occurrence, this.byFieldPath)) continue
-        // What was used last is found first.
+        // The last used one is found first.
         alike[index] = alike[last]!
         alike[last] = group
         return group
@@ -310,7 +312,7 @@ export class Correlator {
     return group
   }
 
-  /** What tells equal events of a group from others. A message has no line end, so the two parts cannot be mistaken. */
+  /** What distinguishes equal events in a group. A message contains no line feed, so the two parts are unambiguous. */
   private messageOf({ involvedObject: { fieldPath }, message }: EventBody): string {
     return this.byFieldPath || fieldPath === undefined ? message : `${message}\n${fieldPath}`
   }
@@ -349,8 +351,9 @@ export class Correlator {
   }
 
   /**
-   * A new occurrence never joins a series of an earlier opening of the journal, or two copies of a journal would count
-   * different occurrences under one identity. What is held of earlier openings leaves as it is, in its turn.
+   * A new occurrence never joins a series of an earlier opening of the journal; otherwise two copies of a journal would
+   * count different occurrences under one identity. What is held of earlier openings is released unchanged, when its rate
+   * limit allows it.
    */
   private beginOpening(origin: string): void {
     this.opening = origin
@@ -385,14 +388,14 @@ export class Correlator {
     }
   }
 
-  /** A clock that was set back must not stretch a wait: nothing is ever further away than a whole budget. */
+  /** Limited, so that a clock that was set back does not prolong a wait: an empty budget is full after `burst` refills. */
   private fullAt(bucket: Bucket, now: Micros): Micros {
     return Math.min(bucket.fullAt, now + this.burst * this.refill)
   }
 
   private tryAcquire(bucket: Bucket, now: Micros): boolean {
     if (this.burst <= 0) return true
-    // Kept, or the wait would begin anew at each look.
+    // Stored, or the wait would start again with each call.
     bucket.fullAt = this.fullAt(bucket, now)
     if (bucket.fullAt - (this.burst - 1) * this.refill > now) return false
     bucket.fullAt = Math.max(bucket.fullAt, now) + this.refill
@@ -455,7 +458,7 @@ export class Correlator {
     this.byUse.add(series)
   }
 
-  /** Gives up the longest unused series; answers what it held. */
+  /** Evicts the least recently used series; returns what it held. */
   private evictOldest(): Released | undefined {
     const series = this.byUse.oldest!
     this.evictions.total++
@@ -489,8 +492,8 @@ export class Correlator {
   // -------------------------------------------------------------------------
 
   /**
-   * Works out ahead what a snapshot needs of the series that were used last, so many of them, and changes nothing else. Called
-   * after each page of events, it spares the host the pause that it would be for all of them at once.
+   * Computes the fingerprints that a snapshot needs for this number of the most recently used series, and changes nothing
+   * else. Called after each page of events, it avoids a pause of the host for all of them at once.
    */
   prepareSnapshot(most: number): void {
     let left = most
@@ -506,8 +509,8 @@ export class Correlator {
   }
 
   /**
-   * The whole state as JSON, for a checkpoint. Of what has left, a series costs at most 240 bytes whatever its events are:
-   * fingerprints stand for its texts. What is held is there with the body that its write has to carry.
+   * The state as JSON, for a checkpoint. A series with nothing held takes at most 240 bytes, because fingerprints replace
+   * its texts. One with something held also has the body of its next write.
    */
   snapshot(): Json {
     const { opening } = this
@@ -530,12 +533,12 @@ export class Correlator {
       }),
       series: Array.from(series.keys(), (one) => {
         const { count, first, group, id, isClosed, isCombined, last, upTo, window } = one
-        // Nothing is looked up among the closed.
+        // Closed series are not looked up by their message.
         const key = isCombined ? 0 : isClosed ? "" : one.key!
         const row = [groups.get(group)!, key, id.seq, upTo, count, first, last, window] as const
         return isClosed ? [...row, id.origin] : row
       }),
-      // The order of a line is the order of its waiting, which the order of use does not tell.
+      // The order of waiting differs from the order of use.
       holding: [...this.holding].flatMap(({ waiting }) =>
         Array.from(waiting, (one) => [
           series.get(one)!,
@@ -550,8 +553,8 @@ export class Correlator {
   }
 
   /**
-   * The machine of a snapshot, with the configuration that it was made with. Throws when the value is no snapshot: state
-   * that cannot be read must stop a sink, never start it empty.
+   * The correlator of a snapshot, with the options that it was made with. Throws when the value is not a snapshot: a sink
+   * with a state that cannot be read must stop, never start empty.
    */
   static restore(snapshot: Json): Correlator {
     const state = readSnapshot(snapshot)

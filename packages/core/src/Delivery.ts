@@ -1,6 +1,6 @@
 /**
- * What a recorder answers: what came of recording an event, how each sink does, and why an event was not recorded; and the
- * `Recorder` service itself. The layers that provide it are in `Recorder.ts`.
+ * The `Recorder` service and its results: the outcome of recording an event, the status of each sink, and why an event was
+ * not recorded. The layers that provide it are in `Recorder.ts`.
  *
  * @since 0.1.0
  */
@@ -20,7 +20,7 @@ import type { JournalError, Parked } from "./Journal.ts"
 // ---------------------------------------------------------------------------
 
 /**
- * What came of recording: accepted, or left out by a transform of the host.
+ * The result of recording: the event is accepted, or was left out by a transform of the host.
  *
  * @category models
  * @since 0.1.0
@@ -30,12 +30,15 @@ export type Recorded =
   | { readonly _tag: "Filtered"; readonly by: string }
 
 /**
- * How one sink is through with an occurrence.
+ * The outcome of an occurrence at one sink.
  *
- * - `Kept`: it is not, because the recorder was closed, or the sink was halted. It stays in the journal, and is delivered
- *   when the sink goes on, or by the next recorder on that journal.
- * - `Dropped` with the reason `shutdown` or `halted`: the same for a journal in memory, which ends with the process.
- * - `Pending`: it is not, and the timeout of the caller is over. The sink goes on with it.
+ * - `Settled`: it is visible in the backend.
+ * - `Parked`: the backend will never accept it, or it was stuck; it is kept for an operator.
+ * - `Dropped`: it will not be delivered. With the reason `shutdown` or `halted`: the recorder was closed or the sink was
+ *   halted, and the journal is in memory, which ends with the process.
+ * - `Kept`: the recorder was closed or the sink was halted. It stays in the journal, and is delivered when the sink goes
+ *   on, or by the next recorder with that journal.
+ * - `Pending`: it has no outcome yet, and the timeout of the caller has passed. The sink goes on with it.
  *
  * @category models
  * @since 0.1.0
@@ -48,7 +51,7 @@ export type Settlement =
   | { readonly _tag: "Pending" }
 
 /**
- * What came of recording and waiting for every sink.
+ * The result of recording and waiting for the outcome at every sink.
  *
  * @category models
  * @since 0.1.0
@@ -58,31 +61,31 @@ export type Delivered =
   | { readonly _tag: "Filtered"; readonly by: string }
 
 /**
- * How one sink does.
+ * The status of one sink.
  *
  * @category models
  * @since 0.1.0
  */
 export interface SinkStatus {
-  /** `degraded`: repeating after failures; `blocked`: waiting for something a person must do; `down`: gave up or closed. */
+  /** `degraded`: retrying after failures; `blocked`: an operator must do something first; `down`: closed. */
   readonly state: "up" | "degraded" | "blocked" | "down"
-  /** Found in the journal at the start. */
+  /** Occurrences that were in the journal at the start and not settled. */
   readonly recovered: number
   readonly settled: number
   readonly parked: number
   /** By reason. */
   readonly dropped: Readonly<Record<string, number>>
-  /** Accepted and not settled, parked or dropped; includes what is held. */
+  /** Accepted or recovered, and neither settled nor parked nor dropped. Includes what is held. */
   readonly pending: number
-  /** Waiting in the correlator for their turn. */
+  /** Held by correlation until their rate limit allows a write. */
   readonly held: number
-  /** How long the longest waiting occurrence has waited. */
+  /** The age of the oldest pending occurrence. */
   readonly oldestAge: Duration.Duration
   readonly lastError?: string
 }
 
 /**
- * What a recorder has taken and what became of it, in occurrences. At every moment and for every sink:
+ * What a recorder has accepted and what happened to it, in occurrences. At every moment and for every sink:
  * `accepted + recovered = settled + parked + dropped + pending`.
  *
  * @category models
@@ -92,7 +95,7 @@ export interface RecorderStatus {
   readonly accepted: number
   /**
    * Refused before acceptance, by reason: `invalid`, `full`, `closed`, `rejected`, `failed`, `interrupted`; and `unknown`,
-   * of which the store did not say before the recorder was closed whether it has them.
+   * where the store did not answer before the recorder was closed, so that it may have them.
    */
   readonly refused: Readonly<Record<string, number>>
   /** Left out by transforms, by their names. */
@@ -101,15 +104,15 @@ export interface RecorderStatus {
 }
 
 /**
- * What was left when a flush ended, per sink.
+ * The result of a flush.
  *
  * @category models
  * @since 0.1.0
  */
 export interface FlushReport {
-  /** Whether everything that was begun before the flush is through. */
+  /** Whether everything that was begun before the flush has an outcome at every sink. */
   readonly complete: boolean
-  /** What was begun before the flush, and is neither accepted nor refused. */
+  /** Number of events that were begun before the flush and are neither accepted nor refused. */
   readonly waiting: number
   readonly pending: Readonly<Record<string, number>>
 }
@@ -137,7 +140,7 @@ export interface ParkedSeries extends Parked {
 export class Closed extends Data.TaggedClass("Closed")<{}> {}
 
 /**
- * The backend will never take this event.
+ * The backend will never accept this event.
  *
  * @category errors
  * @since 0.1.0
@@ -146,9 +149,9 @@ export class Rejected extends Data.TaggedClass("Rejected")<{ readonly detail: st
 
 /**
  * The recorder was closed while the event was being stored, and the store did not answer before the deadline; or, without a
- * journal, another store has taken its place before it did; or the files of the journal were deleted or moved meanwhile
- * (`JournalLost`). The event is there whole, or not at all; where a journal has it, it is delivered, by the next start if not
- * by this one. Recording it once more may count it twice.
+ * journal, another store has replaced it before it did; or the files of the journal were deleted or moved meanwhile
+ * (`JournalLost`). The event is stored completely or not at all. Where a journal has it, it is delivered, at the latest
+ * after the next start. Recording it again may count it twice.
  *
  * @category errors
  * @since 0.2.0
@@ -156,7 +159,7 @@ export class Rejected extends Data.TaggedClass("Rejected")<{ readonly detail: st
 export class Unknown extends Data.TaggedClass("Unknown")<{ readonly detail: string }> {}
 
 /**
- * Why a recorder did not accept an event that was in order.
+ * Why a recorder did not accept a valid event.
  *
  * @category errors
  * @since 0.1.0
@@ -164,7 +167,7 @@ export class Unknown extends Data.TaggedClass("Unknown")<{ readonly detail: stri
 export type RecorderErrorReason = Closed | Rejected | Unknown | BackendError | JournalError
 
 /**
- * An event that was in order was not accepted, with a tagged `reason`. Nothing was recorded, unless the reason is `Unknown`.
+ * A valid event was not accepted, with a tagged `reason`. Nothing was recorded, unless the reason is `Unknown`.
  *
  * @category errors
  * @since 0.1.0
@@ -188,7 +191,7 @@ export class RecorderError extends Data.TaggedError("RecorderError")<{
 }
 
 /**
- * An invalid timeout: negative, not a number, or no duration. The call did not wait.
+ * An invalid timeout: negative, not a number, or not a duration. The call did not wait.
  *
  * @category errors
  * @since 0.2.0
@@ -204,7 +207,7 @@ export class InvalidTimeout extends Data.TaggedError("InvalidTimeout")<{
 }
 
 /**
- * Everything that recording can fail with.
+ * The errors of recording.
  *
  * @category errors
  * @since 0.1.0
@@ -216,14 +219,15 @@ export type RecordError = InvalidEvent | RecorderError
 // ---------------------------------------------------------------------------
 
 /**
- * Takes events and delivers them.
+ * Accepts events and delivers them.
  *
  * - `record` resolves when the event is accepted, at the durability that the layer promises
- * - `recordSettled` also waits until every sink is through with it, or for `timeout` (without end unless given). It always
- *   resolves: a sink that is halted or closed answers `Kept`, or `Dropped` where the journal is in memory
- * - `recordNow` never fails and never waits; what it cannot take is counted in `status`
- * - `flush` waits for everything that was begun before it, whether it was accepted yet or not, until the deadline, and
- *   reports what is left
+ * - `recordSettled` also waits until the event has an outcome at every sink, at most for `timeout` (without limit unless
+ *   given). It always resolves: the outcome at a sink that is halted or closed is `Kept`, or `Dropped` where the journal is
+ *   in memory
+ * - `recordNow` never fails and never waits; what it cannot accept is counted in `status`
+ * - `flush` waits for everything that was begun before it, accepted or not, at most until the deadline, and reports what is
+ *   left
  *
  * @category services
  * @since 0.1.0
@@ -239,11 +243,11 @@ export class Recorder extends Context.Service<
     readonly recordNow: (draft: EventDraft) => Effect.Effect<void>
     readonly flush: (deadline: Duration.Input) => Effect.Effect<FlushReport, InvalidTimeout>
     readonly status: Effect.Effect<RecorderStatus>
-    /** What backends will never take, kept aside. A recorder without a journal keeps nothing. */
+    /** Series that are kept for an operator. A recorder without a journal keeps none. */
     readonly parked: Effect.Effect<ReadonlyArray<ParkedSeries>, JournalError>
-    /** Delivers parked series once more; answers how many occurrences they carry. */
+    /** Delivers parked series once more; returns the number of their occurrences. */
     readonly retryParked: (sink: string, series: ReadonlyArray<EventId>) => Effect.Effect<number, JournalError>
-    /** Gives parked series up, counted as dropped, `parked`; answers how many occurrences they carry. */
+    /** Drops parked series, counted as dropped with the reason `parked`; returns the number of their occurrences. */
     readonly dropParked: (sink: string, series: ReadonlyArray<EventId>) => Effect.Effect<number, JournalError>
   }
 >()("@tidings/core/Recorder") {}

@@ -1,5 +1,6 @@
 /**
- * Typed catalogues of events: which kinds of objects a host reports on, for which reasons, and what each message says.
+ * Typed catalogues of events: the kinds of objects that a host reports on, the reasons of each kind, and the message of each
+ * reason.
  *
  * **When to use**
  *
@@ -8,9 +9,9 @@
  *
  * **Details**
  *
- * A catalogue is a service with one method per kind. The compiler checks what stands in the definition (messages name
- * only declared fields, no reason stands twice) and every call: a kind's method takes that kind's reasons only, and what
- * a message prints outside every `{{if}}` must be given.
+ * A catalogue is a service with one method per kind. The compiler checks the definition (messages name only declared
+ * fields, no reason is declared twice) and every call: the method of a kind accepts only the reasons of that kind, and a
+ * call must give the data that the message prints outside every `{{if}}`.
  *
  * **Example** (A shop's own catalogue)
  *
@@ -92,8 +93,8 @@ export type { CallOptions, Field, Fields, Kind, Kinds, MethodName, Reason } from
 // ---------------------------------------------------------------------------
 
 /**
- * How a caller writes a duration and a point in time: as Effect reads them, unless another type says otherwise. The
- * promises of `tidings` take them without a type of Effect.
+ * The types of durations and points in time in calls: those of Effect unless given. The promises of `tidings` use others,
+ * which are not types of Effect.
  *
  * @category type-level
  * @since 0.2.0
@@ -138,8 +139,8 @@ export type CallData<F, Required, U extends Units = Units> = Simplify<
 >
 
 /**
- * What follows the reason in a call. The data may be left out where the message needs none. `Needs` maps each reason to
- * the fields it requires; a reason that is not in it is a mistake that is reported elsewhere, so anything goes here.
+ * The arguments after the reason. The data may be left out where the message requires none. `Needs` maps each reason to the
+ * fields it requires; of a reason that is not in it anything is accepted here, because the reason itself is reported.
  *
  * @category type-level
  * @since 0.1.0
@@ -151,7 +152,7 @@ export type CallArguments<F, Needs, R, U extends Units = Units> = [R] extends [k
   : ReadonlyArray<unknown>
 
 /**
- * The method of one kind. `Needs` shows what data each reason requires.
+ * The method of one kind. `Needs` has the data that each reason requires.
  *
  * @category type-level
  * @since 0.1.0
@@ -178,7 +179,7 @@ export interface EmitMethod<Ks, Out, U extends Units = Units> {
   ): Out
 }
 
-// Reasons of several kinds in one call need what each of them needs.
+// A call with reasons of several kinds requires what each of them requires.
 type Together<U> = (U extends U ? (each: U) => void : never) extends (all: infer I) => void ? I : never
 
 /**
@@ -204,8 +205,8 @@ export interface CrdMethod<Ks, Out, U extends Units = Units> {
 type KindAt<Ks, K> = K extends keyof Ks ? Ks[K] : never
 
 /**
- * The methods that record the events of a catalogue. `Out` is what they answer, an effect, or a promise for hosts without
- * Effect; `U` how durations and times are written.
+ * The methods that record the events of a catalogue. `Out` is what they return: an effect, or a promise for hosts without
+ * Effect. `U` has the types of durations and times.
  *
  * **Example** (The same methods with promises)
  *
@@ -230,24 +231,24 @@ export type Generator<Ks, Out = Effect.Effect<Recorded, RecordError>, U extends 
 }
 
 /**
- * What every catalogue has beside the methods of its kinds. `Reasons` are those of the catalogue, which an editor offers;
- * any other that the program knows is taken as well.
+ * What every catalogue has in addition to the methods of its kinds. `Reasons` are those of the catalogue, which editors
+ * offer; any other reason that the program declares is accepted as well.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Common<Reasons extends string = string> {
   /**
-   * Replaces the message of a reason from now on. Any text is taken and checked at once; a bad one is refused with line,
+   * Replaces the message of a reason from now on. The template is checked at once; an invalid one is refused with line,
    * column and a hint, and the former one stays.
    */
   readonly setTemplate: (
     reason: Reasons | (string & {}),
     template: string
   ) => Effect.Effect<void, TemplateError | CatalogueError>
-  /** The template of a reason's message, `undefined` where it has none. */
+  /** The template of a reason's message; `undefined` where the reason has none. */
   readonly getTemplate: (reason: Reasons | (string & {})) => string | undefined
-  /** Whether the events go to a cluster. Constant for the life of the layer. */
+  /** Whether the events are written to a cluster. It never changes. */
   readonly isKubernetesMode: boolean
 }
 
@@ -271,8 +272,8 @@ export interface ServiceClass<Self, Id extends string, Ks> extends Context.Servi
   /** Adds the catalogue to `Templates` and records through `Recorder`. */
   readonly layer: Layer.Layer<Self, CatalogueError, Templates | Recorder | Backend>
   /**
-   * Like `layer`, with other messages for some reasons. Literals are checked by the compiler, all of them when the layer
-   * is built. Every call makes a layer of its own: keep what it returns in a constant to share it.
+   * Like `layer`, with other messages for some reasons. The compiler checks literals, and all messages are checked when the
+   * layer is built. Every call makes a new layer: keep it in a constant to share it.
    */
   readonly layerWith: <
     const Ms extends { readonly [reason: string]: string } & { readonly [R in AllReasons<Ks>]?: string }
@@ -282,18 +283,18 @@ export interface ServiceClass<Self, Id extends string, Ks> extends Context.Servi
 }
 
 /**
- * Declares kinds, their data and their reasons, and answers the class of a service whose methods record their events.
+ * Declares kinds, their data and their reasons, and returns the class of a service whose methods record their events.
  *
  * **When to use**
  *
- * Extend what it returns; the name of the class is the service, `id` identifies it at run time (`"shop/Orders"`).
+ * Extend the class that it returns. `id` identifies the service at run time (`"shop/Orders"`).
  *
  * **Details**
  *
- * Literals in `kinds` are checked by the compiler. What it cannot see (operand types in a template, names, and all that
- * comes from JavaScript) is checked when the layer is built, which then fails with a `CatalogueError` that names every
- * fault. A method fails with `InvalidEvent` where an object has another kind or no name, the reason is not of that kind,
- * a field that the declared message prints outside every `{{if}}` is not given, or a declared field holds something else.
+ * The compiler checks literals in `kinds`. What it cannot check (types of operands in a template, names, and everything in
+ * JavaScript) is checked when the layer is built, which fails with a `CatalogueError` that names every mistake. A method
+ * fails with `InvalidEvent` where the object has another kind or no name, the reason is not of that kind, a field that the
+ * declared message prints outside every `{{if}}` is not given, or a field has another type than declared.
  *
  * @category constructors
  * @since 0.1.0
@@ -320,18 +321,18 @@ export const Service =
             getTemplate: templates.get,
             isKubernetesMode: mode === "kubernetes"
           }
-          // The names of the methods are computed from the kinds, here and in the type.
+          // The names of the methods are derived from the kinds, here and in the type.
           const methods = catalogueCalls.make(kinds, recorder, templates) as Generator<Ks>
           return { ...methods, ...common }
         })
       )
-    // The condition on Self is open in here, so no value has its type.
+    // Self is not known here, so the compiler cannot resolve the conditional type.
     return Object.assign(service, { kinds, layer: layerWith({}), layerWith }) as never
   }
 
 /**
- * What `layerAll` asks of its catalogues beside being some: `unknown` where no reason stands in two of them, else a type
- * that nothing has and that names the reason. For functions of one's own that take several catalogues.
+ * The constraint of `layerAll` on its catalogues: `unknown` where no reason is declared in two of them, else a type that no
+ * value has and that names the reason. For other functions that take several catalogues.
  *
  * @category type-level
  * @since 0.2.0
@@ -370,6 +371,6 @@ export const layerAll = <const Cs extends readonly [AnyClass, ...ReadonlyArray<A
 ): Layer.Layer<Layer.Success<Cs[number]["layer"]>, CatalogueError, Templates | Recorder | Backend> => {
   const [first, ...rest] = catalogues as readonly [AnyClass, ...ReadonlyArray<AnyClass>]
   const all = rest.reduce((layer, catalogue) => Layer.merge(layer, catalogue.layer), first.layer)
-  // Which services they are, only the type of the tuple knows.
+  // The services are known only from the type of the tuple.
   return all as Layer.Layer<Layer.Success<Cs[number]["layer"]>, CatalogueError, Templates | Recorder | Backend>
 }

@@ -1,5 +1,5 @@
 /**
- * The data of an event: what its message is a view of.
+ * The data of an event: the values that its message is rendered from.
  *
  * @since 0.1.0
  */
@@ -16,27 +16,27 @@ export type Json = string | number | boolean | null | ReadonlyArray<Json> | { re
 /**
  * The data that travels with an event to the backend and back.
  *
- * Fourteen names are built in, with a meaning of their own; a host's catalogue may declare more, which travel as JSON
- * (a duration among them as Go's text, `1m30.5s`, because a reader of the store has no catalogue to tell it apart).
+ * Fourteen names are built in and have a meaning; a host's catalogue may declare more, which are stored as JSON. A duration
+ * that a catalogue declares is stored as Go's text (`1m30.5s`), because a reader of the store does not have the catalogue.
  *
- * Message templates see each field under its name with a capital and a trailing `Id` as `ID`: `.StepID`, `.ToolNames`,
+ * A message template names each field with a capital, and a trailing `Id` as `ID`: `.StepID`, `.ToolNames`,
  * `.Arguments.key`.
  *
  * @category models
  * @since 0.1.0
  */
 export interface EventData {
-  /** The name of the involved object. Filled in from it; another one is an error. */
+  /** The name of the involved object. Set by the recorder; a caller that gives another name gets an error. */
   readonly name?: string
-  /** The namespace of the involved object. Filled in from it; another one is an error. */
+  /** The namespace of the involved object. Set by the recorder; a caller that gives another one gets an error. */
   readonly namespace?: string
   /** What was done: becomes the event's `action` unless the call gives one. */
   readonly operation?: string
   readonly serviceClass?: string
-  /** Extra key-values of any JSON. */
+  /** Further values: any JSON, by key. */
   readonly arguments?: { readonly [key: string]: Json }
   readonly error?: string
-  /** Nanoseconds, exact up to 104 days, at the most Go's 292 years. On the wire Go's text: `1m30.5s`. */
+  /** In nanoseconds, exact up to 104 days, at most 292 years (64 bits, as in Go). Stored as Go's text: `1m30.5s`. */
   readonly duration?: number
   readonly stepCount?: number
   readonly stepId?: string
@@ -50,7 +50,7 @@ export interface EventData {
 }
 
 /**
- * The data as a caller gives it: durations as anything that Effect reads as one, absent fields also as `undefined`.
+ * The data as a caller gives it: a duration is any `Duration.Input` of Effect, and an absent field may be `undefined`.
  *
  * Go's text (`1m30.5s`) is read too.
  *

@@ -9,7 +9,7 @@ import type { ObjectReference } from "./ObjectReference.ts"
 import type { Micros } from "./Timestamp.ts"
 
 /**
- * An event before acceptance: what a caller said, and nothing worked out yet.
+ * An event before acceptance, as the caller gives it: nothing is checked, filled in or rendered yet.
  *
  * @category models
  * @since 0.1.0
@@ -18,11 +18,11 @@ export interface EventDraft {
   readonly involvedObject: ObjectReference
   readonly related?: ObjectReference | undefined
   readonly reason: string
-  /** The catalogue's type of the reason when absent, `Normal` for a reason outside it. */
+  /** When absent, the type that the catalogue declares for the reason; `Normal` for a reason that no catalogue declares. */
   readonly type?: EventType | undefined
   /** `data.operation` when absent, else the reason. */
   readonly action?: string | undefined
-  /** Taken as it is, never as a template. Rendered from the template of the reason when absent. */
+  /** Plain text, not a template. When absent, the message is rendered from the template of the reason. */
   readonly message?: string | undefined
   readonly data?: EventDataInput | undefined
   readonly labels?: Readonly<Record<string, string>> | undefined

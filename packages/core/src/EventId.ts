@@ -1,5 +1,5 @@
 /**
- * The identity of an event, given once, when it is accepted.
+ * The identity of an event, assigned once, at acceptance.
  *
  * @since 0.1.0
  */
@@ -12,22 +12,22 @@ import * as fingerprint from "./internal/fingerprint.ts"
 /**
  * The accepting origin and its sequence number.
  *
- * The identity of the first occurrence names the whole series, and becomes the name of the object in the backend:
- * that is why a repeated write can never make a second object.
+ * The identity of the first occurrence identifies the whole series, and the name of the object in the backend is derived
+ * from it. So a write that is retried can never create a second object.
  *
- * An origin belongs to one opening of a journal, or to one direct recorder: each opening draws its own for what it accepts,
- * and a series has occurrences of one origin only. So a journal that was copied, or put back from a backup, agrees with its
- * original on everything both have, and never gives an identity that the original gives to something else.
+ * An origin belongs to one opening of a journal, or to one recorder without a journal. Each opening generates its own, and a
+ * series has occurrences of one origin only. So a copy of a journal, or one that was restored from a backup, has the same
+ * identities as the original for what both contain, and never assigns one that the original assigns to another event.
  *
  * @category models
  * @since 0.1.0
  */
 export interface EventId {
-  /** 32 hexadecimal digits, drawn at each opening; for events of other writers the uid that their backend gave. */
+  /** 32 hexadecimal digits, generated at each opening. For events of other writers, the uid that their backend assigned. */
   readonly origin: string
   /**
-   * The place in the journal: it begins at 1 and grows by one with each event, across openings, so the first of an origin
-   * may be any number. 0 for events of other writers.
+   * The position in the journal. It starts at 1 and grows by one with each event, also from one opening to the next, so the
+   * first event of an origin may have any number. 0 for events of other writers.
    */
   readonly seq: number
 }
@@ -41,7 +41,7 @@ export interface EventId {
 export const format = (id: EventId): string => `${id.origin}.${id.seq}`
 
 /**
- * Reads the text of an identity; `undefined` when it is none. An origin is printable ASCII without blanks.
+ * Reads the text of an identity; `undefined` where the text is not one. An origin is printable ASCII without blanks.
  *
  * **Example**
  *
@@ -65,7 +65,7 @@ export const parse = (text: string): EventId | undefined => {
 }
 
 /**
- * Draws an origin: 128 random bits as 32 hexadecimal digits.
+ * Generates an origin: 128 random bits as 32 hexadecimal digits.
  *
  * The bits come from `SecureRandom` of `effect/crypto` where the host provides it (a test provides a fixed one), else
  * from Web Crypto.
@@ -82,10 +82,10 @@ export const makeOrigin: Effect.Effect<string> = Effect.gen(function* () {
 })
 
 /**
- * The origin of what continues a series for another object: 32 hexadecimal digits that depend on nothing but the arguments,
- * so that whoever repeats a write meets the same identity.
+ * The origin of a series that continues another one for a replaced object: 32 hexadecimal digits that depend only on the
+ * arguments, so that a write that is retried has the same identity.
  *
- * For backends that must tell apart what is about an object and what is about the one that took its place.
+ * For backends that keep the events of an object apart from those of the object that replaced it under the same name.
  *
  * **Example**
  *
@@ -107,7 +107,7 @@ export const derivedOrigin = (origin: string, uid: string): string => fingerprin
 const MAXIMUM_NAME = 253
 const HEXADECIMAL_ORIGIN = /^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$/
 
-// Origins of other shapes come only from other writers' backends; any spread of 64 bits will do.
+// Only identities of other writers have origins of another form; for these any hash of 64 bits will do.
 const spread = (text: string): string => {
   let high = 0x811c9dc5
   let low = 0x1b873593
@@ -144,7 +144,7 @@ const sanitise = (name: string): string =>
  * The name of the event object for an identity: `<object>.<64 bits of the origin>.<seq in base 36>`, a DNS-1123
  * subdomain of at most 253 characters, which both Kubernetes event APIs take.
  *
- * It depends on nothing but its arguments, so whoever repeats a write meets the same object.
+ * It depends only on its arguments, so a write that is retried finds the same object.
  *
  * **Example**
  *

@@ -1,5 +1,5 @@
 /**
- * The error of an event that cannot be taken as it is.
+ * The error of an event that is not valid.
  *
  * @since 0.1.0
  */

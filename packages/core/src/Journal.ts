@@ -1,9 +1,9 @@
 /**
- * Where a recorder keeps what it has accepted until every sink is through with it.
+ * The journal of a recorder: a log of accepted events, from which each sink delivers.
  *
- * The journal is the only durable point of delivery: an event is accepted when it stands in it. Its place in it, and the
- * origin of the opening that accepted it, are its identity. `layerMemory` keeps it for the life of the process; the file journal of `@tidings/backend-fs` keeps it
- * across restarts and power loss.
+ * An event is accepted when it is in the journal, and freed when every sink has settled, parked or dropped it. Its position
+ * in the journal and the origin of the opening that accepted it are its identity. `layerMemory` lasts as long as the
+ * process; the file journal of `@tidings/backend-fs` survives restarts and power loss.
  *
  * @since 0.1.0
  */
@@ -32,7 +32,7 @@ import * as Timestamp from "./Timestamp.ts"
 export class JournalFull extends Data.TaggedClass("JournalFull")<{ readonly detail: string }> {}
 
 /**
- * The store of the journal failed. Nothing of the batch is accepted.
+ * The storage of the journal failed. Nothing of the batch is accepted.
  *
  * @category errors
  * @since 0.1.0
@@ -48,7 +48,7 @@ export class JournalFailed extends Data.TaggedClass("JournalFailed")<{ readonly 
 export class JournalLocked extends Data.TaggedClass("JournalLocked")<{ readonly detail: string }> {}
 
 /**
- * The journal cannot be read: it is of another format, or its state is damaged where that must not be passed over.
+ * The journal cannot be read: it has another format, or a part that cannot be skipped is damaged.
  *
  * @category errors
  * @since 0.1.0
@@ -56,11 +56,11 @@ export class JournalLocked extends Data.TaggedClass("JournalLocked")<{ readonly 
 export class JournalDamaged extends Data.TaggedClass("JournalDamaged")<{ readonly detail: string }> {}
 
 /**
- * The files of the journal are no longer those that this process has open: its directory was deleted, moved, replaced or mounted
- * over, or its lock was deleted. Nothing more is accepted until they are back in their place.
+ * The files of the journal are no longer those that this process has open: its directory was deleted, moved, replaced or
+ * mounted over, or its lock was deleted. Nothing is accepted until they are back in their place.
  *
- * `applied`: `no` when the batch is certainly not in the journal. `unknown` when it was written before this was noticed: who
- * opens those files later may find and deliver it.
+ * `applied`: `no` when the batch is certainly not in the journal. `unknown` when it was written before this was noticed: a
+ * process that opens these files later may find and deliver it.
  *
  * @category errors
  * @since 0.2.0
@@ -120,26 +120,26 @@ export interface JournalEntry {
 }
 
 /**
- * What a sink reads: entries in order, and the ranges that a quota took before the sink had read them.
+ * A page of what a sink reads: entries in order, and the ranges that were removed before the sink had read them.
  *
  * @category models
  * @since 0.1.0
  */
 export interface JournalPage {
   readonly entries: ReadonlyArray<JournalEntry>
-  /** Both ends belong to a range. */
+  /** Ranges include both ends. */
   readonly lost: ReadonlyArray<{
     readonly from: number
     readonly to: number
-    /** `quota` (it took the range) unless given; `damaged`: what stood there cannot be read. */
+    /** `quota` unless given: removed to make room. `damaged`: it cannot be read. */
     readonly reason?: "quota" | "damaged"
   }>
-  /** The last seq that this page covers: where the next read begins after. */
+  /** The last sequence number that this page covers; the next read begins after it. */
   readonly reached: number
 }
 
 /**
- * How far a sink is, in one record: what it has read, and everything of that which is not settled.
+ * The progress of a sink in one record: how far it has read, and everything up to there that is not settled.
  *
  * @category models
  * @since 0.1.0
@@ -147,18 +147,18 @@ export interface JournalPage {
 export interface Checkpoint {
   readonly upTo: number
   readonly state: Json
-  /** The id of what the sink writes to; bound in the first checkpoint, before the first write. */
+  /** The id of the store that the sink writes to; saved in a checkpoint before the first write. */
   readonly target?: string
-  /** The aliases of the target when it was bound or last learned more about; absent where it has none. */
+  /** The aliases of the target that are known; absent where there are none. */
   readonly aliases?: ReadonlyArray<string>
-  /** Whether another store could have the names of the target; absent where that is not so. */
+  /** `true` where other stores may have the same names as the target. */
   readonly isUncertain?: boolean
-  /** Where the target is, when a store that is begun anew there takes its place; absent where that is not so. */
+  /** Where the target is, if a new store at the same place replaces it. */
   readonly place?: string
 }
 
 /**
- * A write that its backend will never take, kept aside with the number of its occurrences that no backend shows.
+ * A write that the backend will never accept, with the number of its occurrences that are not visible in the backend.
  *
  * @category models
  * @since 0.1.0
@@ -171,7 +171,7 @@ export interface Parked {
 }
 
 /**
- * What somebody beside the process asks for about what is parked: to deliver series once more, or to give them up.
+ * A request of an operator in another process: to retry parked series, or to drop them.
  *
  * @category models
  * @since 0.1.0
@@ -184,9 +184,9 @@ export interface ParkedRequest {
 /**
  * What an accepted event survives.
  *
- * - `memory`: outages of the backend, within the life of this process
- * - `process`: also the end of the process in any way
- * - `disk`: also the end of the machine
+ * - `memory`: outages of the backend, as long as this process runs
+ * - `process`: also the end of the process, in any way
+ * - `disk`: also a crash of the machine
  *
  * @category models
  * @since 0.1.0
@@ -198,7 +198,7 @@ export type Durability = "memory" | "process" | "disk"
  *
  * - `fail`: it is refused with `JournalFull`
  * - `block`: it waits for room
- * - `dropOldest`: the oldest events that no sink has read make room, counted as dropped, `quota`
+ * - `dropOldest`: the oldest events are removed, and counted as dropped (`quota`) by the sinks that have not read them
  *
  * @category models
  * @since 0.1.0
@@ -208,9 +208,9 @@ export type OnFull = "fail" | "block" | "dropOldest"
 /**
  * How far beyond its last durable checkpoint a sink may have read, in entries.
  *
- * What an earlier life read, and may have delivered, without a checkpoint behind it would be counted twice if a quota took
- * a part of it and the rest began a new series. So a sink reads no further than this, and after a restart a quota leaves
- * as many entries behind each checkpoint alone.
+ * After a restart, a sink reads again what was read, and perhaps delivered, after the last checkpoint. If the quota had
+ * removed a part of it, the rest would begin a new series and be counted twice. So a sink reads no further than this, and
+ * after a restart the quota does not remove this number of entries after each checkpoint.
  *
  * @category models
  * @since 0.1.0
@@ -224,13 +224,14 @@ export const READ_AHEAD = 8_192
 /**
  * The journal of a recorder.
  *
- * Seqs are places: they begin at 1 and grow by one with each entry, also across restarts. Each opening draws an `origin` of
- * its own for what it accepts, and entries keep the origin of the opening that accepted them.
+ * Sequence numbers are positions: they start at 1 and grow by one with each entry, also from one opening to the next. Each
+ * opening generates an `origin` for what it accepts, and entries keep the origin of the opening that accepted them.
  *
- * `append` has one caller, is all or nothing, and answers the identities in the order of the batch. The recorder runs it
- * without interruption, so that what is stored and what its caller is told are the same; where it waits for room, with
- * nothing stored, it waits in `Effect.interruptible`, or a recorder that closes cannot end it. Entries are freed up to the checkpoint that is furthest behind, of the sinks that have called
- * `restore` in this life.
+ * `append` has one caller at a time, is all or nothing, and returns the identities in the order of the batch. The recorder
+ * runs it uninterruptibly, so that what is stored and what the caller is told are the same. While it waits for room, with
+ * nothing stored, it must be `Effect.interruptible`, or a recorder that closes could not end it.
+ *
+ * Entries are freed up to the oldest checkpoint of the sinks that have called `restore` since the journal was opened.
  *
  * @category services
  * @since 0.1.0
@@ -238,18 +239,18 @@ export const READ_AHEAD = 8_192
 export class Journal extends Context.Service<
   Journal,
   {
-    /** Of what this opening accepts. */
+    /** The origin of what this opening accepts. */
     readonly origin: string
     readonly durability: Durability
-    /** The last seq that was given. */
+    /** The last sequence number that was assigned. */
     readonly head: Effect.Effect<number>
     readonly append: (batch: ReadonlyArray<Occurrence>) => Effect.Effect<ReadonlyArray<EventId>, JournalError>
     readonly read: (sink: string, after: number, max: number) => Effect.Effect<JournalPage, JournalError>
     readonly checkpoint: (sink: string, checkpoint: Checkpoint) => Effect.Effect<void, JournalError>
     readonly restore: (sink: string) => Effect.Effect<Checkpoint | undefined, JournalError>
     /**
-     * Keeps a write aside. `occurrences` is how many of its series are kept aside in all, so repeating it adds nothing; of a
-     * series the highest `upTo` is kept, of equal ones the later.
+     * Keeps a write for an operator. `occurrences` is the total for its series, so a repetition adds nothing. Of several
+     * writes of a series, the one with the highest `upTo` is kept, and of equal ones the last.
      */
     readonly park: (
       sink: string,
@@ -258,9 +259,9 @@ export class Journal extends Context.Service<
       reason: string
     ) => Effect.Effect<void, JournalError>
     readonly parked: (sink: string) => Effect.Effect<ReadonlyArray<Parked>, JournalError>
-    /** Forgets parked writes: they are delivered after all, or given up. */
+    /** Deletes parked writes, because they were delivered after all, or dropped. */
     readonly unpark: (sink: string, series: ReadonlyArray<EventId>) => Effect.Effect<void, JournalError>
-    /** Takes what was asked for beside this process since the last time, in order; none where nobody can ask. */
+    /** Takes the requests of other processes since the last call, in order. None where other processes cannot reach it. */
     readonly requests: (sink: string) => Effect.Effect<ReadonlyArray<ParkedRequest>, JournalError>
   }
 >()("@tidings/core/Journal") {}
@@ -270,7 +271,7 @@ export class Journal extends Context.Service<
 // ---------------------------------------------------------------------------
 
 const DEFAULT_CAPACITY = 100_000
-/** As that of the file journal. */
+/** The same as that of the file journal. */
 const DEFAULT_QUOTA = 256 * 1024 * 1024
 
 interface MemoryOptions {
@@ -289,12 +290,12 @@ const makeMemory = (origin: string, clock: Clock.Clock, options?: MemoryOptions)
   const quota = Math.max(1, options?.quota ?? DEFAULT_QUOTA)
   const capacity = Math.max(1, options?.capacity ?? DEFAULT_CAPACITY)
   const onFull = options?.onFull ?? "fail"
-  /** The occurrences with the seqs from `first` on, the first of them at `start`. */
+  /** The occurrences with the sequence numbers from `first` on; the first of them is at index `start`. */
   let kept: Array<Occurrence | undefined> = []
   let start = 0
   let first = 1
   let head = 0
-  /** Of what is kept, about. */
+  /** Approximate size of what is kept. */
   let bytes = 0
   const checkpoints = new Map<string, Checkpoint>()
   const reading = new Map<string, number>()
@@ -304,7 +305,7 @@ const makeMemory = (origin: string, clock: Clock.Clock, options?: MemoryOptions)
   const discard = (n: number): void => {
     for (let index = start; index < start + n; index++) {
       bytes -= dataSize.estimate(kept[index]!)
-      // The list is shortened now and then only; what is settled must not live until then.
+      // The list is only shortened now and then; the occurrence should be collected before.
       kept[index] = undefined
     }
     start += n
@@ -315,7 +316,7 @@ const makeMemory = (origin: string, clock: Clock.Clock, options?: MemoryOptions)
     }
   }
 
-  /** Up to where every sink's checkpoint stands. */
+  /** Discards what every sink has a checkpoint for. */
   const free = (): void => {
     let upTo = Number.POSITIVE_INFINITY
     for (const sink of reading.keys()) upTo = Math.min(upTo, checkpoints.get(sink)?.upTo ?? 0)
@@ -334,7 +335,7 @@ const makeMemory = (origin: string, clock: Clock.Clock, options?: MemoryOptions)
     })
   }
 
-  /** Also what is larger than the quota alone, once nothing else is kept. */
+  /** A single batch may be larger than the quota, once nothing else is kept. */
   const fits = (count: number, size: number): boolean => count <= room() && (bytes + size <= quota || head < first)
 
   const full = (wanted: number) =>
@@ -412,16 +413,16 @@ const makeMemory = (origin: string, clock: Clock.Clock, options?: MemoryOptions)
 }
 
 /**
- * A journal in the memory of this process: `record` resolves at once, and outages of the backend of any length lose
- * nothing while the process lives and the capacity lasts.
+ * A journal in the memory of this process: `record` resolves at once, and no outage of the backend loses events, as long as
+ * the process runs and the capacity suffices.
  *
  * @category layers
  * @since 0.1.0
  */
 export const layerMemory = (options?: {
-  /** How many events it keeps at the most. 100,000 unless given. */
+  /** Maximum number of events. 100,000 unless given. */
   readonly capacity?: number | undefined
-  /** How many bytes of memory they take at the most, about. 256 MiB unless given. */
+  /** Approximate maximum size of the events in memory, in bytes. 256 MiB unless given. */
   readonly quota?: number | undefined
   /** `fail` unless given. */
   readonly onFull?: OnFull | undefined

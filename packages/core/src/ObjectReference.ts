@@ -1,5 +1,6 @@
 /**
- * What an event is about: a reference to a Kubernetes object, or to an object that only looks like one.
+ * What an event is about: a reference to a Kubernetes object, or to an object outside of any cluster that has a kind and a
+ * name.
  *
  * @since 0.1.0
  */
@@ -19,7 +20,7 @@ export interface ObjectReference {
   /** The kind as its type spells it: `Deployment`. */
   readonly kind: string
   readonly name: string
-  /** Missing for what is cluster-scoped. */
+  /** Absent for cluster-scoped objects. */
   readonly namespace?: string
   readonly uid?: string
   /** A part of the object: `spec.containers{web}`. */
@@ -46,9 +47,9 @@ export const groupOf = ({ apiVersion }: { readonly apiVersion?: string | undefin
  */
 export interface KindName {
   readonly name: string
-  /** Absent where none is named, and then any will do. */
+  /** Absent where the text names no version: any matches. */
   readonly version?: string
-  /** The empty text for the core group. Absent where none is named, and then any will do. */
+  /** The empty text for the core group. Absent where the text names no group: any matches. */
   readonly group?: string
 }
 
@@ -80,7 +81,7 @@ export const parseKindName = (text: string): KindName => {
 }
 
 /**
- * What a host has in hand: any object with `metadata`, such as the types of `@kubernetes/client-node`.
+ * An object as a host has it: anything with `metadata`, such as the types of `@kubernetes/client-node`.
  *
  * @category models
  * @since 0.1.0

@@ -1,5 +1,5 @@
 /**
- * What stands between the recorder and a backend: functions from one layer of `Backend` to another.
+ * Middleware between the recorder and a backend: functions from one layer of `Backend` to another.
  *
  * Policies are composed with `pipe`, the last one outermost, and provided with `Layer.provide`:
  *
@@ -10,7 +10,7 @@
  * export const Store = Backend.layerMemory().pipe(Policy.retry({ times: 3 }), Policy.batch())
  * ```
  *
- * What a policy leaves out on purpose it answers with `Dropped` and a reason, so that it is counted.
+ * For a write that a policy leaves out on purpose it returns `Dropped` with a reason, so that the write is counted.
  *
  * @since 0.1.0
  */
@@ -40,8 +40,8 @@ export type Policy<E2 = never, R2 = never> = <E, R>(
 /**
  * Makes a policy of a function from one backend to another.
  *
- * The function runs once, when the layer is built; it may acquire what the scope of the layer releases. A hook that must
- * know the outcome of each write overrides `write` and hands the rest through.
+ * The function runs once, when the layer is built, and may acquire resources in the scope of the layer. A policy that needs
+ * the outcome of each write overrides `write` and leaves the other methods as they are.
  *
  * **Example** (Leaving out a namespace, in ten lines)
  *
@@ -75,8 +75,8 @@ export const make =
     Layer.provide(Layer.effect(Backend.Backend, Effect.flatMap(Backend.Backend, wrap)), self)
 
 /**
- * A backend that answers some writes at once and passes on the rest, with the answers in the order of the batch. Where
- * passing on fails, the answers that are known stand, and the rest is `Retry` with the failure.
+ * A backend that answers some writes itself and passes the others on, with the outcomes in the order of the batch. Where the
+ * other backend fails, the outcomes that are known stay, and the others are `Retry` with that failure.
  *
  * `make` has an example.
  *
@@ -106,13 +106,13 @@ export const split = (
   })
 
 /**
- * Repeats what failed for a passing reason (`Transient`, `Throttled`), a bounded number of times: for blips.
+ * Retries temporary failures (`Transient`, `Throttled`) a limited number of times: for short interruptions.
  *
- * Of a batch only the items are repeated that are not through. Queries are repeated too, and a watch goes on after the
- * last item that came through. What lasts longer is the recorder's matter, which repeats without end.
+ * Of a batch, only the items without a final outcome are written again. Queries are retried too, and a watch continues after
+ * the last item that was received. Longer failures are left to the recorder, which retries without end.
  *
  * Waits `baseDelay` (50 milliseconds), doubled each time up to `maximumDelay` (2 seconds), times a random factor between
- * 0.5 and 1; never less than the store asked for.
+ * 0.5 and 1; never less than the `retryAfter` of the backend.
  *
  * **Example** (Five tries, the first pause a second)
  *
@@ -123,29 +123,29 @@ export const split = (
  * export const Store = Backend.layerMemory().pipe(Policy.retry({ times: 4, baseDelay: "1 second" }))
  * ```
  *
- * A delay that is negative, or no duration at all, is a mistake of the program: the layer dies with `InvalidPolicyOption`.
+ * A delay that is negative or not a duration is a mistake in the program: the layer dies with `InvalidPolicyOption`.
  *
  * @category policies
  * @since 0.1.0
  */
 export const retry = (options?: {
-  /** How often after the first try. 3 unless given. */
+  /** Maximum number of retries after the first try. 3 unless given. */
   readonly times?: number | undefined
-  /** The delay after the first failure; it doubles with each. 50 milliseconds unless given. */
+  /** The delay after the first failure; it doubles with each further one. 50 milliseconds unless given. */
   readonly baseDelay?: Duration.Input | undefined
   /** 2 seconds unless given. */
   readonly maximumDelay?: Duration.Input | undefined
 }): Policy => make((backend) => retryPolicy.make(backend, options))
 
 /**
- * Merges writes that wait at the same time into one: each caller still gets the outcome of its own.
+ * Merges concurrent writes into one: each caller still gets the outcomes of its own items.
  *
- * Nothing waits for company: a write that finds the backend idle leaves in the same turn of the event loop, together
- * with what else was written in that turn, and what comes while it is under way leaves with the next one. A series
- * stands at most once in a write.
+ * Nothing is delayed in order to be merged: a write that finds the backend idle is sent in the same turn of the event loop,
+ * together with what else was written in that turn; what is written while it is in flight is sent with the next one. A write
+ * contains each series at most once.
  *
- * A failure of the merged write is the failure of each. A caller that is interrupted while it waits takes its items out;
- * what is under way goes on. When the layer closes, whoever is left is told that nobody knows (`Transient`, `"unknown"`).
+ * A failure of the merged write is a failure of each. Where a caller is interrupted while it waits, its items are removed; a
+ * write in flight goes on. When the layer closes, callers without an answer fail with `Transient` and `applied: "unknown"`.
  *
  * **Example** (64 writes at once)
  *
@@ -180,12 +180,12 @@ export const retry = (options?: {
  * @since 0.1.0
  */
 export const batch = (options?: {
-  /** How many items one write carries at the most. 256 unless given. */
+  /** Maximum number of items in one write. 256 unless given. */
   readonly maximum?: number | undefined
 }): Policy => make((backend) => batchPolicy.make(backend, options))
 
 /**
- * Which events a route takes: all that is named must hold, and of a list any one.
+ * Which events a route matches: every field that is given must match, and of a list one value.
  *
  * @category models
  * @since 0.1.0
@@ -195,9 +195,9 @@ export type Condition = routePolicy.Condition
 /**
  * Sends some events to another backend, by the kind, the namespace or the type that a filter names.
  *
- * Readers see one store: queries, pages and watches put both together, newest first and in the order of change of each.
+ * For readers it is one store: queries, pages and watches merge both, newest first, and each in its own order of change.
  *
- * **Example** (Warnings to a store of their own)
+ * **Example** (Warnings to a backend of their own)
  *
  * ```ts
  * import * as Backend from "@tidings/core/Backend"

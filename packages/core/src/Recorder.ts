@@ -1,8 +1,8 @@
 /**
- * The port between what a host records and where it is delivered.
+ * The layers of the recorder, which accepts the events of a host and delivers them to backends.
  *
- * Hosts do not call it: they record through `EventGenerator`, through a catalogue of their own, or through
- * `EventManager`, all of which stand in front of it.
+ * Hosts seldom call the recorder itself: they record with `EventGenerator`, with a catalogue of their own, or with
+ * `EventManager`, which all call it.
  *
  * @since 0.1.0
  */
@@ -55,7 +55,7 @@ export {
 // ---------------------------------------------------------------------------
 
 /**
- * Options of a recorder that cannot work: each field, what was found in it and what would be right.
+ * Invalid options of a recorder: each field, what was found in it and what is expected.
  *
  * @category errors
  * @since 0.1.0
@@ -70,29 +70,29 @@ export class InvalidRecorderOptions extends Data.TaggedError("InvalidRecorderOpt
 }
 
 /**
- * What every event of a recorder carries, and what stands before acceptance.
+ * What a recorder sets in every event, how it prepares events, and its limits.
  *
  * @category options
  * @since 0.1.0
  */
 export interface RecorderOptions {
-  /** `source.component`: who reports. `tidings` unless given. */
+  /** `source.component` of every event: the reporting program. `tidings` unless given. */
   readonly component?: string | undefined
-  /** `source.host`: on which machine. */
+  /** `source.host` of every event: the machine it runs on. */
   readonly host?: string | undefined
   /** The controller, a qualified name such as `example.com/workflows`. The component unless given. */
   readonly reportingController?: string | undefined
-  /** Which replica of it, such as the pod's name. The host unless given, else the controller. */
+  /** The replica of the controller, such as the name of its pod. The host unless given, else the controller. */
   readonly reportingInstance?: string | undefined
-  /** Applied in this order, before the message is rendered. */
+  /** Applied to each event in this order, before its message is rendered. */
   readonly transforms?: ReadonlyArray<Transform.Transform> | undefined
-  /** Whether values under keys that name secrets are masked, after the transforms. `true` unless given. */
+  /** Whether values whose keys name secrets are masked, after the transforms. `true` unless given. */
   readonly maskSecrets?: boolean | undefined
-  /** How many events `recordNow` keeps waiting at the most. 10,000 unless given. */
+  /** Maximum number of events of `recordNow` that wait. 10,000 unless given. */
   readonly queueCapacity?: number | undefined
   /**
-   * How long the closing scope waits for what is accepted and not delivered. 10 seconds unless given. An event that is being
-   * stored when it begins to close is waited for at least a second.
+   * How long the scope, when it closes, waits for the delivery of what is accepted. 10 seconds unless given. An event that
+   * is being stored when it begins to close is awaited for at least one second.
    */
   readonly drainTimeout?: Duration.Input | undefined
   /** How long one write may take; then its outcome is unknown and it is repeated. 30 seconds unless given. */
@@ -104,15 +104,14 @@ export interface RecorderOptions {
 // ---------------------------------------------------------------------------
 
 /**
- * A recorder for which the backend's own write is the acceptance: nothing is kept twice.
+ * A recorder without a journal: an event is accepted when the backend has written it.
  *
- * The recorder for a backend that is near and sure, such as the event log on disk or memory. Each occurrence is a series
- * of its own.
+ * For a local, reliable backend, such as the event log on disk or memory. Each occurrence is a series of its own.
  *
- * - `record` fails when the event certainly was not written, with the backend's reason. Where nobody can tell, it repeats
- *   the write with the same id until somebody can, so a caller never repeats `record`.
- * - `recordNow` queues at most `queueCapacity` events. One worker writes them, repeating what fails without end. When the
- *   scope closes it has `drainTimeout`; what is left then is counted as dropped, `shutdown`.
+ * - `record` fails with the error of the backend when the event certainly was not written. Where the outcome of a write is
+ *   not known, it retries the write with the same id until it is, so a caller never has to repeat `record`.
+ * - `recordNow` queues at most `queueCapacity` events. One worker writes them, and retries failures without end. When the
+ *   scope closes it has `drainTimeout`; what is left then is counted as dropped, with the reason `shutdown`.
  *
  * **Example** (Recording in memory)
  *
@@ -163,9 +162,9 @@ export const layerDirect = (
   )
 
 /**
- * A destination of a recorder, with a cursor of its own over the journal: a slow or dead one never holds up another.
+ * A destination of a recorder. Each has its own position in the journal, so a slow or failing one never delays another.
  *
- * `backend` is the key of a backend. Two sinks need two keys, or both would get the same one:
+ * `backend` is the service key of a backend. Two sinks need two keys, or both would get the same backend:
  *
  * ```ts
  * import * as Backend from "@tidings/core/Backend"
@@ -196,16 +195,16 @@ export interface Sink<R> {
  * @since 0.1.0
  */
 export const sink = <R>(options: {
-  /** Names its cursor in the journal and its metrics: never change it while something is pending. */
+  /** Identifies its position in the journal and its metrics: never change it while something is pending. */
   readonly name: string
   readonly backend: Effect.Effect<BackendService, never, R>
   /** `Correlation.defaults` unless given. */
   readonly correlation?: Correlation.Options | undefined
-  /** Writes under way at once. 16 unless given. */
+  /** Maximum number of writes in flight. 16 unless given. */
   readonly concurrency?: number | undefined
-  /** Items in one write. 32 unless given. */
+  /** Maximum number of series in one write. 32 unless given. */
   readonly batch?: number | undefined
-  /** Series in memory that wait for delivery; what is beyond stays in the journal. 1,024 unless given. */
+  /** Maximum number of series that wait for delivery in memory; the others stay in the journal. 1,024 unless given. */
   readonly capacity?: number | undefined
   /** How long one write may take; then its outcome is unknown and it is repeated. 30 seconds unless given. */
   readonly writeTimeout?: Duration.Input | undefined
@@ -222,13 +221,13 @@ export const sink = <R>(options: {
 })
 
 /**
- * A recorder that accepts into a journal and delivers in the background: the recorder for a cluster.
+ * A recorder with a journal, which delivers in the background: the recorder for a cluster.
  *
- * `record` resolves when the event is as durable as the journal promises. From then on it becomes visible in every
- * sink's backend, counted exactly once, across outages of any length, and across restarts where the journal outlives
- * them. Retry is without end; what a backend will never take is parked. When the scope closes, the recorder refuses new
- * events, lets go of what is held and delivers until `drainTimeout`; the rest stays in a durable journal and is counted as
- * dropped, `shutdown`, of one in memory.
+ * `record` resolves when the event is in the journal, with the durability of the journal. It is then delivered to the
+ * backend of every sink and counted exactly once, through outages of any length, and through restarts where the journal
+ * survives them. Retries are without end; what a backend will never accept is parked. When the scope closes, the recorder
+ * refuses new events, releases what correlation holds, and delivers until `drainTimeout`. The rest stays in a durable
+ * journal; with one in memory it is counted as dropped, with the reason `shutdown`.
  *
  * **Example** (A journal in memory, one sink)
  *
@@ -270,7 +269,7 @@ export const layer = <R = Backend>(
     Recorder,
     Effect.gen(function* () {
       const prepare = yield* preparation(options)
-      // Where no sinks are given, nothing else says what `R` is, and it is `Backend`; the compiler cannot know.
+      // Where no sinks are given, `R` is its default, `Backend`, which the compiler cannot know.
       const given =
         options?.sinks ?? ([sink({ name: "default", backend: Backend })] as unknown as ReadonlyArray<Sink<R>>)
       const names = given.map(({ name }) => name)
@@ -306,7 +305,7 @@ export const layer = <R = Backend>(
     })
   )
 
-/** Reads options that are durations: each from zero on. */
+/** Reads options that are durations, from zero on. */
 const readDurations = <Name extends string>(
   given: Readonly<Record<Name, Duration.Input>>
 ): Effect.Effect<Readonly<Record<Name, Duration.Duration>>, InvalidRecorderOptions> =>
@@ -321,7 +320,7 @@ const readDurations = <Name extends string>(
     return issues.length === 0 ? Effect.succeed(durations) : Effect.fail(new InvalidRecorderOptions({ issues }))
   })
 
-/** What the compiler sees, and plain JavaScript does not. */
+/** Checks for plain JavaScript what the compiler checks. */
 const checkOptions = ({ component, host, queueCapacity }: RecorderOptions): ReadonlyArray<Issue> => {
   const issues: Array<Issue> = []
   for (const [field, found] of Object.entries({ component, host })) {
@@ -340,7 +339,7 @@ const preparation = Effect.fnUntraced(function* (options: RecorderOptions | unde
   const reportingController = options?.reportingController ?? component
   const reportingInstance = options?.reportingInstance ?? options?.host ?? reportingController
   const ofReporter = acceptance.checkReporter(reportingController, reportingInstance).map((issue) =>
-    // The option that was given is the one to mend.
+    // The issue names the option that the caller has given.
     issue.field === "reportingController" && options?.reportingController === undefined
       ? { ...issue, field: "component", expected: `${issue.expected}, or a reportingController beside it` }
       : issue

@@ -3,8 +3,8 @@
  * sink: `accepted + recovered = settled + parked + dropped + pending`, where `settled` and `dropped` are sums over their
  * labels.
  *
- * Labels are bounded: no object, namespace or message is ever one. Where a host chooses them (the names of its transforms,
- * the reasons of its policies), the 65th and all after it count as `other`.
+ * The number of label values is bounded: objects, namespaces and messages are never labels. Of values that a host chooses
+ * (the names of its transforms, the reasons of its policies), the 65th and all after it are counted as `other`.
  *
  * **Example** (Reading one)
  *
@@ -64,7 +64,7 @@ export const refused = Metric.counter("tidings_refused_total", {
 })
 
 /**
- * `tidings_filtered_total{transform}`: left out by a transform.
+ * `tidings_filtered_total{transform}`: left out by a transform before acceptance.
  *
  * @category metrics
  * @since 0.1.0
@@ -75,7 +75,7 @@ export const filtered = Metric.counter("tidings_filtered_total", {
 })
 
 /**
- * `tidings_settled_total{sink, how}`: in the backend.
+ * `tidings_settled_total{sink, how}`: stored in the backend.
  *
  * @category metrics
  * @since 0.1.0
@@ -86,7 +86,7 @@ export const settled = Metric.counter("tidings_settled_total", {
 })
 
 /**
- * `tidings_dropped_total{sink, reason}`: given up, on purpose or by a limit of the host.
+ * `tidings_dropped_total{sink, reason}`: not delivered and never will be, on purpose or because of a limit of the host.
  *
  * @category metrics
  * @since 0.1.0
@@ -107,11 +107,11 @@ export const parked = Metric.gauge("tidings_parked", {
 })
 
 /**
- * `tidings_pending{sink}`: accepted and not through.
+ * `tidings_pending{sink}`: accepted, and neither settled nor parked nor dropped.
  *
  * @category metrics
  * @since 0.1.0
  */
 export const pending = Metric.gauge("tidings_pending", {
-  description: "Accepted occurrences that are not through"
+  description: "Accepted occurrences that are not settled, parked or dropped"
 })

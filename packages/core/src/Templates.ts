@@ -1,15 +1,15 @@
 /**
- * The messages of events: one template per reason, and what else is known of each reason and kind.
+ * The registry of message templates: one template per reason, and what catalogues declare about each reason and kind.
  *
  * **When to use**
  *
- * Catalogues fill the registry when their layers are built, and the recorder renders from it. Use it directly to look a
- * reason up, or to replace a message while the program runs.
+ * Catalogues register their templates when their layers are built, and the recorder renders messages with them. Use it
+ * directly to look up a reason, or to replace a message while the program runs.
  *
  * **Details**
  *
- * A template is checked when it is set, never when an event is recorded: rendering cannot fail. A reason without a
- * template has a message all the same, a plain one that names the reason and the object.
+ * A template is checked when it is set, so rendering cannot fail. For a reason without a template the message is a plain one
+ * that names the reason and the object.
  *
  * **Example** (Replacing a message)
  *
@@ -64,7 +64,7 @@ import * as text from "./internal/text.ts"
 // ---------------------------------------------------------------------------
 
 /**
- * What is known of a reason that a catalogue declares.
+ * A reason that a catalogue declares.
  *
  * @category models
  * @since 0.1.0
@@ -72,21 +72,21 @@ import * as text from "./internal/text.ts"
 export interface ReasonEntry {
   readonly reason: string
   readonly kind: string
-  /** Of its events unless a call says otherwise. */
+  /** The type of its events, unless a call gives another one. */
   readonly type: EventType
-  /** What the reason tells, in a sentence. */
+  /** What the reason means, in a sentence. */
   readonly meaning: string
-  /** The template of its message as it is now. */
+  /** The current template of its message. */
   readonly message: string
   /**
-   * The data that a call must give: what the message prints outside every `{{if}}`, as the catalogue declares it. A message
-   * that replaces it at run time changes nothing about it.
+   * The data that a call must give: what the declared message prints outside every `{{if}}`. A message that replaces it at
+   * run time does not change it.
    */
   readonly needs: ReadonlyArray<string>
 }
 
 /**
- * What is known of a kind that a catalogue declares.
+ * A kind that a catalogue declares.
  *
  * @category models
  * @since 0.1.0
@@ -111,9 +111,9 @@ export interface KindEntry {
 export interface CatalogueIssue {
   /** Where: `Order.OrderScaled.message`, `Order.fields.orderId`, `messages.OrderScaled`. */
   readonly path: string
-  /** What is wrong there, and what would be right. */
+  /** What is wrong there, and what is expected. */
   readonly detail: string
-  /** Where a template is at fault: its mistakes with line, column and hint. */
+  /** Where a template is wrong: its mistakes with line, column and hint. */
   readonly template?: TemplateError
 }
 
@@ -149,15 +149,15 @@ export class CatalogueError extends Data.TaggedError("CatalogueError")<{
 /**
  * The registry of reasons, kinds and messages.
  *
- * - `render`: the message of an event. Pure and fast: one look-up and a compiled template. Where a field outside every
- *   `{{if}}` has no value, a mark stands in its place, such as `<no stepId>`. Never fails: of data that cannot be read, the
- *   message names the reason alone.
+ * - `render`: the message of an event. Pure and fast: one look-up and a compiled template. In the place of a field outside
+ *   every `{{if}}` that has no value, it prints a mark such as `<no stepId>`. It never fails: where the data cannot be
+ *   read, the message names only the reason.
  * - `get`: the template of a reason, `undefined` where it has none.
- * - `set`: replaces the template of a reason, declared or not, from the next event on. Fails with `TemplateError` where
- *   the template is wrong and with `CatalogueError` where the reason is no reason; the former template stays.
- * - `register`: adds a catalogue, with other `messages` for some of its reasons, and replaces what was set for a reason
- *   before it was declared. All or nothing. Adding the same definition again only applies the messages.
- * - `reason` and `kind`: what is known of one; `reasons` and `kinds`: of all, in the order in which they were declared.
+ * - `set`: replaces the template of a reason, declared or not, from the next event on. Fails with `TemplateError` where the
+ *   template is wrong, and with `CatalogueError` where the name of the reason is not valid; the former template stays.
+ * - `register`: adds a catalogue, with other `messages` for some of its reasons, and replaces templates that were set before
+ *   their reason was declared. All or nothing. Adding the same definition again only applies the messages.
+ * - `reason` and `kind`: the declaration of one; `reasons` and `kinds`: of all, in the order in which they were declared.
  *
  * @category services
  * @since 0.1.0
@@ -182,16 +182,16 @@ export class Templates extends Context.Service<
 type Template = MessageTemplate.MessageTemplate<EventData.EventData>
 type TemplateFieldsOfData = TemplateFields.Fields<EventData.EventData>
 
-/** Replaced as a whole, so that whoever renders meanwhile sees the former or the new one. */
+/** Replaced as a whole, so that a concurrent `render` uses either the former or the new one. */
 interface Entry {
   readonly template: Template
   readonly fields: TemplateFieldsOfData
-  /** Nothing for a reason outside every catalogue. */
+  /** Absent for a reason that no catalogue declares. */
   readonly declared: ReasonEntry | undefined
 }
 
 /**
- * Makes a registry with no reason in it.
+ * Makes an empty registry.
  *
  * @category constructors
  * @since 0.1.0
@@ -206,7 +206,7 @@ export const make: Effect.Effect<Templates["Service"]> = Effect.sync(() => {
       try {
         return entries.get(reason)?.template.render(data) ?? plainMessage(reason, data)
       } catch {
-        // No data at all, or a getter of the caller threw.
+        // There is no data, or a getter in it threw.
         return `${typeof reason === "string" ? reason : text.show(reason)} was reported`
       }
     },
@@ -260,7 +260,7 @@ export const make: Effect.Effect<Templates["Service"]> = Effect.sync(() => {
 })
 
 /**
- * A registry with no reason in it: every event has the plain message until catalogues are added.
+ * An empty registry: every event has the plain message until catalogues are added.
  *
  * @category layers
  * @since 0.1.0
@@ -280,19 +280,19 @@ const withTemplate = (entry: Omit<Entry, "template">, template: Template): Entry
 // fields
 // ---------------------------------------------------------------------------
 
-/** What the object itself answers: its name always, and a namespace or none. */
+/** Fields that are set from the object: always a name, and a namespace or none. */
 const isOfTheObject = (key: string): boolean => key === "name" || key === "namespace"
 
 const compile = (source: string, fields: TemplateFieldsOfData): Result.Result<Template, TemplateError> =>
   MessageTemplate.compile(source, fields, { mark: (key) => (isOfTheObject(key) ? undefined : `<no ${key}>`) })
 
-/** What every event has, whatever its catalogue declares. */
+/** The fields of every event. */
 const ofEveryEvent = { name: "text", namespace: "text", arguments: "open" } as const
 
 const makeFields = (types: {
   readonly [field: string]: TemplateFields.FieldType
 }): Result.Result<TemplateFieldsOfData, TemplateFields.TemplateFieldsError> =>
-  // A function that reads one key is what an engine makes fastest, and these are read for every event.
+  // These are read for every event, and a function that reads one fixed key is what engines optimise best.
   TemplateFields.make<EventData.EventData>(types, {
     get: {
       name: (data) => data.name,
@@ -318,7 +318,7 @@ const builtInFields = Result.getOrThrow(makeFields({ ...ofEveryEvent, ...EventDa
 // reading a catalogue
 // ---------------------------------------------------------------------------
 
-/** Reads one definition and notes everything that is wrong with it; touches nothing that is registered. */
+/** Reads one definition and collects everything that is wrong with it. It changes nothing that is registered. */
 class Reading {
   readonly issues: Array<CatalogueIssue> = []
   readonly kinds = new Map<string, KindEntry>()
@@ -332,12 +332,12 @@ class Reading {
     this.registeredEntries = registeredEntries
   }
 
-  /** What to register, by reason; whole where there are no issues. */
+  /** What to register, by reason; complete where there are no issues. */
   get entries(): ReadonlyArray<readonly [string, Entry]> {
     return [...this.templates].map(([reason, template]) => [reason, withTemplate(this.declared.get(reason)!, template)])
   }
 
-  /** Takes up what an earlier registration of the same definition made. */
+  /** Reuses what an earlier registration of the same definition has compiled. */
   keep(definition: Kinds): void {
     for (const { reasons } of Object.values(definition)) {
       for (const reason of Object.keys(reasons)) {
@@ -387,7 +387,7 @@ class Reading {
     this.issues.push({ path, detail })
   }
 
-  /** Several catalogues may have reasons for one kind, as long as they mean the same kind. */
+  /** Several catalogues may declare reasons for one kind, if they declare the same `apiVersion`. */
   private readKind(kind: string, apiVersion: string, fields: Fields): void {
     const registered = this.registeredKinds.get(kind)
     if (registered !== undefined && registered.apiVersion !== apiVersion) {
@@ -434,7 +434,7 @@ class Reading {
     this.declared.set(reason, { fields, declared: { reason, kind, type, meaning, message, needs } })
   }
 
-  /** Answers the data that the message needs. */
+  /** Returns the data that the message requires. */
   private compile(path: string, reason: string, message: string, fields: TemplateFieldsOfData): ReadonlyArray<string> {
     if (typeof message !== "string") {
       this.note(path, `${text.show(message)} is none, expected a text`)

@@ -1,6 +1,5 @@
 /**
- * Reading options that are durations to wait for: of recorders and policies, of backends, and of hosts that have such options
- * of their own.
+ * Options that are timeouts or delays: how recorders, policies and backends read them, for hosts that have such options too.
  *
  * @since 0.2.0
  */
@@ -9,7 +8,7 @@ import * as Option from "effect/Option"
 import * as acceptance from "./internal/acceptance.ts"
 
 /**
- * What such a duration must be, for error messages.
+ * What a valid value is, for error messages.
  *
  * @category constants
  * @since 0.2.0
@@ -17,8 +16,8 @@ import * as acceptance from "./internal/acceptance.ts"
 export const EXPECTED = 'a duration from 0 on, such as "10 seconds", or Infinity'
 
 /**
- * Reads what a caller gave, of any kind, as a duration from zero on; `undefined` where it is negative or no duration. A number
- * is milliseconds, a text is Effect's (`10 seconds`).
+ * Reads any value as a duration from zero on; `undefined` where it is negative or not a duration. A number is milliseconds,
+ * a text is in the form of Effect (`10 seconds`).
  *
  * **Example**
  *

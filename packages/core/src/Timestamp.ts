@@ -10,7 +10,7 @@ import type * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 
 /**
- * Microseconds since 1970-01-01T00:00:00Z, a whole number: exact until the year 2255, to 32 of them until 9999.
+ * Microseconds since 1970-01-01T00:00:00Z, a whole number: exact until the year 2255, within 32 microseconds until 9999.
  *
  * @category models
  * @since 0.1.0
@@ -20,20 +20,20 @@ export type Micros = number
 /**
  * What a caller may give as a point in time: a `Date`, an Effect `DateTime`, or RFC 3339 text.
  *
- * A bare number is refused on purpose: nobody can tell milliseconds from microseconds by looking at it.
+ * A number is refused on purpose, because it does not show whether it is in milliseconds or microseconds.
  *
  * @category models
  * @since 0.1.0
  */
 export type Input = Date | DateTime.DateTime | string
 
-// The years 0 to 9999, which is what RFC 3339 can say. The last microsecond of them is no number; this is the one before
-// it that is.
+// The years 0 to 9999 are the range of RFC 3339. Their last microsecond cannot be represented as a number; this is the last
+// one that can.
 const EARLIEST: Micros = -62_167_219_200_000_000
 const LATEST: Micros = 253_402_300_799_999_968
 
 /**
- * Whether a value is a point in time that has a text: whole microseconds in the years 0 to 9999.
+ * Whether a value is a timestamp that can be formatted: whole microseconds in the years 0 to 9999.
  *
  * @category guards
  * @since 0.1.0
@@ -48,15 +48,15 @@ export const isMicros = (value: unknown): value is Micros =>
  * @since 0.1.0
  */
 export const now = (clock: Clock.Clock): Micros =>
-  // A number holds today's nanoseconds to 256 of them. Rounding gives the microsecond that was meant; the floor would
-  // give the one before it for every second millisecond.
+  // A number has the nanoseconds of today only in steps of 256. Rounding gives the right microsecond; the floor would be one
+  // too low for every second millisecond.
   Math.round(Number(clock.currentTimeNanosUnsafe()) / 1_000)
 
 /**
- * Reads a point in time; `undefined` when it is none, or outside the years 0 to 9999.
+ * Reads a point in time; `undefined` where the value is not one, or is outside the years 0 to 9999.
  *
- * Text is RFC 3339 with a zone and any number of fractional digits, of which six are kept. Every other value that is no
- * `Date` and no `DateTime` is none, whatever TypeScript was told.
+ * Text is RFC 3339 with a zone and any number of fractional digits, of which six are kept. Any other value that is neither a
+ * `Date` nor a `DateTime` gives `undefined`, also in programs that the compiler has not checked.
  *
  * **Example** (RFC 3339 in, microseconds out)
  *
@@ -94,7 +94,7 @@ export const parse = (text: string): Micros | undefined => {
   if (match === null) return undefined
   const seconds = Date.parse(`${match[1]!}T${match[2]!}${match[4] === "z" ? "Z" : match[4]!}`)
   if (Number.isNaN(seconds)) return undefined
-  // Date.parse rolls 30 February over into March; a time that nobody wrote is not a time that was meant.
+  // Date.parse accepts 30 February and returns a day in March.
   if (new Date(`${match[1]!}T00:00:00Z`).toISOString().slice(0, 10) !== match[1]) return undefined
   const whole = within(seconds * 1_000)
   if (whole === undefined) return undefined
@@ -122,7 +122,7 @@ let lastPrefix = ""
  */
 export const format = (micros: Micros): string => {
   const second = Math.floor(micros / 1_000_000)
-  // Events come in bursts: the text of a second is made once, which is four times as fast as toISOString per event.
+  // Events come in bursts, so the text of the last second is cached: four times as fast as toISOString for each event.
   if (second !== lastSecond) {
     lastPrefix = new Date(second * 1_000).toISOString().slice(0, -4)
     lastSecond = second

@@ -1,9 +1,9 @@
 /**
- * What a host puts before acceptance: pure functions from one event to another, or to none.
+ * Transforms of events before acceptance: pure functions that change an event or leave it out.
  *
- * A transform sees the event as the caller gave it, before its message is rendered, so whatever it takes out of the data
- * is not in the message either. It keeps no state and reads no clock; what must remember (batching, counting, retrying)
- * is a `Policy` or belongs to the recorder.
+ * A transform gets the event as the caller gave it, before its message is rendered, so what it removes from the data is not
+ * in the message either. It keeps no state and reads no clock: batching, counting and retrying are tasks of a `Policy` or
+ * of the recorder.
  *
  * @since 0.1.0
  */
@@ -13,9 +13,9 @@ import { remember } from "./internal/remember.ts"
 import type { EventDraft } from "./EventDraft.ts"
 
 /**
- * One step before acceptance.
+ * One transform.
  *
- * `apply` answers the event to go on with, or `undefined` to leave it out, which is counted under `name`. It must not
+ * `apply` returns the event to continue with, or `undefined` to leave it out, which is counted under `name`. It must not
  * throw; where it does, the event is refused with `InvalidEvent`.
  *
  * @category models
@@ -48,7 +48,7 @@ export interface Transform {
 export const make = (name: string, apply: (draft: EventDraft) => EventDraft | undefined): Transform => ({ name, apply })
 
 /**
- * Leaves out what the predicate does not hold for.
+ * Leaves out events for which the predicate is false.
  *
  * **Example**
  *
@@ -67,8 +67,8 @@ export const filter = (name: string, predicate: (draft: EventDraft) => boolean):
   make(name, (draft) => (predicate(draft) ? draft : undefined))
 
 /**
- * Adds to an event: the answer's fields replace the event's, `data` and `labels` are merged into what is there. A field
- * that the answer leaves `undefined` stays as it is.
+ * Adds fields to an event: those of the result replace the event's, and `data` and `labels` are merged. A field that is
+ * `undefined` in the result stays as it is.
  *
  * **Example**
  *
@@ -100,8 +100,8 @@ const given = <A extends object>(fields: A): A =>
     : fields
 
 /**
- * Keeps a share of the events, chosen by a text of each: all events with the same text stay or go together, in every
- * process and at every run.
+ * Keeps a share of the events, selected by a hash of a text of each: all events with the same text are kept or left out
+ * together, in every process and at every run.
  *
  * `share` is between 0 (none) and 1 (all). `by` is the name of the object unless given: choose `executionId` to keep
  * executions whole.
@@ -129,7 +129,7 @@ export const sample = (
   return filter(name, (draft) => fraction(by(draft)) < options.share)
 }
 
-// FNV-1a, then a final mix, because FNV alone leaves texts that differ at the end close together.
+// FNV-1a with a final mix, because FNV alone gives close values to texts that differ only at the end.
 const fraction = (text: string): number => {
   let hash = 0x811c9dc5
   for (let index = 0; index < text.length; index++) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193)
@@ -139,21 +139,21 @@ const fraction = (text: string): number => {
 }
 
 /**
- * What stands where a secret stood.
+ * The text that replaces a secret.
  *
  * @category constants
  * @since 0.1.0
  */
 export const REDACTED = "[redacted]"
 
-// Square brackets may not stand in a label.
+// A value of a label cannot contain square brackets.
 const REDACTED_LABEL = "redacted"
 
 /**
  * Which keys name secrets, unless a host says otherwise: passwords, tokens, API and private keys, credentials, cookies and
  * authorization headers, in any spelling (`apiKey`, `API_KEY`, `x-api-key`).
  *
- * Counts of a language model's tokens are none (`tokenCount`, `max_tokens`, `tokensUsed`), and neither is the verb
+ * Counts of a language model's tokens do not match (`tokenCount`, `max_tokens`, `tokensUsed`), and neither does the verb
  * (`tokenize`).
  *
  * @category constants
@@ -170,7 +170,7 @@ export const secretKey: RegExp = new RegExp(
   "i"
 )
 
-// What is no text of the caller's own, or belongs to the involved object: neither a key nor a pattern changes it.
+// Never masked: these are not free text, or belong to the involved object.
 const UNTOUCHED: ReadonlySet<string> = new Set(["name", "namespace", "duration"])
 const BUILT_IN: ReadonlySet<string> = new Set(["name", "namespace", "arguments", ...Object.keys(fields)])
 
@@ -179,18 +179,19 @@ const BUILT_IN: ReadonlySet<string> = new Set(["name", "namespace", "arguments",
  * under keys that match `keys` (`secretKey` unless given). And what `patterns` match inside texts: of the data, of a
  * message that the caller wrote, of the action; a label's value is masked whole.
  *
- * Recorders do this without being told; give it to them in `transforms` to mask more, for example by `patterns`.
+ * Recorders apply it by default; give another one in `transforms` to mask more, for example by `patterns`.
  *
  * **Details**
  *
- * - The fourteen built-in fields have names that we gave, so no key masks them; patterns see their texts, except for
- *   `name`, `namespace` and `duration`.
- * - Kubernetes' way of writing a variable is understood: `{ name: "DB_PASSWORD", value: "…" }` loses its `value`.
- * - What is masked becomes the text `[redacted]`, whatever it was: also a list, and also a number, because a number may be
- *   a PIN. Only `true`, `false`, `null` and the empty text stay, which give nothing away.
- * - So a field that a catalogue declares under such a key, for example `secretCount: "count"`, is a text in the store from
- *   then on, and a message prints nothing for it, as for every value that is not what was declared. Give it another name,
- *   or give `keys` to a redaction of your own and switch the recorder's off (`maskSecrets: false`).
+ * - The fourteen built-in fields are not masked by their key; `patterns` apply to their texts, except for `name`,
+ *   `namespace` and `duration`.
+ * - Environment variables in the form of Kubernetes are recognised: of `{ name: "DB_PASSWORD", value: "…" }` the `value` is
+ *   masked.
+ * - A masked value becomes the text `[redacted]`, also where it was a list or a number, which may be a PIN. Only `true`,
+ *   `false`, `null` and the empty text stay, because they reveal nothing.
+ * - So a field that a catalogue declares under such a key, for example `secretCount: "count"`, is stored as a text, and a
+ *   message prints nothing for it, as for every value of another type than declared. Give the field another name, or use a
+ *   redaction of your own with other `keys` and switch the recorder's off (`maskSecrets: false`).
  * - An event in which nothing is masked is not copied.
  *
  * **Example**
@@ -215,10 +216,10 @@ const BUILT_IN: ReadonlySet<string> = new Set(["name", "namespace", "arguments",
  */
 export const redact = (options?: {
   readonly keys?: RegExp | undefined
-  /** Every place where one matches is masked, with or without the flag `g`. */
+  /** Every match is masked, with or without the flag `g`. */
   readonly patterns?: ReadonlyArray<RegExp> | undefined
 }): Transform => {
-  // Copies, because a pattern with a state would carry it from one text to the next.
+  // Copies, because a pattern with the flag `g` or `y` has a state that would affect the next text.
   const keys = new RegExp(options?.keys ?? secretKey)
   const patterns = (options?.patterns ?? []).map(
     ({ flags, source }) => new RegExp(source, `${flags.replace("g", "")}g`)
@@ -233,10 +234,10 @@ export const redact = (options?: {
     for (const pattern of patterns) masked = masked.replace(pattern, (found) => (found === "" ? "" : REDACTED))
     return masked
   }
-  // Answers the value itself where nothing in it is masked, so that the usual event costs no copy.
+  // Returns the value itself where nothing in it is masked, so that most events cost no copy.
   const mask = (value: unknown, depth: number, budget: Budget): unknown => {
     if (typeof value === "string") return patterns.length === 0 ? value : maskText(value)
-    // Acceptance refuses what nests deeper, what is larger, and what is neither a list nor a plain object.
+    // Left as it is: acceptance refuses what nests deeper, is larger, or is neither a list nor a plain object.
     if (typeof value !== "object" || value === null || depth > MAXIMUM_DEPTH || budget.left <= 0) return value
     if (Array.isArray(value)) {
       let copy: Array<unknown> | undefined
@@ -273,7 +274,7 @@ export const redact = (options?: {
       if (value === undefined) continue
       let masked: unknown = value
       if (!BUILT_IN.has(key) && isSecret(key)) masked = maskWhole(value)
-      // Each field has a budget of its own, the same that acceptance has for it.
+      // Each field has a limit of its own, the same as at acceptance.
       else if (typeof value === "object") masked = mask(value, 0, { left: MAXIMUM_VALUES })
       else if (patterns.length > 0 && typeof value === "string" && !UNTOUCHED.has(key)) masked = maskText(value)
       if (masked !== value) setField((copy ??= { ...data }), key, masked)

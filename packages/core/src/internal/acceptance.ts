@@ -1,3 +1,14 @@
+/**
+ * Prepares events for acceptance: what a caller gave becomes an occurrence that every store can keep.
+ *
+ * In this order: transforms, validation, rendering of the message, escaping and truncation.
+ *
+ * - An occurrence shares nothing that the caller can change, except for the frozen references of the cache.
+ * - Its texts are well-formed, without control characters, and within the limits of Kubernetes' Events in bytes.
+ * - Its data is JSON and within the limit of `dataSize.ts`.
+ *
+ * It never throws: what is wrong, getters and transforms that throw included, is an `InvalidEvent` with every issue.
+ */
 import * as GoDuration from "@tidings/templates/GoDuration"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -36,7 +47,7 @@ export interface Options {
 }
 
 /**
- * Works out an event at acceptance: transforms, checks, rendering, escaping, cutting.
+ * Makes the function that prepares the events of a recorder.
  *
  * @internal
  */
@@ -52,7 +63,7 @@ export const make = (options: Options): ((draft: EventDraft) => Prepared) => {
 }
 
 /**
- * What a getter or a proxy of the caller threw while its fields were read.
+ * The issue of a getter or a proxy of the caller that threw while its fields were read.
  *
  * @internal
  */
@@ -106,7 +117,7 @@ const preparation = (options: Options): ((draft: EventDraft) => Prepared) => {
     const data = readData(issues, draft.data, involvedObject)
     if (issues.length > 0) return invalid(issues)
 
-    // A reason is ASCII: its length is its size, and there is nothing to escape in it.
+    // A reason is ASCII, so its length is its size in bytes and nothing in it needs escaping.
     const cutReason = reason.length <= LIMITS.reason ? reason : text.cut(reason, LIMITS.reason)
     const done = action ?? data.operation
     const occurrence: Occurrence = {
@@ -142,8 +153,8 @@ const issue = (issues: Array<Issue>, field: string, found: unknown, expected: st
 }
 
 /**
- * Reads references. Events come in bursts about the same objects: one that is named as before is not read again, and is
- * kept once, however many events are about it.
+ * Reads references, with a cache: events come in bursts about the same objects, so a reference that was read before is
+ * neither validated nor stored again.
  */
 const referenceReader = (
   apiVersionOf: (kind: string) => string | undefined
@@ -152,13 +163,13 @@ const referenceReader = (
   return (issues, field, given) => {
     const before = known.get(given?.name)
     if (before !== undefined && isSame(before.given, given)) {
-      // A kind may be declared later, so its version is looked up each time.
+      // A catalogue may declare the kind later, so its version is looked up each time.
       const apiVersion = given.apiVersion === undefined ? apiVersionOf(given.kind) : given.apiVersion
       if (apiVersion === before.read.apiVersion) return before.read
     }
     const earlier = issues.length
     const read = readReference(issues, field, given, apiVersionOf)
-    // A part of an object has no bound to its name; it is seldom, and read each time.
+    // A fieldPath is rare and of any length, so such references are not cached.
     if (issues.length === earlier && given.fieldPath === undefined) {
       if (known.size >= MAXIMUM_REFERENCES) known.clear()
       const { kind, name, namespace, uid } = given
@@ -225,7 +236,7 @@ const readReference = (
   return read
 }
 
-/** Also fields that are `undefined`, which is how a program writes a label that it does not have, are left out. */
+/** Copies labels without those that are `undefined`, which callers write for a label that an event does not have. */
 const copyLabels = (issues: Array<Issue>, labels: Readonly<Record<string, string>>): Record<string, string> => {
   const copy: Record<string, string> = {}
   if (typeof labels !== "object" || labels === null || Array.isArray(labels)) {
@@ -311,7 +322,7 @@ const readData = (
       case "stepTool":
       case "conditionResult":
       case "executionId":
-        // A lone surrogate would be another text after the way through a store that keeps UTF-8.
+        // A store that keeps UTF-8 would change a lone surrogate.
         if (typeof value === "string") data[key] = value.toWellFormed()
         else issue(issues, `data.${key}`, value, "a text")
         break
@@ -352,15 +363,14 @@ export const isTexts = (value: unknown): value is ReadonlyArray<string> =>
   Array.isArray(value) && value.every((one) => typeof one === "string")
 
 /**
- * What a duration must be, for error messages.
+ * What a valid duration is, for error messages.
  *
  * @internal
  */
 export const EXPECTED_DURATION = `a finite duration such as "1m30.5s", "90 seconds" or Duration.seconds(90)`
 
 /**
- * Whole nanoseconds of anything that is a duration within Go's 64 bits (292 years); exact up to 104 days, where a number
- * stops being so.
+ * Whole nanoseconds of any duration of at most 292 years (64 bits, as in Go); exact up to 104 days (2^53 nanoseconds).
  *
  * @internal
  */
@@ -379,8 +389,8 @@ export const readDuration = (value: unknown): number | undefined => {
 }
 
 /**
- * Whether Effect may be asked what duration it is: NaN, and any object that names none of its units, it takes for no time at
- * all.
+ * Whether a value is a duration for Effect. NaN and objects without any of its units are excluded, which Effect reads as
+ * zero.
  *
  * @internal
  */

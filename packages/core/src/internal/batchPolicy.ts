@@ -30,7 +30,9 @@ export const make = (
     let busy = false
     let closed = false
 
-    /** The longest run of callers whose items fit and repeat no series; a caller's own batch is never split. */
+    /**
+     * The first waiting callers whose items fit together and contain no series twice. The batch of a caller is never split.
+     */
     const takeNext = (): ReadonlyArray<Waiting> => {
       const series = new Set<string>()
       let items = 0
@@ -96,7 +98,7 @@ export const make = (
         waiting.push(entry)
         if (!busy) {
           busy = true
-          // Not at once but after those who are to run in this turn: their writes leave with this one.
+          // Forked, so that fibers that run in this turn can add their writes first.
           Effect.runForkWith(context)(Effect.forkIn(deliver, scope))
         }
         return Effect.sync(() => {

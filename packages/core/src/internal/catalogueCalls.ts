@@ -1,8 +1,8 @@
 /**
- * What the methods of a catalogue do: make an event of an object, a reason and data, and hand it to the recorder.
+ * The methods of a catalogue: each makes an event of an object, a reason and data, and passes it to the recorder.
  *
- * Everything that depends on the definition alone is worked out once, when the layer is built. A call without fault
- * allocates the draft of its event and nothing else.
+ * Everything that depends only on the definition is computed once, when the layer is built. A valid call allocates only the
+ * draft of its event.
  *
  * @internal
  */
@@ -74,7 +74,7 @@ export const make = (
   return methods
 }
 
-/** A getter or a proxy of the caller may throw: that is its mistake, and an error like any other. */
+/** A getter or a proxy of the caller may throw, which is reported as an `InvalidEvent`. */
 const readable =
   (record: Record): Record =>
   (...call) => {
@@ -153,7 +153,7 @@ const has = (data: EventDataInput | undefined, key: string): boolean =>
 
 const neededBy = (reason: string): string => `a value, which the message of ${reason} cannot do without`
 
-/** Kubernetes leaves empty what it does not say, and so do its clients, each in its own way. */
+/** Kubernetes and its clients use empty texts, `null` and `undefined` for absent values. */
 const isGiven = (value: string | null | undefined): value is string =>
   value !== undefined && value !== null && value !== ""
 

@@ -1,8 +1,8 @@
 /**
- * What the compiler checks in the definition of a catalogue. Types only.
+ * What the compiler checks in the definition and in the calls of a catalogue. Types only.
  *
- * A check is intersected with what the user wrote: it answers `unknown` where all is well, and where something is wrong
- * a `Mistake` that says what, so that the message stands in the compiler's error on the very line.
+ * A check is intersected with the type of what the user wrote: it is `unknown` where that is right, and a `Mistake` with a
+ * message where it is wrong. So the message appears in the compiler's error at the right line.
  *
  * @internal
  */
@@ -27,18 +27,18 @@ export type AllReasons<Ks> = { [K in keyof Ks]: ReasonsOf<Ks[K]> }[keyof Ks]
 export type KindOf<Ks, R> = { [K in keyof Ks]: R extends ReasonsOf<Ks[K]> ? K : never }[keyof Ks]
 
 /**
- * Template name to data key, `never` for what the object itself answers. Of the keys alone: a union of texts is one type
- * wherever it comes from, so each message is walked once, however often the compiler infers the type of a definition. (An
- * alias for `Names<keyof FieldsOf<K> & string>` would undo it: what an alias names is a type of its own.)
+ * The names of a template with their data keys; `never` for what is set from the object. It depends only on the keys: equal
+ * unions of texts are one type for the compiler, so each message is checked once, however often the type of a definition is
+ * inferred. (An alias for `Names<keyof FieldsOf<K> & string>` would undo this, because each use of an alias is a new type.)
  */
 type Names<Key extends string> = { readonly [K in Key as TemplateName<K>]: K } & {
   readonly Name: never
   readonly Namespace: never
 }
 
-/** For each reason of a kind the fields that its message prints outside every `if`. */
+/** For each reason of a kind, the fields that its message prints outside every `if`. */
 export type NeedsOf<K> = K extends { readonly reasons: infer Rs } ? Needs<Rs, Names<keyof FieldsOf<K> & string>> : never
-// The intersection with {} makes the compiler show the result instead of this alias.
+// With the intersection with {}, editors show the result instead of the name of this type.
 type Needs<Rs, N> = {
   readonly [R in keyof Rs & string]: Rs[R] extends { readonly message: infer T extends string } ? Analyse<T, N> : never
 } & {}
@@ -48,13 +48,13 @@ type Needs<Rs, N> = {
 // ---------------------------------------------------------------------------
 
 /**
- * The type of the parameter that takes kinds: the kinds themselves where they are right, else what is wrong with them. In
- * a message with a mistake the kinds themselves must not be part of the type: an editor offers the fields of a message
- * from what else the text may become, and together with the text as it stands that is `never`.
+ * The type of a parameter for kinds: the kinds themselves where they are right, else what is wrong with them. In a message
+ * with a mistake the kinds must not be part of the type: an editor offers completions from the texts that are allowed, and
+ * intersected with the current text there are none.
  */
 export type CheckedKinds<Ks> = [Ks] extends [CheckKinds<Ks>] ? Ks : Kinds & CheckKinds<Ks>
 
-/** Everything that the compiler can find wrong with kinds. */
+/** Every check of kinds at compile time. */
 export type CheckKinds<Ks> = {
   readonly [K in keyof Ks]: string extends K ? unknown : CheckKind<Ks[K], K, Exclude<keyof Ks, K>, Ks>
 }
@@ -86,7 +86,7 @@ type CheckReasons<Rs, N, Others> = {
         : unknown
 }
 
-/** What a kind or a reason has and is not checked here: what is named nowhere would be reported as one property too many. */
+/** The properties that are not checked here; the compiler would otherwise report them as unknown properties. */
 type Other<T> = { readonly [P in keyof T]?: unknown }
 
 type CheckMessage<T extends string, N> =
@@ -110,7 +110,7 @@ type CheckField<F, K extends keyof F & string> = string extends K
 
 type BuiltIn = typeof EventData.fields
 
-/** A host may narrow a built-in text to a choice, and change nothing else. */
+/** A catalogue may restrict a built-in text to a list of values, and change nothing else. */
 type Agreeing<B> = B extends "text" ? B | ReadonlyArray<string> : B
 
 type NoOther<T, Known> = { readonly [P in Exclude<keyof T, Known>]: Mistake<`no such option: ${P & string}`> }
@@ -119,7 +119,7 @@ type NoOther<T, Known> = { readonly [P in Exclude<keyof T, Known>]: Mistake<`no 
 // calls
 // ---------------------------------------------------------------------------
 
-/** That `R` is one of `All`; `Who` begins the sentence that says that it is not. */
+/** Checks that `R` is one of `All`; `Who` is the beginning of the message. */
 export type Known<R extends string, All extends string, Who extends string> = [R] extends [All]
   ? unknown
   : NoReason<Exclude<R, All>, All, Who>
@@ -130,7 +130,7 @@ type NoReason<R extends string, All extends string, Who extends string> = string
     ? Mistake<`${Who} no reason ${R}${Hint<R, All>}`>
     : never
 
-/** That `K` is a kind of the catalogue. */
+/** Checks that `K` is a kind of the catalogue. */
 export type KnownKind<K extends string, All extends string> = [K] extends [All]
   ? unknown
   : Exclude<K, All> extends infer X extends string
@@ -152,14 +152,14 @@ type Hint<R extends string, All extends string> =
 // other messages
 // ---------------------------------------------------------------------------
 
-/** The type of the parameter that takes other messages: as `CheckedKinds`. */
+/** The type of a parameter for replaced messages, in the same way as `CheckedKinds`. */
 export type CheckedMessages<Ks, Ms> = [Ms] extends [CheckMessages<Ks, Ms>]
   ? Ms
   : { readonly [R in AllReasons<Ks>]?: string } & CheckMessages<Ks, Ms>
 
 /**
- * Everything that the compiler can find wrong with messages that replace those of a catalogue: what a mistake is in the
- * definition, reasons that the catalogue does not have, and fields that calls need not give.
+ * Every check of replaced messages at compile time: the checks of the definition, reasons that the catalogue does not have,
+ * and fields that calls are not required to give.
  */
 export type CheckMessages<Ks, Ms> = {
   readonly [R in keyof Ms]: string extends R
@@ -185,7 +185,7 @@ type Given<A, Required> = [Exclude<A, Required>] extends [never]
 // several catalogues
 // ---------------------------------------------------------------------------
 
-/** That no reason stands in two of the catalogues. */
+/** Checks that no reason is declared in two of the catalogues. */
 export type NoReasonTwice<Cs> =
   Twice<Cs> extends infer R
     ? [R] extends [never]

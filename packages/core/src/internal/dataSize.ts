@@ -1,5 +1,5 @@
 /**
- * The size of the data of an event: an estimate that costs little, and the bound that holds for every backend.
+ * The size of the data of an event: a cheap estimate, and the limit that applies to every backend.
  */
 import * as EventJson from "../EventJson.ts"
 import type { EventBody } from "../Event.ts"
@@ -8,15 +8,15 @@ import * as json from "./json.ts"
 import * as text from "./text.ts"
 
 /**
- * The JSON of the data has at most so many bytes of UTF-8. An annotation of a Kubernetes object, where the data of an event
- * stands, takes 256 KiB with all others together.
+ * Maximum size of the JSON of the data, in bytes of UTF-8. In a cluster the data is stored in an annotation, and all
+ * annotations of an object together may have 256 KiB.
  *
  * @internal
  */
 export const MAXIMUM_DATA = 65_536
 
 /**
- * A text in data that is too large is cut to so many bytes.
+ * Size in bytes to which a text is cut in data that is too large.
  *
  * @internal
  */
@@ -24,7 +24,7 @@ export const MAXIMUM_TEXT = 1_024
 
 const MARK = "…"
 
-/** What a value takes in JSON at the least, in units of UTF-16. */
+/** Minimum size of a value in JSON, in units of UTF-16. */
 const unitsOf = (value: Json | undefined): number => {
   if (typeof value === "string") return value.length + 2
   if (typeof value !== "object" || value === null) return 8
@@ -40,14 +40,14 @@ const unitsOfFields = (fields: { readonly [key: string]: Json | undefined }): nu
   return units
 }
 
-/** A unit of UTF-16 becomes six bytes of JSON at the most, as a control character does. */
+/** Maximum number of bytes of JSON per unit of UTF-16: a control character becomes six. */
 const MOST_BYTES_OF_A_UNIT = 6
 
-/** Of reason, references and reporter. */
+/** Approximate size of reason, references and reporter. */
 const REST = 512
 
 /**
- * About how many bytes of memory a body takes.
+ * Approximate size of a body in memory, in bytes.
  *
  * @internal
  */
@@ -55,7 +55,7 @@ export const estimate = ({ data, message }: EventBody): number => REST + message
 
 const bytesOf = (value: Json): number => text.byteLength(JSON.stringify(value))
 
-/** What stands for a value that is left out: of the same kind, so that whoever reads the field finds what it expects. */
+/** Replaces a value that is too large, by one of the same type where that is possible. */
 const leftOut = (value: Json): Json => (Array.isArray(value) ? [MARK] : MARK)
 
 interface Value {
@@ -73,12 +73,12 @@ const isRecord = (value: Json | undefined): value is { readonly [key: string]: J
   typeof value === "object" && value !== null && !Array.isArray(value)
 
 /**
- * The data within its bound. Most of it is through with a glance.
+ * The data within its limit. For data that is clearly small enough, this costs only an estimate.
  *
  * Where it is too large, its values (the fields, and the entries of `arguments`) are shortened, the largest first: texts of
- * more than 1,024 bytes are cut to that, with the mark that cut messages have. Where that is not enough, whole values are
- * replaced by the mark, the largest first; and where there are so many of them that even that is not enough, the last ones
- * are left out, and a field named by the mark says how many. Numbers and truth values are never changed.
+ * more than 1,024 bytes are cut to that length, with the mark of cut messages (`…`). If that is not enough, values are
+ * replaced by the mark, the largest first; and if there are too many for that, the last ones are left out, and a field
+ * named `…` has their number. Numbers and truth values are never changed.
  *
  * @internal
  */
@@ -123,7 +123,7 @@ export const bound = (data: EventData): EventData => {
     if (typeof found === "string" || typeof found === "object") replace(value, leftOut(found))
   }
   let count = 0
-  // Room for the field that says how many.
+  // Room for the field with their number.
   over += 64
   for (const { bytes, holder, key } of values.reverse()) {
     if (over <= 0) break

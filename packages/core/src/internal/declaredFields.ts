@@ -1,7 +1,7 @@
 /**
- * Reads the data that a catalogue declares for a kind: each field is what it was declared as, or an issue says so.
+ * Validates the data that a catalogue declares for a kind, and converts durations to their stored form.
  *
- * Acceptance knows the built-in fields; a host's own, and choices, nobody else knows.
+ * Only the fields of the host and lists of allowed values are checked here; acceptance checks the built-in fields.
  *
  * @internal
  */
@@ -15,13 +15,13 @@ import * as text from "./text.ts"
 interface Check {
   readonly field: string
   readonly expected: string
-  /** What travels, `undefined` when the value is not what was declared. */
+  /** The value to store; `undefined` when the value is not of the declared type. */
   readonly read: (value: unknown) => unknown
 }
 
 /**
- * What came of reading: the data to go on with, which is the caller's own object unless something in it had to be
- * converted, or what is wrong with it.
+ * The result: the data to continue with, which is the object of the caller unless something in it had to be converted, and
+ * what is wrong with it.
  *
  * @internal
  */
@@ -31,7 +31,7 @@ export interface Reading {
 }
 
 /**
- * Makes the function that reads the data of one kind; none where the kind declares nothing that acceptance does not know.
+ * Makes the function that reads the data of one kind; `undefined` where the kind declares nothing that is checked here.
  *
  * @internal
  */

@@ -1,19 +1,19 @@
 /**
- * Keeps the host's event loop turning while many fibers record without a pause.
+ * Keeps many fibers that record without a pause from blocking the event loop of the host.
  *
- * A recorder that answers in the same turn lets a fiber go on at once, and many such fibers together would never let a timer
- * or a socket of the host have its turn. So after a number of events in one turn of the event loop, callers are answered in
- * the next one.
+ * A recorder that answers in the same turn lets its caller continue at once, so many such fibers together would starve the
+ * timers and sockets of the host. So after a number of events in one turn of the event loop, callers are answered in the
+ * next.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 
-/** A turn takes some milliseconds at the most, where an event costs some microseconds; */
+/** Maximum number of events in one turn, which are a few milliseconds where an event costs microseconds. */
 const MAXIMUM_PER_TURN = 512
-/** and where events cost more, because they are large or the disk is slow, it ends after this time, in nanoseconds. */
+/** Maximum duration of a turn in nanoseconds, for events that cost more, because they are large or the disk is slow. */
 const MAXIMUM_TURN = 8_000_000n
-/** How often the time is looked at, in events. */
+/** The clock is read once per this number of events. */
 const LOOK = 16
 
 /** @internal */
@@ -27,7 +27,7 @@ export class Fairness {
     this.clock = clock
   }
 
-  /** The answer to a caller: at once, or in the next turn where this one has had its share. */
+  /** Answers a caller at once, or in the next turn where a limit of this one is reached. */
   answer<A, E>(caller: Fiber.Fiber<unknown, unknown>, answer: Effect.Effect<A, E>): Effect.Effect<A, E> {
     this.taken++
     if (!this.isResetting && !this.isOver()) return answer

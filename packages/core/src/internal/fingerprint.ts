@@ -1,7 +1,7 @@
 /**
- * 128 bits of a text, for telling texts apart without keeping them. They are part of what checkpoints and clusters hold, so
- * they must not change. They guard against chance, not against an adversary: a caller that reads texts of others begins them
- * with something that these others do not know.
+ * A hash of 128 bits, to distinguish texts without keeping them. Checkpoints and clusters contain such hashes, so the
+ * algorithm must not change. It is not cryptographic: a caller that hashes texts of others prefixes them with something
+ * secret.
  *
  * @internal
  */
@@ -17,7 +17,7 @@ const words = (text: string): readonly [number, number, number, number] => {
     c = d ^ Math.imul(c ^ unit, 0x38b34ae5)
     d = a ^ Math.imul(d ^ unit, 0x9e3779b1)
   }
-  // The last units must reach every digit.
+  // Mix, so that the last units affect every digit.
   for (let round = 0; round < 4; round++) {
     a = b ^ Math.imul(a ^ (a >>> 15), 0x2c1b3c6d)
     b = c ^ Math.imul(b ^ (b >>> 13), 0x297a2d39)
@@ -29,7 +29,7 @@ const words = (text: string): readonly [number, number, number, number] => {
 
 const PAIRS = Array.from({ length: 36 ** 2 }, (_, n) => n.toString(36).padStart(2, "0"))
 
-/** Seven digits of base 36. A checkpoint needs some ten thousand, and `toString` of another base than ten is slow. */
+/** Seven digits of base 36. A checkpoint needs ten thousands of them, and `toString(36)` is slow. */
 const base36 = (word: number): string => {
   const all = word >>> 0
   const [last, upper] = [all % 1_296, Math.floor(all / 1_296)]

@@ -1,6 +1,6 @@
 /**
- * What both recorders do with a call before anything is stored: timeouts, checks, transforms, and the answer to a caller
- * whose event goes no further.
+ * What both recorders do with a call before anything is stored: they read its timeout, prepare the event, and refuse or
+ * filter it.
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -39,7 +39,7 @@ export class Intake {
     return Effect.fail(error)
   }
 
-  /** Runs `use` with the event where it is valid and no transform left it out. */
+  /** Calls `use` with the event, where it is valid and no transform left it out. */
   record<A>(
     draft: EventDraft,
     use: (occurrence: Occurrence, caller: Fiber.Fiber<unknown, unknown>) => Effect.Effect<A, RecordError>
@@ -59,7 +59,7 @@ export class Intake {
     })
   }
 
-  /** For `recordNow`: the event, or nothing where it was refused, filtered, or does not fit into the queue. */
+  /** For `recordNow`: the event; `undefined` where it is refused or filtered, or the queue is full. */
   recordNow(draft: EventDraft, isFull: boolean): Occurrence | undefined {
     const { ledger } = this
     if (this.isClosed) ledger.refuse(1, "closed")
@@ -73,7 +73,7 @@ export class Intake {
     return undefined
   }
 
-  /** Reads the timeout of `recordSettled`: without end unless given. */
+  /** Reads the timeout of `recordSettled`: infinite unless given. */
   timeout<A, E>(
     given: Duration.Input | undefined,
     use: (timeout: Duration.Duration) => Effect.Effect<A, E>

@@ -1,6 +1,6 @@
 /**
- * What a caller gives as JSON: bounded in depth and in number, so that neither a value that contains itself nor one that
- * shares its parts again and again costs the host more than a refusal.
+ * Reads JSON values of callers, with limits for depth and number of values, so that a value that contains itself, or shares
+ * its parts many times, is refused at little cost.
  *
  * @internal
  */
@@ -19,7 +19,7 @@ const MAXIMUM_ISSUES = 10
 const MAXIMUM_PATH = 200
 
 /**
- * An object that is nothing but its own fields: a literal, what `JSON.parse` makes, or one without a prototype.
+ * A plain object: a literal, a result of `JSON.parse`, or one without a prototype.
  *
  * @internal
  */
@@ -29,7 +29,7 @@ export const isPlain = (value: object): value is { readonly [key: string]: unkno
 }
 
 /**
- * Sets a field whatever its name is: an assignment to `__proto__` would set the prototype instead.
+ * Sets a field of any name: an assignment to `__proto__` would set the prototype instead.
  *
  * @internal
  */
@@ -40,8 +40,8 @@ export const setField = (record: Record<string, unknown>, key: string, value: un
 }
 
 /**
- * What this package makes of plain objects, lists, texts and numbers alone, as the JSON that it is: the compiler takes no
- * interface for JSON.
+ * The same value as `Json`, for values of this package that have only plain objects, lists, texts and numbers: the compiler
+ * does not accept an interface as `Json`.
  *
  * @internal
  */
@@ -54,15 +54,15 @@ interface Budget {
 }
 
 /**
- * A copy that is JSON and nothing else, so that no later change of the caller's object reaches the event; `undefined`,
- * with what is wrong noted, where it is none.
+ * A copy of a value that is JSON, so that later changes of the caller's object do not change the event. Where it is not
+ * JSON: `undefined`, and the issues are added to `issues`.
  *
  * @internal
  */
 export const read = (issues: Array<Issue>, field: string, value: unknown): Json | undefined => {
   const copied = copy(value, 0, { left: MAXIMUM_VALUES })
   if (copied !== INVALID) return copied
-  // Places are worked out only where there is something to say about them.
+  // The path is computed only for an issue.
   const before = issues.length
   explain(issues, field, value, 0, { left: MAXIMUM_VALUES }, before + MAXIMUM_ISSUES)
   if (issues.length === before) {
@@ -75,7 +75,7 @@ const copy = (value: unknown, depth: number, budget: Budget): Json | typeof INVA
   if (budget.left-- <= 0) return INVALID
   switch (typeof value) {
     case "string":
-      // A lone surrogate would be another text after the way through a store that keeps UTF-8.
+      // A store that keeps UTF-8 would change a lone surrogate.
       return value.toWellFormed()
     case "boolean":
       return value

@@ -1,3 +1,11 @@
+/**
+ * The counts of a recorder and of its sinks, in occurrences, for `status` and for the metrics.
+ *
+ * Invariant, for each sink and at every moment: `accepted + recovered = settled + parked + dropped + pending`. So everything
+ * that moves occurrences from one count to another must call these methods in one turn of the event loop.
+ *
+ * It cannot fail. Metrics count up only, while the gauges read these counts when they are collected.
+ */
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Metric from "effect/Metric"
@@ -7,12 +15,12 @@ import * as RecorderMetrics from "../RecorderMetrics.ts"
 type Counter = Metric.Counter<number>
 type Attributes = Readonly<Record<string, string>>
 
-// A metric of its own for each series finds its place in the registry at once; one that `withAttributes` makes works its
-// attributes out at every update, which is as much again as the rest of it.
+// One metric object for each set of attributes is looked up in the registry once; `withAttributes` would compute the
+// attributes at every update, which doubles its cost.
 const counterOf = ({ description, id }: Counter, attributes: Attributes): Counter =>
   Metric.counter(id, { description, attributes, incremental: true })
 
-/** A gauge whose value is read from the ledger when it is collected: it would otherwise be updated for every event. */
+/** A gauge whose value is read when it is collected, because updating it for every event would cost too much. */
 class PullGauge {
   private readonly gauge: Metric.Gauge<number>
   private readonly value: () => number
@@ -35,7 +43,7 @@ class PullGauge {
     })
   }
 
-  /** Keeps the last value readable without keeping the ledger alive. */
+  /** Keeps the last value readable without a reference to the ledger. */
   close(): void {
     this.registration.remove()
     this.gauge.updateUnsafe(this.value(), this.context)
@@ -53,8 +61,9 @@ interface Entry {
 }
 
 /**
- * Counters by a label, each made once. Hosts choose some labels (the name of a transform, the reason of a policy's drop):
- * from a certain number on they share one, so that they cost bounded memory even where somebody puts a name in them.
+ * Counters by the value of a label. Hosts choose some of the values (names of transforms, reasons for which policies drop):
+ * after `MAXIMUM_LABELS` of them all others share one counter, so that memory is bounded even where a host puts names of
+ * objects in.
  */
 class LabelledCounters {
   private readonly entries = new Map<string, Entry>()
@@ -93,8 +102,8 @@ class LabelledCounters {
 }
 
 /**
- * The counts of one sink. Every method moves occurrences from one count to another in one step, so that the conservation law holds
- * at any moment.
+ * The counts of one sink. Every method updates counts and metrics in one step, so that the conservation law holds at any
+ * moment: `accepted + recovered = settled + parked + dropped + pending`.
  *
  * @internal
  */
@@ -123,7 +132,7 @@ export class SinkLedger {
     ]
   }
 
-  /** The message of the last failure, whatever came after it. */
+  /** The message of the last failure, also after it is over. */
   get lastError(): string | undefined {
     return this.error
   }
@@ -178,7 +187,7 @@ export class SinkLedger {
 }
 
 /**
- * The counts of a recorder, in occurrences: what `status` answers and what the metrics show are written in one step.
+ * The counts of a recorder, in occurrences, for `status` and for the metrics alike.
  *
  * @internal
  */

@@ -1,5 +1,5 @@
 /**
- * What names may look like, in a catalogue and at acceptance alike, so that whatever is declared can be recorded.
+ * The syntax of names, for catalogues and for acceptance alike, so that everything that is declared can be recorded.
  *
  * @internal
  */
@@ -43,13 +43,13 @@ const UNSAFE = String.raw`\s\u00a0\ud800-\udfff${CHARACTERS}`
 
 const SEGMENT = new RegExp(String.raw`^(?!\.{1,2}$)[^/%${UNSAFE}]+$`, "u")
 
-// What has a name outside of a cluster is called as people call it: `io.github.acme/search`, `Weather (staging)`. Blanks and
-// slashes stand only inside, where they can be seen.
+// Objects outside of a cluster may have other names than Kubernetes allows: `io.github.acme/search`, `Weather (staging)`.
+// Blanks and slashes are allowed only inside, where they are visible.
 const OBJECT_NAME = new RegExp(String.raw`^(?!\.{1,2}$)(?![ /])(?:[^${UNSAFE}]| )+(?<![ /])$`, "u")
 
 /**
- * The name of an object: at most 253 bytes, as people have it. Not every store takes each of them where it names something
- * of its own: `EventId.objectName` makes of it what every store takes.
+ * The name of an object: at most 253 bytes. Not every store accepts each of them as the name of its own objects:
+ * `EventId.objectName` derives one that every store accepts.
  *
  * @internal
  */
@@ -67,8 +67,8 @@ const QUALIFIED_NAME =
   /^(?:([a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*)\/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/
 
 /**
- * Kubernetes' qualified name, which keys of labels and the names of controllers are: at most 63 characters, after an
- * optional prefix of at most 253 and a slash.
+ * A qualified name of Kubernetes, for keys of labels and names of controllers: at most 63 characters, after an optional
+ * prefix of at most 253 characters and a slash.
  *
  * @internal
  */
@@ -81,9 +81,9 @@ export const isQualifiedName = remember((name) => {
 export const isLabelValue = remember(matching(/^(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/))
 
 /**
- * What is wrong with the name of a reason, `undefined` when nothing is.
+ * What is wrong with the name of a reason that is declared; `undefined` when it is valid.
  *
- * An event's reason is cut at the limit, a declared one must fit: what is cut would never find its message.
+ * The reason of an event is cut at the limit. A declared one must fit, because a cut one would not be found.
  *
  * @internal
  */

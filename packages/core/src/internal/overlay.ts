@@ -1,7 +1,7 @@
 import type * as Backend from "../Backend.ts"
 
 /**
- * A backend with some of its parts replaced. Not a spread, which would lose the methods of a backend that is a class.
+ * A backend with some of its methods replaced. Not a spread, which would lose the methods of a backend that is a class.
  *
  * @internal
  */

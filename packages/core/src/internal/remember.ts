@@ -2,8 +2,8 @@ const MAXIMUM_ANSWERS = 1_024
 const MAXIMUM_LENGTH = 256
 
 /**
- * A test of texts that repeat from event to event, with a bounded memory of its answers: a look-up costs a fraction of a
- * pattern. Long texts are tested each time, so that the memory is bounded in bytes too.
+ * A test of texts with a bounded cache of its results, for texts that are repeated from event to event: a look-up costs a
+ * fraction of a regular expression. Long texts are not cached, so that the size of the cache is bounded in bytes too.
  *
  * @internal
  */

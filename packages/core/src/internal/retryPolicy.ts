@@ -18,7 +18,7 @@ const askedFor = ({ reason }: BackendError): number =>
   reason._tag === "Throttled" && reason.retryAfter !== undefined ? Duration.toMillis(reason.retryAfter) : 0
 
 /**
- * An option of a policy that cannot work. A mistake of the program, so a layer dies with it.
+ * An invalid option of a policy. It is a mistake in the program, so the layer dies with it.
  *
  * @internal
  */
@@ -73,7 +73,7 @@ export const make = (
         onSuccess: (outcomes) => {
           if (tries >= times) return Effect.succeed(outcomes)
           const again: Array<number> = []
-          // The longest that any of them was asked to wait: they are repeated together.
+          // The longest `retryAfter` of any of them, because they are written again together.
           let asked = 0
           for (let index = 0; index < batch.length; index++) {
             const outcome = outcomes[index] ?? missing
@@ -86,7 +86,7 @@ export const make = (
           return Effect.andThen(
             pause(tries, asked),
             Effect.match(write(rest, tries + 1), {
-              // Of the others the outcome is known, so this is no failure of the whole.
+              // The outcomes of the others are known, so the whole has not failed.
               onFailure: (error) => merge(batch, outcomes, again, () => ({ _tag: "Retry", error })),
               onSuccess: (repeated) => merge(batch, outcomes, again, (place) => repeated[place] ?? missing)
             })
@@ -101,7 +101,7 @@ export const make = (
           : Effect.fail(error)
       )
 
-    /** Goes on after the last item that came through; what counts against `times` is failures without one in between. */
+    /** Continues after the last item that was received. Only consecutive failures without an item count against `times`. */
     const watch = (filter: EventFilter, from: WatchFrom): Stream.Stream<WatchItem, BackendError> =>
       Stream.suspend(() => {
         let position = from
@@ -116,7 +116,7 @@ export const make = (
             Stream.filter(backend.watch(filter, position), (item) => {
               position = item.cursor
               failures = 0
-              // Whoever goes on is told again that the snapshot is over; it has been.
+              // The watch that continues reports the end of its snapshot again.
               if (item._tag === "Live" && isLive) return false
               if (item._tag === "Live") isLive = true
               return true

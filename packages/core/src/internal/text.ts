@@ -1,5 +1,5 @@
 /**
- * What must happen to a text before it stands on a terminal, in a log line or in an object of the API server.
+ * Makes texts fit for terminals, log lines and objects of the API server: escaping, size in bytes, truncation.
  */
 import * as ControlCharacters from "../ControlCharacters.ts"
 
@@ -55,16 +55,16 @@ export const cut = (text: string, limit: number): string => {
 }
 
 /**
- * Both: the text with its control characters visible, in at most `limit` bytes.
+ * The text with its control characters escaped, cut to at most `limit` bytes.
  *
  * @internal
  */
 export const tidy = (text: string, limit: number): string =>
-  // A unit of UTF-16 is at least a byte, and escaping shortens nothing: what is beyond the limit is cut in any case.
+  // A unit of UTF-16 is at least one byte, and escaping never shortens, so what is beyond the limit is cut in any case.
   cut(escapeControl(text.length > limit ? text.slice(0, limit + 1) : text), limit)
 
 /**
- * The text without line ends after it, which the output of a program has and no message means.
+ * The text without trailing line ends, which outputs of programs have.
  *
  * @internal
  */
@@ -78,8 +78,7 @@ const SHOWN_CHARACTERS = 60
 const SHOWN_VALUES = 60
 
 /**
- * A value as an error message shows it: JSON where it is some, shortened, on one line. What it costs is bounded,
- * whatever the value is.
+ * A value as an error message shows it: as JSON where possible, shortened, on one line. The cost is bounded for any value.
  *
  * @internal
  */
@@ -110,7 +109,7 @@ const describeObject = (value: object | null): string => {
   let left = SHOWN_VALUES
   try {
     const json = JSON.stringify(value, (_, member: unknown) => {
-      // Thrown and caught here: more than is shown would be worked out otherwise, without an end where it contains itself.
+      // Caught below. Without this limit the cost would not be bounded, and infinite for a value that contains itself.
       if (left-- === 0) throw new RangeError()
       return typeof member === "string" ? member.slice(0, SHOWN_CHARACTERS) : member
     })
@@ -122,7 +121,7 @@ const describeObject = (value: object | null): string => {
 }
 
 /**
- * What was thrown, in words; never throws itself.
+ * A thrown value as text; never throws itself.
  *
  * @internal
  */

@@ -7,8 +7,8 @@ import type { Recorder } from "../Delivery.ts"
 import type { EventDraft } from "../EventDraft.ts"
 
 /**
- * Spans of records by their seqs, so that a delivery, which may come hours later, can be linked to what it delivers. An
- * event that nobody traces costs one look-up; what was recorded before a restart has no link.
+ * Spans of recorded events by sequence number, so that a delivery, perhaps hours later, can be linked to them. An event
+ * that is not traced costs one look-up; events that were recorded before a restart have no links.
  */
 const MAXIMUM_LINKS = 4_096
 const MAXIMUM_LINKS_OF_A_SPAN = 32
@@ -22,7 +22,7 @@ export class Links {
     if (this.spans.size > MAXIMUM_LINKS) this.spans.delete(this.spans.keys().next().value!)
   }
 
-  /** Of a series the first and the latest occurrence are known by their seqs. */
+  /** The links of a batch: of each series the first and the latest occurrence, whose sequence numbers the write has. */
   of(batch: ReadonlyArray<Write>): ReadonlyArray<Tracer.SpanLink> {
     if (this.spans.size === 0) return []
     const links: Array<Tracer.SpanLink> = []
@@ -36,7 +36,7 @@ export class Links {
   }
 }
 
-/** A draft that is none is refused by the recorder, and must not end its span before. */
+/** Must not throw: an invalid draft is refused by the recorder, inside of the span. */
 const attributesOf = (draft: EventDraft): Readonly<Record<string, unknown>> => {
   try {
     return { "event.reason": draft.reason, "event.kind": draft.involvedObject.kind }
@@ -46,7 +46,7 @@ const attributesOf = (draft: EventDraft): Readonly<Record<string, unknown>> => {
 }
 
 /**
- * Records under a span of their own, `event.record`, where the caller is traced.
+ * A recorder whose calls are spans (`event.record`), where the caller is traced.
  *
  * @internal
  */
@@ -77,7 +77,7 @@ export const recorder = (self: Recorder["Service"], links?: Links): Recorder["Se
 }
 
 /**
- * A backend whose writes are spans, `event.deliver`, linked to the records that they deliver.
+ * A backend whose writes are spans (`event.deliver`), linked to the spans of the events that they deliver.
  *
  * @internal
  */

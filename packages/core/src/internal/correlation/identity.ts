@@ -1,6 +1,6 @@
 /**
- * What tells events apart: which belong to one group of similar events, which share a budget, and the fingerprints that stand
- * for both in a checkpoint.
+ * What tells events apart: which belong to one group of similar events, which share a budget, and the fingerprints that
+ * stand for both in a checkpoint.
  */
 import type { EventBody } from "../../Event.ts"
 import * as fingerprint from "../fingerprint.ts"
@@ -54,8 +54,8 @@ export const sameGroup = (one: Identity, other: Identity, byFieldPath: boolean):
     (one.related !== undefined && other.related !== undefined && sameObject(one.related, other.related, true)))
 
 /**
- * The fingerprint of a text in one opening of a journal. Texts of hosts cannot be made to look alike: the origin of the opening
- * was drawn at random.
+ * The fingerprint of a text in one opening of a journal. It includes the origin of the opening, which is random, so texts
+ * with equal fingerprints cannot be prepared in advance.
  *
  * @internal
  */

@@ -17,33 +17,33 @@ export interface Bucket {
   fullAt: Micros
   /** The series with something held, the longest holding first. */
   readonly waiting: Set<Series>
-  /** How many groups share it. */
+  /** Number of groups that share it. */
   groups: number
-  /** The fingerprint of what it belongs to, once a checkpoint needed it. */
+  /** Its fingerprint, once a checkpoint needed it. */
   key: string | undefined
 }
 
 /**
- * Events that are alike except for the message.
+ * Events that differ only in their message.
  *
  * @internal
  */
 export interface Group {
-  /** Absent after a restart, until an occurrence with the same fingerprint tells it. */
+  /** Absent after a restart, until an occurrence with the same fingerprint arrives. */
   identity: Identity | undefined
   readonly bucket: Bucket
   readonly byMessage: Map<string, Series>
-  /** Series of a checkpoint whose message is not known yet, by its fingerprint. */
+  /** Restored series whose message is not known yet, by its fingerprint. */
   byKey: Map<string, Series> | undefined
   combined: Series | undefined
-  /** Its series that take no more occurrences and still have something held. */
+  /** Number of its series that accept no more occurrences and still have something held. */
   closed: number
   /** The fingerprint of its identity, once a checkpoint needed it. */
   key: string | undefined
   lastAt: Micros
   /** Counts the pauses that have ended a group of similar events. */
   window: number
-  /** Different messages since then. */
+  /** Distinct messages since then. */
   distinct: number
 }
 
@@ -56,19 +56,19 @@ export interface Series {
   count: number
   first: Micros
   last: Micros
-  /** What its occurrences have in common, unless it combines several; absent after a restart until it is met again. */
+  /** The message of its occurrences, unless it combines several. Absent after a restart until the message occurs again. */
   message: string | undefined
   /** The fingerprint of its message, once a checkpoint needed it. */
   key: string | undefined
-  /** The latest occurrence, as long as a write has to carry it: what has left keeps no body. */
+  /** The latest occurrence, as long as something is held: after a release no body is kept. */
   latest: EventBody | undefined
-  /** It was accepted by an earlier opening of the journal: it takes no more occurrences, and goes when it has left. */
+  /** It belongs to an earlier opening of the journal: it accepts no more occurrences, and is removed once it is released. */
   isClosed: boolean
-  /** The window in which its message was last counted as a different one. */
+  /** The window of the group in which its message was last counted as distinct. */
   window: number
-  /** Occurrences that no write has carried yet. */
+  /** Occurrences that no write contains yet. */
   held: number
-  /** What its body takes while something is held, about. */
+  /** Approximate size of its body while something is held. */
   heldBytes: number
   /** The first of them. */
   heldFrom: number

@@ -1,5 +1,5 @@
 /**
- * The form of a correlator in a checkpoint, and how it is read. Also that of the first release is read.
+ * The form of a correlator in a checkpoint, and how it is read. The form of the first release is read too.
  */
 import { type Normalized, type Options, off } from "../../Correlation.ts"
 import type { EventBody } from "../../Event.ts"
@@ -101,7 +101,7 @@ export const readSnapshot = (given: Json): Snapshot => {
 // snapshots of the first release
 // ---------------------------------------------------------------------------
 
-/** All series were of one origin, and each had its latest body. */
+/** Here all series have one origin, and each has its latest body. */
 interface FirstSnapshot {
   readonly options: Options
   readonly budgets: ReadonlyArray<Micros>
@@ -145,7 +145,7 @@ const isFirstSnapshot = (value: object): value is FirstSnapshot => {
         isBody(row[12])
     ) &&
     state.holding.every((place) => isPlaceIn(state.series, place)) &&
-    // Every budget and group was there for a series.
+    // Every budget and every group belongs to a series.
     new Set(state.groups.map(([budget]) => budget)).size === state.budgets.length &&
     new Set(state.series.map(([group]) => group)).size === state.groups.length
   )

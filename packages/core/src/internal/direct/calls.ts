@@ -156,7 +156,7 @@ const concluding = (context: DirectContext): Conclude => {
     sink.failed(error.message)
     if (error.reason._tag === "TargetMismatch") {
       sink.state = "blocked"
-      // The right store may never be back to tell.
+      // The right store may never answer again.
       if (doubt !== undefined) return failUnknown(`${doubt.message}; and now ${error.message}`)
     }
     if (doubt === undefined) return intake.refuse("failed", new RecorderError({ reason: error }))

@@ -9,9 +9,9 @@
  * - When it is accepted, the head, the ledgers and the settlements change in one turn, before anybody else can run: a caller
  *   goes on at once when it is told, and a sink reads at once when it is woken.
  *
- * What fails: a journal that is full refuses a batch as a whole, so its events are tried again one by one, for which there may
- * be room; meanwhile the sinks are asked for checkpoints, which make room. Where nobody can tell whether an append took
- * place, its callers are told so.
+ * How it fails: a journal that is full refuses a batch as a whole, so its events are appended again one by one, for some of
+ * which there may be room; meanwhile the sinks are asked for checkpoints, which make room. Where it is not known whether an
+ * append took place, its callers fail with `Unknown`.
  */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
@@ -39,8 +39,8 @@ const LEAST_WAIT_FOR_APPEND = Duration.seconds(1)
 export type Answer<A> = (id: EventId.EventId) => Effect.Effect<A>
 
 /**
- * One event on its way into the journal, and the caller who waits for it. One object with no closure of its own: it is made
- * for every event.
+ * One event on its way into the journal, and the caller that waits for it. An object without closures, because it is
+ * allocated for every event.
  *
  * @internal
  */
@@ -58,7 +58,7 @@ export class Submission<out A = unknown> {
     this.resume = undefined
   }
 
-  /** Runs in the turn in which the event is accepted, before any sink can read it. */
+  /** Called in the turn in which the event is accepted, before any sink can read it. */
   accept(id: EventId.EventId): void {
     if (this.answer !== undefined) this.result = this.answer(id)
   }
@@ -127,8 +127,8 @@ export interface Appends {
   /** Whether no append is under way and none waits. */
   readonly isIdle: () => boolean
   /**
-   * For the end: refuses what waits. Of an append in flight the answer is awaited a little longer; where none comes, nobody
-   * knows what became of it.
+   * For the end: refuses what waits. The answer to an append in flight is awaited a little longer; without one, its callers
+   * fail with `Unknown`.
    */
   readonly giveUp: Effect.Effect<void>
 }
@@ -206,18 +206,18 @@ export const make = Effect.fnUntraced(function* (context: AppendContext): Effect
   let dispatcher = yield* Effect.withFiber((fiber) => Effect.succeed(fiber.currentDispatcher))
   const runFork = Effect.runForkWith(services)
   let waiting: Batch & Array<Submission> = []
-  /** What did not fit together, to be tried one by one. */
+  /** Events of a batch that did not fit as a whole, to be appended one by one. */
   let singly: Batch = []
   /** Set while an append is under way, or will begin in a later turn; the fiber, where it has not answered at once. */
   let appending: Fiber.Fiber<void> | true | undefined
-  /** What the append under way carries, where it has not answered at once. */
+  /** The batch of an append that has not answered at once. */
   let inFlight: Batch = []
 
   const conclusions = concluding(context, (batch) => {
     singly = [...batch, ...singly]
   })
 
-  /** A journal that takes its time may be waiting for room, which sinks can give it. */
+  /** A journal that does not answer may be waiting for room, which checkpoints of sinks make. */
   const askForRoom: Effect.Effect<never> = Effect.forever(
     Effect.andThen(
       clock.sleep(SLOW_APPEND),
@@ -228,13 +228,13 @@ export const make = Effect.fnUntraced(function* (context: AppendContext): Effect
   )
 
   /**
-   * Appends a batch; a journal that answers at once needs no fiber of its own. What came meanwhile leaves in a later turn of
-   * the event loop: callers who are told go on at once and bring more, which would otherwise never end.
+   * Appends a batch. What was submitted meanwhile is appended in a later turn of the event loop: callers that are answered
+   * continue at once and submit more, which would otherwise never end.
    */
   const append = (batch: Batch): void => {
     const appended = Effect.suspend(() => journal.append(batch.map(({ occurrence }) => occurrence)))
-    // Not to be cut short in the middle, and its own answer counts, also for a fiber that is interrupted meanwhile: what is
-    // stored and what its caller is told must be the same.
+    // Uninterruptible, and its own answer counts even if the fiber is interrupted meanwhile: what is stored and what the
+    // caller is told must be the same.
     let answer: AppendExit | undefined
     const noted = Effect.map(Effect.exit(appended), (exit) => {
       answer = exit
@@ -287,9 +287,10 @@ export const make = Effect.fnUntraced(function* (context: AppendContext): Effect
     return undefined
   }
 
-  // A write costs the same for one event and for many. A caller that comes while another one is at work, in the same turn, is
-  // not alone: what comes until the turn ends leaves together. One caller after the other never waits, nor does anybody for a
-  // journal in memory, which writes nothing; where a sync has to be waited for, what comes meanwhile leaves together anyway.
+  // A write to a file costs about the same for one event and for many. So where a second caller submits in the same turn,
+  // what is submitted until the turn ends is appended together. A single caller never waits; nor does any for a journal in
+  // memory, which writes no file, or one that syncs, where everything that is submitted during a sync is appended together
+  // anyway.
   const isCollected = journal.durability === "process"
   let latest: number | undefined
 
@@ -315,7 +316,7 @@ export const make = Effect.fnUntraced(function* (context: AppendContext): Effect
     if (left.length > 0) conclusions.refuseClosed(left)
     if (appending === undefined || appending === true) return Effect.void
     const fiber = appending
-    // One that waits for room ends by this, and has stored nothing.
+    // An append that waits for room ends by this, and has stored nothing.
     fiber.interruptUnsafe()
     return Effect.map(Effect.timeoutOption(Fiber.await(fiber), LEAST_WAIT_FOR_APPEND), () => {
       const batch = inFlight

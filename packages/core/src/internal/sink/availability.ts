@@ -1,13 +1,13 @@
 /**
  * What the failures of a sink mean, and what is reported about them.
  *
- * A sink only sees writes that fail, and has to distinguish
+ * From failed writes alone, a sink has to distinguish
  *
  * - an unavailable backend: so many writes in a row have failed that the circuit breaker opens. Then one write at a time
  *   probes whether the backend is back, and nothing is parked, however long it lasts;
- * - stuck series: one series, or every series of one namespace, fails while others are written. They are retried ever more
- *   rarely, and parked when they take the room that others need;
- * - throttling: the server asked to come later. That is no failure, and nothing is parked for it.
+ * - stuck series: one series, or every series of one namespace, fails while others are written. They are retried at growing
+ *   intervals, and parked when they take the room that others need;
+ * - throttling: the server asks for a later retry. That is not a failure, and nothing is parked for it.
  *
  * All decisions are made from what succeeded when: `lastSuccessAt`, and since when each failing namespace fails.
  */
@@ -28,9 +28,9 @@ import { SECOND, type SinkTime } from "./time.ts"
 // ---------------------------------------------------------------------------
 
 /**
- * The longest delay of a series whose failure needs an operator, or that is stuck. One series of each namespace is retried
- * at least every 30 seconds to find out whether it works again: so a right that comes back is noticed within that time, and
- * many series that wait for it cost the server next to nothing.
+ * Maximum delay of a series that is stuck, or whose failure needs an operator. One series of each namespace is retried at
+ * least every 30 seconds as a probe: so a permission that is granted again is noticed within that time, and many series
+ * that wait for it cause little load.
  */
 const MAXIMUM_SLOW_DELAY = 300 * SECOND
 /** How long a series must have failed, while others were written, before it may be parked to make room. */
@@ -62,7 +62,7 @@ export class Availability {
   private lastSuccessAt = Number.NEGATIVE_INFINITY
   /** By namespace: since when no write of it has succeeded. */
   private readonly failingNamespaces = new Map<string, number>()
-  /** By namespace: the series that is retried often, to find out whether the namespace works again. */
+  /** By namespace: the series that probes whether the namespace works again. */
   private readonly probing = new Map<string, { readonly entry: OutboxEntry }>()
   private throttledUntil = Number.NEGATIVE_INFINITY
   private openUntil = Number.NEGATIVE_INFINITY
@@ -117,7 +117,7 @@ export class Availability {
     entry.nextAt = at + (retryAfter === undefined ? delay : Math.max(delay, Duration.toMillis(retryAfter) * 1_000))
   }
 
-  /** A write of a series succeeded, so its namespace does not fail. */
+  /** A write of a series succeeded, so its namespace works. */
   seriesSucceeded(entry: OutboxEntry, write: Write): void {
     if (this.rateLimits.size > 0) this.rateLimits.accepted(entry, write, this.time.monotonic())
     if (this.failingNamespaces.size === 0) return
@@ -144,12 +144,14 @@ export class Availability {
     return true
   }
 
-  /** No write of its namespace succeeds while others do: such failures say nothing about the backend. */
+  /** No write of its namespace succeeds while others do, so its failures say nothing about the backend. */
   private isOfStuckNamespace(pending: PendingWrite): boolean {
     return this.lastSuccessAt > (this.failingNamespaces.get(namespaceOf(pending.write)) ?? Number.POSITIVE_INFINITY)
   }
 
-  /** A series that failed only since the backend, or its namespace, did is retried at once, and in batches again. */
+  /**
+   * Series that have failed only since the backend, or their namespace, failed are retried at once, and in batches again.
+   */
   private retryFailedSince(since: number, namespace?: string): void {
     for (const entry of this.outbox.all()) {
       if (entry.failures === 0 || entry.firstFailureAt! < since || isThrottled(entry.lastError!)) continue
@@ -159,12 +161,12 @@ export class Availability {
     }
   }
 
-  /** The backend asked for no writes at all before then. */
+  /** The backend asked for no writes before then. */
   throttle(until: number): void {
     this.throttledUntil = Math.max(this.throttledUntil, until)
   }
 
-  /** At least one series of a write has a final outcome. */
+  /** A write in which at least one series has a final outcome has ended. */
   writeSucceeded(at: number): void {
     this.lastSuccessAt = at
     this.openUntil = Number.NEGATIVE_INFINITY
@@ -174,7 +176,7 @@ export class Availability {
     this.failingSince = Number.POSITIVE_INFINITY
   }
 
-  /** No series of a write has one. */
+  /** A write in which no series has a final outcome has ended. */
   writeFailed(at: number, batch: ReadonlyArray<PendingWrite>, error: BackendError): void {
     if (batch.every((pending) => this.isOfStuckNamespace(pending))) return
     if (this.consecutiveFailures === 0) this.failingSince = at
@@ -183,13 +185,13 @@ export class Availability {
     if (this.isOpen) this.openUntil = at + this.time.backoff(this.consecutiveFailures - this.concurrency + 1)
   }
 
-  /** For the drain, which only waits for its deadline: everything is retried at once. */
+  /** For the drain: everything is retried at once, because only its deadline is left. */
   retryNow(): void {
     this.outbox.retryNow()
     this.openUntil = Number.NEGATIVE_INFINITY
   }
 
-  /** The series that have failed for long while others were written. */
+  /** The series that have failed for `STUCK_AFTER` while others were written. */
   stuck(): Array<OutboxEntry> {
     const at = this.time.monotonic()
     const stuck: Array<OutboxEntry> = []
@@ -212,8 +214,8 @@ export class Availability {
 const LOG_INTERVAL = 30 * SECOND
 
 /**
- * The state of a sink as it is reported: in the status at once, in the log at intervals, so that a backend that fails and
- * recovers again and again does not flood it.
+ * The health of a sink: in the status at once, in the log at intervals, so that a backend that fails and recovers
+ * repeatedly does not flood the log.
  *
  * @internal
  */
@@ -221,13 +223,13 @@ export class Health {
   /** Set while the target cannot be determined. */
   unreachable: "degraded" | "blocked" | undefined
   /**
-   * Why nothing is read or written: `repair` needs an operator and a restart of the recorder; `target` lasts until the store
-   * answers that the journal belongs to.
+   * Why nothing is read or written. `repair`: until an operator restarts the recorder. `target`: until the store answers
+   * that the journal belongs to.
    */
   haltedFor: "repair" | "target" | undefined
-  /** How often another store answered since something was delivered. */
+  /** Number of times that another store answered since the last delivery. */
   mismatches = 0
-  /** The scope is closed. */
+  /** The sink has stopped: its scope is closed. */
   isStopped = false
   private journalFailures = 0
   private loggedState: SinkStatus["state"] = "up"
@@ -278,7 +280,7 @@ export class Health {
     this.failed(why)
   }
 
-  /** The store answers that the sink is bound to. */
+  /** The right store answers. */
   matched(): void {
     if (this.haltedFor === "target") this.haltedFor = undefined
   }
@@ -333,7 +335,7 @@ export class Health {
     }
   }
 
-  /** When a state that could not be logged yet may be. */
+  /** When a state that is not logged yet may be logged. */
   logDueAt(): number {
     return this.ledger.state === this.loggedState ? Number.POSITIVE_INFINITY : this.loggedAt + LOG_INTERVAL
   }

@@ -1,8 +1,12 @@
 /**
- * When a sink writes a checkpoint, and how it goes on while its journal fails.
+ * When a sink writes a checkpoint, and how it continues while its journal fails.
  *
- * A checkpoint is one record of everything that is not settled. What was parked and is delivered is deleted only after
- * it; and since both are about the same occurrences, nothing else that changes them may happen meanwhile.
+ * A checkpoint is one record of everything that is not settled (`state.ts`). Parked series that were delivered are deleted
+ * only after it. Both are about the same occurrences, so no other change of parked series may happen in between
+ * (`exclusively`).
+ *
+ * How it fails: delivery continues, and the checkpoint is retried with backoff. A sink may read only `readAhead` entries
+ * beyond its last checkpoint, so after a while it stops reading until its journal works.
  */
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
@@ -11,7 +15,7 @@ import { type JournalError, READ_AHEAD } from "../../Journal.ts"
 import type { SinkContext } from "./context.ts"
 import { SECOND } from "./time.ts"
 
-/** Maximum number of entries between two checkpoints: half of what a sink may read ahead, so that one of them may fail. */
+/** Maximum number of entries between two checkpoints: half of what a sink may read ahead, so that one of them can fail. */
 const MAXIMUM_ENTRIES = READ_AHEAD / 2
 const INTERVAL = 5 * SECOND
 const INTERVAL_IDLE = SECOND
@@ -30,9 +34,9 @@ export interface Checkpoints {
   readonly dueAt: () => number
   /** Makes the next one due soon, because the journal needs room. */
   readonly requestCheckpoint: () => void
-  /** Runs what changes the parked series, with no checkpoint and no other such change meanwhile. */
+  /** Runs a change of parked series, with no checkpoint and no other such change in between. */
   readonly exclusively: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
-  /** Repeats what the journal refuses until it works, for what the sink must not go on without. */
+  /** Retries without end, for what the sink cannot continue without. */
   readonly retryForever: <A>(effect: Effect.Effect<A, JournalError>) => Effect.Effect<A>
 }
 
@@ -49,7 +53,7 @@ export const make = (context: SinkContext): Checkpoints => {
   let notBefore = Number.NEGATIVE_INFINITY
   let isRequested = false
 
-  /** Deletes what the journal keeps as parked and what is neither parked nor pending any more. */
+  /** Deletes the series that the journal keeps and that are neither parked nor pending any more. */
   const deleteDelivered: Effect.Effect<void, JournalError> = Effect.suspend(() => {
     const { kept, keyOf, outbox, parked } = state
     const delivered: Array<EventId.EventId> = []
@@ -98,7 +102,7 @@ export const make = (context: SinkContext): Checkpoints => {
   const dueAt = (): number => {
     const unsaved = state.position - state.savedUpTo
     if (unsaved === 0 && !state.isChanged) return Number.POSITIVE_INFINITY
-    // In memory a checkpoint only frees what is read, so there is nothing to wait for.
+    // For a journal in memory a checkpoint costs nothing and frees what was read.
     if (!isDurable) return unsaved === 0 ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY
     if (unsaved >= maximumEntries || (isRequested && unsaved > 0)) return notBefore
     const isIdle = state.outbox.size === 0 && state.correlator.held === 0 && state.position === head()

@@ -1,11 +1,14 @@
 /**
  * Delivery of the outbox: which series are written next, the writes themselves, and what becomes of every outcome.
  *
- * - `WriteQueue` chooses. Fresh series go in batches; a series that has failed before goes alone, so that it can hold up
- *   nobody but itself, and retries take at most half of the places. While the circuit breaker is open, one write at a time
+ * - `WriteQueue` chooses. Fresh series are written in batches. A series that has failed before is written alone, so that it
+ *   delays no other, and retries take at most half of the slots. While the circuit breaker is open, one write at a time
  *   probes the backend.
- * - `make` writes, bounds how long an answer is awaited, and brings every outcome where it belongs: into the ledger, to the
- *   callers, to parking, or back into the outbox.
+ * - `concluding` applies the outcomes of a write: to the ledger, to the callers that wait, to parking, or to the outbox.
+ * - `make` writes.
+ *
+ * Invariants: a series is in at most one write in flight; the ledger is updated before callers are answered; and after the
+ * sink has stopped no outcome is applied, because what was in flight is in the last checkpoint already.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -33,7 +36,7 @@ import type { SinkTime } from "./time.ts"
  */
 export interface Batch {
   readonly series: ReadonlyArray<OutboxEntry>
-  /** Whether it takes one of the places for retries. */
+  /** Whether it takes one of the slots for retries. */
   readonly isRetry: boolean
 }
 
@@ -66,7 +69,7 @@ export class WriteQueue {
     this.maximumBatch = options.batch
   }
 
-  /** The writes that are to begin now, retries first; what they carry is taken from the outbox. */
+  /** The writes that are to begin now, retries first; what they contain is taken from the outbox. */
   next(): ReadonlyArray<Batch> {
     const { availability, maximumBatch } = this
     const at = this.time.monotonic()
@@ -80,7 +83,7 @@ export class WriteQueue {
       if (entry.inFlight !== undefined || entry.next === undefined || entry.nextAt > at) continue
       const openAt = rateLimits.size === 0 ? undefined : rateLimits.openAt(entry.next.write)
       if (openAt !== undefined) {
-        // Under a rate limit series go one after the other; they take at most the places of retries.
+        // Series under a rate limit are written one at a time, in the slots for retries.
         if (openAt > at || isOpen || this.slotsForRetries(slots, true) <= batches.length) continue
         rateLimits.begin(entry, entry.next.write)
         batches.push({ series: [entry], isRetry: true })
@@ -107,7 +110,7 @@ export class WriteQueue {
     if (isRetry) this.retriesInFlight--
   }
 
-  /** When there may be something to write again; a write that ends wakes the pump by itself. */
+  /** When there may be something to write again, unless a write ends before, which wakes the pump. */
   dueAt(): number {
     const slots = this.freeSlots()
     if (slots <= 0) return Number.POSITIVE_INFINITY
@@ -129,15 +132,15 @@ export class WriteQueue {
   }
 
   /**
-   * How many of the free slots retries may take: at most half of all slots, so that fresh series always find one. With a
-   * single slot they take turns.
+   * How many of the free slots retries may take: at most half of all slots, so that fresh series always get one. With a
+   * single slot they alternate.
    */
   private slotsForRetries(slots: number, hasFresh: boolean): number {
     if (hasFresh && this.concurrency === 1) return this.retriedLast ? 0 : 1
     return Math.max(0, Math.min(slots, Math.max(1, this.concurrency >> 1) - this.retriesInFlight))
   }
 
-  /** The write that probes the backend: fresh series before retries, and one namespace after the other. */
+  /** The write that probes the backend: fresh series before retries, and another namespace than the last time. */
   private probeOf(fresh: ReadonlyArray<OutboxEntry>, retries: ReadonlyArray<OutboxEntry>): ReadonlyArray<Batch> {
     const [from, size] = fresh.length > 0 ? [fresh, this.maximumBatch] : [retries, 1]
     const first = from.find(({ next }) => namespaceOf(next!.write) !== this.probedNamespace) ?? from[0]
@@ -164,9 +167,9 @@ export class WriteQueue {
 // outcomes
 // ---------------------------------------------------------------------------
 
-/** What the outcomes of one write add up to. */
+/** The sum of the outcomes of one write. */
 interface Conclusion {
-  /** Occurrences with a final outcome, and how many of them are settled how. */
+  /** Occurrences that are settled or dropped, and how many are settled in each way. */
   occurrences: number
   created: number
   updated: number
@@ -250,7 +253,7 @@ const concluding = (context: SinkContext, parking: Parking, settlements: Settlem
     health.failed(error.message)
     const { reason } = error
     if (reason._tag === "TargetMismatch") {
-      // It is about the place that the write would have gone to: the write was not tried.
+      // Another store answers, and nothing was written.
       conclusion.mismatch = error
       return outbox.giveBack(entry, pending)
     }
@@ -259,7 +262,7 @@ const concluding = (context: SinkContext, parking: Parking, settlements: Settlem
       conclusion.parks.push(parking.park(entry, pending, error.message))
       return
     }
-    // A rate limit is an answer: the backend is there, and takes other writes.
+    // A rate limit of its own is no failure of the backend, which accepts other writes.
     if (!isRateLimited(error)) conclusion.failure = error
     availability.seriesFailed(entry, pending, error)
     if (reason._tag === "Throttled" && reason.scope === "backend") availability.throttle(entry.nextAt)
@@ -274,7 +277,7 @@ const concluding = (context: SinkContext, parking: Parking, settlements: Settlem
         if (conclusion[how] > 0) ledger.settle(conclusion[how], how)
       }
     }
-    // Only now: a caller goes on as soon as it is answered, and may read the status.
+    // After the ledger: a caller continues as soon as it is answered, and may read the status.
     for (const [write, settlement] of answers) settlements.resolve(write, settlement)
     if (hasFinal) availability.writeSucceeded(at)
     else if (failure !== undefined) availability.writeFailed(at, pending, failure)
@@ -315,7 +318,7 @@ export const make = (context: SinkContext, parking: Parking, settlements: Settle
   const queue = new WriteQueue(state.outbox, availability, time, options)
   const writer = new BackendWriter(backend, clock, options.writeTimeout)
   const conclude = concluding(context, parking, settlements)
-  /** Writes that have not answered yet. */
+  /** Writes in flight. */
   const writing = new Set<Fiber.Fiber<unknown, unknown>>()
 
   const write = (batch: Batch): void => {

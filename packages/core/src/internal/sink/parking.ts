@@ -1,10 +1,14 @@
 /**
- * Parking: a series that the backend will never take, or that is stuck and takes the room of others, is kept in the journal
- * and counted. From there an operator has it retried or drops it, inside this process or from another one
+ * Parking: a series that the backend will never accept, or that is stuck and takes the room of others, is kept in the
+ * journal and counted. From there an operator has it retried or drops it, inside this process or from another one
  * (`operatorRequests.ts`).
  *
- * Two sets: `state.parked` is what the ledger counts as parked, `state.kept` what the journal keeps. A series that is retried
- * leaves the first at once and the second only when it is delivered, so that a crash in between repeats it and loses nothing.
+ * Two sets: `state.parked` is what the ledger counts as parked, `state.kept` what the journal keeps. A series that is
+ * retried is removed from the first at once, and from the second only when it is settled, so that a crash in between loses
+ * nothing.
+ *
+ * Parking, retrying, dropping and checkpoints exclude each other (`checkpoints.exclusively`), because each of them changes
+ * both sets in the journal and in memory.
  */
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
@@ -21,11 +25,11 @@ export interface Parking {
   /** Parks what is in flight of a series. Where the journal refuses, it counts as one more failure and stays pending. */
   readonly park: (entry: OutboxEntry, pending: PendingWrite, reason: string) => Effect.Effect<void>
   /**
-   * When the outbox is full of series that fail while others are written, the series that are stuck for the longest time are
-   * parked to make room.
+   * When the outbox is full and many of its series fail while others are written, parks the half that has been stuck for the
+   * longest time.
    */
   readonly makeRoom: Effect.Effect<void>
-  /** A write of the series was settled: returns the occurrences that were parked of it, and that are visible now too. */
+  /** A write of the series was settled: returns the number of its occurrences that were parked, which are settled too. */
   readonly delivered: (key: SeriesKey) => number
   readonly list: Effect.Effect<ReadonlyArray<Parked>, JournalError>
   /** Returns the number of occurrences that are pending again. */
@@ -41,7 +45,7 @@ export const make = (context: SinkContext, checkpoints: Checkpoints, settlements
   const { availability, head, health, journal, ledger, options, signal, state } = context
   const { capacity, name } = options
   const { kept, keyOf, outbox, parked } = state
-  /** Open while the journal keeps something. Not the signal of the sink, which is notified for every event. */
+  /** Open while the journal keeps something. The signal of the sink would wake its waiter for every event. */
   const hasKept = Latch.makeUnsafe()
 
   const park: Parking["park"] = (entry, pending, reason) =>
@@ -85,7 +89,7 @@ export const make = (context: SinkContext, checkpoints: Checkpoints, settlements
   const delivered = (key: SeriesKey): number => {
     const found = parked.size === 0 ? undefined : parked.get(key)
     if (found === undefined) return 0
-    // Counts are absolute: the write that was settled includes what was parked.
+    // Counts are absolute, so the write that was settled includes what was parked.
     parked.delete(key)
     ledger.park(-found.occurrences)
     return found.occurrences
@@ -100,7 +104,7 @@ export const make = (context: SinkContext, checkpoints: Checkpoints, settlements
     })
   )
 
-  /** Those that the ledger counts; the others are pending already. */
+  /** The chosen series that are counted as parked; the others are pending already. */
   const chosen = (all: ReadonlyArray<Parked>, series: ReadonlyArray<EventId.EventId>) => {
     const keys = new Set(series.map(keyOf))
     return all.flatMap(({ write }) => {

@@ -1,11 +1,10 @@
 /**
- * Rate limits that a server applies to a part of the writes: to one namespace, or to one object. While such a limit is known,
- * its writes go one at a time, at the rate at which the server accepts them, and all others go on at full speed.
+ * Rate limits that a server applies to a part of the writes: to one namespace, or to one object. While such a limit is
+ * known, its writes are sent one at a time, at the rate at which the server accepts them, and all others at full speed.
  *
- * The rate is found by trying: each accepted write shortens the interval a little, each refused one lengthens it. A refused
- * try takes no token from the server's bucket, so trying somewhat faster than the bucket is refilled leaves none of its
- * capacity unused; with the two factors about two tries in three are accepted. A limit that refuses nothing any more is
- * forgotten.
+ * The rate is adapted: each accepted write shortens the interval a little, each refused one lengthens it. A refused write
+ * takes no token from the server's bucket, so a rate slightly above the refill rate uses its whole capacity; with the two
+ * factors, about two of three writes are accepted. A limit that refuses nothing any more is removed.
  */
 import * as Duration from "effect/Duration"
 import type { Throttled } from "../../BackendError.ts"
@@ -15,22 +14,22 @@ import { SECOND } from "./time.ts"
 
 const FIRST_INTERVAL = SECOND / 20
 const MAXIMUM_INTERVAL = 30 * SECOND
-/** With more than a hundred writes a second there is no limit worth keeping. */
+/** A limit of more than a hundred writes per second is removed. */
 const MINIMUM_INTERVAL = SECOND / 100
 const AFTER_ACCEPTED = 0.85
 const AFTER_REFUSED = 1.4
-/** After so many consecutive refusals the interval says nothing any more: once a write is accepted, it is found anew. */
+/** After this number of consecutive refusals the interval is meaningless: it starts anew once a write is accepted. */
 const CLOSED_AFTER = 6
 
-/** The limit whose last refusal is the oldest makes room for a new one. */
+/** Maximum number of limits; the one with the oldest refusal is removed for a new one. */
 const MAXIMUM_LIMITS = 1_024
 
 interface RateLimit {
   interval: number
   openAt: number
-  /** Its only write in flight. */
+  /** The series of its only write in flight. */
   inFlight: OutboxEntry | undefined
-  /** Consecutive ones. */
+  /** Number of consecutive refusals. */
   refusals: number
 }
 
@@ -44,7 +43,7 @@ const keyOf = (scope: Scope, { event: { involvedObject } }: Write): string =>
   )
 
 /**
- * Whether the refusal is about a limit of its own; otherwise the series, or the sink as a whole, waits.
+ * Whether a limit of this scope is tracked here. For any other scope the series, or the whole sink, waits.
  *
  * @internal
  */
@@ -58,7 +57,10 @@ export class RateLimits {
     return this.limits.size
   }
 
-  /** When a write may be tried: absent where no limit applies to it, infinity while another one of the limit is in flight. */
+  /**
+   * When a write may be sent: `undefined` where no limit applies to it, infinity while another write of the limit is in
+   * flight.
+   */
   openAt(write: Write): number | undefined {
     let openAt: number | undefined
     for (const limit of this.of(write)) {
@@ -92,10 +94,10 @@ export class RateLimits {
       this.limits.delete(key)
       this.limits.set(key, limit)
     } else {
-      // Its write began before the limit was known, and says nothing about the rate.
+      // The write was sent before the limit was known, so its refusal says nothing about the rate.
       limit.openAt = Math.max(limit.openAt, at + wait)
     }
-    // Whether the other limit that applies to the write would have accepted it is not known.
+    // It is not known whether the other limit of the write would have accepted it.
     this.ended(entry, write, at, false)
   }
 

@@ -1,5 +1,8 @@
 /**
  * How a sink reads its journal and folds what it reads into series: how far it may read, and with which correlation options.
+ *
+ * A failed read is retried with backoff, while what was read before is delivered. Entries that the journal has lost are
+ * counted as dropped.
  */
 import * as Effect from "effect/Effect"
 import { Correlator } from "../../Correlator.ts"
@@ -10,11 +13,11 @@ import type { SinkContext } from "./context.ts"
 import type { Settlements } from "./settlements.ts"
 
 const MAXIMUM_PAGE = 256
-/** Approximate maximum size of a page: with large events it has fewer of them. */
+/** Approximate maximum size of a page in bytes: with large events it has fewer of them. */
 const PAGE_BYTES = 1_048_576
 /**
- * Approximate maximum size of what waits for delivery, in memory and in each checkpoint, whatever the data of events is; the
- * rest stays in the journal.
+ * Approximate maximum size in bytes of what waits for delivery, in memory and in each checkpoint; the rest stays in the
+ * journal.
  */
 const OUTBOX_BYTES = 4_194_304
 
@@ -22,13 +25,13 @@ const OUTBOX_BYTES = 4_194_304
 export interface Reading {
   /** The last sequence number that may be read now. */
   readonly limit: () => number
-  /** Reads and folds one page, if one may be read; after a failure of the journal it reads again after a delay. */
+  /** Reads and folds one page, if one may be read. */
   readonly next: Effect.Effect<void>
-  /** When that delay is over, by the monotonic clock. */
+  /** When a failed read may be retried, by the monotonic clock. */
   readonly dueAt: () => number
-  /** For a start with other correlation options than the restored correlator has. */
+  /** For a start with other correlation options than those of the restored correlator. */
   readonly keepRestoredOptions: () => void
-  /** Once everything is read that must be folded with the restored options, the configured ones take over. */
+  /** Switches to the configured options, once everything is read that must be folded with the restored ones. */
   readonly applyConfiguredOptions: Effect.Effect<void>
 }
 
@@ -38,11 +41,11 @@ export const make = (context: SinkContext, checkpoints: Checkpoints, settlements
   const { capacity, name } = options
   const { outbox } = state
   const maximumPage = Math.min(MAXIMUM_PAGE, capacity)
-  /** Of the events of the last page. */
+  /** Average size of the events of the last page. */
   let averageBytes = PAGE_BYTES / 32
   /** Set after a read has failed. */
   let notBefore: number | undefined
-  // When every series in the outbox fails, only a success tells an outage from stuck series: some more are read to find out.
+  // When every series in the outbox fails, only a success distinguishes stuck series from an outage, so some more are read.
   const probingCapacity = 2 * capacity
   const probes = Math.max(1, capacity >> 2)
 
@@ -67,7 +70,7 @@ export const make = (context: SinkContext, checkpoints: Checkpoints, settlements
     const page = Effect.suspend(() => journal.read(name, position, upTo - position))
     return Effect.match(page, {
       onFailure: (error) => {
-        // What is read already goes on being delivered meanwhile.
+        // What was read before is delivered meanwhile.
         notBefore = time.monotonic() + time.backoff(health.journalFailed(error))
       },
       onSuccess: fold
@@ -102,8 +105,9 @@ export const make = (context: SinkContext, checkpoints: Checkpoints, settlements
   }
 
   /**
-   * What an earlier opening may have read is folded with the options that its correlator had; otherwise a count could be
-   * begun twice. Only then, and with a checkpoint before anything else is read, the configured options take over.
+   * What an earlier opening may have read is folded with the options that its correlator had; otherwise an occurrence could
+   * be counted in two series. After that, and after a checkpoint before anything else is read, the configured options
+   * apply.
    */
   const applyConfiguredOptions: Effect.Effect<void> = Effect.suspend(() => {
     if (restoredOptionsUpTo === undefined || state.position < restoredOptionsUpTo) return Effect.void

@@ -1,6 +1,6 @@
 /**
- * The callers who wait for the settlement of an occurrence: by its sequence number until the sink has read it, then by the
- * series that it was folded into, until a write that carries it has a final outcome.
+ * The callers that wait for the outcome of an occurrence: by its sequence number until the sink has read it, then by the
+ * series that it was folded into, until a write that includes it has a final outcome.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -24,7 +24,7 @@ export class Settlements {
     this.isDurable = isDurable
   }
 
-  /** Whether no caller waits for an occurrence that was read. */
+  /** Whether no caller waits for an occurrence that was read already. */
   get noneOfSeries(): boolean {
     return this.ofSeries.size === 0
   }
@@ -46,7 +46,7 @@ export class Settlements {
     else waiting.push({ seq, answer })
   }
 
-  /** The journal has lost these, both ends included: they are never read. */
+  /** The journal has lost these, both ends included, so they will never be read. */
   abandon(from: number, to: number, reason: string): void {
     for (let seq = from; seq <= to && this.unread.size > 0; seq++) {
       const answer = this.unread.get(seq)
@@ -56,7 +56,7 @@ export class Settlements {
     }
   }
 
-  /** Everything that the write carries has this outcome. */
+  /** Everything that the write includes has this outcome. */
   resolve(write: Write, settlement: Settlement): void {
     const key = this.keyOf(write.id)
     const waiting = this.ofSeries.get(key)
@@ -69,12 +69,12 @@ export class Settlements {
     }
   }
 
-  /** The answer for an occurrence that the sink has not settled and does not go on with. */
+  /** The outcome of an occurrence that the sink has not settled and stops delivering. */
   unsettled(reason: string): Settlement {
     return this.isDurable ? { _tag: "Kept" } : { _tag: "Dropped", reason }
   }
 
-  /** Answers all callers who still wait. */
+  /** Answers all callers that still wait. */
   endAll(reason: string): void {
     const settlement = this.unsettled(reason)
     for (const answer of this.unread.values()) Deferred.doneUnsafe(answer, Effect.succeed(settlement))

@@ -1,8 +1,8 @@
 /**
  * How the pump of a sink waits: for a change, and for a time.
  *
- * Everything that may give the pump work calls `notify`. The pump reads `changes` before it looks at anything, and sleeps
- * only while that number stays the same, so no change is missed, whenever it comes.
+ * Everything that may give the pump work calls `notify`. The pump reads `changes` before it reads any other state, and
+ * sleeps only while that number stays the same, so it never misses a change.
  */
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
@@ -24,12 +24,12 @@ export class Signal {
     this.runFork = runFork
   }
 
-  /** The pump made this change itself; others may wait for it. */
+  /** For a change by the pump itself, which others may wait for. */
   notifyOthers(): void {
     this.notifier.notify()
   }
 
-  /** Something has changed that the pump has not seen. */
+  /** For any other change: wakes the pump too. */
   notify(): void {
     this.changes++
     this.notifier.notify()

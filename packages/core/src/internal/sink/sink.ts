@@ -1,9 +1,22 @@
 /**
- * One sink of a recorder: how it is made, starts, runs and ends.
+ * One sink of a recorder: it reads the journal, folds occurrences into series, and writes them to one backend.
  *
  * One fiber, the pump, does everything in turns: it reads a page and folds it, releases what is due, begins writes, makes
- * room, writes a checkpoint, and sleeps until something changes or is due. What ends outside of a turn (a write, a request of
- * an operator) changes the state at once and wakes the pump.
+ * room, writes a checkpoint, and sleeps until something changes or is due. What ends outside of a turn (a write, a request
+ * of an operator) changes the state at once and wakes the pump.
+ *
+ * Invariants:
+ *
+ * - Conservation: `accepted + recovered = settled + parked + dropped + pending`, at every moment (`ledger.ts`).
+ * - Every occurrence that was read is in exactly one place until it is settled (`state.ts`), and a checkpoint has all of
+ *   them.
+ * - Counts of a series are absolute, and a write that is retried has the same id, so a repetition after a crash adds
+ *   nothing.
+ * - Nothing is written before the target is in a checkpoint, and nothing while another store answers.
+ *
+ * How it fails: a backend that fails is retried without end, a series that can never be written is parked, a journal that
+ * fails is retried while delivery goes on. A target that two sinks share, or a defect, halts the sink until an operator
+ * restarts the recorder; what is accepted stays in the journal.
  *
  * - `state.ts`: what is read and not settled, with the outbox of series to deliver, and its form in a checkpoint
  * - `reading.ts`: reading the journal and folding occurrences into series
@@ -62,22 +75,25 @@ export interface Sink {
   readonly name: string
   readonly ledger: SinkLedger
   readonly status: () => SinkStatus
-  /** There is something new to read, and the first of it happened then. */
+  /** There is something new to read; `since` is when the first of it happened. */
   readonly arrived: (since: Timestamp.Micros) => void
   readonly wake: () => void
   /** Makes the next checkpoint due soon, because the journal needs room. */
   readonly requestCheckpoint: () => void
-  /** Resolves when the occurrence has a settlement; called before the sink can have read it. */
+  /** Resolves when the occurrence has an outcome. To be called before the sink can read it. */
   readonly awaitSettlement: (seq: number) => Effect.Effect<Settlement>
-  /** Resolves when everything up to `seq` is settled; what is held leaves at once. */
+  /** Resolves when everything up to `seq` is settled, parked or dropped; what is held is released at once. */
   readonly awaitSettled: (seq: number) => Effect.Effect<void>
   readonly isSettled: (seq: number) => boolean
   readonly parked: Effect.Effect<ReadonlyArray<Parked>, JournalError>
   readonly retryParked: (series: ReadonlyArray<EventId.EventId>) => Effect.Effect<number, JournalError>
   readonly dropParked: (series: ReadonlyArray<EventId.EventId>) => Effect.Effect<number, JournalError>
-  /** For the closing scope: flushes what is held and waits until everything accepted is settled and `complete` holds. */
+  /**
+   * For the closing scope: releases what is held, and waits until everything accepted has an outcome and `complete` is
+   * true.
+   */
   readonly drain: (complete: () => boolean) => Effect.Effect<void>
-  /** After the drain: a last checkpoint where the journal outlives this process; otherwise the rest is dropped. */
+  /** After the drain: writes a last checkpoint where the journal is durable; otherwise drops the rest. */
   readonly stop: Effect.Effect<void>
 }
 
@@ -101,7 +117,7 @@ export const make = Effect.fnUntraced(function* (
   const closing = { isRequested: false }
   const bind = binding(context, shared, { checkpoints, settlements, closing })
   const pump = pumping(context, { bind, checkpoints, closing, dispatch, parking, reading })
-  // No part of it should die. If one does, an operator has to know, and what is accepted stays in the journal.
+  // No part of it should die. If one does, an operator must know; what is accepted stays in the journal.
   const watchedPump = Effect.tapCause(pump, (cause) =>
     Effect.suspend(() => {
       if (Cause.hasInterruptsOnly(cause)) return Effect.void
@@ -115,8 +131,9 @@ export const make = Effect.fnUntraced(function* (
   if (isDurable) yield* Effect.forkIn(operatorRequests.poll(context, parking), scope)
 
   /**
-   * Releases what is held of the occurrences up to a sequence number, whatever its rate budget is. Only once all of them are
-   * read: a series that is released earlier is held anew with its next occurrence, and would be written once for each page.
+   * Releases what is held of the occurrences up to a sequence number, whatever its rate limit. Only once all of them are
+   * read: a series that is released earlier is held again from its next occurrence on, and would be written once for each
+   * page.
    */
   const flushHeld = (upTo: number): boolean => {
     if (state.position < upTo) return false
@@ -186,7 +203,7 @@ export const make = Effect.fnUntraced(function* (
   }
 })
 
-/** Makes the parts that do nothing by themselves. */
+/** Makes the parts that run no fiber. */
 const makeContext = Effect.fnUntraced(function* (
   options: Options,
   backend: Backend.Service,
@@ -194,7 +211,7 @@ const makeContext = Effect.fnUntraced(function* (
 ): Effect.fn.Return<SinkContext, never, Scope.Scope> {
   const { clock, journal, random } = shared
   const services = yield* Effect.context()
-  // A scope of its own: what is forked into a scope that is closing is interrupted, and the drain is a part of the closing.
+  // A scope of its own: the recorder drains while its scope closes, and fibers in a scope that closes are interrupted.
   const scope = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
   const isDurable = journal.durability !== "memory"
   const runFork = Effect.runForkWith(services)
@@ -227,7 +244,7 @@ const makeContext = Effect.fnUntraced(function* (
   }
 })
 
-/** Goes on from the last checkpoint of an earlier opening, or begins with the first one. */
+/** Restores the last checkpoint of an earlier opening; a new sink begins at the head and writes its first checkpoint. */
 const restore = Effect.fnUntraced(function* (
   { head, journal, ledger, options, state }: SinkContext,
   checkpoints: checkpointing.Checkpoints,
@@ -235,7 +252,7 @@ const restore = Effect.fnUntraced(function* (
 ): Effect.fn.Return<void, JournalError> {
   const { correlation, name } = options
   const restored = yield* journal.restore(name)
-  // A sink without a checkpoint is new: it gets what is accepted from now on.
+  // A sink without a checkpoint is new: it delivers what is accepted from now on.
   state.position = restored?.upTo ?? head()
   state.savedUpTo = state.position
   if (restored?.target !== undefined) state.target = Target.make(restored.target, restored)
@@ -255,7 +272,7 @@ const restore = Effect.fnUntraced(function* (
     const first = yield* Effect.option(journal.read(name, state.position, 1))
     if (first._tag === "Some") state.unreadSince = first.value.entries[0]?.occurrence.at
   }
-  // Before the first event is accepted, so that no later start takes this sink for a new one.
+  // Before the first event is accepted, so that a later start does not take this sink for a new one.
   if (restored === undefined) yield* checkpoints.make
 })
 
@@ -268,7 +285,7 @@ interface Closing {
 const pauseUntil = Effect.fnUntraced(function* ({ signal, time }: SinkContext, closing: Closing, at: number) {
   const wasRequested = closing.isRequested
   while (time.monotonic() < at && closing.isRequested === wasRequested) {
-    // Requested each time: an alarm may ring a little early, and for an earlier time than this one.
+    // Requested each time: an alarm may be early, or was set for an earlier time than this one.
     const { changes } = signal
     signal.notifyAt(at)
     yield* signal.until(() => signal.changes !== changes)
@@ -276,9 +293,9 @@ const pauseUntil = Effect.fnUntraced(function* ({ signal, time }: SinkContext, c
 })
 
 /**
- * Nothing is written before the target is known: the target is in a checkpoint before the first write, and before the first
- * write under a better name. While another store answers than the journal belongs to, everything waits, because the address
- * may lead back to the right one.
+ * Binds the sink to its target. Nothing is written before the target is known, and saved in a checkpoint; and a better name
+ * of it is saved before it is used. While another store answers than the one that the journal belongs to, everything waits,
+ * because the address may lead to the right one again.
  */
 const binding = (
   context: SinkContext,
@@ -309,7 +326,7 @@ const binding = (
     }
   })
 
-  /** A lost journal can store nothing, and no later start finds in it what is delivered meanwhile. */
+  /** A lost journal stores nothing, and no later start reads it, so delivery may go on without a checkpoint. */
   const saveTarget: Effect.Effect<void> = Effect.suspend(() => {
     let lost: JournalError | undefined
     const make = Effect.catch(checkpoints.make, (error) => {
@@ -354,7 +371,7 @@ const binding = (
         yield* accept(found)
         return publish()
       }
-      // It may take long, so callers are answered now.
+      // It may take long, so callers that wait are answered now.
       settlements.endAll("halted")
       health.mismatched(mismatchOf(bound, found))
       publish()
@@ -377,7 +394,7 @@ const pumping = (
   const { health, signal, state, time } = context
   const { bind, checkpoints, closing, dispatch, parking, reading } = parts
 
-  /** When the pump has something to do though nothing changes. */
+  /** When the pump has something to do without a notification. */
   const dueAt = (): number => {
     const now = time.wall()
     const nextTick = state.correlator.nextTick(now)
@@ -395,7 +412,7 @@ const pumping = (
     while (!health.isStopped) {
       if (health.isHalted) {
         if (health.haltedFor === "repair") return
-        // What is settled must not wait for the right store to come back.
+        // What is settled must be saved even if the right store never comes back.
         yield* Effect.ignore(checkpoints.make)
         yield* pauseUntil(context, closing, time.monotonic() + time.backoff(health.mismatches))
         yield* bind
@@ -421,7 +438,7 @@ const pumping = (
   })
 }
 
-/** A checkpoint that is being written must not be cut short, so this waits for it. */
+/** Writes the last checkpoint, after one that is being written, which must not be interrupted. */
 const saveAtEnd = (
   { ledger, options, state }: SinkContext,
   checkpoints: checkpointing.Checkpoints

@@ -1,9 +1,12 @@
 /**
  * What a sink has read and not settled: everything that a checkpoint contains, in memory and as JSON.
  *
- * Invariant: every occurrence that was read, up to `position`, and is not settled is in exactly one place: held by the
- * correlator, in the outbox, or parked. So a snapshot of these together with the position is consistent,
- * and nothing is lost or counted twice after a restart from it.
+ * Invariant: every occurrence that was read (up to `position`) and is not settled is in exactly one place: held by the
+ * correlator, in the outbox, or parked. So a snapshot of these with the position is consistent, and after a restart from it
+ * nothing is lost or counted twice.
+ *
+ * How it fails: `restore` throws when a saved state cannot be read. A sink must stop then: with an empty state it would lose
+ * what was pending.
  */
 import type { BackendError } from "../../BackendError.ts"
 import type * as Correlation from "../../Correlation.ts"
@@ -23,8 +26,8 @@ import type { SinkLedger } from "../ledger.ts"
 // ---------------------------------------------------------------------------
 
 /**
- * Identifies a series within a sink: only its sequence number where this opening of the journal gave it, which is nearly
- * always.
+ * Identifies a series within a sink: its sequence number where its origin is this opening of the journal, which is the usual
+ * case, else its full identity as text.
  *
  * @internal
  */
@@ -40,7 +43,7 @@ export const keysOf =
     id.origin === origin ? id.seq : EventId.format(id)
 
 /**
- * The state of a series to write, and which of its occurrences no earlier write has carried.
+ * The next write of a series, and how many of its occurrences no earlier write contained.
  *
  * @internal
  */
@@ -67,24 +70,24 @@ const merge = (earlier: PendingWrite, later: PendingWrite): PendingWrite => ({
  */
 export interface OutboxEntry {
   readonly key: SeriesKey
-  /** What is not being written. */
+  /** What waits for its next write. */
   next: PendingWrite | undefined
   inFlight: PendingWrite | undefined
-  /** Consecutive failures since its retries last began from the first delay. */
+  /** Consecutive failures, for the backoff; set to 0 when the backend or its namespace works again. */
   failures: number
   /** Set from its first failure until a write of it is settled. */
   firstFailureAt: number | undefined
   lastError: BackendError | undefined
-  /** When it may be tried again. */
+  /** When it may be written again, by the monotonic clock. */
   nextAt: number
-  /** Approximate size of its event bodies in memory and in a checkpoint. */
+  /** Approximate size of its event bodies, in memory and in a checkpoint. */
   bytes: number
 }
 
 /**
- * Every series that has something to deliver. A series is in flight at most once; what comes meanwhile is merged and leaves
- * with its next write. What a failure means, and so when a series is retried, is decided in `availability.ts`; which series
- * go next in `dispatch.ts`.
+ * Every series that has something to deliver. A series is in flight at most once; what arrives meanwhile is merged into its
+ * next write. `availability.ts` decides what a failure means and when a series is retried, `dispatch.ts` which series are
+ * written next.
  *
  * @internal
  */
@@ -156,7 +159,7 @@ export class Outbox {
     return pending
   }
 
-  /** What was in flight was not tried after all: it is pending again, as if it had never been taken. */
+  /** What was in flight was not written: it is pending again, as if it had never been taken. */
   giveBack(entry: OutboxEntry, pending: PendingWrite): void {
     entry.inFlight = undefined
     if (entry.next === undefined) entry.next = pending
@@ -166,7 +169,7 @@ export class Outbox {
     }
   }
 
-  /** What was in flight has failed: it is pending again, together with what came since. */
+  /** What was in flight has failed: it is pending again, merged with what arrived since. */
   fail(entry: OutboxEntry, pending: PendingWrite, error: BackendError, at: number): void {
     this.giveBack(entry, pending)
     entry.lastError = error
@@ -176,7 +179,7 @@ export class Outbox {
     }
   }
 
-  /** What was in flight is delivered, dropped or parked. */
+  /** What was in flight is settled, dropped or parked. */
   complete(entry: OutboxEntry): void {
     entry.inFlight = undefined
     if (entry.firstFailureAt !== undefined) this.failing--
@@ -207,8 +210,8 @@ interface ParkedSeries {
 }
 
 /**
- * The format of `Checkpoint.state`, since the first release. `parked` is what the ledger counts as parked; what the journal
- * keeps beyond it is pending.
+ * The format of `Checkpoint.state`, since the first release. `parked` is what the ledger counts as parked; further series
+ * that the journal keeps are pending again.
  */
 interface Saved {
   readonly correlator: Json
@@ -259,7 +262,7 @@ export class SinkState {
   unreadSince: Timestamp.Micros | undefined
   private changed = false
   private readonly ledger: SinkLedger
-  /** A journal in memory ends with this process, so nobody would read a saved state. */
+  /** Whether a state is saved. A journal in memory ends with this process, so its state would never be read. */
   private readonly isDurable: boolean
 
   constructor(
@@ -290,7 +293,7 @@ export class SinkState {
     this.changed = true
   }
 
-  /** The first of what is read and not settled. */
+  /** The oldest occurrence that was read and has no outcome. */
   oldest(): { readonly from: number; readonly since: Timestamp.Micros } | undefined {
     let oldest = this.correlator.oldest()
     for (const { inFlight, next } of this.outbox.all()) {
@@ -300,7 +303,7 @@ export class SinkState {
     return oldest
   }
 
-  /** Whether everything up to `seq` is settled. */
+  /** Whether everything up to `seq` has an outcome. */
   isSettled(seq: number): boolean {
     if (this.position < seq) return false
     const first = this.oldest()
@@ -311,7 +314,7 @@ export class SinkState {
   // in a checkpoint
   // -------------------------------------------------------------------------
 
-  /** What a checkpoint of now contains; what changes from here on belongs to the next one. */
+  /** The current checkpoint; `isChanged` is about changes after this call. */
   snapshot(): Checkpoint {
     const { position: upTo, target } = this
     this.changed = false
@@ -342,7 +345,7 @@ export class SinkState {
     }
   }
 
-  /** Restores what an earlier opening saved. Throws when it cannot be read: a sink must stop then, never start empty. */
+  /** Restores the state that an earlier opening saved. Throws when it cannot be read. */
   restore(given: Json): void {
     const saved = readSaved(given)
     this.correlator = Correlator.restore(saved.correlator)

@@ -1,5 +1,5 @@
 /**
- * Time as a sink uses it: which clock for what, and the delays after failures. Everything is in microseconds.
+ * The clocks of a sink, and its delays after failures. All times are in microseconds.
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -11,7 +11,7 @@ import * as backoff from "../backoff.ts"
 export const SECOND = 1_000_000
 const FIRST_DELAY = SECOND / 2
 /**
- * The longest delay after failures that may pass by themselves.
+ * Maximum delay after temporary failures.
  *
  * @internal
  */
@@ -19,7 +19,7 @@ export const MAXIMUM_DELAY = 30 * SECOND
 
 /** @internal */
 export class SinkTime {
-  /** While the scope closes, only its deadline is left: delays stay short. */
+  /** Set while the recorder drains: delays stay short, because only its deadline is left. */
   isClosing = false
   private readonly clock: Clock.Clock
   private readonly random: backoff.RandomService
@@ -29,7 +29,7 @@ export class SinkTime {
     this.random = random
   }
 
-  /** For waiting and retrying; a wall clock may be set back. */
+  /** For waiting and retrying, because a wall clock may be set back. */
   monotonic(): number {
     return Number(this.clock.monotonicTimeNanosUnsafe()) / 1_000
   }
