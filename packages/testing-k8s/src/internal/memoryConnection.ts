@@ -1,18 +1,14 @@
 /** A way to the server without a socket. */
-import type { KubernetesRequest, KubernetesResponse } from "@tidings/backend-k8s/KubernetesHttp"
 import type { Transport, TransportStream } from "@tidings/backend-k8s/KubernetesConnection"
-import type * as Cause from "effect/Cause"
+import type { KubernetesRequest, KubernetesResponse } from "@tidings/backend-k8s/KubernetesHttp"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import type { Connection } from "./connections.ts"
 import type { Arrival } from "./exchange.ts"
-import { type BegunAnswer, connectionRefused, MemoryReply } from "./memoryReply.ts"
+import { connectionRefused, type Head, MemoryReply, type Receiver } from "./memoryReply.ts"
 import type { ServerProcess } from "./serverProcess.ts"
-
-/** The whole body; undefined when the connection breaks before its end. */
-const wholeText = (body: BegunAnswer["body"]): Effect.Effect<string | undefined> =>
-  Effect.orElseSucceed(Stream.mkString(Stream.decodeText(body)), () => undefined)
 
 /** The requests that share a connection, and are reset with it. */
 class MemoryConnection {
@@ -30,20 +26,25 @@ class MemoryConnection {
     return this.#breaks
   }
 
-  exchange(arrival: Arrival): Effect.Effect<BegunAnswer, Error> {
-    return Effect.flatMap(Queue.unbounded<Uint8Array, Error | Cause.Done>(), (body) =>
-      Effect.callback<BegunAnswer, Error>((resume) => {
-        if (!this.#process.isListening && this.#connection === undefined) {
-          return resume(Effect.fail(connectionRefused()))
-        }
-        const connection = (this.#connection ??= this.#connect())
-        const reply = new MemoryReply(body, resume)
-        this.#underWay.add(reply)
-        reply.onClose(() => this.#underWay.delete(reply))
-        this.#process.receive(arrival, connection, reply)
-        return Effect.sync(() => reply.leave())
-      })
-    )
+  /** Sends a request. Returns how to give up its answer. */
+  send(arrival: Arrival, receiver: Receiver): () => void {
+    const reply = new MemoryReply(receiver)
+    if (!this.#process.isListening && this.#connection === undefined) {
+      receiver.onBreak(connectionRefused())
+      return () => undefined
+    }
+    const connection = (this.#connection ??= this.#connect())
+    this.#underWay.add(reply)
+    reply.onClose(() => this.#underWay.delete(reply))
+    this.#process.receive(arrival, connection, reply)
+    return () => reply.leave()
+  }
+
+  /** The client does not need it any more. */
+  leave(): void {
+    if (this.#connection !== undefined) this.#process.connections.remove(this.#connection)
+    this.#connection = undefined
+    for (const reply of [...this.#underWay]) reply.leave()
   }
 
   #connect(): Connection {
@@ -61,14 +62,52 @@ class MemoryConnection {
     this.#process.connections.remove(connection)
     for (const reply of [...this.#underWay]) end(reply)
   }
-
-  /** The client does not need it any more. */
-  leave(): void {
-    if (this.#connection !== undefined) this.#process.connections.remove(this.#connection)
-    this.#connection = undefined
-    for (const reply of [...this.#underWay]) reply.leave()
-  }
 }
+
+/** The whole of an answer. */
+const exchange = (connection: MemoryConnection, arrival: Arrival): Effect.Effect<KubernetesResponse, Error> =>
+  Effect.callback((resume) => {
+    const chunks: Array<Uint8Array> = []
+    let head: Head | undefined
+    const leave = connection.send(arrival, {
+      onHead: (begun) => {
+        head = begun
+      },
+      onChunk: (chunk) => chunks.push(chunk),
+      onEnd: () => {
+        if (head !== undefined) resume(Effect.succeed({ ...head, body: Buffer.concat(chunks).toString() }))
+      },
+      // The status line counts, whatever becomes of the rest.
+      onBreak: (error) => resume(head === undefined ? Effect.fail(error) : Effect.succeed({ ...head, body: undefined }))
+    })
+    return Effect.sync(leave)
+  })
+
+/** An answer that goes on. */
+const open = (connection: MemoryConnection, arrival: Arrival): Effect.Effect<TransportStream, Error> =>
+  Effect.flatMap(Queue.unbounded<Uint8Array, Error | Cause.Done>(), (queue) =>
+    Effect.callback((resume) => {
+      let isBegun = false
+      const leave = connection.send(arrival, {
+        onHead: (head) => {
+          isBegun = true
+          const bytes = Stream.ensuring(
+            Stream.fromQueue(queue),
+            Effect.sync(() => leave())
+          )
+          const text = Effect.orElseSucceed(Stream.mkString(Stream.decodeText(bytes)), () => undefined)
+          resume(Effect.succeed({ ...head, bytes, text }))
+        },
+        onChunk: (chunk) => Queue.offerUnsafe(queue, chunk),
+        onEnd: () => Queue.endUnsafe(queue),
+        onBreak: (error) => {
+          if (isBegun) Queue.failCauseUnsafe(queue, Cause.fail(error))
+          else resume(Effect.fail(error))
+        }
+      })
+      return Effect.sync(leave)
+    })
+  )
 
 /** A transport of somebody with a token, until the scope ends. @internal */
 export const make = (options: {
@@ -96,29 +135,16 @@ export const make = (options: {
       isTooLarge: false
     })
     /** Once more when the token was not accepted, as clients do that read theirs anew. */
-    const send = (request: KubernetesRequest): Effect.Effect<BegunAnswer, Error> =>
-      Effect.flatMap(
-        Effect.suspend(() => connection.exchange(arrivalOf(request))),
-        (begun) =>
-          begun.status === 401
-            ? Effect.andThen(
-                wholeText(begun.body),
-                Effect.suspend(() => connection.exchange(arrivalOf(request)))
-              )
-            : Effect.succeed(begun)
-      )
+    const authorized = <A extends { readonly status: number }>(
+      request: KubernetesRequest,
+      send: (connection: MemoryConnection, arrival: Arrival) => Effect.Effect<A, Error>
+    ): Effect.Effect<A, Error> => {
+      const once = Effect.suspend(() => send(connection, arrivalOf(request)))
+      return Effect.flatMap(once, (answer) => (answer.status === 401 ? once : Effect.succeed(answer)))
+    }
     const transport: Transport = {
-      request: (request) =>
-        Effect.flatMap(send(request), ({ body, headers, status }) =>
-          Effect.map(wholeText(body), (text): KubernetesResponse => ({ status, headers, body: text }))
-        ),
-      open: (path) =>
-        Effect.map(send({ method: "GET", path }), ({ body, headers, status }): TransportStream => ({
-          status,
-          headers,
-          text: wholeText(body),
-          bytes: body
-        })),
+      request: (request) => authorized(request, exchange),
+      open: (path) => authorized({ method: "GET", path }, open),
       breaks: () => connection.breaks
     }
     return transport

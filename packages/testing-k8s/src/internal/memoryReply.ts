@@ -1,9 +1,4 @@
 /** Answers that reach their client without a socket. */
-import type { KubernetesResponse } from "@tidings/backend-k8s/KubernetesHttp"
-import * as Cause from "effect/Cause"
-import * as Effect from "effect/Effect"
-import * as Queue from "effect/Queue"
-import * as Stream from "effect/Stream"
 import type { Reply } from "./exchange.ts"
 
 /** What a client sees of a connection that ends in the middle. @internal */
@@ -14,28 +9,34 @@ export const connectionRefused = (): Error => Object.assign(new Error("connect E
 
 const otherSideClosed = (): Error => Object.assign(new Error("other side closed"), { code: "UND_ERR_SOCKET" })
 
-/** An answer as it begins, with its body still to come. @internal */
-export interface BegunAnswer {
+/** @internal */
+export interface Head {
   readonly status: number
-  readonly headers: KubernetesResponse["headers"]
-  readonly body: Stream.Stream<Uint8Array, Error>
+  /** By lower-case name. */
+  readonly headers: Readonly<Record<string, string | undefined>>
 }
+
+/** The client's side of an answer. @internal */
+export interface Receiver {
+  readonly onHead: (head: Head) => void
+  readonly onChunk: (chunk: Uint8Array) => void
+  readonly onEnd: () => void
+  /** The connection ended before the answer, or in the middle of it. */
+  readonly onBreak: (error: Error) => void
+}
+
+const encoder = new TextEncoder()
 
 /** @internal */
 export class MemoryReply implements Reply {
-  readonly #resume: (begun: Effect.Effect<BegunAnswer, Error>) => void
-  readonly #body: Queue.Queue<Uint8Array, Error | Cause.Done>
+  readonly #receiver: Receiver
   readonly #closed: Array<() => void> = []
-  #head: Pick<BegunAnswer, "headers" | "status"> | undefined
-  #isResumed = false
+  /** Until it is sent. */
+  #head: Head | undefined
   #isOver = false
 
-  constructor(
-    body: Queue.Queue<Uint8Array, Error | Cause.Done>,
-    resume: (begun: Effect.Effect<BegunAnswer, Error>) => void
-  ) {
-    this.#body = body
-    this.#resume = resume
+  constructor(receiver: Receiver) {
+    this.#receiver = receiver
   }
 
   isGone(): boolean {
@@ -43,41 +44,37 @@ export class MemoryReply implements Reply {
   }
 
   begin(status: number, headers: Readonly<Record<string, string | ReadonlyArray<string>>>): void {
-    const first = Object.entries(headers).map(([name, value]) => [
-      name.toLowerCase(),
-      typeof value === "string" ? value : value[0]
-    ])
-    this.#head = { status, headers: Object.fromEntries(first) as KubernetesResponse["headers"] }
+    const first: Record<string, string | undefined> = {}
+    for (const [name, value] of Object.entries(headers)) {
+      first[name.toLowerCase()] = typeof value === "string" ? value : value[0]
+    }
+    this.#head = { status, headers: first }
   }
 
   flush(): void {
-    if (this.#head === undefined || this.#isResumed) return
-    this.#isResumed = true
-    const body = Stream.ensuring(
-      Stream.fromQueue(this.#body),
-      Effect.sync(() => this.leave())
-    )
-    this.#resume(Effect.succeed({ ...this.#head, body }))
+    if (this.#head === undefined || this.#isOver) return
+    this.#receiver.onHead(this.#head)
+    this.#head = undefined
   }
 
   write(chunk: string | Uint8Array): boolean {
     if (this.#isOver) return false
     this.flush()
-    if (chunk.length > 0) Queue.offerUnsafe(this.#body, typeof chunk === "string" ? Buffer.from(chunk) : chunk)
+    if (chunk.length > 0) this.#receiver.onChunk(typeof chunk === "string" ? encoder.encode(chunk) : chunk)
     return true
   }
 
   end(chunk: string | Uint8Array = ""): void {
     this.write(chunk)
-    this.#finish(() => Queue.endUnsafe(this.#body))
+    this.#finish(() => this.#receiver.onEnd())
   }
 
   reset(): void {
-    this.#break(connectionReset())
+    this.#finish(() => this.#receiver.onBreak(connectionReset()))
   }
 
   close(): void {
-    this.#break(otherSideClosed())
+    this.#finish(() => this.#receiver.onBreak(otherSideClosed()))
   }
 
   onClose(listener: () => void): void {
@@ -91,22 +88,13 @@ export class MemoryReply implements Reply {
 
   /** The client does not want it any more. */
   leave(): void {
-    this.#finish(() => Queue.endUnsafe(this.#body))
+    this.#finish(() => this.#receiver.onEnd())
   }
 
-  #break(error: Error): void {
-    if (this.#isOver) return
-    if (!this.#isResumed) {
-      this.#isResumed = true
-      this.#resume(Effect.fail(error))
-    }
-    this.#finish(() => Queue.failCauseUnsafe(this.#body, Cause.fail(error)))
-  }
-
-  #finish(endBody: () => void): void {
+  #finish(tell: () => void): void {
     if (this.#isOver) return
     this.#isOver = true
-    endBody()
+    tell()
     for (const listener of this.#closed.splice(0)) listener()
   }
 }
