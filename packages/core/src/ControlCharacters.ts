@@ -9,7 +9,8 @@
  * **Details**
  *
  * These are the control characters of ASCII and Latin-1 (C0, DEL, C1), the line and paragraph separators, the marks and
- * overrides of writing direction, and the byte order mark. Each is written as JSON writes it: `\n`, `\r`, `\t`, else `\u001b`.
+ * overrides of writing direction, and the byte order mark. Each is written as JSON writes it: `\n`, `\r`, `\t`, else
+ * `\u001b`.
  *
  * @since 0.2.0
  */

@@ -4,7 +4,7 @@
 export * as Backend from "./Backend.ts"
 
 /**
- * What was found when somebody looked whether a backend can do its work.
+ * Self-checks of backends.
  */
 export * as BackendCheck from "./BackendCheck.ts"
 
@@ -49,7 +49,7 @@ export * as EventJson from "./EventJson.ts"
 export * as EventQuery from "./EventQuery.ts"
 
 /**
- * The error of an event that cannot be taken.
+ * The error of an event that is not valid.
  */
 export * as InvalidEvent from "./InvalidEvent.ts"
 
@@ -74,7 +74,7 @@ export * as Target from "./Target.ts"
 export * as Timestamp from "./Timestamp.ts"
 
 /**
- * Options that are durations to wait for.
+ * Options that are timeouts or delays.
  */
 export * as Timeout from "./Timeout.ts"
 
@@ -94,17 +94,17 @@ export * as EventGenerator from "./EventGenerator.ts"
 export * as EventManager from "./EventManager.ts"
 
 /**
- * What stands between the recorder and a backend.
+ * Middleware between the recorder and a backend.
  */
 export * as Policy from "./Policy.ts"
 
 /**
- * What a recorder answers, and the service itself.
+ * The recorder service and its results.
  */
 export * as Delivery from "./Delivery.ts"
 
 /**
- * What a caller says about an event.
+ * An event as a caller gives it.
  */
 export * as EventDraft from "./EventDraft.ts"
 
@@ -114,7 +114,7 @@ export * as EventDraft from "./EventDraft.ts"
 export * as Correlation from "./Correlation.ts"
 
 /**
- * The state machine that does it.
+ * The state machine of correlation.
  */
 export * as Correlator from "./Correlator.ts"
 
@@ -124,7 +124,7 @@ export * as Correlator from "./Correlator.ts"
 export * as Journal from "./Journal.ts"
 
 /**
- * The layers of recorders: what takes events and delivers them.
+ * The layers of recorders, which accept events and deliver them.
  */
 export * as Recorder from "./Recorder.ts"
 
@@ -139,6 +139,6 @@ export * as RecorderMetrics from "./RecorderMetrics.ts"
 export * as Templates from "./Templates.ts"
 
 /**
- * What a host puts before acceptance.
+ * Transforms of events before acceptance.
  */
 export * as Transform from "./Transform.ts"

@@ -1,15 +1,15 @@
 /**
- * Durations as Go writes and reads them (`1m30.5s`): the form in which Kubernetes shows them, in which message templates
- * print them, and in which they travel as text.
+ * Durations in the text form of Go (`1m30.5s`), in which Kubernetes shows them, message templates print them, and events
+ * store them.
  *
  * **When to use**
  *
- * Use `format` where a person or a wire gets a duration, `parse` where one comes from a wire, a file or a command line.
+ * Use `format` to show or store a duration, and `parse` to read one from a request, a file or a command line.
  *
  * **Details**
  *
- * A duration is a whole number of nanoseconds. A JavaScript `number` holds those exactly up to 2^53 - 1, which is 104
- * days; `bigint` goes as far as Go does: 64 bits, about 292 years.
+ * A duration is a whole number of nanoseconds. A JavaScript `number` is exact up to 2^53 - 1 of them, which is 104 days. Use
+ * `bigint` for longer ones, up to the limit of Go: 64 bits, about 292 years.
  *
  * @since 0.1.0
  */
@@ -19,12 +19,12 @@ import * as Display from "./internal/display.ts"
 import * as Internal from "./internal/goDuration.ts"
 
 /**
- * Why a text is no duration.
+ * Why a text is not a duration.
  *
- * - `Empty`: there is nothing, or only a sign.
- * - `Syntax`: a number was expected at `offset`, and something else stands there.
+ * - `Empty`: the text is empty, or only a sign.
+ * - `Syntax`: at `offset` there is something else than a number.
  * - `MissingUnit`: the number that ends at `offset` has no unit.
- * - `UnknownUnit`: what stands at `offset` is none of `h`, `m`, `s`, `ms`, `us`, `µs`, `ns`.
+ * - `UnknownUnit`: the unit at `offset` is none of `h`, `m`, `s`, `ms`, `us`, `µs`, `ns`.
  * - `OutOfRange`: the duration does not fit into 64 bits of nanoseconds (about 292 years).
  *
  * @category errors
@@ -41,7 +41,7 @@ const explanations: { readonly [R in GoDurationErrorReason]: string } = {
 }
 
 /**
- * A text that is no Go duration. `offset` counts UTF-16 code units from 0.
+ * A text that is not a Go duration. `offset` counts UTF-16 code units from 0.
  *
  * @category errors
  * @since 0.1.0
@@ -58,12 +58,12 @@ export class GoDurationError extends Data.TaggedError("GoDurationError")<{
 }
 
 /**
- * The duration as Go's `Duration.String()` writes it: no days, no padding, no rounding.
+ * Formats a duration as Go's `Duration.String()` does: no days, no padding, no rounding.
  *
  * **Details**
  *
  * `0` is `0s`. Below a second the unit is `ns`, `µs` (U+00B5) or `ms`, with as many fraction digits as there are; from a
- * second on `1h2m3.5s`. A number with a fraction is rounded to whole nanoseconds, what 64 bits cannot hold is clamped to
+ * second on `1h2m3.5s`. A number with a fraction is rounded to whole nanoseconds, what does not fit in 64 bits is clamped to
  * the longest duration of Go (`2562047h47m16.854775807s`), and `NaN` is `0s`.
  *
  * **Example** (Writing durations)
@@ -83,14 +83,14 @@ export class GoDurationError extends Data.TaggedError("GoDurationError")<{
 export const format: (nanoseconds: number | bigint) => string = Internal.format
 
 /**
- * The whole nanoseconds that a Go duration text stands for: a `number` where it holds them exactly (up to 2^53 - 1 either
- * way), else a `bigint`. `format` takes both.
+ * Reads the text of a Go duration as whole nanoseconds: a `number` where that is exact (up to 2^53 - 1 in either direction),
+ * else a `bigint`. `format` accepts both.
  *
  * **Details**
  *
  * The grammar and the results of Go's `ParseDuration`: an optional sign, then numbers with a unit each (`h`, `m`, `s`,
- * `ms`, `us` or `µs` or `μs`, `ns`), each with an optional fraction; or just `0`. Fractions finer than a nanosecond are
- * cut off in the same floating-point arithmetic as Go's, so both sides of a wire see the same number.
+ * `ms`, `us` or `µs` or `μs`, `ns`), each with an optional fraction; or just `0`. Fractions of a nanosecond are truncated
+ * with the same floating-point arithmetic as in Go, so both get the same number.
  *
  * Fails with `GoDurationError`.
  *

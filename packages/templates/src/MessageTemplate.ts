@@ -3,12 +3,13 @@
  *
  * **When to use**
  *
- * Use `compile` for every template before it is put to use, at the start of a program or when a user sets one, and keep
- * the result: it renders in about the time of a hand-written function.
+ * Use `compile` once for each template, at the start of a program or when a user sets one, and keep the result: it renders
+ * in about the time of a hand-written function.
  *
  * **Details**
  *
- * What is accepted, Go accepts with the same output; all else is refused with its place and a suggestion.
+ * Go accepts every template that is accepted here, and gives the same output. All others are refused with the position of
+ * each mistake and a suggestion.
  *
  * ```text
  * {{.Name}}                                     the value of a field
@@ -21,12 +22,12 @@
  * {{/* a comment *\/}}  {{"{{"}}                 nothing, and two braces
  * ```
  *
- * Data is only ever printed: braces in it have no meaning. Control characters in it are printed as they are; whoever
- * shows a message to a terminal takes care of them.
+ * Data is never interpreted: braces in it have no meaning. Control characters in it are printed unchanged; a program that
+ * shows a message on a terminal must escape them.
  *
  * **Gotchas**
  *
- * - A text that says `false` is a text, and `{{if .ConditionResult}}` is true for it: test
+ * - The text `"false"` is a text that is not empty, so `{{if .ConditionResult}}` is true for it: test
  *   `{{if eq .ConditionResult "true"}}`.
  * - Counts and durations print nothing at zero and below, where plain Go prints `0` and `0s`.
  *
@@ -51,39 +52,38 @@ import type { Expression, Part } from "./TemplateSyntax.ts"
 export interface MessageTemplate<in D extends object = object> {
   /** The text it was compiled from. */
   readonly source: string
-  /** The names of the fields that it reads anywhere, without the dot: `StepID`, and `Arguments` for `.Arguments.key`. */
+  /** The names of all fields that it reads, without the dot: `StepID`, and `Arguments` for `.Arguments.key`. */
   readonly fields: ReadonlySet<string>
-  /** The data keys that it prints outside every if: without them the message has a hole. Open fields do not count. */
+  /** The data keys that it prints outside every if, which a message is incomplete without. Open fields do not count. */
   readonly required: ReadonlySet<string>
   /**
    * The message for some data.
    *
    * **Details**
    *
-   * Pure, and total: it throws for no data. Only own properties of `data` are read. A value that is missing, of another
-   * type than declared, or that throws when it is read prints nothing. A string or list beyond the limit `text` is cut
-   * and ends in `…`.
+   * Pure, and it never throws. Only own properties of `data` are read. Nothing is printed for a value that is missing, is of
+   * another type than declared, or throws when it is read. A string or list beyond the limit `text` is cut and ends in `…`.
    */
   readonly render: (data: D) => string
 }
 
 /**
- * What can be set when a template is compiled.
+ * Options of `compile`.
  *
  * @category models
  * @since 0.1.0
  */
 export interface CompileOptions {
   /**
-   * What stands in the message where a field outside every if has no value, by its data key (`arguments.region` for a key of
-   * an open field): a mark such as `<no stepId>`, so that a message never has a hole that nobody sees. Nothing where it
-   * answers `undefined`, and nothing anywhere when it is absent.
+   * What is printed for a field outside every if that has no value, by its data key (`arguments.region` for a key of an
+   * open field): a mark such as `<no stepId>`, so that a missing value is noticed. Nothing is printed where it returns
+   * `undefined`, or when it is absent.
    *
    * **Details**
    *
-   * A field has no value when it is missing, `null`, or an empty text or list. A count or duration of zero is a value, and
-   * prints nothing, and so does a value of another type than declared. Asked when the template is compiled, never when it is
-   * rendered.
+   * A field has no value when it is missing, `null`, or an empty text or list. A count or duration of zero is a value and
+   * prints nothing, and so does a value of another type than declared. Called when the template is compiled, never when it
+   * is rendered.
    */
   readonly mark?: ((key: string) => string | undefined) | undefined
   /** Replaces some of `TemplateLimits.defaults`. */
@@ -124,10 +124,10 @@ const requiredBy = (root: ReadonlyArray<Part>, fields: Fields<never>): ReadonlyS
 
 const mostItems = 4096
 
-/** A value without traps: what it holds is read once, here, one level deep. */
+/** A copy, one level deep, of a value whose getters may throw: each is read once, here. */
 const withoutTraps = (value: unknown): unknown => {
   if (Array.isArray(value)) {
-    // No more items than can be printed, whatever length the list pretends to have.
+    // No more items than can be printed, because a proxy may report any length.
     const { length } = value
     const items: Array<unknown> = Array.from({ length: Math.min(length, mostItems) }, (_, index) => value[index])
     items.length = length
@@ -136,7 +136,7 @@ const withoutTraps = (value: unknown): unknown => {
   return typeof value === "object" && value !== null ? { ...value } : value
 }
 
-/** The same fields, where a value that throws when it is read is missing. */
+/** The same fields; a value that throws when it is read counts as missing. */
 const guarded = <D extends object>(fields: Fields<D>): Fields<D> => {
   const guard = (field: Field<D>): Field<D> => {
     const read = readerOf(field)
@@ -153,13 +153,13 @@ const guarded = <D extends object>(fields: Fields<D>): Fields<D> => {
 }
 
 /**
- * Checks a template and compiles it.
+ * Checks and compiles a template.
  *
  * **Details**
  *
- * `fields` is what the template may name (`TemplateFields.make`). Fails with a `TemplateError` that has every mistake,
- * each with its line, its column and, where one is near, a suggestion. A field that does not exist is a mistake also in a
- * branch that never runs.
+ * `fields` are the fields that the template may name (`TemplateFields.make`). Fails with a `TemplateError` that has every
+ * mistake with its line, its column and, where there is one, a suggestion. A field that does not exist is a mistake in every
+ * branch, also in one that is never rendered.
  *
  * **Example** (Compiling and rendering)
  *
@@ -198,7 +198,7 @@ export const compile = <D extends object = object>(
       runCarefully ??= generate(parts, guarded(fields), limits.text, options?.mark)
       return runCarefully(data)
     } catch {
-      // Only a message longer than a string can be, or the end of the stack, leads here.
+      // Only a stack overflow, or a message beyond the maximum length of a string, leads here.
       return ""
     }
   }
@@ -214,7 +214,7 @@ export const compile = <D extends object = object>(
         try {
           if (inheritsNothing(data)) return run(data)
         } catch {
-          // Something in the data throws when it is read: it is read again, with care.
+          // Something in the data throws when it is read, so it is rendered again from a copy that does not.
         }
         return careful(data)
       }

@@ -1,5 +1,5 @@
 /**
- * Finds what somebody meant: the known word nearest to an unknown one.
+ * Suggestions for misspelt words: the known word that is nearest to an unknown one.
  *
  * **When to use**
  *
@@ -9,8 +9,7 @@
  */
 
 /**
- * Words longer than this get no suggestion: the comparison costs the product of both lengths, and nobody mistypes a
- * word of that size.
+ * Longer words get no suggestion, because a comparison takes time in proportion to the product of both lengths.
  *
  * @category constants
  * @since 0.1.0
@@ -18,8 +17,8 @@
 export const longestWord = 64
 
 /**
- * How many single edits lead from one text to the other: insert, delete or replace a character, or swap two neighbours
- * (the Damerau-Levenshtein distance, where no character is edited twice).
+ * The number of edits from one text to the other: insert, delete or replace a character, or swap two neighbours (the
+ * Damerau-Levenshtein distance in its restricted form, where no character is edited twice).
  *
  * Counts UTF-16 code units. Takes time and memory in proportion to the product of both lengths.
  *
@@ -60,16 +59,16 @@ export const distance = (left: string, right: string): number => {
 }
 
 /**
- * The candidate that `word` most likely stands for, or `undefined` where none is near enough.
+ * The candidate that `word` is most likely meant to be, or `undefined` where none is near enough.
  *
  * **Details**
  *
  * Upper and lower case never matter. In this order: the same word; a candidate that begins with the word, or with which
  * the word begins (of two characters at least; the one that shares most, then the one nearest in length); a candidate at
  * an edit distance of at most a third of the word's length, and of at most two in any case, but always less than the
- * word's own length. Among equals the first candidate wins, so the answer never depends on chance.
+ * word's own length. Of equally near candidates the first one is returned.
  *
- * **Example** (Finding what was meant)
+ * **Example** (Finding the nearest word)
  *
  * ```ts
  * import assert from "node:assert/strict"

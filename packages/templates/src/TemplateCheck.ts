@@ -1,30 +1,30 @@
 /**
- * Checks literal templates while TypeScript compiles: misspelt fields, unbalanced ifs, words that the language does not
- * have. Types only.
+ * Checks templates that are literals at compile time: misspelt fields, unbalanced ifs, unknown words. Types only.
  *
  * **When to use**
  *
- * Use `Check` on a parameter that takes a template, so that a wrong literal does not compile. Use `Analyse` where the
- * fields that a template prints decide what a call must give.
+ * Use `Check` for a parameter that is a template, so that a wrong literal does not compile. Use `Analyse` where the fields
+ * that a template prints determine what a call must give.
  *
  * **Details**
  *
- * A template is walked from action to action with a stack of letters for the open ifs (`i` before, `e` after the else).
- * What takes more than a look at single words (the number and the types of arguments, numbers, escapes in texts, braces in
- * texts and comments) is left to `MessageTemplate.compile`, which checks everything again. There are no false alarms: what
- * `compile` takes, this takes.
+ * A recursive type goes from action to action, with a stack of letters for the open ifs (`i` before, `e` after the else).
+ * It only checks single words; the number and types of arguments, numbers, escapes in texts, and braces in texts and
+ * comments are left to `MessageTemplate.compile`, which checks everything again. There are no false positives: it accepts
+ * every template that `compile` accepts.
  *
  * **Gotchas**
  *
- * - A `string` that is no literal is not checked.
- * - TypeScript gives up (TS2589) on messages with several hundred actions, far beyond what `compile` takes by default.
+ * - A `string` that is not a literal is not checked.
+ * - TypeScript fails with TS2589 for messages with several hundred actions, which is far more than `compile` accepts by
+ *   default.
  *
  * @since 0.1.0
  */
 
 /**
- * Stands where a template is wrong, and says how. No string can be assigned to it, so the message shows up in the error of
- * the compiler. It is an object, because a mere text would collapse the type around it to `never` and vanish.
+ * The type of a wrong template, with a message. No string can be assigned to it, so the compiler shows the message in its
+ * error. It is an object type, because an intersection with a literal would become `never` and hide the message.
  *
  * @category models
  * @since 0.1.0
@@ -34,8 +34,8 @@ export interface Mistake<M extends string> {
 }
 
 /**
- * What a template may name: a property for each field, from its name in the template to its data key (`never` where no
- * call gives the value, as for the name of the object that an event is about).
+ * The fields that a template may name: a property for each, from its name in the template to its data key (`never` where the
+ * value is not given by calls, as for the name of the object that an event is about).
  *
  * @category models
  * @since 0.1.0
@@ -48,7 +48,7 @@ export type Names = object
  * @category naming
  * @since 0.1.0
  */
-// Each key for itself (`K extends K`): of no key at all the name would be every text that ends in ID.
+// Distributed over the keys (`K extends K`): for `never` the result would otherwise be every text that ends in ID.
 export type TemplateName<K extends string> = K extends K
   ? Capitalize<K> extends `${infer Start}Id`
     ? `${Start}ID`
@@ -62,7 +62,7 @@ type TrimStart<S extends string> = S extends `${Space}${infer Rest}` ? TrimStart
 type TrimEnd<S extends string> = S extends `${infer Rest}${Space}` ? TrimEnd<Rest> : S
 type WithoutMarkerBefore<S extends string> = S extends `-${Space}${infer Rest}` ? Rest : S
 type WithoutMarkerAfter<S extends string> = S extends `${infer Rest}${Space}-` ? Rest : S
-/** What stands between the braces, without trim markers and white space around it. */
+/** The inside of an action, without trim markers and the white space around it. */
 type Content<S extends string> = TrimEnd<TrimStart<WithoutMarkerAfter<WithoutMarkerBefore<S>>>>
 
 type Quote = '"' | "`"
@@ -72,11 +72,11 @@ type HasOddQuotes<S extends string, Q extends Quote> = S extends `${string}${Q}$
     ? HasOddQuotes<Further, Q>
     : true
   : false
-/** Whether the first `}}` may stand inside a text, so that the action ends further on. */
+/** Whether the first `}}` may be a part of a text, so that the action ends later. */
 type MayGoOn<S extends string> =
   HasQuote<S> extends true ? (true extends HasOddQuotes<S, '"'> | HasOddQuotes<S, "`"> ? true : false) : false
 
-/** An expression with a 0 in place of each text. Where texts are not plain to see, all from there on is left out. */
+/** An expression with 0 in the place of each text. From the first text on whose end is not clear, everything is left out. */
 type WithoutTexts<S extends string> = S extends `${infer Before}"${infer Rest}`
   ? Before extends `${infer Sure}\`${string}`
     ? Sure
@@ -91,7 +91,7 @@ type WithoutTexts<S extends string> = S extends `${infer Before}"${infer Rest}`
       : Before
     : S
 
-/** One kind of separator. A union of separators in one pattern would infer a union of heads. */
+/** Splits at one separator. With a union of separators in one pattern, the compiler would infer a union of heads. */
 type Flat<S extends string> = S extends `${infer Before}(${infer After}`
   ? Flat<`${Before} ${After}`>
   : S extends `${infer Before})${infer After}`
@@ -104,9 +104,9 @@ type Flat<S extends string> = S extends `${infer Before}(${infer After}`
           ? Flat<`${Before} ${After}`>
           : S
 
-// ---- hints: computed for mistakes alone -----------------------------------------------------------------------------
+// ---- hints: computed only for mistakes ------------------------------------------------------------------------------
 
-/** The text with one character left out, in every way. */
+/** The text without one character, for each of its characters. */
 type WithoutOne<S extends string, Before extends string = ""> = S extends `${infer Head}${infer Rest}`
   ? `${Before}${Rest}` | WithoutOne<Rest, `${Before}${Head}`>
   : never
@@ -117,7 +117,7 @@ type WithoutLast<S extends string> = S extends `${infer Head}${infer Rest}`
   : ""
 
 type SameAs<X extends string, F extends string> = F extends F ? (Lowercase<F> extends X ? F : never) : never
-/** One edit away: with at most one character left out on each side, both are equal. */
+/** At most one edit away: both are equal when at most one character is left out of each. */
 type NearTo<X extends string, F extends string> = F extends F
   ? [(WithoutOne<Lowercase<F>> | Lowercase<F>) & (WithoutOne<X> | X)] extends [never]
     ? never
@@ -128,7 +128,7 @@ type StartingWith<P extends string, F extends string> = F extends F
     ? F
     : never
   : never
-/** Those that share the longest beginning, of at least three characters. */
+/** The candidates with the longest common beginning of at least three characters. */
 type Alike<X extends string, F extends string> = X extends `${infer _A}${infer _B}${infer _C}${string}`
   ? StartingWith<X, F> extends infer Found
     ? [Found] extends [never]
@@ -145,8 +145,8 @@ type One<U> = (U extends U ? (_: () => U) => void : never) extends (_: infer I) 
   : never
 
 /**
- * The member of `F` that the word `X` (in lower case) most likely stands for, or `never`: the same but for capitals, else
- * one edit away, else with the longest common beginning.
+ * The member of `F` that the word `X` (in lower case) is most likely meant to be, or `never`: one that differs only in
+ * capitals, else one that is one edit away, else the one with the longest common beginning.
  *
  * @category searching
  * @since 0.1.0
@@ -213,7 +213,7 @@ type UnknownField<X extends string, M> = X extends ""
       ? `.${Name} has no fields inside`
       : `unknown field .${X}${Hint<Nearest<Lowercase<X>, FieldName<M>>, ".">}`
 
-/** `""` for a word that is right, else what is wrong with it. */
+/** `""` for a valid word, else what is wrong with it. */
 type WordMistake<W extends string, M> = W extends "" | Function | "true" | "false" | `${number}`
   ? ""
   : W extends `.Arguments.${infer Key}`
@@ -236,7 +236,7 @@ type WordMistake<W extends string, M> = W extends "" | Function | "true" | "fals
                 ? "variables ($) are not supported"
                 : `unknown word "${W}"${Hint<Nearest<Lowercase<W>, `.${FieldName<M>}` | Function | Keyword>>}`
 
-/** `""` when every word is right, else what is wrong with the first that is not. */
+/** `""` when every word is valid, else what is wrong with the first that is not. */
 type WordsMistake<S extends string, M> = S extends `${infer Word} ${infer Rest}`
   ? WordMistake<Word, M> extends infer Wrong extends string
     ? Wrong extends ""
@@ -245,12 +245,12 @@ type WordsMistake<S extends string, M> = S extends `${infer Word} ${infer Rest}`
     : never
   : WordMistake<S, M>
 type ExpressionMistake<S extends string, M> = WordsMistake<Flat<WithoutTexts<S>>, M>
-/** Most conditions are one field. */
+/** A short cut for the usual condition, which is one field. */
 type ConditionMistake<S extends string, M> = S extends `.${FieldName<M>}` ? "" : ExpressionMistake<S, M>
 
 // ---- the walk -------------------------------------------------------------------------------------------------------
 
-/** The data keys that are printed outside every if, or a mistake. Walks on after each action without nesting deeper. */
+/** The data keys that are printed outside every if, or a mistake. Tail-recursive, so the compiler does not nest it. */
 type Walk<T extends string, M, Open extends string, Printed> = T extends `${string}{{${infer Inside}}}${infer Rest}`
   ? OnAction<Content<Inside>, Inside, Rest, M, Open, Printed>
   : T extends `${string}{{${infer Inside}`
@@ -329,8 +329,8 @@ type GoOn<Wrong extends string, Rest extends string, M, Open extends string, Pri
   : Mistake<Wrong>
 
 /**
- * The data keys that the template `T` prints outside every if, or a `Mistake`. Each member of a union is taken for itself,
- * and a `string` that is no literal prints `never`: nothing is known of it.
+ * The data keys that the template `T` prints outside every if, or a `Mistake`. Of a union, those of each member. `never`
+ * for a `string` that is not a literal.
  *
  * **Example** (What a message prints, and what is wrong with it)
  *
@@ -356,10 +356,9 @@ type GoOn<Wrong extends string, Rest extends string, M, Open extends string, Pri
 export type Analyse<T extends string, M> = string extends T ? never : T extends T ? Walk<T, M, "", never> : never
 
 /**
- * `unknown` for a template that is right, else its `Mistake`: intersected with the type of a parameter it refuses wrong
- * literals.
+ * `unknown` for a valid template, else its `Mistake`: intersected with the type of a parameter, it refuses wrong literals.
  *
- * **Example** (A parameter that takes right templates only)
+ * **Example** (A parameter that accepts only valid templates)
  *
  * ```ts
  * import type { TemplateCheck } from "@tidings/templates"
@@ -381,7 +380,7 @@ export type Analyse<T extends string, M> = string extends T ? never : T extends 
 export type Check<T extends string, M> =
   Extract<Analyse<T, M>, Mistake<string>> extends infer Wrong ? ([Wrong] extends [never] ? unknown : Wrong) : never
 
-// ---- completions: computed for mistakes alone -----------------------------------------------------------------------
+// ---- completions: computed only for mistakes ------------------------------------------------------------------------
 
 type BeginningWith<X extends string, F extends string> = F extends F
   ? Lowercase<F> extends `${Lowercase<X>}${string}`
@@ -389,7 +388,7 @@ type BeginningWith<X extends string, F extends string> = F extends F
     : never
   : never
 
-/** What begins a text up to a space or a closing parenthesis, and the rest. */
+/** The beginning of a text up to a space or a closing parenthesis, and the rest. */
 type WordAndRest<S extends string> = S extends `${infer Word} ${infer Rest}`
   ? Word extends `${infer Shorter})${infer Further}`
     ? [Shorter, `)${Further} ${Rest}`]
@@ -398,7 +397,7 @@ type WordAndRest<S extends string> = S extends `${infer Word} ${infer Rest}`
     ? [Word, `)${Rest}`]
     : [S, ""]
 
-/** The inside of an action with its first unfinished field finished, in every way; `Close` follows the field. */
+/** The inside of an action with every completion of its first unfinished field; `Close` follows the field. */
 type Finished<
   Inside extends string,
   M,
@@ -413,13 +412,13 @@ type Finished<
   : never
 
 /**
- * The texts that a template with a mistake may become when the field that is being typed in it is finished: what an editor
- * offers in `"Order {{.¦"`, in `"Order {{.Po¦}}"` and in `"Order {{if .¦}}"`. `never` where no field begins like that.
+ * The completions of a template in which a field is being typed: what an editor offers in `"Order {{.¦"`, in `"Order
+ * {{.Po¦}}"` and in `"Order {{if .¦}}"`. `never` where no field begins like that.
  *
  * **When to use**
  *
- * Give it beside the `Mistake` of a wrong template, in a parameter type that is not intersected with the template itself
- * (with it, every other text is `never`, and an editor has nothing to offer).
+ * Use it in a union with the `Mistake` of a wrong template, in a parameter type that is not intersected with the template
+ * itself: with the template, every other text is `never`, and an editor has nothing to offer.
  *
  * **Example** (What an editor offers)
  *

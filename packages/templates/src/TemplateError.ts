@@ -1,5 +1,5 @@
 /**
- * What is wrong with a message template: each mistake with its place and, where one is near, what was meant.
+ * The error of a message template: every mistake with its position and, where there is one, a suggestion.
  *
  * @since 0.1.0
  */
@@ -7,7 +7,7 @@ import * as Data from "effect/Data"
 import * as Display from "./internal/display.ts"
 
 /**
- * The kind of a mistake, for programs; `message` says it to people.
+ * The kind of a mistake, for programs; `message` is for people.
  *
  * | code | the mistake |
  * | --- | --- |
@@ -75,7 +75,7 @@ export interface TemplateIssue {
   readonly code: TemplateIssueCode
   /** What is wrong, in one clause. */
   readonly message: string
-  /** What would be right, where that is known. */
+  /** What is expected, where that is known. */
   readonly hint?: string | undefined
   /** Where it begins in the source, in UTF-16 code units from 0. */
   readonly offset: number
@@ -107,12 +107,13 @@ const excerpt = (source: string, issue: TemplateIssue): string => {
 }
 
 /**
- * A template that was refused, with all that is wrong with it (up to the limit `issues`), in the order of the source.
+ * A template that was refused, with every mistake in it (up to the limit `issues`), in the order of the source.
  *
  * **Details**
  *
- * `message` shows each mistake with its line and a caret under it. Control characters of the template are shown as
- * pictures, so a template from elsewhere cannot drive the terminal that shows the error.
+ * `message` shows each mistake with its line and a caret under it. Control characters of the template are shown as their
+ * symbols (U+2400 and following), each of which takes one column, so that they cannot control the terminal and the caret is
+ * at the right place.
  *
  * **Example** (Showing what is wrong)
  *

@@ -1,9 +1,9 @@
 /**
- * What a message template may name: each field's type, and where its value stands in the data.
+ * The fields that a message template may name: the type of each, and how its value is read from the data.
  *
  * **When to use**
  *
- * Declare the data of your messages once, as a record of data keys, and give what `make` returns to
+ * Declare the data of your messages once, as a record of data keys, and pass the result of `make` to
  * `MessageTemplate.compile`.
  *
  * @since 0.1.0
@@ -15,7 +15,7 @@ import { isName } from "./internal/scanner.ts"
 import type { TemplateName } from "./TemplateCheck.ts"
 
 /**
- * What a field holds, how it prints and when it counts as true.
+ * The type of a field: its values, what it prints, and when it is true.
  *
  * | type | value | prints | true |
  * | --- | --- | --- | --- |
@@ -46,9 +46,9 @@ export type FieldType =
  *
  * **Details**
  *
- * `key` is the data key whose value the field prints. Only a property of the data object itself is read, never an
- * inherited one. `get` replaces that reading by a function of your own, for speed: an engine optimises
- * `(data) => data.stepId` far better than one function that reads any key. It should look at own properties only as well.
+ * `key` is the data key whose value the field prints. Only own properties of the data object are read, never inherited ones.
+ * `get` is a function that reads the value instead, for speed: engines optimise `(data) => data.stepId` far better than one
+ * function that reads any key. It should read only own properties too.
  *
  * @category models
  * @since 0.1.0
@@ -70,7 +70,7 @@ export interface Fields<in D extends object = object> {
 }
 
 /**
- * Why a record of data keys makes no fields.
+ * Why a record of data keys is not valid.
  *
  * - `InvalidKey`: a key that no template could name, because it is not made of letters, digits and `_`, or begins with a
  *   digit.
@@ -84,7 +84,7 @@ export type TemplateFieldsErrorReason =
   | { readonly _tag: "SameName"; readonly name: string; readonly keys: readonly [string, string] }
 
 /**
- * A record of data keys that makes no fields.
+ * An invalid record of data keys.
  *
  * @category errors
  * @since 0.1.0
@@ -126,8 +126,8 @@ export const templateName = <const K extends string>(key: K): TemplateName<K> =>
  *
  * **Details**
  *
- * `get` gives some keys a reading function of their own (see `Field`). Fails with `TemplateFieldsError` where a key has
- * no name in templates, or two keys have the same.
+ * `get` has functions that read the values of some keys (see `Field`). Fails with `TemplateFieldsError` where a key has no
+ * name in templates, or two keys have the same one.
  *
  * **Example** (Declaring fields)
  *

@@ -1,10 +1,9 @@
 /**
- * The syntax tree of a message template, without meaning: which fields there are and what they hold is checked by
- * `MessageTemplate.compile`.
+ * The syntax tree of a message template. Fields, functions and types are not checked here, but by `MessageTemplate.compile`.
  *
  * **When to use**
  *
- * Use it in tools that read or rewrite templates: a formatter, a converter, a list of the fields in use.
+ * Use it in tools that read or rewrite templates, such as a formatter, a converter, or a list of the fields in use.
  *
  * @since 0.1.0
  */
@@ -18,11 +17,11 @@ import * as TemplateLimits from "./TemplateLimits.ts"
 export type { Branch, Call, Expression, Field, If, Literal, Part, Print, Span, Text } from "./internal/syntaxTree.ts"
 
 /**
- * Reads a template without asking which fields and functions there are.
+ * Parses a template. Unknown fields and functions are accepted.
  *
  * **Details**
  *
- * Comments and trim markers leave no trace. Fails with a `TemplateError` that has every mistake of syntax.
+ * Comments and trim markers are not part of the tree. Fails with a `TemplateError` that has every syntax error.
  *
  * @category parsing
  * @since 0.1.0
@@ -60,10 +59,10 @@ const printExpression = (expression: Expression): string => {
 }
 
 /**
- * Writes a tree as a template in one spelling: no comments, no needless parentheses, a trim marker only where a `{` of
- * the text stands before an action. Reading the result gives the same tree.
+ * Prints a tree as a template in a canonical form: no comments, no needless parentheses, a trim marker only where a `{` of
+ * a text precedes an action. Parsing the result gives the same tree.
  *
- * **Example** (Writing a template in one spelling)
+ * **Example** (Printing a template in canonical form)
  *
  * ```ts
  * import assert from "node:assert/strict"
@@ -79,7 +78,7 @@ const printExpression = (expression: Expression): string => {
  */
 export const print = (parts: ReadonlyArray<Part>): string => {
   let written = ""
-  // A `{` that the next characters would turn into `{{` is kept apart by white space that a trim marker takes away.
+  // A `{` that the next characters would extend to `{{` is followed by white space, which a trim marker removes.
   const action = (body: string): void => {
     written += written.endsWith("{") ? ` {{- ${body}}}` : `{{${body}}}`
   }

@@ -1,5 +1,5 @@
 /**
- * Durations as Go writes and reads them.
+ * Durations in the text form of Go.
  */
 export * as GoDuration from "./GoDuration.ts"
 /**
@@ -7,7 +7,7 @@ export * as GoDuration from "./GoDuration.ts"
  */
 export * as MessageTemplate from "./MessageTemplate.ts"
 /**
- * Finds the known word that somebody meant.
+ * Suggestions for misspelt words.
  */
 export * as Suggestion from "./Suggestion.ts"
 /**
@@ -15,15 +15,15 @@ export * as Suggestion from "./Suggestion.ts"
  */
 export * as TemplateCheck from "./TemplateCheck.ts"
 /**
- * What is wrong with a template, and where.
+ * The error of a template.
  */
 export * as TemplateError from "./TemplateError.ts"
 /**
- * What a template may name.
+ * The fields that a template may name.
  */
 export * as TemplateFields from "./TemplateFields.ts"
 /**
- * How large a template may be.
+ * Limits for the size of a template.
  */
 export * as TemplateLimits from "./TemplateLimits.ts"
 /**

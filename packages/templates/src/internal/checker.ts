@@ -1,5 +1,5 @@
 /**
- * Gives the expressions of a template their meaning: which fields and functions there are, and which types go together.
+ * Checks the expressions of a template: whether their fields and functions exist, and whether types match.
  *
  * @internal
  */
@@ -11,8 +11,8 @@ import type { Issues } from "./issues.ts"
 import * as Words from "./words.ts"
 
 /**
- * What an expression is in a comparison. `number` holds counts, durations and whole numbers, as Go compares them all.
- * `mixed` comes from `and` and `or` over several types. `unknown` is a mistake that was reported already.
+ * The type of an expression in a comparison. `number` is a count, a duration or a whole number, which can all be compared
+ * in Go. `mixed` is the result of `and` or `or` with several types. `unknown` is a mistake that was reported already.
  */
 export type Kind = "text" | "number" | "flag" | "list" | "open" | "mixed" | "unknown"
 
@@ -74,7 +74,7 @@ export const kindOf = <D extends object>(expression: Expression, fields: Fields<
 /** Adds what is wrong with an expression to `issues`. */
 export const check = <D extends object>(root: Expression, fields: Fields<D>, issues: Issues): void => {
   const didYouMean = (word: string | undefined): string | undefined =>
-    // Nobody sees the hints of issues past the limit, and comparing words is what costs most here.
+    // An issue past the limit is not reported, and the suggestion is the most expensive part of an issue.
     word === undefined || issues.isFull ? undefined : `did you mean ${word}?`
 
   const checkField = (expression: FieldExpression): Kind => {
@@ -166,7 +166,7 @@ export const check = <D extends object>(root: Expression, fields: Fields<D>, iss
       default:
         break
     }
-    // A comparison: each argument with the first.
+    // A comparison compares each argument with the first.
     const ordered = call.name !== "eq" && call.name !== "ne"
     let first: Kind | undefined
     for (const [index, kind] of kinds.entries()) {

@@ -1,9 +1,8 @@
 /**
- * Turns a checked tree into one function from data to text.
+ * Compiles a checked tree to one function from data to text, made of closures.
  *
- * Speed comes from few and flat calls: a text with up to seven values in it is one `+` expression, an if around the value
- * that it tests reads that value once, and text between values is captured and never called for. Nothing is compiled
- * from source, so it also works where `eval` is forbidden.
+ * It is fast because it makes few calls: a text with up to seven values is one `+` expression, an if around the value that
+ * it tests reads the value once, and constant text is captured. It does not use `eval`, which some hosts forbid.
  *
  * @internal
  */
@@ -14,7 +13,7 @@ import { format, parse } from "./goDuration.ts"
 
 type Read<D, A> = (data: D) => A
 
-/** The own property of an object, or `undefined`: what it inherits is no data. */
+/** The own property of an object, or `undefined`: inherited properties are not data. */
 const own = (data: object, key: string): unknown =>
   Object.hasOwn(data, key) ? (data as { readonly [key: string]: unknown })[key] : undefined
 
@@ -25,8 +24,8 @@ export const readerOf = <D extends object>(field: Field<D>): Read<D, unknown> =>
 }
 
 /**
- * Reads the value of a field from data that inherits nothing (`inheritsNothing`): asking an object whether a property is
- * its own costs as much as all the rest of printing it.
+ * Reads the value of a field from data that inherits nothing (`inheritsNothing`), because `Object.hasOwn` would double the
+ * cost of printing it.
  */
 const fastReaderOf = <D extends object>(field: Field<D>): Read<D, unknown> => {
   const { get, key } = field
@@ -38,26 +37,26 @@ const fastReaderOf = <D extends object>(field: Field<D>): Read<D, unknown> => {
 const empty = {}
 
 /**
- * Whether an object has no properties but its own, and those that every object has. A loop over the inherited properties
- * of an empty object finds whatever was assigned to `Object.prototype`, and costs a few nanoseconds.
+ * Whether an object has only own properties, apart from those that every object has. A loop over the properties of an empty
+ * object finds what was assigned to `Object.prototype`, and costs a few nanoseconds.
  */
 export const inheritsNothing = (data: object): boolean => {
   const prototype: unknown = Object.getPrototypeOf(data)
   if (prototype !== Object.prototype && prototype !== null) return false
-  // oxlint-disable-next-line guard-for-in -- what is inherited is the question
+  // oxlint-disable-next-line guard-for-in -- the inherited properties are meant
   for (const _ in empty) return false
   return true
 }
 
 const isHighSurrogate = (code: number): boolean => code >= 0xd800 && code <= 0xdbff
 
-/** At most `most` UTF-16 code units of a longer text, the last of them `…`, never half a character. */
+/** Cuts a longer text to at most `most` UTF-16 code units, ending in `…`, and never within a surrogate pair. */
 const clip = (text: string, most: number): string => {
   const end = most - 1
   return `${text.slice(0, isHighSurrogate(text.charCodeAt(end - 1)) ? end - 1 : end)}…`
 }
 
-// ---- what the values of each type are -------------------------------------------------------------------------------
+// ---- values of each type --------------------------------------------------------------------------------------------
 
 const countOf = (value: unknown): number =>
   typeof value === "number" && value > 0 && Number.isSafeInteger(value) ? value : 0
@@ -118,7 +117,7 @@ const argumentTruth = (value: unknown): boolean =>
     ? Number.isSafeInteger(value) && value !== 0
     : value === true || (typeof value === "string" && value !== "")
 
-/** Nothing given, or nothing in it. What is there and has another type than declared was refused, or masked on purpose. */
+/** Absent or empty. A value of another type than declared is not missing: it was masked on purpose. */
 const isMissing = (value: unknown): boolean =>
   value === undefined || value === null || value === "" || (Array.isArray(value) && value.length === 0)
 
@@ -126,7 +125,7 @@ const isMissing = (value: unknown): boolean =>
 
 const mostAtOnce = 7
 
-/** Text around and between values: always one text more than there are values. */
+/** Concatenates values with the texts around and between them: there is one more text than there are values. */
 const sequence = <D>(texts: ReadonlyArray<string>, values: ReadonlyArray<Read<D, string>>): Read<D, string> => {
   if (values.length > mostAtOnce) {
     const groups: Array<Read<D, string>> = []
@@ -159,8 +158,8 @@ const sequence = <D>(texts: ReadonlyArray<string>, values: ReadonlyArray<Read<D,
 }
 
 /**
- * The function that renders a checked tree: for data that `inheritsNothing`, and that throws nowhere when it is read. For
- * any data where each field has a `get` that takes care of both.
+ * Makes the function that renders a checked tree. Its data must be `inheritsNothing` and must not throw when it is read,
+ * unless each field has a `get` that ensures both.
  */
 export const generate = <D extends object>(
   root: ReadonlyArray<Part>,
@@ -169,13 +168,13 @@ export const generate = <D extends object>(
   mark: ((key: string) => string | undefined) | undefined
 ): Read<D, string> => new Generator(fields, most, mark).generate(root)
 
-/** `and` and `or` answer one of their arguments, so what they are read as is what that argument is read as. */
+/** `and` and `or` return one of their arguments, so they are read as that argument would be. */
 const isDeciding = (call: Call): boolean => call.name === "and" || call.name === "or"
 
 /**
- * One method for each thing that an expression can be read as: a text that is compared, a number, a list, a truth value, or
- * what it prints. Methods run once for each template; the functions that they return run for each event, and must not
- * refer to `this`.
+ * One method for each way in which an expression can be read: as a text or a number to compare, a list, a truth value, or
+ * what it prints. Methods run once for each template. The functions that they return run for each event, and must not use
+ * `this`.
  */
 class Generator<D extends object> {
   readonly #fields: Fields<D>
@@ -203,7 +202,7 @@ class Generator<D extends object> {
     return [field.type, field.type === "open" ? (data) => argumentOf(read(data), key) : read]
   }
 
-  /** The first argument that decides an `and` or `or`, by whatever is wanted of it. */
+  /** Reads the argument that determines the result of an `and` or `or`; `wanted` is how arguments are read. */
   #deciding<A>(call: Call, wanted: (argument: Expression) => Read<D, A>): Read<D, A> {
     const readers = call.arguments.map(wanted)
     const last = readers.pop()
@@ -400,7 +399,7 @@ class Generator<D extends object> {
     }
   }
 
-  /** `{{if .X}}before {{.X}} after{{end}}`: the commonest if there is. `undefined` for any other. */
+  /** A fast path for `{{if .X}}before {{.X}} after{{end}}`, the most frequent if. `undefined` for any other. */
   #aroundItself(condition: Expression, body: ReadonlyArray<Part>): Read<D, string> | undefined {
     const most = this.#most
     const printed = body.filter((part) => part._tag !== "Text")
@@ -409,7 +408,7 @@ class Generator<D extends object> {
     const { expression } = only
     if (expression._tag !== "Field" || expression.path.join(".") !== condition.path.join(".")) return undefined
     const [type, read] = this.#readField(condition.path)
-    // Of these types alone it can be seen by what they print whether they are true.
+    // A value of these types may print something and be false, or print nothing and be true.
     if (type === "flag" || type === "list" || type === "open") return undefined
     const at = body.indexOf(only)
     const [before, after] = [body.slice(0, at), body.slice(at + 1)].map((parts) =>

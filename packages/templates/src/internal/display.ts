@@ -1,14 +1,14 @@
 /**
- * Text of unknown origin, made fit for an error message: no control character of a template or of data may drive the
- * terminal that shows the error.
+ * Texts of templates and data in error messages, without control characters. Each character is shown in one column, so that
+ * a caret below it is at the right place; so this is not the escaping of messages.
  *
  * @internal
  */
 
 const longest = 48
 
-/** Zero-width, direction-changing and line-separating characters: they would hide or move what stands beside them. */
-const isDisorderly = (code: number): boolean =>
+/** Characters without a width, or that change the direction or begin a line: they would hide or move their neighbours. */
+const isUnsafe = (code: number): boolean =>
   (code >= 0x7f && code <= 0x9f) ||
   code === 0x061c ||
   (code >= 0x200b && code <= 0x200f) ||
@@ -17,12 +17,12 @@ const isDisorderly = (code: number): boolean =>
   (code >= 0xd800 && code <= 0xdfff) ||
   code === 0xfeff
 
-/** One code point as it is shown: C0 controls as their picture (U+2400 to U+241F), other troublemakers as U+FFFD. */
+/** One code point as it is shown: C0 controls as their symbol (U+2400 to U+241F), others that are unsafe as U+FFFD. */
 export const character = (value: string): string => {
   const code = value.codePointAt(0) ?? 0
   if (code === 0x09) return " "
   if (code < 0x20) return String.fromCharCode(0x2400 + code)
-  return isDisorderly(code) ? "\uFFFD" : value
+  return isUnsafe(code) ? "\uFFFD" : value
 }
 
 /** A text of any length in double quotes, cut after 48 code points. */

@@ -1,12 +1,12 @@
 /**
- * The arithmetic of Go durations, free of error classes, for the render path.
+ * Formats and parses Go durations, without error classes, for rendering.
  *
  * @internal
  */
 const longest = 2n ** 63n - 1n
 const shortest = -(2n ** 63n)
 
-/** `whole` and, unless it is zero, a point and the fraction of `width` digits without its trailing zeros. */
+/** `whole`, followed by a point and the fraction of `width` digits without its trailing zeros, unless it is zero. */
 const withFraction = (whole: number, fraction: number, width: number): string => {
   if (fraction === 0) return String(whole)
   let digits = String(fraction).padStart(width, "0")
@@ -28,7 +28,7 @@ const inUnit = (value: number, size: number, width: number): string => {
   return withFraction((value - fraction) / size, fraction, width)
 }
 
-/** Of a safe integer that is not negative. */
+/** Formats a safe integer that is not negative. */
 const magnitude = (value: number): string => {
   if (value >= 1e9) {
     const nanoseconds = value % 1e9
@@ -42,7 +42,7 @@ const magnitude = (value: number): string => {
 const formatBig = (value: bigint): string => {
   const clamped = value > longest ? longest : value < shortest ? shortest : value
   const size = clamped < 0n ? -clamped : clamped
-  // Both quotient and remainder of 64 bits by a billion are safe integers.
+  // The quotient and the remainder of 64 bits by a billion are both safe integers.
   const text =
     size < 1_000_000_000n
       ? magnitude(Number(size))
@@ -58,7 +58,7 @@ export const format = (value: number | bigint): string => {
   return formatBig(BigInt(Math.round(value)))
 }
 
-/** Why a text is no duration: `GoDuration` documents each reason. */
+/** Why a text is not a duration: `GoDuration` documents each reason. */
 export type ErrorReason = "Empty" | "Syntax" | "MissingUnit" | "UnknownUnit" | "OutOfRange"
 
 export interface Problem {
@@ -96,8 +96,8 @@ const digitsEnd = (text: string, from: number): number => {
 }
 
 /**
- * The nanoseconds of a decimal fraction of a unit. Go gathers the digits in 64 bits, ignores those that no longer fit,
- * and multiplies as a 64-bit float: a parser that is exact here would disagree with it in the last nanosecond.
+ * The nanoseconds of a decimal fraction of a unit. Go reads the digits into 64 bits, ignores those that do not fit, and
+ * multiplies in 64-bit floating point. An exact result would differ from that in the last nanosecond.
  */
 const fractionOf = (digits: string, unit: number): number => {
   let gathered = 0n
@@ -136,7 +136,7 @@ export const parse = (text: string): number | bigint | Problem => {
 
     let significant = start
     while (significant < wholeEnd && text[significant] === "0") significant += 1
-    // 2^63 has 19 digits: longer numbers are out of range without a conversion that costs the square of their length.
+    // 2^63 has 19 digits. Longer numbers are not converted, which would take time in the square of their length.
     if (wholeEnd - significant > 19) return { reason: "OutOfRange", offset: start }
     total += BigInt(text.slice(significant, wholeEnd) || "0") * BigInt(unit)
     total += BigInt(fractionOf(text.slice(fractionStart, unitStart), unit))

@@ -1,5 +1,5 @@
 /**
- * Gathers what is wrong with one template.
+ * Collects the mistakes of one template.
  *
  * @internal
  */
@@ -26,7 +26,7 @@ export class Issues {
     return this.#problems.length
   }
 
-  /** Whether nothing more is taken: reading on would cost time for nothing. */
+  /** Whether the limit is reached, so that parsing can stop. */
   get isFull(): boolean {
     return this.#problems.length >= this.#most
   }
@@ -35,7 +35,7 @@ export class Issues {
     if (!this.isFull) this.#problems.push(problem)
   }
 
-  /** In the order of the source, with lines and columns: one walk over the source for all of them. */
+  /** The issues in the order of the source, with lines and columns, in one pass over the source. */
   located(source: string): ReadonlyArray<TemplateIssue> {
     const sorted = this.#problems.toSorted((left, right) => left.offset - right.offset)
     let at = 0

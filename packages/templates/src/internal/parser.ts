@@ -1,5 +1,5 @@
 /**
- * Reads a template into its tree, with an explicit stack of open ifs.
+ * Parses a template into its tree, with an explicit stack of open ifs.
  *
  * @internal
  */
@@ -21,7 +21,7 @@ const closeBrace = 0x7d
 
 const isLiteralWord = (text: string): boolean => text === "true" || text === "false"
 
-/** As an error names a token: `.Name`, `"a text"`, `eq`. */
+/** A token as errors show it: `.Name`, `"a text"`, `eq`. */
 const shown = (token: Token): string => {
   switch (token.kind) {
     case "field":
@@ -35,7 +35,7 @@ const shown = (token: Token): string => {
   }
 }
 
-/** One expression out of the tokens of an action. Stops at the first mistake: the rest would be guesswork. */
+/** Reads one expression from the tokens of an action, up to its first mistake, after which nothing is certain. */
 class ExpressionReader {
   readonly #tokens: ReadonlyArray<Token>
   readonly #limits: TemplateLimits
@@ -134,16 +134,16 @@ class ExpressionReader {
   }
 }
 
-/** Stands for a condition that could not be read: the template is refused, only its ifs must still pair up. */
+/** Replaces a condition that could not be read. The template is refused, and only the pairs of its ifs are still checked. */
 const unreadable: Expression = { _tag: "Literal", value: true, offset: 0, length: 0 }
 
 interface OpenIf {
   readonly opened: Span
   readonly branches: Array<Branch>
   otherwise: Array<Part> | undefined
-  /** Of `range` and the like: what stands inside has another meaning there and is not judged. */
+  /** Whether it is `range` or another action of Go that is not supported: what is inside of it is not checked. */
   readonly isForeign: boolean
-  /** Where the enclosing parts go on. */
+  /** The parts that contain this if. */
   readonly outside: Array<Part>
 }
 
@@ -154,8 +154,8 @@ const trimmedEnd = (source: Source, from: number, end: number): number => {
 }
 
 /**
- * Reads a whole template. `visit` gets each expression as it is read, so that its mistakes stand in the order of the
- * source and count towards the same limit. The tree has meaning only when there were no issues.
+ * Parses a whole template. `visit` is called with each expression as it is read, so that its mistakes are in the order of
+ * the source and count towards the same limit. The tree is valid only when there are no issues.
  */
 export const parseParts = (
   source: Source,
@@ -188,15 +188,16 @@ class TemplateParser {
   readonly #visit: (expression: Expression) => void
   readonly #root: Array<Part> = []
   readonly #open: Array<OpenIf> = []
-  /** Where the next part belongs: the root, or the innermost branch. */
+  /** The list to which parts are added: the root, or the innermost branch. */
   #parts = this.#root
   #count = 0
-  /** How many of the open actions are foreign. */
+  /** Number of open actions that are foreign. */
   #foreign = 0
   #isTooDeep = false
-  /** Nothing after this point can be read with any sense. */
+  /** Set when nothing after this point can be parsed. */
   #isTruncated = false
-  // Actions that nobody understood may have been meant as an if or an end: they explain one surplus or missing end each.
+  // Actions that were not understood may be a misspelt if or end. Each of them accounts for one surplus or missing end,
+  // which is then not reported.
   #maybeOpened = 0
   #maybeClosed = 0
 
@@ -232,12 +233,12 @@ class TemplateParser {
     return this.#isTruncated || this.#issues.isFull
   }
 
-  /** What stands inside a foreign action has another meaning there and is not judged. */
+  /** Mistakes inside of a foreign action are not reported, except for a missing end of an action, text or comment. */
   #report(problem: Problem): void {
     if (this.#foreign === 0 || problem.code.startsWith("unclosed")) this.#issues.add(problem)
   }
 
-  /** Counts one part more; answers whether there may be so many. */
+  /** Counts one more part; returns whether the limit allows it. */
   #counted(at: Span): boolean {
     this.#count += 1
     const { parts } = this.#limits
@@ -259,7 +260,7 @@ class TemplateParser {
     }
   }
 
-  /** A comment whose `/*` stands at `start`, in the action that begins at `offset`. */
+  /** A comment whose `/*` is at `start`, in the action that begins at `offset`. */
   #comment(offset: number, start: number): End {
     const source = this.#source
     const close = source.indexOf("*/", start + 2)

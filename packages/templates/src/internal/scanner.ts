@@ -6,7 +6,7 @@
 import * as Display from "./display.ts"
 import type { Problem } from "./issues.ts"
 
-/** What of a string the reader uses. A test counts the work through it. */
+/** The part of the interface of strings that is used. A test implements it to count the calls. */
 export interface Source {
   readonly length: number
   readonly charCodeAt: (index: number) => number
@@ -28,11 +28,11 @@ export type Token =
   | (Place & { readonly kind: ")" })
 
 export interface Action {
-  /** What was read before the first problem. */
+  /** The tokens before the first problem. */
   readonly tokens: ReadonlyArray<Token>
-  /** The first problem in it: what follows in the same action would only repeat it. */
+  /** The first problem in it. Others in the same action are not reported, because they are often its consequences. */
   readonly problem: Problem | undefined
-  /** Where reading goes on. */
+  /** The offset after it. */
   readonly end: number
   /** Whether `}}` was found. */
   readonly isClosed: boolean
@@ -55,7 +55,7 @@ const backquote = 0x60
 const openBrace = 0x7b
 const closeBrace = 0x7d
 
-/** The white space of Go's templates: neither U+00A0 nor vertical tab nor form feed. */
+/** The white space of Go's templates, without U+00A0, vertical tab and form feed. */
 export const isSpace = (code: number): boolean =>
   code === space || code === tab || code === lineFeed || code === carriageReturn
 
@@ -72,7 +72,7 @@ const isNameStart = (code: number): boolean =>
 const isNamePart = (code: number): boolean =>
   isNameStart(code) || (code < 0x80 ? isDigit(code) : decimal.test(String.fromCodePoint(code)))
 
-/** Whether a text can stand behind a dot as a field. */
+/** Whether a text is the name of a field. */
 export const isName = (text: string): boolean => {
   let first = true
   for (const point of text) {
@@ -116,7 +116,7 @@ interface Quoted {
   readonly problem: Problem | undefined
 }
 
-/** A text in double quotes. Where it does not end in its line, `value` has no meaning. */
+/** A text in double quotes. Where it does not end in its line, `value` is meaningless. */
 const scanQuoted = (source: Source, start: number): Quoted => {
   let value = ""
   let problem: Problem | undefined
@@ -158,7 +158,7 @@ const scanQuoted = (source: Source, start: number): Quoted => {
   return { value, end: -1, problem }
 }
 
-/** What somebody who writes this character most likely wants. */
+/** What is most likely meant by a character that is not allowed. */
 const characterHints: { readonly [character: string]: string } = {
   "&": "use and",
   "=": "use eq",
@@ -198,10 +198,10 @@ const badCharacter = (source: Source, at: number): Problem => {
 const largest = Number.MAX_SAFE_INTEGER
 
 /**
- * Reads the action whose content begins at `start` and whose `{{` stands at `open`.
+ * Scans the action whose content begins at `start` and whose `{{` is at `open`.
  *
- * After a problem it reads on, to find the end of the action with its texts skipped, so that one mistake has no others
- * in its wake. An action that meets another `{{` ends there.
+ * After a problem it continues to the end of the action and skips texts, so that one mistake does not cause others. An
+ * action ends before another `{{`.
  */
 export const scanAction = (source: Source, open: number, start: number): Action =>
   new ActionScanner(source, open, start).scan()
@@ -213,7 +213,7 @@ class ActionScanner {
   readonly #open: number
   readonly #tokens: Array<Token> = []
   #problem: Problem | undefined
-  /** Up to here it is known that a double quote has no partner. */
+  /** Double quotes up to here are known to be unclosed. */
   #unpaired: number
   #at: number
 
@@ -242,7 +242,7 @@ class ActionScanner {
     return { tokens: this.#tokens, problem: this.#problem, end, isClosed, trimsAfter }
   }
 
-  /** The action, where it ends here: at `}}`, ` -}}` or the next `{{`. */
+  /** The action, if it ends here: at `}}`, ` -}}` or the next `{{`. */
   #endOfAction(isSpaced: boolean): Action | undefined {
     const source = this.#source
     const at = this.#at
@@ -321,7 +321,7 @@ class ActionScanner {
       this.#at += 1
       return
     }
-    // Go drops carriage returns from raw texts.
+    // Go removes carriage returns from raw texts.
     const value = this.#source.slice(at + 1, close).replaceAll("\r", "")
     this.#push({ kind: "literal", value, offset: at, end: close + 1 }, isSpaced)
   }

@@ -1,12 +1,12 @@
 /**
- * The types of the syntax tree. `TemplateSyntax` exports them: they are here because the parser, which `TemplateSyntax`
- * calls, makes the tree.
+ * The types of the syntax tree, which `TemplateSyntax` exports. They are in a module of their own because `TemplateSyntax`
+ * imports the parser, which needs them too.
  *
  * @internal
  */
 
 /**
- * Where something stands in the source, in UTF-16 code units from 0.
+ * A range of the source, in UTF-16 code units from 0.
  *
  * @category models
  * @since 0.1.0
@@ -39,7 +39,7 @@ export interface Literal extends Span {
 }
 
 /**
- * A function with its arguments. The name is any word: whether it is a function is not a matter of syntax.
+ * A function with its arguments. Its name is any word, because the syntax does not depend on which functions exist.
  *
  * @category models
  * @since 0.1.0
@@ -51,7 +51,7 @@ export interface Call extends Span {
 }
 
 /**
- * What an action prints, or an if tests. Parentheses leave no trace.
+ * What an action prints, or an if tests. Parentheses are not part of the tree.
  *
  * @category models
  * @since 0.1.0
@@ -59,7 +59,7 @@ export interface Call extends Span {
 export type Expression = Field | Literal | Call
 
 /**
- * Text outside actions, after trim markers did their work. Never empty, never beside another text.
+ * Text outside of actions, after trimming. Never empty, and never next to another text.
  *
  * @category models
  * @since 0.1.0
@@ -104,7 +104,7 @@ export interface If {
 }
 
 /**
- * A piece of a template.
+ * A part of a template.
  *
  * @category models
  * @since 0.1.0

@@ -1,10 +1,10 @@
 /**
- * The words of the template language, and those of Go's that it leaves out.
+ * The words of the template language, and those of Go's language that are not supported.
  *
  * @internal
  */
 
-/** What a function takes: how many arguments, at least and at most. */
+/** The minimum and maximum number of arguments of a function. */
 export interface Arity {
   readonly least: number
   readonly most: number
@@ -25,10 +25,10 @@ export const functions: ReadonlyMap<string, Arity> = new Map([
   ["len", { least: 1, most: 1 }]
 ])
 
-/** Words that begin an action and mean something only there. */
+/** Words that are allowed only at the beginning of an action. */
 export const keywords: ReadonlySet<string> = new Set(["if", "else", "end"])
 
-/** Words of Go that are refused, each with what to write instead, where there is something. */
+/** Words of Go that are refused, each with a hint what to write instead, where there is one. */
 export const unsupported: ReadonlyMap<string, string | undefined> = new Map([
   ["range", "a list field prints its items joined with commas"],
   ["with", "use if"],
@@ -49,7 +49,7 @@ export const unsupported: ReadonlyMap<string, string | undefined> = new Map([
   ["call", undefined]
 ])
 
-/** What an error says of such a word. */
+/** The issue of such a word. */
 export const refusal = (word: string) =>
   ({ code: "unsupported", message: `${word} is not supported`, hint: unsupported.get(word) }) as const
 

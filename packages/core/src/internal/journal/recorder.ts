@@ -1,9 +1,9 @@
 /**
- * A recorder with a journal: an event is accepted when the journal has it (`appends.ts`), and each sink delivers it from there
- * (`sink/sink.ts`).
+ * A recorder with a journal: an event is accepted when the journal has it (`appends.ts`), and each sink delivers it from
+ * there (`sink/sink.ts`).
  *
- * When the scope closes, new events are refused, and the sinks have until `drainTimeout` to deliver what is accepted; then what
- * still waits for the journal is refused, and each sink stops, with a last checkpoint where the journal is durable.
+ * When the scope closes, new events are refused, and the sinks have until `drainTimeout` to deliver what is accepted; then
+ * what still waits for the journal is refused, and each sink stops, with a last checkpoint where the journal is durable.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"

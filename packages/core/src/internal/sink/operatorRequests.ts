@@ -1,6 +1,6 @@
 /**
- * Requests of operators in other processes, such as `tidings parked retry`: the journal hands them over, and the sink carries
- * them out.
+ * Requests of operators in other processes, such as `tidings parked retry`: the journal hands them over, and the sink
+ * carries them out.
  *
  * The journal hands a request over once, and no other process can carry it out, so it is never interrupted.
  */
