@@ -1,14 +1,13 @@
 /**
  * The event log on disk.
  *
- * A directory with numbered segments of JSON Lines, one state of a series per line, as `tidings -o ndjson` prints it:
- * `cat`, `jq`, `grep` and `tail -F` read it. Several processes append to one log at once, and follow what the others
- * append.
+ * A directory with numbered segments of JSON Lines, one state of a series per line, as `tidings -o ndjson` prints it: `cat`, `jq`,
+ * `grep` and `tail -F` read it. Several processes can append to one log at once, and follow what the others append.
  *
  * ```text
  * .tidings/                         0700
- *   events-00000001-20261122.ndjson 0600; the number orders, the date (UTC) is for people
- *   events.log                      leads to the newest segment, for people
+ *   events-00000001-20261122.ndjson 0600; number, and date of creation (UTC)
+ *   events.log                      symbolic link to the newest segment
  *   .meta.json                      the identity of the log
  * ```
  *
@@ -29,10 +28,9 @@ import * as internal from "./internal/fileBackend.ts"
 // ---------------------------------------------------------------------------
 
 /**
- * Where the log is when nobody says otherwise: `TIDINGS_DIRECTORY`, else `.tidings` in the current directory. An absolute
- * path.
+ * The default directory of the log: `TIDINGS_DIRECTORY`, else `.tidings` in the current directory. An absolute path.
  *
- * It is the one rule of library, command and examples, so that they find each other's events.
+ * Library, command and examples all use it, so that they find each other's events.
  *
  * **Example**
  *
@@ -66,16 +64,16 @@ export const directory: Config.Config<string> = Config.map(
  * @since 0.1.0
  */
 export interface Options {
-  /** The directory of the log; relative to the current one. As {@link directory} has it unless given. */
+  /** The directory of the log, relative to the current one. {@link directory} unless given. */
   readonly directory?: string | undefined
   /**
-   * Whether to make the directory, or a log in it, when there is none; otherwise the layer fails then. True unless given.
-   * A program that only reads says false, and leaves no empty log behind where somebody mistyped a path.
+   * Whether to create the directory, or a log in it, when there is none; otherwise the layer fails then. True unless given.
+   * False suits a program that only reads: a mistyped path then fails, and leaves no empty log behind.
    */
   readonly create?: boolean | undefined
   /**
-   * Whether each event that is stored is also one line through Effect's logger: `Info`, or `Warn` for those of type
-   * `Warning`. True unless given.
+   * Whether each stored event is also logged by Effect's logger, in one line: `Info`, or `Warn` for those of type `Warning`. True
+   * unless given.
    */
   readonly console?: boolean | undefined
 }
@@ -85,7 +83,7 @@ export interface Options {
 // ---------------------------------------------------------------------------
 
 /**
- * How a log is.
+ * The status of a log.
  *
  * @category models
  * @since 0.1.0
@@ -98,8 +96,8 @@ export interface Status {
   /** Oldest first. */
   readonly segments: ReadonlyArray<{ readonly file: string; readonly bytes: number }>
   /**
-   * What was found damaged so far by reading through this layer, each line once: pieces of lines whose writer was killed
-   * or ran out of space, and what is no event. Readers skip it.
+   * Damage that this layer has found by reading, each line once: partial lines, whose writer was killed or ran out of space, and
+   * lines that are no events. Readers skip them.
    */
   readonly damaged: { readonly lines: number; readonly bytes: number }
 }
@@ -121,7 +119,7 @@ export const damaged: Metric.Counter<number> = internal.damaged
 // ---------------------------------------------------------------------------
 
 /**
- * What the log on disk can tell beyond what every backend can.
+ * What an event log on disk offers beside its backend.
  *
  * @category services
  * @since 0.1.0
@@ -140,30 +138,27 @@ export class EventLog extends Context.Service<
 // ---------------------------------------------------------------------------
 
 /**
- * A backend over the log in a directory, which it makes when there is none.
+ * A backend over the log in a directory, which it creates when there is none.
  *
- * **Writing.** A batch is one `write(2)` (more above 1 MiB), answered when the kernel has it: it survives the end of the
- * process in any way, and not a loss of power. No lock is taken. What a writer leaves in part, because it was killed or
- * the disk filled up, readers skip; a later line is never lost by it. A line is at most 1 MiB long, a longer one is
- * `Rejected`.
+ * **Writing.** A batch is one `write(2)` (several above 1 MiB), answered when the kernel has it: it survives any end of the process,
+ * but not a power failure. No lock is taken. Readers skip what a writer left in part, because it was killed or the disk was full;
+ * no later line is lost by it. A line is at most 1 MiB long, a longer one is `Rejected`.
  *
- * Whether a write is `present` is known of the origins that this backend writes for: the first write of an origin reads
- * what the log has of it. That takes about 2 seconds per million events, in slices between which others get their turn,
- * and keeps two numbers in memory while seqs come one after another, 50 bytes for each series whose count grew, for the
- * last 65,536 of them.
+ * To tell whether a write is `present`, the first write of an origin reads what the log has of that origin. That takes about
+ * 2 seconds per million events, in slices between which other fibers run. It keeps two numbers in memory while seqs follow one
+ * another, and 50 bytes for each series whose count grew, for the last 65,536 of them.
  *
  * **Reading.** A query reads the whole log, some 2 seconds per million events, and needs 100 bytes of memory per series
  * while it runs, beside its answer. A watch needs 16 bytes per series that stands alone among the seqs of its origin, 50
  * per series whose count grew and 200 per origin; it sees what any process appends, at once where the system reports
  * changes, within 250 milliseconds where it does not.
  *
- * A cursor holds a place in a segment and a check of the bytes before it. A segment that is not what it was is the error
- * `CursorMismatch` when a watch begins, and a `Gap` while it runs; one that is gone is a `Gap`.
+ * A cursor holds an offset in a segment and a checksum of the bytes before it. A segment that was changed is the error
+ * `CursorMismatch` when a watch begins, and a `Gap` while it runs; one that was deleted is a `Gap`.
  *
- * **Failing.** The layer fails when the directory cannot be used, with words that say what to do: it is a file, belongs
- * to another user, may be written by other users, or cannot be read or made. While it is used, a full disk is `Full`,
- * missing rights are `Unauthorized`, a read-only file system is `Unavailable`. When the directory is deleted, a new log is
- * begun in its place.
+ * **Failing.** The layer fails, and says what to do, when the directory cannot be used: it is a file, belongs to another user, may
+ * be written by other users, or cannot be read or created. While it is used, a full disk is `Full`, missing permissions are
+ * `Unauthorized`, a read-only file system is `Unavailable`. When the directory is deleted, a new log is begun in its place.
  *
  * **Example** (Record, and read in a later run)
  *
@@ -232,7 +227,7 @@ const notConfigured = (error: Config.ConfigError): BackendError =>
   })
 
 /**
- * The same with options from `Config`; the directory is as {@link directory} has it unless given.
+ * {@link layer} with options from `Config`; the directory is {@link directory} unless given.
  *
  * @category layers
  * @since 0.1.0

@@ -1,6 +1,5 @@
 /**
- * Looks whether events can be recorded and read in a directory, and says what to do where they cannot: what
- * `tidings doctor` prints.
+ * Checks whether events can be recorded and read in a directory, and says what to do where they cannot. `tidings doctor` prints it.
  *
  * @since 0.1.0
  */
@@ -103,7 +102,7 @@ const permissionCheck = (disk: Disk, directory: string): Check => {
       advice: `chmod g+rw ${path.join(directory, unusable)}, and let its writers run with a umask of 002; ${elsewhere}`
     }
   }
-  // The group of a directory that is shared with it uses the log on purpose.
+  // A setgid directory is shared with its group on purpose.
   const ofOthers = permissions & (access.isShared(status) ? 0o007 : 0o077)
   return ofOthers === 0
     ? { ...common, state: "ok" }
@@ -125,7 +124,7 @@ const spaceCheck = (directory: string): Check | undefined => {
     if (free >= NOTED_BYTES) return { ...common, state: "ok" }
     return { ...common, state: free < BROKEN_BYTES ? "broken" : "note", advice: `free some space, ${elsewhere}` }
   } catch {
-    // Where the system does not tell, a full disk is found out when somebody records.
+    // The file system does not tell; recording on a full disk fails.
     return undefined
   }
 }
@@ -171,7 +170,7 @@ const damageCheck = ({ damaged: { bytes, lines } }: FileBackend.Status): Check =
   facts: { lines, bytes }
 })
 
-/** Clocks of machines that share a directory agree to within a second or two. */
+/** Clocks of machines that share a directory may differ by this much. */
 const AHEAD_MICROS = 2_000_000
 
 const clockCheck = ({ events }: EventPage, now: number): Check => {
@@ -194,7 +193,7 @@ const logChecks = (directory: string): Effect.Effect<ReadonlyArray<Check>, Backe
     const log = yield* FileBackend.EventLog
     const now = Timestamp.now(yield* Clock.Clock)
     const { id } = yield* backend.target
-    // Reads all of it, so that all damage is found.
+    // A query reads the whole log, and so finds all damage.
     const page = yield* backend.query({ limit: 1 })
     const status = yield* log.status
     return [
@@ -207,8 +206,8 @@ const logChecks = (directory: string): Effect.Effect<ReadonlyArray<Check>, Backe
   }).pipe(Effect.provide(FileBackend.layer({ directory, create: false, console: false })))
 
 /**
- * Looks at the event log in a directory: whether it is there, who may use it, how much is in it, what of it is damaged,
- * and whether clocks agree. Reads alone, all of the log, and fails never: what goes wrong is what was found.
+ * Checks the event log in a directory: whether it exists, who may use it, how much it holds, what of it is damaged, and whether
+ * clocks agree. It reads the whole log and changes nothing. It does not fail: problems are results.
  *
  * **Example**
  *
@@ -225,7 +224,7 @@ const logChecks = (directory: string): Effect.Effect<ReadonlyArray<Check>, Backe
  * @since 0.1.0
  */
 export const run = (options?: {
-  /** As `FileBackend.directory` has it unless given. */
+  /** `FileBackend.directory` unless given. */
   readonly directory?: string | undefined
 }): Effect.Effect<ReadonlyArray<Check>> =>
   Effect.gen(function* () {
@@ -256,7 +255,7 @@ export const run = (options?: {
     const permissions = permissionCheck(disk, directory)
     const space = spaceCheck(directory)
     const checks = [isThere, permissions, ...(space === undefined ? [] : [space])]
-    // The log of a directory that may not be used may not be looked at either.
+    // The log in a directory that may not be used cannot be read.
     if (permissions.state === "broken") return checks
     return yield* Effect.match(logChecks(directory), {
       onFailure: ({ reason }): ReadonlyArray<Check> => [
@@ -300,8 +299,8 @@ const sinkCheck = (sink: JournalView.Sink, owner: string | undefined): Check => 
 }
 
 /**
- * Looks at a recorder's journal: who runs on it, and what waits and is parked for each of its sinks. None where there is no
- * journal. Reads alone, also while a host runs on it.
+ * Checks a recorder's journal: who has it open, and what waits and is parked for each of its sinks. No checks where there is no
+ * journal. It changes nothing, and can be used while a host runs on the journal.
  *
  * @category checks
  * @since 0.1.0

@@ -1,28 +1,28 @@
 /**
- * The file journal: where a recorder keeps what it has accepted across the end of the process, and across the loss of
- * power where it is told to.
+ * The file journal: where a recorder keeps what it has accepted across the end of the process and, with durability `disk`, across a
+ * power failure.
  *
- * A directory belongs to one journal at a time. Another one that wants it gets `JournalLocked`; when the owner ends, in
- * whatever way, the next one takes over at once.
+ * One process at a time has a journal open; another one fails with `JournalLocked`. When the owner ends, in whatever way, the next
+ * one can open it at once.
  *
- * What survives depends on the directory: an `emptyDir` volume survives the end of a container, not that of its pod. Each
- * replica needs a directory of its own.
+ * What survives depends on the directory: an `emptyDir` volume survives the end of a container, not that of its pod. Each replica
+ * needs a directory of its own.
  *
  * ```text
  * .tidings-journal/                  0700
- *   entries-0000000000000001-….log   0600; from the event with the number in its name up to where the next file begins; the
- *                                    32 digits are the origin of its ids, which each opening of the journal draws anew
+ *   entries-0000000000000001-….log   0600; events from the number in its name up to that of the next file; the 32 digits are the
+ *                                    origin of their ids, which each opening of the journal draws anew
  *   sink-default.checkpoint          how far a sink is, and what it has not settled
- *   sink-default.parked              what its backend will never take
- *   reserve                          given up when the disk is full, so that what is settled can still be noted
- *   lock, owner                      whose it is
- *   .meta.json                       its format, which versions that do not know it refuse
+ *   sink-default.parked              events that its backend rejected for good
+ *   reserve                          deleted when the disk is full, so that checkpoints can still be written
+ *   lock, owner                      the process that has it open
+ *   .meta.json                       its identity and format
  * ```
  *
- * Nothing of it is for other programs, though `less` shows what is in it: lines of JSON, each with its checksum and its
- * number before it. A copy of the directory, or one put back from a backup, is a journal of its own: what both have is
- * delivered once, and what either accepts from then on is told apart. An append that was not finished is cut off at the next start. A line that decayed is passed over and
- * counted. A checkpoint that decayed fails the layer with `JournalDamaged`: to start without one would lose what it holds.
+ * The files are not for other programs, though `less` can show them: lines of JSON, each after its checksum and its number. A copy of
+ * the directory, or one restored from a backup, is a journal of its own: what both hold is delivered once, and what either accepts
+ * from then on has other ids. An append that was not finished is cut off when the journal is opened next. A damaged line is skipped
+ * and counted. A damaged checkpoint fails the layer with `JournalDamaged`, because what it holds would otherwise be lost.
  *
  * Metrics: `tidings_journal_bytes`, `tidings_journal_segments`, `tidings_journal_sync_duration`,
  * `tidings_journal_damaged_total`, `tidings_journal_torn_tails_total`.
@@ -40,50 +40,50 @@ import * as internal from "./internal/journal/fileJournal.ts"
 import * as place from "./internal/journal/place.ts"
 
 /**
- * How the journal is kept.
+ * How a journal is kept.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Options {
   /**
-   * Made when it is missing, for its owner alone. `TIDINGS_JOURNAL`, else beside the event log, unless given:
-   * `.tidings-journal` beside `.tidings`. A journal that the first release made inside of the log is moved there. Where the
-   * directory of the log is a volume, what is beside it is on another one, so a new journal has to be named.
+   * The directory; created when it is missing, for its owner alone. `TIDINGS_JOURNAL`, else beside the event log, unless given:
+   * `.tidings-journal` beside `.tidings`. A journal that the first release created inside the log is moved there. Where the directory
+   * of the log is a volume, what is beside it is on another one, so a new journal has to be named.
    */
   readonly directory?: string | undefined
   /**
-   * What an accepted event survives: `disk` the loss of power, `process` any end of the process. `disk` unless given.
+   * What an accepted event survives: `disk` a power failure, `process` any end of the process. `disk` unless given.
    *
-   * `disk` waits for the disk once for all events that come meanwhile. `process` waits for nothing; its disk is only asked
-   * before an event is delivered, so that after a loss of power no id is given twice.
+   * `disk` syncs once for all events that arrive meanwhile. `process` syncs only before an event is delivered, so that after a power
+   * failure no id is given twice.
    */
   readonly durability?: "process" | "disk" | undefined
   /**
-   * How many bytes of events it keeps. 256 MiB unless given.
+   * Maximum size of its events in bytes. 256 MiB unless given.
    *
-   * Beside them stand checkpoints, what is parked, and the reserve of 4 MiB.
+   * Checkpoints, parked events and the reserve of 4 MiB are not counted.
    */
   readonly quota?: number | undefined
   /**
    * What happens to a new event when the quota is reached. `fail` unless given.
    *
-   * `dropOldest` takes whole files, and only such that each sink has either settled or not begun to read; when there is
-   * none, the event is refused.
+   * `dropOldest` deletes whole files, and only those that each sink has either settled or not begun to read; when there is none,
+   * the event is refused.
    */
   readonly onFull?: OnFull | undefined
   /**
-   * How many bytes a file of it has before the next one is begun. 4 MiB unless given; an eighth of the quota at the most.
+   * Size of a file in bytes after which the next one is begun. 4 MiB unless given; at most an eighth of the quota.
    *
-   * Space is freed by whole files, and at a start the newest one is read.
+   * Space is freed in whole files, and opening the journal reads the newest one.
    */
   readonly segmentSize?: number | undefined
 }
 
 /**
- * Where the journal of a host is that names no directory: `TIDINGS_JOURNAL`, else beside the event log
- * (`.tidings-journal` beside `.tidings`), or inside of it, where the first release had it and no later one has moved it yet. An
- * absolute path. For programs that look into a journal, such as the command.
+ * The default directory of the journal: `TIDINGS_JOURNAL`, else beside the event log (`.tidings-journal` beside `.tidings`), or
+ * inside it, where the first release had it and no later one has moved it yet. An absolute path. For programs that read a journal,
+ * such as the command.
  *
  * **Example**
  *
@@ -116,7 +116,7 @@ export const directory: Effect.Effect<string, Config.ConfigError> = Effect.gen(f
 const named = Config.withDefault(Config.String("TIDINGS_JOURNAL"), "")
 
 /**
- * The same for the event log in a directory, without `TIDINGS_JOURNAL`.
+ * The directory of the journal beside an event log, without `TIDINGS_JOURNAL`.
  *
  * @category configuration
  * @since 0.2.0
@@ -149,7 +149,7 @@ export const directoryBeside = (logDirectory: string): Effect.Effect<string> =>
  *     Layer.provideMerge(Layer.mergeAll(Templates.layer, backend, Layer.orDie(FileJournal.layer({ directory }))))
  *   )
  *
- * // The store is away, and the process ends.
+ * // The store cannot be reached, and the process ends.
  * const away = Layer.effect(
  *   Backend.Backend,
  *   Effect.map(Effect.provide(Backend.Backend, Backend.layerMemory()), (memory) => ({
@@ -165,7 +165,7 @@ export const directoryBeside = (logDirectory: string): Effect.Effect<string> =>
  *   )
  * )
  *
- * // The next process finds it.
+ * // The next process delivers it.
  * const program = Effect.gen(function* () {
  *   yield* (yield* Recorder.Recorder).flush("10 seconds")
  *   return yield* (yield* Backend.Backend).query({})
@@ -193,7 +193,7 @@ export const layer = (options: Options = {}): Layer.Layer<Journal, JournalError 
   )
 
 /**
- * The same with options from `Config`.
+ * {@link layer} with options from `Config`.
  *
  * @category layers
  * @since 0.1.0

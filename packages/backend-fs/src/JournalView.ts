@@ -1,8 +1,8 @@
 /**
- * A file journal as seen from beside its owner: what waits and what is parked in it, also while a host runs on it; and
- * asking that host to deliver or give up what is parked. It is what `tidings parked` and `tidings doctor` show.
+ * Reads a file journal from outside the process that owns it: what waits and what is parked, also while a host runs on it. Asks that
+ * host to retry or drop what is parked. `tidings parked` and `tidings doctor` show it.
  *
- * Nothing of the journal is changed. What is asked for goes into files of its own.
+ * Reading changes nothing in the journal. Requests go into files of their own.
  *
  * @since 0.1.0
  */
@@ -12,7 +12,8 @@ import * as EventId from "@tidings/core/EventId"
 import type { Checkpoint, JournalError, Parked, ParkedRequest } from "@tidings/core/Journal"
 import * as Effect from "effect/Effect"
 import * as path from "node:path"
-import { Disk, isLocked } from "./internal/disk.ts"
+import { Disk } from "./internal/disk.ts"
+import { isLocked } from "./internal/fileLock.ts"
 import { DirectoryEntries } from "./internal/journal/directoryEntries.ts"
 import { Damaged, errorOf } from "./internal/journal/errors.ts"
 import * as fileNames from "./internal/journal/fileNames.ts"
@@ -26,13 +27,13 @@ import { loadCheckpoint, readParked } from "./internal/journal/sinkFiles.ts"
 // ---------------------------------------------------------------------------
 
 /**
- * Something that is parked.
+ * A parked event.
  *
  * @category models
  * @since 0.1.0
  */
 export interface ParkedEvent extends Parked {
-  /** Whether the host has taken it up again, and keeps it aside only until it is delivered. */
+  /** Whether the host is retrying it; it stays parked until it is delivered. */
   readonly isRetried: boolean
 }
 
@@ -51,9 +52,9 @@ export interface Sink {
   /** How many occurrences are accepted and not settled, dropped or parked. */
   readonly pending: number
   readonly parked: ReadonlyArray<ParkedEvent>
-  /** What was asked for and the host has not seen yet. */
+  /** Requests that the host has not read yet. */
   readonly requests: ReadonlyArray<ParkedRequest>
-  /** Why its checkpoint cannot be read; nothing else is known then. */
+  /** Why its checkpoint cannot be read; `target` and `pending` are not known then. */
   readonly damage?: string | undefined
 }
 
@@ -66,11 +67,11 @@ export interface Sink {
 export interface JournalView {
   /** An absolute path. */
   readonly directory: string
-  /** Who runs on it now, in words; absent when nobody does. */
+  /** The process that has it open, in words; absent when none has. */
   readonly owner?: string | undefined
   /** The last seq that is accepted. */
   readonly head: number
-  /** Of the entries that are kept. */
+  /** Size of the segments. */
   readonly bytes: number
   readonly sinks: ReadonlyArray<Sink>
 }
@@ -110,7 +111,7 @@ const heldIn = (correlator: unknown): number => {
   try {
     return Correlator.restore(correlator as Json).held
   } catch {
-    // Of another version of the recorder: what is held there is pending too, and how much is not known.
+    // The state of another version of the recorder: how much it holds is not known.
     return 0
   }
 }
@@ -120,7 +121,7 @@ const fieldOf = (value: unknown, field: string): unknown =>
   typeof value === "object" && value !== null ? Object.entries(value).find(([key]) => key === field)?.[1] : undefined
 const countOf = (value: unknown): number => (typeof value === "number" ? value : 0)
 
-/** What a recorder writes into its checkpoints: what is in its outbox, what its correlator holds, and what it counts as parked. */
+/** The parts of a recorder's checkpoint: its outbox, the occurrences that its correlator holds, and what it counts as parked. */
 const stateOf = ({ state }: Checkpoint) => ({
   waiting:
     listOf(fieldOf(state, "outbox")).reduce((sum: number, one) => sum + countOf(listOf(one)[1]), 0) +
@@ -147,8 +148,8 @@ const sinkIn = (disk: Disk, entries: DirectoryEntries, file: string, head: numbe
   }
   const { parked, waiting } = checkpoint === undefined ? { parked: new Set(), waiting: 0 } : stateOf(checkpoint)
   const upTo = checkpoint?.upTo ?? head
-  // What was parked of the entries behind the checkpoint no longer waits.
-  const aside = all.reduce(
+  // Entries after the checkpoint that are parked do not wait.
+  const parkedSince = all.reduce(
     (sum, { occurrences, write }) =>
       write.upTo > upTo && !parked.has(EventId.format(write.id)) ? sum + occurrences : sum,
     0
@@ -157,8 +158,8 @@ const sinkIn = (disk: Disk, entries: DirectoryEntries, file: string, head: numbe
   return {
     ...about,
     target: checkpoint?.target,
-    pending: Math.max(0, head - upTo - aside) + waiting,
-    // What was parked after the checkpoint is not in it yet.
+    pending: Math.max(0, head - upTo - parkedSince) + waiting,
+    // What was parked after the checkpoint is not in its state.
     parked: all.map((one) => ({
       ...one,
       isRetried: one.write.upTo <= upTo && one.at < changedAt && !parked.has(EventId.format(one.write.id))
@@ -176,9 +177,9 @@ const attempt = <A>(directory: string, use: () => A): Effect.Effect<A, JournalEr
   Effect.try({ try: use, catch: (cause) => errorOf(cause, directory) })
 
 /**
- * Looks into the journal in a directory; `undefined` when there is none.
+ * Reads the journal in a directory; `undefined` when there is none.
  *
- * What a running host has done since its last checkpoint, at most some seconds ago, is not seen yet.
+ * It does not show what a running host has done since its last checkpoint, which is at most some seconds ago.
  *
  * **Example**
  *
@@ -212,12 +213,12 @@ export const read = (directory: string): Effect.Effect<JournalView | undefined, 
 // asking
 // ---------------------------------------------------------------------------
 
-/** How many series stand on one line: a line is written at once. */
+/** Number of series on one line: a line is one write. */
 const SERIES_PER_LINE = 1_000
 
 /**
- * Asks the host to deliver parked events once more, or to give them up. A host that runs sees it within seconds; where
- * none does, the next one does when it starts.
+ * Asks the host to retry parked events, or to drop them. A running host reads the request within seconds; without one, the next
+ * host reads it when it starts.
  *
  * @category asking
  * @since 0.1.0

@@ -5,28 +5,28 @@
  */
 
 /**
- * A backend over a directory of JSON Lines that `cat`, `jq` and `grep` read.
+ * A backend over a directory of JSON Lines, which `cat`, `jq` and `grep` can read.
  *
  * @since 0.1.0
  */
 export * as FileBackend from "./FileBackend.ts"
 
 /**
- * Whether events can be recorded and read in a directory.
+ * Checks whether events can be recorded and read in a directory.
  *
  * @since 0.1.0
  */
 export * as FileCheck from "./FileCheck.ts"
 
 /**
- * Where a recorder keeps what it has accepted, across the end of the process and the loss of power.
+ * Where a recorder keeps what it has accepted across the end of the process and power failures.
  *
  * @since 0.1.0
  */
 export * as FileJournal from "./FileJournal.ts"
 
 /**
- * A file journal as seen from beside its owner.
+ * Reads a file journal from outside the process that owns it.
  *
  * @since 0.1.0
  */

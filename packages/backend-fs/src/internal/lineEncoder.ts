@@ -5,27 +5,28 @@ import * as EventJson from "@tidings/core/EventJson"
 import type { ObjectReference } from "@tidings/core/ObjectReference"
 import type { Micros } from "@tidings/core/Timestamp"
 import * as Timestamp from "@tidings/core/Timestamp"
+import { isSameObject } from "./isSameObject.ts"
 import * as LogLine from "./logLine.ts"
 
-/** How many pieces of a kind are kept. */
-const MOST_PIECES = 256
+/** Number of fragments of each kind that are kept. */
+const MOST_FRAGMENTS = 256
 
-/** The longest name of an event object, and how much of it a seq may take. */
+/** Maximum length of the name of an event object, and of the seq in it. */
 const LONGEST_NAME = 253
 const LONGEST_SEQ = 11
 
-interface ReasonPiece {
+interface ReasonFragment {
   readonly count: number
   readonly type: string
   readonly action: string
   readonly bytes: Uint8Array
 }
 
-interface ObjectPiece {
+interface ObjectFragment {
   readonly object: ObjectReference
   readonly origin: string
   readonly reporter: Uint8Array
-  /** The object, who reports, and the name of the event as far as it is the same for all of them. */
+  /** The object, the reporter, and the part of the event name before the seq. */
   readonly bytes: Uint8Array
   readonly afterName: Uint8Array
 }
@@ -33,7 +34,7 @@ interface ObjectPiece {
 interface Same {
   readonly reason: Uint8Array
   readonly message: Uint8Array
-  readonly object: ObjectPiece | undefined
+  readonly object: ObjectFragment | undefined
   readonly data: Uint8Array
   readonly origin: Uint8Array
   head: Uint8Array
@@ -48,22 +49,13 @@ const END = Buffer.from(',"apiVersion":"v1","kind":"Event"}\n')
 
 const isPlain = (json: string, bytes: number): boolean => bytes === json.length && !json.includes("\u007f")
 
-/** The bytes of a piece of JSON; absent when it takes more care than this encoder has. */
+/** The bytes of a JSON fragment; absent when they are not printable ASCII. */
 const bytesOf = (json: string): Uint8Array | undefined => {
   const bytes = Buffer.from(json)
   return isPlain(json, bytes.length) ? bytes : undefined
 }
 
-const sameObject = (a: ObjectReference, b: ObjectReference): boolean =>
-  a === b ||
-  (a.name === b.name &&
-    a.namespace === b.namespace &&
-    a.kind === b.kind &&
-    a.uid === b.uid &&
-    a.apiVersion === b.apiVersion &&
-    a.fieldPath === b.fieldPath)
-
-/** Whether two data are certainly equal; objects and lists may have been changed in place and count as different. */
+/** Whether two data have equal fields. Objects and lists may have been changed in place, and count as different. */
 const sameData = (a: EventData, b: EventData): boolean => {
   let fields = 0
   for (const key in b) {
@@ -76,20 +68,18 @@ const sameData = (a: EventData, b: EventData): boolean => {
 }
 
 /**
- * Makes lines, the bytes that `LogLine.encode` gives, in half of the time.
+ * Encodes lines with the bytes of `LogLine.encode` in half the time.
  *
- * Making the line takes more time than writing it. Most of a line is as in the lines before it: who reports, about which
- * object, for what reason. These pieces are kept as bytes, and copying them costs next to nothing.
- *
- * What is not printable ASCII, and what is rare, is left to `LogLine.encode`.
+ * Encoding a line takes longer than writing it. Reporter, object and reason are mostly those of earlier lines, so their bytes are
+ * kept and copied. Lines with other than printable ASCII, and rare fields, are left to `LogLine.encode`.
  *
  * @internal
  */
 export class LineEncoder {
   private buffer: Buffer = Buffer.alloc(0)
   private at = 0
-  private readonly reasons = new Map<string, ReasonPiece>()
-  private readonly objects = new Map<string, ObjectPiece>()
+  private readonly reasons = new Map<string, ReasonFragment>()
+  private readonly objects = new Map<string, ObjectFragment>()
   private reporter = {
     component: "",
     host: undefined as string | undefined,
@@ -112,15 +102,15 @@ export class LineEncoder {
   private second = Number.NaN
   private secondBytes: Uint8Array = NOTHING
 
-  /** Puts the line of a write into the buffer and answers where it ends; -1 when there is no room for it. */
+  /** Encodes the line of a write into a buffer, and answers its end; -1 when there is no room for it. */
   encodeInto(write: Write, buffer: Buffer, offset: number): number {
-    const end = this.encodePieces(write, buffer, offset)
+    const end = this.encodeFragments(write, buffer, offset)
     if (end !== -1) return end
     const line = LogLine.encode(LogLine.eventOf(write))
     return Buffer.byteLength(line) > buffer.length - offset ? -1 : offset + buffer.write(line, offset)
   }
 
-  private encodePieces(
+  private encodeFragments(
     { count, event, first, id, last, namespace, upTo }: Write,
     buffer: Buffer,
     offset: number
@@ -135,9 +125,9 @@ export class LineEncoder {
     const message = this.messageOf(event.message)
     const data = this.dataOf(event.data)
     if (message === undefined || data === undefined) return -1
-    const pieces = reason.length + object.bytes.length + object.afterName.length + origin.length
-    // Three bytes for each character of what is not known to be ASCII: a text that does not fit is cut without a word.
-    if (pieces + 3 * (message.length + data.length) + 256 > buffer.length - offset) return -1
+    const fragments = reason.length + object.bytes.length + object.afterName.length + origin.length
+    // Three bytes for each UTF-16 code unit: `Buffer.write` cuts a text that does not fit without an error.
+    if (fragments + 3 * (message.length + data.length) + 256 > buffer.length - offset) return -1
 
     this.buffer = buffer
     this.at = offset
@@ -177,11 +167,11 @@ export class LineEncoder {
     return this.at
   }
 
-  /** What stands before and after the name when everything is as it was the last times; absent when it is not. */
+  /** The bytes before and after the name, where all fragments are those of the last lines; absent otherwise. */
   private sameOf(
     reason: Uint8Array,
     message: Uint8Array,
-    object: ObjectPiece,
+    object: ObjectFragment,
     data: Uint8Array,
     origin: Uint8Array
   ): Same | undefined {
@@ -225,7 +215,7 @@ export class LineEncoder {
   private putTime(micros: Micros): void {
     const second = Math.floor(micros / 1_000_000)
     if (second !== this.second) {
-      // All but the fraction and the Z.
+      // Without the fraction and the Z.
       this.secondBytes = Buffer.from(Timestamp.format(micros).slice(0, -7))
       this.second = second
     }
@@ -240,7 +230,7 @@ export class LineEncoder {
     this.at += 7
   }
 
-  /** The message in JSON; as bytes when it is the same once more. */
+  /** The message as JSON; as bytes when it is repeated. */
   private messageOf(message: string): string | Uint8Array | undefined {
     const { same } = this.message
     if (message !== this.message.text) {
@@ -250,14 +240,14 @@ export class LineEncoder {
     return same ?? (this.message.same = bytesOf(JSON.stringify(message)))
   }
 
-  /** The data in JSON; as bytes when they are the same once more. */
+  /** The data as JSON; as bytes when they are repeated. */
   private dataOf(data: EventData): string | Uint8Array | undefined {
     const { same } = this.data
     if (same !== undefined && sameData(this.data.data, data)) return same
     const json = JSON.stringify(EventJson.dataToObject(data))
     if (json.includes(LogLine.BEGINNING)) return undefined
     const again = sameData(this.data.data, data)
-    // A copy: whoever gave it may change it.
+    // A copy, because the caller may change it.
     this.data = { data: { ...data }, same: again ? bytesOf(json) : undefined }
     return json
   }
@@ -271,18 +261,18 @@ export class LineEncoder {
         `"action":${JSON.stringify(action)},"message":`
     )
     if (bytes === undefined) return undefined
-    if (this.reasons.size >= MOST_PIECES) this.reasons.clear()
+    if (this.reasons.size >= MOST_FRAGMENTS) this.reasons.clear()
     this.reasons.set(reason, { count, type, action, bytes })
     return bytes
   }
 
-  private objectOf(object: ObjectReference, origin: string, reporter: Uint8Array): ObjectPiece | undefined {
+  private objectOf(object: ObjectReference, origin: string, reporter: Uint8Array): ObjectFragment | undefined {
     const known = this.objects.get(object.name)
     if (
       known !== undefined &&
       known.reporter === reporter &&
       known.origin === origin &&
-      sameObject(known.object, object)
+      isSameObject(known.object, object)
     ) {
       return known
     }
@@ -291,19 +281,19 @@ export class LineEncoder {
     const name = EventId.objectName({ origin, seq: 0 }, object.name).slice(0, -1)
     const bytes = bytesOf(`,"involvedObject":${json}`)
     const afterName = bytesOf(`","namespace":${JSON.stringify(namespace)}},"data":`)
-    // A name that is cut is cut differently for each length of the seq.
+    // The cut of a name that is too long depends on the length of the seq.
     if (name.length + LONGEST_SEQ > LONGEST_NAME || json.startsWith(LogLine.BEGINNING)) return undefined
     if (bytes === undefined || afterName === undefined) return undefined
-    if (this.objects.size >= MOST_PIECES) this.objects.clear()
-    const piece: ObjectPiece = {
+    if (this.objects.size >= MOST_FRAGMENTS) this.objects.clear()
+    const fragment: ObjectFragment = {
       object: { ...object },
       origin,
       reporter,
       bytes: Buffer.concat([bytes, reporter, Buffer.from(name)]),
       afterName
     }
-    this.objects.set(object.name, piece)
-    return piece
+    this.objects.set(object.name, fragment)
+    return fragment
   }
 
   private reporterOf({ reportingController, reportingInstance, source }: EventBody): Uint8Array | undefined {

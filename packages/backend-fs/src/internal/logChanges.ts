@@ -3,18 +3,18 @@ import * as Effect from "effect/Effect"
 import type { LogDirectory } from "./logDirectory.ts"
 
 /**
- * How long a change may go unnoticed when nothing reports it, in milliseconds. The kernel may merge, drop or never send
- * what it reports (an overflowing queue, a network file system), so what it reports is only a hint.
+ * Interval at which followers look for changes that were not reported, in milliseconds. The kernel may merge or drop reports (an
+ * overflowing queue), and sends none for a network file system.
  */
 const POLL = 250
 
 /**
- * Tells the followers of a log when to look. One watcher of the kernel serves all of them, and runs while there are any.
+ * Wakes the followers of a log when it may have changed. They share one watcher of the directory, which runs while there are any.
  *
  * @internal
  */
 export class LogChanges {
-  /** Grows with each hint: who reads it before looking and waits for another one misses nothing. */
+  /** Number of reports. Read it before looking, and pass it to `after`, to miss none. */
   generation = 0
   private readonly directory: LogDirectory
   private readonly waiting = new Set<() => void>()
@@ -44,19 +44,19 @@ export class LogChanges {
     if (this.followers === 0) this.unwatch()
   }
 
-  /** Waits until there is a hint later than `generation`, at most until the next look is due. */
+  /** Waits for a report later than `generation`, or until the time has passed. */
   after(generation: number, milliseconds: number = POLL): Effect.Effect<void> {
-    const hint = Effect.callback<void>((resume) => {
+    const reported = Effect.callback<void>((resume) => {
       if (this.generation !== generation) return resume(Effect.void)
       const wake = () => resume(Effect.void)
       this.waiting.add(wake)
       return Effect.sync(() => this.waiting.delete(wake))
     })
     const due = Effect.map(Effect.sleep(Duration.millis(milliseconds)), () => this.watch())
-    return Effect.raceFirst(hint, due)
+    return Effect.raceFirst(reported, due)
   }
 
-  /** A watcher stays with its directory, and is silent for ever when another one takes that name. */
+  /** Watches the directory that the path leads to: a watcher of one that was replaced reports nothing more. */
   private watch(): void {
     try {
       const identity = this.directory.disk.status(this.directory.path)?.identity
@@ -70,7 +70,7 @@ export class LogChanges {
         () => this.unwatch()
       )
     } catch {
-      // Too many watchers or open files: looking from time to time has to do.
+      // Too many watchers or open files: the interval has to do.
       this.unwatch()
     }
   }

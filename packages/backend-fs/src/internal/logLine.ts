@@ -11,13 +11,12 @@ import { isUtf8 } from "node:buffer"
 // ---------------------------------------------------------------------------
 
 /**
- * How every line begins. Readers that meet a damaged line look for the next beginning in it, so nothing inside of a line
- * may look like one.
+ * The start of every line. Readers look for it inside damaged lines, so it must not occur inside a line.
  *
  * @internal
  */
 export const BEGINNING = '{"lastTimestamp":"'
-/** The same key as JSON reads it, and other bytes. */
+/** The same JSON in other bytes. */
 const INNER = String.raw`{"\u006castTimestamp":"`
 
 /** @internal */
@@ -33,8 +32,7 @@ export const eventOf = (write: Write): Event => ({
 })
 
 /**
- * The line of an event, with its end: what `EventJson.encode` makes of it, except that a nested object never begins as a
- * line does.
+ * The line of an event, with its line end: `EventJson.encode`, with nested objects that start like a line spelled differently.
  *
  * @internal
  */
@@ -50,7 +48,7 @@ export const encode = (event: Event): string => {
 const TEXT = String.raw`"[^"\\\u0000-\u001f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\u0000-\u001f]*)*"`
 const TEXTS = String.raw`\{(?:${TEXT}:${TEXT}(?:,${TEXT}:${TEXT})*)?\}`
 const LIST = String.raw`\[(?:${TEXT}(?:,${TEXT})*)?\]`
-// Days 29 to 31, and the year in which time ends, are left to the decoder, which knows the calendar.
+// Days 29 to 31 and the year 9999 are left to the decoder, which knows the calendar.
 const TIME = String.raw`"(?!9999)\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{6}Z"`
 const DURATION = String.raw`"-?(?:(?:\d{1,6}h)?(?:\d{1,2}m)?\d{1,2}(?:\.\d{1,9})?s|\d{1,3}(?:\.\d{1,6})?[mµ]s|\d{1,3}ns)"`
 const NUMBER = String.raw`-?(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?(?:[eE][-+]?\d{1,2})?`
@@ -60,14 +58,14 @@ const TEXT_FIELDS = "name|namespace|operation|serviceClass|error|stepId|stepTool
 const DATUM =
   String.raw`(?:"(?:${TEXT_FIELDS})":${TEXT}|"duration":${DURATION}|"stepCount":-?(?:0|[1-9]\d{0,14})` +
   String.raw`|"allowFailure":(?:true|false)|"toolNames":${LIST}|"arguments":${ARGUMENTS}` +
-  // The fields of a host's own catalogue.
+  // Fields of custom catalogues.
   String.raw`|"(?!(?:${TEXT_FIELDS}|duration|stepCount|allowFailure|toolNames|arguments)")[^"\\\u0000-\u001f]*":(?:${SIMPLE}|${LIST}))`
 
 /**
- * A line as this log writes it. What matches is an event, and decoding it would say the same; what does not may still be
- * one and has to be decoded. This takes a tenth of the time of decoding, and leaves the fields that filters ask for.
+ * A line as this log writes it. A line that matches is an event with the values that decoding would give; another line may still be
+ * an event, and has to be decoded. Matching takes a tenth of the time of decoding, and captures the fields that filters use.
  *
- * No two parts of it can match the same text, so it takes linear time.
+ * It takes linear time, because no two parts of it can match the same text.
  */
 const CANONICAL = new RegExp(
   String.raw`^\{"lastTimestamp":${TIME},"firstTimestamp":${TIME},"count":[1-9]\d{0,14},"type":(${TEXT}),` +
@@ -78,7 +76,7 @@ const CANONICAL = new RegExp(
     String.raw`"id":"([!#-[\]-~]+)\.(0|[1-9]\d{0,14})","upTo":(0|[1-9]\d{0,14}),"apiVersion":"v1","kind":"Event"\}$`
 )
 
-/** Longer lines are decoded: what a regular expression remembers on its way grows with the line. */
+/** Length above which lines are decoded instead: the memory that matching takes grows with the line. */
 const LONGEST_MATCHED = 32_768
 
 const digits = (text: string, at: number, count: number): number => {
@@ -90,7 +88,7 @@ const digits = (text: string, at: number, count: number): number => {
 let minuteText = ""
 let minute = 0
 
-/** The microseconds of a time of fixed width that stands in a line at `at`. */
+/** The microseconds of the timestamp at an index of a line. */
 const microsAt = (text: string, at: number): Micros => {
   if (!text.startsWith(minuteText, at) || minuteText === "") {
     minuteText = text.slice(at, at + 17)
@@ -99,15 +97,15 @@ const microsAt = (text: string, at: number): Micros => {
   return minute + digits(text, at + 17, 2) * 1_000_000 + digits(text, at + 20, 6)
 }
 
-/** Whether a text in JSON, with its quotes, is a certain one; absent when only decoding can tell. */
+/** Whether a JSON string, with its quotes, has a value; absent when only decoding can tell. */
 const isText = (raw: string, wanted: string): boolean | undefined =>
   raw.includes("\\") ? undefined : raw.length === wanted.length + 2 && raw.startsWith(wanted, 1)
 
-/** Whether an object of texts in JSON holds a certain one; absent when only decoding can tell. */
+/** Whether a JSON object of strings has a field with a value; absent when only decoding can tell. */
 const hasText = (raw: string, key: string, wanted: string): boolean | undefined =>
   raw.includes("\\") ? undefined : !wanted.includes('"') && raw.includes(`"${key}":"${wanted}"`)
 
-/** Whether a reference in JSON has the namespace, the empty text for none; absent when only decoding can tell. */
+/** Whether a JSON reference has a namespace, the empty text for none; absent when only decoding can tell. */
 const isOfNamespace = (object: string, wanted: string): boolean | undefined =>
   wanted !== ""
     ? hasText(object, "namespace", wanted)
@@ -126,7 +124,7 @@ const isIn = (wanted: string, own: string | undefined, object: string): boolean 
   return isOfNamespace(object, wanted) === true ? true : isOfNamespace(object, "")
 }
 
-/** Whether a reference in JSON is of an API group; absent when only decoding can tell. */
+/** Whether a JSON reference has an API group; absent when only decoding can tell. */
 const isOfGroup = (object: string, wanted: string): boolean | undefined => {
   if (object.includes("\\")) return undefined
   if (wanted.includes('"') || wanted.includes("/")) return false
@@ -134,12 +132,12 @@ const isOfGroup = (object: string, wanted: string): boolean | undefined => {
 }
 
 /**
- * One state of a series as the log has it.
+ * A line of the log: one state of a series.
  *
  * @internal
  */
 export class LogRecord {
-  /** Where it begins and where the next one may, in bytes from the beginning of the segment. */
+  /** Offset of the line in its segment, and of the next one. */
   readonly start: number
   readonly end: number
   private readonly text: string
@@ -232,7 +230,7 @@ const canonical = (text: string): RegExpExecArray | undefined => {
 
 const BEGINNING_BYTES = Buffer.from(BEGINNING)
 
-/** So many endings of a damaged line are tried, from its end backwards; each try reads to the end of the line. */
+/** Number of line starts, from the end of a damaged line, that are tried with all that follows. */
 const MOST_ENDINGS = 16
 
 const isBlank = (line: Buffer): boolean => {
@@ -242,7 +240,7 @@ const isBlank = (line: Buffer): boolean => {
 
 const decodeBytes = (bytes: Buffer): { readonly text: string; readonly event: Event } | undefined => {
   const text = bytes.toString("utf8")
-  // JSON is UTF-8: what is not was damaged, and the replaced characters might be anything.
+  // JSON is UTF-8, so other bytes are damage.
   if (text.includes("\ufffd") && !isUtf8(bytes)) return undefined
   const decoded = EventJson.decode(text)
   return Result.isSuccess(decoded) ? { text, event: decoded.success } : undefined
@@ -255,12 +253,11 @@ const withoutNuls = (bytes: Buffer): Buffer => {
 }
 
 /**
- * Reads the records of one line, nearly always one. `start` and `end` are the bounds of the line in the buffer without
- * its end, `position` is where the buffer begins in the segment, `next` where the next line does.
+ * Reads the records of one line, in nearly all cases one, and answers how many bytes are damaged. `start` and `end` are the bounds of
+ * the line in the buffer, without its line end; `position` is the offset of the buffer in the segment, `next` that of the next line.
  *
- * A writer that was killed in the middle of its line leaves a piece without an end, and the next writer's line is glued
- * to it: every beginning of a line inside of the line is tried, so that what was stored whole is found. Answers how many
- * bytes are damaged.
+ * A writer that was killed leaves a partial line without a line end, and the next line is appended to it. Therefore every line start
+ * inside a line is tried, so that complete lines are found.
  *
  * @internal
  */
@@ -286,7 +283,7 @@ export const readLine = (
 
 const readOddLine = (line: Buffer, position: number, next: number, visit: (record: LogRecord) => void): number => {
   if (isBlank(line)) return 0
-  // An editor of another system may have put a byte order mark before the first line.
+  // An editor may have put a byte order mark before the first line.
   const mark = line.length > 3 && line[0] === 0xef && line[1] === 0xbb && line[2] === 0xbf ? 3 : 0
   const emit = (start: number, end: number, bytes: Buffer): boolean => {
     const decoded = decodeBytes(bytes)
@@ -317,12 +314,12 @@ const readOddLine = (line: Buffer, position: number, next: number, visit: (recor
 }
 
 /**
- * Where, in the middle of a line that is too long to be one, the next beginning stands that may be looked for later.
+ * The last line start in the buffer, for a line that is too long: reading continues there.
  *
  * @internal
  */
 export const lastBeginning = (bytes: Buffer): number => {
   const found = bytes.lastIndexOf(BEGINNING_BYTES)
-  // A beginning may be cut by the end of what was read.
+  // The end of the buffer may be in the middle of a line start.
   return found > 0 ? found : bytes.length - BEGINNING_BYTES.length + 1
 }

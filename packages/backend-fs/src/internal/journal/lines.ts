@@ -10,6 +10,7 @@ import type { Occurrence } from "@tidings/core/Event"
 import type { ObjectReference } from "@tidings/core/ObjectReference"
 import { crc32 } from "node:zlib"
 import type { Disk } from "../disk.ts"
+import { isSameObject } from "../isSameObject.ts"
 
 const LF = 0x0a
 const TAB = 0x09
@@ -43,14 +44,6 @@ export const lineOf = (body: string): Buffer => {
 
 /** Number of fragments of each kind that an encoder keeps. */
 const MOST_FRAGMENTS = 256
-
-const sameObject = (a: ObjectReference, b: ObjectReference): boolean =>
-  a.name === b.name &&
-  a.namespace === b.namespace &&
-  a.kind === b.kind &&
-  a.uid === b.uid &&
-  a.apiVersion === b.apiVersion &&
-  a.fieldPath === b.fieldPath
 
 /** All fields of an occurrence: a new one that is not encoded here is a type error. */
 type EncodedField =
@@ -134,7 +127,7 @@ export class EntryEncoder {
 
   private objectOf(object: ObjectReference): string {
     const known = this.objects.get(object.name)
-    if (known !== undefined && sameObject(known.object, object)) return known.text
+    if (known !== undefined && isSameObject(known.object, object)) return known.text
     const text = JSON.stringify(object)
     if (this.objects.size >= MOST_FRAGMENTS) this.objects.clear()
     this.objects.set(object.name, { object: { ...object }, text })
@@ -239,7 +232,7 @@ export const entryIn = (line: Buffer): Entry | undefined => {
  * The complete entries in a line that is none: where the line end between two entries was overwritten, they are one line. JSON
  * contains no TAB, so an entry can start in few places.
  */
-const glued = (line: Buffer): ReadonlyArray<Entry> => {
+const joinedEntries = (line: Buffer): ReadonlyArray<Entry> => {
   const found: Array<Entry> = []
   let rest = line
   while (rest.length > 0) {
@@ -265,7 +258,7 @@ const glued = (line: Buffer): ReadonlyArray<Entry> => {
 export const entriesOf = ({ bytes, ended }: Line): ReadonlyArray<Entry> => {
   const entry = ended ? entryIn(bytes) : undefined
   // Without its line end an entry was not finished; with another byte in place of it, it was.
-  return entry === undefined ? glued(ended ? bytes : bytes.subarray(0, -1)) : [entry]
+  return entry === undefined ? joinedEntries(ended ? bytes : bytes.subarray(0, -1)) : [entry]
 }
 
 /** Blocks of a file that were never written read as zeros; no line has that many zeros in a row. */
