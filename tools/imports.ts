@@ -74,8 +74,8 @@ export const read = (root: string, pattern: string): ReadonlyArray<Source> =>
     .sort()
     .map((file) => parse(file, readFileSync(join(root, file), "utf8")))
 
-/** The way from one file to another by imports, both included; absent where there is none. */
-const path = (
+/** The files of the shortest way from one to another by imports, both included; absent where there is none. */
+const shortestWay = (
   graph: ReadonlyMap<string, ReadonlyArray<string>>,
   from: string,
   to: string
@@ -108,7 +108,7 @@ export const circles = (sources: ReadonlyArray<Source>): ReadonlyArray<ReadonlyA
   const found: Array<ReadonlyArray<string>> = []
   for (const file of graph.keys()) {
     if (known.has(file)) continue
-    const circle = path(graph, file, file)?.slice(1)
+    const circle = shortestWay(graph, file, file)?.slice(1)
     if (circle === undefined) continue
     for (const member of circle) known.add(member)
     found.push([file, ...circle.slice(0, -1)])

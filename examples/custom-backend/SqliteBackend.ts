@@ -89,6 +89,119 @@ const numbers =
 
 const eventOf = ({ event }: Row): Event => Result.getOrThrow(EventJson.decode(event))
 
+/** The number of the last change. */
+const lastChangeOf = (database: DatabaseSync) => (): number =>
+  (database.prepare("SELECT coalesce(max(change), 0) AS n FROM events").get() as { readonly n: number }).n
+
+const writerOf = (database: DatabaseSync): Service["write"] => {
+  const find = database.prepare("SELECT up_to FROM events WHERE id = ?")
+  const put = database.prepare(
+    `INSERT INTO events VALUES (?, ?, (SELECT coalesce(max(change), 0) + 1 FROM events), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+     ON CONFLICT (id) DO UPDATE SET
+       up_to = excluded.up_to, change = excluded.change, last = excluded.last, type = excluded.type, event = excluded.event`
+  )
+  const writeOne = (write: Write): Outcome => {
+    const id = EventId.format(write.id)
+    const known = find.get(id) as { readonly up_to: number } | undefined
+    if (known !== undefined && known.up_to >= write.upTo) return present
+    const { involvedObject, reason, source, type } = write.event
+    const namespace = namespaceOf(write)
+    const event = { ...write, name: EventId.objectName(write.id, involvedObject.name), namespace }
+    const { kind, name } = involvedObject
+    put.run(
+      id,
+      write.upTo,
+      write.last,
+      kind,
+      name,
+      namespace,
+      type,
+      reason,
+      source.component,
+      groupOf(involvedObject),
+      involvedObject.namespace ?? "",
+      event.name,
+      EventJson.encode(event)
+    )
+    return known === undefined ? created : updated
+  }
+
+  return (batch) =>
+    attempt(() => {
+      // One transaction: all of the batch or nothing, so a failure never leaves anybody in doubt.
+      database.exec("BEGIN IMMEDIATE")
+      try {
+        const outcomes = batch.map(writeOne)
+        database.exec("COMMIT")
+        return outcomes
+      } catch (error) {
+        database.exec("ROLLBACK")
+        throw error
+      }
+    })
+}
+
+const watcherOf =
+  (
+    database: DatabaseSync,
+    scopeOf: (filter: EventQuery.EventFilter) => Position.Scope,
+    lastChange: () => number
+  ): Service["watch"] =>
+  (filter, from) =>
+    Stream.unwrap(
+      Effect.gen(function* () {
+        const cursorAt = Position.cursorEncoder(scopeOf(filter))
+        const { sql, values } = whereOf(filter)
+        const since = database.prepare(
+          `SELECT change, last, event FROM events WHERE ${sql} AND change > ? ORDER BY change LIMIT 500`
+        )
+        const itemOf = (row: Row): EventQuery.WatchItem => ({
+          _tag: "Event",
+          event: eventOf(row),
+          cursor: cursorAt(String(row.change))
+        })
+        const head = yield* attempt(lastChange)
+        let position = from === "beginning" ? 0 : head
+        if (typeof from === "string" && from !== "beginning" && from !== "now") {
+          const [change] = yield* Effect.fromResult(
+            Result.flatMap(Position.decodeCursor(scopeOf(filter), from), numbers(1))
+          )
+          if (change! < 0 || change! > head) {
+            const detail = "it lies in the future of this database: it is of a later copy of it"
+            return yield* new BackendError({ reason: new CursorMismatch({ detail }) })
+          }
+          position = change!
+        } else if (typeof from === "object") {
+          const first = yield* attempt(
+            () =>
+              database
+                .prepare(`SELECT change FROM events WHERE ${sql} ORDER BY change DESC LIMIT 1 OFFSET ?`)
+                .get(...values, from.last) as { readonly change: number } | undefined
+          )
+          position = from.last === 0 ? head : (first?.change ?? 0)
+        }
+        let live = false
+        // Everything up to the head at the start is the snapshot; `Live` follows it, then what changes.
+        const next: Effect.Effect<ReadonlyArray<EventQuery.WatchItem>, BackendError> = Effect.suspend(() =>
+          Effect.flatMap(
+            attempt(() => since.all(...values, position) as unknown as ReadonlyArray<Row>),
+            (rows) => {
+              const shown = live ? rows : rows.filter(({ change }) => change <= head)
+              const items = shown.map(itemOf)
+              position = shown.at(-1)?.change ?? position
+              if (!live && shown.length < 500) {
+                live = true
+                position = Math.max(position, head)
+                return Effect.succeed([...items, { _tag: "Live", cursor: cursorAt(String(position)) }])
+              }
+              return items.length > 0 ? Effect.succeed(items) : Effect.andThen(Effect.sleep(POLL), next)
+            }
+          )
+        )
+        return Stream.flattenIterable(Stream.fromEffectRepeat(next))
+      })
+    )
+
 const make = (file: string) =>
   Effect.gen(function* () {
     const database = yield* Effect.acquireRelease(
@@ -109,54 +222,7 @@ const make = (file: string) =>
     })
     const scopeOf = (filter: EventQuery.EventFilter): Position.Scope => ({ mode: "sqlite", target, filter })
 
-    const find = database.prepare("SELECT up_to FROM events WHERE id = ?")
-    const put = database.prepare(
-      `INSERT INTO events VALUES (?, ?, (SELECT coalesce(max(change), 0) + 1 FROM events), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-       ON CONFLICT (id) DO UPDATE SET
-         up_to = excluded.up_to, change = excluded.change, last = excluded.last, type = excluded.type, event = excluded.event`
-    )
-    const writeOne = (write: Write): Outcome => {
-      const id = EventId.format(write.id)
-      const known = find.get(id) as { readonly up_to: number } | undefined
-      if (known !== undefined && known.up_to >= write.upTo) return present
-      const { involvedObject, reason, source, type } = write.event
-      const namespace = namespaceOf(write)
-      const event = { ...write, name: EventId.objectName(write.id, involvedObject.name), namespace }
-      const { kind, name } = involvedObject
-      put.run(
-        id,
-        write.upTo,
-        write.last,
-        kind,
-        name,
-        namespace,
-        type,
-        reason,
-        source.component,
-        groupOf(involvedObject),
-        involvedObject.namespace ?? "",
-        event.name,
-        EventJson.encode(event)
-      )
-      return known === undefined ? created : updated
-    }
-
-    const write: Service["write"] = (batch) =>
-      attempt(() => {
-        // One transaction: all of the batch or nothing, so a failure never leaves anybody in doubt.
-        database.exec("BEGIN IMMEDIATE")
-        try {
-          const outcomes = batch.map(writeOne)
-          database.exec("COMMIT")
-          return outcomes
-        } catch (error) {
-          database.exec("ROLLBACK")
-          throw error
-        }
-      })
-
-    const lastChange = () =>
-      (database.prepare("SELECT coalesce(max(change), 0) AS n FROM events").get() as { readonly n: number }).n
+    const lastChange = lastChangeOf(database)
 
     const query: Service["query"] = (query) =>
       Effect.gen(function* () {
@@ -191,62 +257,13 @@ const make = (file: string) =>
         })
       })
 
-    const watch: Service["watch"] = (filter, from) =>
-      Stream.unwrap(
-        Effect.gen(function* () {
-          const cursorAt = Position.cursorEncoder(scopeOf(filter))
-          const { sql, values } = whereOf(filter)
-          const since = database.prepare(
-            `SELECT change, last, event FROM events WHERE ${sql} AND change > ? ORDER BY change LIMIT 500`
-          )
-          const itemOf = (row: Row): EventQuery.WatchItem => ({
-            _tag: "Event",
-            event: eventOf(row),
-            cursor: cursorAt(String(row.change))
-          })
-          const head = yield* attempt(lastChange)
-          let position = from === "beginning" ? 0 : head
-          if (typeof from === "string" && from !== "beginning" && from !== "now") {
-            const [change] = yield* Effect.fromResult(
-              Result.flatMap(Position.decodeCursor(scopeOf(filter), from), numbers(1))
-            )
-            if (change! < 0 || change! > head) {
-              const detail = "it lies in the future of this database: it is of a later copy of it"
-              return yield* new BackendError({ reason: new CursorMismatch({ detail }) })
-            }
-            position = change!
-          } else if (typeof from === "object") {
-            const first = yield* attempt(
-              () =>
-                database
-                  .prepare(`SELECT change FROM events WHERE ${sql} ORDER BY change DESC LIMIT 1 OFFSET ?`)
-                  .get(...values, from.last) as { readonly change: number } | undefined
-            )
-            position = from.last === 0 ? head : (first?.change ?? 0)
-          }
-          let live = false
-          // Everything up to the head at the start is the snapshot; `Live` follows it, then what changes.
-          const next: Effect.Effect<ReadonlyArray<EventQuery.WatchItem>, BackendError> = Effect.suspend(() =>
-            Effect.flatMap(
-              attempt(() => since.all(...values, position) as unknown as ReadonlyArray<Row>),
-              (rows) => {
-                const shown = live ? rows : rows.filter(({ change }) => change <= head)
-                const items = shown.map(itemOf)
-                position = shown.at(-1)?.change ?? position
-                if (!live && shown.length < 500) {
-                  live = true
-                  position = Math.max(position, head)
-                  return Effect.succeed([...items, { _tag: "Live", cursor: cursorAt(String(position)) }])
-                }
-                return items.length > 0 ? Effect.succeed(items) : Effect.andThen(Effect.sleep(POLL), next)
-              }
-            )
-          )
-          return Stream.flattenIterable(Stream.fromEffectRepeat(next))
-        })
-      )
-
-    return Backend.of({ mode: "sqlite", target: Effect.succeed(target), write, query, watch })
+    return Backend.of({
+      mode: "sqlite",
+      target: Effect.succeed(target),
+      write: writerOf(database),
+      query,
+      watch: watcherOf(database, scopeOf, lastChange)
+    })
   })
 
 /** The backend over a database file; `:memory:` for one that ends with the layer. */

@@ -56,7 +56,7 @@ describe("the boundaries between sources", () => {
     assert.match(problems[0]!, /^imports in a circle: .*packages\/core\/src\/Event\.ts/)
   })
 
-  it("know no circle where imports meet without one", () => {
+  it("accept two modules that both import a third", () => {
     assert.deepStrictEqual(
       refused(
         ["tools/planted/a.ts", `import "./b.ts"\nimport "./c.ts"\n`],
@@ -135,7 +135,7 @@ describe("the boundaries between sources", () => {
     )
   })
 
-  it("fail the command that holds them, and say where and why", () => {
+  it("make the command fail, which says where and why", () => {
     const copy = mkdtempSync(join(tmpdir(), "tidings-boundaries-"))
     try {
       for (const { file, text } of repository) {
