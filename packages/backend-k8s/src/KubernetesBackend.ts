@@ -86,15 +86,17 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
   const list = listing.make(connection, Math.max(1, options?.pageSize ?? 500))
 
   const { epoch } = connection
-  const uidWait = Duration.toMillis(wait) > 0 ? { connection, clock, wait, scope } : undefined
-  const lookUp = () => (uidWait === undefined ? () => Effect.succeed({}) : involvedObjects.make(uidWait))
-  let uidOf = lookUp()
+  const makeLookUp: Effect.Effect<involvedObjects.LookUp> =
+    Duration.toMillis(wait) > 0
+      ? involvedObjects.make({ connection, clock, wait, scope })
+      : Effect.succeed(() => Effect.succeed({}))
+  let lookUp = yield* makeLookUp
   const cluster = ownCluster.make({
     connection,
     scope,
-    onOther: () => {
-      uidOf = lookUp()
-    }
+    onOther: Effect.map(makeLookUp, (made) => {
+      lookUp = made
+    })
   })
 
   let known: { readonly target: Target; readonly epoch: number; readonly until: number } | undefined
@@ -117,7 +119,7 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
     write: writing.make({
       connection,
       cluster,
-      uidOf: (reference) => uidOf(reference),
+      lookUp: (reference) => lookUp(reference),
       concurrency: Math.max(1, options?.concurrency ?? 16),
       clusterScopedNamespace: options?.clusterScopedNamespace,
       knownSeries: Math.max(1, options?.knownSeries ?? 8_192)

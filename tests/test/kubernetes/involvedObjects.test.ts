@@ -1,8 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { ObjectReference } from "@tidings/core/ObjectReference"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
+import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
 import * as KubernetesBackend from "@tidings/backend-k8s/KubernetesBackend"
 import { answer, failure } from "../../../packages/backend-k8s/test/answers.ts"
@@ -180,6 +182,24 @@ describe("the uid of an involved object", () => {
       yield* TestClock.adjust("5 seconds")
       cluster.delay = Effect.void
       assert.strictEqual((yield* referenceOf(pod)).uid, "pod-uid")
+    })
+  )
+
+  it.effect("ends with the backend, and the write that waits for it gets an outcome", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const { backend, cluster } = yield* Scope.provide(make({ uidWait: "1 minute" }), scope)
+      cluster.delay = Effect.sleep("10 seconds")
+      const fiber = yield* Effect.forkChild(backend.write([write(1, {}, { involvedObject: pod })]), {
+        startImmediately: true
+      })
+      yield* TestClock.adjust("5 seconds")
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* Scope.close(scope, Exit.void)
+      // The request of the write itself.
+      yield* TestClock.adjust("10 seconds")
+      const [outcome] = yield* Fiber.join(fiber)
+      assert.strictEqual(outcome!._tag, "Settled")
     })
   )
 

@@ -50,8 +50,8 @@ export const mismatch = (expected: Target.Target, found: Target.Target): Backend
 export const make = (options: {
   readonly connection: KubernetesConnection["Service"]
   readonly scope: Scope.Scope
-  /** Called when another cluster answers: what is remembered of objects is not true of them any more. */
-  readonly onOther: () => void
+  /** Runs when another cluster answers: what is remembered of objects does not hold there. */
+  readonly onOther: Effect.Effect<void>
 }): OwnCluster => {
   const { connection, onOther, scope } = options
   /** What was told last, and when. */
@@ -74,8 +74,7 @@ export const make = (options: {
     return Effect.flatMap(known, ({ epoch, target }) => {
       const expected = own ?? told?.target ?? target
       if (!Target.isContinued(expected, target)) {
-        onOther()
-        return Effect.fail(mismatch(expected, target))
+        return Effect.andThen(onOther, Effect.fail(mismatch(expected, target)))
       }
       own = Target.learned(expected, target)
       confirmedAt = epoch

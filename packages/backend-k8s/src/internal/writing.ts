@@ -4,11 +4,11 @@
 import type * as Backend from "@tidings/core/Backend"
 import type * as BackendError from "@tidings/core/BackendError"
 import type { Write } from "@tidings/core/Event"
-import type { ObjectReference } from "@tidings/core/ObjectReference"
 import * as Effect from "effect/Effect"
 import type { KubernetesConnection } from "../KubernetesConnection.ts"
 import * as KubernetesEvent from "../KubernetesEvent.ts"
 import { KeyedMutex } from "./keyedMutex.ts"
+import type { LookUp } from "./involvedObjects.ts"
 import { Lru } from "./lru.ts"
 import * as names from "./names.ts"
 import type { OwnCluster } from "./ownCluster.ts"
@@ -99,12 +99,12 @@ const writeAll = (
 export const make = (options: {
   readonly connection: KubernetesConnection["Service"]
   readonly cluster: OwnCluster
-  readonly uidOf: (involvedObject: ObjectReference) => Effect.Effect<KubernetesEvent.ShapeOptions>
+  readonly lookUp: LookUp
   readonly concurrency: number
   readonly knownSeries: number
   readonly clusterScopedNamespace: string | undefined
 }): Backend.Service["write"] => {
-  const { cluster, clusterScopedNamespace, concurrency, connection, knownSeries, uidOf } = options
+  const { cluster, clusterScopedNamespace, concurrency, connection, knownSeries, lookUp } = options
   const mutex = new KeyedMutex(concurrency)
   const warn = makeWarn()
 
@@ -115,7 +115,7 @@ export const make = (options: {
         : Effect.andThen(cluster.confirm, connection.request(request)),
     // In another cluster it would be another object.
     lookUp: (involvedObject) =>
-      cluster.isConfirmed() ? uidOf(involvedObject) : Effect.andThen(cluster.confirm, uidOf(involvedObject)),
+      cluster.isConfirmed() ? lookUp(involvedObject) : Effect.andThen(cluster.confirm, lookUp(involvedObject)),
     warnOfRemovedAnnotations: (namespace) =>
       warn(
         `the annotations tidings.dev/… of events in namespace ${namespace} are removed in the cluster, so their data is ` +
