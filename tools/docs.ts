@@ -176,6 +176,14 @@ for (const file of files.concat("CONTRIBUTING.md").filter((one) => one.endsWith(
   }
 }
 
+// A file that CONTRIBUTING names is there; `core/Event.ts` stands for `packages/core/src/Event.ts`.
+for (const [, file] of readFileSync("CONTRIBUTING.md", "utf8").matchAll(/`([\w./-]+\/[\w./-]+\.ts)`/g)) {
+  made++
+  const [first, ...rest] = file!.split("/")
+  if (existsSync(file!) || existsSync(join("packages", first!, "src", ...rest))) continue
+  failures.push(`CONTRIBUTING.md: there is no ${file}\n`)
+}
+
 for (const failure of failures) console.error(failure)
 console.log(`\n${blocks.length + made - failures.length} passed, ${failures.length} failed`)
 process.exitCode = failures.length === 0 ? 0 : 1
