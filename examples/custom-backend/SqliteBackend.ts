@@ -11,6 +11,8 @@ import * as EventQuery from "@tidings/core/EventQuery"
 import { groupOf } from "@tidings/core/ObjectReference"
 import * as Position from "@tidings/core/Position"
 import * as Target from "@tidings/core/Target"
+import * as Timestamp from "@tidings/core/Timestamp"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
@@ -18,7 +20,7 @@ import * as Stream from "effect/Stream"
 import { DatabaseSync, type SQLInputValue } from "node:sqlite"
 
 const SCHEMA = `
-  CREATE TABLE IF NOT EXISTS store (id TEXT NOT NULL);
+  CREATE TABLE IF NOT EXISTS store (id TEXT NOT NULL, begun INTEGER NOT NULL);
   CREATE TABLE IF NOT EXISTS events (
     id TEXT PRIMARY KEY, up_to INTEGER NOT NULL, change INTEGER NOT NULL UNIQUE, last INTEGER NOT NULL,
     kind TEXT, name TEXT, namespace TEXT, type TEXT, reason TEXT, source TEXT,
@@ -54,20 +56,40 @@ const errorOf = (cause: unknown): BackendError => {
 
 const attempt = <A>(run: () => A): Effect.Effect<A, BackendError> => Effect.try({ try: run, catch: errorOf })
 
+/** `?` is a set as a JSON array: one statement for any number of values. */
+const isAmong = (column: string): string => `${column} IN (SELECT value FROM json_each(?))`
+
+const isObject = `EXISTS (SELECT 1 FROM json_each(?) AS wanted
+  WHERE wanted.value->>'kind' = kind AND wanted.value->>'name' = name
+    AND coalesce(wanted.value->>'apiGroup', api_group) = api_group)`
+
+const isOfCluster = `EXISTS (SELECT 1 FROM json_each(?) AS wanted
+  WHERE wanted.value IN (event->>'$.cluster.id', event->>'$.cluster.name'))`
+
+const hasLabels = `NOT EXISTS (SELECT 1 FROM json_each(?) AS wanted WHERE NOT EXISTS (
+  SELECT 1 FROM json_each(event, '$.metadata.labels') AS found WHERE found.key = wanted.key AND found.value = wanted.value))`
+
+const setOf = <A>(wanted: EventQuery.OneOrMore<A> | undefined): string | undefined =>
+  wanted === undefined ? undefined : JSON.stringify(EventQuery.valuesOf(wanted))
+
 const whereOf = (
   filter: EventQuery.EventFilter
 ): { readonly sql: string; readonly values: ReadonlyArray<SQLInputValue> } => {
   const conditions: ReadonlyArray<readonly [string, SQLInputValue | undefined]> = [
-    ["kind = ?", filter.resourceType],
-    ["name = ?", filter.resourceName],
-    ["namespace = ?", filter.namespace],
-    ["type = ?", filter.eventType],
-    ["reason = ?", filter.reason],
-    ["source = ?", filter.source],
-    ["api_group = ?", filter.apiGroup],
-    ["object_namespace = ?", filter.objectNamespace],
-    ["event_name = ?", filter.name],
-    ["id = ?", filter.id],
+    [isAmong("kind"), setOf(filter.resourceType)],
+    [isAmong("name"), setOf(filter.resourceName)],
+    [isObject, setOf(filter.object)],
+    [isAmong("namespace"), setOf(filter.namespace)],
+    [isAmong("type"), setOf(filter.eventType)],
+    [isAmong("reason"), setOf(filter.reason)],
+    [isAmong("source"), setOf(filter.source)],
+    [isAmong("api_group"), setOf(filter.apiGroup)],
+    [isAmong("object_namespace"), setOf(filter.objectNamespace)],
+    [isAmong("event_name"), setOf(filter.name)],
+    [isAmong("id"), setOf(filter.id)],
+    [isOfCluster, setOf(filter.cluster)],
+    [hasLabels, filter.labels === undefined ? undefined : JSON.stringify(filter.labels)],
+    ["is_in_message(?, event->>'message')", filter.match],
     ["last >= ?", filter.since],
     ["last <= ?", filter.until]
   ]
@@ -208,18 +230,29 @@ const make = (file: string) =>
       attempt(() => {
         const opened = new DatabaseSync(file)
         opened.exec(SCHEMA)
+        opened.function("is_in_message", (text, message) =>
+          Number(EventQuery.isInMessage(String(text), String(message)))
+        )
         return opened
       }),
       (opened) => Effect.sync(() => opened.close())
     )
     const origin = yield* EventId.makeOrigin
-    const target = yield* attempt(() => {
+    const now = Timestamp.now(yield* Clock.Clock)
+    const store = yield* attempt(() => {
       database.exec("BEGIN IMMEDIATE")
-      const known = database.prepare("SELECT id FROM store").get() as { readonly id: string } | undefined
-      if (known === undefined) database.prepare("INSERT INTO store VALUES (?)").run(origin)
+      const known = database.prepare("SELECT id, begun FROM store").get() as
+        | { readonly id: string; readonly begun: number }
+        | undefined
+      if (known === undefined) database.prepare("INSERT INTO store VALUES (?, ?)").run(origin, now)
       database.exec("COMMIT")
-      return Target.make(known?.id ?? origin)
+      return known ?? { id: origin, begun: now }
     })
+    const target = Target.make(store.id)
+    // Nothing is ever deleted here, so history is complete since the store was made.
+    const coverage: ReadonlyArray<EventQuery.Coverage> = [
+      { store: store.id, since: store.begun, until: "now", gaps: [] }
+    ]
     const scopeOf = (filter: EventQuery.EventFilter): Position.Scope => ({ mode: "sqlite", target, filter })
 
     const lastChange = lastChangeOf(database)
@@ -249,7 +282,8 @@ const make = (file: string) =>
           const page = {
             events: shown.map(eventOf),
             totalCount: total.n,
-            cursor: Position.cursorEncoder(scope)(String(lastChange()))
+            cursor: Position.cursorEncoder(scope)(String(lastChange())),
+            coverage
           }
           return rows.length > shown.length && oldest !== undefined
             ? { ...page, next: Position.pageTokenEncoder(scope)(`${oldest.last} ${oldest.change}`) }

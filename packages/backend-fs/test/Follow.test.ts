@@ -382,3 +382,70 @@ describe("history that is gone", () => {
     })
   )
 })
+
+describe("the coverage of a log", () => {
+  const coverageOf = (directory: string, disk?: Disk) =>
+    Effect.gen(function* () {
+      const { backend } = yield* open({ directory }, disk)
+      const { coverage } = yield* backend.query({ limit: 0 })
+      assert.strictEqual(coverage.length, 1)
+      assert.strictEqual(coverage[0]!.store, (yield* backend.target).id)
+      assert.strictEqual(coverage[0]!.until, "now")
+      return coverage[0]!
+    }).pipe(Effect.scoped, silent)
+
+  it.live("begins with the log, also where it is empty", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const before = (Date.now() - 5_000) * 1_000
+      const empty = yield* coverageOf(directory)
+      assert.isAbove(empty.since as number, before)
+      assert.isBelow(empty.since as number, (Date.now() + 5_000) * 1_000)
+      segment(directory, 1, lines(1, 2))
+      segment(directory, 2, lines(3))
+      assert.deepStrictEqual(yield* coverageOf(directory), empty)
+    })
+  )
+
+  it.live("begins with the oldest segment that is left, and has a gap where one between is gone", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const whole = yield* coverageOf(directory)
+      const oldest = segment(directory, 3, lines(1))
+      const newest = segment(directory, 6, lines(2))
+      const madeOf = (file: string) => Math.floor(statSync(file).birthtimeMs * 1_000)
+      const { gaps, since } = yield* coverageOf(directory)
+      assert.strictEqual(since, madeOf(oldest))
+      assert.isAtLeast(since as number, whole.since as number)
+      assert.deepStrictEqual(
+        gaps.map(({ from, reason, to }) => ({ from, reason, to })),
+        [{ from: madeOf(oldest), to: madeOf(newest), reason: "segments 4 to 5 of the log are gone" }]
+      )
+    })
+  )
+
+  it.live("has a gap for damaged lines, of which the time is not known", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      segment(directory, 1, `${line(1)}{"lastTimestamp":"broken\n${line(2)}`)
+      const { gaps } = yield* coverageOf(directory)
+      assert.strictEqual(gaps.length, 1)
+      assert.match(gaps[0]!.reason, /^1 damaged line was skipped \(\d+ bytes\)$/)
+      assert.isUndefined(gaps[0]!.from)
+    })
+  )
+
+  it.live("is unknown where the file system does not know when a file was made", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const ignorant: Disk = {
+        ...node,
+        status: (path) => {
+          const status = node.status(path)
+          return status === undefined ? undefined : { ...status, made: 0 }
+        }
+      }
+      assert.strictEqual((yield* coverageOf(directory, ignorant)).since, "unknown")
+    })
+  )
+})

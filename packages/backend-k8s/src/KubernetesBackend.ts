@@ -6,7 +6,9 @@
  */
 import * as Backend from "@tidings/core/Backend"
 import type { BackendError } from "@tidings/core/BackendError"
+import type { ClusterRef } from "@tidings/core/Event"
 import type { EventFilter } from "@tidings/core/EventQuery"
+import * as MergedReader from "@tidings/core/MergedReader"
 import type { Scope as CursorScope } from "@tidings/core/Position"
 import type { Target } from "@tidings/core/Target"
 import * as Clock from "effect/Clock"
@@ -20,6 +22,7 @@ import * as involvedObjects from "./internal/involvedObjects.ts"
 import * as listing from "./internal/listing.ts"
 import * as ownCluster from "./internal/ownCluster.ts"
 import * as querying from "./internal/querying.ts"
+import * as selection from "./internal/selection.ts"
 import * as watching from "./internal/watching.ts"
 import * as writing from "./internal/writing.ts"
 import * as KubernetesConnection from "./KubernetesConnection.ts"
@@ -113,6 +116,28 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
       })
     })
 
+  const clusterOf = ({ id }: Target): ClusterRef => ({ id, name: connection.context })
+  const one: MergedReader.Side = {
+    query: querying.make({ listing: list, clusterOf, scopeOf }),
+    watch: watching.make({ connection, listing: list, clusterOf, clock, random })
+  }
+  /** Several namespaces are read one by one: who may read them need not have the right to read all. */
+  const several = MergedReader.make({
+    mode: "kubernetes",
+    target: Effect.map(scopeOf({}), ({ target }) => target),
+    sides: (filter) =>
+      selection.namespacesOf(filter).map((namespace) => ({
+        query: (query) => one.query({ ...query, namespace }),
+        watch: (filter, from) => one.watch({ ...filter, namespace }, from)
+      })),
+    incomplete: ({ reason }) =>
+      reason._tag === "Unauthorized"
+        ? { store: known?.target.id ?? connection.server, reason: reason.detail }
+        : undefined
+  })
+  const readerOf = (filter: EventFilter): MergedReader.Side =>
+    selection.namespacesOf(filter).length > 1 ? several : one
+
   return Backend.Backend.of({
     mode: "kubernetes",
     target: cluster.target,
@@ -124,8 +149,8 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
       clusterScopedNamespace: options?.clusterScopedNamespace,
       knownSeries: Math.max(1, options?.knownSeries ?? 8_192)
     }),
-    query: querying.make({ listing: list, scopeOf }),
-    watch: watching.make({ connection, listing: list, clock, random })
+    query: (query) => readerOf(query).query(query),
+    watch: (filter, from) => readerOf(filter).watch(filter, from)
   })
 })
 
@@ -162,6 +187,8 @@ export const layerConnection = (
  *   that names the version it was made for.
  * - `get` on the kinds of involved objects lets events carry the object's uid, by which `kubectl describe` finds them;
  *   `get` on namespace `kube-system` gives the uid that cursors and journals are bound to. Both can be done without.
+ * - A filter that names several namespaces reads them one by one: a query leaves out those that may not be read and says so
+ *   (`EventPage.incomplete`), a watch fails.
  * - A process writes to one cluster. While another one answers at the address, writes fail with `TargetMismatch`, and
  *   nothing is sent there.
  *

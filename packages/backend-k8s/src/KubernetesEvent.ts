@@ -8,7 +8,14 @@
  *
  * @since 0.1.0
  */
-import { CLUSTER_SCOPED_NAMESPACE, type Event, type EventBody, type EventSource, type Write } from "@tidings/core/Event"
+import {
+  CLUSTER_SCOPED_NAMESPACE,
+  type ClusterRef,
+  type Event,
+  type EventBody,
+  type EventSource,
+  type Write
+} from "@tidings/core/Event"
 import type { Json } from "@tidings/core/EventData"
 import * as EventId from "@tidings/core/EventId"
 import * as EventJson from "@tidings/core/EventJson"
@@ -496,12 +503,13 @@ const OWN_PREFIX = "tidings.dev/"
  * An event of another writer has the identity `{ origin: its uid, seq: 0 }`, its own count, and its resourceVersion as
  * `upTo`. Its last time is that of its series, else `lastTimestamp`, else `eventTime`; its source is `source.component`,
  * else `reportingComponent`, as kubectl has it; its type is what it is, also where it is neither Normal nor Warning; an
- * action that is missing is the reason. `object` is the object itself, without its managed fields.
+ * action that is missing is the reason. `object` is the object itself, without its managed fields. `cluster` is the one that
+ * it was read from, where that is known.
  *
  * @category conversions
  * @since 0.1.0
  */
-export const fromResource = (value: unknown): Result.Result<StoredEvent, string> => {
+export const fromResource = (value: unknown, cluster?: ClusterRef): Result.Result<StoredEvent, string> => {
   if (!json.isFields(value)) return Result.fail("an event is an object")
   const metadata = json.fieldsOf(value["metadata"])
   const name = json.textOf(metadata["name"])
@@ -551,6 +559,7 @@ export const fromResource = (value: unknown): Result.Result<StoredEvent, string>
     event: body,
     name,
     namespace,
+    ...(cluster === undefined ? undefined : { cluster }),
     ...(uid === undefined ? undefined : { uid }),
     ...(creationTimestamp === undefined ? undefined : { creationTimestamp }),
     resourceVersion,

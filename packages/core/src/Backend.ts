@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -16,11 +17,14 @@ import { BackendError, CursorMismatch } from "./BackendError.ts"
 import { type Event, namespaceOf, type Write } from "./Event.ts"
 import * as EventId from "./EventId.ts"
 import * as EventQuery from "./EventQuery.ts"
+import * as EventReader from "./EventReader.ts"
 import type { EventFilter, EventPage, WatchFrom, WatchItem } from "./EventQuery.ts"
 import { type Entry, Store } from "./internal/memoryStore.ts"
 import { Notifier } from "./internal/notifier.ts"
 import * as Position from "./Position.ts"
 import * as Target from "./Target.ts"
+import * as Timestamp from "./Timestamp.ts"
+import type { Micros } from "./Timestamp.ts"
 
 // ---------------------------------------------------------------------------
 // outcomes
@@ -72,39 +76,21 @@ export const present: Outcome = { _tag: "Settled", how: "present" }
 // ---------------------------------------------------------------------------
 
 /**
- * Which kind of store: what `isKubernetesMode` asks.
- *
- * @category models
- * @since 0.1.0
- */
-export type Mode = "kubernetes" | "filesystem" | "memory" | (string & {})
-
-/**
  * A store of events.
  *
  * **Writing.** `write` answers in the order of its batch, in which a series stands at most once; a missing answer counts
  * as `Retry`. Who knows the outcome of one item answers with outcomes and does not fail; a failure means that nothing is
  * known of any of them. Repeating is always safe: a write whose `upTo` is not beyond what is stored is `present`.
  *
- * **Reading.** `query` answers the state of series, newest first by last seen, with the exact `totalCount`. `watch`
- * begins with a snapshot, then `Live`, then what changes, in the order of change.
+ * **Reading.** The half that it shares with `EventReader`.
  *
  * @category services
  * @since 0.1.0
  */
 export class Backend extends Context.Service<
   Backend,
-  {
-    readonly mode: Mode
-    /**
-     * Which store this is: the uid of the cluster, the id of the log. A cursor or journal of another one is refused, one
-     * of an alias goes on under the id. A backend whose store may be replaced while it runs looks again, and fails
-     * writes with `TargetMismatch` while it is another one.
-     */
-    readonly target: Effect.Effect<Target.Target, BackendError>
+  EventReader.Service & {
     readonly write: (batch: ReadonlyArray<Write>) => Effect.Effect<ReadonlyArray<Outcome>, BackendError>
-    readonly query: (query: EventQuery.EventQuery) => Effect.Effect<EventPage, BackendError>
-    readonly watch: (filter: EventFilter, from: WatchFrom) => Stream.Stream<WatchItem, BackendError>
   }
 >()("@tidings/core/Backend") {}
 
@@ -116,6 +102,27 @@ export class Backend extends Context.Service<
  */
 export type Service = Backend["Service"]
 
+export type {
+  /**
+   * Which kind of store.
+   *
+   * @category models
+   * @since 0.1.0
+   */
+  Mode
+} from "./EventReader.ts"
+
+/**
+ * The reader of a backend: for programs that only show events.
+ *
+ * @category layers
+ * @since 0.2.0
+ */
+export const layerReader: Layer.Layer<EventReader.EventReader, never, Backend> = Layer.effect(
+  EventReader.EventReader,
+  Effect.map(Backend, ({ mode, query, target, watch }) => ({ mode, query, target, watch }))
+)
+
 // ---------------------------------------------------------------------------
 // in memory
 // ---------------------------------------------------------------------------
@@ -125,17 +132,12 @@ const DEFAULT_CAPACITY = 10_000
 const SETTLED = { created, updated, present }
 
 const eventOf = ({ write }: Entry): Event => {
-  const { count, event, first, id, last, upTo } = write
-  return {
-    id,
-    upTo,
-    count,
-    first,
-    last,
-    event,
-    name: EventId.objectName(id, event.involvedObject.name),
-    namespace: namespaceOf(write)
-  }
+  const { cluster, count, event, first, id, last, upTo } = write
+  const name = EventId.objectName(id, event.involvedObject.name)
+  const namespace = namespaceOf(write)
+  return cluster === undefined
+    ? { id, upTo, count, first, last, event, name, namespace }
+    : { id, upTo, count, first, last, event, name, namespace, cluster }
 }
 
 const newestFirst = (a: Entry, b: Entry): number => b.write.last - a.write.last || b.position - a.position
@@ -163,11 +165,19 @@ const readPagePosition = (text: string): Result.Result<PagePosition, BackendErro
     : Result.succeed({ last: Number(match[1]), position: Number(match[2]) })
 }
 
-const makeMemory = (id: string, capacity: number): Service => {
+const makeMemory = (id: string, capacity: number, begunAt: Micros): Service => {
   const store = new Store(capacity)
   const written = new Notifier()
   const target = Target.make(id)
   const scopeOf = (filter: EventFilter): Position.Scope => ({ mode: "memory", target, filter })
+  const coverage = (): ReadonlyArray<EventQuery.Coverage> => [
+    { store: id, since: Math.max(begunAt, store.evictedLast + 1), until: "now", gaps: [] }
+  ]
+  const evicted = (told: string): EventQuery.Gap => ({
+    store: id,
+    to: store.evictedLast,
+    reason: `${told}changes up to number ${store.evictedUpTo} are no longer kept in memory`
+  })
 
   const write = (batch: ReadonlyArray<Write>): Effect.Effect<ReadonlyArray<Outcome>> =>
     Effect.sync(() => {
@@ -201,7 +211,8 @@ const makeMemory = (id: string, capacity: number): Service => {
       const page = {
         events: events.map(eventOf),
         totalCount: matching.length,
-        cursor: Position.cursorEncoder(scope)(String(store.position))
+        cursor: Position.cursorEncoder(scope)(String(store.position)),
+        coverage: coverage()
       }
       return Effect.succeed(
         end < matching.length && oldest !== undefined
@@ -240,7 +251,7 @@ const makeMemory = (id: string, capacity: number): Service => {
           if (decoded.success < store.evictedUpTo) {
             snapshot.unshift({
               _tag: "Gap",
-              reason: `changes up to number ${store.evictedUpTo} are no longer kept in memory`,
+              ...evicted(""),
               cursor: cursorAt(String(store.evictedUpTo))
             })
           }
@@ -257,7 +268,7 @@ const makeMemory = (id: string, capacity: number): Service => {
             // Not reading for longer than the store remembers is a gap like any other.
             items.push({
               _tag: "Gap",
-              reason: `this reader fell behind: changes up to number ${store.evictedUpTo} are no longer kept in memory`,
+              ...evicted("this reader fell behind: "),
               cursor: cursorAt(String(store.evictedUpTo))
             })
             position = store.evictedUpTo
@@ -302,5 +313,9 @@ const makeMemory = (id: string, capacity: number): Service => {
 export const layerMemory = (options?: { readonly capacity?: number | undefined }): Layer.Layer<Backend> =>
   Layer.effect(
     Backend,
-    Effect.map(EventId.makeOrigin, (target) => makeMemory(target, Math.max(1, options?.capacity ?? DEFAULT_CAPACITY)))
+    Effect.gen(function* () {
+      const clock = yield* Clock.Clock
+      const id = yield* EventId.makeOrigin
+      return makeMemory(id, Math.max(1, options?.capacity ?? DEFAULT_CAPACITY), Timestamp.now(clock))
+    })
   )

@@ -71,6 +71,19 @@ export interface Occurrence extends EventBody {
 }
 
 /**
+ * The cluster that an event was in.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface ClusterRef {
+  /** What tells it from all others: the uid of its namespace `kube-system`, or the best name there is (`Target.id`). */
+  readonly id: string
+  /** What people call it. */
+  readonly name?: string
+}
+
+/**
  * The state of one series. Every number in it is absolute, so it can be written any number of times.
  *
  * @category models
@@ -91,6 +104,8 @@ export interface Write {
    * `namespaceOf` would put it. A recorder sets none.
    */
   readonly namespace?: string
+  /** The cluster that the event was in, where it is copied from one into a store of many. A recorder sets none. */
+  readonly cluster?: ClusterRef
 }
 
 /**
@@ -109,6 +124,8 @@ export interface Event extends Write {
   readonly namespace?: string
   /** The uid that the store gave, where it gives one. */
   readonly uid?: string
+  /** The cluster that it is in, or was copied from. A backend that is one cluster answers itself. */
+  readonly cluster?: ClusterRef
   /** When the store made the event object, where it says so. */
   readonly creationTimestamp?: Micros
   /** The version that the store gave to this state, where it gives one. Opaque. */

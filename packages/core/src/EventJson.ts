@@ -2,14 +2,14 @@
  * An event as JSON, under the names of a Kubernetes Event: what a line of the event log is and what `tidings -o ndjson`
  * prints (`toObject`), and the object as its store has it, which `-o json` and `-o yaml` print (`toStoredObject`).
  *
- * To the fields of core/v1 come three of our own: `data`, `id` (the identity, `<origin>.<seq>`) and `upTo` (the last seq
- * that is counted in). Times have six fractional digits, durations are Go's text.
+ * To the fields of core/v1 come four of our own: `data`, `id` (the identity, `<origin>.<seq>`), `upTo` (the last seq that
+ * is counted in), and `cluster` (its id and name) where the event is in one or was copied from one. Times have six fractional digits, durations are Go's text.
  *
  * @since 0.1.0
  */
 import * as GoDuration from "@tidings/templates/GoDuration"
 import * as Result from "effect/Result"
-import type { Event, EventBody, EventSource } from "./Event.ts"
+import type { ClusterRef, Event, EventBody, EventSource } from "./Event.ts"
 import type { EventData, Json } from "./EventData.ts"
 import * as EventId from "./EventId.ts"
 import type { ObjectReference } from "./ObjectReference.ts"
@@ -50,6 +50,8 @@ export interface EventObject {
   readonly data: { readonly [field: string]: Json }
   readonly id: string
   readonly upTo: number
+  /** The cluster that it is in, or was copied from. */
+  readonly cluster?: ClusterRef
   readonly apiVersion: "v1"
   readonly kind: "Event"
 }
@@ -148,6 +150,7 @@ export const toObject = (event: Event): EventObject => {
     data: dataToObject(body.data),
     id: EventId.format(event.id),
     upTo: event.upTo,
+    ...(event.cluster === undefined ? undefined : { cluster: event.cluster }),
     apiVersion: "v1",
     kind: "Event"
   }
@@ -169,7 +172,8 @@ export const toStoredObject = (event: Event): { readonly [field: string]: Json }
         ...event.object,
         data: dataToObject(event.event.data),
         id: EventId.format(event.id),
-        upTo: event.upTo
+        upTo: event.upTo,
+        ...(event.cluster === undefined ? undefined : { cluster: { ...event.cluster } })
       }
 
 // What JSON.stringify leaves alone and a terminal, or a reader that splits at Unicode line ends, does not.
@@ -236,6 +240,11 @@ const isReference = (value: unknown): value is ObjectReference =>
   isOptionalText(value["uid"]) &&
   isOptionalText(value["fieldPath"])
 
+const isCluster = (value: unknown): value is ClusterRef =>
+  isRecord(value) && isText(value["id"]) && isOptionalText(value["name"])
+
+const clusterOf = ({ id, name }: ClusterRef): ClusterRef => (name === undefined ? { id } : { id, name })
+
 const isTexts = (value: unknown): value is Readonly<Record<string, string>> =>
   isRecord(value) && Object.values(value).every(isText)
 
@@ -279,6 +288,8 @@ export const fromObject = (value: unknown): Result.Result<Event, string> => {
   if (creationTimestamp !== undefined && created === undefined) {
     return Result.fail("metadata.creationTimestamp is no RFC 3339 time")
   }
+  const { cluster } = value
+  if (cluster !== undefined && !isCluster(cluster)) return Result.fail("cluster names no id")
   const data = dataFromObject(value["data"] ?? {})
   if (Result.isFailure(data)) return Result.fail(data.failure)
   const body: EventBody = {
@@ -305,6 +316,7 @@ export const fromObject = (value: unknown): Result.Result<Event, string> => {
     event: body,
     name,
     ...(namespace === undefined || namespace === "" ? undefined : { namespace: namespace as string }),
+    ...(cluster === undefined ? undefined : { cluster: clusterOf(cluster) }),
     ...(uid === undefined ? undefined : { uid: uid as string }),
     ...(created === undefined ? undefined : { creationTimestamp: created }),
     ...(resourceVersion === undefined ? undefined : { resourceVersion: resourceVersion as string }),

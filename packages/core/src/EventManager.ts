@@ -19,7 +19,16 @@ import type { EventType, StoredEventType } from "./Event.ts"
 import type { CallOptions, Fields } from "./EventCatalogue.ts"
 import type { EventDataInput } from "./EventData.ts"
 import { EventGenerator } from "./EventGenerator.ts"
-import type { EventFilter, EventPage, EventQuery, PageToken, WatchFrom, WatchItem } from "./EventQuery.ts"
+import type {
+  EventFilter,
+  EventPage,
+  EventQuery,
+  ObjectSelector,
+  OneOrMore,
+  PageToken,
+  WatchFrom,
+  WatchItem
+} from "./EventQuery.ts"
 import * as acceptance from "./internal/acceptance.ts"
 import * as declaredFields from "./internal/declaredFields.ts"
 import * as text from "./internal/text.ts"
@@ -32,32 +41,54 @@ import { type CatalogueError, Templates } from "./Templates.ts"
 import * as Timestamp from "./Timestamp.ts"
 
 /**
- * Which events are meant, as callers write it: times as `Date`, `DateTime` or RFC 3339 text.
+ * Which events are meant, as callers write it: times as `Date`, `DateTime` or RFC 3339 text. Where one value can stand, a list
+ * of values can too, of which any one matches; an empty list matches nothing.
  *
  * @category models
  * @since 0.1.0
  */
 export interface EventFilterInput {
-  readonly resourceType?: string | undefined
-  readonly resourceName?: string | undefined
+  readonly resourceType?: OneOrMore<string> | undefined
+  readonly resourceName?: OneOrMore<string> | undefined
+  /** Involved objects by kind and name together. */
+  readonly object?: OneOrMore<ObjectSelectorInput> | undefined
   /** Of the event itself, as `kubectl get events -n` means it. */
-  readonly namespace?: string | undefined
+  readonly namespace?: OneOrMore<string> | undefined
   /** Of the involved object; the empty text means objects that are in no namespace. */
-  readonly objectNamespace?: string | undefined
+  readonly objectNamespace?: OneOrMore<string> | undefined
   /** Of the involved object: `apps`; the empty text means the core group. */
-  readonly apiGroup?: string | undefined
+  readonly apiGroup?: OneOrMore<string> | undefined
+  /** By id or name. */
+  readonly cluster?: OneOrMore<string> | undefined
   /** `Normal`, `Warning`, or a type that another writer made up. */
-  readonly eventType?: StoredEventType | undefined
-  readonly reason?: string | undefined
-  readonly source?: string | undefined
+  readonly eventType?: OneOrMore<StoredEventType> | undefined
+  readonly reason?: OneOrMore<string> | undefined
+  readonly source?: OneOrMore<string> | undefined
+  /** Labels that the event has with exactly these values, all of them. */
+  readonly labels?: Readonly<Record<string, string>> | undefined
+  /** A plain text in the message; upper and lower case are the same. */
+  readonly match?: string | undefined
   /** The name of the event object itself. */
-  readonly name?: string | undefined
+  readonly name?: OneOrMore<string> | undefined
   /** The identity of the series, as `EventId.format` writes it. */
-  readonly id?: string | undefined
+  readonly id?: OneOrMore<string> | undefined
   /** Last seen at this time or later. */
   readonly since?: Timestamp.Input | undefined
   /** Last seen at this time or earlier. */
   readonly until?: Timestamp.Input | undefined
+}
+
+/**
+ * An involved object as callers name it.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface ObjectSelectorInput {
+  readonly kind: string
+  readonly name: string
+  /** `apps`; the empty text means the core group. */
+  readonly apiGroup?: string | undefined
 }
 
 /**
@@ -153,12 +184,16 @@ export class EventManager extends Context.Service<
 const FILTER_FIELDS = [
   "resourceType",
   "resourceName",
+  "object",
   "namespace",
   "objectNamespace",
   "apiGroup",
+  "cluster",
   "eventType",
   "reason",
   "source",
+  "labels",
+  "match",
   "name",
   "id",
   "since",
@@ -167,18 +202,107 @@ const FILTER_FIELDS = [
 
 const QUERY_FIELDS = [...FILTER_FIELDS, "limit", "page"] as const satisfies ReadonlyArray<keyof EventQueryInput>
 
+/** Of these the empty text is a value: in no namespace, of the core group. */
+const MAY_BE_EMPTY: ReadonlySet<string> = new Set(["objectNamespace", "apiGroup"])
+
 const isMisspelt = (type: string): boolean =>
   type !== "Normal" && type !== "Warning" && /^(?:normal|warning)$/i.test(type)
 
 const EXPECTED_TIME = `a Date, a DateTime or a time such as "2026-01-31T12:00:00Z"`
 
-const read = (
-  input: EventQueryInput,
-  fields: ReadonlyArray<string>,
-  issues: Array<Issue>
-): { -readonly [K in keyof EventQuery]: EventQuery[K] } => {
-  const query: { -readonly [K in keyof EventQuery]: EventQuery[K] } = {}
-  const note = (field: string, found: unknown, expected: string): void => {
+type Note = (field: string, found: unknown, expected: string) => void
+
+const readText = (key: string, value: unknown, note: Note): string | undefined => {
+  // In another case it is a slip, and in no store.
+  if (key === "eventType" && (typeof value !== "string" || isMisspelt(value))) {
+    note(key, value, "Normal, Warning, or a type that another writer made up")
+  } else if (typeof value !== "string") note(key, value, "a text or a list of texts")
+  else return value
+  return undefined
+}
+
+/** One text as itself, of a list each of its texts. */
+const readTexts = (key: string, value: unknown, note: Note): OneOrMore<string> | undefined => {
+  if (!Array.isArray(value)) return readText(key, value, note)
+  const texts: Array<string> = []
+  for (const [index, one] of value.entries()) {
+    if (one === "" && !MAY_BE_EMPTY.has(key)) note(`${key}[${index}]`, one, "a text that is not empty")
+    const read = readText(key, one, (_, found, expected) => note(`${key}[${index}]`, found, expected))
+    if (read !== undefined) texts.push(read)
+  }
+  return texts
+}
+
+const readObject = (key: string, value: unknown, note: Note): ObjectSelector | undefined => {
+  const expected = `an object such as { kind: "Workflow", name: "deploy" }`
+  if (typeof value !== "object" || value === null) {
+    note(key, value, expected)
+    return undefined
+  }
+  const { apiGroup, kind, name, ...others } = value as Readonly<Record<string, unknown>>
+  const unknown = Object.keys(others)[0]
+  if (unknown !== undefined) {
+    note(`${key}.${text.tidy(unknown, 100)}`, others[unknown], among("a field", unknown, ["kind", "name", "apiGroup"]))
+    return undefined
+  }
+  if (typeof kind !== "string" || kind === "") note(`${key}.kind`, kind, `a kind such as "Workflow"`)
+  else if (typeof name !== "string" || name === "") note(`${key}.name`, name, "the name of an object")
+  else if (apiGroup === undefined) return { kind, name }
+  else if (typeof apiGroup === "string") return { kind, name, apiGroup }
+  else note(`${key}.apiGroup`, apiGroup, `a text such as "apps"`)
+  return undefined
+}
+
+const readObjects = (key: string, value: unknown, note: Note): OneOrMore<ObjectSelector> | undefined =>
+  Array.isArray(value)
+    ? value.flatMap((one, index) => readObject(`${key}[${index}]`, one, note) ?? [])
+    : readObject(key, value, note)
+
+const readLabels = (key: string, value: unknown, note: Note): Readonly<Record<string, string>> | undefined => {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    note(key, value, `an object such as { team: "payments" }`)
+    return undefined
+  }
+  const labels: Record<string, string> = {}
+  for (const [name, label] of Object.entries(value)) {
+    if (typeof label === "string") labels[name] = label
+    else note(`${key}.${text.tidy(name, 100)}`, label, "a text")
+  }
+  return labels
+}
+
+type Mutable = { -readonly [K in keyof EventQuery]: EventQuery[K] }
+
+const readField = (query: Mutable, key: keyof EventQueryInput, value: unknown, note: Note): void => {
+  const set = <K extends keyof EventQuery>(key: K, read: EventQuery[K] | undefined): void => {
+    if (read !== undefined) query[key] = read
+  }
+  switch (key) {
+    case "since":
+    case "until": {
+      const micros = Timestamp.fromInput(value as Timestamp.Input)
+      return micros === undefined ? note(key, value, EXPECTED_TIME) : set(key, micros)
+    }
+    case "limit":
+      return Number.isSafeInteger(value) && (value as number) >= 0
+        ? set(key, value as number)
+        : note(key, value, "a whole number from 0")
+    case "page":
+      return typeof value === "string" ? set(key, value as PageToken) : note(key, value, "the next of an earlier page")
+    case "match":
+      return typeof value === "string" ? set(key, value) : note(key, value, "a text")
+    case "object":
+      return set(key, readObjects(key, value, note))
+    case "labels":
+      return set(key, readLabels(key, value, note))
+    default:
+      return set(key, readTexts(key, value, note))
+  }
+}
+
+const read = (input: EventQueryInput, fields: ReadonlyArray<string>, issues: Array<Issue>): EventQuery => {
+  const query: Mutable = {}
+  const note: Note = (field, found, expected) => {
     issues.push({ field, found: text.show(found), expected })
   }
   if (typeof input !== "object" || input === null) {
@@ -188,36 +312,9 @@ const read = (
   for (const key of Object.keys(input) as ReadonlyArray<keyof EventQueryInput>) {
     const value: unknown = input[key]
     // Nothing said, as a form or a command line leaves it; but of what may be empty, the empty text is one.
-    if (value === undefined || (value === "" && key !== "objectNamespace" && key !== "apiGroup")) continue
-    if (!fields.includes(key)) {
-      note(text.tidy(key, 100), value, among("a field", key, fields))
-      continue
-    }
-    switch (key) {
-      case "eventType":
-        // In another case it is a slip, and in no store.
-        if (typeof value === "string" && !isMisspelt(value)) query[key] = value
-        else note(key, value, "Normal, Warning, or a type that another writer made up")
-        break
-      case "since":
-      case "until": {
-        const micros = Timestamp.fromInput(value as Timestamp.Input)
-        if (micros !== undefined) query[key] = micros
-        else note(key, value, EXPECTED_TIME)
-        break
-      }
-      case "limit":
-        if (Number.isSafeInteger(value) && (value as number) >= 0) query[key] = value as number
-        else note(key, value, "a whole number from 0")
-        break
-      case "page":
-        if (typeof value === "string") query[key] = value as PageToken
-        else note(key, value, "the next of an earlier page")
-        break
-      default:
-        if (typeof value === "string") query[key] = value
-        else note(key, value, "a text")
-    }
+    if (value === undefined || (value === "" && !MAY_BE_EMPTY.has(key))) continue
+    if (fields.includes(key)) readField(query, key, value, note)
+    else note(text.tidy(key, 100), value, among("a field", key, fields))
   }
   return query
 }
@@ -241,7 +338,7 @@ const among = (what: string, found: unknown, known: ReadonlyArray<string>): stri
 /**
  * Reads a query as callers write it. What is `undefined` or the empty text says nothing, except that an empty
  * `objectNamespace` or `apiGroup` means objects without a namespace and those of the core group; anything else must be
- * right.
+ * right. A list of values matches any of them.
  *
  * **Example** (Times as text, and what is wrong)
  *
@@ -250,8 +347,10 @@ const among = (what: string, found: unknown, known: ReadonlyArray<string>): stri
  * import * as Effect from "effect/Effect"
  * import assert from "node:assert/strict"
  *
- * const query = await Effect.runPromise(toQuery({ since: "1970-01-01T00:00:01Z", namespace: "" }))
- * assert.deepEqual(query, { since: 1_000_000 })
+ * const query = await Effect.runPromise(
+ *   toQuery({ since: "1970-01-01T00:00:01Z", namespace: "", reason: ["WorkflowFailed", "StepFailed"] })
+ * )
+ * assert.deepEqual(query, { since: 1_000_000, reason: ["WorkflowFailed", "StepFailed"] })
  *
  * const error = await Effect.runPromise(Effect.flip(toQuery({ since: "yesterday", limit: -1 })))
  * assert.deepEqual(error.issues.map(({ field }) => field), ["since", "limit"])

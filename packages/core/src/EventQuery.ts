@@ -4,41 +4,75 @@
  * @since 0.1.0
  */
 import type * as Brand from "effect/Brand"
-import { type Event, namespaceOf, type StoredEventType, type Write } from "./Event.ts"
+import { type ClusterRef, type Event, namespaceOf, type StoredEventType, type Write } from "./Event.ts"
 import * as EventId from "./EventId.ts"
-import { groupOf } from "./ObjectReference.ts"
+import { groupOf, type ObjectReference } from "./ObjectReference.ts"
 import type { Micros } from "./Timestamp.ts"
 
 /**
- * Which events are meant. Fields that are absent match everything; all that are present must match.
+ * One value, or a set of values of which any one matches. Order and repetition mean nothing; the empty set matches nothing.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type OneOrMore<A> = A | ReadonlyArray<A>
+
+/**
+ * An involved object as a filter names it.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface ObjectSelector {
+  /** As its type spells it: `Workflow`. */
+  readonly kind: string
+  readonly name: string
+  /** `apps`; the empty text for the core group. Absent: any. */
+  readonly apiGroup?: string
+}
+
+/**
+ * Which events are meant. Fields that are absent match everything; all that are present must match, and of a set of
+ * values any one.
  *
  * @category models
  * @since 0.1.0
  */
 export interface EventFilter {
   /** The kind of the involved object, as its type spells it. */
-  readonly resourceType?: string
+  readonly resourceType?: OneOrMore<string>
   /** The name of the involved object. */
-  readonly resourceName?: string
+  readonly resourceName?: OneOrMore<string>
+  /**
+   * Involved objects by kind and name together: two of them are these two, where `resourceType` and `resourceName` with
+   * two values each would be four.
+   */
+  readonly object?: OneOrMore<ObjectSelector>
   /** The namespace of the event itself, as `kubectl get events -n` means it (`Event.namespaceOf`). */
-  readonly namespace?: string
+  readonly namespace?: OneOrMore<string>
   /** The namespace of the involved object; the empty text for objects that are in none. */
-  readonly objectNamespace?: string
+  readonly objectNamespace?: OneOrMore<string>
   /** The API group of the involved object: `apps`; the empty text for the core group. */
-  readonly apiGroup?: string
+  readonly apiGroup?: OneOrMore<string>
+  /** The cluster, by its id or its name (`Event.cluster`). An event that names no cluster does not match. */
+  readonly cluster?: OneOrMore<string>
   /** `Normal`, `Warning`, or what another writer made up. */
-  readonly eventType?: StoredEventType
-  readonly reason?: string
+  readonly eventType?: OneOrMore<StoredEventType>
+  readonly reason?: OneOrMore<string>
   /** The component that reported. */
-  readonly source?: string
+  readonly source?: OneOrMore<string>
+  /** Labels that the event has with exactly these values, all of them. */
+  readonly labels?: Readonly<Record<string, string>>
+  /** A plain text that the message contains. Upper and lower case are the same (`String.prototype.toLowerCase`). */
+  readonly match?: string
   /** Last seen at this time or later. */
   readonly since?: Micros
   /** Last seen at this time or earlier. */
   readonly until?: Micros
   /** The name of the event object itself. With a namespace it is one event, which a backend may look up at once. */
-  readonly name?: string
+  readonly name?: OneOrMore<string>
   /** The identity of the series as text (`EventId.format`). */
-  readonly id?: string
+  readonly id?: OneOrMore<string>
 }
 
 /**
@@ -72,6 +106,53 @@ export type PageToken = Brand.Branded<string, "@tidings/core/PageToken">
 export type Cursor = Brand.Branded<string, "@tidings/core/Cursor">
 
 /**
+ * History that a store should have and has not: removed, expired or damaged. `from` and `to` are times; one that is absent
+ * is not known.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Gap {
+  /** The id of the store (`Target.id`). */
+  readonly store: string
+  readonly from?: Micros
+  readonly to?: Micros
+  /** What is missing and why, for people. */
+  readonly reason: string
+}
+
+/**
+ * For which time a store's history is complete, apart from its gaps. It is about the store: only the filters `cluster`,
+ * `since` and `until` could change it.
+ *
+ * `unknown` is an answer: nobody can read from a cluster for how long it keeps events, and so it is not guessed.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Coverage {
+  /** The id of the store (`Target.id`). */
+  readonly store: string
+  /** Every event that was last seen at this time or later and was written to the store is still there, gaps aside. */
+  readonly since: Micros | "unknown"
+  readonly until: Micros | "now" | "unknown"
+  readonly gaps: ReadonlyArray<Gap>
+}
+
+/**
+ * A part of what was asked for that did not answer, such as one of several namespaces that may not be read.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Incomplete {
+  /** The id of the store (`Target.id`). */
+  readonly store: string
+  /** What did not answer and why, for people. */
+  readonly reason: string
+}
+
+/**
  * The answer to a query.
  *
  * @category models
@@ -85,6 +166,10 @@ export interface EventPage {
   readonly next?: PageToken
   /** Follows what comes after this answer. When paging, the cursor of the first page is the one to keep. */
   readonly cursor: Cursor
+  /** From when to when history is complete, for each store that was asked. */
+  readonly coverage: ReadonlyArray<Coverage>
+  /** What did not answer: its events are missing from `events` and `totalCount`. Absent when everything answered. */
+  readonly incomplete?: ReadonlyArray<Incomplete>
 }
 
 /**
@@ -100,7 +185,7 @@ export type WatchFrom = "beginning" | "now" | { readonly last: number } | Cursor
  *
  * - `Event`: a new event, or one whose count grew
  * - `Live`: the snapshot is over, what follows is new
- * - `Gap`: history between this cursor and the one before it is gone
+ * - `Gap`: history between this cursor and the one before it is gone; of which time, where that is known
  *
  * @category models
  * @since 0.1.0
@@ -108,13 +193,76 @@ export type WatchFrom = "beginning" | "now" | { readonly last: number } | Cursor
 export type WatchItem = { readonly cursor: Cursor } & (
   | { readonly _tag: "Event"; readonly event: Event }
   | { readonly _tag: "Live" }
-  | { readonly _tag: "Gap"; readonly reason: string }
+  | ({ readonly _tag: "Gap" } & Gap)
 )
+
+/** Whether one of the wanted values was found. */
+const isAmong = (wanted: OneOrMore<string> | undefined, found: string): boolean =>
+  wanted === undefined || (typeof wanted === "string" ? wanted === found : wanted.includes(found))
+
+const isObjectAmong = (wanted: OneOrMore<ObjectSelector> | undefined, found: ObjectReference): boolean =>
+  wanted === undefined ||
+  valuesOf(wanted).some(
+    ({ apiGroup, kind, name }) =>
+      kind === found.kind && name === found.name && (apiGroup === undefined || apiGroup === groupOf(found))
+  )
+
+const isClusterAmong = (wanted: OneOrMore<string> | undefined, found: ClusterRef | undefined): boolean =>
+  wanted === undefined ||
+  (found !== undefined && (isAmong(wanted, found.id) || (found.name !== undefined && isAmong(wanted, found.name))))
+
+const hasLabels = (
+  wanted: Readonly<Record<string, string>> | undefined,
+  found: Readonly<Record<string, string>> | undefined
+): boolean => {
+  for (const key in wanted)
+    if (found === undefined || !Object.hasOwn(found, key) || found[key] !== wanted[key]) return false
+  return true
+}
+
+/**
+ * Whether a message contains a text, upper and lower case being the same: what `EventFilter.match` means.
+ *
+ * @category filtering
+ * @since 0.2.0
+ */
+export const isInMessage = (text: string, message: string): boolean =>
+  message.toLowerCase().includes(text.toLowerCase())
 
 /**
  * Whether an event matches a filter, by the meaning that every backend shares: exact texts, both ends of a time included.
  *
  * A state that no backend has answered yet has the namespace and the name that it would get.
+ *
+ * **Example** (Sets of values, and objects as pairs)
+ *
+ * ```ts
+ * import type { Write } from "@tidings/core/Event"
+ * import * as EventQuery from "@tidings/core/EventQuery"
+ * import assert from "node:assert/strict"
+ *
+ * const write: Write = {
+ *   id: { origin: "00000000000000000000000000000001", seq: 1 },
+ *   upTo: 1,
+ *   count: 1,
+ *   first: 0,
+ *   last: 0,
+ *   event: {
+ *     involvedObject: { kind: "Workflow", name: "deploy", namespace: "team-a" },
+ *     reason: "WorkflowFailed",
+ *     type: "Warning",
+ *     action: "WorkflowFailed",
+ *     message: "Workflow deploy failed: Connection refused",
+ *     data: {},
+ *     source: { component: "example" },
+ *     reportingController: "example",
+ *     reportingInstance: "example-0"
+ *   }
+ * }
+ * assert.ok(EventQuery.matches({ namespace: ["team-a", "team-b"], match: "connection REFUSED" }, write))
+ * assert.ok(EventQuery.matches({ object: { kind: "Workflow", name: "deploy" } }, write))
+ * assert.ok(!EventQuery.matches({ namespace: [] }, write))
+ * ```
  *
  * @category filtering
  * @since 0.1.0
@@ -123,20 +271,55 @@ export const matches = (filter: EventFilter, event: Write & { readonly name?: st
   const body = event.event
   const object = body.involvedObject
   return (
-    (filter.resourceType === undefined || filter.resourceType === object.kind) &&
-    (filter.resourceName === undefined || filter.resourceName === object.name) &&
-    (filter.namespace === undefined || filter.namespace === namespaceOf(event)) &&
-    (filter.objectNamespace === undefined || filter.objectNamespace === (object.namespace ?? "")) &&
-    (filter.apiGroup === undefined || filter.apiGroup === groupOf(object)) &&
-    (filter.eventType === undefined || filter.eventType === body.type) &&
-    (filter.reason === undefined || filter.reason === body.reason) &&
-    (filter.source === undefined || filter.source === body.source.component) &&
+    isAmong(filter.resourceType, object.kind) &&
+    isAmong(filter.resourceName, object.name) &&
+    isObjectAmong(filter.object, object) &&
+    (filter.namespace === undefined || isAmong(filter.namespace, namespaceOf(event))) &&
+    isAmong(filter.objectNamespace, object.namespace ?? "") &&
+    (filter.apiGroup === undefined || isAmong(filter.apiGroup, groupOf(object))) &&
+    isClusterAmong(filter.cluster, event.cluster) &&
+    isAmong(filter.eventType, body.type) &&
+    isAmong(filter.reason, body.reason) &&
+    isAmong(filter.source, body.source.component) &&
     (filter.since === undefined || event.last >= filter.since) &&
     (filter.until === undefined || event.last <= filter.until) &&
-    (filter.name === undefined || filter.name === (event.name ?? EventId.objectName(event.id, object.name))) &&
-    (filter.id === undefined || filter.id === EventId.format(event.id))
+    hasLabels(filter.labels, body.labels) &&
+    (filter.name === undefined || isAmong(filter.name, event.name ?? EventId.objectName(event.id, object.name))) &&
+    (filter.id === undefined || isAmong(filter.id, EventId.format(event.id))) &&
+    (filter.match === undefined || isInMessage(filter.match, body.message))
   )
 }
+
+/**
+ * The values of a field of a filter, one or more.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const valuesOf = <A>(wanted: OneOrMore<A>): ReadonlyArray<A> =>
+  Array.isArray(wanted) ? (wanted as ReadonlyArray<A>) : [wanted as A]
+
+/**
+ * The value of a field of a filter, where it allows exactly one: what a store that looks up single values can use.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const onlyOf = <A>(wanted: OneOrMore<A> | undefined): A | undefined => {
+  if (wanted === undefined) return undefined
+  const values = valuesOf(wanted)
+  return new Set(values).size === 1 ? values[0] : undefined
+}
+
+/**
+ * Whether nothing can match, because a set is empty or the time ends before it begins.
+ *
+ * @category filtering
+ * @since 0.2.0
+ */
+export const isNothing = (filter: EventFilter): boolean =>
+  Object.values(filter).some((value) => Array.isArray(value) && value.length === 0) ||
+  (filter.since !== undefined && filter.until !== undefined && filter.since > filter.until)
 
 /**
  * The filter of a query, without limit and page.

@@ -2,15 +2,17 @@
  * The inside of cursors and page tokens, for those who implement a backend.
  *
  * A cursor holds the mode and the id of its backend's target and the filter it was made for, beside a position that only
- * the backend understands. One that holds an alias of the target is valid too; those that are made from it hold the id. That is how a cursor of another store, cluster or filter is found out instead of being read as
- * some other place in history.
+ * the backend understands. One that holds an alias of the target is valid too; those that are made from it hold the id. A
+ * cursor of another store or of another filter is therefore refused, and never taken for a position in this one.
+ *
+ * Format 2 names only the fields of the filter that are set. Format 1, of the first release, is read.
  *
  * @since 0.1.0
  */
 import * as Base64Url from "effect/encoding/Base64Url"
 import * as Result from "effect/Result"
 import { BackendError, CursorMismatch } from "./BackendError.ts"
-import type { Cursor, EventFilter, PageToken } from "./EventQuery.ts"
+import { type Cursor, type EventFilter, type ObjectSelector, type PageToken, valuesOf } from "./EventQuery.ts"
 import * as text from "./internal/text.ts"
 import * as Target from "./Target.ts"
 
@@ -26,44 +28,93 @@ export interface Scope {
   readonly filter: EventFilter
 }
 
-/** The fields of the first release, each of which has its place in a token, also where it is not set. */
-const filterKeys = [
+/** The fields of a filter that name values, in the order in which a token names them. */
+const valueKeys = [
   "resourceType",
   "resourceName",
   "namespace",
+  "objectNamespace",
+  "apiGroup",
+  "cluster",
   "eventType",
   "reason",
   "source",
-  "since",
-  "until"
+  "name",
+  "id"
 ] as const satisfies ReadonlyArray<keyof EventFilter>
 
-/** Fields that came later, of which a token names those that are set: one without them is as it always was. */
-const laterFilterKeys = ["objectNamespace", "apiGroup", "name", "id"] as const satisfies ReadonlyArray<
-  Exclude<keyof EventFilter, (typeof filterKeys)[number]>
->
+/** One value as itself, several in order, so that filters that mean the same are written the same. */
+const setOf = (values: ReadonlyArray<string>): string | ReadonlyArray<string> => {
+  const set = [...new Set(values)].sort()
+  return set.length === 1 ? set[0]! : set
+}
+
+const objectText = ({ apiGroup, kind, name }: ObjectSelector): string =>
+  JSON.stringify(apiGroup === undefined ? [kind, name] : [kind, name, apiGroup])
+
+type Parts = { [key: string]: unknown }
+
+/** The fields of a filter that are set, and no others: a field that comes later changes nothing about a token without it. */
+const partsOf = (filter: EventFilter): Parts => {
+  const parts: Parts = {}
+  for (const key of valueKeys) {
+    const wanted = filter[key]
+    if (wanted !== undefined) parts[key] = typeof wanted === "string" ? wanted : setOf(wanted)
+  }
+  if (filter.object !== undefined) parts["object"] = setOf(valuesOf(filter.object).map(objectText))
+  const labels = Object.entries(filter.labels ?? {})
+  if (labels.length > 0) parts["labels"] = labels.sort(([a], [b]) => (a < b ? -1 : 1))
+  if (filter.match !== undefined) parts["match"] = filter.match.toLowerCase()
+  if (filter.since !== undefined) parts["since"] = filter.since
+  if (filter.until !== undefined) parts["until"] = filter.until
+  return parts
+}
+
+const canonical = (filter: EventFilter): string => JSON.stringify(partsOf(filter))
 
 const describeFilter = (filter: EventFilter): string => {
-  const parts = [...filterKeys, ...laterFilterKeys].flatMap((key) =>
-    filter[key] === undefined ? [] : [`${key}=${String(filter[key])}`]
+  const parts = Object.entries(partsOf(filter)).map(
+    ([key, value]) => `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`
   )
   return parts.length === 0 ? "no filter" : parts.join(" ")
 }
 
-const canonical = (filter: EventFilter): string => {
-  const first: Array<unknown> = filterKeys.map((key) => filter[key] ?? null)
-  const later = laterFilterKeys.flatMap((key) => (filter[key] === undefined ? [] : [[key, filter[key]] as const]))
-  return JSON.stringify(later.length === 0 ? first : [...first, Object.fromEntries(later)])
+/** The fields of a filter in format 1, each of which has its place there, also where it is not set. */
+const placedInFormat1 = ["resourceType", "resourceName", "namespace", "eventType", "reason", "source", "since", "until"]
+
+/** Fields that came later to format 1, which names those that are set in an object after the others. */
+const namedInFormat1 = ["objectNamespace", "apiGroup", "name", "id"]
+
+/** The filter of a token of format 1 as format 2 writes it; absent where it is none. */
+const fromFormat1 = (text: string): string | undefined => {
+  let fields: unknown
+  try {
+    fields = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  if (!Array.isArray(fields)) return undefined
+  const named: Parts = Object(fields[placedInFormat1.length])
+  const filter: Parts = {}
+  for (const [key, value] of [
+    ...placedInFormat1.map((key, index) => [key, fields[index]] as const),
+    ...namedInFormat1.map((key) => [key, named[key]] as const)
+  ]) {
+    if (value === null || value === undefined) continue
+    if (typeof value !== (key === "since" || key === "until" ? "number" : "string")) return undefined
+    filter[key] = value
+  }
+  return canonical(filter)
 }
 
-const VERSION = 1
+const FORMAT = 2
 
 /**
  * Makes the function that turns positions into texts of one scope: what does not change between the items of a watch is
  * worked out once.
  */
 const encoder = (kind: "c" | "p", scope: Scope): ((position: string) => string) => {
-  const head = JSON.stringify([VERSION, kind, scope.mode, scope.target.id, canonical(scope.filter)]).slice(0, -1)
+  const head = JSON.stringify([FORMAT, kind, scope.mode, scope.target.id, canonical(scope.filter)]).slice(0, -1)
   return (position) => Base64Url.encode(`${head},${JSON.stringify(position)}]`)
 }
 
@@ -90,9 +141,11 @@ const decode = (kind: "c" | "p", scope: Scope, token: string): Result.Result<str
   ) {
     return Result.fail(notOne(name, token))
   }
-  const [version, foundKind, mode, target, filter, position] = parts as [number, string, string, string, string, string]
-  if (version !== VERSION) {
-    return Result.fail(mismatch(`the ${name} has format ${version}, this version reads format ${VERSION}; begin anew`))
+  const [format, foundKind, mode, target, filter, position] = parts as [number, string, string, string, string, string]
+  if (format !== FORMAT && format !== 1) {
+    return Result.fail(
+      mismatch(`the ${name} has format ${told(String(format))}, this version reads formats 1 and ${FORMAT}; begin anew`)
+    )
   }
   if (foundKind !== kind) {
     return Result.fail(
@@ -107,7 +160,7 @@ const decode = (kind: "c" | "p", scope: Scope, token: string): Result.Result<str
   if (!Target.isNamed(scope.target, target)) {
     return Result.fail(mismatch(`the ${name} is of ${told(target)}, this is ${scope.target.id}; begin anew without it`))
   }
-  if (filter !== canonical(scope.filter)) {
+  if ((format === 1 ? fromFormat1(filter) : filter) !== canonical(scope.filter)) {
     return Result.fail(
       mismatch(`the ${name} was made with another filter; this one is: ${told(describeFilter(scope.filter))}`)
     )

@@ -49,6 +49,11 @@ export * as EventJson from "./EventJson.ts"
 export * as EventQuery from "./EventQuery.ts"
 
 /**
+ * The reading half of a backend.
+ */
+export * as EventReader from "./EventReader.ts"
+
+/**
  * The error of an event that is not valid.
  */
 export * as InvalidEvent from "./InvalidEvent.ts"

@@ -537,10 +537,19 @@ describe("queryEvents", () => {
     [{ limit: "5" }, ["limit"]],
     [{ eventType: "warning" }, ["eventType"]],
     [
-      { resourceType: 5, resourceName: {}, namespace: [], reason: true, source: null },
+      { resourceType: 5, resourceName: {}, namespace: false, reason: true, source: null },
       ["resourceType", "resourceName", "namespace", "reason", "source"]
     ],
     [{ page: 5 }, ["page"]],
+    [{ namespace: ["a", 5, ""], eventType: ["Normal", "WARNING"] }, ["namespace[1]", "namespace[2]", "eventType[1]"]],
+    [{ match: ["a"] }, ["match"]],
+    [{ labels: "team=a" }, ["labels"]],
+    [{ labels: ["team"] }, ["labels"]],
+    [{ labels: { team: 5 } }, ["labels.team"]],
+    [{ object: "Workflow/deploy" }, ["object"]],
+    [{ object: [{ kind: "Workflow" }, { name: "deploy" }] }, ["object[0].name", "object[1].kind"]],
+    [{ object: { kind: "Workflow", name: "a", apigroup: "" } }, ["object.apigroup"]],
+    [{ object: { kind: "Workflow", name: "a", apiGroup: 5 } }, ["object.apiGroup"]],
     [{ resourcetype: "Order" }, ["resourcetype"]]
   ]
   it.effect.each(wrong)("%j is a typed error that names the fields", ([query, fields]) =>
@@ -661,7 +670,7 @@ describe("the manager", () => {
       readonly write: Backend.Service["write"] = (batch) => Effect.succeed(batch.map(() => Backend.created))
       query(query: EventQuery) {
         asked.push(query)
-        return Effect.succeed({ events: [], totalCount: 0, cursor: this.cursor })
+        return Effect.succeed({ events: [], totalCount: 0, cursor: this.cursor, coverage: [] })
       }
       watch() {
         return Stream.succeed({ _tag: "Live" as const, cursor: this.cursor })

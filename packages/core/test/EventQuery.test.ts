@@ -27,6 +27,11 @@ const about = (involvedObject: Write["event"]["involvedObject"], more?: Partial<
 
 const node = about({ apiVersion: "v1", kind: "Node", name: "node-a" })
 const web = about({ apiVersion: "apps/v1", kind: "Deployment", name: "web", namespace: "team-a" })
+const inCluster = about({ kind: "Node", name: "node-a" }, { cluster: { id: "uid-1", name: "production" } })
+const labelled: Write = {
+  ...web,
+  event: { ...web.event, labels: { team: "payments", tier: "1" }, message: "Connection refused (50%)" }
+}
 const elsewhere = about({ kind: "Node", name: "node-a" }, { namespace: "kube-system" })
 
 describe("a filter", () => {
@@ -41,7 +46,24 @@ describe("a filter", () => {
     ["an empty apiGroup means an unknown one too", elsewhere, { apiGroup: "" }],
     ["eventType is exact, whatever the type is", node, { eventType: "Error" }],
     ["name means that of the event object", web, { name: "web.0123456789abcdef.10" }],
-    ["id means the identity", web, { id: EventId.format(id) }]
+    ["id means the identity", web, { id: EventId.format(id) }],
+    ["a set matches any of its values", web, { namespace: ["team-b", "team-a"], apiGroup: ["", "apps"] }],
+    [
+      "object means kind and name together",
+      web,
+      {
+        object: [
+          { kind: "Node", name: "web" },
+          { kind: "Deployment", name: "web" }
+        ]
+      }
+    ],
+    ["object may name the group", web, { object: { kind: "Deployment", name: "web", apiGroup: "apps" } }],
+    ["cluster means its id", inCluster, { cluster: "uid-1" }],
+    ["cluster means its name", inCluster, { cluster: ["other", "production"] }],
+    ["labels must all be equal", labelled, { labels: { team: "payments", tier: "1" } }],
+    ["no labels ask for nothing", web, { labels: {} }],
+    ["match is a part of the message, whatever the case", labelled, { match: "REFUSED (50%)" }]
   ] satisfies ReadonlyArray<readonly [string, Write, EventQuery.EventFilter]>)("by %s", (_, event, filter) => {
     assert.isTrue(EventQuery.matches(filter, event))
   })
@@ -56,7 +78,24 @@ describe("a filter", () => {
     ["the core group of an object of another one", web, { apiGroup: "" }],
     ["Normal of a type that somebody made up", node, { eventType: "Normal" }],
     ["the name of the object in place of the event's", web, { name: "web" }],
-    ["another identity of the same origin", web, { id: EventId.format({ ...id, seq: 3 }) }]
+    ["another identity of the same origin", web, { id: EventId.format({ ...id, seq: 3 }) }],
+    ["an empty set", web, { namespace: [] }],
+    [
+      "the kind of one object and the name of another",
+      web,
+      {
+        object: [
+          { kind: "Node", name: "web" },
+          { kind: "Deployment", name: "node-a" }
+        ]
+      }
+    ],
+    ["an object of another group", web, { object: { kind: "Deployment", name: "web", apiGroup: "" } }],
+    ["a cluster where the event names none", web, { cluster: "uid-1" }],
+    ["a part of the name of a cluster", inCluster, { cluster: "prod" }],
+    ["a label of which the value is another", labelled, { labels: { team: "payments", tier: "2" } }],
+    ["a label that every object inherits", labelled, { labels: { toString: "1" } }],
+    ["a pattern in place of a text", labelled, { match: "refused.*" }]
   ] satisfies ReadonlyArray<readonly [string, Write, EventQuery.EventFilter]>)(
     "does not match by %s",
     (_, event, filter) => {
@@ -67,5 +106,27 @@ describe("a filter", () => {
   it("matches by the name that a store gave, where it gave another one", () => {
     assert.isTrue(EventQuery.matches({ name: "node-a.17" }, { ...node, name: "node-a.17" }))
     assert.isFalse(EventQuery.matches({ name: "node-a.0123456789abcdef.10" }, { ...node, name: "node-a.17" }))
+  })
+})
+
+describe("the values of a field of a filter", () => {
+  it("are a list, also where there is one", () => {
+    assert.deepStrictEqual(EventQuery.valuesOf("a"), ["a"])
+    assert.deepStrictEqual(EventQuery.valuesOf(["a", "b"]), ["a", "b"])
+  })
+
+  it("are one where the set has only one", () => {
+    assert.strictEqual(EventQuery.onlyOf("a"), "a")
+    assert.strictEqual(EventQuery.onlyOf(["a", "a"]), "a")
+    assert.isUndefined(EventQuery.onlyOf(["a", "b"]))
+    assert.isUndefined(EventQuery.onlyOf([]))
+    assert.isUndefined(EventQuery.onlyOf<string>(undefined))
+  })
+
+  it("match nothing where a set is empty or the time ends before it begins", () => {
+    assert.isTrue(EventQuery.isNothing({ reason: "a", object: [] }))
+    assert.isTrue(EventQuery.isNothing({ since: 2, until: 1 }))
+    assert.isFalse(EventQuery.isNothing({ since: 1, until: 1, reason: ["a"], labels: {} }))
+    assert.isFalse(EventQuery.isNothing({}))
   })
 })

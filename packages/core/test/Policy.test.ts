@@ -181,7 +181,7 @@ describe("make and split", () => {
         return Effect.succeed(created(batch))
       }
       query() {
-        return Effect.succeed({ events: [], totalCount: 7, cursor: this.cursor })
+        return Effect.succeed({ events: [], totalCount: 7, cursor: this.cursor, coverage: [] })
       }
       watch() {
         return Stream.succeed({ _tag: "Live" as const, cursor: this.cursor })

@@ -49,14 +49,62 @@ const refusal = (result: Result.Result<string, BackendError>): string => {
 }
 
 describe("cursors and page tokens", () => {
-  it("of the first release are read, and made the same as long as no newer field of a filter is set", () => {
+  const format1 = (kind: "c" | "p", filter: string) =>
+    Base64Url.encode(JSON.stringify([1, kind, "memory", "store-1", filter, "42"])) as Cursor & PageToken
+
+  it("of format 1, of the first release, are read", () => {
     const token = Base64Url.encode(
       '[1,"c","memory","store-1","[null,null,\\"default\\",null,null,null,5,null]","42"]'
     ) as Cursor
     assert.deepStrictEqual(Position.decodeCursor(scope, token), Result.succeed("42"))
-    assert.strictEqual(Position.cursorEncoder(scope)("42"), token)
     const newer = { ...scope, filter: { ...scope.filter, apiGroup: "apps" } }
     assert.match(refusal(Position.decodeCursor(newer, token)), /another filter; this one is: .*apiGroup=apps/)
+
+    const later = '[null,null,"default",null,null,null,5,null,{"apiGroup":"apps","id":"a.1"}]'
+    const both = { ...newer, filter: { ...newer.filter, id: "a.1" } }
+    assert.deepStrictEqual(Position.decodeCursor(both, format1("c", later)), Result.succeed("42"))
+    assert.deepStrictEqual(Position.decodePageToken(both, format1("p", later)), Result.succeed("42"))
+    refusal(Position.decodeCursor(newer, format1("c", later)))
+    for (const filter of ["", "{}", "5", "[5]", '[null,["a"]]', "[null,null,null,null,null,null,[5]]", '[{"a":1}]']) {
+      refusal(Position.decodeCursor({ ...scope, filter: { reason: "a" } }, format1("c", filter)))
+    }
+  })
+
+  it("hold only what is set, so that one without a filter has no place for any", () => {
+    const cursor = Position.cursorEncoder({ ...scope, filter: { reason: "a" } })("42")
+    assert.strictEqual(
+      Result.getOrThrow(Base64Url.decodeString(cursor)),
+      '[2,"c","memory","store-1","{\\"reason\\":\\"a\\"}","42"]'
+    )
+  })
+
+  it("are the same for filters that mean the same", () => {
+    const same: ReadonlyArray<readonly [EventFilter, EventFilter]> = [
+      [{ reason: "a" }, { reason: ["a"] }],
+      [{ reason: ["b", "a"] }, { reason: ["a", "b", "a"] }],
+      [{ labels: { a: "1", b: "2" } }, { labels: { b: "2", a: "1" } }],
+      [{}, { labels: {} }],
+      [{ match: "Refused" }, { match: "rEFUSED" }],
+      [{ object: { kind: "A", name: "b" } }, { object: [{ name: "b", kind: "A" }] }]
+    ]
+    for (const [one, other] of same) {
+      const cursor = Position.cursorEncoder({ ...scope, filter: one })("7")
+      assert.strictEqual(Position.cursorEncoder({ ...scope, filter: other })("7"), cursor)
+      assert.deepStrictEqual(Position.decodeCursor({ ...scope, filter: other }, cursor), Result.succeed("7"))
+    }
+    const different: ReadonlyArray<readonly [EventFilter, EventFilter]> = [
+      [{ reason: [] }, {}],
+      [{ reason: ["a,b"] }, { reason: ["a", "b"] }],
+      [{ reason: "a" }, { source: "a" }],
+      [{ object: { kind: "A", name: "b" } }, { object: { kind: "A", name: "b", apiGroup: "" } }],
+      [{ labels: { a: "1" } }, { labels: { a: "1", b: "2" } }],
+      [{ match: "a" }, { match: "b" }]
+    ]
+    for (const [one, other] of different) {
+      refusal(
+        Position.decodeCursor({ ...scope, filter: other }, Position.cursorEncoder({ ...scope, filter: one })("7"))
+      )
+    }
   })
 
   it.prop(
@@ -115,8 +163,8 @@ describe("cursors and page tokens", () => {
     assert.include(refusal(Position.decodeCursor({ ...scope, filter: { namespace: "x" } }, cursor)), "namespace=x")
     assert.include(refusal(Position.decodeCursor({ ...scope, filter: {} }, cursor)), "no filter")
     const parts = JSON.parse(Result.getOrThrow(Base64Url.decodeString(cursor))) as ReadonlyArray<unknown>
-    const later = Base64Url.encode(JSON.stringify([2, ...parts.slice(1)])) as Cursor
-    assert.include(refusal(Position.decodeCursor(scope, later)), "format 2")
+    const later = Base64Url.encode(JSON.stringify([3, ...parts.slice(1)])) as Cursor
+    assert.include(refusal(Position.decodeCursor(scope, later)), "has format 3, this version reads formats 1 and 2")
   })
 
   it.prop(
@@ -127,7 +175,8 @@ describe("cursors and page tokens", () => {
         garbage,
         Base64Url.encode(garbage),
         Base64Url.encode(JSON.stringify([garbage])),
-        Base64Url.encode(JSON.stringify([1, "c", "memory", garbage, garbage, garbage]))
+        ...[1, 2].map((format) => Base64Url.encode(JSON.stringify([format, "c", "memory", garbage, garbage, garbage]))),
+        format1("c", garbage)
       ]) {
         const message = refusal(Position.decodeCursor(scope, made as Cursor))
         // oxlint-disable-next-line no-control-regex

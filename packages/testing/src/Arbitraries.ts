@@ -12,6 +12,7 @@
  * @since 0.1.0
  */
 import {
+  type ClusterRef,
   type Event,
   type EventBody,
   type EventType,
@@ -22,7 +23,7 @@ import {
 } from "@tidings/core/Event"
 import type { EventData, EventDataInput, Json } from "@tidings/core/EventData"
 import * as EventId from "@tidings/core/EventId"
-import type { EventFilter, EventQuery } from "@tidings/core/EventQuery"
+import type { EventFilter, EventQuery, OneOrMore } from "@tidings/core/EventQuery"
 import * as ObjectReference from "@tidings/core/ObjectReference"
 import type { EventDraft } from "@tidings/core/Recorder"
 import type { Micros } from "@tidings/core/Timestamp"
@@ -501,7 +502,7 @@ export const write: Arbitrary.Arbitrary<Write> = Arbitrary.map(
 )
 
 /**
- * An event as a backend gives it back: named, in a namespace of its own, and sometimes with what a store adds (uid,
+ * An event as a backend gives it back: named, in a namespace of its own, and sometimes with what a store adds (cluster, uid,
  * resourceVersion, annotations) or with a type that only other writers use.
  *
  * @category events
@@ -511,6 +512,7 @@ export const event: Arbitrary.Arbitrary<Event> = Arbitrary.map(
   Arbitrary.all({
     write,
     added: record({
+      cluster: optional(anyOf<ClusterRef>([{ id: "cluster-1" }, { id: "cluster-2", name: "production" }])),
       uid: optional(uid),
       creationTimestamp: optional(micros),
       resourceVersion: optional(anyOf(["1", "4711"])),
@@ -600,15 +602,32 @@ export const writes = (options?: {
 // filters and queries
 // ---------------------------------------------------------------------------
 
+/** One value, mostly, or a set of up to three. */
+const oneOrMore = <A>(value: Arbitrary.Arbitrary<A>): Arbitrary.Arbitrary<OneOrMore<A>> =>
+  oneOf<OneOrMore<A>>(value, value, Arbitrary.array(value, { maxLength: 3 }))
+
+const kind = anyOf(["Workflow", "Order", "Node", "workflow"])
+const apiGroup = anyOf(["muster.giantswarm.io", "shop.example.com", "", "apps"])
+
+// With all of them so often, nothing would match.
+const seldom = <A>(value: Arbitrary.Arbitrary<A>): Arbitrary.Arbitrary<A | undefined> => {
+  const nothing = Arbitrary.Constant(undefined)
+  return oneOf(nothing, nothing, nothing, nothing, value)
+}
+
 const filterFields = {
-  resourceType: optional(anyOf(["Workflow", "Order", "Node", "workflow"])),
-  resourceName: optional(objectName),
-  namespace: optional(namespace),
-  objectNamespace: optional(oneOf(namespace, Arbitrary.Constant(""))),
-  apiGroup: optional(anyOf(["muster.giantswarm.io", "shop.example.com", "", "apps"])),
-  eventType: optional(oneOf<StoredEventType>(eventType, Arbitrary.Constant("Error"))),
-  reason: optional(reason),
-  source: optional(anyOf(["controller", "agent", "control"])),
+  resourceType: optional(oneOrMore(kind)),
+  resourceName: optional(oneOrMore(objectName)),
+  object: seldom(oneOrMore(record({ kind, name: objectName, apiGroup: optional(apiGroup) }))),
+  namespace: optional(oneOrMore(namespace)),
+  objectNamespace: optional(oneOrMore(oneOf(namespace, Arbitrary.Constant("")))),
+  apiGroup: optional(oneOrMore(apiGroup)),
+  cluster: seldom(oneOrMore(anyOf(["cluster-1", "production", "other"]))),
+  eventType: optional(oneOrMore(oneOf<StoredEventType>(eventType, Arbitrary.Constant("Error")))),
+  reason: optional(oneOrMore(reason)),
+  source: optional(oneOrMore(anyOf(["controller", "agent", "control"]))),
+  labels: seldom(labels),
+  match: seldom(text),
   since: optional(micros),
   until: optional(micros)
 }
@@ -637,23 +656,29 @@ export const eventQuery: Arbitrary.Arbitrary<EventQuery> = record({ ...filterFie
  */
 export const eventFilterOf = (events: ReadonlyArray<Write>): Arbitrary.Arbitrary<EventFilter> => {
   if (events.length === 0) return eventFilter
-  const pick = <A>(value: (event: Write) => A): Arbitrary.Arbitrary<A | undefined> => optional(anyOf(events.map(value)))
-  // With all of them so often, nothing would match.
-  const nothing = Arbitrary.Constant(undefined)
-  const seldom = <A>(value: (event: Write) => A): Arbitrary.Arbitrary<A | undefined> =>
-    oneOf(nothing, nothing, nothing, nothing, pick(value))
+  const of = <A>(value: (event: Write) => A) => anyOf(events.map(value))
+  const pick = <A>(value: (event: Write) => A) => optional(oneOrMore(of(value)))
+  const pickSeldom = <A>(value: (event: Write) => A) => seldom(oneOrMore(of(value)))
   return record({
     resourceType: pick(({ event }) => event.involvedObject.kind),
     resourceName: pick(({ event }) => event.involvedObject.name),
+    object: pickSeldom(({ event: { involvedObject } }) => ({
+      kind: involvedObject.kind,
+      name: involvedObject.name,
+      apiGroup: ObjectReference.groupOf(involvedObject)
+    })),
     namespace: pick(namespaceOf),
-    objectNamespace: seldom(({ event }) => event.involvedObject.namespace ?? ""),
-    apiGroup: seldom(({ event }) => ObjectReference.groupOf(event.involvedObject)),
-    name: seldom(({ event, id }) => EventId.objectName(id, event.involvedObject.name)),
-    id: seldom(({ id }) => EventId.format(id)),
+    objectNamespace: pickSeldom(({ event }) => event.involvedObject.namespace ?? ""),
+    apiGroup: pickSeldom(({ event }) => ObjectReference.groupOf(event.involvedObject)),
+    cluster: pickSeldom(({ cluster }) => cluster?.name ?? cluster?.id ?? "other"),
+    name: pickSeldom(({ event, id }) => EventId.objectName(id, event.involvedObject.name)),
+    id: pickSeldom(({ id }) => EventId.format(id)),
     eventType: pick(({ event }) => event.type),
     reason: pick(({ event }) => event.reason),
     source: pick(({ event }) => event.source.component),
-    since: pick(({ last }) => last),
-    until: pick(({ last }) => last)
+    labels: seldom(of(({ event }) => event.labels ?? {})),
+    match: seldom(of(({ event }) => event.message.slice(1, 4).toUpperCase().toWellFormed())),
+    since: optional(of(({ last }) => last)),
+    until: optional(of(({ last }) => last))
   })
 }

@@ -247,22 +247,25 @@ describe("get", () => {
 })
 
 describe("what other writers wrote", () => {
-  it.live("is printed as the object that the cluster has, managed fields aside, with data, id and upTo", () =>
-    Effect.gen(function* () {
-      const { server, tidings } = yield* world()
-      yield* tidings(["emit", "Workflow/deploy", "WorkflowExecuted"])
-      for (const object of yield* server.events) {
-        const { name } = object.metadata as { readonly name: string }
-        const { out } = yield* tidings(["get", name, "-o", "json"])
-        const { data, id, upTo, ...printed } = JSON.parse(out.join("\n"))
-        const { managedFields: _, ...metadata } = object.metadata as Record<string, unknown>
-        assert.deepStrictEqual(printed, { ...object, metadata })
-        assert.deepStrictEqual([typeof data, typeof id, typeof upTo], ["object", "string", "number"])
-        const list = yield* tidings(["list", "-o", "json"])
-        const item = JSON.parse(list.out.join("\n")).items.find((one: any) => one.metadata.name === name)
-        assert.deepStrictEqual(item, { ...printed, data, id, upTo })
-      }
-    }).pipe(Effect.scoped)
+  it.live(
+    "is printed as the object that the cluster has, managed fields aside, with data, id, upTo and its cluster",
+    () =>
+      Effect.gen(function* () {
+        const { server, tidings } = yield* world()
+        yield* tidings(["emit", "Workflow/deploy", "WorkflowExecuted"])
+        for (const object of yield* server.events) {
+          const { name } = object.metadata as { readonly name: string }
+          const { out } = yield* tidings(["get", name, "-o", "json"])
+          const { cluster, data, id, upTo, ...printed } = JSON.parse(out.join("\n"))
+          const { managedFields: _, ...metadata } = object.metadata as Record<string, unknown>
+          assert.deepStrictEqual(printed, { ...object, metadata })
+          assert.deepStrictEqual([typeof data, typeof id, typeof upTo], ["object", "string", "number"])
+          assert.deepStrictEqual(Object.keys(cluster), ["id", "name"])
+          const list = yield* tidings(["list", "-o", "json"])
+          const item = JSON.parse(list.out.join("\n")).items.find((one: any) => one.metadata.name === name)
+          assert.deepStrictEqual(item, { ...printed, cluster, data, id, upTo })
+        }
+      }).pipe(Effect.scoped)
   )
 
   it.live("has the type that it has, is filtered by it, and shows no line end after its message", () =>

@@ -103,6 +103,7 @@ describe("list", () => {
       assert.deepStrictEqual(yield* listed(service, "--types", "Warning"), [1])
       assert.deepStrictEqual(yield* listed(service, "--types=normal,WARNING"), [4, 1, 3, 2, 5])
       assert.deepStrictEqual(yield* listed(service, "--type", "Normal,Normal"), [4, 3, 2, 5])
+      assert.deepStrictEqual(yield* listed(service, "--types", "Error,warning"), [1])
       assert.deepStrictEqual(yield* listed(service, "-A"), [4, 1, 3, 2, 5])
       assert.deepStrictEqual(yield* listed(service, "-n", "team-a", "--all-namespaces"), [4, 1, 3, 2, 5])
       assert.deepStrictEqual(yield* listed(service, "-n", "team-a"), [4])
@@ -154,6 +155,14 @@ describe("list", () => {
         metadata: {},
         total: 1,
         cursor: page.cursor,
+        coverage: [
+          {
+            store: (yield* service.target).id,
+            since: Timestamp.format(page.coverage[0]!.since as number),
+            until: "now",
+            gaps: []
+          }
+        ],
         items: [EventJson.toObject(page.events[0]!)]
       }
       const json = yield* run(layer, ["list", "MCPServer", "-o", "json"])
@@ -329,8 +338,8 @@ describe("list", () => {
       "error: --for Workflow/b contradicts Workflow/a before it: leave one out"
     ],
     [
-      ["list", "--types", "Normal,Error"],
-      `error: --type is "Normal,Error", expected one of Normal, Warning, or one that another writer made up`
+      ["list", "--types", "Normal,"],
+      `error: --type is "Normal,", expected one or more of Normal, Warning, or one that another writer made up`
     ],
     [["list", "--since", "1h", "--until", "2h"], "error: --since lies after --until, so nothing can match"],
     [["list", "--after", "x", "--limit", "3"], "error: --after shows everything since, so it takes no --limit"],
@@ -338,7 +347,7 @@ describe("list", () => {
     [["list", "--limit", "many"], `error: --limit is "many", expected a whole number, or all`],
     [
       ["list", "--type", ","],
-      `error: --type is ",", expected one of Normal, Warning, or one that another writer made up`
+      `error: --type is ",", expected one or more of Normal, Warning, or one that another writer made up`
     ],
     [["list", "-o", "xml"], `error: --output is "xml", expected one of table, wide, json, ndjson, yaml`],
     [["list", "--lmit", "3"], "error: unknown flag --lmit; did you mean --limit?"],

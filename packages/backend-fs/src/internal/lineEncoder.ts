@@ -111,11 +111,12 @@ export class LineEncoder {
   }
 
   private encodeFragments(
-    { count, event, first, id, last, namespace, upTo }: Write,
+    { cluster, count, event, first, id, last, namespace, upTo }: Write,
     buffer: Buffer,
     offset: number
   ): number {
-    if (event.related !== undefined || event.labels !== undefined || namespace !== undefined) return -1
+    if (event.related !== undefined || event.labels !== undefined) return -1
+    if (namespace !== undefined || cluster !== undefined) return -1
     const reason = this.reasonOf(count, event)
     const reporter = this.reporterOf(event)
     const origin = this.originOf(id.origin)

@@ -76,7 +76,7 @@ export class LogFollower {
         const scope = { mode: "filesystem", target: Target.make(this.target), filter: this.filter }
         after = yield* Effect.fromResult(Result.flatMap(Position.decodeCursor(scope, from), LogPosition.parse))
         const gap = yield* this.directory.attempt(() => this.resumeFrom(view, after!))
-        if (gap !== undefined) items.push({ _tag: "Gap", reason: gap, cursor: from })
+        if (gap !== undefined) items.push(this.tail.gap(gap, from))
       }
       const end = yield* this.directory.attempt(() => this.endOf(view))
       if (

@@ -28,7 +28,8 @@ export const eventOf = (write: Write): Event => ({
   last: write.last,
   event: write.event,
   name: EventId.objectName(write.id, write.event.involvedObject.name),
-  namespace: namespaceOf(write)
+  namespace: namespaceOf(write),
+  ...(write.cluster === undefined ? undefined : { cluster: write.cluster })
 })
 
 /**
@@ -69,12 +70,29 @@ const DATUM =
  */
 const CANONICAL = new RegExp(
   String.raw`^\{"lastTimestamp":${TIME},"firstTimestamp":${TIME},"count":[1-9]\d{0,14},"type":(${TEXT}),` +
-    String.raw`"reason":(?!"")(${TEXT}),"action":${TEXT},"message":${TEXT},"involvedObject":(${TEXTS})` +
+    String.raw`"reason":(?!"")(${TEXT}),"action":${TEXT},"message":(${TEXT}),"involvedObject":(${TEXTS})` +
     String.raw`(?:,"related":(${TEXTS}))?,"source":(${TEXTS}),"reportingComponent":${TEXT},"reportingInstance":${TEXT},` +
-    String.raw`"metadata":\{"name":(${TEXT})(?:,"namespace":(${TEXT}))?(?:,"uid":${TEXT})?(?:,"labels":${TEXTS})?` +
+    String.raw`"metadata":\{"name":(${TEXT})(?:,"namespace":(${TEXT}))?(?:,"uid":${TEXT})?(?:,"labels":(${TEXTS}))?` +
     String.raw`(?:,"annotations":${TEXTS})?\},"data":\{(?:${DATUM}(?:,${DATUM})*)?\},` +
-    String.raw`"id":"([!#-[\]-~]+)\.(0|[1-9]\d{0,14})","upTo":(0|[1-9]\d{0,14}),"apiVersion":"v1","kind":"Event"\}$`
+    String.raw`"id":"([!#-[\]-~]+)\.(0|[1-9]\d{0,14})","upTo":(0|[1-9]\d{0,14})(?:,"cluster":(${TEXTS}))?,"apiVersion":"v1","kind":"Event"\}$`
 )
+
+/** The capture groups of it. */
+const GROUP = {
+  type: 1,
+  reason: 2,
+  message: 3,
+  object: 4,
+  related: 5,
+  source: 6,
+  name: 7,
+  namespace: 8,
+  labels: 9,
+  origin: 10,
+  seq: 11,
+  upTo: 12,
+  cluster: 13
+} as const
 
 /** Length above which lines are decoded instead: the memory that matching takes grows with the line. */
 const LONGEST_MATCHED = 32_768
@@ -112,6 +130,43 @@ const isOfNamespace = (object: string, wanted: string): boolean | undefined =>
     : object.includes("\\")
       ? undefined
       : !object.includes('"namespace":') || object.includes('"namespace":""')
+
+/** Whether one of the wanted values is found; absent when only decoding can tell. */
+const isAnyOf = <A>(
+  wanted: EventQuery.OneOrMore<A> | undefined,
+  isFound: (one: A) => boolean | undefined
+): boolean | undefined => {
+  if (wanted === undefined) return true
+  let found: boolean | undefined = false
+  for (const one of EventQuery.valuesOf(wanted)) {
+    const is = isFound(one)
+    if (is === true) return true
+    if (is === undefined) found = undefined
+  }
+  return found
+}
+
+/** Whether all of these hold; absent when only decoding can tell. */
+const areAll = (...found: ReadonlyArray<boolean | undefined>): boolean | undefined =>
+  found.includes(false) ? false : found.includes(undefined) ? undefined : true
+
+/** Whether a reference in JSON is the object that a filter names; absent when only decoding can tell. */
+const isObject = (object: string, { apiGroup, kind, name }: EventQuery.ObjectSelector): boolean | undefined =>
+  areAll(
+    hasText(object, "kind", kind),
+    hasText(object, "name", name),
+    apiGroup === undefined || isOfGroup(object, apiGroup)
+  )
+
+const isOfCluster = (cluster: string | undefined, wanted: string): boolean | undefined => {
+  if (cluster === undefined) return false
+  const isId = hasText(cluster, "id", wanted)
+  return isId === true ? true : hasText(cluster, "name", wanted)
+}
+
+/** Whether a message in JSON contains a text; absent when only decoding can tell. */
+const isInMessage = (text: string, raw: string): boolean | undefined =>
+  raw.includes("\\") ? undefined : EventQuery.isInMessage(text, raw.slice(1, -1))
 
 /**
  * Whether the event itself is in a namespace: its own is absent in lines of the first release about objects that are in
@@ -159,15 +214,15 @@ export class LogRecord {
   }
 
   get origin(): string {
-    return this.match === undefined ? this.event.id.origin : this.match[8]!
+    return this.match === undefined ? this.event.id.origin : this.match[GROUP.origin]!
   }
 
   get seq(): number {
-    return this.match === undefined ? this.event.id.seq : Number(this.match[9])
+    return this.match === undefined ? this.event.id.seq : Number(this.match[GROUP.seq])
   }
 
   get upTo(): number {
-    return this.match === undefined ? this.event.upTo : Number(this.match[10])
+    return this.match === undefined ? this.event.upTo : Number(this.match[GROUP.upTo])
   }
 
   get last(): Micros {
@@ -185,23 +240,27 @@ export class LogRecord {
   private matchesText(filter: EventQuery.EventFilter): boolean | undefined {
     const { match } = this
     if (match === undefined) return undefined
-    const object = match[3]!
-    let unsure = false
-    const { apiGroup, eventType, id, name, namespace, objectNamespace, reason, resourceName, resourceType } = filter
-    const { since, source, until } = filter
+    const { since, until } = filter
     if (since !== undefined && this.last < since) return false
     if (until !== undefined && this.last > until) return false
-    if (id !== undefined && `${match[8]}.${match[9]}` !== id) return false
+    const object = match[GROUP.object]!
+    const labels = match[GROUP.labels]
+    let unsure = false
     for (const found of [
-      eventType === undefined || isText(match[1]!, eventType),
-      reason === undefined || isText(match[2]!, reason),
-      resourceType === undefined || hasText(object, "kind", resourceType),
-      resourceName === undefined || hasText(object, "name", resourceName),
-      namespace === undefined || isIn(namespace, match[7], object),
-      objectNamespace === undefined || isOfNamespace(object, objectNamespace),
-      apiGroup === undefined || isOfGroup(object, apiGroup),
-      source === undefined || hasText(match[5]!, "component", source),
-      name === undefined || isText(match[6]!, name)
+      isAnyOf(filter.id, (id) => `${match[GROUP.origin]}.${match[GROUP.seq]}` === id),
+      isAnyOf(filter.eventType, (type) => isText(match[GROUP.type]!, type)),
+      isAnyOf(filter.reason, (reason) => isText(match[GROUP.reason]!, reason)),
+      isAnyOf(filter.resourceType, (kind) => hasText(object, "kind", kind)),
+      isAnyOf(filter.resourceName, (name) => hasText(object, "name", name)),
+      isAnyOf(filter.object, (wanted) => isObject(object, wanted)),
+      isAnyOf(filter.namespace, (namespace) => isIn(namespace, match[GROUP.namespace], object)),
+      isAnyOf(filter.objectNamespace, (namespace) => isOfNamespace(object, namespace)),
+      isAnyOf(filter.apiGroup, (group) => isOfGroup(object, group)),
+      isAnyOf(filter.source, (component) => hasText(match[GROUP.source]!, "component", component)),
+      isAnyOf(filter.name, (name) => isText(match[GROUP.name]!, name)),
+      isAnyOf(filter.cluster, (cluster) => isOfCluster(match[GROUP.cluster], cluster)),
+      filter.match === undefined || isInMessage(filter.match, match[GROUP.message]!),
+      ...Object.entries(filter.labels ?? {}).map(([key, value]) => labels !== undefined && hasText(labels, key, value))
     ]) {
       if (found === false) return false
       if (found === undefined) unsure = true
@@ -214,11 +273,13 @@ const canonical = (text: string): RegExpExecArray | undefined => {
   if (text.length > LONGEST_MATCHED || text.includes("\ufffd")) return undefined
   const match = CANONICAL.exec(text)
   if (match === null) return undefined
-  const object = match[3]!
-  const related = match[4]
+  const object = match[GROUP.object]!
+  const related = match[GROUP.related]
+  const cluster = match[GROUP.cluster]
   return object.includes('"kind":') &&
     object.includes('"name":') &&
-    match[5]!.includes('"component":') &&
+    match[GROUP.source]!.includes('"component":') &&
+    (cluster === undefined || cluster.includes('"id":')) &&
     (related === undefined || (related.includes('"kind":') && related.includes('"name":')))
     ? match
     : undefined

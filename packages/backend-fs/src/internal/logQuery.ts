@@ -8,6 +8,7 @@ import * as Result from "effect/Result"
 import type { Disk } from "./disk.ts"
 import { unavailable } from "./diskError.ts"
 import { FoldTable } from "./foldTable.ts"
+import { coverageOf } from "./logCoverage.ts"
 import type { LogDirectory, OpenSegment } from "./logDirectory.ts"
 import * as LogLine from "./logLine.ts"
 import * as LogPosition from "./logPosition.ts"
@@ -105,7 +106,8 @@ export const query = (
         )
         return Effect.map(decode, (): EventQuery.EventPage => {
           const cursor = Position.cursorEncoder(scope)(LogPosition.format(end))
-          const answer = { events, totalCount: rows.length, cursor }
+          const coverage = [coverageOf({ store: target, view, damage: ledger, created: directory.created() })]
+          const answer = { events, totalCount: rows.length, cursor, coverage }
           const oldest = chosen.at(-1)
           if (oldest === undefined || first + chosen.length >= rows.length) return answer
           const at = table.at(oldest)

@@ -92,6 +92,11 @@ export class LogTail {
     return this.encodeCursor(LogPosition.format(position))
   }
 
+  /** Its time is not known: the lines that would tell are gone. */
+  gap(reason: string, cursor: WatchItem["cursor"] = this.cursorAt(this.position)): WatchItem {
+    return { _tag: "Gap", store: this.target, reason, cursor }
+  }
+
   private encoderOf(target: string): (position: string) => WatchItem["cursor"] {
     return Position.cursorEncoder({ mode: "filesystem", target: Target.make(target), filter: this.filter })
   }
@@ -145,7 +150,7 @@ export class LogTail {
     })
     return Effect.map(this.index === undefined ? this.buildIndex() : oldest, (position) => {
       this.position = position
-      return [{ _tag: "Gap", reason, cursor: this.cursorAt(position) }]
+      return [this.gap(reason)]
     })
   }
 
@@ -184,13 +189,7 @@ export class LogTail {
       this.index ??= new SeriesIndex()
       return {
         _tag: "Items",
-        items: [
-          {
-            _tag: "Gap",
-            reason: "the event log was removed, and another one begun in its place",
-            cursor: this.cursorAt(this.position)
-          }
-        ]
+        items: [this.gap("the event log was removed, and another one begun in its place")]
       }
     }
     const names = this.directory.segments()
@@ -217,7 +216,7 @@ export class LogTail {
   private moveTo(name: SegmentName.SegmentName, items: Array<WatchItem>): void {
     const missing = SegmentName.missingAfter(this.position.segment, [name])
     this.position = LogPosition.startOf(name)
-    if (missing !== undefined) items.push({ _tag: "Gap", reason: missing, cursor: this.cursorAt(this.position) })
+    if (missing !== undefined) items.push(this.gap(missing))
   }
 
   /** All of the current segment is read: looks for what replaced it or comes after it. */

@@ -69,12 +69,21 @@ export const missingAfter = (
   let number = segment?.number ?? 0
   for (const name of names) {
     if (segment !== undefined && order(name, segment) <= 0) continue
-    if (name.number > number + 1) {
-      return name.number === number + 2
-        ? `segment ${number + 1} of the log is gone`
-        : `segments ${number + 1} to ${name.number - 1} of the log are gone`
-    }
+    const missing = missingBetween(number, name.number)
+    if (missing !== undefined) return missing
     number = Math.max(number, name.number)
   }
   return undefined
+}
+
+/**
+ * The segments that are missing between two numbers, in words; absent where none are.
+ *
+ * @internal
+ */
+export const missingBetween = (number: number, next: number): string | undefined => {
+  if (next <= number + 1) return undefined
+  return next === number + 2
+    ? `segment ${number + 1} of the log is gone`
+    : `segments ${number + 1} to ${next - 1} of the log are gone`
 }

@@ -167,6 +167,11 @@ export class StoreDirectory {
     return this.readMeta()?.id
   }
 
+  /** When the log or journal was created, in milliseconds since 1970; absent before it is. */
+  created(): number | undefined {
+    return this.disk.status(this.pathOf(META))?.made
+  }
+
   protected fileMode(): number {
     return access.fileMode(this.disk.status(this.path))
   }

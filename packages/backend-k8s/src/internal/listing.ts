@@ -2,7 +2,8 @@
  * Lists of events, page by page.
  */
 import * as BackendError from "@tidings/core/BackendError"
-import type { EventFilter } from "@tidings/core/EventQuery"
+import type { ClusterRef } from "@tidings/core/Event"
+import { onlyOf } from "@tidings/core/EventQuery"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { KubernetesConnection } from "../KubernetesConnection.ts"
@@ -23,7 +24,7 @@ interface Page {
   readonly next: string | undefined
 }
 
-const pageOf = (response: KubernetesResponse): Page | undefined => {
+const pageOf = (response: KubernetesResponse, cluster: ClusterRef): Page | undefined => {
   const list = objectIn(response, "EventList", "v1")
   if (list === undefined) return undefined
   const metadata = json.fieldsOf(list["metadata"])
@@ -33,7 +34,7 @@ const pageOf = (response: KubernetesResponse): Page | undefined => {
   if (resourceVersion === undefined || !Array.isArray(resources)) return undefined
   const items: Array<KubernetesEvent.StoredEvent> = []
   for (const resource of resources) {
-    const stored = KubernetesEvent.fromResource(resource)
+    const stored = KubernetesEvent.fromResource(resource, cluster)
     // No API server writes a list of events with something else in it.
     if (Result.isFailure(stored)) return undefined
     items.push(stored.success)
@@ -65,20 +66,20 @@ export interface Listing {
    * newer state, and an event could be missing from both parts.
    */
   readonly all: <C>(
-    filter: EventFilter,
+    selected: selection.Selection,
     begin: () => C,
     add: (collector: C, stored: KubernetesEvent.StoredEvent) => void
   ) => Effect.Effect<{ readonly resourceVersion: string; readonly collector: C }, BackendError.BackendError>
   /** The one event that a name in a namespace means, by one request, which needs the verb `get` alone. */
-  readonly one: (filter: EventFilter) => Effect.Effect<One, BackendError.BackendError>
+  readonly one: (selected: selection.Selection) => Effect.Effect<One, BackendError.BackendError>
   /** The resourceVersion that the server is at. */
-  readonly version: (filter: EventFilter) => Effect.Effect<string, BackendError.BackendError>
+  readonly version: (selected: selection.Selection) => Effect.Effect<string, BackendError.BackendError>
 }
 
 /** @internal */
 export const make = (connection: KubernetesConnection["Service"], pageSize: number): Listing => {
   const readPage = (
-    filter: EventFilter,
+    { cluster, filter }: selection.Selection,
     parameters: Readonly<Record<string, string | undefined>>
   ): Effect.Effect<Page | "expired", BackendError.BackendError> => {
     const { namespace, path } = selection.collectionOf(filter)
@@ -86,7 +87,7 @@ export const make = (connection: KubernetesConnection["Service"], pageSize: numb
       connection.request({ method: "GET", path: selection.pathOf(path, parameters) }),
       (response): Effect.Effect<Page | "expired", BackendError.BackendError> => {
         if (response.status === 200) {
-          const page = pageOf(response)
+          const page = pageOf(response, cluster)
           if (page !== undefined) return Effect.succeed(page)
           const isCut = response.body === undefined
           return Effect.fail(isCut ? brokenOff : notKubernetes(response, "a list of events", "no"))
@@ -98,15 +99,21 @@ export const make = (connection: KubernetesConnection["Service"], pageSize: numb
   }
 
   return {
-    all: Effect.fnUntraced(function* (filter, begin, add) {
-      const fieldSelector = selection.fieldSelectorOf(filter)
+    all: Effect.fnUntraced(function* (selected, begin, add) {
+      const fieldSelector = selection.fieldSelectorOf(selected.filter)
+      const labelSelector = selection.labelSelectorOf(selected.filter)
       for (let restart = 0; ; restart++) {
         const limit = restart < RESTARTS ? String(pageSize) : undefined
         const collector = begin()
         let resourceVersion: string | undefined
         let next: string | undefined
         do {
-          const page: Page | "expired" = yield* readPage(filter, { fieldSelector, limit, continue: next })
+          const page: Page | "expired" = yield* readPage(selected, {
+            fieldSelector,
+            labelSelector,
+            limit,
+            continue: next
+          })
           if (page === "expired") {
             if (restart > RESTARTS) return yield* brokenOff
             resourceVersion = undefined
@@ -119,7 +126,9 @@ export const make = (connection: KubernetesConnection["Service"], pageSize: numb
         if (resourceVersion !== undefined) return { resourceVersion, collector }
       }
     }),
-    one: Effect.fnUntraced(function* ({ name, namespace }): Effect.fn.Return<One, BackendError.BackendError> {
+    one: Effect.fnUntraced(function* ({ cluster, filter }): Effect.fn.Return<One, BackendError.BackendError> {
+      const name = onlyOf(filter.name)
+      const namespace = onlyOf(filter.namespace)
       if (
         name === undefined ||
         namespace === undefined ||
@@ -131,7 +140,7 @@ export const make = (connection: KubernetesConnection["Service"], pageSize: numb
       const path = `/api/v1/namespaces/${namespace}/events/${encodeURIComponent(name)}`
       const response = yield* connection.request({ method: "GET", path })
       if (response.status === 200) {
-        const stored = KubernetesEvent.fromResource(objectIn(response, "Event", "v1"))
+        const stored = KubernetesEvent.fromResource(objectIn(response, "Event", "v1"), cluster)
         if (Result.isSuccess(stored)) return { _tag: "Found", stored: stored.success }
         return yield* response.body === undefined ? brokenOff : notKubernetes(response, "an event", "no")
       }
@@ -143,8 +152,8 @@ export const make = (connection: KubernetesConnection["Service"], pageSize: numb
         ? { _tag: "TakesList", otherwise: error }
         : yield* error
     }),
-    version: (filter) =>
-      Effect.flatMap(readPage(filter, { limit: "1" }), (page) =>
+    version: (selected) =>
+      Effect.flatMap(readPage(selected, { limit: "1" }), (page) =>
         page === "expired" ? Effect.fail(brokenOff) : Effect.succeed(page.resourceVersion)
       )
   }

@@ -2,9 +2,11 @@
  * Queries: counts every event that matches, and keeps those of the page.
  */
 import * as BackendError from "@tidings/core/BackendError"
+import type { ClusterRef } from "@tidings/core/Event"
 import * as EventId from "@tidings/core/EventId"
 import * as EventQuery from "@tidings/core/EventQuery"
 import * as Position from "@tidings/core/Position"
+import type { Target } from "@tidings/core/Target"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as KubernetesEvent from "../KubernetesEvent.ts"
@@ -76,10 +78,17 @@ const placeOf = (text: string): Result.Result<Place, BackendError.BackendError> 
       )
 }
 
+/**
+ * The cluster keeps an event for as long as its API server is told to (`--event-ttl`), which nobody can read from it, and
+ * everybody may delete events: since when history is complete is not known.
+ */
+const coverageOf = ({ id }: Target): EventQuery.Coverage => ({ store: id, since: "unknown", until: "now", gaps: [] })
+
 /** @internal */
 export const make =
   (options: {
     readonly listing: Listing
+    readonly clusterOf: (target: Target) => ClusterRef
     readonly scopeOf: (filter: EventQuery.EventFilter) => Effect.Effect<Position.Scope, BackendError.BackendError>
   }) =>
   (query: EventQuery.EventQuery): Effect.Effect<EventQuery.EventPage, BackendError.BackendError> =>
@@ -94,7 +103,8 @@ export const make =
       const add = (newest: Newest, stored: KubernetesEvent.StoredEvent): void => {
         if (EventQuery.matches(filter, stored.event)) newest.add(stored)
       }
-      const one = yield* options.listing.one(filter)
+      const selected = { filter, cluster: options.clusterOf(scope.target) }
+      const one = yield* options.listing.one(selected)
       let found: { readonly collector: Newest; readonly resourceVersion: string }
       if (one._tag === "Found") {
         const { stored } = one
@@ -104,7 +114,7 @@ export const make =
         found = { collector, resourceVersion: stored?.resourceVersion ?? "0" }
       } else {
         found = yield* Effect.mapError(
-          options.listing.all(filter, () => new Newest(limit, after), add),
+          options.listing.all(selected, () => new Newest(limit, after), add),
           (error) => (error.reason._tag === "Unauthorized" ? (one.otherwise ?? error) : error)
         )
       }
@@ -114,7 +124,8 @@ export const make =
       const page = {
         events: kept.map(({ stored }) => stored.event),
         totalCount: collector.ids.size,
-        cursor: Position.cursorEncoder(scope)(resourceVersion)
+        cursor: Position.cursorEncoder(scope)(resourceVersion),
+        coverage: [coverageOf(scope.target)]
       }
       return oldest !== undefined && collector.following > kept.length
         ? { ...page, next: Position.pageTokenEncoder(scope)(`${oldest.last} ${oldest.version}`) }

@@ -7,6 +7,7 @@
  * history is gone, a list gives the events that still exist, and a `Gap` tells the caller.
  */
 import * as BackendError from "@tidings/core/BackendError"
+import type { ClusterRef } from "@tidings/core/Event"
 import * as EventId from "@tidings/core/EventId"
 import * as EventQuery from "@tidings/core/EventQuery"
 import * as Position from "@tidings/core/Position"
@@ -60,6 +61,7 @@ const REMEMBERED = 4_096
 export interface Options {
   readonly connection: KubernetesConnection["Service"]
   readonly listing: Listing
+  readonly clusterOf: (target: Target.Target) => ClusterRef
   readonly clock: Clock.Clock
   readonly random: Random.Random
 }
@@ -130,6 +132,7 @@ const retryStart = <A>(
 class Follower {
   private readonly options: Options
   private readonly scope: Position.Scope
+  private readonly selected: selection.Selection
   private readonly cursorAt: (position: string) => EventQuery.Cursor
   /** The state of each series when it was last emitted. */
   private readonly seen = new Lru<string>(REMEMBERED)
@@ -152,6 +155,7 @@ class Follower {
     this.state.confirmedAt = epoch
     this.options = options
     this.scope = scope
+    this.selected = { filter: scope.filter, cluster: options.clusterOf(scope.target) }
     this.cursorAt = Position.cursorEncoder(scope)
   }
 
@@ -171,7 +175,7 @@ class Follower {
     const { listing } = this.options
     const { filter } = this.scope
     if (from === "now") {
-      return Effect.map(listing.version(filter), (version) => {
+      return Effect.map(listing.version(this.selected), (version) => {
         this.moveTo(version)
         return [this.live()]
       })
@@ -181,7 +185,7 @@ class Follower {
     const all: Array<KubernetesEvent.StoredEvent> = []
     return Effect.map(
       listing.all(
-        filter,
+        this.selected,
         () => {
           all.length = 0
         },
@@ -312,7 +316,7 @@ class Follower {
       if (!Target.isContinued(target, found)) {
         return yield* ownCluster.mismatch(target, found)
       }
-      const refused = this.checkVersion(this.state.position, yield* listing.version(this.scope.filter))
+      const refused = this.checkVersion(this.state.position, yield* listing.version(this.selected))
       if (refused !== undefined) return yield* refused
       this.state.verify = false
       this.state.confirmedAt = epoch
@@ -328,7 +332,7 @@ class Follower {
     const since = versionNumber(position)
     return Effect.map(
       this.options.listing.all(
-        this.scope.filter,
+        this.selected,
         (): Array<KubernetesEvent.StoredEvent> => [],
         (changed, stored) => {
           if (versionNumber(stored.resourceVersion) > since) changed.push(stored)
@@ -350,7 +354,14 @@ class Follower {
           // Resuming from the cursor of the gap gives all events that still exist.
           const first = changed[0]
           const before = first === undefined ? resourceVersion : String(versionNumber(first.resourceVersion) - 1)
-          items.push({ _tag: "Gap", reason: state.gap, cursor: this.cursorAt(before) })
+          items.push({
+            _tag: "Gap",
+            store: this.scope.target.id,
+            ...(state.freshAt === undefined ? undefined : { from: state.freshAt * 1_000 }),
+            to: this.now() * 1_000,
+            reason: state.gap,
+            cursor: this.cursorAt(before)
+          })
         }
         for (const stored of changed) items.push(...this.itemsOf(stored))
         this.moveTo(resourceVersion)
@@ -385,7 +396,8 @@ class Follower {
             watch: "true",
             resourceVersion: state.position,
             timeoutSeconds: String(seconds),
-            fieldSelector: selection.fieldSelectorOf(this.scope.filter)
+            fieldSelector: selection.fieldSelectorOf(this.scope.filter),
+            labelSelector: selection.labelSelectorOf(this.scope.filter)
           })
         )
         if (response.status !== 200) {
@@ -502,7 +514,7 @@ class Follower {
         case "ADDED":
         case "MODIFIED":
         case "DELETED": {
-          const stored = Result.getOrUndefined(KubernetesEvent.fromResource(object))
+          const stored = Result.getOrUndefined(KubernetesEvent.fromResource(object, this.selected.cluster))
           if (stored === undefined) return { items, changes, isLast: true, unexpected: line }
           changes++
           const version = versionNumber(stored.resourceVersion)

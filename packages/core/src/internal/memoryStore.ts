@@ -27,6 +27,8 @@ export class Store {
   size = 0
   position = 0
   evictedUpTo = 0
+  /** When the latest of what was evicted was last seen. */
+  evictedLast = Number.NEGATIVE_INFINITY
   readonly capacity: number
 
   constructor(capacity: number) {
@@ -66,6 +68,7 @@ export class Store {
     this.start++
     this.size--
     this.evictedUpTo = oldest.position
+    this.evictedLast = Math.max(this.evictedLast, oldest.write.last)
     const { origin, seq } = oldest.write.id
     const bySeq = this.byOrigin.get(origin)!
     bySeq.delete(seq)

@@ -2,7 +2,7 @@ import * as Backend from "@tidings/core/Backend"
 import { BackendError } from "@tidings/core/BackendError"
 import type { Event, EventBody, Write } from "@tidings/core/Event"
 import * as EventId from "@tidings/core/EventId"
-import type { Cursor, EventFilter, EventPage, EventQuery, WatchFrom, WatchItem } from "@tidings/core/EventQuery"
+import type { Cursor, EventFilter, EventPage, EventQuery, Gap, WatchFrom, WatchItem } from "@tidings/core/EventQuery"
 import * as ObjectReference from "@tidings/core/ObjectReference"
 import type { Micros } from "@tidings/core/Timestamp"
 import * as Arbitrary from "effect/Arbitrary"
@@ -181,6 +181,18 @@ export const ensureEvents = (
       return yield* found(`${what}: found ${describeAll(actual)}; expected ${describeAll(expected)}`)
     }
     for (const [index, write] of expected.entries()) yield* ensureEvent(write, actual[index])
+  })
+
+/**
+ * A gap names its store, says what is missing, and does not end before it begins.
+ *
+ * @internal
+ */
+export const ensureGap = ({ from, reason, store, to }: Gap): Effect.Effect<void, Finding> =>
+  Effect.gen(function* () {
+    yield* ensure(typeof store === "string" && store !== "", () => "a gap names no store")
+    yield* ensure(typeof reason === "string" && reason !== "", () => "a gap does not say what is missing")
+    yield* ensure(from === undefined || to === undefined || from <= to, () => "a gap ends before it begins")
   })
 
 /** @internal */

@@ -321,6 +321,33 @@ export const dataChecks: ReadonlyArray<CheckDefinition> = [
     })
   ),
 
+  check("the cluster of an event that is copied comes back, unless the store is a cluster itself", (world) =>
+    Effect.gen(function* () {
+      const own = world.series()
+      const cluster = { id: `cluster-${world.origin}`, name: "production" }
+      const copied = { ...world.series(), cluster }
+      const nameless = { ...world.series(), cluster: { id: cluster.id } }
+      yield* create(world, own, copied, nameless)
+      const { events } = yield* query(world, world.only)
+      const clusterOf = (write: Write) => events.find((event) => keyOf(event) === keyOf(write))?.cluster
+      const isCluster = clusterOf(own) !== undefined
+      yield* ensureSame(isCluster ? clusterOf(own) : cluster, clusterOf(copied), "the cluster of a copied event")
+      if (isCluster) {
+        const { id, name } = clusterOf(own)!
+        for (const one of [id, [id, "another"], ...(name === undefined ? [] : [name])]) {
+          const found = yield* query(world, { ...world.only, cluster: one })
+          yield* ensureSame(events.length, found.totalCount, `totalCount with the cluster ${JSON.stringify(one)}`)
+        }
+      } else {
+        yield* ensureSame(nameless.cluster, clusterOf(nameless), "a cluster without a name")
+        const both = [nameless, copied]
+        yield* ensureQuery(world, { ...world.only, cluster: cluster.id }, both, "the query by the id of a cluster")
+        yield* ensureQuery(world, { ...world.only, cluster: "production" }, [copied], "the query by its name")
+        yield* ensureQuery(world, { ...world.only, cluster: ["production", "other"] }, [copied], "the query by names")
+      }
+    })
+  ),
+
   check("events of other writers enter under their uid, with their own count", (world) =>
     Effect.gen(function* () {
       const uidOf = (digit: string) =>

@@ -26,12 +26,44 @@ export const makeStock = (world: World): Stock => {
   const normal = { reason: "Step", type: "Normal" } as const
   const failed = { reason: "StepFailed", type: "Warning" } as const
   const other = { source: { component: `${world.source}-2`, host: "host-1" } }
-  const g = world.series({ name: "deploy", namespace: 0, at: 5, body: normal })
+  const labelled = (labels: Readonly<Record<string, string>>) => ({ labels })
+  const g = world.series({
+    name: "deploy",
+    namespace: 0,
+    at: 5,
+    body: { ...normal, ...labelled({ team: "payments" }) }
+  })
+  const saying = (message: string) => ({ message })
   return {
-    a: world.series({ name: "deploy", namespace: 0, at: 10, body: normal }),
-    b: world.series({ name: "deploy", namespace: 1, at: 20, body: failed }),
-    c: world.series({ kind: "Order", name: "deploy", namespace: 0, at: 30, body: { ...normal, ...other } }),
-    d: world.series({ name: "deploy-deploy", namespace: 2, at: 40, body: { ...failed, ...other } }),
+    a: world.series({
+      name: "deploy",
+      namespace: 0,
+      at: 10,
+      body: { ...normal, ...labelled({ team: "payments", "example.com/tier": "1" }) }
+    }),
+    b: world.series({
+      name: "deploy",
+      namespace: 1,
+      at: 20,
+      body: {
+        ...failed,
+        ...labelled({ team: "payments" }),
+        ...saying(`Connection refused: "10.0.0.7" at 100% (50_50)`)
+      }
+    }),
+    c: world.series({
+      kind: "Order",
+      name: "deploy",
+      namespace: 0,
+      at: 30,
+      body: { ...normal, ...other, ...labelled({ team: "orders" }), ...saying("connection of Größe.* is open") }
+    }),
+    d: world.series({
+      name: "deploy-deploy",
+      namespace: 2,
+      at: 40,
+      body: { ...failed, ...other, ...saying("connection refused, twice") }
+    }),
     e: world.series({ kind: "Node", name: "node", at: 50, body: { ...failed, reason: "Step" } }),
     f: world.series({ name: "build", namespace: 1, at: 60, body: { ...normal, reason: "StepFailed" } }),
     // Began before all others and was last seen after them.
@@ -84,6 +116,97 @@ export const filterCases: ReadonlyArray<FilterCase> = [
     filter: (world) => ({ since: world.at(70), until: world.at(70) }),
     expected: ["g"]
   },
+  { name: "resourceType, of a set", filter: () => ({ resourceType: ["Order", "Node"] }), expected: ["e", "c"] },
+  {
+    name: "resourceName, of a set",
+    filter: (world) => ({ resourceName: [world.nameOf("node"), world.nameOf("build")] }),
+    expected: ["f", "e"]
+  },
+  {
+    name: "object, by kind and name together",
+    filter: (world) => ({ object: { kind: "Workflow", name: world.nameOf("deploy") } }),
+    expected: ["g", "b", "a"]
+  },
+  {
+    name: "object, of a set of pairs",
+    filter: (world) => ({
+      object: [
+        { kind: "Order", name: world.nameOf("deploy") },
+        { kind: "Workflow", name: world.nameOf("build") }
+      ]
+    }),
+    expected: ["f", "c"]
+  },
+  {
+    name: "object, with its API group",
+    filter: (world) => ({
+      object: [
+        { kind: "Order", name: world.nameOf("deploy"), apiGroup: "shop.example.com" },
+        { kind: "Workflow", name: world.nameOf("build"), apiGroup: "shop.example.com" }
+      ]
+    }),
+    expected: ["c"]
+  },
+  {
+    name: "namespace, of a set",
+    filter: (world) => ({ namespace: [world.context.namespaces[2], world.context.namespaces[1]] }),
+    expected: ["f", "d", "b"]
+  },
+  {
+    name: "objectNamespace, of a set with objects that are in none",
+    filter: (world) => ({ objectNamespace: ["", world.context.namespaces[2]] }),
+    expected: ["e", "d"]
+  },
+  { name: "apiGroup, of a set", filter: () => ({ apiGroup: ["", "shop.example.com"] }), expected: ["e", "c"] },
+  {
+    name: "eventType, of a set",
+    filter: () => ({ eventType: ["Warning", "Error"] }),
+    expected: ["e", "d", "b"]
+  },
+  {
+    name: "reason, of a set",
+    filter: () => ({ reason: ["StepFailed", "Other", "StepFailed"] }),
+    expected: ["f", "d", "b"]
+  },
+  {
+    name: "source, of a set",
+    filter: (world) => ({ source: [`${world.source}-2`, world.source] }),
+    expected: ["g", "f", "e", "d", "c", "b", "a"]
+  },
+  {
+    name: "a set of one value",
+    filter: (world) => ({ namespace: [world.context.namespaces[1]], reason: ["StepFailed", "StepFailed"] }),
+    expected: ["f", "b"]
+  },
+  { name: "labels", filter: () => ({ labels: { team: "payments" } }), expected: ["g", "b", "a"] },
+  {
+    name: "labels, all of several",
+    filter: () => ({ labels: { "example.com/tier": "1", team: "payments" } }),
+    expected: ["a"]
+  },
+  { name: "match", filter: () => ({ match: "refused" }), expected: ["d", "b"] },
+  {
+    name: "match, upper and lower case being the same",
+    filter: () => ({ match: "CONNECTION REFUSED" }),
+    expected: ["d", "b"]
+  },
+  {
+    name: "match, of characters that patterns use",
+    filter: () => ({ match: `"10.0.0.7" at 100% (50_50)` }),
+    expected: ["b"]
+  },
+  { name: "match, of letters outside ASCII", filter: () => ({ match: "grÖße.*" }), expected: ["c"] },
+  {
+    name: "sets of several fields together",
+    filter: (world) => ({
+      resourceType: ["Workflow", "Order"],
+      namespace: [world.context.namespaces[0], world.context.namespaces[1]],
+      reason: ["Step", "StepFailed"],
+      labels: { team: "payments" },
+      match: "s"
+    }),
+    expected: ["g", "b", "a"]
+  },
   {
     name: "two fields together",
     filter: (world) => ({ resourceType: "Workflow", namespace: world.context.namespaces[1] }),
@@ -100,6 +223,9 @@ export const filterCases: ReadonlyArray<FilterCase> = [
       eventType: "Normal",
       reason: "Step",
       source: world.source,
+      object: { kind: "Workflow", name: world.nameOf("deploy") },
+      labels: { team: "payments" },
+      match: "step",
       since: world.at(10),
       until: world.at(69)
     }),
@@ -140,6 +266,27 @@ export const nearMisses: ReadonlyArray<{ readonly name: string; readonly filter:
   { name: "a group with its version", filter: () => ({ apiGroup: "shop.example.com/v1" }) },
   { name: "a type in small letters", filter: () => ({ eventType: "normal" }) },
   { name: "a type that no event has", filter: () => ({ eventType: "Error" }) },
+  { name: "a cluster that is another one", filter: () => ({ cluster: "no-such-cluster" }) },
+  {
+    name: "the kind of one object and the name of another",
+    filter: (world) => ({ object: { kind: "Node", name: world.nameOf("deploy") } })
+  },
+  { name: "another value of a label", filter: () => ({ labels: { team: "payment" } }) },
+  { name: "a label that no event has", filter: () => ({ labels: { team: "payments", tier: "1" } }) },
+  { name: "a label that no event can have", filter: () => ({ labels: { "no label/at all": "" } }) },
+  { name: "a pattern in place of a message", filter: () => ({ match: "connection.*refused" }) },
+  { name: "a pattern of a database in place of a message", filter: () => ({ match: "connection%refused" }) },
+  { name: "any character of a database in place of one", filter: () => ({ match: "connection_refused" }) },
+  { name: "words of a message in another order", filter: () => ({ match: "refused connection" }) },
+  { name: "an empty set of kinds", filter: () => ({ resourceType: [] }) },
+  { name: "an empty set of names", filter: () => ({ resourceName: [] }) },
+  { name: "an empty set of objects", filter: () => ({ object: [] }) },
+  { name: "an empty set of namespaces", filter: () => ({ namespace: [] }) },
+  { name: "an empty set of groups", filter: () => ({ apiGroup: [] }) },
+  { name: "an empty set of types", filter: () => ({ eventType: [] }) },
+  { name: "an empty set of reasons", filter: () => ({ reason: [] }) },
+  { name: "an empty set of sources", filter: () => ({ source: [] }) },
+  { name: "an empty set of identities", filter: () => ({ id: [] }) },
   { name: "the name of the object in place of the event's", filter: (world) => ({ name: world.nameOf("deploy") }) },
   { name: "a part of an identity", filter: (world) => ({ id: world.origin }) },
   {

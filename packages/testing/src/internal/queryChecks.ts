@@ -14,6 +14,7 @@ import {
   describeAll,
   ensure,
   ensureEvents,
+  ensureGap,
   ensureQuery,
   ensureSame,
   eventsOf,
@@ -54,6 +55,23 @@ const ensureOnce = (expected: ReadonlyArray<Write>, found: ReadonlyArray<EventQu
       events.length === expected.length,
       () => `${what}: the pages have ${events.length} events, expected ${expected.length}`
     )
+  })
+
+const isTime = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value)
+
+/** For each store once from when to when, and gaps that say what is missing. */
+const ensureCoverage = ({ coverage }: EventQuery.EventPage) =>
+  Effect.gen(function* () {
+    yield* ensure(coverage.length > 0, () => "the page says of no store for which time its history is complete")
+    const stores = coverage.map(({ store }) => store)
+    yield* ensure(new Set(stores).size === stores.length, () => `a store is covered twice: ${stores.join(", ")}`)
+    for (const { gaps, since, store, until } of coverage) {
+      yield* ensure(typeof store === "string" && store !== "", () => "the coverage names no store")
+      yield* ensure(isTime(since) || since === "unknown", () => `coverage.since is ${String(since)}`)
+      yield* ensure(isTime(until) || until === "now" || until === "unknown", () => `coverage.until is ${String(until)}`)
+      yield* ensure(!isTime(since) || !isTime(until) || since <= until, () => "the coverage ends before it begins")
+      for (const gap of gaps) yield* ensureGap(gap)
+    }
   })
 
 interface Plan {
@@ -132,6 +150,48 @@ export const queryChecks: ReadonlyArray<CheckDefinition> = [
         const page = yield* ensureQuery(world, filter(world), [], `the query by ${name}`)
         if (!world.context.shared) yield* ensure(page.next === undefined, () => `the query by ${name} has a next page`)
       }
+    })
+  ),
+
+  check("a query says of each store for which time its history is complete, whatever the filter", (world) =>
+    Effect.gen(function* () {
+      yield* create(world, ...many(world, 3))
+      const page = yield* query(world, world.only)
+      yield* ensureCoverage(page)
+      yield* ensure(
+        page.incomplete === undefined,
+        () => "everything answered, and the page says that something did not"
+      )
+      for (const filter of [
+        { reason: "StepStarted" },
+        { match: "nothing says this" },
+        { namespace: "nobody-is-here" }
+      ]) {
+        const narrower = yield* query(world, { ...world.only, ...filter, limit: 1 })
+        const stores = (of: EventQuery.EventPage) => of.coverage.map(({ since, store }) => ({ since, store }))
+        yield* ensureSame(stores(page), stores(narrower), `the coverage with the filter ${JSON.stringify(filter)}`)
+      }
+    })
+  ),
+
+  check("a page token of a filter that means the same is taken, however it is written", (world) =>
+    Effect.gen(function* () {
+      const batch = many(world, 4)
+      yield* create(world, ...batch)
+      const { next } = yield* query(world, { ...world.only, reason: ["StepStarted", "Other"], labels: {}, limit: 2 })
+      yield* ensure(next !== undefined, () => "the first page leads to no next one")
+      const page = yield* query(world, {
+        ...world.only,
+        reason: ["Other", "StepStarted", "Other"],
+        limit: 2,
+        page: next!
+      })
+      yield* ensureEvents(reversed(batch).slice(2), page.events, "the second page")
+      yield* refusesPage(
+        world,
+        { ...world.only, reason: ["StepStarted"], limit: 2, page: next! },
+        "the page token of a larger set"
+      )
     })
   ),
 
@@ -350,7 +410,12 @@ export const queryChecks: ReadonlyArray<CheckDefinition> = [
         { id: `${world.origin}.1` },
         { resourceType: "Workflow" },
         { resourceName: world.nameOf("deploy") },
-        { source: `${world.source}-2` }
+        { source: `${world.source}-2` },
+        { object: { kind: "Workflow", name: world.nameOf("deploy") } },
+        { cluster: "one" },
+        { labels: { team: "payments" } },
+        { match: "step" },
+        { reason: ["StepStarted", "Other"] }
       ] satisfies ReadonlyArray<EventQuery.EventFilter>) {
         yield* refusesPage(
           world,

@@ -13,6 +13,7 @@ import {
   ensure,
   ensureEvents,
   ensureFollowed,
+  ensureGap,
   ensureQuery,
   ensureSame,
   eventsOf,
@@ -232,7 +233,7 @@ export const forgetfulChecks = ({ layer, series }: Forgetful): ReadonlyArray<Che
               const item = yield* watcher.next("Gap")
               if (item._tag !== "Gap")
                 return yield* found(`the watch began with ${item._tag}, history is lost without a Gap`)
-              yield* ensure(item.reason !== "", () => "the gap gives no reason")
+              yield* ensureGap(item)
               gap = item.cursor
             }
             const { live, seen } = yield* watcher.untilLive

@@ -436,6 +436,10 @@ export const watchChecks: ReadonlyArray<CheckDefinition> = [
         { eventType: "Normal" },
         { reason: "StepStarted" },
         { source: `${world.source}-2` },
+        { object: { kind: "Workflow", name: world.nameOf("deploy") } },
+        { cluster: "one" },
+        { labels: { team: "payments" } },
+        { match: "step" },
         { since: world.at(0) },
         { until: world.at(9_999) }
       ]

@@ -62,7 +62,8 @@ export const query = (
       const page = {
         events: events.map(eventOf),
         totalCount: matching.length,
-        cursor: Position.cursorEncoder(scope)(String(server.store.position))
+        cursor: Position.cursorEncoder(scope)(String(server.store.position)),
+        coverage: [{ store: scope.target.id, since: "unknown", until: "now", gaps: [] }] as const
       }
       const end = events.at(-1)
       return events.length < older.length && end !== undefined
@@ -88,6 +89,7 @@ export const watch = (
           .map((one) => ({ _tag: "Event", event: eventOf(one), cursor: cursorAt(one.position) }))
       const gap = (): EventQuery.WatchItem => ({
         _tag: "Gap",
+        store: scope.target.id,
         reason: "the server has lost its history",
         cursor: cursorAt(store.forgottenUpTo)
       })

@@ -5,7 +5,7 @@
  */
 import type { EventType, StoredEventType } from "@tidings/core/Event"
 import { BackendError } from "@tidings/core/BackendError"
-import type { Cursor, EventFilter } from "@tidings/core/EventQuery"
+import { type Cursor, type EventFilter, type OneOrMore, valuesOf } from "@tidings/core/EventQuery"
 import { groupOf } from "@tidings/core/ObjectReference"
 import * as Timestamp from "@tidings/core/Timestamp"
 import * as Clock from "effect/Clock"
@@ -135,22 +135,23 @@ const TYPES = ["Normal", "Warning"] as const
 export const eventType = (description: string): Flag.Flag<EventType | undefined> =>
   choice("type", TYPES, { value: "Normal|Warning", description })
 
-/**
- * As kubectl has it: one type, or both of them with a comma between, which are no filter. A type that another writer made
- * up is spelled as it is.
- */
-const types: Flag.Flag<StoredEventType | undefined> = last(
+/** As kubectl has it: one type, or several with commas between. A type that another writer made up is spelled as it is. */
+const types: Flag.Flag<OneOrMore<StoredEventType> | undefined> = last(
   Flag.mapEffect(
-    Flag.withAlias(described({ value: "Normal|Warning", description: "Of this type" }, "type"), "types"),
+    Flag.withAlias(
+      described({ value: "Normal|Warning", description: "Of this type, or of these: A,B" }, "type"),
+      "types"
+    ),
     (value) => {
       const found = value
         .split(",")
         .map((one) => TYPES.find((type) => type.toLowerCase() === one.trim().toLowerCase()) ?? one.trim())
-      const [first] = found
-      if (found.every((type) => type === first && type !== "")) return Effect.succeed(first)
-      return found.every((type) => type === "Normal" || type === "Warning")
-        ? Effect.succeed(undefined)
-        : Effect.fail(invalid("type", value, `one of ${TYPES.join(", ")}, or one that another writer made up`))
+      if (found.includes("")) {
+        return Effect.fail(
+          invalid("type", value, `one or more of ${TYPES.join(", ")}, or one that another writer made up`)
+        )
+      }
+      return Effect.succeed(found.length === 1 ? found[0]! : found)
     }
   )
 )
@@ -215,7 +216,7 @@ export interface Selection {
   readonly namespace: string | undefined
   readonly allNamespaces: boolean
   readonly objectNamespace: string | undefined
-  readonly type: StoredEventType | undefined
+  readonly type: OneOrMore<StoredEventType> | undefined
   readonly reason: string | undefined
   readonly source: string | undefined
   readonly since: Timestamp.Micros | undefined
@@ -371,7 +372,7 @@ export const inPlace =
             reason._tag === "CursorMismatch"
               ? Effect.void
               : words.say(
-                  `note: not allowed to look in all namespaces, so these are the events in namespace ${nearer.filter.namespace}`
+                  `note: not allowed to look in all namespaces, so these are the events in namespace ${valuesOf(nearer.filter.namespace ?? []).join(", ")}`
                 ),
             run(nearer)
           )

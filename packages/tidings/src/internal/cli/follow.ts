@@ -3,11 +3,11 @@
  *
  * @internal
  */
-import { Backend } from "@tidings/core/Backend"
 import type { BackendError } from "@tidings/core/BackendError"
 import type { Event } from "@tidings/core/Event"
 import * as EventJson from "@tidings/core/EventJson"
 import * as EventQuery from "@tidings/core/EventQuery"
+import { EventReader } from "@tidings/core/EventReader"
 import * as Timestamp from "@tidings/core/Timestamp"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -55,7 +55,7 @@ const mayPass = (error: BackendError): boolean =>
   error.reason._tag === "Transient" || error.reason._tag === "Throttled" || error.reason._tag === "Unavailable"
 
 const watch = Effect.fnUntraced(function* (selected: flags.Selected, output: format.Format, showCursor: boolean) {
-  const backend = yield* Backend
+  const reader = yield* EventReader
   const print: Print = yield* printer(output, selected.filter.namespace === undefined)
   const { after, filter, limit, timeless } = selected
   // A cursor is bound to its filter, and a relative time is another one at every start.
@@ -106,13 +106,13 @@ const watch = Effect.fnUntraced(function* (selected: flags.Selected, output: for
   }
 
   const follow: Effect.Effect<never, BackendError | Failure> = Effect.suspend(() =>
-    Stream.runForEachArray(backend.watch(watched, from), take)
+    Stream.runForEachArray(reader.watch(watched, from), take)
   ).pipe(
     Effect.andThen(Effect.fail(new Failure({ detail: "the backend ended the watch, which should go on for ever" }))),
     Effect.catchTag("BackendError", (error) => Effect.andThen(again(error), follow))
   )
   // A watch that is under way waits for a store that is away. One that has not begun would wait for a wrong address.
-  yield* backend.target
+  yield* reader.target
   return yield* Effect.onExit(follow, () =>
     showCursor && cursor !== undefined ? words.say(`cursor: ${cursor}`) : Effect.void
   )
@@ -135,7 +135,7 @@ export const follow = Command.make(
       .place(selected)
       .pipe(
         Effect.flatMap(flags.inPlace((placed) => watch(placed, output, showCursor))),
-        session.withBackend({ create: true })
+        session.withReader({ create: true })
       )
   }, session.verb("follow"))
 ).pipe(

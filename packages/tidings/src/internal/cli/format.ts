@@ -5,7 +5,7 @@
  */
 import { type Event, type EventBody, namespaceOf } from "@tidings/core/Event"
 import * as EventJson from "@tidings/core/EventJson"
-import type { Cursor } from "@tidings/core/EventQuery"
+import type { Coverage, Cursor, Incomplete } from "@tidings/core/EventQuery"
 import * as Timestamp from "@tidings/core/Timestamp"
 import type { Micros } from "@tidings/core/Timestamp"
 import { Document, visit } from "yaml"
@@ -63,14 +63,23 @@ export const one = (format: "json" | "ndjson" | "yaml", event: Event): string =>
   }
 }
 
+const timeOf = (time: Micros | "now" | "unknown"): string => (typeof time === "number" ? Timestamp.format(time) : time)
+
 /**
- * The answer of `list` as one document: a Kubernetes `EventList` with two fields of our own beside its `metadata`.
+ * The answer of `list` as one document: a Kubernetes `EventList` with fields of our own beside its `metadata`: how many match,
+ * where the answer ends, from when to when each store's history is complete, and what did not answer.
  *
  * @internal
  */
 export const list = (
   format: "json" | "yaml",
-  page: { readonly events: ReadonlyArray<Event>; readonly total: number; readonly cursor?: Cursor | undefined }
+  page: {
+    readonly events: ReadonlyArray<Event>
+    readonly total: number
+    readonly cursor?: Cursor | undefined
+    readonly coverage?: ReadonlyArray<Coverage> | undefined
+    readonly incomplete?: ReadonlyArray<Incomplete> | undefined
+  }
 ): string => {
   const remaining = page.total - page.events.length
   const value = {
@@ -79,6 +88,17 @@ export const list = (
     metadata: remaining > 0 ? { remainingItemCount: remaining } : {},
     total: page.total,
     cursor: page.cursor,
+    coverage: page.coverage?.map(({ gaps, since, store, until }) => ({
+      store,
+      since: timeOf(since),
+      until: timeOf(until),
+      gaps: gaps.map(({ from, reason, to }) => ({
+        ...(from === undefined ? undefined : { from: Timestamp.format(from) }),
+        ...(to === undefined ? undefined : { to: Timestamp.format(to) }),
+        reason
+      }))
+    })),
+    incomplete: page.incomplete?.map(({ reason, store }) => ({ store, reason })),
     items: page.events.map(EventJson.toStoredObject)
   }
   return format === "json" ? json(value) : yaml(value)

@@ -3,11 +3,11 @@
  *
  * @internal
  */
-import { Backend } from "@tidings/core/Backend"
 import type { BackendError } from "@tidings/core/BackendError"
 import { type Event, namespaceOf } from "@tidings/core/Event"
 import * as EventId from "@tidings/core/EventId"
 import type { EventFilter } from "@tidings/core/EventQuery"
+import { EventReader } from "@tidings/core/EventReader"
 import * as Timestamp from "@tidings/core/Timestamp"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -29,12 +29,12 @@ const isIdentity = (text: string): boolean => {
 const find = Effect.fnUntraced(function* (
   wanted: string,
   given: { readonly namespace: string | undefined; readonly allNamespaces: boolean }
-): Effect.fn.Return<Event, BackendError | Failure, Backend | session.Session> {
-  const backend = yield* Backend
+): Effect.fn.Return<Event, BackendError | Failure, EventReader | session.Session> {
+  const reader = yield* EventReader
   const meant = yield* session.DefaultNamespace
   const namespace = given.allNamespaces ? undefined : (given.namespace ?? meant)
   const filter: EventFilter = namespace === undefined ? {} : { namespace }
-  const [named, ...others] = (yield* backend.query({ ...filter, name: wanted, limit: 2 })).events
+  const [named, ...others] = (yield* reader.query({ ...filter, name: wanted, limit: 2 })).events
   if (named !== undefined && others.length > 0) {
     yield* words.say(
       `note: events of that name are in several namespaces; this is the one in ${namespaceOf(named)}, choose with --namespace`
@@ -42,7 +42,7 @@ const find = Effect.fnUntraced(function* (
   }
   if (named !== undefined) return named
   if (isIdentity(wanted)) {
-    const [identified] = (yield* backend.query({ ...filter, id: wanted, limit: 1 })).events
+    const [identified] = (yield* reader.query({ ...filter, id: wanted, limit: 1 })).events
     if (identified !== undefined) return identified
   }
   const { command } = yield* session.Session
@@ -67,7 +67,7 @@ export const get = Command.make(
   },
   Effect.fnUntraced(function* ({ allNamespaces, id, namespace, output = "text" }) {
     if (namespace === "") return yield* session.refuse("--namespace is empty: leave it out")
-    const event = yield* session.withBackend({ create: false })(find(id, { allNamespaces, namespace }))
+    const event = yield* session.withReader({ create: false })(find(id, { allNamespaces, namespace }))
     yield* words.data(
       output === "text"
         ? format.card(event, { now: Timestamp.now(yield* Clock.Clock), colours: yield* session.colours })

@@ -3,11 +3,11 @@
  *
  * @internal
  */
-import { Backend } from "@tidings/core/Backend"
 import type { BackendError } from "@tidings/core/BackendError"
 import { CLUSTER_SCOPED_NAMESPACE, type Event } from "@tidings/core/Event"
 import * as EventJson from "@tidings/core/EventJson"
 import * as EventQuery from "@tidings/core/EventQuery"
+import { EventReader } from "@tidings/core/EventReader"
 import * as Timestamp from "@tidings/core/Timestamp"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -31,6 +31,8 @@ interface Answer {
   readonly total: number
   /** Absent where there is no store yet. */
   readonly cursor?: EventQuery.Cursor | undefined
+  readonly coverage?: ReadonlyArray<EventQuery.Coverage> | undefined
+  readonly incomplete?: ReadonlyArray<EventQuery.Incomplete> | undefined
   /** What to say where nothing was found. */
   readonly emptiness?: string | undefined
 }
@@ -39,18 +41,20 @@ interface Answer {
 const newest = Effect.fnUntraced(function* (
   selected: flags.Selected,
   resumable: boolean
-): Effect.fn.Return<Answer, BackendError, Backend> {
+): Effect.fn.Return<Answer, BackendError, EventReader> {
   const { filter, limit, timeless } = selected
-  const backend = yield* Backend
+  const reader = yield* EventReader
   const hasTimes = filter.since !== undefined || filter.until !== undefined
   // Taken before the query: what comes in between is shown twice, never missed.
   const timelessCursor =
-    resumable && hasTimes ? yield* Stream.runHead(Stream.take(backend.watch(timeless, "now"), 1)) : Option.none()
-  const page = yield* backend.query(limit === undefined ? filter : { ...filter, limit })
+    resumable && hasTimes ? yield* Stream.runHead(Stream.take(reader.watch(timeless, "now"), 1)) : Option.none()
+  const page = yield* reader.query(limit === undefined ? filter : { ...filter, limit })
   return {
     selected,
     events: page.events.toReversed(),
     total: page.totalCount,
+    coverage: page.coverage,
+    incomplete: page.incomplete,
     cursor: Option.isSome(timelessCursor) ? timelessCursor.value.cursor : page.cursor
   }
 })
@@ -59,12 +63,12 @@ const newest = Effect.fnUntraced(function* (
 const since = Effect.fnUntraced(function* (
   selected: flags.Selected,
   after: EventQuery.Cursor
-): Effect.fn.Return<Answer, BackendError, Backend> {
+): Effect.fn.Return<Answer, BackendError, EventReader> {
   const { filter, timeless } = selected
-  const backend = yield* Backend
+  const reader = yield* EventReader
   const changed = new Map<string, Event>()
   let cursor = after
-  yield* backend.watch(timeless, after).pipe(
+  yield* reader.watch(timeless, after).pipe(
     Stream.takeUntil((item) => item._tag === "Live"),
     Stream.runForEach((item) => {
       cursor = item.cursor
@@ -89,24 +93,25 @@ const emptinessOf = Effect.fnUntraced(function* ({
   after,
   filter,
   kind
-}: flags.Selected): Effect.fn.Return<string, BackendError, Backend | session.Session> {
+}: flags.Selected): Effect.fn.Return<string, BackendError, EventReader | session.Session> {
   if (after !== undefined) return "no events since that cursor"
   const known = yield* session.Session
   const { namespace, ...rest } = filter
   const count = (within: EventQuery.EventFilter) =>
-    Backend.use((backend) => Effect.map(backend.query({ ...within, limit: 0 }), ({ totalCount }) => totalCount))
+    EventReader.use((reader) => Effect.map(reader.query({ ...within, limit: 0 }), ({ totalCount }) => totalCount))
   if (namespace !== undefined) {
+    const named = EventQuery.valuesOf(namespace).join(", ")
     // Who may read this namespace need not be allowed to read all of them.
     const here = Object.keys(rest).length === 0 ? 0 : yield* count({ namespace })
     if (kind?.namespaced === false && namespace !== CLUSTER_SCOPED_NAMESPACE) {
       return (
-        `no events match in namespace ${namespace}; events about a ${kind.kind} are usually in namespace ` +
+        `no events match in namespace ${named}; events about a ${kind.kind} are usually in namespace ` +
         `${CLUSTER_SCOPED_NAMESPACE}: ${known.command} list -n ${CLUSTER_SCOPED_NAMESPACE}`
       )
     }
     return here === 0
-      ? `no events in namespace ${namespace}; in all namespaces: ${known.command} list -A`
-      : `no events match; without the filter there are ${here} in namespace ${namespace}`
+      ? `no events in namespace ${named}; in all namespaces: ${known.command} list -A`
+      : `no events match; without the filter there are ${here} in namespace ${named}`
   }
   const meant = yield* session.DefaultNamespace
   const all = Object.keys(filter).length === 0 ? 0 : yield* count({})
@@ -127,7 +132,7 @@ const answerTo = (given: flags.Selected, resumable: boolean) =>
         })
       )
     ),
-    session.withBackend({ create: false }),
+    session.withReader({ create: false }),
     Effect.catchIf(
       (error) => error instanceof Absent && given.after === undefined,
       (error) =>
@@ -149,7 +154,7 @@ export const list = Command.make(
     const selected = yield* session.check(flags.select(given, catalogue, DEFAULT_LIMIT))
     const resumable = showCursor || output === "json" || output === "yaml"
     const answer = yield* answerTo(selected, resumable)
-    const { cursor, emptiness, events, total } = answer
+    const { coverage, cursor, emptiness, events, incomplete, total } = answer
 
     switch (output) {
       case "table":
@@ -170,9 +175,10 @@ export const list = Command.make(
         break
       case "json":
       case "yaml":
-        yield* words.data(format.list(output, { events, total, cursor }))
+        yield* words.data(format.list(output, { events, total, cursor, coverage, incomplete }))
     }
 
+    for (const { reason } of incomplete ?? []) yield* words.say(`note: these events are not all: ${reason}`)
     if (emptiness !== undefined) yield* words.say(emptiness)
     else if (events.length < total) {
       yield* words.say(`${events.length} of ${total} events, the newest; all of them: --limit all`)

@@ -1,8 +1,9 @@
-import type { Backend } from "@tidings/core/Backend"
+import { type Backend, layerReader } from "@tidings/core/Backend"
 import type { Check } from "@tidings/core/BackendCheck"
+import type { EventReader } from "@tidings/core/EventReader"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as Layer from "effect/Layer"
+import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import type * as CliError from "effect/cli/CliError"
 import type * as Command from "effect/cli/Command"
@@ -70,6 +71,24 @@ export const withBackend =
     self: Effect.Effect<A, E, R>
   ): Effect.Effect<A, unknown, Exclude<R, Backend> | Session | Command.Environment> =>
     Session.use(({ store }) => Effect.provide(self, store(options)))
+
+/**
+ * The same for verbs that only read.
+ *
+ * @internal
+ */
+export const withReader =
+  (options: { readonly create: boolean }) =>
+  <A, E, R>(
+    self: Effect.Effect<A, E, R>
+  ): Effect.Effect<A, unknown, Exclude<R, EventReader> | Session | Command.Environment> =>
+    Session.use(({ store }) => {
+      const reader: Layer.Layer<EventReader, unknown, Command.Environment> = Layer.provideMerge(
+        layerReader,
+        store(options)
+      )
+      return Effect.provide(self, reader)
+    })
 
 /** @internal */
 export const check = <A>(result: Result.Result<A, string>): Effect.Effect<A, failure.Usage> =>
