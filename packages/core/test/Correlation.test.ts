@@ -60,7 +60,7 @@ const id = (seq: number) => ({ origin: "test", seq })
 
 describe("Correlator", () => {
   it.effect(
-    "counts everything once, within its limits, and lets it leave in time",
+    "counts every occurrence exactly once, stays within its limits, and releases what is held in time",
     () =>
       Effect.gen(function* () {
         const seen = { accepted: 0, writes: 0, evicted: 0 }
@@ -151,7 +151,7 @@ describe("a series", () => {
   })
 
   it.prop(
-    "is of equal events, and of no others",
+    "contains equal events and no others",
     { one: identity, other: identity, differing: Arbitrary.array(integer(0, fields.length - 1), { maxLength: 3 }) },
     ({ differing, one, other }) => {
       const second: Fields = { ...one }
@@ -166,7 +166,7 @@ describe("a series", () => {
     { arbitrary: { runs: 2_000, size: 20 } }
   )
 
-  it("is of its message: a text that looks like an aggregate is one of its own", () => {
+  it("is separate for a message that looks like that of an aggregate", () => {
     const correlator = new Correlator({ ...Correlation.defaults, aggregateAt: 2 })
     correlator.step(id(1), occurrence, 0)
     const combined = correlator.step(id(2), { ...occurrence, message: "another" }, 0)
@@ -176,7 +176,7 @@ describe("a series", () => {
     assert.strictEqual(similar.step(id(2), { ...occurrence, message: "another" }, 0).series.seq, 2)
   })
 
-  it("carries the latest data, labels and related object, and no time of its own", () => {
+  it("is written with the data, labels and related object of its latest occurrence", () => {
     const correlator = new Correlator(Correlation.defaults)
     correlator.step(id(1), occurrence, 0)
     const { released } = correlator.step(
@@ -211,17 +211,17 @@ describe("a series", () => {
     })
   })
 
-  it("cuts the message of an aggregate to what Kubernetes takes", () => {
+  it("cuts the message of an aggregate to the limit of Kubernetes", () => {
     const correlator = new Correlator({ ...Correlation.defaults, aggregateAt: 1 })
     const { released } = correlator.step(id(1), { ...occurrence, message: "ä".repeat(512) }, 0)
     assert.isAtMost(new TextEncoder().encode(released[0]!.write.event.message).length, 1_024)
   })
 })
 
-describe("time", () => {
+describe("the time of an occurrence", () => {
   // What makes a restart safe: the log alone says which series an occurrence belongs to.
   it.prop(
-    "decides when something leaves, never what it belongs to",
+    "affects when a series is released, never which series an occurrence belongs to",
     { options, operations: Arbitrary.array(operation, { minLength: 10, maxLength: 60 }) },
     ({ operations, options }) => {
       const seriesAt = (timeOf: (now: number) => number) => {
@@ -248,7 +248,7 @@ describe("time", () => {
     { arbitrary: { runs: 1_000, size: 60 } }
   )
 
-  it("may be set back: nobody waits for longer than a refill", () => {
+  it("may go back without delaying a release by more than a refill", () => {
     const correlator = new Correlator(optionsOf({ capacity: 10, aggregateAt: 0, burst: 2 }))
     let now = 1_000_000 * SECOND
     for (let seq = 1; seq <= 5; seq++) correlator.step(id(seq), occurrence, now)
@@ -261,7 +261,7 @@ describe("time", () => {
     assert.strictEqual(correlator.held, 0)
   })
 
-  it("is client-go's by default, but for the refill", () => {
+  it("has the numbers of client-go by default, except for the refill", () => {
     const { aggregateAt, aggregateWindow, burst, capacity, refill } = Correlation.defaults
     assert.deepStrictEqual(
       [capacity, aggregateAt, aggregateWindow, burst, refill, Correlation.clientGo.refill],
@@ -278,7 +278,7 @@ describe("time", () => {
 })
 
 describe("off", () => {
-  it("lets every occurrence leave at once, as an event of its own", () => {
+  it("releases every occurrence at once as a series of its own", () => {
     const correlator = new Correlator(Correlation.off)
     for (let seq = 1; seq <= 100; seq++) {
       const { released, series } = correlator.step(id(seq), { ...occurrence, at: seq }, 0)
@@ -299,7 +299,7 @@ describe("off", () => {
 })
 
 describe("snapshots", () => {
-  it("hold the configuration, in numbers", () => {
+  it("contain the options as numbers", () => {
     const made = new Correlator(Correlation.defaults)
     const restored = Correlator.restore(JSON.parse(JSON.stringify(made.snapshot())) as Json)
     assert.isTrue(Correlation.equals(restored.options, Correlation.defaults))
@@ -312,7 +312,7 @@ describe("snapshots", () => {
     )
   })
 
-  it("that are none are refused", () => {
+  it("are refused where they are not valid", () => {
     const correlator = new Correlator({ ...Correlation.defaults, burst: 1 })
     for (let seq = 1; seq <= 3; seq++) correlator.step(id(seq), occurrence, 0)
     const sound = JSON.parse(JSON.stringify(correlator.snapshot())) as { [key: string]: Json }
@@ -346,7 +346,7 @@ describe("snapshots", () => {
   })
 })
 
-describe("parts of an object, as client-go has them", () => {
+describe("parts of an object with the keys of client-go", () => {
   const part = (fieldPath: string, message: string): Occurrence => ({
     ...occurrence,
     message,
@@ -363,13 +363,13 @@ describe("parts of an object, as client-go has them", () => {
     return { series: ids.size, held: correlator.held }
   }
 
-  it("have one aggregate and one budget for the whole object", () => {
+  it("share one aggregate and one rate limit", () => {
     // Nine messages of their own, and the aggregate; then one aggregate more for what is new to the window.
     assert.deepStrictEqual(writes(Correlation.clientGo), { series: 10, held: 11 })
     assert.deepStrictEqual(writes(Correlation.defaults), { series: 30, held: 0 })
   })
 
-  it("are told apart where events are equal but for them", () => {
+  it("are different series where only the part differs", () => {
     const correlator = new Correlator(Correlation.clientGo)
     const first = correlator.step(id(1), part("a", "it runs"), 0)
     const second = correlator.step(id(2), part("b", "it runs"), 0)
@@ -380,7 +380,7 @@ describe("parts of an object, as client-go has them", () => {
   })
 })
 
-describe("a snapshot of series that have left", () => {
+describe("a snapshot of series with nothing held", () => {
   const long = (n: number): Occurrence => ({
     ...occurrence,
     at: 1_900_000_000 * SECOND + n,
@@ -390,7 +390,7 @@ describe("a snapshot of series that have left", () => {
   })
   const origin = "0123456789abcdef0123456789abcdef"
 
-  it("has at most 240 bytes a series, whatever its events are", () => {
+  it("has at most 240 bytes for each series, whatever its events are", () => {
     const correlator = new Correlator(Correlation.defaults)
     const count = 4_096
     for (let n = 0; n < count; n++) correlator.step({ origin, seq: 1_000_000_000_000 + n }, long(n), 0)
@@ -399,7 +399,7 @@ describe("a snapshot of series that have left", () => {
     assert.isAtMost(JSON.stringify(correlator.snapshot()).length / count, 240)
   })
 
-  it("is the same whether it was prepared or not, also with series that are held, combined and given up", () => {
+  it("is the same whether it was prepared or not, also with series that are held, combined or evicted", () => {
     const steps = Array.from({ length: 600 }, (_, n) => ({
       id: { origin, seq: n + 1 },
       occurrence: { ...long(n % 40), message: `message ${n % 13}`, reason: `Reason${n % 3}` }
@@ -417,7 +417,7 @@ describe("a snapshot of series that have left", () => {
     assert.deepStrictEqual(make(1_000), plain)
   })
 
-  it("still knows each of them", () => {
+  it("restores each series", () => {
     const correlator = new Correlator(Correlation.defaults)
     for (let n = 1; n <= 100; n++) correlator.step({ origin, seq: n }, long(n), 0)
     const restored = Correlator.restore(JSON.parse(JSON.stringify(correlator.snapshot())) as Json)
@@ -434,17 +434,17 @@ describe("a snapshot of series that have left", () => {
 
 const bugs: ReadonlyArray<Bug> = [
   {
-    name: "what is given up forgets what it holds",
+    name: "an evicted series loses what it holds",
     find: "      if (flushed !== undefined) released = [flushed]\n",
     replace: ""
   },
   {
-    name: "who must wait is dropped",
+    name: "a series that must wait is dropped",
     find: "      bucket.waiting.add(series)\n",
     replace: "      this.heldOccurrences -= series.held\n      series.held = 0\n"
   },
   {
-    name: "one more may leave at once",
+    name: "the burst is one write too large",
     find: "if (bucket.fullAt - (this.burst - 1) * this.refill > now) return false",
     replace: "if (bucket.fullAt - this.burst * this.refill > now) return false"
   },
@@ -455,17 +455,17 @@ const bugs: ReadonlyArray<Bug> = [
       "bucket.fullAt = now + Math.ceil((Math.max(bucket.fullAt, now) - now) / this.refill) * this.refill + this.refill"
   },
   {
-    name: "a budget is never whole again",
+    name: "a budget is never full again",
     find: "bucket.fullAt = Math.max(bucket.fullAt, now) + this.refill",
     replace: "bucket.fullAt = (bucket.fullAt === 0 ? now : bucket.fullAt) + this.refill"
   },
   {
-    name: "who came last leaves first",
+    name: "the series that waits for the shortest time is released first",
     find: "      for (const series of bucket.waiting) {\n        if (!this.tryAcquire",
     replace: "      for (const series of [...bucket.waiting].reverse()) {\n        if (!this.tryAcquire"
   },
   {
-    name: "who comes overtakes who waits",
+    name: "a new occurrence overtakes series that wait",
     find: "if (bucket.waiting.size === 0 && this.tryAcquire(bucket, now)) {",
     replace: "if (this.tryAcquire(bucket, now)) {"
   },

@@ -24,8 +24,8 @@ const over = (answer: Answer, options?: Recorder.RecorderOptions) => {
   return { calls, layer: Recorder.layerDirect(options).pipe(Layer.provide(Layer.merge(Templates.layer, layer))) }
 }
 
-describe("record, where an earlier try may have been written", () => {
-  it.effect("goes on with the same id after any failure, because nobody knows of the first", () => {
+describe("record, after a write that may have been applied", () => {
+  it.effect("retries with the same id after any failure, because the outcome of the first write is unknown", () => {
     const { calls, layer } = over((_, call) => {
       if (call === 1) return Effect.fail(unknown)
       if (call === 2) return Effect.fail(refused)
@@ -46,7 +46,7 @@ describe("record, where an earlier try may have been written", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("ends with the recorder, and says that nobody knows", () => {
+  it.effect("fails with Unknown when the recorder is closed", () => {
     const { calls, layer } = over((_, call) => Effect.fail(call === 1 ? unknown : refused), {
       drainTimeout: "1 second"
     })
@@ -67,7 +67,7 @@ describe("record, where an earlier try may have been written", () => {
     })
   })
 
-  it.effect("is not repeated for another store, and says that nobody knows of the first", () => {
+  it.effect("fails with Unknown, without a retry, when another store answers", () => {
     const reason = new TargetMismatch({ expected: "uid-1", found: "uid-2", detail: "it was replaced" })
     const replaced = new BackendError({ reason })
     const { calls, layer } = over((_, call) => Effect.fail(call === 1 ? unknown : replaced))
@@ -87,7 +87,7 @@ describe("record, where an earlier try may have been written", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("repeats also where the backend throws instead of answering", () => {
+  it.effect("retries also where the backend throws", () => {
     const { calls, layer } = over((batch, call) => {
       if (call < 3) throw new Error("a bug")
       return Effect.succeed(created(batch))
@@ -124,8 +124,8 @@ describe("record, where an earlier try may have been written", () => {
   })
 })
 
-describe("the books", () => {
-  it.effect("keep a bounded number of labels, and every count", () => {
+describe("the status of a recorder", () => {
+  it.effect("has a bounded number of labels, and counts everything", () => {
     const { layer } = over((batch) =>
       Effect.succeed(batch.map(({ id }) => ({ _tag: "Dropped", reason: `drop ${id.seq}` })))
     )
@@ -151,7 +151,7 @@ describe("the books", () => {
     }).pipe(Effect.provide(layer), Effect.provideService(Metric.MetricRegistry, new Map()))
   })
 
-  it.effect("count under any name that a host gives", () => {
+  it.effect("counts under any name that a host chooses", () => {
     const name = "__proto__"
     const { layer } = over((batch) => Effect.succeed(created(batch)), {
       transforms: [Transform.filter(name, () => false)]

@@ -159,7 +159,7 @@ describe("the method of a kind", () => {
     })
   )
 
-  it.effect("takes what is empty for missing, as clients of Kubernetes leave it", () =>
+  it.effect("treats empty fields as absent, as clients of Kubernetes send them", () =>
     Effect.gen(function* () {
       const drafts = yield* recorded((orders) =>
         Effect.andThen(
@@ -181,7 +181,7 @@ describe("the method of a kind", () => {
     })
   )
 
-  it.effect("hands on the options, the time in microseconds", () =>
+  it.effect("passes the options on, with the time in microseconds", () =>
     Effect.gen(function* () {
       const related = { kind: "Pod", name: "web-0" }
       const drafts = yield* recorded((orders) =>
@@ -206,7 +206,7 @@ describe("the method of a kind", () => {
     })
   )
 
-  it.effect("answers an effect that records each time it runs, and nothing before", () =>
+  it.effect("returns an effect that records an event each time it runs, and none before", () =>
     Effect.gen(function* () {
       const drafts = yield* recorded((orders) => {
         const twice = orders.orderEvent(order, "OrderPlaced")
@@ -220,7 +220,7 @@ describe("the method of a kind", () => {
     })
   )
 
-  it.effect("fails as the recorder does", () =>
+  it.effect("fails with the error of the recorder", () =>
     Effect.gen(function* () {
       const closed = new Recorder.RecorderError({ reason: new Recorder.Closed() })
       const layer = Layer.mock(Recorder.Recorder)({ record: () => Effect.fail(closed) })
@@ -251,7 +251,7 @@ describe("the method of a kind", () => {
     })
   )
 
-  it.effect("refuses a reason of another kind, or of none, and says what may be meant", () =>
+  it.effect("refuses a reason of another kind or of none, and suggests the nearest one", () =>
     Effect.gen(function* () {
       const attempt = (reason: unknown) => refused((orders) => untyped(orders)["orderEvent"]!(order, reason))
       assert.deepStrictEqual(yield* attempt("RouteUp"), [
@@ -266,7 +266,7 @@ describe("the method of a kind", () => {
     })
   )
 
-  it.effect("refuses a time that is none", () =>
+  it.effect("refuses an invalid time", () =>
     Effect.gen(function* () {
       const issues = yield* refused((orders) => orders.orderEvent(order, "OrderPlaced", {}, { at: "yesterday" }))
       assert.deepStrictEqual(issues, [
@@ -279,7 +279,7 @@ describe("the method of a kind", () => {
     })
   )
 
-  it.effect("names everything that is wrong at once", () =>
+  it.effect("reports every issue of a call at once", () =>
     Effect.gen(function* () {
       const issues = yield* refused((orders) =>
         untyped(orders)["orderEvent"]!({ kind: "Pod" }, "Nothing", { podCount: "3", urgent: 1 }, { at: "?" })
@@ -303,7 +303,7 @@ describe("the method of a kind", () => {
     ])
   )
   it.effect.prop(
-    "never throws, whatever JavaScript gives it",
+    "never throws for arguments of any type",
     [Schema.Literals(["orderEvent", "httpRouteEvent", "emit", "crdEvent"]), Arbitrary.array(junk, { maxLength: 6 })],
     ([method, call]) =>
       recorded((orders) =>
@@ -321,7 +321,7 @@ describe("declared fields", () => {
   const scaled = (data: object) => (orders: Orders["Service"]) =>
     untyped(orders)["orderEvent"]!(order, "OrderPlaced", data)
 
-  it.effect("travel as they are where they hold what was declared", () =>
+  it.effect("are passed on unchanged where they have the declared type", () =>
     Effect.gen(function* () {
       const data = {
         orderId: "",
@@ -363,7 +363,7 @@ describe("declared fields", () => {
     })
   )
 
-  it.effect("leave the built-in fields to acceptance", () =>
+  it.effect("of the built-in names are checked at acceptance only", () =>
     Effect.gen(function* () {
       const data: object = { stepCount: "no number", error: 7, name: "another" }
       const drafts = yield* recorded(scaled(data))
@@ -371,7 +371,7 @@ describe("declared fields", () => {
     })
   )
 
-  it.effect("turn durations into Go's text, in a copy", () =>
+  it.effect("have durations converted to Go's text in a copy", () =>
     Effect.gen(function* () {
       const inputs: ReadonlyArray<readonly [Duration.Input | (string & {}), string]> = [
         [1_500, "1.5s"],
@@ -395,7 +395,7 @@ describe("declared fields", () => {
   )
 
   it.effect.prop(
-    "lose no nanosecond of a duration",
+    "keep durations exact to the nanosecond",
     [Schema.Int.check(Schema.isBetween({ minimum: Number.MIN_SAFE_INTEGER, maximum: Number.MAX_SAFE_INTEGER }))],
     ([nanoseconds]) =>
       Effect.gen(function* () {
@@ -410,7 +410,7 @@ describe("declared fields", () => {
 })
 
 describe("emit", () => {
-  it.effect("finds the kind by the reason", () =>
+  it.effect("finds the kind that declares the reason", () =>
     Effect.gen(function* () {
       const drafts = yield* recorded((orders) =>
         Effect.andThen(
@@ -433,7 +433,7 @@ describe("emit", () => {
     })
   )
 
-  it.effect("refuses a reason that no kind has, and says what may be meant", () =>
+  it.effect("refuses a reason that no kind declares, and suggests the nearest one", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* refused((orders) => untyped(orders)["emit"]!(order, "RouteUpp")), [
         {
@@ -447,7 +447,7 @@ describe("emit", () => {
 })
 
 describe("crdEvent", () => {
-  it.effect("makes the object of kind, name and namespace", () =>
+  it.effect("records an event of the object with the given kind, name and namespace", () =>
     Effect.gen(function* () {
       const drafts = yield* recorded((orders) =>
         Effect.gen(function* () {
@@ -484,8 +484,8 @@ describe("crdEvent", () => {
   )
 })
 
-describe("layers", () => {
-  it.effect("add the catalogue to Templates", () =>
+describe("the layers of a catalogue", () => {
+  it.effect("register the catalogue in Templates", () =>
     Effect.gen(function* () {
       const templates = yield* Templates.Templates
       assert.strictEqual(templates.reason("OrderFailed")?.type, "Warning")
@@ -494,7 +494,7 @@ describe("layers", () => {
     }).pipe(Effect.provide(Layer.provideMerge(Orders.layer, services(fake().layer))))
   )
 
-  it.effect("layerWith replaces messages", () =>
+  it.effect("replace messages with layerWith", () =>
     Effect.gen(function* () {
       const orders = yield* Orders
       assert.strictEqual(orders.getTemplate("OrderPlaced"), "{{.Name}} is new")
@@ -504,7 +504,7 @@ describe("layers", () => {
     )
   )
 
-  it.effect("layerWith checks at the start what the compiler cannot", () =>
+  it.effect("fail in layerWith where the compiler cannot check a message", () =>
     Effect.gen(function* () {
       const fromFile: { readonly [reason: string]: string } = { OrderPlaced: "{{.Nmae}}", OrderPlacd: "x" }
       const layer = Layer.provide(Orders.layerWith(fromFile), services(fake().layer))
@@ -522,7 +522,7 @@ describe("layers", () => {
     })
   )
 
-  it.effect("setTemplate and getTemplate are those of Templates", () =>
+  it.effect("provide setTemplate and getTemplate of Templates", () =>
     Effect.gen(function* () {
       const orders = yield* Orders
       const templates = yield* Templates.Templates
@@ -535,7 +535,7 @@ describe("layers", () => {
     }).pipe(Effect.provide(Layer.provideMerge(Orders.layer, services(fake().layer))))
   )
 
-  it.effect("isKubernetesMode is that of the backend", () =>
+  it.effect("set isKubernetesMode from the mode of the backend", () =>
     Effect.gen(function* () {
       const modeOf = (mode: Backend.Mode) =>
         Orders.useSync((orders) => orders.isKubernetesMode).pipe(
@@ -558,7 +558,7 @@ describe("layers", () => {
     })
   )
 
-  it.effect("layerAll gives all services, over one registry", () => {
+  it.effect("provide all services with one registry in layerAll", () => {
     const { drafts, layer } = fake()
     return Effect.gen(function* () {
       const orders = yield* Orders
@@ -573,7 +573,7 @@ describe("layers", () => {
     }).pipe(Effect.provide(Layer.provideMerge(EventCatalogue.layerAll(EventGenerator, Orders), services(layer))))
   })
 
-  it.effect("refuse catalogues that share a reason, where they are merged by hand", () =>
+  it.effect("fail for catalogues with a common reason that are merged by hand", () =>
     Effect.gen(function* () {
       class Copies extends EventCatalogue.Service<Copies>()("test/Copies", {
         Copy: { apiVersion: "v1", reasons: { OrderPlaced: { meaning: "m", message: "x" } } }
@@ -592,7 +592,7 @@ describe("layers", () => {
     })
   )
 
-  it.effect("carry a host's own data to the backend and back, through the real recorder", () =>
+  it.effect("store data that a host declares, and return it in queries", () =>
     Effect.gen(function* () {
       const orders = yield* Orders
       yield* orders.orderEvent(order, "OrderScaled", {
@@ -688,7 +688,7 @@ describe("types of a definition", () => {
   type Reasons = Checked["Order"]["reasons"]
   type Fields = NonNullable<Checked["Order"]["fields"]>
 
-  it("say what is wrong with a message", () => {
+  it("report what is wrong with a message", () => {
     expectTypeOf<Reasons["Fine"]["message"]>().toBeUnknown()
     expectTypeOf<Reasons["Near"]["message"]>().toEqualTypeOf<
       Mistake<"unknown field .PodCnt - did you mean .PodCount?">
@@ -700,7 +700,7 @@ describe("types of a definition", () => {
     expectTypeOf<Checked["Parcel"]["reasons"]["Other"]["message"]>().toEqualTypeOf<Mistake<"unknown field .PodCount">>()
   })
 
-  it("say what is wrong with a reason, a field, a kind", () => {
+  it("report what is wrong with a reason, a field or a kind", () => {
     expectTypeOf<Reasons["Twice"]["mistake"]>().toEqualTypeOf<"the reason Twice is in two kinds">()
     expectTypeOf<Reasons["Option"]["typ"]>().toEqualTypeOf<Mistake<"no such option: typ">>()
     expectTypeOf<Checked["Order"]["field"]>().toEqualTypeOf<Mistake<"no such option: field">>()
@@ -716,7 +716,7 @@ describe("types of a definition", () => {
     expectTypeOf<Checked["CRD"]["mistake"]>().toEqualTypeOf<"CRD would need the method crdEvent, which is taken">()
   })
 
-  it("offer the fields of a message that is being typed, beside the mistake in it", () => {
+  it("offer completions for a field that is being typed, in addition to the mistake", () => {
     type Typing = CheckKinds<{
       readonly Order: {
         readonly apiVersion: "v1"
@@ -733,7 +733,7 @@ describe("types of a definition", () => {
     expectTypeOf<Typing["Far"]["message"]>().toEqualTypeOf<Mistake<"unknown field .Zz">>()
   })
 
-  it("take a kind with one field, whatever its name, and a kind with none", () => {
+  it("accept a kind with one field of any name, and a kind without fields", () => {
     class Alone extends EventCatalogue.Service<Alone>()("test/Alone", {
       Order: {
         apiVersion: "v1",
@@ -800,7 +800,7 @@ describe("types of a definition", () => {
     assert.isDefined([A, Shapeless, B, C])
   })
 
-  it("leave alone what is no literal: that is checked when the layer is built", () => {
+  it("accept what is not a literal, which is checked when the layer is built", () => {
     const kinds: EventCatalogue.Kinds = {
       Order: { apiVersion: "v1", reasons: { Up: { meaning: "m", message: "{{.Nope}}" } } }
     }
@@ -812,7 +812,7 @@ describe("types of a definition", () => {
 describe("types of calls", () => {
   const calls = (check: (orders: Orders["Service"]) => ReadonlyArray<unknown>) => expectTypeOf(check).toBeFunction()
 
-  it("answer what recording answers", () => {
+  it("return the result of recording", () => {
     calls((orders) => {
       const placed = orders.orderEvent(order, "OrderPlaced")
       expectTypeOf(placed).toEqualTypeOf<Effect.Effect<Recorder.Recorded, Recorder.RecordError>>()
@@ -824,7 +824,7 @@ describe("types of calls", () => {
     })
   })
 
-  it("take only the kind's reasons", () => {
+  it("accept only the reasons of the kind", () => {
     type Reasons = "OrderPlaced" | "OrderFailed"
     expectTypeOf<Known<"OrderPlaced", Reasons, "Order has">>().toBeUnknown()
     expectTypeOf<Known<"OrderPlacd", Reasons, "Order has">>().toEqualTypeOf<
@@ -858,7 +858,7 @@ describe("types of calls", () => {
     ])
   })
 
-  it("require what the message prints in any case, and check the types of data", () => {
+  it("require what the message prints outside every if, and check the types of data", () => {
     calls((orders) => [
       orders.orderEvent(order, "OrderScaled", { orderId: "1", podCount: 3 }),
       orders.orderEvent(order, "OrderScaled", { orderId: "1", podCount: 3, took: "3 seconds", error: undefined }),
@@ -883,7 +883,7 @@ describe("types of calls", () => {
     ])
   })
 
-  it("require for one of several reasons what each of them needs", () => {
+  it("require, for a union of reasons, what each of them requires", () => {
     const reason = (paid: boolean) => (paid ? "OrderPaid" : "OrderScaled")
     const ofTwoKinds = (paid: boolean) => (paid ? "OrderPaid" : "RouteUp")
     calls((orders) => [
@@ -898,7 +898,7 @@ describe("types of calls", () => {
     ])
   })
 
-  it("take only the catalogue's kinds in crdEvent, and each kind's reasons", () => {
+  it("accept in crdEvent only kinds of the catalogue and reasons of the kind", () => {
     expectTypeOf<KnownKind<"Order", "Order" | "Parcel">>().toBeUnknown()
     expectTypeOf<KnownKind<"Ordr", "Order" | "Parcel">>().toEqualTypeOf<
       Mistake<"the catalogue has no kind Ordr - did you mean Order?">
@@ -955,7 +955,7 @@ describe("types of calls", () => {
 describe("types of layers", () => {
   type Kinds = typeof Orders.kinds
 
-  it("say what is wrong with messages that replace others", () => {
+  it("report what is wrong with replaced messages", () => {
     type Checked = CheckMessages<
       Kinds,
       {
@@ -987,7 +987,7 @@ describe("types of layers", () => {
     expectTypeOf(attempts).toBeFunction()
   })
 
-  it("refuse two catalogues with one reason", () => {
+  it("refuse two catalogues with a common reason", () => {
     class Copies extends EventCatalogue.Service<Copies>()("test/Copies", {
       Copy: { apiVersion: "v1", reasons: { RouteUp: told, CopyMade: told } }
     }) {}
@@ -1007,7 +1007,7 @@ describe("types of layers", () => {
     >()
   })
 
-  it("report a layer that was forgotten", () => {
+  it("report a layer that was not provided", () => {
     const program = Orders.use((orders) => orders.orderEvent(order, "OrderPlaced"))
     // @ts-expect-error Orders is not provided
     const attempt = () => Effect.runPromise(program)
@@ -1015,7 +1015,7 @@ describe("types of layers", () => {
     expectTypeOf(program).toEqualTypeOf<Effect.Effect<Recorder.Recorded, Recorder.RecordError, Orders>>()
   })
 
-  it("share the built-in fields", () => {
+  it("allow kinds to declare the built-in fields", () => {
     expectTypeOf(EventGenerator.kinds.Workflow.fields).toEqualTypeOf(EventData.fields)
   })
 })

@@ -193,7 +193,7 @@ describe("the built-in catalogue", () => {
     }).pipe(Effect.provide(recording().layer))
   )
 
-  it.effect("draws for each message on exactly the data of its reason", () =>
+  it.effect("prints in each message exactly the data of its reason", () =>
     Effect.gen(function* () {
       const templates = yield* Templates.Templates
       for (const { always, maybe, reason } of rows) {
@@ -206,7 +206,7 @@ describe("the built-in catalogue", () => {
     }).pipe(Effect.provide(recording().layer))
   )
 
-  it.effect("says each thing that is given, and nothing else", () =>
+  it.effect("prints every value that is given, and no other", () =>
     withMessages((render) => {
       for (const row of rows) {
         const message = render(row, full)
@@ -222,7 +222,7 @@ describe("the built-in catalogue", () => {
     })
   )
 
-  it.effect("makes a sentence of all data, of only the required, and of counts and durations of zero", () =>
+  it.effect("makes a sentence with all data, with only the required data, and with counts and durations of zero", () =>
     withMessages((render) => {
       const zero = { duration: 0, stepCount: 0, toolNames: [], error: "", allowFailure: false }
       for (const row of rows) {
@@ -236,7 +236,7 @@ describe("the built-in catalogue", () => {
   )
 
   it.effect.prop(
-    "makes a sentence of any part of the optional data",
+    "makes a sentence with any subset of the optional data",
     [Arbitrary.array(Arbitrary.schema(Schema.Boolean), { minLength: 5, maxLength: 5 })],
     ([given]) =>
       withMessages((render) => {
@@ -251,7 +251,7 @@ describe("the built-in catalogue", () => {
     { arbitrary: { runs: 40 } }
   )
 
-  it.effect("counts in the singular too", () =>
+  it.effect("uses the singular for a count of one", () =>
     withMessages((render) => {
       for (const row of rows.filter(({ maybe }) => maybe.includes("StepCount"))) {
         const one = render(row, { name: "x", stepCount: 1 })
@@ -264,7 +264,7 @@ describe("the built-in catalogue", () => {
 })
 
 describe("EventGenerator", () => {
-  it.effect("records each reason through the method of its kind and through emit", () => {
+  it.effect("records each reason with the method of its kind and with emit", () => {
     const { drafts, layer } = recording()
     return Effect.gen(function* () {
       const generator = yield* EventGenerator
@@ -302,7 +302,7 @@ describe("EventGenerator", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("takes a service instance, which is no resource, by name and namespace", () => {
+  it.effect("records events of a service instance, which is not a resource, by name and namespace", () => {
     const { drafts, layer } = recording()
     return Effect.gen(function* () {
       const generator = yield* EventGenerator
@@ -334,7 +334,7 @@ describe("EventGenerator", () => {
 describe("types of EventGenerator", () => {
   type Kinds = typeof EventGenerator.kinds
 
-  it("require the data that a message prints in any case", () => {
+  it("require the data that a message prints outside every if", () => {
     type Needs = NeedsOf<Kinds["Workflow"]> & NeedsOf<Kinds["ServiceInstance"]>
     type NeedsNothing = { [R in keyof Needs]: [Needs[R]] extends [never] ? R : never }[keyof Needs]
     expectTypeOf<Omit<{ [R in keyof Needs]: Needs[R] }, NeedsNothing>>().toEqualTypeOf<{

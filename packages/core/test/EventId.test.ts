@@ -32,12 +32,12 @@ const SUBDOMAIN = /^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-
 const many = { arbitrary: { runs: 500, size: 300 } }
 
 describe("objectName", () => {
-  it("is one for the very first identity too, whatever it is", () => {
+  it("gives a valid name for the first identity of a process", () => {
     assert.match(EventId.objectName({ origin: "", seq: 1 }, "web"), /^web\.[0-9a-f]{16}\.1$/)
   })
 
   it.prop(
-    "is a DNS-1123 subdomain of at most 253 characters, and the same each time",
+    "gives a DNS-1123 subdomain of at most 253 characters, and always the same one",
     { origin, seq, name },
     ({ name, origin, seq }) => {
       const made = EventId.objectName({ origin, seq }, name)
@@ -50,7 +50,7 @@ describe("objectName", () => {
   )
 
   it.prop(
-    "differs where the identity does, also when the name of the object is cut",
+    "gives different names for different identities, also when the name of the object is cut",
     {
       origins: Arbitrary.array(oneOf(hexadecimal, uid, anyText), { maxLength: 20 }),
       seqs: Arbitrary.array(seq, { maxLength: 20 }),
@@ -70,7 +70,7 @@ describe("objectName", () => {
     { arbitrary: { runs: 100, size: 40 } }
   )
 
-  it("keeps a name that is one already, and cuts one that is too long", () => {
+  it("keeps a valid name of an object, and cuts one that is too long", () => {
     const id = { origin: "0123456789abcdef0123456789abcdef", seq: 35 }
     assert.strictEqual(EventId.objectName(id, "web-0.shop"), "web-0.shop.0123456789abcdef.z")
     assert.strictEqual(EventId.objectName(id, "a".repeat(253)), `${"a".repeat(234)}.0123456789abcdef.z`)
@@ -84,14 +84,14 @@ describe("objectName", () => {
 
 describe("format and parse", () => {
   it.prop(
-    "lead there and back for every identity that a store gives",
+    "round-trip every identity that a store assigns",
     { origin: oneOf(hexadecimal, uid, anyOf(["host.example:1", "a.1"])), seq },
     ({ origin, seq }) => assert.deepStrictEqual(EventId.parse(EventId.format({ origin, seq })), { origin, seq }),
     many
   )
 
   it.prop(
-    "never read anything that is written otherwise",
+    "refuse every other spelling of an identity",
     { text: anyText, seq },
     ({ seq, text }) => {
       for (const candidate of [text, `${text}.${seq}`, `${seq}`, `.${seq}`, `a.0${seq}`, `a.-${seq}`, `a.${seq}.`]) {
@@ -120,7 +120,7 @@ describe("format and parse", () => {
 })
 
 describe("makeOrigin", () => {
-  it.effect("is 32 hexadecimal digits, another one each time", () =>
+  it.effect("generates 32 hexadecimal digits, different each time", () =>
     Effect.gen(function* () {
       const origins = new Set<string>()
       for (let n = 0; n < 20; n++) origins.add(yield* EventId.makeOrigin)
@@ -129,7 +129,7 @@ describe("makeOrigin", () => {
     })
   )
 
-  it.effect("comes from the source of randomness that a test provides", () =>
+  it.effect("uses the source of randomness that a test provides", () =>
     Effect.gen(function* () {
       const bytes = Uint8Array.from({ length: 16 }, (_, index) => index * 17)
       const random = { ...(yield* SecureRandom.SecureRandom), randomBytes: () => Effect.succeed(bytes) }

@@ -79,8 +79,8 @@ const sinkStatus = (recorder: Recorder.Recorder["Service"]) =>
     return { settled, parked, pending, dropped }
   })
 
-describe("what is asked for beside the process", () => {
-  it.effect("is carried out within seconds: retried, dropped, and nothing else", () =>
+describe("requests of operators in other processes", () => {
+  it.effect("are carried out within seconds, and nothing else is retried or dropped", () =>
     Effect.gen(function* () {
       const { asked, start, state } = yield* world
       const recorder = yield* start(yield* Effect.scope)
@@ -117,7 +117,7 @@ describe("what is asked for beside the process", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("counts as said last, of each series", () =>
+  it.effect("apply in the order of the journal: the last one of each series wins", () =>
     Effect.gen(function* () {
       const { asked, start, state } = yield* world
       const recorder = yield* start(yield* Effect.scope)
@@ -138,7 +138,7 @@ describe("what is asked for beside the process", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("is not looked for while nothing is parked", () =>
+  it.effect("are not polled while nothing is parked", () =>
     Effect.gen(function* () {
       const { asked, start, state } = yield* world
       state.refusing = false
@@ -162,7 +162,7 @@ describe("what is asked for beside the process", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("before a start is carried out then", () =>
+  it.effect("from before a start are carried out after it", () =>
     Effect.gen(function* () {
       const { asked, start, state } = yield* world
       const first = yield* Scope.make()
@@ -179,7 +179,7 @@ describe("what is asked for beside the process", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("that cannot be read is said once, and looked for again", () =>
+  it.effect("that cannot be read are logged once, and read again later", () =>
     Effect.gen(function* () {
       const { asked, start, state } = yield* world
       const recorder = yield* start(yield* Effect.scope)

@@ -63,7 +63,7 @@ const inTime = <A, E, R>(effect: Effect.Effect<A, E, R>, step: Duration.Input = 
 // ---------------------------------------------------------------------------
 
 describe("make and split", () => {
-  it.effect("wrap a backend that is built once, also where several stand on each other", () => {
+  it.effect("wrap a backend that is built once, also where several policies are composed", () => {
     const { builds, layer } = counted()
     const seen: Array<string> = []
     const noting = (name: string) =>
@@ -90,43 +90,40 @@ describe("make and split", () => {
     })
   })
 
-  it.effect(
-    "what a policy acquires lives as long as the layer, and what it needs and fails with shows in its type",
-    () => {
-      class Limit extends Context.Service<Limit, number>()("test/Limit") {}
-      const log: Array<string> = []
-      const limited = Policy.make((backend) =>
-        Effect.gen(function* () {
-          const limit = yield* Limit
-          if (limit < 0) return yield* Effect.fail("negative" as const)
-          yield* Effect.acquireRelease(
-            Effect.sync(() => log.push("acquired")),
-            () => Effect.sync(() => log.push("released"))
-          )
-          return backend
-        })
-      )
-      const policy: Policy.Policy<"negative", Limit> = limited
-      const layerOf = (limit: number): Layer.Layer<Backend.Backend, "negative"> =>
-        Backend.layerMemory().pipe(policy, Layer.provide(Layer.succeed(Limit, limit)))
-      return Effect.gen(function* () {
-        yield* Effect.provide(
-          use(() => Effect.sync(() => assert.deepStrictEqual(log, ["acquired"]))),
-          layerOf(1)
+  it.effect("keep resources as long as the layer, and have requirements and errors in their types", () => {
+    class Limit extends Context.Service<Limit, number>()("test/Limit") {}
+    const log: Array<string> = []
+    const limited = Policy.make((backend) =>
+      Effect.gen(function* () {
+        const limit = yield* Limit
+        if (limit < 0) return yield* Effect.fail("negative" as const)
+        yield* Effect.acquireRelease(
+          Effect.sync(() => log.push("acquired")),
+          () => Effect.sync(() => log.push("released"))
         )
-        assert.deepStrictEqual(log, ["acquired", "released"])
-        assert.strictEqual(
-          yield* Effect.flip(
-            Effect.provide(
-              use(() => Effect.void),
-              layerOf(-1)
-            )
-          ),
-          "negative"
-        )
+        return backend
       })
-    }
-  )
+    )
+    const policy: Policy.Policy<"negative", Limit> = limited
+    const layerOf = (limit: number): Layer.Layer<Backend.Backend, "negative"> =>
+      Backend.layerMemory().pipe(policy, Layer.provide(Layer.succeed(Limit, limit)))
+    return Effect.gen(function* () {
+      yield* Effect.provide(
+        use(() => Effect.sync(() => assert.deepStrictEqual(log, ["acquired"]))),
+        layerOf(1)
+      )
+      assert.deepStrictEqual(log, ["acquired", "released"])
+      assert.strictEqual(
+        yield* Effect.flip(
+          Effect.provide(
+            use(() => Effect.void),
+            layerOf(-1)
+          )
+        ),
+        "negative"
+      )
+    })
+  })
 
   const odd = (inner: Layer.Layer<Backend.Backend>) =>
     inner.pipe(
@@ -140,7 +137,7 @@ describe("make and split", () => {
     )
   const oddDropped = (seq: number): Backend.Outcome => ({ _tag: "Dropped", reason: `odd ${seq}` })
 
-  it.effect("split passes on what it does not decide, and answers in the order of the batch", () => {
+  it.effect("pass on with split what it does not decide, and return outcomes in the order of the batch", () => {
     const { calls, layer } = scripted((batch) =>
       Effect.succeed(batch.map(({ id }) => (id.seq === 4 ? rejected : Backend.created)))
     )
@@ -159,7 +156,7 @@ describe("make and split", () => {
     }).pipe(Effect.provide(odd(layer)))
   })
 
-  it.effect("split keeps what it knows where the rest fails, or has no answer", () => {
+  it.effect("keep the outcomes that split knows where the other backend fails or gives none", () => {
     const { layer } = scripted((_, call) => (call === 2 ? Effect.succeed([]) : Effect.fail(full)))
     return Effect.gen(function* () {
       const backend = yield* Backend.Backend
@@ -172,7 +169,7 @@ describe("make and split", () => {
     }).pipe(Effect.provide(odd(layer)))
   })
 
-  it.effect("keep the parts of a backend that is a class", () => {
+  it.effect("keep the methods of a backend that is a class", () => {
     class Store {
       readonly mode = "mine"
       readonly target = Effect.succeed(Target.make("t"))
@@ -201,7 +198,7 @@ describe("make and split", () => {
 // ---------------------------------------------------------------------------
 
 describe("retry", () => {
-  it.effect("repeats a passing failure, a bounded number of times, then answers with it", () => {
+  it.effect("retries a temporary failure a limited number of times, then returns it", () => {
     return Effect.forEach([0, 1, 3, 5], (times) => {
       const { calls, layer } = scripted(() => Effect.fail(unknown))
       return Effect.gen(function* () {
@@ -215,7 +212,7 @@ describe("retry", () => {
     })
   })
 
-  it.effect("three times unless told otherwise", () => {
+  it.effect("retries three times by default", () => {
     const { calls, layer } = scripted(() => Effect.fail(refused))
     return Effect.gen(function* () {
       yield* Effect.flip(inTime(use((backend) => backend.write(batchOf(1)))))
@@ -229,7 +226,7 @@ describe("retry", () => {
     new BackendError({ reason: new Unavailable({ detail: "no" }) }),
     new BackendError({ reason: new CursorMismatch({ detail: "no" }) })
   ]
-  it.effect.each(lasting)("leaves alone what does not pass: $reason._tag", (error) => {
+  it.effect.each(lasting)("does not retry a failure that is not temporary: $reason._tag", (error) => {
     const { calls, layer } = scripted((_, call) => (call === 1 ? Effect.fail(error) : Effect.succeed([retry(error)])))
     return Effect.gen(function* () {
       const backend = yield* Backend.Backend
@@ -239,28 +236,31 @@ describe("retry", () => {
     }).pipe(Effect.provide(layer.pipe(Policy.retry())))
   })
 
-  it.effect("repeats only the items that are not through, and puts their outcomes in their places", () => {
-    const { calls, layer } = scripted((batch, call) => {
-      if (call === 1)
-        return Effect.succeed([Backend.created, retry(refused), rejected, retry(full), retry(unknown), dropped])
-      if (call === 2) return Effect.succeed([retry(refused), Backend.present])
-      return Effect.succeed(batch.map(() => Backend.updated))
-    })
-    return Effect.gen(function* () {
-      const outcomes = yield* inTime(use((backend) => backend.write(batchOf(1, 2, 3, 4, 5, 6))))
-      assert.deepStrictEqual(outcomes, [
-        Backend.created,
-        Backend.updated,
-        rejected,
-        retry(full),
-        Backend.present,
-        dropped
-      ])
-      assert.deepStrictEqual(calls.map(seqs), [[1, 2, 3, 4, 5, 6], [2, 5], [2]])
-    }).pipe(Effect.provide(layer.pipe(Policy.retry())))
-  })
+  it.effect(
+    "retries only the items without a final outcome, and returns all outcomes in the order of the batch",
+    () => {
+      const { calls, layer } = scripted((batch, call) => {
+        if (call === 1)
+          return Effect.succeed([Backend.created, retry(refused), rejected, retry(full), retry(unknown), dropped])
+        if (call === 2) return Effect.succeed([retry(refused), Backend.present])
+        return Effect.succeed(batch.map(() => Backend.updated))
+      })
+      return Effect.gen(function* () {
+        const outcomes = yield* inTime(use((backend) => backend.write(batchOf(1, 2, 3, 4, 5, 6))))
+        assert.deepStrictEqual(outcomes, [
+          Backend.created,
+          Backend.updated,
+          rejected,
+          retry(full),
+          Backend.present,
+          dropped
+        ])
+        assert.deepStrictEqual(calls.map(seqs), [[1, 2, 3, 4, 5, 6], [2, 5], [2]])
+      }).pipe(Effect.provide(layer.pipe(Policy.retry())))
+    }
+  )
 
-  it.effect("repeats what got no answer, and says so in the end", () => {
+  it.effect("retries items without an outcome, and fails in the end where they have none", () => {
     const { calls, layer } = scripted((_, call) => Effect.succeed(call === 1 ? [Backend.created] : []))
     return Effect.gen(function* () {
       const outcomes = yield* inTime(use((backend) => backend.write(batchOf(1, 2, 3))))
@@ -276,7 +276,7 @@ describe("retry", () => {
     }).pipe(Effect.provide(layer.pipe(Policy.retry({ times: 2 }))))
   })
 
-  it.effect("knows what went through where the repetition fails", () => {
+  it.effect("keeps the outcomes of the first try where the retry fails", () => {
     const { layer } = scripted((_, call) =>
       call === 1 ? Effect.succeed([Backend.created, retry(refused)]) : Effect.fail(full)
     )
@@ -301,7 +301,7 @@ describe("retry", () => {
   }
   const pauses = (at: ReadonlyArray<number>) => at.slice(1).map((time, index) => Math.round(time - at[index]!))
 
-  it.effect("waits as long as the store asks for, for the longest of them", () => {
+  it.effect("waits for the longest retryAfter of a batch", () => {
     const asked = [Duration.seconds(2), Duration.seconds(10), undefined]
     const { at, layer } = timed((batch, call) => {
       if (call === 1) return Effect.fail(throttled(Duration.seconds(5)))
@@ -317,7 +317,7 @@ describe("retry", () => {
     }).pipe(Effect.provide(layer.pipe(Policy.retry())))
   })
 
-  it.effect("else for a random part of a delay that doubles up to a maximum, the same for the same seed", () => {
+  it.effect("waits for a random part of a delay that doubles up to a maximum, the same for the same seed", () => {
     const run = (seed: string) =>
       Effect.gen(function* () {
         const { at, layer } = timed(() => Effect.fail(refused))
@@ -345,7 +345,7 @@ describe("retry", () => {
     })
   })
 
-  it.effect("repeats queries and the question for the target", () => {
+  it.effect("retries queries and reading the target", () => {
     let failing = 2
     const flaky = <A>(effect: Effect.Effect<A, BackendError>) =>
       Effect.suspend(() => (failing-- > 0 ? Effect.fail(unknown) : effect))
@@ -385,7 +385,7 @@ describe("retry", () => {
     return { froms, layer }
   }
 
-  it.effect("goes on with a watch after the last item, with no gap, no repetition and one Live", () => {
+  it.effect("continues a watch after the last item, without a gap or a repetition, and with one Live", () => {
     const { froms, layer } = breaking([0, 2, 0, 2], refused)
     return Effect.gen(function* () {
       const backend = yield* Backend.Backend
@@ -406,7 +406,7 @@ describe("retry", () => {
     }).pipe(Effect.provide(layer.pipe(Policy.retry({ times: 2 }))))
   })
 
-  it.effect("gives a watch up that fails too often without an item, or for a reason that lasts", () =>
+  it.effect("ends a watch that fails too often without an item, or with a failure that is not temporary", () =>
     Effect.gen(function* () {
       const often = breaking([1, 0, 0, 0], refused)
       const error = yield* Effect.flip(
@@ -433,7 +433,7 @@ describe("retry", () => {
     })
   )
 
-  it.effect("lets a watch end that ends", () => {
+  it.effect("ends a watch when the watch of the backend ends", () => {
     const layer = Backend.layerMemory().pipe(
       Policy.make((backend) =>
         Effect.succeed({ ...backend, watch: (filter, from) => Stream.take(backend.watch(filter, from), 1) })
@@ -466,7 +466,7 @@ describe("batch", () => {
   }
   const start = <A, E>(effect: Effect.Effect<A, E>) => Effect.forkChild(Effect.exit(effect), { startImmediately: true })
 
-  it.effect("makes few writes of many at once, also where the backend answers at once", () => {
+  it.effect("merges concurrent writes, also where the backend answers at once", () => {
     const { calls, layer } = scripted(instantly)
     return Effect.gen(function* () {
       const recorder = yield* Recorder.Recorder
@@ -486,7 +486,7 @@ describe("batch", () => {
     )
   })
 
-  it.effect("keeps nobody waiting: one write alone leaves as soon as this turn is over", () => {
+  it.effect("sends a single write at the end of the same turn", () => {
     const { calls, layer } = scripted(instantly)
     return Effect.gen(function* () {
       const backend = yield* Backend.Backend
@@ -499,7 +499,7 @@ describe("batch", () => {
     }).pipe(Effect.provide(layer.pipe(Policy.batch())))
   })
 
-  it.effect("what comes while a write is under way leaves with the next one", () => {
+  it.effect("sends what is written during a write with the next one", () => {
     const { calls, layer, open } = gated()
     return Effect.gen(function* () {
       const backend = yield* Backend.Backend
@@ -517,7 +517,7 @@ describe("batch", () => {
     }).pipe(Effect.provide(layer.pipe(Policy.batch())))
   })
 
-  it.effect("gives each caller its own outcomes, in the order of its own batch", () => {
+  it.effect("returns to each caller its own outcomes in the order of its batch", () => {
     const outcomeOf = ({ id }: Write): Backend.Outcome =>
       id.seq % 3 === 0 ? rejected : id.seq % 3 === 1 ? Backend.created : { _tag: "Dropped", reason: `d${id.seq}` }
     const { calls, layer } = scripted((batch) => Effect.succeed(batch.map(outcomeOf)))
@@ -536,7 +536,7 @@ describe("batch", () => {
     }).pipe(Effect.provide(layer.pipe(Policy.batch())))
   })
 
-  it.effect("a series stands at most once in a write, and keeps its order", () => {
+  it.effect("has a series at most once in a write, and keeps its order", () => {
     const { calls, layer } = scripted(instantly)
     return Effect.gen(function* () {
       const backend = yield* Backend.Backend
@@ -560,7 +560,7 @@ describe("batch", () => {
     }).pipe(Effect.provide(layer.pipe(Policy.batch())))
   })
 
-  it.effect("no write carries more than the maximum, except what one caller brings", () => {
+  it.effect("limits the items of a write, except for those of one caller", () => {
     const { calls, layer } = scripted(instantly)
     return Effect.gen(function* () {
       const backend = yield* Backend.Backend
@@ -573,7 +573,7 @@ describe("batch", () => {
     }).pipe(Effect.provide(layer.pipe(Policy.batch({ maximum: 3 }))))
   })
 
-  it.effect("256 unless told otherwise", () => {
+  it.effect("limits a write to 256 items by default", () => {
     const { calls, layer } = scripted(instantly)
     return Effect.gen(function* () {
       const backend = yield* Backend.Backend
@@ -588,7 +588,7 @@ describe("batch", () => {
     }).pipe(Effect.provide(layer.pipe(Policy.batch())))
   })
 
-  it.effect("a failure reaches each caller, a defect too, and the next write is none the worse", () => {
+  it.effect("returns a failure or a defect to each caller, and goes on with the next write", () => {
     const { layer } = scripted((batch, call) => {
       if (call === 1) return Effect.fail(full)
       if (call === 2) return Effect.die("a bug")
@@ -608,7 +608,7 @@ describe("batch", () => {
     }).pipe(Effect.provide(layer.pipe(Policy.batch())))
   })
 
-  it.effect("a backend that throws instead of answering leaves nobody hanging", () => {
+  it.effect("answers every caller where the backend throws", () => {
     let throws = true
     const layer = Backend.layerMemory().pipe(
       Policy.make((backend) =>
@@ -634,7 +634,7 @@ describe("batch", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("what got no answer is Retry, for the caller whose it was", () => {
+  it.effect("returns Retry to the caller of an item without an outcome", () => {
     const { layer } = scripted(() => Effect.succeed([Backend.created, Backend.present]))
     return Effect.gen(function* () {
       const backend = yield* Backend.Backend
@@ -647,7 +647,7 @@ describe("batch", () => {
     }).pipe(Effect.provide(layer.pipe(Policy.batch())))
   })
 
-  it.effect("interrupting a caller takes out what waits, and lets go what is under way", () => {
+  it.effect("removes the waiting items of a caller that is interrupted, and lets a write in flight go on", () => {
     const { calls, layer, open } = gated()
     return Effect.gen(function* () {
       const backend = yield* Backend.Backend
@@ -678,7 +678,7 @@ describe("batch", () => {
     }).pipe(Effect.provide(layer.pipe(Policy.batch())))
   })
 
-  it.effect("closing the scope answers everybody: nobody knows of what was under way or waited", () => {
+  it.effect("answers every caller with an unknown outcome when its scope closes", () => {
     const { calls, layer } = gated()
     return Effect.gen(function* () {
       const scope = yield* Scope.make()
@@ -703,7 +703,7 @@ describe("batch", () => {
   })
 
   it.effect.prop(
-    "loses, doubles and mixes up nothing, whatever comes when, is interrupted or fails",
+    "never loses, repeats or mixes up items, in any order of writes, interruptions and failures",
     {
       steps: Arbitrary.array(
         Arbitrary.all({
@@ -824,7 +824,7 @@ describe("route", () => {
     Effect.map(takes(when, event), (taken) => assert.strictEqual(taken, expected))
   )
 
-  it.effect("writes each side its own, at once, and answers in the order of the batch", () => {
+  it.effect("writes to both backends concurrently, and returns outcomes in the order of the batch", () => {
     const primary = scripted((batch) =>
       Effect.succeed(batch.map(({ id }) => ({ _tag: "Dropped", reason: `p${id.seq}` })))
     )
@@ -856,7 +856,7 @@ describe("route", () => {
     }).pipe(Effect.provide(warnings(primary.layer, other.layer)))
   })
 
-  it.effect("keeps what one side answered where the other fails or forgets", () => {
+  it.effect("keeps the outcomes of one backend where the other fails or gives none", () => {
     const primary = scripted((_, call) => (call === 1 ? Effect.fail(full) : Effect.succeed([])))
     const other = scripted((batch) => Effect.succeed(created(batch)))
     return Effect.gen(function* () {
@@ -879,7 +879,7 @@ describe("route", () => {
     }).pipe(Effect.provide(warnings(primary.layer, other.layer)))
   })
 
-  it.effect("builds each store once, and two stores also of one layer", () => {
+  it.effect("builds each backend once, and two of the same layer", () => {
     const { builds, layer } = counted()
     return Effect.gen(function* () {
       const backend = yield* Backend.Backend
@@ -889,7 +889,7 @@ describe("route", () => {
     }).pipe(Effect.provide(warnings(layer, layer).pipe(Policy.retry(), Policy.batch())))
   })
 
-  it.effect("has the mode of the first store, and a target of both", () =>
+  it.effect("has the mode of the first backend, and a target of both", () =>
     Effect.gen(function* () {
       const backend = yield* Backend.Backend
       assert.strictEqual(backend.mode, "memory")
@@ -951,7 +951,7 @@ describe("route", () => {
   }
 
   it.effect.prop(
-    "pages yield each series once, newest first, with the exact total on each, also among many ties",
+    "returns in pages each series once, newest first, with the exact total, also among equal times",
     { steps: script, limit: integer(1, 6), filter: filters, shape: anyOf(["one", "nested"] as const) },
     ({ filter, limit, shape, steps }) =>
       Effect.gen(function* () {
@@ -993,7 +993,7 @@ describe("route", () => {
     { arbitrary: { runs: 120, size: 40 } }
   )
 
-  it.effect("pages stand where they began, however much newer comes in between", () =>
+  it.effect("is not affected in its pages by newer events", () =>
     Effect.gen(function* () {
       const backend = yield* Backend.Backend
       yield* backend.write([of(1, "Normal"), of(2, "Warning"), of(3, "Normal"), of(4, "Warning")])
@@ -1012,7 +1012,7 @@ describe("route", () => {
     }).pipe(Effect.provide(inMemory))
   )
 
-  it.effect("a page of one side only leaves the other where it is", () =>
+  it.effect("keeps the position of one backend in a page that has only events of the other", () =>
     Effect.gen(function* () {
       const backend = yield* Backend.Backend
       yield* backend.write([of(1, "Warning"), ...[2, 3, 4, 5].map((seq) => of(seq, "Normal"))])
@@ -1037,7 +1037,7 @@ describe("route", () => {
   const lives = (items: ReadonlyArray<WatchItem>) => items.filter(({ _tag }) => _tag === "Live").length
 
   it.effect.prop(
-    "a watch shows what there is, Live once, then each change; and from the cursor of every item exactly the rest",
+    "watches a snapshot, one Live, then each change; and resumes from the cursor of every item with exactly the rest",
     {
       before: script,
       after: script,
@@ -1110,7 +1110,7 @@ describe("route", () => {
     { arbitrary: { runs: 60, size: 30 } }
   )
 
-  it.effect("the cursor of a query leads to what comes after it, on either side", () =>
+  it.effect("resumes from the cursor of a query with the changes after it in both backends", () =>
     Effect.gen(function* () {
       const backend = yield* Backend.Backend
       yield* backend.write([of(1, "Normal"), of(2, "Warning")])
@@ -1122,7 +1122,7 @@ describe("route", () => {
     }).pipe(Effect.provide(inMemory))
   )
 
-  it.effect("holds back what changes on one side until the other has shown its snapshot", () => {
+  it.effect("holds changes of one backend until the snapshot of the other is complete", () => {
     const gate = Deferred.makeUnsafe<void>()
     const slow = Backend.layerMemory().pipe(
       Policy.make((backend) =>
@@ -1149,7 +1149,7 @@ describe("route", () => {
     }).pipe(Effect.provide(warnings(Backend.layerMemory(), slow)))
   })
 
-  it.effect("passes on a gap of one side, and resumes after it", () =>
+  it.effect("passes on a gap of one backend, and resumes after it", () =>
     Effect.gen(function* () {
       const backend = yield* Backend.Backend
       yield* backend.write([of(1, "Normal"), of(2, "Warning")])
@@ -1161,7 +1161,7 @@ describe("route", () => {
     }).pipe(Effect.provide(warnings(Backend.layerMemory(), Backend.layerMemory({ capacity: 2 }))))
   )
 
-  it.effect("fails where one side does, for queries, targets and watches", () => {
+  it.effect("fails where one backend does, for queries, targets and watches", () => {
     const broken = Backend.layerMemory().pipe(
       Policy.make((backend) =>
         Effect.succeed({ ...backend, query: () => Effect.fail(full), watch: () => Stream.fail(full) })
@@ -1174,7 +1174,7 @@ describe("route", () => {
     }).pipe(Effect.provide(warnings(Backend.layerMemory(), broken)))
   })
 
-  it.effect("a cursor or page token of another store or filter, or made up, is CursorMismatch", () =>
+  it.effect("fails with CursorMismatch for a cursor or page token of another store or filter, or an invalid one", () =>
     Effect.gen(function* () {
       const stores = yield* Layer.build(Layer.merge(inMemory, Layer.empty))
       const backend = Context.get(stores, Backend.Backend)
@@ -1223,8 +1223,8 @@ describe("route", () => {
   )
 })
 
-describe("transient unknowns", () => {
-  it.effect("are repeated safely through the whole stack: what was applied is counted once", () => {
+describe("writes with an unknown outcome", () => {
+  it.effect("are retried safely through several policies: what was applied is counted once", () => {
     let lost = 3
     const losing = Backend.layerMemory().pipe(
       Policy.make((backend) =>

@@ -45,8 +45,8 @@ const assertLaw = (status: Recorder.RecorderStatus) => {
 
 const memory = Layer.provideMerge(Recorder.layerDirect(), Layer.merge(Templates.layer, Backend.layerMemory()))
 
-describe("record, directly", () => {
-  it.effect("is accepted when the backend has it, each occurrence a series of its own", () =>
+describe("record without a journal", () => {
+  it.effect("accepts an event when the backend has it, each occurrence as a series of its own", () =>
     Effect.gen(function* () {
       const recorder = yield* Recorder.Recorder
       yield* TestClock.setTime(1_000)
@@ -92,7 +92,7 @@ describe("record, directly", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("repeats with the same id what may have been written, until it is known", () => {
+  it.effect("retries with the same id what may have been written, until the outcome is known", () => {
     const { calls, layer } = over((batch, call) => {
       if (call === 1) return Effect.fail(unknown)
       if (call === 2) return Effect.succeed([])
@@ -111,7 +111,7 @@ describe("record, directly", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("treats a write without an answer as unknown after the time limit", () => {
+  it.effect("treats a write without an answer as unknown after the timeout", () => {
     const { calls, layer } = over((batch, call) => (call === 1 ? Effect.never : Effect.succeed(created(batch))), {
       writeTimeout: "5 seconds"
     })
@@ -127,7 +127,7 @@ describe("record, directly", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("tells apart what a backend rejects, what a policy drops and what a transform leaves out", () => {
+  it.effect("distinguishes what a backend rejects, a policy drops and a transform leaves out", () => {
     const { layer } = over(
       ([write]) =>
         Effect.succeed([
@@ -156,7 +156,7 @@ describe("record, directly", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("counts an interrupted call apart, and lets the write go", () => {
+  it.effect("counts an interrupted call separately, and interrupts its write", () => {
     const { layer } = over(() => Effect.never)
     return Effect.gen(function* () {
       const recorder = yield* Recorder.Recorder
@@ -168,7 +168,7 @@ describe("record, directly", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("refuses options that no event could carry", () =>
+  it.effect("refuses options that are not valid in an event", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(
         Effect.provide(
@@ -187,7 +187,7 @@ describe("record, directly", () => {
     })
   )
 
-  it.effect("refuses options that are none, whatever TypeScript was told", () =>
+  it.effect("refuses invalid options of other types", () =>
     Effect.gen(function* () {
       for (const [field, found] of [
         ["component", 7],
@@ -219,7 +219,7 @@ describe("record, directly", () => {
   )
 })
 
-describe("recordNow, directly", () => {
+describe("recordNow without a journal", () => {
   it.effect("never waits and never fails: it queues, and a worker delivers through an outage", () => {
     let down = true
     const { calls, layer } = over((batch) => (down ? Effect.fail(refused) : Effect.succeed(created(batch))))
@@ -245,7 +245,7 @@ describe("recordNow, directly", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("keeps a bounded number and counts what it could not take", () => {
+  it.effect("queues a limited number of events and counts those it refuses", () => {
     const { layer } = over(() => Effect.never, { queueCapacity: 3, drainTimeout: 0 })
     return Effect.gen(function* () {
       const recorder = yield* Recorder.Recorder
@@ -257,7 +257,7 @@ describe("recordNow, directly", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("repeats of a batch only what is not through, and drops what is rejected", () => {
+  it.effect("retries of a batch only what has no final outcome, and drops what is rejected", () => {
     const { calls, layer } = over((batch, call) =>
       Effect.succeed(
         batch.map(({ id }) =>
@@ -285,7 +285,7 @@ describe("recordNow, directly", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("reports what is left when a flush runs out of time", () => {
+  it.effect("reports what is left when a flush reaches its deadline", () => {
     const { layer } = over(() => Effect.fail(refused), { drainTimeout: 0 })
     return Effect.gen(function* () {
       const recorder = yield* Recorder.Recorder
@@ -296,7 +296,7 @@ describe("recordNow, directly", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("is drained when the scope closes, and drops the rest with a reason at the deadline", () => {
+  it.effect("drains its queue when the scope closes, and drops the rest with a reason at the deadline", () => {
     const registry = new Map()
     const settledThenDown = over((batch, call) => (call <= 2 ? Effect.succeed(created(batch)) : Effect.fail(refused)), {
       drainTimeout: "10 seconds"
@@ -326,7 +326,7 @@ describe("recordNow, directly", () => {
     }).pipe(Effect.provideService(Metric.MetricRegistry, registry))
   })
 
-  it.effect("a closed recorder refuses, with a reason that is counted", () =>
+  it.effect("refuses and counts events when the recorder is closed", () =>
     Effect.gen(function* () {
       const recorder = yield* Effect.provide(Recorder.Recorder, memory)
       const error = yield* Effect.flip(recorder.record(draft()))
@@ -337,9 +337,9 @@ describe("recordNow, directly", () => {
   )
 })
 
-describe("the law", () => {
+describe("the conservation law", () => {
   it.effect.prop(
-    "holds at every step, whatever the backend answers",
+    "holds after every step, for all outcomes of the backend",
     {
       answers: Arbitrary.array(
         Arbitrary.schema(Schema.Literals(["created", "unknown", "refused", "missing", "rejected", "dropped"])),
@@ -454,7 +454,7 @@ describe("acceptance", () => {
     ["labels that are none", draft("Up", { labels: { "-bad-": "x", good: "two words" } }), ["labels", "labels.good"]],
     ["a related object without a name", draft("Up", { related: { kind: "Pod", name: "" } }), ["related.name"]]
   ]
-  it.effect.each(invalid)("refuses %s and says what would be right", ([, given, fields]) =>
+  it.effect.each(invalid)("refuses %s and says what is expected", ([, given, fields]) =>
     Effect.gen(function* () {
       const recorder = yield* Recorder.Recorder
       const error = yield* Effect.flip(recorder.record(given))
@@ -484,7 +484,7 @@ describe("acceptance", () => {
       return (yield* (yield* Backend.Backend).query({})).events[0]!.event
     }).pipe(Effect.provide(layer))
 
-  it.effect("cuts what is too long, by bytes and between characters, with a visible mark", () =>
+  it.effect("cuts what is too long to its limit in bytes, between characters, with a mark", () =>
     Effect.gen(function* () {
       const body = yield* bodyOf(draft("R".repeat(200), { message: "ä".repeat(600) + "💥", action: "é".repeat(100) }))
       const bytes = (text: string) => new TextEncoder().encode(text).length
@@ -496,14 +496,14 @@ describe("acceptance", () => {
     })
   )
 
-  it.effect("makes control characters visible, so that nothing forges a line or drives a terminal", () =>
+  it.effect("escapes control characters, so that no event can forge a line or control a terminal", () =>
     Effect.gen(function* () {
       const body = yield* bodyOf(draft("Up", { message: "a\nb\u001b[2J\u009b\u202e\ud800c\t" }))
       assert.strictEqual(body.message, "a\\nb\\u001b[2J\\u009b\\u202e\ufffdc\\t")
     })
   )
 
-  it.effect("leaves out the line ends after a message, which the output of a program has", () =>
+  it.effect("removes trailing line ends of a message, which outputs of programs have", () =>
     Effect.gen(function* () {
       assert.strictEqual((yield* bodyOf(draft("Up", { message: "statuscode 503\r\n\n" }))).message, "statuscode 503")
       assert.strictEqual((yield* bodyOf(draft("Up", { message: "\n" }))).message, "")
@@ -511,17 +511,15 @@ describe("acceptance", () => {
     })
   )
 
-  it.effect.each(["io.github.acme/search", "Weather (staging)", "50% off"])(
-    "takes the name %s as people have it",
-    (name) =>
-      Effect.gen(function* () {
-        const body = yield* bodyOf(draft("Up", { involvedObject: { kind: "MCPServer", name } }))
-        assert.deepStrictEqual(body.involvedObject, { kind: "MCPServer", name })
-        assert.strictEqual(body.data.name, name)
-      })
+  it.effect.each(["io.github.acme/search", "Weather (staging)", "50% off"])("accepts the name %s", (name) =>
+    Effect.gen(function* () {
+      const body = yield* bodyOf(draft("Up", { involvedObject: { kind: "MCPServer", name } }))
+      assert.deepStrictEqual(body.involvedObject, { kind: "MCPServer", name })
+      assert.strictEqual(body.data.name, name)
+    })
   )
 
-  it.effect("fills in identity, type and action", () =>
+  it.effect("sets identity, type and action", () =>
     Effect.gen(function* () {
       const body = yield* bodyOf(draft("Scaled", { data: { operation: "scale" } }))
       assert.deepInclude(body, {
@@ -540,7 +538,7 @@ describe("acceptance", () => {
     })
   )
 
-  it.effect("never reads data as a template", () =>
+  it.effect("never interprets data as a template", () =>
     Effect.gen(function* () {
       const body = yield* bodyOf({
         involvedObject: web,
@@ -567,7 +565,7 @@ describe("acceptance", () => {
     }).pipe(Effect.provide(memory))
   )
 
-  it.effect("masks secrets before the message is rendered, unless told otherwise", () =>
+  it.effect("masks secrets before the message is rendered, unless that is turned off", () =>
     Effect.gen(function* () {
       const leaky: Recorder.EventDraft = {
         involvedObject: web,
@@ -600,7 +598,7 @@ describe("acceptance", () => {
     })
   )
 
-  it.effect("a transform that throws refuses the event instead of hurting the host", () =>
+  it.effect("refuses the event where a transform throws", () =>
     Effect.gen(function* () {
       const broken = Layer.provideMerge(
         Recorder.layerDirect({
@@ -624,7 +622,7 @@ describe("acceptance", () => {
   )
 })
 
-describe("the public path", () => {
+describe("the public API", () => {
   const everyField = {
     operation: "deploy",
     serviceClass: "web-app",
@@ -639,7 +637,7 @@ describe("the public path", () => {
     toolNames: ["a", "b, c"],
     allowFailure: true
   } satisfies EventDataInput
-  it.effect("carries every one of the 14 fields to the backend and back, through each way in", () =>
+  it.effect("stores and returns each of the 14 fields, with each way to record", () =>
     Effect.gen(function* () {
       const manager = yield* EventManager.EventManager
       const object = { metadata: { name: "deploy", namespace: "default" } }

@@ -38,8 +38,8 @@ const slowJournal = Effect.gen(function* () {
 const begin = <A, E>(effect: Effect.Effect<A, E>) =>
   Effect.forkDetach(Effect.result(effect), { startImmediately: true })
 
-describe("closing while the journal stores an event", () => {
-  it.effect("answers it as accepted when the disk answers in time", () =>
+describe("a recorder that closes while the journal stores an event", () => {
+  it.effect("accepts the event when the disk answers in time", () =>
     Effect.gen(function* () {
       const { answer, head, journal } = yield* slowJournal
       const { backend } = yield* scripted(always)
@@ -62,34 +62,36 @@ describe("closing while the journal stores an event", () => {
     })
   )
 
-  it.effect("says that it is unknown when the disk does not answer, and that the next start may deliver it", () =>
-    Effect.gen(function* () {
-      const { answer, head, journal } = yield* slowJournal
-      const { backend } = yield* scripted(always)
-      const { close, recorder } = yield* start({ backend, journal, recorder: { drainTimeout: "2 seconds" } })
-      const call = yield* begin(recorder.record(draft("a")))
-      const closing = yield* Effect.forkDetach(close, { startImmediately: true })
-      yield* TestClock.adjust("4 seconds")
-      const result = yield* Fiber.join(call)
-      assert.isTrue(result._tag === "Failure" && result.failure._tag === "RecorderError")
-      const { message, reason } = (result as { readonly failure: Recorder.RecorderError }).failure
-      assert.strictEqual(reason._tag, "Unknown")
-      assert.match(message, /the next start delivers it/)
-      yield* Fiber.join(closing)
-      const status = yield* recorder.status
-      assert.deepInclude(status, { accepted: 0, refused: { unknown: 1 } })
-      assertLaw(status)
-      // The disk answers after all.
-      yield* answer
-      yield* settle
-      assert.strictEqual(yield* head, 1)
-      assert.deepInclude(yield* recorder.status, { accepted: 0, refused: { unknown: 1 } })
-    })
+  it.effect(
+    "fails with Unknown when the disk does not answer, and says that the next start may deliver the event",
+    () =>
+      Effect.gen(function* () {
+        const { answer, head, journal } = yield* slowJournal
+        const { backend } = yield* scripted(always)
+        const { close, recorder } = yield* start({ backend, journal, recorder: { drainTimeout: "2 seconds" } })
+        const call = yield* begin(recorder.record(draft("a")))
+        const closing = yield* Effect.forkDetach(close, { startImmediately: true })
+        yield* TestClock.adjust("4 seconds")
+        const result = yield* Fiber.join(call)
+        assert.isTrue(result._tag === "Failure" && result.failure._tag === "RecorderError")
+        const { message, reason } = (result as { readonly failure: Recorder.RecorderError }).failure
+        assert.strictEqual(reason._tag, "Unknown")
+        assert.match(message, /the next start delivers it/)
+        yield* Fiber.join(closing)
+        const status = yield* recorder.status
+        assert.deepInclude(status, { accepted: 0, refused: { unknown: 1 } })
+        assertLaw(status)
+        // The disk answers after all.
+        yield* answer
+        yield* settle
+        assert.strictEqual(yield* head, 1)
+        assert.deepInclude(yield* recorder.status, { accepted: 0, refused: { unknown: 1 } })
+      })
   )
 })
 
 describe("flush", () => {
-  it.effect("waits for what was begun and is not accepted yet", () =>
+  it.effect("waits for events that were begun before it and are not accepted yet", () =>
     Effect.gen(function* () {
       const { answer, journal } = yield* slowJournal
       const { backend, calls } = yield* scripted(always)
@@ -109,7 +111,7 @@ describe("flush", () => {
     })
   )
 
-  it.effect("does not wait for what is begun after it", () =>
+  it.effect("does not wait for events that are begun after it", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted(always)
       const { recorder } = yield* start({ backend })
@@ -121,7 +123,7 @@ describe("flush", () => {
     })
   )
 
-  it.effect("refuses a deadline that is none, and takes zero and Infinity", () =>
+  it.effect("refuses an invalid deadline, and accepts zero and Infinity", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted(always)
       const { recorder } = yield* start({ backend })
@@ -161,7 +163,7 @@ describe("recordSettled", () => {
     ["durable", { _tag: "Kept" }],
     ["memory", { _tag: "Dropped", reason: "halted" }]
   ] as const) {
-    it.effect(`resolves on a sink that is halted, of a journal that is ${kind}`, () =>
+    it.effect(`resolves for a sink that is halted, with a journal that is ${kind}`, () =>
       Effect.gen(function* () {
         const inner = yield* memoryJournal()
         const journal = kind === "durable" ? durable(inner) : inner
@@ -180,7 +182,7 @@ describe("recordSettled", () => {
     )
   }
 
-  it.effect("waits for the timeout of the caller on a sink that is blocked, and the sink goes on", () =>
+  it.effect("resolves with Pending at a blocked sink after the timeout of the caller, and the sink goes on", () =>
     Effect.gen(function* () {
       let allowed = false
       const { backend } = yield* scripted((batch, call) =>
@@ -235,7 +237,7 @@ describe("many fibers that record without a pause", () => {
   const MOST = 2_000
 
   for (const durability of ["memory", "process"] as const) {
-    it.effect(`leave the host its turns, and delivery goes on, with a journal that is ${durability}`, () =>
+    it.effect(`do not block the event loop, and delivery goes on, with a journal that is ${durability}`, () =>
       Effect.gen(function* () {
         const inner = yield* memoryJournal({ capacity: 10_000_000 })
         const { backend } = yield* scripted(always)
@@ -249,7 +251,7 @@ describe("many fibers that record without a pause", () => {
     )
   }
 
-  it.effect("leave the host its turns with a direct recorder", () =>
+  it.effect("do not block the event loop with a recorder without a journal", () =>
     Effect.gen(function* () {
       const recorder = yield* Recorder.Recorder
       for (let turn = 0; turn < 5; turn++) assert.isBelow(yield* until(recorder.record(draft("a")), 64), MOST)
@@ -257,8 +259,8 @@ describe("many fibers that record without a pause", () => {
   )
 })
 
-describe("a direct recorder that closes while a write is under way", () => {
-  it.effect("answers as the backend does when it answers in time", () =>
+describe("a recorder without a journal that closes during a write", () => {
+  it.effect("returns the outcome of the backend when it answers in time", () =>
     Effect.gen(function* () {
       const answered = Deferred.makeUnsafe<void>()
       const { backend } = yield* scripted((batch, call) =>
@@ -276,7 +278,7 @@ describe("a direct recorder that closes while a write is under way", () => {
     })
   )
 
-  it.effect("flushes calls that have no answer yet", () =>
+  it.effect("waits in flush for calls that have no answer yet", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted(never)
       const { recorder } = yield* direct(backend)
@@ -285,7 +287,7 @@ describe("a direct recorder that closes while a write is under way", () => {
     })
   )
 
-  it.effect("says that it is unknown when the backend does not answer within the timeout of recordSettled", () =>
+  it.effect("fails with Unknown when the backend does not answer within the timeout of recordSettled", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted(never)
       const { recorder } = yield* direct(backend)
@@ -299,7 +301,7 @@ describe("a direct recorder that closes while a write is under way", () => {
 })
 
 describe("the log at the end of a recorder", () => {
-  it.effect("has no warning about events that were delivered, also where checkpoints take their time", () =>
+  it.effect("has no warning about events that were delivered, also with slow checkpoints", () =>
     Effect.gen(function* () {
       const inner = durable(yield* memoryJournal())
       let begun = 0
@@ -328,7 +330,7 @@ describe("the log at the end of a recorder", () => {
     })
   )
 
-  it.effect("tells that events arrived after all when the last word was that they wait", () =>
+  it.effect("says that events are delivered where the last entry was that they wait", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted((batch, call) =>
         call > 1
@@ -350,7 +352,7 @@ describe("the log at the end of a recorder", () => {
     ["durable", "left in the journal for the next start"],
     ["in memory", "dropped with the journal in memory"]
   ] as const) {
-    it.effect(`says once how many events are left, of a journal that is ${kind}`, () =>
+    it.effect(`says once how many events are left, with a journal that is ${kind}`, () =>
       Effect.gen(function* () {
         const inner = yield* memoryJournal()
         const { backend } = yield* scripted(never)
@@ -372,8 +374,8 @@ describe("the log at the end of a recorder", () => {
   }
 })
 
-describe("a flush without an end", () => {
-  it.effect("is answered when the recorder is closed with events that are not delivered", () =>
+describe("a flush with an infinite deadline", () => {
+  it.effect("ends when the recorder is closed with events that are not delivered", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted(never)
       const { close, recorder } = yield* start({ backend, journal: durable(yield* memoryJournal()) })

@@ -42,32 +42,30 @@ const nextCall = (calls: ReadonlyArray<Call>) =>
     while (calls.length === before) yield* TestClock.adjust("100 millis")
   })
 
-describe("a backend that is away", () => {
-  it.effect(
-    "has everything at once when it is back, whatever it answers and whatever pauses have grown meanwhile",
-    () =>
-      Effect.gen(function* () {
-        for (const answer of [always, rejecting(() => true)]) {
-          let away = true
-          const { backend, calls } = yield* scripted((batch, call) =>
-            away ? Effect.fail(unauthorized) : answer(batch, call)
-          )
-          const { recorder } = yield* start({ backend, sink: { ...off, concurrency: 2 } })
-          for (let n = 0; n < 8; n++) yield* recorder.record(draftIn(`namespace-${n}`, `pod-${n}`))
-          yield* TestClock.adjust("1 hour")
-          // Each of them has been told to wait for minutes.
-          away = false
-          yield* recorder.record(draft("fresh"))
-          const before = calls.length
-          while (calls.length === before) yield* TestClock.adjust("1 second")
-          yield* settle
-          assert.deepInclude(yield* statusOf(recorder), { pending: 0, state: "up" })
-          assert.isAtMost(calls.length - before, 3)
-        }
-      })
+describe("an unavailable backend", () => {
+  it.effect("gets everything at once when it is available again, after any failure and any backoff", () =>
+    Effect.gen(function* () {
+      for (const answer of [always, rejecting(() => true)]) {
+        let away = true
+        const { backend, calls } = yield* scripted((batch, call) =>
+          away ? Effect.fail(unauthorized) : answer(batch, call)
+        )
+        const { recorder } = yield* start({ backend, sink: { ...off, concurrency: 2 } })
+        for (let n = 0; n < 8; n++) yield* recorder.record(draftIn(`namespace-${n}`, `pod-${n}`))
+        yield* TestClock.adjust("1 hour")
+        // Each of them has been told to wait for minutes.
+        away = false
+        yield* recorder.record(draft("fresh"))
+        const before = calls.length
+        while (calls.length === before) yield* TestClock.adjust("1 second")
+        yield* settle
+        assert.deepInclude(yield* statusOf(recorder), { pending: 0, state: "up" })
+        assert.isAtMost(calls.length - before, 3)
+      }
+    })
   )
 
-  it.effect("is asked with one namespace after the other, so that one alone does not pass for all", () =>
+  it.effect("is probed with different namespaces, so that one failing namespace does not look like an outage", () =>
     Effect.gen(function* () {
       const { backend, calls } = yield* scripted((batch) =>
         batch.some((write) => namespaceOf(write) === "sick") ? Effect.fail(refused) : Effect.succeed(created(batch))
@@ -84,7 +82,7 @@ describe("a backend that is away", () => {
     })
   )
 
-  it.effect("is back with the first write that gets through, also when that began before", () =>
+  it.effect("is available with the first write that succeeds, also one that began before the outage", () =>
     Effect.gen(function* () {
       let away = true
       const { backend } = yield* scripted((batch) => {
@@ -104,21 +102,23 @@ describe("a backend that is away", () => {
     })
   )
 
-  it.effect("is asked every half a minute where a person must mend something, also with one event pending", () =>
-    Effect.gen(function* () {
-      const { backend, calls } = yield* scripted(() => Effect.fail(unauthorized))
-      const { recorder } = yield* start({ backend, sink: off })
-      yield* recorder.record(draft("a"))
-      yield* TestClock.adjust("1 hour")
-      const before = calls.length
-      yield* TestClock.adjust("1 hour")
-      const asked = calls.slice(before).map(({ at }) => at)
-      assert.isTrue(asked.length >= 120 && asked.length <= 241, String(asked.length))
-      for (const [index, at] of asked.entries()) if (index > 0) assert.isAtMost(at - asked[index - 1]!, 30)
-    })
+  it.effect(
+    "is probed at least every 30 seconds where an operator must do something, also with one event pending",
+    () =>
+      Effect.gen(function* () {
+        const { backend, calls } = yield* scripted(() => Effect.fail(unauthorized))
+        const { recorder } = yield* start({ backend, sink: off })
+        yield* recorder.record(draft("a"))
+        yield* TestClock.adjust("1 hour")
+        const before = calls.length
+        yield* TestClock.adjust("1 hour")
+        const asked = calls.slice(before).map(({ at }) => at)
+        assert.isTrue(asked.length >= 120 && asked.length <= 241, String(asked.length))
+        for (const [index, at] of asked.entries()) if (index > 0) assert.isAtMost(at - asked[index - 1]!, 30)
+      })
   )
 
-  it.effect("changes nothing for what failed before", () =>
+  it.effect("does not reset the backoff of series that failed before the outage", () =>
     Effect.gen(function* () {
       let away = false
       const { backend, calls } = yield* scripted((batch) =>
@@ -149,7 +149,7 @@ describe("a backend that is away", () => {
     })
   )
 
-  it.effect("is asked at once, and then after short pauses, when the recorder closes", () =>
+  it.effect("is retried at once, and then after short delays, when the recorder closes", () =>
     Effect.gen(function* () {
       const { backend, calls } = yield* scripted(() => Effect.fail(unauthorized))
       const { close, recorder } = yield* start({ backend, sink: { ...off, concurrency: 1 } })
@@ -168,8 +168,8 @@ describe("a backend that is away", () => {
   )
 })
 
-describe("a namespace that is stuck", () => {
-  it.effect("is asked more rarely, has everything at once when it works, and leaves another one alone", () =>
+describe("a stuck namespace", () => {
+  it.effect("is retried less often, gets everything at once when it works, and does not affect another one", () =>
     Effect.gen(function* () {
       const stuck = new Set(["sick", "ill"])
       const { backend, calls } = yield* scripted(
@@ -203,7 +203,7 @@ describe("a namespace that is stuck", () => {
     })
   )
 
-  it.effect("is none any more after it has worked: when it fails next, that may be an outage", () =>
+  it.effect("is no longer stuck after a success: when it fails again, that may be an outage", () =>
     Effect.gen(function* () {
       let failing = true
       let underWay = 0
@@ -240,7 +240,7 @@ describe("a namespace that is stuck", () => {
   )
 })
 
-describe("a Throttled", () => {
+describe("a failure with Throttled", () => {
   const throttled = (scope: "backend" | "series", retryAfter?: Duration.Input) =>
     new BackendError({
       reason: new Throttled({
@@ -250,7 +250,7 @@ describe("a Throttled", () => {
       })
     })
 
-  it.effect("that names a time is no failure: the pause does not grow", () =>
+  it.effect("and a retryAfter is not counted as a failure: the delay does not grow", () =>
     Effect.gen(function* () {
       const { backend, calls } = yield* scripted(each(() => retry(throttled("series", "2 seconds"))))
       const { recorder } = yield* start({ backend, sink: { ...off, concurrency: 100 } })
@@ -260,7 +260,7 @@ describe("a Throttled", () => {
     })
   )
 
-  it.effect("that names next to no time is not taken at its word", () =>
+  it.effect("and a retryAfter of almost zero is retried with the usual delay", () =>
     Effect.gen(function* () {
       const { backend, calls } = yield* scripted(each(() => retry(throttled("series", "1 millis"))))
       const { recorder } = yield* start({ backend, sink: { ...off, concurrency: 100 } })
@@ -270,7 +270,7 @@ describe("a Throttled", () => {
     })
   )
 
-  it.effect("is obeyed also where its namespace works again", () =>
+  it.effect("is waited for also where its namespace works again", () =>
     Effect.gen(function* () {
       let sick = true
       const { backend, calls } = yield* scripted(
@@ -311,7 +311,7 @@ describe("a Throttled", () => {
   }
 
   for (const scope of ["namespace", "object"] as const) {
-    it.effect(`for a ${scope} is kept to at the pace that the server allows, and slows nothing else`, () =>
+    it.effect(`for a ${scope} limits its writes to the rate of the server, and no others`, () =>
       Effect.gen(function* () {
         const clock = yield* Clock.Clock
         const limit = new BackendError({ reason: new Throttled({ scope, detail: "limit reached" }) })
@@ -352,7 +352,7 @@ describe("a Throttled", () => {
     )
   }
 
-  it.effect("for a namespace that is closed for long is noticed within half a minute when it opens", () =>
+  it.effect("for a namespace is retried at least every 30 seconds, however long it lasts", () =>
     Effect.gen(function* () {
       const limit = new BackendError({ reason: new Throttled({ scope: "namespace", detail: "limit reached" }) })
       let closed = true
@@ -369,7 +369,7 @@ describe("a Throttled", () => {
     })
   )
 
-  it.effect("for the whole sink is not cut short by a later one", () =>
+  it.effect("for the whole sink is not shortened by a later one", () =>
     Effect.gen(function* () {
       const { backend, calls } = yield* scripted((batch, call) => {
         if (call === 1) return Effect.delay(Effect.fail(throttled("backend", "5 seconds")), "1 second")
@@ -385,7 +385,7 @@ describe("a Throttled", () => {
     })
   )
 
-  it.effect("keeps to the limits of a sink when what has failed is tried again together with what is fresh", () =>
+  it.effect("keeps to the concurrency of the sink when retries and fresh series are written together", () =>
     Effect.gen(function* () {
       const { backend, calls } = yield* scripted((_, call) =>
         call <= 2 ? Effect.fail(throttled("backend")) : Effect.never
@@ -407,7 +407,7 @@ describe("a Throttled", () => {
     })
   )
 
-  it.effect("leaves what is fresh spread over the places that are left", () =>
+  it.effect("leaves the remaining slots to batches of fresh series", () =>
     Effect.gen(function* () {
       const { backend, calls } = yield* scripted((_, call) =>
         call === 1 ? Effect.fail(throttled("backend")) : Effect.never
@@ -425,8 +425,8 @@ describe("a Throttled", () => {
   )
 })
 
-describe("what has failed before", () => {
-  it.effect("has half of the places at the most, and of them who failed least", () =>
+describe("series that have failed before", () => {
+  it.effect("take at most half of the slots, those with the fewest failures first", () =>
     Effect.gen(function* () {
       let underWay = 0
       let most = 0
@@ -476,7 +476,7 @@ describe("what has failed before", () => {
     })
   )
 
-  it.effect("takes turns with what is fresh where there is only one place", () =>
+  it.effect("alternate with fresh series where there is only one slot", () =>
     Effect.gen(function* () {
       const order: Array<string> = []
       let failing = true
@@ -513,7 +513,7 @@ describe("what has failed before", () => {
     })
   )
 
-  it.effect("is as if new when it gets through, also with what came meanwhile", () =>
+  it.effect("are written like fresh ones after a success, also with what arrived meanwhile", () =>
     Effect.gen(function* () {
       let failing = true
       const { backend, calls } = yield* scripted((batch) =>
@@ -549,7 +549,7 @@ describe("what has failed before", () => {
     })
   )
 
-  it.effect("is not through before its first occurrence is", () =>
+  it.effect("are not settled before their first occurrence is", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
       const { backend } = yield* scripted((_, call) =>

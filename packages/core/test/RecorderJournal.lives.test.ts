@@ -55,8 +55,8 @@ const noting = (journal: Journal.Journal["Service"]) => {
   }
 }
 
-describe("reading", () => {
-  it.effect("stops where the capacity is reached, and a little later while everything fails", () =>
+describe("reading the journal", () => {
+  it.effect("stops at the capacity, and a little later while every series fails", () =>
     Effect.gen(function* () {
       for (const [answer, least, most] of [
         [never, 8, 8],
@@ -77,7 +77,7 @@ describe("reading", () => {
     })
   )
 
-  it.effect("leaves nothing behind that looks old when everything is through", () =>
+  it.effect("reports no oldest age when everything is settled", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted(always)
       const { recorder } = yield* start({ backend, sink: { ...off, capacity: 2 } })
@@ -89,7 +89,7 @@ describe("reading", () => {
 })
 
 describe("checkpoints", () => {
-  it.effect("come as often as a stream of events needs them", () =>
+  it.effect("are written as often as a stream of events requires", () =>
     Effect.gen(function* () {
       const { journal } = noting(yield* memoryJournal())
       const { backend } = yield* scripted(always)
@@ -100,7 +100,7 @@ describe("checkpoints", () => {
     })
   )
 
-  it.effect("come at intervals while there is something to do, sooner when it is done, and then no more", () =>
+  it.effect("are written at intervals while something is pending, sooner when it is done, and then not again", () =>
     Effect.gen(function* () {
       let busy = true
       const { journal, noted } = noting(yield* memoryJournal())
@@ -126,7 +126,7 @@ describe("checkpoints", () => {
     })
   )
 
-  it.effect("that fail are tried again after pauses that grow, until one works", () =>
+  it.effect("that fail are retried with backoff until one works", () =>
     Effect.gen(function* () {
       const { journal, noted } = noting(yield* memoryJournal())
       const { backend } = yield* scripted(always)
@@ -145,7 +145,7 @@ describe("checkpoints", () => {
     })
   )
 
-  it.effect("are made of what is settled too, also after one that failed", () =>
+  it.effect("include what is settled, also after one that failed", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
       const { journal, noted } = noting(yield* memoryJournal())
@@ -169,7 +169,7 @@ describe("checkpoints", () => {
 // ---------------------------------------------------------------------------
 
 describe("targets", () => {
-  it.effect("bind a journal: another one is refused, and nothing is lost meanwhile", () =>
+  it.effect("are bound to a journal: another one is refused, and nothing is lost meanwhile", () =>
     Effect.gen(function* () {
       const journal = durable(yield* memoryJournal())
       const right = yield* scripted(always, "right")
@@ -194,7 +194,7 @@ describe("targets", () => {
     })
   )
 
-  it.effect("are not written to before they stand in a checkpoint", () =>
+  it.effect("are not written to before they are in a checkpoint", () =>
     Effect.gen(function* () {
       const journal = durable(yield* memoryJournal())
       const order: Array<string> = []
@@ -233,7 +233,7 @@ describe("targets", () => {
     })
   )
 
-  it.effect("that cannot be told yet are asked again, and everything waits in the journal", () =>
+  it.effect("that cannot be determined are asked for again, while everything waits in the journal", () =>
     Effect.gen(function* () {
       const { backend, calls } = yield* scripted(always)
       let asked = 0
@@ -251,7 +251,7 @@ describe("targets", () => {
     })
   )
 
-  it.effect("that cannot be told yet are asked again, by timers that ring early too", () =>
+  it.effect("that cannot be determined are asked for again, also with timers that are early", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted(always)
       let asked = 0
@@ -277,8 +277,8 @@ describe("targets", () => {
 // ends and beginnings
 // ---------------------------------------------------------------------------
 
-describe("closing", () => {
-  it.effect("lets go of what is held and delivers it", () =>
+describe("closing a recorder", () => {
+  it.effect("releases what is held and delivers it", () =>
     Effect.gen(function* () {
       const { backend, calls } = yield* scripted(always)
       const { close, recorder } = yield* start({
@@ -294,7 +294,7 @@ describe("closing", () => {
     })
   )
 
-  it.effect("waits for its deadline, and tries again within it", () =>
+  it.effect("waits until its deadline, and retries before it", () =>
     Effect.gen(function* () {
       let away = true
       const { backend } = yield* scripted((batch) => (away ? Effect.fail(refused) : Effect.succeed(created(batch))))
@@ -311,7 +311,7 @@ describe("closing", () => {
     })
   )
 
-  it.effect("asks once more at once for a target that could not be told", () =>
+  it.effect("asks at once for a target that could not be determined", () =>
     Effect.gen(function* () {
       let away = true
       const { backend } = yield* scripted(always)
@@ -325,7 +325,7 @@ describe("closing", () => {
     })
   )
 
-  it.effect("is the end of the books: what is answered later changes nothing", () =>
+  it.effect("ends its counts: an answer after it changes nothing", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted((batch) => Effect.delay(Effect.succeed(created(batch)), "7 seconds"))
       const journal = yield* memoryJournal()
@@ -350,7 +350,7 @@ describe("closing", () => {
     })
   )
 
-  it.effect("counts what a journal in memory takes along", () =>
+  it.effect("counts as dropped what is left in a journal in memory", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted(never)
       const journal = yield* memoryJournal()
@@ -378,7 +378,7 @@ describe("closing", () => {
     })
   )
 
-  it.effect("leaves the rest in a journal that outlives it, and the next one delivers it", () =>
+  it.effect("leaves the rest in a durable journal, and the next recorder delivers it", () =>
     Effect.gen(function* () {
       const journal = durable(yield* memoryJournal())
       const dead = yield* scripted(never)
@@ -407,7 +407,7 @@ describe("closing", () => {
     })
   )
 
-  it.effect("refuses what still waits for room in the journal", () =>
+  it.effect("refuses events that still wait for room in the journal", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted(never)
       const journal = yield* memoryJournal({ capacity: 4, onFull: "block" })
@@ -430,8 +430,8 @@ describe("closing", () => {
   )
 })
 
-describe("starting", () => {
-  it.effect("goes on with the counts of the series that it finds", () =>
+describe("starting a recorder", () => {
+  it.effect("continues the counts of the series in the checkpoint", () =>
     Effect.gen(function* () {
       const journal = durable(yield* memoryJournal())
       const one = yield* scripted(always)
@@ -448,7 +448,7 @@ describe("starting", () => {
     })
   )
 
-  it.effect("gives a new sink what is accepted from now on", () =>
+  it.effect("delivers to a new sink what is accepted from now on", () =>
     Effect.gen(function* () {
       const journal = durable(yield* memoryJournal())
       const one = yield* scripted(always, "one")
@@ -463,7 +463,7 @@ describe("starting", () => {
     })
   )
 
-  it.effect("gives a sink that never reached its backend what was accepted before", () =>
+  it.effect("delivers what was accepted before to a sink that never reached its backend", () =>
     Effect.gen(function* () {
       const journal = durable(yield* memoryJournal())
       const { backend } = yield* scripted(always)
@@ -484,7 +484,7 @@ describe("starting", () => {
     })
   )
 
-  it.effect("counts what was parked, and can deliver it", () =>
+  it.effect("counts what was parked, and can retry it", () =>
     Effect.gen(function* () {
       const journal = durable(yield* memoryJournal())
       const bad = yield* scripted(rejecting(() => true))
@@ -507,7 +507,7 @@ describe("starting", () => {
     })
   )
 
-  it.effect("does not count as parked what was given up meanwhile", () =>
+  it.effect("does not count as parked what was dropped meanwhile", () =>
     Effect.gen(function* () {
       const journal = durable(yield* memoryJournal())
       const { backend } = yield* scripted(rejecting(() => true))
@@ -550,7 +550,7 @@ describe("starting", () => {
     })
   )
 
-  it.effect("refuses sinks without a name of their own, and none at all", () =>
+  it.effect("refuses two sinks with one name, and an empty list of sinks", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted(always)
       const sink = Recorder.sink({ name: "same", backend: Backend.Backend })
@@ -587,7 +587,7 @@ describe("a full journal", () => {
     }
   })
 
-  it.effect("refuses, if it fails", () =>
+  it.effect("refuses events with onFull fail", () =>
     Effect.gen(function* () {
       const { backend, gate } = yield* unbound
       const { recorder } = yield* start({ backend, journal: yield* memoryJournal({ capacity: 3 }) })
@@ -605,7 +605,7 @@ describe("a full journal", () => {
     })
   )
 
-  it.effect("takes of several what it has room for", () =>
+  it.effect("accepts of several events those for which it has room", () =>
     Effect.gen(function* () {
       const { backend } = yield* unbound
       const journal = yield* memoryJournal({ capacity: 3 })
@@ -624,7 +624,7 @@ describe("a full journal", () => {
     })
   )
 
-  it.effect("makes callers wait, if it blocks", () =>
+  it.effect("lets callers wait with onFull block", () =>
     Effect.gen(function* () {
       const { backend, gate } = yield* unbound
       const { recorder } = yield* start({ backend, journal: yield* memoryJournal({ capacity: 3, onFull: "block" }) })
@@ -639,7 +639,7 @@ describe("a full journal", () => {
     })
   )
 
-  it.effect("drops the oldest, counted, if it is told to", () =>
+  it.effect("drops and counts the oldest events with onFull dropOldest", () =>
     Effect.gen(function* () {
       const { backend, calls, gate } = yield* unbound
       const { recorder } = yield* start({
@@ -665,8 +665,8 @@ describe("a full journal", () => {
   )
 })
 
-describe("a full journal that outlives the recorder", () => {
-  it.effect("gets room by a checkpoint as soon as somebody needs it", () =>
+describe("a full durable journal", () => {
+  it.effect("gets room by a checkpoint as soon as an append needs it", () =>
     Effect.gen(function* () {
       for (const onFull of ["fail", "block"] as const) {
         const { backend } = yield* scripted(never)
@@ -682,8 +682,8 @@ describe("a full journal that outlives the recorder", () => {
   )
 })
 
-describe("a journal that had no room once", () => {
-  it.effect("is not written to more often from then on", () =>
+describe("a journal that was full once", () => {
+  it.effect("does not get more frequent checkpoints from then on", () =>
     Effect.gen(function* () {
       const { journal, noted } = noting(yield* memoryJournal({ capacity: 8 }))
       const { backend } = yield* scripted(never)
@@ -707,7 +707,7 @@ describe("a journal that had no room once", () => {
 describe("a journal that fails", () => {
   const noDisk = new Journal.JournalError({ reason: new Journal.JournalFailed({ detail: "no disk" }) })
 
-  it.effect("at reading blocks the sink until it works again", () =>
+  it.effect("when it is read blocks the sink until it works again", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted(always)
       const journal = yield* memoryJournal()
@@ -727,7 +727,7 @@ describe("a journal that fails", () => {
     })
   )
 
-  it.effect("at checkpoints lets a sink read so far ahead and no further", () =>
+  it.effect("at checkpoints lets a sink read only up to its limit", () =>
     Effect.gen(function* () {
       const { backend, calls } = yield* scripted(always)
       const journal = durable(yield* memoryJournal())
@@ -758,7 +758,7 @@ describe("a journal that fails", () => {
   )
 })
 
-describe("what a flush and an orderly end do to correlation", () => {
+describe("correlation with flushes and orderly ends", () => {
   /** Writes that 100 series of 200 occurrences each leave as, all of them accepted before the sink reads the first. */
   const writesOf = (
     end: (started: {
@@ -793,7 +793,7 @@ describe("what a flush and an orderly end do to correlation", () => {
     writesOf(({ recorder }) => Effect.andThen(Effect.sleep("8 seconds"), recorder.flush("1 hour")), capacity)
 
   for (const capacity of [1_024, 16]) {
-    it.effect(`leaves at most twice as many writes as in course, with room for ${capacity} series`, () =>
+    it.effect(`makes at most twice as many writes as without them, with a capacity of ${capacity} series`, () =>
       Effect.gen(function* () {
         const course = yield* inCourse(capacity)
         const flushed = yield* writesOf(({ recorder }) => recorder.flush("1 hour"), capacity)

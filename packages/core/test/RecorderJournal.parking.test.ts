@@ -30,7 +30,7 @@ import {
 // ---------------------------------------------------------------------------
 
 describe("parking", () => {
-  it.effect("keeps what a backend will never take, beside what it takes", () =>
+  it.effect("keeps what a backend will never accept, while the others are delivered", () =>
     Effect.gen(function* () {
       let gone = true
       const { backend, calls } = yield* scripted(rejecting(({ event }) => gone && event.involvedObject.name === "bad"))
@@ -77,7 +77,7 @@ describe("parking", () => {
     })
   )
 
-  it.effect("is over for a series with the next write of it that gets through", () =>
+  it.effect("ends for a series with its next write that succeeds", () =>
     Effect.gen(function* () {
       let gone = true
       const { backend, calls } = yield* scripted(rejecting(() => gone))
@@ -95,7 +95,7 @@ describe("parking", () => {
     })
   )
 
-  it.effect("ends in dropping when somebody says so", () =>
+  it.effect("ends for a series that an operator drops", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted(rejecting(() => true))
       const journal = yield* memoryJournal()
@@ -113,7 +113,7 @@ describe("parking", () => {
     })
   )
 
-  it.effect("waits as long as the backend has patience", () =>
+  it.effect("waits as long as the parkAfter of the backend", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted((batch) =>
         Effect.succeed(batch.map((): Backend.Outcome => ({ _tag: "Retry", error: refused, parkAfter: "60 seconds" })))
@@ -127,7 +127,7 @@ describe("parking", () => {
     })
   )
 
-  it.effect("makes room when stuck series would stop the others", () =>
+  it.effect("makes room when stuck series would block the others", () =>
     Effect.gen(function* () {
       const { backend, calls } = yield* scripted((batch) =>
         Effect.succeed(
@@ -155,45 +155,47 @@ describe("parking", () => {
     })
   )
 
-  it.effect("makes room only where somebody waits for it, of what is stuck for long, and the longest stuck first", () =>
-    Effect.gen(function* () {
-      const { backend } = yield* scripted((batch, call) => {
-        const answer = Effect.succeed(
-          batch.map((write) => (namespaceOf(write) === "sick" ? retry(refused) : Backend.created))
+  it.effect(
+    "makes room only where the journal has more to read, starting with the series that have been stuck for the longest time",
+    () =>
+      Effect.gen(function* () {
+        const { backend } = yield* scripted((batch, call) => {
+          const answer = Effect.succeed(
+            batch.map((write) => (namespaceOf(write) === "sick" ? retry(refused) : Backend.created))
+          )
+          return call === 1 ? Effect.delay(answer, "15 seconds") : answer
+        })
+        const { recorder } = yield* start({ backend, sink: { ...off, capacity: 4, batch: 1 } })
+        const record = (...names: ReadonlyArray<string>) =>
+          Effect.forEach(names, (name) => recorder.record(draftIn("sick", name)), { discard: true })
+        const parked = Effect.map(recorder.parked, (all) =>
+          all.map(({ write }) => write.event.involvedObject.name).sort()
         )
-        return call === 1 ? Effect.delay(answer, "15 seconds") : answer
-      })
-      const { recorder } = yield* start({ backend, sink: { ...off, capacity: 4, batch: 1 } })
-      const record = (...names: ReadonlyArray<string>) =>
-        Effect.forEach(names, (name) => recorder.record(draftIn("sick", name)), { discard: true })
-      const parked = Effect.map(recorder.parked, (all) =>
-        all.map(({ write }) => write.event.involvedObject.name).sort()
-      )
 
-      // The first to come is the last to fail.
-      yield* record("late", "a")
-      yield* TestClock.adjust("1 second")
-      yield* recorder.record(draft("well"))
-      yield* TestClock.adjust("1 second")
-      yield* record("b", "c")
-      yield* TestClock.adjust("10 minutes")
-      assert.deepStrictEqual(yield* parked, [])
-      yield* record("d", "e", "f", "g", "h")
-      yield* settle
-      assert.deepStrictEqual(yield* parked, ["a", "b"])
-      yield* TestClock.adjust("20 seconds")
-      yield* record("i", "j")
-      yield* settle
-      assert.deepStrictEqual(yield* parked, ["a", "b", "c"])
-      assert.deepInclude(yield* statusOf(recorder), { parked: 3, pending: 8, settled: 1 })
-      // Where everything fails, room is made also by a few.
-      yield* record("k")
-      yield* settle
-      assert.deepStrictEqual(yield* parked, ["a", "b", "c", "late"])
-    })
+        // The first to come is the last to fail.
+        yield* record("late", "a")
+        yield* TestClock.adjust("1 second")
+        yield* recorder.record(draft("well"))
+        yield* TestClock.adjust("1 second")
+        yield* record("b", "c")
+        yield* TestClock.adjust("10 minutes")
+        assert.deepStrictEqual(yield* parked, [])
+        yield* record("d", "e", "f", "g", "h")
+        yield* settle
+        assert.deepStrictEqual(yield* parked, ["a", "b"])
+        yield* TestClock.adjust("20 seconds")
+        yield* record("i", "j")
+        yield* settle
+        assert.deepStrictEqual(yield* parked, ["a", "b", "c"])
+        assert.deepInclude(yield* statusOf(recorder), { parked: 3, pending: 8, settled: 1 })
+        // Where everything fails, room is made also by a few.
+        yield* record("k")
+        yield* settle
+        assert.deepStrictEqual(yield* parked, ["a", "b", "c", "late"])
+      })
   )
 
-  it.effect("does not happen to a few that are stuck while most of what fills a sink is under way", () =>
+  it.effect("does not happen to a few stuck series while most of the others are in flight", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted((batch) => {
         const namespace = namespaceOf(batch[0]!)
@@ -211,7 +213,7 @@ describe("parking", () => {
     })
   )
 
-  it.effect("never happens to what is only asked to wait", () =>
+  it.effect("never happens to series that are throttled", () =>
     Effect.gen(function* () {
       const limit = new BackendError({ reason: new Throttled({ scope: "namespace", detail: "limit reached" }) })
       let limited = true
@@ -277,7 +279,7 @@ describe("parking", () => {
     })
   )
 
-  it.effect("that takes its time is waited for, and no longer", () =>
+  it.effect("that is slow is waited for, and not longer than that", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted(rejecting(() => true))
       const journal = yield* memoryJournal()
@@ -295,7 +297,7 @@ describe("parking", () => {
     })
   )
 
-  it.effect("is over once, whoever ends it first", () =>
+  it.effect("ends once, whatever ends it first", () =>
     Effect.gen(function* () {
       let gone = true
       const { backend } = yield* scripted(rejecting(() => gone))
@@ -321,7 +323,7 @@ describe("parking", () => {
     })
   )
 
-  it.effect("lasts for the journal until what is tried again is through", () =>
+  it.effect("lasts in the journal until a retried series is settled", () =>
     Effect.gen(function* () {
       let answer: Answer = rejecting(() => true)
       const { backend } = yield* scripted((batch, call) => answer(batch, call))

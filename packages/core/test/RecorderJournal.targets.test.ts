@@ -74,7 +74,7 @@ const live = (journal: Journal.Journal["Service"], target: Target.Target, name: 
   })
 
 describe("a journal that was bound to one name of its target", () => {
-  it.effect("goes on when the target has a better one, which stands in a checkpoint before the first write", () =>
+  it.effect("continues when the target has a better one, which is in a checkpoint before the first write", () =>
     Effect.gen(function* () {
       const { journal, targets } = yield* noting
       yield* live(journal, weak("authority"), "a")
@@ -91,7 +91,7 @@ describe("a journal that was bound to one name of its target", () => {
     })
   )
 
-  it.effect("waits for a target that is known by weaker names only, which others could have", () =>
+  it.effect("waits for a target that is known only by weaker names, which other stores may have", () =>
     Effect.gen(function* () {
       const { journal } = yield* noting
       yield* live(journal, certain("uid", "authority"), "a")
@@ -104,7 +104,7 @@ describe("a journal that was bound to one name of its target", () => {
     })
   )
 
-  it.effect("waits for another target that shares a name with its own", () =>
+  it.effect("waits when another target with a common name answers", () =>
     Effect.gen(function* () {
       const { journal } = yield* noting
       yield* live(journal, certain("uid-1", "authority"), "a")
@@ -114,7 +114,7 @@ describe("a journal that was bound to one name of its target", () => {
     })
   )
 
-  it.effect("has a checkpoint with the names it was given, and none more when nothing new is known", () =>
+  it.effect("has a checkpoint with the names that were found, and no further one without new names", () =>
     Effect.gen(function* () {
       const { journal, targets } = yield* noting
       yield* live(journal, weak("address", "authority"), "a")
@@ -159,7 +159,7 @@ describe("two sinks", () => {
 })
 
 describe("a target that is replaced while a sink writes to it", () => {
-  it.effect("halts the sink with both names: nothing is parked, dropped or delivered, and the rest waits", () =>
+  it.effect("halts the sink with both names in the error, and nothing is parked, dropped or delivered", () =>
     Effect.gen(function* () {
       const { backend, calls, state } = yield* replaceable(certain("uid-1"))
       const { logs, recorder } = yield* start({ backend, sink: { ...off, concurrency: 4 } })
@@ -183,7 +183,7 @@ describe("a target that is replaced while a sink writes to it", () => {
     })
   )
 
-  it.effect("is asked for ever, at least every 30 seconds, and delivered to when it is back", () =>
+  it.effect("is asked for without end, at least every 30 seconds, and delivered to when it is back", () =>
     Effect.gen(function* () {
       const { backend, calls, state } = yield* replaceable(certain("uid-1"))
       const { recorder } = yield* start({ backend, sink: off })
@@ -218,7 +218,7 @@ describe("a target that is replaced while a sink writes to it", () => {
     })
   )
 
-  it.effect("is not asked in a circle when it answers for itself as the right one", () =>
+  it.effect("is not asked without a delay when it answers as the right one", () =>
     Effect.gen(function* () {
       const { backend, state } = yield* replaceable(certain("uid-1"))
       const deceived: Backend.Service = {
@@ -239,7 +239,7 @@ describe("a target that is replaced while a sink writes to it", () => {
   )
 
   it.effect(
-    "leaves what waits in a durable journal when the recorder is closed, without waiting for the deadline",
+    "leaves what is pending in a durable journal when the recorder is closed, without waiting for the deadline",
     () =>
       Effect.gen(function* () {
         const { journal } = yield* noting

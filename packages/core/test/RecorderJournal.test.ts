@@ -31,7 +31,7 @@ import {
 // ---------------------------------------------------------------------------
 
 describe("record", () => {
-  it.effect("resolves when the journal has it, whatever the backend does", () =>
+  it.effect("resolves when the journal has the event, whatever the backend does", () =>
     Effect.gen(function* () {
       const { backend, calls } = yield* scripted(never)
       const { recorder } = yield* start({ backend })
@@ -49,7 +49,7 @@ describe("record", () => {
     })
   )
 
-  it.effect("refuses what is invalid, and everything once it is closed", () =>
+  it.effect("refuses invalid events, and every event once the recorder is closed", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted(always)
       const { close, recorder } = yield* start({ backend })
@@ -63,7 +63,7 @@ describe("record", () => {
     })
   )
 
-  it.effect("accepts what its caller no longer waits for", () =>
+  it.effect("accepts an event whose caller is interrupted", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted(always)
       const journal = yield* memoryJournal()
@@ -82,7 +82,7 @@ describe("record", () => {
     })
   )
 
-  it.effect("appends what comes meanwhile in one go", () =>
+  it.effect("appends what is recorded during an append in one batch", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted(always)
       const journal = yield* memoryJournal()
@@ -115,7 +115,7 @@ describe("record", () => {
   const record = (recorder: Recorder.Recorder["Service"], name: string) =>
     Effect.forkChild(recorder.record(draft(name)), { startImmediately: true })
 
-  it.effect("appends in one go what several callers bring in one turn, where each write costs", () =>
+  it.effect("appends the events of several callers in one turn as a batch, with a journal on disk", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted(always)
       const { journal, sizes } = counting(durable(yield* memoryJournal()))
@@ -138,7 +138,7 @@ describe("record", () => {
     })
   )
 
-  it.effect("appends at once where a write costs nothing", () =>
+  it.effect("appends at once with a journal in memory", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted(always)
       const { journal, sizes } = counting(yield* memoryJournal())
@@ -148,7 +148,7 @@ describe("record", () => {
     })
   )
 
-  it.effect("appends what was collected, or refuses it, when the scope closes in the same turn", () =>
+  it.effect("appends or refuses what was collected when the scope closes in the same turn", () =>
     Effect.gen(function* () {
       for (const drainTimeout of ["10 seconds", 0] as const) {
         const { backend } = yield* scripted(always)
@@ -168,7 +168,7 @@ describe("record", () => {
     })
   )
 
-  it.effect("fails with what the journal says, and has recorded nothing", () =>
+  it.effect("fails with the error of the journal, and has recorded nothing", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted(never)
       const journal = yield* memoryJournal()
@@ -187,7 +187,7 @@ describe("record", () => {
 })
 
 describe("recordSettled", () => {
-  it.effect("waits for every sink, and tells how each is through with it", () =>
+  it.effect("waits for every sink, and returns the outcome of each", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
       const { backend } = yield* scripted((batch) => Effect.as(Deferred.await(gate), created(batch)), "one")
@@ -208,7 +208,7 @@ describe("recordSettled", () => {
     })
   )
 
-  it.effect("of a folded occurrence waits for the write that counts it in", () =>
+  it.effect("waits for the write that includes its occurrence", () =>
     Effect.gen(function* () {
       const { backend, calls } = yield* scripted(always)
       const { recorder } = yield* start({
@@ -230,8 +230,8 @@ describe("recordSettled", () => {
   )
 })
 
-describe("recordSettled, several times for one series", () => {
-  it.effect("waits each for the write that carries its own", () =>
+describe("recordSettled for several occurrences of one series", () => {
+  it.effect("waits for the write that includes the own occurrence", () =>
     Effect.gen(function* () {
       const gates: Array<Deferred.Deferred<void>> = []
       const { backend } = yield* scripted((batch) => {
@@ -257,7 +257,7 @@ describe("recordSettled, several times for one series", () => {
 })
 
 describe("recordNow", () => {
-  it.effect("never waits and never fails; what it cannot take is counted", () =>
+  it.effect("never waits and never fails, and counts what it refuses", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted(always)
       const journal = yield* memoryJournal()
@@ -269,7 +269,7 @@ describe("recordNow", () => {
     })
   )
 
-  it.effect("counts what is invalid", () =>
+  it.effect("counts invalid events", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted(always)
       const { recorder } = yield* start({ backend })
@@ -287,7 +287,7 @@ describe("recordNow", () => {
 // ---------------------------------------------------------------------------
 
 describe("flush", () => {
-  it.effect("lets go of what is held, and is complete when everything is through", () =>
+  it.effect("releases what is held, and is complete when everything is settled", () =>
     Effect.gen(function* () {
       const { backend, calls } = yield* scripted(always)
       const { recorder } = yield* start({ backend, sink: { correlation: { ...Correlation.defaults, burst: 1 } } })
@@ -302,7 +302,7 @@ describe("flush", () => {
     })
   )
 
-  it.effect("waits also for what is not read yet when it begins", () =>
+  it.effect("waits also for events that are not read yet", () =>
     Effect.gen(function* () {
       const { backend, calls } = yield* scripted(always)
       const { recorder } = yield* start({ backend, sink: { correlation: { ...Correlation.defaults, burst: 1 } } })
@@ -328,7 +328,7 @@ describe("flush", () => {
 })
 
 describe("delivery", () => {
-  it.effect("keeps to the limits of a sink, and has a series under way once at the most", () =>
+  it.effect("keeps to the limits of a sink, and has each series at most once in flight", () =>
     Effect.gen(function* () {
       const gates: Array<Deferred.Deferred<void>> = []
       const { backend, calls } = yield* scripted((batch) => {
@@ -357,7 +357,7 @@ describe("delivery", () => {
     })
   )
 
-  it.effect("repeats with growing pauses, and with the same identity", () =>
+  it.effect("retries with backoff and with the same identity", () =>
     Effect.gen(function* () {
       const { backend, calls } = yield* scripted((batch, call) =>
         call <= 8 ? Effect.fail(unknown) : Effect.succeed(created(batch))
@@ -376,7 +376,7 @@ describe("delivery", () => {
     })
   )
 
-  it.effect("repeats what was not answered, what broke down, and what nobody answers in time", () =>
+  it.effect("retries writes without an outcome, with a defect, and without an answer in time", () =>
     Effect.gen(function* () {
       const answers: ReadonlyArray<Answer> = [
         () => Effect.succeed([]),
@@ -394,7 +394,7 @@ describe("delivery", () => {
     })
   )
 
-  it.effect("obeys a Throttled for the whole sink", () =>
+  it.effect("pauses the whole sink for a Throttled with the scope backend", () =>
     Effect.gen(function* () {
       const throttled = new BackendError({
         reason: new Throttled({ scope: "backend", retryAfter: Duration.seconds(20), detail: "too many requests" })
@@ -414,7 +414,7 @@ describe("delivery", () => {
     })
   )
 
-  it.effect("slows one series alone when that is what is throttled", () =>
+  it.effect("delays only one series for a Throttled with the scope series", () =>
     Effect.gen(function* () {
       const throttled = new BackendError({
         reason: new Throttled({ scope: "series", retryAfter: Duration.seconds(20), detail: "this one too often" })
@@ -433,7 +433,7 @@ describe("delivery", () => {
     })
   )
 
-  it.effect("asks one at a time whether a backend that is away is back, and then goes on at once", () =>
+  it.effect("probes an unavailable backend with one write at a time, and continues at once when it works", () =>
     Effect.gen(function* () {
       let away = true
       const { backend, calls } = yield* scripted((batch) =>
@@ -456,39 +456,41 @@ describe("delivery", () => {
     })
   )
 
-  it.effect("has one write under way while a backend is away, and as many as it may when it is there", () =>
-    Effect.gen(function* () {
-      let underWay = 0
-      let most = 0
-      const { backend, calls } = yield* scripted(() =>
-        Effect.suspend(() => {
-          most = Math.max(most, ++underWay)
-          return Effect.andThen(
-            Effect.sleep("5 seconds"),
-            Effect.suspend(() => {
-              underWay--
-              return Effect.fail(refused)
-            })
-          )
-        })
-      )
-      const { recorder } = yield* start({ backend, sink: { ...off, concurrency: 4, batch: 1 } })
-      for (let n = 0; n < 40; n++) yield* recorder.record(draft(`pod-${n}`))
-      yield* TestClock.adjust("6 seconds")
-      assert.strictEqual(most, 4)
-      // While the first three of them failed, others took their places. The next asks soon.
-      const before = calls.length
-      assert.isAtMost(before, 7)
-      yield* TestClock.adjust("9 seconds")
-      assert.lengthOf(calls, before + 1)
-      yield* TestClock.adjust("1 minute")
-      most = 0
-      yield* TestClock.adjust("10 minutes")
-      assert.strictEqual(most, 1)
-    })
+  it.effect(
+    "has one write in flight while a backend is unavailable, and as many as its concurrency when it works",
+    () =>
+      Effect.gen(function* () {
+        let underWay = 0
+        let most = 0
+        const { backend, calls } = yield* scripted(() =>
+          Effect.suspend(() => {
+            most = Math.max(most, ++underWay)
+            return Effect.andThen(
+              Effect.sleep("5 seconds"),
+              Effect.suspend(() => {
+                underWay--
+                return Effect.fail(refused)
+              })
+            )
+          })
+        )
+        const { recorder } = yield* start({ backend, sink: { ...off, concurrency: 4, batch: 1 } })
+        for (let n = 0; n < 40; n++) yield* recorder.record(draft(`pod-${n}`))
+        yield* TestClock.adjust("6 seconds")
+        assert.strictEqual(most, 4)
+        // While the first three of them failed, others took their places. The next asks soon.
+        const before = calls.length
+        assert.isAtMost(before, 7)
+        yield* TestClock.adjust("9 seconds")
+        assert.lengthOf(calls, before + 1)
+        yield* TestClock.adjust("1 minute")
+        most = 0
+        yield* TestClock.adjust("10 minutes")
+        assert.strictEqual(most, 1)
+      })
   )
 
-  it.effect("of one sink does not wait for another", () =>
+  it.effect("to one sink does not wait for another", () =>
     Effect.gen(function* () {
       const dead = yield* scripted(never, "dead")
       const well = yield* scripted(always, "well")
@@ -502,7 +504,7 @@ describe("delivery", () => {
     })
   )
 
-  it.effect("counts what a policy drops", () =>
+  it.effect("counts as dropped what a policy drops", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted((batch) =>
         Effect.succeed(batch.map(() => ({ _tag: "Dropped", reason: "sampled" })))
@@ -520,8 +522,8 @@ describe("delivery", () => {
   )
 })
 
-describe("a sink that breaks down", () => {
-  it.effect("says so, and leaves what is accepted where it is", () =>
+describe("a sink with a defect", () => {
+  it.effect("reports it, and leaves what is accepted in the journal", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted(always)
       const journal = yield* memoryJournal()
@@ -544,7 +546,7 @@ describe("a sink that breaks down", () => {
     })
   )
 
-  it.effect("is not one whose backend throws", () =>
+  it.effect("is not halted where only its backend throws", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted((batch, call) => {
         if (call === 1) throw new Error("a bug in the backend")
@@ -560,7 +562,7 @@ describe("a sink that breaks down", () => {
 })
 
 describe("status", () => {
-  it.effect("tells how long the longest waiting has waited, wherever it waits", () =>
+  it.effect("has the age of the oldest pending occurrence, wherever it is", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted(never)
       const unbound = { ...backend, target: Effect.never }
@@ -580,7 +582,7 @@ describe("status", () => {
     })
   )
 
-  it.effect("goes from up over degraded or blocked to up, and the log tells each change once", () =>
+  it.effect("changes from up to degraded or blocked to up, and logs each change once", () =>
     Effect.gen(function* () {
       let failing: BackendError | undefined
       const { backend } = yield* scripted((batch) =>
@@ -611,7 +613,7 @@ describe("status", () => {
     })
   )
 
-  it.effect("does not flood the log when a backend goes up and down", () =>
+  it.effect("does not flood the log when a backend fails and recovers repeatedly", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted((batch, call) =>
         call % 2 === 0 ? Effect.succeed(created(batch)) : Effect.fail(refused)
@@ -627,7 +629,7 @@ describe("status", () => {
     })
   )
 
-  it.effect("tells later in the log what it did not tell at once", () =>
+  it.effect("logs later what it did not log at once", () =>
     Effect.gen(function* () {
       const { backend } = yield* scripted((batch, call) =>
         call === 1 ? Effect.fail(refused) : Effect.succeed(created(batch))

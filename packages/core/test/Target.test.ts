@@ -39,8 +39,8 @@ describe("a target that was bound is continued", () => {
   }
 })
 
-describe("what is learned of a target", () => {
-  it("is the better id, with all names that were known", () => {
+describe("new names of a target", () => {
+  it("replace its id by a better one, and keep all names that were known", () => {
     assert.deepStrictEqual(Target.learned(certain("authority"), certain("uid", "account", "authority")), {
       id: "uid",
       aliases: ["account", "authority"]
@@ -51,14 +51,14 @@ describe("what is learned of a target", () => {
     })
   })
 
-  it("does not worsen the id when less can be found out", () => {
+  it("do not replace its id when they are weaker", () => {
     assert.deepStrictEqual(Target.learned(certain("uid", "account"), certain("account", "address")), {
       id: "uid",
       aliases: ["account", "address"]
     })
   })
 
-  it("keeps no weak name that the store does not have any more", () => {
+  it("replace a weak name that the store no longer has", () => {
     assert.deepStrictEqual(Target.learned(weak("address", "authority-1"), weak("address", "authority-2")), {
       id: "address",
       aliases: ["authority-2"],
@@ -70,7 +70,7 @@ describe("what is learned of a target", () => {
     })
   })
 
-  it("stays small, however many names come and go, and keeps the latest", () => {
+  it("are limited in number, and the latest are kept", () => {
     let target = certain("uid", "account-0")
     for (let n = 1; n < 1_000; n++) target = Target.learned(target, certain("uid", `account-${n}`))
     assert.isAtMost(target.aliases.length, 16)
@@ -78,7 +78,7 @@ describe("what is learned of a target", () => {
     assert.isTrue(Target.isContinued(target, certain("account-990")))
   })
 
-  it("is nothing when the same is found again", () => {
+  it("change nothing when they are known already", () => {
     for (const target of [certain("a", "b", "c"), certain("a"), weak("a", "b")]) {
       assert.isTrue(Target.equals(target, Target.learned(target, target)))
     }
@@ -89,7 +89,7 @@ describe("what is learned of a target", () => {
 })
 
 describe("two targets are the same store", () => {
-  it("when one is known under the id of the other, not when they share an alias", () => {
+  it("when one is known by the id of the other, and not when they only share an alias", () => {
     assert.isTrue(Target.isSame(certain("a"), certain("a")))
     assert.isTrue(Target.isSame(certain("a"), certain("b", "a")))
     assert.isTrue(Target.isSame(certain("b", "a"), certain("a")))
@@ -100,20 +100,20 @@ describe("two targets are the same store", () => {
 describe("a store that was deleted", () => {
   const bound = Target.make("log-1", { place: "/data/log" })
 
-  it("is continued by the one that is begun anew in its place, under the id of that one alone", () => {
+  it("is continued by a new store in the same place, under the id of the new one only", () => {
     const found = Target.make("log-2", { place: "/data/log" })
     assert.isTrue(Target.isContinued(bound, found))
     assert.deepStrictEqual(Target.learned(bound, found), found)
   })
 
-  it("is not continued elsewhere, nor where nothing is known of places", () => {
+  it("is not continued by a store in another or an unknown place", () => {
     assert.isFalse(Target.isContinued(bound, Target.make("log-2", { place: "/other/log" })))
     assert.isFalse(Target.isContinued(bound, Target.make("log-2")))
     assert.isFalse(Target.isContinued(Target.make("log-1"), Target.make("log-2")))
     assert.isFalse(Target.isContinued(Target.make("log-1"), Target.make("log-2", { place: "/data/log" })))
   })
 
-  it("that was only moved is the same, and has the new place from then on", () => {
+  it("is the same store after a move, and has the new place from then on", () => {
     const found = Target.make("log-1", { place: "/other/log" })
     assert.isTrue(Target.isContinued(bound, found))
     assert.deepStrictEqual(Target.learned(bound, found), found)

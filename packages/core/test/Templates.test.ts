@@ -42,7 +42,7 @@ const only = (reasons: Kinds[string]["reasons"]): Kinds => ({ Order: { apiVersio
 const told = { meaning: "m", message: "x" }
 
 describe("Templates.render", () => {
-  it.effect("gives a reason without template a message that names reason, namespace and name", () =>
+  it.effect("renders for a reason without a template a message with reason, namespace and name", () =>
     withTemplates((templates) =>
       Effect.sync(() => {
         assert.strictEqual(
@@ -69,7 +69,7 @@ describe("Templates.render", () => {
     )
   )
 
-  it.effect("prints a duration of a host's own from Go's text, and nothing where it is zero", () =>
+  it.effect("prints a duration that a host declares from Go's text, and nothing where it is zero", () =>
     withShop((templates) =>
       Effect.sync(() => {
         const data = { name: "o", orderId: "17", podCount: 3 }
@@ -82,7 +82,7 @@ describe("Templates.render", () => {
     )
   )
 
-  it.effect("does not take names of objects' built-in properties for reasons", () =>
+  it.effect("does not treat names of built-in properties of objects as reasons", () =>
     withShop((templates) =>
       Effect.sync(() => {
         for (const name of ["constructor", "__proto__", "toString", "hasOwnProperty"]) {
@@ -96,8 +96,8 @@ describe("Templates.render", () => {
   )
 })
 
-describe("what a message cannot do without", () => {
-  it.effect("is known of a reason, as the catalogue declares it, without what the object answers", () =>
+describe("the data that a message requires", () => {
+  it.effect("is known for each declared reason, without the fields that are set from the object", () =>
     Effect.gen(function* () {
       const templates = yield* Templates.make
       const definition = {
@@ -121,7 +121,7 @@ describe("what a message cannot do without", () => {
     })
   )
 
-  it.effect("is marked where it has no value, also in messages that are set at run time", () =>
+  it.effect("has a mark where it has no value, also in messages that are set at run time", () =>
     Effect.gen(function* () {
       const templates = yield* Templates.make
       yield* templates.set(
@@ -146,7 +146,7 @@ describe("what a message cannot do without", () => {
 })
 
 describe("Templates.set", () => {
-  it.effect("replaces the message of a declared reason and keeps the rest of what is known of it", () =>
+  it.effect("replaces the message of a declared reason and keeps the rest of its declaration", () =>
     withShop((templates) =>
       Effect.gen(function* () {
         yield* templates.set("OrderFailed", "{{.Name}} is broken{{if .Error}}: {{.Error}}{{end}}")
@@ -164,7 +164,7 @@ describe("Templates.set", () => {
     )
   )
 
-  it.effect("refuses a bad template with line, column and hint, and the former one stays", () =>
+  it.effect("refuses an invalid template with line, column and hint, and keeps the former one", () =>
     withShop((templates) =>
       Effect.gen(function* () {
         const error = yield* Effect.flip(templates.set("OrderScaled", "{{.Name}}\nhas {{.PodCnt}} and {{range .Took}}"))
@@ -186,7 +186,7 @@ describe("Templates.set", () => {
     )
   )
 
-  it.effect("checks with the fields of the reason's kind: another kind's are unknown", () =>
+  it.effect("checks with the fields of the kind of the reason: those of another kind are unknown", () =>
     withShop((templates) =>
       Effect.gen(function* () {
         const error = yield* Effect.flip(templates.set("CustomerLeft", "{{.PodCount}}"))
@@ -195,7 +195,7 @@ describe("Templates.set", () => {
     )
   )
 
-  it.effect("takes the built-in fields for a reason outside every catalogue, which stays undeclared", () =>
+  it.effect("checks a reason that no catalogue declares with the built-in fields, and leaves it undeclared", () =>
     withShop((templates) =>
       Effect.gen(function* () {
         yield* templates.set("Vanished", "{{.Name}} vanished in {{.Duration}} at {{.StepID}} from {{.Arguments.shelf}}")
@@ -213,7 +213,7 @@ describe("Templates.set", () => {
   )
 
   it.effect.each(["", "two words", "9Lives", "Ends-", "Gone!", "R".repeat(129), `R${"é".repeat(64)}`])(
-    "refuses %j, which is no reason",
+    "refuses %j, which is not a valid reason",
     (reason) =>
       withTemplates((templates) =>
         Effect.gen(function* () {
@@ -224,7 +224,7 @@ describe("Templates.set", () => {
       )
   )
 
-  it.effect("takes a reason of 128 bytes, the longest that an event can have", () =>
+  it.effect("accepts a reason of 128 bytes, the longest that an event can have", () =>
     withTemplates((templates) =>
       Effect.gen(function* () {
         yield* templates.set("R".repeat(128), "x")
@@ -250,7 +250,7 @@ describe("Templates.set", () => {
     "("
   ]
   it.effect.prop(
-    "takes or refuses any text, and after a refusal the former message is rendered",
+    "accepts or refuses any text, and renders the former message after a refusal",
     [Arbitrary.array(Arbitrary.schema(Schema.Union([Schema.Literals(pieces), Schema.String])), { maxLength: 12 })],
     ([parts]) =>
       withShop((templates) =>
@@ -295,7 +295,7 @@ describe("Templates.register", () => {
     )
   )
 
-  it.effect("takes other messages for some reasons", () =>
+  it.effect("replaces the messages of some reasons", () =>
     withTemplates((templates) =>
       Effect.gen(function* () {
         yield* templates.register(shop, { OrderPlaced: "{{.Name}}!" })
@@ -306,7 +306,7 @@ describe("Templates.register", () => {
     )
   )
 
-  it.effect("takes the same definition again: what was set stays, and messages are applied", () =>
+  it.effect("accepts the same definition again: it keeps templates that were set, and applies messages", () =>
     withShop((templates) =>
       Effect.gen(function* () {
         yield* templates.set("OrderFailed", "set before")
@@ -325,7 +325,7 @@ describe("Templates.register", () => {
     )
   )
 
-  it.effect("adds reasons to a kind that another catalogue has, where both mean the same kind", () =>
+  it.effect("adds reasons to a kind of another catalogue with the same apiVersion", () =>
     withShop((templates) =>
       Effect.gen(function* () {
         const more = (apiVersion: string): Kinds => ({
@@ -348,7 +348,7 @@ describe("Templates.register", () => {
     )
   )
 
-  it.effect("names the kind that has a reason already", () =>
+  it.effect("refuses a reason that another kind declares, and names that kind", () =>
     withShop((templates) =>
       Effect.gen(function* () {
         const error = yield* Effect.flip(
@@ -363,7 +363,7 @@ describe("Templates.register", () => {
     )
   )
 
-  it.effect("collects every fault of a catalogue", () =>
+  it.effect("reports every mistake in a catalogue", () =>
     Effect.gen(function* () {
       const error = yield* refusal(
         {
@@ -431,7 +431,7 @@ describe("Templates.register", () => {
     })
   )
 
-  it.effect("says every fault on a line of its own, templates with their place", () =>
+  it.effect("reports each mistake on a line of its own, and those of templates with their position", () =>
     Effect.gen(function* () {
       const error = yield* refusal(only({ OrderLost: { meaning: "m", message: "{{.Nmae}}" }, "": told }))
       assert.strictEqual(
@@ -447,7 +447,7 @@ describe("Templates.register", () => {
     })
   )
 
-  it.effect.each(["arguments", "namespace", "name"])("keeps %s for every event", (field) =>
+  it.effect.each(["arguments", "namespace", "name"])("refuses the field %s, which every event has", (field) =>
     Effect.gen(function* () {
       const error = yield* refusal({ Order: { apiVersion: "v1", fields: { [field]: "text" }, reasons: {} } })
       assert.deepStrictEqual(error.issues, [
@@ -456,7 +456,7 @@ describe("Templates.register", () => {
     })
   )
 
-  it.effect("lets a built-in field be declared as what it is, and a built-in text as a choice", () =>
+  it.effect("accepts a built-in field with its own type, and a built-in text as a list of values", () =>
     withTemplates((templates) =>
       Effect.gen(function* () {
         yield* templates.register({

@@ -10,7 +10,7 @@ const fixed = { arbitrary: { runs: 500, size: 1_000 } }
 
 describe("format and parse", () => {
   it.prop(
-    "lead there and back, at a fixed width, in the order of time",
+    "round-trip every time, with a fixed width and in the order of time",
     { a: micros, b: micros },
     ({ a, b }) => {
       const [left, right] = [Timestamp.format(a), Timestamp.format(b)]
@@ -52,7 +52,7 @@ describe("format and parse", () => {
     assert.strictEqual(Timestamp.fromInput(text), expected)
   })
 
-  it("the last second of the year 9999 has a text of the same width", () => {
+  it("support the last second of the year 9999 with the same width", () => {
     const last = Timestamp.parse("9999-12-31T23:59:59.999999Z")!
     assert.match(Timestamp.format(last), /^9999-12-31T23:59:59\.9999\d\dZ$/)
   })
@@ -96,7 +96,7 @@ describe("fromInput", () => {
     fixed
   )
 
-  it("refuses every other value, whatever TypeScript was told", () => {
+  it("refuses every other value, also of other types", () => {
     for (const value of [
       5,
       1_700_000_000_000,
@@ -122,7 +122,7 @@ describe("fromInput", () => {
   })
 
   it.prop(
-    "answers only what has a text",
+    "returns only times that can be formatted",
     { millis: integer(-8_640_000_000_000_000, 8_640_000_000_000_000) },
     ({ millis }) => {
       const read = Timestamp.fromInput(new Date(millis))
@@ -133,7 +133,7 @@ describe("fromInput", () => {
 })
 
 describe("isMicros", () => {
-  it("takes whole numbers in the years 0 to 9999, and nothing else", () => {
+  it("accepts whole numbers in the years 0 to 9999, and nothing else", () => {
     for (const value of [0, -1, 1.7e15, -62_167_219_200_000_000])
       assert.isTrue(Timestamp.isMicros(value), String(value))
     for (const value of [
@@ -153,7 +153,7 @@ describe("isMicros", () => {
 
 describe("now", () => {
   it.effect.prop(
-    "is the time of the clock to the microsecond, every millisecond of it",
+    "is exact to the microsecond for every millisecond of the clock",
     { millis: integer(1_600_000_000_000, 2_000_000_000_000) },
     Effect.fnUntraced(function* ({ millis }) {
       yield* TestClock.setTime(millis)

@@ -15,7 +15,7 @@ const web: EventDraft["involvedObject"] = { kind: "Pod", name: "web", namespace:
 const draft = (more?: Partial<EventDraft>): EventDraft => ({ involvedObject: web, reason: "Started", ...more })
 
 describe("filter", () => {
-  it("keeps the very event that the predicate holds for, and leaves out the others", () => {
+  it("keeps events for which the predicate is true, unchanged, and leaves out the others", () => {
     const filter = Transform.filter("warnings", ({ type }) => type === "Warning")
     const warning = draft({ type: "Warning" })
     assert.strictEqual(filter.apply(warning), warning)
@@ -25,7 +25,7 @@ describe("filter", () => {
 })
 
 describe("enrich", () => {
-  it("merges data and labels, replaces the rest, and leaves the given event alone", () => {
+  it("merges data and labels, replaces other fields, and does not change the given event", () => {
     const given = draft({ data: { error: "a", stepId: "s" }, labels: { team: "a", tier: "b" }, action: "x" })
     const copy = structuredClone(given)
     const enriched = Transform.enrich("more", () => ({
@@ -44,7 +44,7 @@ describe("enrich", () => {
     assert.deepStrictEqual(given, copy)
   })
 
-  it("takes nothing away where the answer leaves a field undefined", () => {
+  it("keeps a field where it is undefined in the result", () => {
     const given = draft({ data: { error: "a" }, labels: { team: "a" }, type: "Warning" })
     const enriched = Transform.enrich("nothing", () => ({
       data: undefined,
@@ -68,7 +68,7 @@ describe("sample", () => {
   const named = (name: string) => draft({ involvedObject: { kind: "Pod", name } })
   const names = Array.from({ length: 2_000 }, (_, n) => `web-${n}`)
 
-  it("keeps the share, the same events at every run, whatever their reason", () => {
+  it("keeps the given share, the same events in every run, whatever their reason", () => {
     for (const share of [0, 0.05, 0.5, 1]) {
       const kept = names.filter((name) => Transform.sample("s", { share }).apply(named(name)) !== undefined)
       const again = names.filter(
@@ -85,7 +85,7 @@ describe("sample", () => {
     assert.isTrue(keeps(0.1).every((name) => larger.has(name)))
   })
 
-  it("goes by the text it is told", () => {
+  it("selects by the text that the host chooses", () => {
     const byExecution = Transform.sample("s", { share: 0.5, by: ({ data }) => data?.executionId ?? "" })
     const of = (executionId: string, name: string) =>
       byExecution.apply({ ...named(name), data: { executionId } }) !== undefined
@@ -137,7 +137,7 @@ describe("redact", () => {
     "jwt",
     "id_token_hint"
   ]
-  it.each(secrets)("masks what stands under %s", (key) => {
+  it.each(secrets)("masks a value with the key %s", (key) => {
     assert.deepStrictEqual(redacted({ arguments: { [key]: "x" } }), { arguments: { [key]: "[redacted]" } })
   })
 
@@ -175,12 +175,12 @@ describe("redact", () => {
     "accessMode",
     "sign"
   ]
-  it.each(harmless)("leaves what stands under %s", (key) => {
+  it.each(harmless)("does not mask a value with the key %s", (key) => {
     const data = { arguments: { [key]: "x" } }
     assert.strictEqual(redacted(data), data)
   })
 
-  it("at any depth, in objects and in lists, and nothing beside it", () => {
+  it("masks at any depth of objects and lists, and nothing else", () => {
     const list = [{ fine: 1 }]
     const data = {
       arguments: { a: [{ b: { c: [[{ token: "x", user: "eva" }]] } }, "text", null, 1], list },
@@ -197,7 +197,7 @@ describe("redact", () => {
     assert.deepStrictEqual((data.arguments.a[0] as { b: { c: unknown } }).b.c, [[{ token: "x", user: "eva" }]])
   })
 
-  it("answers the very event where nothing is masked", () => {
+  it("returns the same event where nothing is masked", () => {
     const given = draft({
       data: { error: "e", toolNames: ["a"], arguments: { a: [1, { b: "c" }] }, duration: "1s", stepCount: 2 },
       labels: { team: "a" },
@@ -208,7 +208,7 @@ describe("redact", () => {
     assert.strictEqual(Transform.redact().apply(draft())?.data, undefined)
   })
 
-  it("masks lists, numbers and objects whole, but not what gives nothing away", () => {
+  it("masks lists, numbers and objects as a whole, but no values that reveal nothing", () => {
     assert.deepStrictEqual(
       redacted({
         arguments: {
@@ -237,7 +237,7 @@ describe("redact", () => {
     )
   })
 
-  it("understands variables as Kubernetes writes them", () => {
+  it("masks environment variables in the form of Kubernetes", () => {
     const env = [
       { name: "DB_PASSWORD", value: "hunter2" },
       { name: "DB_USER", value: "eva" },
@@ -328,12 +328,12 @@ describe("redact", () => {
     })
   })
 
-  it("masks labels with a text that a label may have", () => {
+  it("masks labels with a text that is valid in a label", () => {
     const masked = Transform.redact().apply(draft({ labels: { "session-token": "x", team: "a", secret: "" } }))
     assert.deepStrictEqual(masked?.labels, { "session-token": "redacted", team: "a", secret: "" })
   })
 
-  it("tests keys afresh also where the pattern keeps a place", () => {
+  it("tests every key from its beginning, also with a pattern that has a state", () => {
     for (const keys of [/pin/g, /pin/y]) {
       const transform = Transform.redact({ keys })
       for (let repeated = 0; repeated < 3; repeated++) {
@@ -343,7 +343,7 @@ describe("redact", () => {
     }
   })
 
-  it("neither pollutes a prototype nor loses a field that is named like one", () => {
+  it("neither pollutes a prototype nor loses a field that is named __proto__", () => {
     const hostile = JSON.parse(
       '{"__proto__": {"password": "x", "polluted": true}, "constructor": {"token": "y"}, "list": [{"__proto__": {"secret": "z"}}]}'
     ) as Record<string, unknown>
@@ -358,7 +358,7 @@ describe("redact", () => {
     assert.strictEqual(Object.getPrototypeOf(redacted(top)), Object.prototype)
   })
 
-  it("comes to an end with what contains itself many times over", () => {
+  it("ends for data that contains itself many times", () => {
     const tree: Record<string, unknown> = { name: "root" }
     for (const branch of ["a", "b", "c", "d"]) tree[branch] = { parent: tree, children: [tree, tree] }
     const endless = { arguments: tree }
@@ -419,29 +419,27 @@ describe("redact in a recorder", () => {
     }
   }) {}
 
-  it.effect(
-    "makes a text of a count that a catalogue declares under a secret key, of which the message prints nothing",
-    () =>
-      Effect.gen(function* () {
-        const vault = yield* Vault
-        const object = { metadata: { name: "v", namespace: "default" } }
-        yield* vault.vaultEvent(object, "VaultOpened", { secretCount: 5, secretNames: ["a"], ticket: "t" })
-        const { events } = yield* (yield* Backend.Backend).query({})
-        assert.deepStrictEqual(events[0]?.event.data, {
-          name: "v",
-          namespace: "default",
-          secretCount: "[redacted]",
-          secretNames: "[redacted]",
-          ticket: "t"
-        })
-        assert.strictEqual(events[0]?.event.message, "Vault v has  secrets:  (t)")
-      }).pipe(
-        Effect.provide(
-          Vault.layer.pipe(
-            Layer.provideMerge(Recorder.layerDirect()),
-            Layer.provideMerge(Layer.merge(Templates.layer, Backend.layerMemory()))
-          )
+  it.effect("replaces a count with a secret key by a text, for which the message prints nothing", () =>
+    Effect.gen(function* () {
+      const vault = yield* Vault
+      const object = { metadata: { name: "v", namespace: "default" } }
+      yield* vault.vaultEvent(object, "VaultOpened", { secretCount: 5, secretNames: ["a"], ticket: "t" })
+      const { events } = yield* (yield* Backend.Backend).query({})
+      assert.deepStrictEqual(events[0]?.event.data, {
+        name: "v",
+        namespace: "default",
+        secretCount: "[redacted]",
+        secretNames: "[redacted]",
+        ticket: "t"
+      })
+      assert.strictEqual(events[0]?.event.message, "Vault v has  secrets:  (t)")
+    }).pipe(
+      Effect.provide(
+        Vault.layer.pipe(
+          Layer.provideMerge(Recorder.layerDirect()),
+          Layer.provideMerge(Layer.merge(Templates.layer, Backend.layerMemory()))
         )
       )
+    )
   )
 })

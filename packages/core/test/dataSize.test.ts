@@ -10,7 +10,7 @@ import { anyOf, anyText, integer } from "./support/arbitraries.ts"
 const bytesOf = (data: EventData) => Buffer.byteLength(JSON.stringify(EventJson.dataToObject(data)))
 
 describe("the data of an event", () => {
-  it("is left as it is while it is small enough, the very object", () => {
+  it("is the same object while it is small enough", () => {
     const data = { name: "web", error: "x".repeat(60_000), arguments: { list: [1, 2, 3] } }
     assert.strictEqual(dataSize.bound(data), data)
   })
@@ -31,13 +31,13 @@ describe("the data of an event", () => {
     assert.strictEqual(bounded.arguments!["short"], "here")
   })
 
-  it("has lists and objects that are too large replaced by a mark of the same kind", () => {
+  it("has lists and objects that are too large replaced by a mark of the same type", () => {
     const list = Array.from({ length: 20_000 }, (_, n) => `tool-${n}`)
     const bounded = dataSize.bound({ toolNames: list, arguments: { nested: { list } } })
     assert.deepStrictEqual(bounded, { toolNames: ["…"], arguments: { nested: "…" } })
   })
 
-  it("says how many values were left out where there are too many of them", () => {
+  it("has the number of values that were left out, where there are too many", () => {
     const many = Object.fromEntries(Array.from({ length: 20_000 }, (_, n) => [`key-${n}`, n]))
     const bounded = dataSize.bound({ name: "web", arguments: many })
     const told = bounded["…"] as string
@@ -68,7 +68,7 @@ describe("the data of an event", () => {
     })
   )
 
-  it.effect("fits in 64 KiB of JSON, whatever it was, and the same data is always bounded the same way", () =>
+  it.effect("always fits in 64 KiB of JSON, and equal data is always shortened in the same way", () =>
     Effect.gen(function* () {
       let bounded = 0
       const result = yield* Arbitrary.checkEffect(
@@ -95,7 +95,7 @@ describe("the data of an event", () => {
     })
   )
 
-  it.effect("is bounded at acceptance, for every backend", () =>
+  it.effect("is shortened at acceptance, for every backend", () =>
     Effect.gen(function* () {
       const manager = yield* EventManager.EventManager
       yield* manager.createEventWithData({ kind: "Pod", name: "web" }, "Failed", { error: "e".repeat(2_000_000) })

@@ -152,7 +152,7 @@ const TYPED = new Set([
   "BackendError"
 ])
 
-describe("every entry point answers input that is none with a typed error, and never with a defect", () => {
+describe("every entry point fails with a typed error for invalid input, and never with a defect", () => {
   for (const [place, call] of Object.entries(entryPoints)) {
     for (const traced of [false, true]) {
       it.effect(`${place}${traced ? ", inside a span" : ""}`, () =>
@@ -183,7 +183,7 @@ describe("every entry point answers input that is none with a typed error, and n
     }
   }
 
-  it.effect("refuses each draft that is none", () =>
+  it.effect("refuses every value that is not a draft", () =>
     Effect.gen(function* () {
       const manager = yield* EventManager.EventManager
       for (const name of ["undefined", "null", "a number", "a proxy that throws", "an empty object", "a cycle"]) {

@@ -12,7 +12,7 @@ const many = { arbitrary: { runs: 500, size: 300 } }
 
 describe("escapeControl", () => {
   it.prop(
-    "leaves nothing that drives a terminal, and nothing else changed",
+    "escapes every control character, and changes nothing else",
     { given: anyText },
     ({ given }) => {
       const escaped = text.escapeControl(given)
@@ -24,14 +24,14 @@ describe("escapeControl", () => {
     many
   )
 
-  it("shows each character in a way that can be read", () => {
+  it("escapes each character in the form of JSON", () => {
     assert.strictEqual(
       text.escapeControl("a\nb\rc\td\u0000\u001b\u007f\u0080\u009f\u061c\u200e\u2028\u202e\u2069\ufeff\ud800é👩"),
       String.raw`a\nb\rc\td\u0000\u001b\u007f\u0080\u009f\u061c\u200e\u2028\u202e\u2069\ufeff` + "\ufffdé👩"
     )
   })
 
-  it("looks at every unit of UTF-16", () => {
+  it("checks every unit of UTF-16", () => {
     for (let unit = 0; unit < 0x1_0000; unit++) {
       const character = String.fromCharCode(unit)
       const escaped = text.escapeControl(`a${character}b`)
@@ -53,7 +53,7 @@ describe("byteLength", () => {
 
 describe("cut", () => {
   it.prop(
-    "keeps as much as fits, between characters, with a mark",
+    "keeps as much as fits, cuts between characters, and adds a mark",
     { given: anyText, limit: integer(3, 60) },
     ({ given, limit }) => {
       const whole = given.toWellFormed()
@@ -73,7 +73,7 @@ describe("cut", () => {
   )
 
   it.prop(
-    "tidy is both, and the same as one after the other",
+    "gives with tidy the same as escaping and then cutting",
     { given: anyText, limit: integer(3, 60) },
     ({ given, limit }) => assert.strictEqual(text.tidy(given, limit), text.cut(text.escapeControl(given), limit)),
     many
@@ -82,7 +82,7 @@ describe("cut", () => {
 
 describe("show", () => {
   it.prop(
-    "is one short line",
+    "returns one short line for any value",
     { given: anyText },
     ({ given }) => {
       for (const value of [given, [given], { [given]: given }]) {
@@ -95,7 +95,7 @@ describe("show", () => {
     many
   )
 
-  it("says what each value is", () => {
+  it("describes values of each type", () => {
     const loop: Record<string, unknown> = {}
     loop["loop"] = loop
     const hostile = {
@@ -125,7 +125,7 @@ describe("show", () => {
     for (const [value, expected] of cases) assert.strictEqual(text.show(value), expected)
   })
 
-  it("costs little, whatever the value is", () => {
+  it("has a bounded cost for any value", () => {
     let shared: unknown = ["end"]
     for (let level = 0; level < 60; level++) shared = [shared, shared]
     assert.strictEqual(text.show(shared), "a list")
@@ -140,7 +140,7 @@ describe("show", () => {
 })
 
 describe("remember", () => {
-  it("asks once for what repeats, forgets in time, and keeps no long texts", () => {
+  it("caches results of repeated texts, within a limit, and not of long ones", () => {
     const asked: Array<string> = []
     const isLong = remember((value) => {
       asked.push(value)

@@ -38,7 +38,7 @@ const late = Policy.make((backend) =>
 )
 
 describe("tracing", () => {
-  it.live("records under a span of the caller's, and links deliveries to it", () =>
+  it.live("makes a span for a record of a traced caller, and links the delivery to it", () =>
     Effect.gen(function* () {
       const spans = yield* spansOf(
         Effect.gen(function* () {
@@ -67,7 +67,7 @@ describe("tracing", () => {
     })
   )
 
-  it.live("makes no span for a caller who is not traced", () =>
+  it.live("makes no span for a caller that is not traced", () =>
     Effect.gen(function* () {
       const spans = yield* spansOf(
         Effect.gen(function* () {

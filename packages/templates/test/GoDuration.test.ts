@@ -10,7 +10,7 @@ const parsed = (text: string): number | bigint => Result.getOrThrow(GoDuration.p
 const refused = (text: string): GoDuration.GoDurationError => Result.getOrThrow(Result.flip(GoDuration.parse(text)))
 
 describe("format", () => {
-  it("writes what Go writes", () => {
+  it("writes durations as Go does", () => {
     assert.isAbove(vectors.length, 200)
     for (const { expected, ns } of vectors) {
       assert.strictEqual(GoDuration.format(BigInt(ns)), expected)
@@ -32,7 +32,7 @@ describe("format", () => {
     assert.strictEqual(GoDuration.format(nanoseconds), text)
   })
 
-  it("has an answer for every number", () => {
+  it("gives a text for every number", () => {
     assert.strictEqual(GoDuration.format(1.4), "1ns")
     assert.strictEqual(GoDuration.format(1.1 * 1e6), "1.1ms")
     assert.strictEqual(GoDuration.format(Number.NaN), "0s")
@@ -45,7 +45,7 @@ describe("format", () => {
 })
 
 describe("parse", () => {
-  it("reads back what Go writes", () => {
+  it("reads every text that Go writes", () => {
     for (const { expected, ns } of vectors) assert.strictEqual(BigInt(parsed(expected)), BigInt(ns))
   })
 
@@ -79,7 +79,7 @@ describe("parse", () => {
     assert.strictEqual(parsed(text), nanoseconds)
   })
 
-  it("answers a number up to 2^53 - 1 and a bigint beyond", () => {
+  it("returns a number up to 2^53 - 1 and a bigint beyond", () => {
     assert.strictEqual(parsed("9007199254740991ns"), Number.MAX_SAFE_INTEGER)
     assert.strictEqual(parsed("9007199254740992ns"), 2n ** 53n)
     assert.strictEqual(parsed("-9007199254740991ns"), Number.MIN_SAFE_INTEGER)
@@ -117,7 +117,7 @@ describe("parse", () => {
     assert.deepStrictEqual([error.text, error.reason, error.offset], [text, reason, offset])
   })
 
-  it("says what is wrong, where, and what would be right", () => {
+  it("reports what is wrong, where, and what is expected", () => {
     assert.strictEqual(
       refused("1h5 minutes").message,
       '"1h5 minutes" is no duration at column 4: unknown unit: use h, m, s, ms, us or ns (an example: 1h2m3.5s)'
@@ -134,7 +134,7 @@ describe("parse", () => {
   })
 
   it.prop(
-    "undoes format for every duration of 64 bits",
+    "reverses format for every duration of 64 bits",
     [Schema.BigInt.check(Schema.isBetweenBigInt({ minimum: -longest - 1n, maximum: longest }))],
     ([nanoseconds]) => {
       const text = GoDuration.format(nanoseconds)
@@ -145,7 +145,7 @@ describe("parse", () => {
   )
 
   it.prop(
-    "undoes format for every size of number",
+    "reverses format for numbers of every size",
     [Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 999_999_999 })), Schema.Literals([1, 1e3, 1e6, 9007199])],
     ([value, scale]) => {
       const nanoseconds = value * scale

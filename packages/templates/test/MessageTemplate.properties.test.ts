@@ -50,7 +50,7 @@ describe("compile", () => {
   }
 
   it.prop(
-    "takes or refuses any words of the language in any order, and never throws",
+    "accepts or refuses any words of the language in any order, and never throws",
     [tokenSoup],
     ([source]) => {
       readsOrRefuses(source)
@@ -59,7 +59,7 @@ describe("compile", () => {
   )
 
   it.prop(
-    "takes or refuses any damaged template, and never throws",
+    "accepts or refuses any damaged template, and never throws",
     [damaged],
     ([source]) => {
       readsOrRefuses(source)
@@ -68,7 +68,7 @@ describe("compile", () => {
   )
 
   it.prop(
-    "takes or refuses any text, and never throws",
+    "accepts or refuses any text, and never throws",
     [Schema.String],
     ([source]) => {
       readsOrRefuses(source)
@@ -80,7 +80,7 @@ describe("compile", () => {
   )
 
   it.prop(
-    "takes every valid template",
+    "accepts every valid template",
     [templates],
     ([pieces]) => {
       compile(sourceOf(pieces), wide)
@@ -89,7 +89,7 @@ describe("compile", () => {
   )
 
   it.prop(
-    "refuses a template that lost an end, at an if around it",
+    "refuses a template without one of its ends, at an if around it",
     [templates, Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 50 }))],
     ([pieces, which]) => {
       const placed = piecesOf(pieces)
@@ -116,7 +116,7 @@ describe("compile", () => {
   )
 
   it.prop(
-    "refuses a template with a letter of a field changed, inside that action",
+    "refuses a template with a changed letter in a field, at a position inside that action",
     [templates, Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 999 }))],
     ([pieces, which]) => {
       const placed = piecesOf(pieces).filter(
@@ -144,7 +144,7 @@ describe("compile", () => {
   )
 
   it.prop(
-    "gives one template for all white space inside braces",
+    "compiles to the same template with any white space inside braces",
     [templates, Schema.Literals([" ", "\n", "\t \r\n"])],
     ([pieces, space]) => {
       const spaced = pieces.map((piece) =>
@@ -162,7 +162,7 @@ describe("compile", () => {
 
 describe("render", () => {
   it.prop(
-    "prints what the plainest interpreter prints",
+    "prints the same as a simple interpreter",
     [templates, data],
     ([pieces, some]) => {
       const source = sourceOf(pieces)
@@ -180,7 +180,7 @@ describe("render", () => {
   )
 
   it.prop(
-    "throws for no data",
+    "never throws for any data",
     [templates, hostileData],
     ([pieces, some]) => {
       const source = sourceOf(pieces)
@@ -192,7 +192,7 @@ describe("render", () => {
   )
 
   it.prop(
-    "is pure: the same data gives the same message, and stays as it is",
+    "is pure: the same data gives the same message, and is not changed",
     [templates, data],
     ([pieces, some]) => {
       const template = compile(sourceOf(pieces), wide)
@@ -204,7 +204,7 @@ describe("render", () => {
   )
 
   it.prop(
-    "takes data for data: template syntax in it changes nothing but itself",
+    "does not interpret template syntax in data",
     [templates, data],
     ([pieces, some]) => {
       const marks = { name: "\u{e000}", error: "\u{e001}", stepId: "\u{e002}", conditionResult: "\u{e003}" }
@@ -223,7 +223,7 @@ describe("render", () => {
   )
 
   it.prop(
-    "prints a field that stands outside every if, unchanged",
+    "prints a field outside every if unchanged",
     [templates, Schema.String],
     ([pieces, value]) => {
       const template = compile(`${sourceOf(pieces)}[{{.Error}}]`, wide)
@@ -233,7 +233,7 @@ describe("render", () => {
   )
 
   it.prop(
-    "reads no more than it says",
+    "reads only the fields that the template reports",
     [templates, data],
     ([pieces, some]) => {
       const template = compile(sourceOf(pieces), wide)
@@ -252,7 +252,7 @@ describe("render", () => {
   )
 
   it.prop(
-    "says what it prints in any case",
+    "reports what it prints outside every if",
     [templates, data],
     ([pieces, some]) => {
       const template = compile(sourceOf(pieces), wide)
@@ -283,7 +283,7 @@ describe("render", () => {
 
   const text = Arbitrary.map(Arbitrary.schema(Schema.String), (value) => value.replaceAll("{{", "{ {"))
   it.prop(
-    "gives text without actions as it is",
+    "returns a text without actions unchanged",
     [text],
     ([source]) => {
       assert.strictEqual(compile(source).render({ name: "x" }), source)
@@ -297,7 +297,7 @@ describe("render", () => {
       .replace(/\s*-?\}\}$/, "")
   )
   it.prop(
-    "takes one branch of an if, and the other when it is negated",
+    "renders one branch of an if, and the other one when the condition is negated",
     [condition, templates, templates, data],
     ([test, left, right, values]) => {
       const print = (source: string): string => compile(source, wide).render(values)

@@ -6,7 +6,7 @@ import { compile, dataOf, fields, fieldsWithGetters, issues, render, vectors } f
 describe("vectors: the output of Go's text/template", () => {
   const wide = { limits: { length: 65_536, parts: 65_536, ifDepth: 1024, elseIfs: 1024 } }
 
-  it("are all here", () => {
+  it("include every file of vectors", () => {
     assert.lengthOf(vectors, 402)
     assert.lengthOf(
       vectors.filter((vector) => vector.recommended === "render"),
@@ -55,7 +55,7 @@ describe("marks", () => {
     }
   })
 
-  it("stand where a key of an open field has none", () => {
+  it("are printed for a key of an open field without a value", () => {
     const source = "to {{.Arguments.region}}"
     for (const data of [{}, { arguments: {} }, { arguments: { region: "" } }, { arguments: { region: null } }]) {
       assert.deepStrictEqual(marked(source, data), both("to <no arguments.region>"))
@@ -69,14 +69,14 @@ describe("marks", () => {
     }
   })
 
-  it("stand nowhere inside an if, in what a function answers, or where there is to be none", () => {
+  it("are not printed inside an if, for the result of a function, or where the mark is undefined", () => {
     const source =
       "{{if .Name}}{{.Error}}{{else}}{{.StepID}}{{end}}{{or .Error .StepID}}{{.Namespace}}{{if .Error}}{{.Error}}{{end}}"
     assert.deepStrictEqual(marked(source, {}), both(""))
     assert.deepStrictEqual(marked(source, { name: "a" }), both(""))
   })
 
-  it("stand in the place of a value that throws when it is read", () => {
+  it("are printed for a value that throws when it is read", () => {
     const data = Object.defineProperty({ name: "a" }, "error", {
       enumerable: true,
       get: () => {
@@ -212,7 +212,7 @@ describe("values", () => {
     )
   })
 
-  it("arguments: any name is a key, and what holds them must be an object", () => {
+  it("of arguments have any name as their key, and must be in an object", () => {
     assert.strictEqual(render("{{.Arguments.größe_2}}", { arguments: { größe_2: 4 } }), "4")
     assert.strictEqual(render('{{or .Arguments.region .Arguments.zone "nowhere"}}', { arguments: { zone: "b" } }), "b")
     for (const value of [undefined, null, "length", 5, ["a"], () => 1]) {
@@ -221,7 +221,7 @@ describe("values", () => {
     assert.deepStrictEqual(issues("{{.Arguments.dry-run}}").length, 1)
   })
 
-  it("a choice of texts is a text", () => {
+  it("of a list of allowed texts are texts", () => {
     const chosen = Result.getOrThrow(TemplateFields.make({ pay: ["card", "cash"] }))
     const template = Result.getOrThrow(
       MessageTemplate.compile('{{.Pay}}{{if eq .Pay "cash"}}!{{end}}{{if .Pay}} by {{.Pay}}{{end}}', chosen)
@@ -293,7 +293,7 @@ describe("expressions", () => {
     assert.strictEqual(render(source, data), text)
   })
 
-  it("compares counts and durations as they print: nothing is below zero", () => {
+  it("compares counts and durations as they are printed: negative ones are zero", () => {
     const negative = { stepCount: -2, duration: -5 }
     assert.strictEqual(render("{{lt .StepCount 0}}{{eq .StepCount 0}}{{le .Duration 0}}", negative), "falsetruetrue")
     assert.strictEqual(render("{{eq .Duration -5}}", negative), "false")
@@ -308,7 +308,7 @@ describe("expressions", () => {
     assert.strictEqual(render("{{eq .Duration .Duration}}", { duration: 2n ** 60n }), "true")
   })
 
-  it("compares texts as they are, not as they print", () => {
+  it("compares whole texts, not what is printed of them", () => {
     const long = "x".repeat(5000)
     assert.strictEqual(render(`{{eq .Name .Error}}`, { name: long, error: `${long}!` }), "false")
   })
@@ -340,7 +340,7 @@ describe("white space and braces", () => {
 })
 
 describe("render", () => {
-  it("takes sequences of any length", () => {
+  it("renders sequences of any length", () => {
     for (let count = 0; count <= 60; count++) {
       const source = Array.from({ length: count }, (_, index) => `${index}{{.Name}}`).join("")
       const expected = Array.from({ length: count }, (_, index) => `${index}x`).join("")
@@ -348,7 +348,7 @@ describe("render", () => {
     }
   })
 
-  it("evaluates branches in their order", () => {
+  it("evaluates branches in order", () => {
     const source = "{{if .Name}}A{{else if .Error}}B{{else if .StepID}}C{{else}}D{{end}}"
     assert.strictEqual(render(source, { name: "x", error: "x" }), "A")
     assert.strictEqual(render(source, { error: "x", stepId: "x" }), "B")
@@ -356,7 +356,7 @@ describe("render", () => {
     assert.strictEqual(render(source, {}), "D")
   })
 
-  it("prints the short form of an if as the long one", () => {
+  it("prints an if that is compiled to a fast path like any other", () => {
     for (const [name, key, value] of [
       ["Error", "error", "boom"],
       ["StepCount", "stepCount", 3],
@@ -375,7 +375,7 @@ describe("render", () => {
     assert.strictEqual(render("{{if .Name}}{{.Error}}{{end}}", { name: "x", error: "y" }), "y")
   })
 
-  it("gives what the template reads, and what it prints in any case", () => {
+  it("has the fields that the template reads, and those that it prints outside every if", () => {
     const template = compile(
       "{{.Name}} {{.StepID}}{{if .Error}}{{.ExecutionID}}{{else}}{{.Operation}}{{end}}{{or .StepTool .Namespace}}{{.Arguments.a}}"
     )
@@ -394,12 +394,12 @@ describe("render", () => {
     assert.isTrue(Object.isFrozen(template))
   })
 
-  it("needs no this", () => {
+  it("works without this", () => {
     const { render: alone } = compile("{{.Name}}")
     assert.strictEqual(alone({ name: "x" }), "x")
   })
 
-  it("keeps fields that go by the names of every object's properties", () => {
+  it("supports fields with the names of built-in properties of objects", () => {
     const keys = ["constructor", "toString", "hasOwnProperty", "__proto__"]
     const types = Object.fromEntries(keys.map((key) => [key, "text" as const]))
     const odd = Result.getOrThrow(TemplateFields.make(types))
@@ -417,7 +417,7 @@ describe("render", () => {
   })
 })
 
-describe("a data string longer than the limit is cut, on a character's boundary", () => {
+describe("a data string longer than the limit is cut between characters", () => {
   it.each([
     ["x".repeat(2048), "x".repeat(2048)],
     ["x".repeat(2049), `${"x".repeat(2047)}…`],
@@ -431,7 +431,7 @@ describe("a data string longer than the limit is cut, on a character's boundary"
     assert.strictEqual(render("{{.ToolNames}}", { toolNames: [value] }), text)
   })
 
-  it("of a list, as one text", () => {
+  it("also in a list, which is cut as one text", () => {
     assert.strictEqual(
       render("{{.ToolNames}}", { toolNames: ["x".repeat(2000), "y".repeat(2000)] }),
       `${"x".repeat(2000)}, ${"y".repeat(45)}…`
@@ -445,7 +445,7 @@ describe("a data string longer than the limit is cut, on a character's boundary"
     )
   })
 
-  it("and the limit can be set", () => {
+  it("with a limit that can be set", () => {
     const cut = (text: number): string => compile("{{.Name}}", { limits: { text } }).render({ name: "a👍bcdef" })
     assert.strictEqual(cut(8), "a👍bcdef")
     assert.strictEqual(cut(7), "a👍bcd…")
@@ -459,7 +459,7 @@ describe("only own properties are data", () => {
     "[{{.Name}}{{.Error}}{{if .StepCount}}n{{end}}{{.Arguments.region}}{{.Arguments.constructor}}]"
   )
 
-  it("not those of a prototype, whoever made it", () => {
+  it("and those of any prototype are not", () => {
     const inherited = { name: "a", error: "b", stepCount: 1, arguments: { region: "c" } }
     assert.strictEqual(template.render(Object.create(inherited) as object), "[]")
     assert.strictEqual(template.render(Object.assign(Object.create(inherited) as object, { error: "own" })), "[own]")
@@ -476,7 +476,7 @@ describe("only own properties are data", () => {
     assert.strictEqual(template.render(Object.assign(Object.create(null) as object, { name: "a" })), "[a]")
   })
 
-  it("not those of a polluted Object.prototype", () => {
+  it("and those of a polluted Object.prototype are not", () => {
     const prototype = Object.prototype as { name?: string; region?: string; error?: string }
     try {
       prototype.name = "polluted"
@@ -493,7 +493,7 @@ describe("only own properties are data", () => {
     }
   })
 
-  it("and no name of a template reaches an object by itself", () => {
+  it("so no name in a template reads a property of Object.prototype", () => {
     for (const name of ["__proto__", "constructor", "toString", "hasOwnProperty", "valueOf", "prototype", "length"]) {
       assert.lengthOf(issues(`{{.${name}}}`), 1)
       assert.lengthOf(issues(`{{if .Nope}}{{.Name.${name}}}{{end}}`), 2)
@@ -511,7 +511,7 @@ describe("data that throws when it is read", () => {
     throw new Error("a trap in the data")
   }
 
-  it("leaves out what throws, and prints the rest", () => {
+  it("prints everything except for the values that throw", () => {
     const data = Object.defineProperty({ name: "web", error: "boom", toolNames: ["a"] }, "error", { get: trap })
     assert.strictEqual(render("{{.Name}}: {{.Error}}{{.ToolNames}}", data), "web: a")
     assert.strictEqual(
@@ -527,7 +527,7 @@ describe("data that throws when it is read", () => {
     )
   })
 
-  it("also through reading functions of one's own", () => {
+  it("prints the rest also where functions for reading fields throw", () => {
     const withTraps = Result.getOrThrow(
       TemplateFields.make(
         { name: "text", error: "text" },
@@ -538,13 +538,13 @@ describe("data that throws when it is read", () => {
     assert.strictEqual(template.render({ name: "web" }), "web: ")
   })
 
-  it("is no data when there is none", () => {
+  it("renders as empty data when it is null or undefined", () => {
     for (const nothing of [undefined, null, 5, "name", Symbol("s")]) {
       assert.strictEqual(compile("[{{.Name}}]").render(nothing as unknown as object), "[]")
     }
   })
 
-  it("prints nothing rather than throw where no message is possible", () => {
+  it("renders as an empty text where no message is possible", () => {
     const long = compile("{{.Name}}".repeat(9000), {
       limits: { length: Infinity, parts: Infinity, text: Infinity }
     })

@@ -27,7 +27,7 @@ describe("distance", () => {
     (letters) => letters.join("")
   )
   it.prop(
-    "is a distance",
+    "is a metric",
     [word, word],
     ([left, right]) => {
       const edits = Suggestion.distance(left, right)
@@ -62,7 +62,7 @@ describe("nearest", () => {
     assert.strictEqual(Suggestion.nearest(word, fields), meant)
   })
 
-  it.each([[""], ["Customer"], ["X"], ["xy"], ["__proto__"], ["N"]])("takes %j for nothing", (word) => {
+  it.each([[""], ["Customer"], ["X"], ["xy"], ["__proto__"], ["N"]])("has no suggestion for %j", (word) => {
     assert.isUndefined(Suggestion.nearest(word, fields))
   })
 
@@ -73,23 +73,23 @@ describe("nearest", () => {
     assert.isUndefined(Suggestion.nearest("abcdefgxxxxx", ["abcdefghijkl"]))
   })
 
-  it("never takes a word for one that shares nothing with it", () => {
+  it("never suggests a word that has nothing in common", () => {
     assert.isUndefined(Suggestion.nearest("ab", ["xy"]))
     assert.isUndefined(Suggestion.nearest("a", ["x"]))
   })
 
-  it("takes the first of equals", () => {
+  it("returns the first of equally near candidates", () => {
     assert.strictEqual(Suggestion.nearest("cat", ["bat", "hat"]), "bat")
     assert.strictEqual(Suggestion.nearest("cat", ["hat", "bat"]), "hat")
   })
 
-  it("does not look at words of absurd length", () => {
+  it("has no suggestion for very long words", () => {
     const long = "a".repeat(Suggestion.longestWord)
     assert.strictEqual(Suggestion.nearest(`${long.slice(1)}b`, [long]), long)
     assert.isUndefined(Suggestion.nearest(`${long}b`, [long]))
   })
 
-  it("takes any iterable, and keeps the type of the candidates", () => {
+  it("accepts any iterable, and keeps the type of the candidates", () => {
     const found: "one" | "two" | undefined = Suggestion.nearest("onee", new Set(["one", "two"] as const))
     assert.strictEqual(found, "one")
   })

@@ -9,7 +9,7 @@ type Mistake<M extends string> = TemplateCheck.Mistake<M>
 type Nearest<X extends string> = TemplateCheck.Nearest<X, keyof Names>
 
 describe("Analyse: what is printed outside every if", () => {
-  it("is the data keys of those fields", () => {
+  it("gives the data keys of the fields that are printed", () => {
     expectTypeOf<Analyse<"">>().toEqualTypeOf<never>()
     expectTypeOf<Analyse<"plain {text} }}">>().toEqualTypeOf<never>()
     expectTypeOf<Analyse<"{{.Error}}">>().toEqualTypeOf<"error">()
@@ -19,18 +19,18 @@ describe("Analyse: what is printed outside every if", () => {
     expectTypeOf<Analyse<"{{\n.Error\t}}">>().toEqualTypeOf<"error">()
   })
 
-  it("is none where no call gives the value", () => {
+  it("gives nothing for a field whose value is not given by calls", () => {
     expectTypeOf<Analyse<"{{.Name}} in {{.Namespace}}">>().toEqualTypeOf<never>()
     expectTypeOf<Analyse<"{{.Arguments.region}}">>().toEqualTypeOf<never>()
   })
 
-  it("is nothing inside an if, nor what a function is given", () => {
+  it("gives nothing for fields inside an if or in arguments of a function", () => {
     expectTypeOf<Analyse<"{{if .Error}}{{.Error}}{{else}}{{.StepID}}{{end}}">>().toEqualTypeOf<never>()
     expectTypeOf<Analyse<"{{if .Name}}{{if .Error}}{{.StepID}}{{end}}{{.StepTool}}{{end}}">>().toEqualTypeOf<never>()
     expectTypeOf<Analyse<'{{or .Error "none"}}'>>().toEqualTypeOf<never>()
   })
 
-  it("goes on after an if, a comment and a text", () => {
+  it("continues after an if, a comment and a text", () => {
     expectTypeOf<Analyse<"{{if .Name}}a{{else}}b{{end}}{{.Error}}">>().toEqualTypeOf<"error">()
     expectTypeOf<Analyse<"{{if .Name}}a{{else if .StepID}}b{{end}}{{.Error}}">>().toEqualTypeOf<"error">()
     expectTypeOf<Analyse<"{{if .Name}}{{if .StepID}}a{{end}}{{end}}{{.Error}}">>().toEqualTypeOf<"error">()
@@ -41,20 +41,20 @@ describe("Analyse: what is printed outside every if", () => {
     expectTypeOf<Analyse<'{{eq "`" `"`}}{{.Error}}'>>().toEqualTypeOf<never>()
   })
 
-  it("is nothing for a text that is known only at run time", () => {
+  it("gives nothing for a string that is not a literal", () => {
     expectTypeOf<Analyse<string>>().toEqualTypeOf<never>()
     // oxlint-disable-next-line no-explicit-any -- what hosts without types pass on
     expectTypeOf<Analyse<any>>().toEqualTypeOf<never>()
   })
 
-  it("takes each member of a union for itself", () => {
+  it("gives the data keys of each member of a union", () => {
     expectTypeOf<Analyse<"{{.Error}}" | "{{.StepID}}">>().toEqualTypeOf<"error" | "stepId">()
     expectTypeOf<Analyse<"{{.Error}}" | "{{end}}">>().toEqualTypeOf<
       "error" | Mistake<"this {{end}} belongs to no {{if}}">
     >()
   })
 
-  it("gives up, without a mistake, where an action may go on behind its first braces", () => {
+  it("reports no mistake where an action may continue after its first braces", () => {
     expectTypeOf<Analyse<'{{.Error}}{{"}}"}}{{.StepID}}'>>().toEqualTypeOf<"error">()
     expectTypeOf<Analyse<"{{.Error}}{{`}}`}}{{.StepID}}">>().toEqualTypeOf<"error">()
     expectTypeOf<Analyse<"{{.Error}}{{/* }} */}}{{.StepID}}">>().toEqualTypeOf<"error">()
@@ -66,7 +66,7 @@ describe("Analyse: what is printed outside every if", () => {
 })
 
 describe("Analyse: mistakes", () => {
-  it("an unknown field, with what was meant", () => {
+  it("report an unknown field, with a suggestion", () => {
     type Few = { readonly PodCount: "podCount"; readonly Error: "error" }
     expectTypeOf<TemplateCheck.Analyse<"{{.PodCnt}}", Few>>().toEqualTypeOf<
       Mistake<"unknown field .PodCnt - did you mean .PodCount?">
@@ -87,14 +87,14 @@ describe("Analyse: mistakes", () => {
     expectTypeOf<Analyse<"{{eq `a b` .Eror}}">>().toEqualTypeOf<Mistake<"unknown field .Eror - did you mean .Error?">>()
   })
 
-  it("a field inside a field", () => {
+  it("report a field inside a field", () => {
     expectTypeOf<Analyse<"{{.Name.First}}">>().toEqualTypeOf<Mistake<".Name has no fields inside">>()
     expectTypeOf<Analyse<"{{.Arguments}}">>().toEqualTypeOf<Mistake<"name a key: .Arguments.key">>()
     expectTypeOf<Analyse<"{{.Arguments.a.b}}">>().toEqualTypeOf<Mistake<".Arguments.a.b names more than one key">>()
     expectTypeOf<Analyse<"{{.}}">>().toEqualTypeOf<Mistake<"a bare dot is not supported">>()
   })
 
-  it("an end or else too many or too few", () => {
+  it("report a missing or surplus end or else", () => {
     expectTypeOf<Analyse<"{{if .Name}}a">>().toEqualTypeOf<Mistake<"an {{if}} is never closed - add {{end}}">>()
     expectTypeOf<Analyse<"{{if .Name}}{{if .Error}}a{{end}}">>().toEqualTypeOf<
       Mistake<"an {{if}} is never closed - add {{end}}">
@@ -117,7 +117,7 @@ describe("Analyse: mistakes", () => {
     >()
   })
 
-  it("a missing value", () => {
+  it("report a missing value", () => {
     expectTypeOf<Analyse<"{{}}">>().toEqualTypeOf<Mistake<"an action {{}} is empty">>()
     expectTypeOf<Analyse<"{{- -}}">>().toEqualTypeOf<Mistake<'unknown word "-"'>>()
     expectTypeOf<Analyse<"{{if}}{{end}}">>().toEqualTypeOf<Mistake<"if needs a value">>()
@@ -125,13 +125,13 @@ describe("Analyse: mistakes", () => {
     expectTypeOf<Analyse<"{{if .Name}}{{else if}}{{end}}">>().toEqualTypeOf<Mistake<"else if needs a value">>()
   })
 
-  it("braces that do not pair", () => {
+  it("report braces without a partner", () => {
     expectTypeOf<Analyse<"{{.Name">>().toEqualTypeOf<Mistake<"a {{ has no }}">>()
     expectTypeOf<Analyse<"{{.Name and {{.Error}}">>().toEqualTypeOf<Mistake<"a {{ has no }} before the next {{">>()
     expectTypeOf<Analyse<"{{{.Name}}}">>().toEqualTypeOf<Mistake<'unknown word "{.Name" - did you mean .Name?'>>()
   })
 
-  it("words that are not supported, or not known", () => {
+  it("report words that are unsupported or unknown", () => {
     expectTypeOf<Analyse<"{{range .ToolNames}}{{end}}">>().toEqualTypeOf<Mistake<"range is not supported">>()
     expectTypeOf<Analyse<"{{with .Error}}{{end}}">>().toEqualTypeOf<Mistake<"with is not supported">>()
     expectTypeOf<Analyse<'{{printf "%s" .Name}}'>>().toEqualTypeOf<Mistake<"printf is not supported">>()
@@ -149,7 +149,7 @@ describe("Analyse: mistakes", () => {
 })
 
 describe("Nearest", () => {
-  it("finds the same word, one edit away, or with the same beginning", () => {
+  it("finds a word that is equal, one edit away, or has the same beginning", () => {
     expectTypeOf<Nearest<"stepid">>().toEqualTypeOf<"StepID">()
     expectTypeOf<Nearest<"eror">>().toEqualTypeOf<"Error">()
     expectTypeOf<Nearest<"errror">>().toEqualTypeOf<"Error">()
@@ -163,7 +163,7 @@ describe("Nearest", () => {
     expectTypeOf<TemplateCheck.Nearest<"orderplacd", "OrderPlaced" | "OrderPaid">>().toEqualTypeOf<"OrderPlaced">()
   })
 
-  it("finds one alone, though several are as near", () => {
+  it("finds only one of several equally near words", () => {
     expectTypeOf<TemplateCheck.Nearest<"cat", "Bat" | "Hat">>().toExtend<"Bat" | "Hat">()
     // @ts-expect-error it is not both
     expectTypeOf<TemplateCheck.Nearest<"cat", "Bat" | "Hat">>().toEqualTypeOf<"Bat" | "Hat">()
@@ -186,7 +186,7 @@ describe("Check", () => {
     >()
   })
 
-  it("takes messages as large as the run time does", () => {
+  it("accepts messages as large as compile does", () => {
     const large = `{{.Name}} {{.Name}} {{.Name}} {{.Name}} {{.Name}} {{.Name}} {{.Name}} {{.Name}} ` as const
     message(`${large}${large}${large}${large}${large}${large}${large}${large}`)
     message(
@@ -221,14 +221,14 @@ describe("the vectors", () => {
       ""
     ].join("\n")
 
-  it("that render raise no false alarm (the module compiles)", async () => {
+  it("that render are accepted by the compiler (the module compiles)", async () => {
     const accepted = different.filter((vector) => vector.recommended === "render")
     assert.lengthOf(accepted, 190)
     const lines = accepted.map((vector) => `  message(${literal(vector.template)}),`)
     await expect(moduleOf("accepted", lines)).toMatchFileSnapshot("fixtures/accepted.ts")
   })
 
-  it("that are refused are found by the compiler, but for a few (the module compiles)", async () => {
+  it("that are refused are refused by the compiler too, except for a few (the module compiles)", async () => {
     const refused = different.filter((vector) => vector.recommended === "reject")
     assert.lengthOf(refused, 133)
     const found = refused.filter((vector) => !leftToRunTime.has(vector.id))
@@ -240,7 +240,7 @@ describe("the vectors", () => {
     await expect(moduleOf("refused", lines)).toMatchFileSnapshot("fixtures/refused.ts")
   })
 
-  it("that the compiler leaves to the run time are refused there", () => {
+  it("that the compiler does not check are refused at run time", () => {
     for (const vector of different) {
       if (!leftToRunTime.has(vector.id)) continue
       assert.isTrue(Result.isFailure(MessageTemplate.compile(vector.template, fields)))

@@ -3,7 +3,7 @@ import { Result } from "effect"
 import { MessageTemplate, TemplateFields } from "../src/index.ts"
 import { issues, refusal, vectors } from "./support.ts"
 
-describe("each mistake has a code, a place, a message and a hint", () => {
+describe("each mistake has a code, a position, a message and a hint", () => {
   it.each([
     // Fields.
     ["{{.StepId}}", "1:3 unknown-field unknown field .StepId (did you mean .StepID?)"],
@@ -125,7 +125,7 @@ describe("each mistake has a code, a place, a message and a hint", () => {
   })
 })
 
-describe("one mistake has no others in its wake", () => {
+describe("one mistake does not cause others", () => {
   it.each([
     // An if that could not be read still has its end.
     ["{{if .Name && .Error}}a{{else}}b{{end}}"],
@@ -164,7 +164,7 @@ describe("one mistake has no others in its wake", () => {
 })
 
 describe("all mistakes are collected", () => {
-  it("in the order of the source", () => {
+  it("are reported in the order of the source", () => {
     assert.deepStrictEqual(
       issues("{{if .Eror}}\n{{.StepId}} {{eq 1 true}}\n\n  {{else}}{{else}}{{Nmae}}\né👩‍👩‍👧{{.Nope.x}}{{if 1}}"),
       [
@@ -180,19 +180,19 @@ describe("all mistakes are collected", () => {
     )
   })
 
-  it("several of one expression", () => {
+  it("include several of one expression", () => {
     assert.deepStrictEqual(
       issues("{{or .Eror (not .Nmae .Name)}}").map((issue) => issue.split(" ")[0]),
       ["1:6", "1:13", "1:17"]
     )
   })
 
-  it("two ends that are missing are two mistakes", () => {
+  it("include one for each missing end", () => {
     assert.lengthOf(issues("{{if .Name}}{{if .Error}}{{if .StepID}}{{end}}"), 2)
   })
 })
 
-describe("places", () => {
+describe("positions", () => {
   it("count code points in columns and UTF-16 code units in offsets", () => {
     const [issue] = refusal("👍 \r\n\t👩‍👩‍👧é{{ .StepId }}").issues
     assert.deepStrictEqual(issue, {
@@ -227,14 +227,14 @@ describe("suggestions", () => {
     return Result.getOrThrow(Result.flip(MessageTemplate.compile(source, fields))).issues[0]?.hint
   }
 
-  it("come from the fields of this template", () => {
+  it("are chosen from the fields of the template", () => {
     assert.strictEqual(hintOf("{{.PodCnt}}", { podCount: "count", error: "text" }), "did you mean .PodCount?")
     assert.strictEqual(hintOf("{{.podcount}}", { podCount: "count" }), "did you mean .PodCount?")
     assert.isUndefined(hintOf("{{.StepId}}", { podCount: "count" }))
     assert.isUndefined(hintOf("{{.Name}}", {}))
   })
 
-  it("name a function where the word is nearer to one than to a field", () => {
+  it("are functions where the word is nearer to one than to a field", () => {
     assert.strictEqual(hintOf("{{nt .Note}}", { note: "text" }), "did you mean not?")
     assert.strictEqual(hintOf("{{note}}", { note: "text" }), "did you mean .Note?")
   })
@@ -255,7 +255,7 @@ describe("message", () => {
     )
   })
 
-  it("shows a window of a long line, on both sides", () => {
+  it("shows a part of a long line on both sides of the mistake", () => {
     const source = `${"a".repeat(100)}{{.Eror}}${"b".repeat(100)}`
     assert.strictEqual(
       refusal(source).message,
@@ -271,7 +271,7 @@ describe("message", () => {
     assert.strictEqual(start, `  {{.Eror}}${"b".repeat(71)}…`)
   })
 
-  it("does not underline beyond the line, and underlines something where there is nothing", () => {
+  it("underlines nothing beyond the line, and at least one column", () => {
     assert.strictEqual(refusal("{{if\n.Name\n}}").message, "1:1 this if is never closed (add {{end}})\n  {{if\n  ^^^^")
     assert.isTrue(refusal("\n\n{{.Eror}}").message.startsWith("3:3 "))
     assert.strictEqual(
@@ -280,13 +280,13 @@ describe("message", () => {
     )
   })
 
-  it("does not underline beyond the window", () => {
+  it("underlines nothing beyond the part that is shown", () => {
     const [, line = "", carets = ""] = refusal(`${"a".repeat(60)}{{.${"B".repeat(200)}}}`).message.split("\n")
     assert.strictEqual(line, `  …${"a".repeat(38)}{{.${"B".repeat(39)}…`)
     assert.strictEqual(carets, `   ${" ".repeat(40)}${"^".repeat(40)}`)
   })
 
-  it("cannot drive a terminal", () => {
+  it("has no control characters", () => {
     const source = `\u001b[2J\u009b\u202e\u200b{{\u001b[31m}}{{.\u202e}}{{"\u0007" 3}}{{Name\u0000}}{{.${"名".repeat(200)}}}`
     const { message } = refusal(source)
     // oxlint-disable-next-line no-control-regex -- control characters are the question
@@ -295,7 +295,7 @@ describe("message", () => {
     assert.include(message, `unknown field .${"名".repeat(47)}…`)
   })
 
-  it("belongs to a tagged error that carries the source", () => {
+  it("belongs to a tagged error that has the source", () => {
     const error = refusal("{{.Eror}}")
     assert.strictEqual(error._tag, "TemplateError")
     assert.strictEqual(error.source, "{{.Eror}}")

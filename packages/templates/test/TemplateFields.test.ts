@@ -23,7 +23,7 @@ describe("templateName", () => {
     assert.strictEqual(TemplateFields.templateName(key), name)
   })
 
-  it("has the type of its value", () => {
+  it("has the literal type of its result", () => {
     expectTypeOf(TemplateFields.templateName("stepId")).toEqualTypeOf<"StepID">()
     expectTypeOf(TemplateFields.templateName("podCount")).toEqualTypeOf<"PodCount">()
     expectTypeOf<TemplateCheck.TemplateName<"id">>().toEqualTypeOf<"ID">()
@@ -47,7 +47,7 @@ describe("make", () => {
     })
   })
 
-  it("passes reading functions on, for own keys of the record alone", () => {
+  it("keeps functions for reading values, only for own keys of the record", () => {
     const read = (data: object): unknown => data
     const types = { name: "text", toString: "text" as const } as const
     const fields = Result.getOrThrow(TemplateFields.make(types, { get: { name: read } }))
@@ -66,7 +66,7 @@ describe("make", () => {
     assert.deepStrictEqual(refused({ name: "text", [key]: "text" }).reason, { _tag: "InvalidKey", key })
   })
 
-  it("says what to change", () => {
+  it("reports what to change", () => {
     assert.strictEqual(
       refused({ orderId: "text", orderID: "text" }).message,
       'the data keys "orderId" and "orderID" are both .OrderID in a template: rename one'
@@ -78,7 +78,7 @@ describe("make", () => {
     assert.strictEqual(refused({ "": "text" })._tag, "TemplateFieldsError")
   })
 
-  it("takes __proto__ for a key like any other", () => {
+  it("accepts __proto__ as a key", () => {
     const fields = Result.getOrThrow(TemplateFields.make(JSON.parse('{"__proto__":"text"}') as { a: "text" }))
     assert.isTrue(Object.hasOwn(fields, "__proto__"))
     assert.strictEqual(Object.getPrototypeOf(fields), Object.prototype)

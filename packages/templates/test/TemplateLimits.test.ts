@@ -8,7 +8,7 @@ const parenthesised = (depth: number): string => `{{${"(".repeat(depth)}.Name${"
 const called = (count: number): string => `{{or${" .Name".repeat(count)}}}`
 
 describe("make", () => {
-  it("has documented defaults", () => {
+  it("returns the documented defaults", () => {
     assert.deepStrictEqual(TemplateLimits.make(), {
       length: 4096,
       parts: 256,
@@ -23,7 +23,7 @@ describe("make", () => {
     assert.isTrue(Object.isFrozen(TemplateLimits.defaults))
   })
 
-  it("replaces what is given, up to the ceiling", () => {
+  it("replaces the given limits, up to their maximum", () => {
     assert.strictEqual(TemplateLimits.make({ ifDepth: 20 }).ifDepth, 20)
     assert.strictEqual(TemplateLimits.make({ ifDepth: 20 }).length, 4096)
     assert.strictEqual(TemplateLimits.make({ ifDepth: 2.9 }).ifDepth, 2)
@@ -34,20 +34,20 @@ describe("make", () => {
     )
   })
 
-  it.each([0, -1, Number.NaN, undefined])("takes the default for %s", (value) => {
+  it.each([0, -1, Number.NaN, undefined])("uses the default for %s", (value) => {
     assert.strictEqual(TemplateLimits.make({ text: value }).text, 2048)
   })
 })
 
-describe("what exceeds a limit is refused, what just reaches it is not", () => {
-  it("the length", () => {
+describe("a template is refused beyond a limit, and accepted at the limit", () => {
+  it("of the length", () => {
     compile("x".repeat(4096))
     assert.deepStrictEqual(issues("x".repeat(4097)), ["1:1 too-long the template has 4097 characters (at most 4096)"])
     compile("x".repeat(4097), { limits: { length: 5000 } })
     assert.lengthOf(issues("{{.Nope}}", { limits: { length: 8 } }), 1)
   })
 
-  it("the parts", () => {
+  it("of the number of parts", () => {
     compile("{{.Name}} ".repeat(128))
     assert.deepStrictEqual(issues(`${"{{.Name}} ".repeat(128)}{{.Name}}`), [
       "1:1281 too-many-parts the template has more than 256 parts"
@@ -60,33 +60,33 @@ describe("what exceeds a limit is refused, what just reaches it is not", () => {
     compile(`${"{{.Name}} ".repeat(128)}{{.Name}}`, { limits: { parts: 257 } })
   })
 
-  it("the depth of ifs", () => {
+  it("of the depth of ifs", () => {
     compile(nested(16))
     assert.deepStrictEqual(issues(nested(17)), ["1:193 too-deep more than 16 ifs inside each other"])
     assert.lengthOf(issues(nested(60)), 1)
     compile(nested(17), { limits: { ifDepth: 17 } })
   })
 
-  it("the else ifs", () => {
+  it("of the number of else ifs", () => {
     compile(chained(32))
     assert.deepStrictEqual(issues(chained(33)), ["1:589 too-many-branches this if has more than 32 else if"])
     assert.lengthOf(issues(chained(60)), 1)
     compile(chained(33), { limits: { elseIfs: 33 } })
   })
 
-  it("the depth of parentheses", () => {
+  it("of the depth of parentheses", () => {
     compile(parenthesised(8))
     assert.deepStrictEqual(issues(parenthesised(9)), ["1:11 too-deep more than 8 parentheses inside each other"])
     compile(parenthesised(9), { limits: { expressionDepth: 9 } })
   })
 
-  it("the arguments", () => {
+  it("of the number of arguments", () => {
     compile(called(16))
     assert.deepStrictEqual(issues(called(17)), ["1:102 too-many-arguments or has more than 16 arguments"])
     compile(called(17), { limits: { arguments: 17 } })
   })
 
-  it("the issues", () => {
+  it("of the number of issues", () => {
     assert.lengthOf(issues("{{.Nope}}".repeat(20)), 20)
     assert.lengthOf(issues("{{.Nope}}".repeat(50)), 20)
     assert.lengthOf(issues("{{.Nope}}".repeat(50), { limits: { issues: 3 } }), 3)
@@ -96,7 +96,7 @@ describe("what exceeds a limit is refused, what just reaches it is not", () => {
 })
 
 describe("ceilings", () => {
-  it("are reached without an end of the stack", () => {
+  it("are reached without a stack overflow", () => {
     const limits = {
       length: Infinity,
       parts: Infinity,

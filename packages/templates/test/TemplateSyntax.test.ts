@@ -6,7 +6,7 @@ import { templates, sourceOf, vectors, withoutPlaces } from "./support.ts"
 const parse = (source: string): ReadonlyArray<TemplateSyntax.Part> => Result.getOrThrow(TemplateSyntax.parse(source))
 
 describe("parse", () => {
-  it("reads a template into a tree with places", () => {
+  it("parses a template to a tree with positions", () => {
     assert.deepStrictEqual(
       parse('a {{- /* b */ -}} c{{if and .A (not (.B.c))}}{{"x"}}{{else if true}}{{- 3}}{{else}}{{end}}'),
       [
@@ -44,7 +44,7 @@ describe("parse", () => {
     )
   })
 
-  it("asks for no fields and no functions, but for the syntax", () => {
+  it("checks the syntax, and no fields or functions", () => {
     assert.deepStrictEqual(withoutPlaces(parse("{{frobnicate .Anything}}")), [
       {
         _tag: "Print",
@@ -58,7 +58,7 @@ describe("parse", () => {
     )
   })
 
-  it("has the limits of a template", () => {
+  it("applies the limits of templates", () => {
     assert.isTrue(Result.isFailure(TemplateSyntax.parse("{{.A}}{{.B}}", { limits: { parts: 1 } })))
   })
 })
@@ -83,7 +83,7 @@ describe("print", () => {
     assert.strictEqual(TemplateSyntax.print(parse(source)), written)
   })
 
-  it("keeps braces of unmerged texts apart", () => {
+  it("separates braces of adjacent texts", () => {
     const tree: ReadonlyArray<TemplateSyntax.Part> = [
       { _tag: "Text", text: "{" },
       { _tag: "Text", text: "{" }
@@ -91,7 +91,7 @@ describe("print", () => {
     assert.deepStrictEqual(parse(TemplateSyntax.print(tree)), [{ _tag: "Text", text: "{{" }])
   })
 
-  it("gives every vector the same tree again", () => {
+  it("gives a template with the same tree for every vector", () => {
     for (const { recommended, template } of vectors) {
       if (recommended === "reject") continue
       const tree = parse(template)
@@ -102,7 +102,7 @@ describe("print", () => {
   })
 
   it.prop(
-    "gives every template the same tree again",
+    "gives a template with the same tree for every template",
     [templates],
     ([pieces]) => {
       const tree = parse(sourceOf(pieces))

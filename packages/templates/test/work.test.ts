@@ -46,7 +46,7 @@ const workOf = (
   return { length: source.length, characters, searches }
 }
 
-describe("reading a template takes work in proportion to its length, whatever it holds", () => {
+describe("parsing a template takes time in proportion to its length, whatever it contains", () => {
   it.each([
     ["x"],
     ["{"],
@@ -118,13 +118,13 @@ describe("reading a template takes work in proportion to its length, whatever it
   })
 })
 
-describe("nothing is done for issues that nobody sees", () => {
-  it("reading stops at the last", () => {
+describe("issues beyond the limit cost nothing", () => {
+  it("because parsing stops after the last one", () => {
     const wrong = "{{.Nope}}".repeat(limits.issues)
     assert.isAtMost(workOf(wrong + "x{{.Name}}".repeat(10_000), limits).characters, 40 * wrong.length)
   })
 
-  it("no field is suggested after the last", () => {
+  it("because no field is suggested after the last one", () => {
     const wide = { ...limits, arguments: 1000 }
     assert.isAtMost(workOf(`{{or ${".Nope ".repeat(1000)}}}`, wide).searches, limits.issues)
     assert.isAtMost(workOf(`{{or ${"nope ".repeat(1000)}}}`, wide).searches, limits.issues)
