@@ -43,11 +43,11 @@ const raw = (directory: string): Array<number | string> =>
 
 const silent = Effect.provideService(References.MinimumLogLevel, "Error")
 
-describe("a write that is done in part", () => {
+describe("partial writes", () => {
   const batch = [first(2), first(3), first(4)]
   const whole = Buffer.byteLength(line(2) + line(3) + line(4))
 
-  it.effect("is completed whole lines at a time, wherever it was cut", () =>
+  it.effect("a partial write is completed by complete lines, wherever it was cut", () =>
     Effect.gen(function* () {
       for (let room = 1; room < whole; room += room < 10 ? 1 : 41) {
         const directory = yield* TestDirectory.make
@@ -74,7 +74,7 @@ describe("a write that is done in part", () => {
     }).pipe(silent)
   )
 
-  it.effect("and then not at all, answers for each line whether it is stored", () =>
+  it.effect("a write that fails after a part answers for each line whether it is stored", () =>
     Effect.gen(function* () {
       for (let room = 0; room < whole; room += room < 5 ? 1 : 37) {
         const directory = yield* TestDirectory.make
@@ -109,7 +109,7 @@ describe("a write that is done in part", () => {
     }).pipe(silent)
   )
 
-  it.effect("never takes back what another process appended after it", () =>
+  it.effect("a partial write keeps what another process appended after it", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const { disk, state } = limited("ENOSPC")
@@ -133,7 +133,7 @@ describe("a write that is done in part", () => {
     }).pipe(silent)
   )
 
-  it.effect("before an error that does not tell so is taken to be torn", () =>
+  it.effect("after a failed write the segment is treated as ending in a partial line", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       let failing = false
@@ -157,7 +157,7 @@ describe("a write that is done in part", () => {
     }).pipe(silent)
   )
 
-  it.effect("again and again ends as a full disk", () =>
+  it.effect("a write of which only parts are ever written ends as a full disk", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       let cutting = false
@@ -175,7 +175,7 @@ describe("a write that is done in part", () => {
   )
 })
 
-describe("a disk that refuses", () => {
+describe("failing disk operations", () => {
   const meanings = [
     ["ENOSPC", "Full", /the disk of .* is full: free some space/],
     ["EDQUOT", "Full", /the disk quota of this user is used up/],
@@ -191,7 +191,7 @@ describe("a disk that refuses", () => {
   ] as const
 
   for (const [code, tag, words] of meanings) {
-    it.effect(`with ${code} is ${tag}, of a write, a query and the layer, and goes by when it does`, () =>
+    it.effect(`${code} is ${tag} for a write, a query and the layer, until the disk works again`, () =>
       Effect.gen(function* () {
         const directory = yield* TestDirectory.make
         let failing = false
@@ -227,7 +227,7 @@ describe("a disk that refuses", () => {
     )
   }
 
-  it.effect("to begin a log fails the layer, and leaves nothing half-made", () =>
+  it.effect("a disk that fails while a log is created fails the layer, and leaves no part of it", () =>
     Effect.gen(function* () {
       const refusals: ReadonlyArray<Partial<Disk>> = [
         { append: () => 0 },
@@ -262,7 +262,7 @@ describe("a disk that refuses", () => {
     })
   )
 
-  it.effect("hard links, or to sync a directory, is no reason to refuse the log", () =>
+  it.effect("a log works on a disk without hard links or without syncing directories", () =>
     Effect.gen(function* () {
       for (const code of ["EPERM", "ENOTSUP"]) {
         const directory = yield* TestDirectory.make
@@ -286,7 +286,7 @@ describe("a disk that refuses", () => {
     })
   )
 
-  it.effect("a mistake of the program is no failure of the disk", () =>
+  it.effect("a defect of the program is not reported as a failure of the disk", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       let broken = false
@@ -308,8 +308,8 @@ describe("a disk that refuses", () => {
   )
 })
 
-describe("a writer that is not alone", () => {
-  it.effect("begins the segment that nobody else began, and else uses theirs", () =>
+describe("a writer beside other writers", () => {
+  it.effect("a writer begins a segment only when no other process has", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       let raced = 0
@@ -329,7 +329,7 @@ describe("a writer that is not alone", () => {
     })
   )
 
-  it.effect("takes the identity that another process was quicker to give the log", () =>
+  it.effect("a writer uses the identity that another process gave the log first", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const { backend } = yield* open(
@@ -347,7 +347,7 @@ describe("a writer that is not alone", () => {
     })
   )
 
-  it.effect("a tail that is only not written yet is no torn one", () =>
+  it.effect("a line that is still being written is not treated as partial", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       yield* run(directory, ({ backend }) => backend.write([first(1)]))
@@ -405,7 +405,7 @@ describe("a writer that is not alone", () => {
       return { backend, result: yield* Effect.result(backend.write([first(2)])) }
     })
 
-  it.effect("and was held up while another one began a newer segment, writes to that one too", () =>
+  it.effect("a writer that was held up while a newer segment was begun writes to that one too", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const newer = path.join(directory, "events-00000002-20990101.ndjson")
@@ -416,7 +416,7 @@ describe("a writer that is not alone", () => {
     })
   )
 
-  it.effect("and was held up while the log was removed, says that it does not know", () =>
+  it.effect("a writer that was held up while the log was removed answers that the outcome is unknown", () =>
     Effect.gen(function* () {
       const directory = path.join(yield* TestDirectory.make, "log")
       const { backend, result } = yield* heldUp(directory, () => rmSync(directory, { recursive: true }))
@@ -427,7 +427,7 @@ describe("a writer that is not alone", () => {
     })
   )
 
-  it.effect("gives up when the segments change at each look", () =>
+  it.effect("a writer fails when the segments change each time it opens them", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       let number = 1
@@ -477,9 +477,9 @@ const mounting = (mounts: string): ReadonlyArray<string> => [
   "sh"
 ]
 
-describe("a real disk with limits", () => {
+describe("a log on a limited disk", () => {
   it.effect(
-    "that is full takes no harm, and goes on when there is room",
+    "a log on a full disk is not damaged, and is written to again when there is room",
     () =>
       Effect.gen(function* () {
         const parent = yield* TestDirectory.make
@@ -504,7 +504,7 @@ describe("a real disk with limits", () => {
   )
 
   it.effect(
-    "that lets files grow only so far takes no harm",
+    "a log with a limit on file sizes is not damaged",
     () =>
       Effect.gen(function* () {
         const directory = path.join(yield* TestDirectory.make, "log")
@@ -533,7 +533,7 @@ describe("a real disk with limits", () => {
   )
 
   it.effect(
-    "that can only be read can be read, and refuses a write with what to do",
+    "a read-only log can be read, and a write fails with advice",
     () =>
       Effect.gen(function* () {
         const directory = yield* TestDirectory.make
@@ -559,7 +559,7 @@ describe("a real disk with limits", () => {
     30_000
   )
 
-  it.effect("that may not be read fails the layer with what to do", () =>
+  it.effect("a log that may not be read fails the layer with advice", () =>
     Effect.gen(function* () {
       const parent = yield* TestDirectory.make
       const directory = path.join(parent, "log")
@@ -579,7 +579,7 @@ describe("a real disk with limits", () => {
     })
   )
 
-  it.effect("a directory of another user fails the layer with what to do", () =>
+  it.effect("a directory of another user fails the layer with advice", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const disk: Disk = {

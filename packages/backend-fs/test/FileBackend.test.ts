@@ -39,7 +39,7 @@ Contract.suite("The event log on disk", fresh, {
 })
 
 describe("the directory of a log", () => {
-  it.effect("is made, with segments and a link that only their owner may read", () =>
+  it.effect("a log is created with files that only their owner may read", () =>
     Effect.gen(function* () {
       const directory = path.join(yield* TestDirectory.make, "of", "the", "log")
       const status = yield* run(directory, ({ backend, log }) => Effect.andThen(backend.write([first(1)]), log.status))
@@ -65,7 +65,7 @@ describe("the directory of a log", () => {
     })
   )
 
-  it.effect("its lines are what the command prints", () =>
+  it.effect("the lines of a log are what the command prints", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const write = again(first(1, { labels: { app: "shop" }, message: "ünïcödé" }), 4)
@@ -76,7 +76,7 @@ describe("the directory of a log", () => {
     })
   )
 
-  it.effect("keeps its identity, whichever of several makes it first", () =>
+  it.effect("a log keeps one identity when several backends create it at once", () =>
     Effect.gen(function* () {
       const directory = path.join(yield* TestDirectory.make, "log")
       const targets = yield* Effect.all(
@@ -89,7 +89,7 @@ describe("the directory of a log", () => {
     })
   )
 
-  it.effect("may be reached through a symbolic link", () =>
+  it.effect("the directory of a log may be a symbolic link", () =>
     Effect.gen(function* () {
       const parent = yield* TestDirectory.make
       mkdirSync(path.join(parent, "real"), { mode: 0o700 })
@@ -102,7 +102,7 @@ describe("the directory of a log", () => {
   const failure = (options: FileBackend.Options) =>
     Effect.flip(Effect.scoped(open(options))).pipe(Effect.map(({ message, reason }) => ({ tag: reason._tag, message })))
 
-  it.effect("is refused where it is a file, or something on the way to it is", () =>
+  it.effect("a log is refused where its directory, or one above it, is a file", () =>
     Effect.gen(function* () {
       const parent = yield* TestDirectory.make
       const file = path.join(parent, "file")
@@ -117,7 +117,7 @@ describe("the directory of a log", () => {
     })
   )
 
-  it.effect("is refused where everybody may write, and used where a group may", () =>
+  it.effect("a directory that everybody may write to is refused, one that a group may write to is used", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       for (const mode of [0o702, 0o777]) {
@@ -133,7 +133,7 @@ describe("the directory of a log", () => {
     })
   )
 
-  it.effect("is not made when only reading was asked for", () =>
+  it.effect("no log is created when only reading was asked for", () =>
     Effect.gen(function* () {
       const parent = yield* TestDirectory.make
       const directory = path.join(parent, "log")
@@ -152,7 +152,7 @@ describe("the directory of a log", () => {
     })
   )
 
-  it.effect("is refused where its identity cannot be read, with what to do", () =>
+  it.effect("a log whose identity cannot be read is refused with advice", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const meta = path.join(directory, ".meta.json")
@@ -172,7 +172,7 @@ describe("the directory of a log", () => {
     })
   )
 
-  it.effect("a segment that is no regular file is refused and left alone", () =>
+  it.effect("a segment that is no regular file is refused and not changed", () =>
     Effect.gen(function* () {
       const parent = yield* TestDirectory.make
       const elsewhere = path.join(parent, "elsewhere")
@@ -193,7 +193,7 @@ describe("the directory of a log", () => {
     })
   )
 
-  it.effect("a file that only bears the name of the link stays as it is", () =>
+  it.effect("a file with the name of the link is not replaced", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       writeFileSync(path.join(directory, "events.log"), "notes of somebody\n")
@@ -204,11 +204,11 @@ describe("the directory of a log", () => {
   )
 })
 
-describe("where the log is", () => {
+describe("the default directory", () => {
   const parse = (environment: Record<string, string>) =>
     FileBackend.directory.parse(ConfigProvider.fromUnknown(environment))
 
-  it.effect("TIDINGS_DIRECTORY, else .tidings in the current directory", () =>
+  it.effect("the default directory is TIDINGS_DIRECTORY, else .tidings in the current directory", () =>
     Effect.gen(function* () {
       assert.strictEqual(yield* parse({}), path.resolve(".tidings"))
       assert.strictEqual(yield* parse({ TIDINGS_DIRECTORY: "" }), path.resolve(".tidings"))
@@ -217,7 +217,7 @@ describe("where the log is", () => {
     })
   )
 
-  it.effect("the layers ask there when no directory is given", () =>
+  it.effect("the layers use the default directory when none is given", () =>
     Effect.gen(function* () {
       const parent = yield* TestDirectory.make
       const found = (layer: Layer.Layer<FileBackend.EventLog, unknown>) =>
@@ -238,7 +238,7 @@ describe("where the log is", () => {
   )
 })
 
-describe("what the logger gets", () => {
+describe("logging", () => {
   interface Entry {
     readonly level: string
     readonly message: unknown
@@ -273,7 +273,7 @@ describe("what the logger gets", () => {
     })
   )
 
-  it.effect("a line for each event that is stored, a warning for each of that type", () =>
+  it.effect("each stored event is logged in one line, a Warning at level Warn", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* logged(all, {}, "Info"), [
         {
@@ -296,7 +296,7 @@ describe("what the logger gets", () => {
     })
   )
 
-  it.effect("only what its level lets through, and nothing when it is turned off", () =>
+  it.effect("events are logged only at the minimum log level, and not at all when logging is off", () =>
     Effect.gen(function* () {
       const warnings = yield* logged(all, {}, "Warn")
       assert.deepStrictEqual(
@@ -308,7 +308,7 @@ describe("what the logger gets", () => {
     })
   )
 
-  it.effect("nothing that breaks the line or drives a terminal", () =>
+  it.effect("logged events contain no control characters", () =>
     Effect.gen(function* () {
       const hostile = first(1, {
         involvedObject: { kind: "Work\nflow", name: "\u001b[2J", namespace: "a\u2028b" },
@@ -325,7 +325,7 @@ describe("what the logger gets", () => {
     })
   )
 
-  it.effect("one warning for all damage that a look finds, and none for finding it again", () =>
+  it.effect("damage is logged once for each read that finds it, and not when it is found again", () =>
     Effect.gen(function* () {
       const entries = yield* logged(
         Effect.gen(function* () {
@@ -361,7 +361,7 @@ describe("what the logger gets", () => {
 describe("damage", () => {
   const damagedCount = Effect.map(Metric.value(FileBackend.damaged), ({ count }) => count)
 
-  it.effect("is skipped, and each line of it counted once, in the status and as a metric", () =>
+  it.effect("damaged lines are skipped, and each is counted once in status and metric", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       yield* run(directory, ({ backend }) => backend.write([first(1)]))
@@ -384,7 +384,7 @@ describe("damage", () => {
     )
   )
 
-  it.effect("a tail torn at any byte hurts neither what is before it nor what is written after it", () =>
+  it.effect("a line cut at any byte affects neither the lines before it nor those written after it", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       yield* run(directory, ({ backend }) => backend.write([first(1)]))
@@ -411,7 +411,7 @@ describe("damage", () => {
   )
 
   it.effect(
-    "a tail that another process tears while this one writes is noticed, and what is glued before that is found",
+    "a partial line that another process leaves is noticed, and a line appended to it before that is found",
     () =>
       Effect.gen(function* () {
         const directory = yield* TestDirectory.make
@@ -430,7 +430,7 @@ describe("damage", () => {
       }).pipe(Effect.provideService(References.MinimumLogLevel, "Error"))
   )
 
-  it.effect("a segment of pages that were never written is skipped, and a line longer than any is too", () =>
+  it.effect("blocks that were never written are skipped, and so is a line that is too long", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       yield* run(directory, ({ backend }) => backend.write([first(1)]))
@@ -447,8 +447,8 @@ describe("damage", () => {
   )
 })
 
-describe("a raw log", () => {
-  it.effect("with repeated, late and lower lines shows each series once, in its highest state", () =>
+describe("queries of a log written by hand", () => {
+  it.effect("repeated, late and older lines of a series show it once, in its newest state", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       yield* run(directory, ({ backend }) => backend.target)
@@ -486,7 +486,7 @@ describe("a raw log", () => {
     })
   )
 
-  it.effect("a state that no longer matches takes the one that did out of the answer", () =>
+  it.effect("a series whose newest state does not match is not in the answer", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const page = yield* run(directory, ({ backend }) =>
@@ -501,7 +501,7 @@ describe("a raw log", () => {
     })
   )
 
-  it.effect("of one time is ordered by change, across segments and pages", () =>
+  it.effect("events of one time are ordered by their last change, across segments and pages", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       yield* run(directory, ({ backend }) => backend.target)
@@ -529,7 +529,7 @@ describe("a raw log", () => {
     })
   )
 
-  it.effect("that was replaced since the writer read it is read again", () =>
+  it.effect("a log that was replaced since the writer read it is read again", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       yield* run(directory, ({ backend }) =>
@@ -547,7 +547,7 @@ describe("a raw log", () => {
     })
   )
 
-  it.effect("of several segments is one log, to readers, pages and writers", () =>
+  it.effect("several segments are one log for queries, pages and writes", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       yield* run(directory, ({ backend }) => backend.write([first(1), first(2)]))
@@ -595,7 +595,7 @@ describe("a raw log", () => {
 })
 
 describe("writing", () => {
-  it.effect("answers Rejected with the reason for what no line can hold, and stores the rest", () =>
+  it.effect("a write that cannot be encoded is Rejected with the reason, and the rest of the batch is stored", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const cyclic: { self?: unknown } = {}
@@ -639,7 +639,7 @@ describe("writing", () => {
     })
   )
 
-  it.effect("a batch of several MiB is stored whole, and each long line with it", () =>
+  it.effect("a batch of several MiB is stored with all its long lines", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const batch = Array.from({ length: 40 }, (_, index) =>
@@ -658,7 +658,7 @@ describe("writing", () => {
     })
   )
 
-  it.effect("an empty batch is no write", () =>
+  it.effect("an empty batch writes nothing", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       assert.deepStrictEqual(yield* run(directory, ({ backend }) => backend.write([])), [])
@@ -666,7 +666,7 @@ describe("writing", () => {
     })
   )
 
-  it.effect("knows what the log has of an origin, also of many that come one by one", () =>
+  it.effect("what the log has of an origin is known, also for many new origins one after another", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const imported = (index: number, version: number) => ({
@@ -699,7 +699,7 @@ describe("writing", () => {
     })
   )
 
-  it.effect("two backends on one log, each with an origin of its own, are one log", () =>
+  it.effect("two backends with different origins share one log", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const one = yield* open({ directory })
@@ -718,7 +718,7 @@ describe("writing", () => {
     })
   )
 
-  it.effect("after the layer is closed nothing is written", () =>
+  it.effect("nothing is written after the layer is closed", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const backend = yield* run(directory, ({ backend }) => Effect.as(backend.write([first(1)]), backend))
@@ -729,8 +729,8 @@ describe("writing", () => {
   )
 })
 
-describe("a log that is taken away while it is used", () => {
-  it.effect("is begun anew when its directory was deleted", () =>
+describe("deleting a log in use", () => {
+  it.effect("a log whose directory was deleted is begun anew", () =>
     Effect.gen(function* () {
       const directory = path.join(yield* TestDirectory.make, "log")
       yield* run(directory, ({ backend }) =>
@@ -751,7 +751,7 @@ describe("a log that is taken away while it is used", () => {
     })
   )
 
-  it.effect("goes on in a segment of a new number when its segments were deleted", () =>
+  it.effect("a log whose segments were deleted continues in a segment with a new number", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       yield* run(directory, ({ backend }) =>
@@ -777,7 +777,7 @@ describe("a log that is taken away while it is used", () => {
     })
   )
 
-  it.effect("is left alone where it was moved to, and begun anew in its place", () =>
+  it.effect("a log that was moved is not changed, and another one is begun in its place", () =>
     Effect.gen(function* () {
       const parent = yield* TestDirectory.make
       const directory = path.join(parent, "log")
@@ -794,7 +794,7 @@ describe("a log that is taken away while it is used", () => {
     })
   )
 
-  it.effect("a newer segment that another process began takes the next write", () =>
+  it.effect("the next write goes into a newer segment that another process began", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       yield* run(directory, ({ backend }) =>
@@ -812,7 +812,7 @@ describe("a log that is taken away while it is used", () => {
 })
 
 describe("reading", () => {
-  it.effect("a large log is read in slices, with exact totals, and others get their turn meanwhile", () =>
+  it.effect("a large log is read in slices with exact totals, and other fibers run meanwhile", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       yield* run(directory, ({ backend }) => backend.target)
@@ -846,7 +846,7 @@ describe("reading", () => {
     })
   )
 
-  it.effect("an empty log answers with nothing, and a cursor that what comes then is followed from", () =>
+  it.effect("a query of an empty log answers no events and a cursor from which later events are followed", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       yield* run(directory, ({ backend }) =>

@@ -34,7 +34,7 @@ const log = Effect.gen(function* () {
 })
 
 describe("the event log", () => {
-  it.effect("that is well is well in all of it, and not touched", () =>
+  it.effect("all checks of a healthy log are ok, and nothing in it is changed", () =>
     Effect.gen(function* () {
       const directory = yield* log
       const before = fs.readdirSync(directory).map((file) => fs.statSync(path.join(directory, file)).mtimeMs)
@@ -62,7 +62,7 @@ describe("the event log", () => {
     })
   )
 
-  it.effect("is found as the backend finds it", () =>
+  it.effect("the checks use the directory that the backend uses", () =>
     Effect.gen(function* () {
       const directory = yield* log
       const checks = yield* Effect.provideService(
@@ -74,7 +74,7 @@ describe("the event log", () => {
     })
   )
 
-  it.effect("that is not there is made by who records, if that may be", () =>
+  it.effect("a missing log is reported as created by the first recorder, if the user may create it", () =>
     Effect.gen(function* () {
       const parent = yield* TestDirectory.make
       const absent = yield* FileCheck.run({ directory: path.join(parent, "a", "b") })
@@ -93,7 +93,7 @@ describe("the event log", () => {
     })
   )
 
-  it.effect("whose place is taken, or on a way that leads nowhere, is broken", () =>
+  it.effect("a directory that is a file or below one is broken", () =>
     Effect.gen(function* () {
       const parent = yield* TestDirectory.make
       const file = path.join(parent, "file")
@@ -106,44 +106,46 @@ describe("the event log", () => {
     })
   )
 
-  it.effect("that strangers may change is broken, that others may use is noted, that a group shares is in order", () =>
-    Effect.gen(function* () {
-      const directory = yield* log
-      for (const [mode, state] of [
-        [0o777, "broken"],
-        [0o702, "broken"],
-        [0o720, "note"],
-        [0o2770, "ok"],
-        [0o2775, "note"],
-        [0o755, "note"],
-        [0o710, "note"],
-        [0o700, "ok"]
-      ] as const) {
-        fs.chmodSync(directory, mode)
-        const checks = yield* FileCheck.run({ directory })
-        const check = named(checks, "permissions")
-        assert.strictEqual(check.state, state, mode.toString(8))
-        assert.strictEqual(check.facts!["mode"], mode.toString(8))
-        assert.strictEqual(check.advice?.includes("chmod") ?? false, state !== "ok")
-        // Of a log that may not be used nothing more is said.
-        assert.strictEqual(checks.length, state === "broken" ? 3 : 8)
-      }
-      const ofStranger: Disk = {
-        ...node,
-        user: 4_711,
-        groups: [],
-        status: (path) => {
-          const status = node.status(path)
-          return status === undefined ? undefined : { ...status, owner: 4_712 }
+  it.effect(
+    "a directory is broken where everybody may write, noted where others may read, and ok where a group shares it",
+    () =>
+      Effect.gen(function* () {
+        const directory = yield* log
+        for (const [mode, state] of [
+          [0o777, "broken"],
+          [0o702, "broken"],
+          [0o720, "note"],
+          [0o2770, "ok"],
+          [0o2775, "note"],
+          [0o755, "note"],
+          [0o710, "note"],
+          [0o700, "ok"]
+        ] as const) {
+          fs.chmodSync(directory, mode)
+          const checks = yield* FileCheck.run({ directory })
+          const check = named(checks, "permissions")
+          assert.strictEqual(check.state, state, mode.toString(8))
+          assert.strictEqual(check.facts!["mode"], mode.toString(8))
+          assert.strictEqual(check.advice?.includes("chmod") ?? false, state !== "ok")
+          // Of a log that may not be used nothing more is said.
+          assert.strictEqual(checks.length, state === "broken" ? 3 : 8)
         }
-      }
-      const checks = yield* Effect.provideService(FileCheck.run({ directory }), Disk, ofStranger)
-      assert.strictEqual(named(checks, "permissions").state, "broken")
-      assert.include(named(checks, "permissions").advice!, "4711")
-    })
+        const ofStranger: Disk = {
+          ...node,
+          user: 4_711,
+          groups: [],
+          status: (path) => {
+            const status = node.status(path)
+            return status === undefined ? undefined : { ...status, owner: 4_712 }
+          }
+        }
+        const checks = yield* Effect.provideService(FileCheck.run({ directory }), Disk, ofStranger)
+        assert.strictEqual(named(checks, "permissions").state, "broken")
+        assert.include(named(checks, "permissions").advice!, "4711")
+      })
   )
 
-  it.effect("has its damaged lines counted, and goes on", () =>
+  it.effect("damaged lines are counted, and the other checks go on", () =>
     Effect.gen(function* () {
       const directory = yield* log
       const segment = path.join(
@@ -159,7 +161,7 @@ describe("the event log", () => {
     })
   )
 
-  it.effect("whose identity is lost is broken, with what to do", () =>
+  it.effect("a log without its identity is broken, with advice", () =>
     Effect.gen(function* () {
       const directory = yield* log
       fs.writeFileSync(path.join(directory, ".meta.json"), "nonsense")
@@ -169,7 +171,7 @@ describe("the event log", () => {
     })
   )
 
-  it.effect("with an event from the future has a clock that is off", () =>
+  it.effect("an event from the future is reported by the clock check", () =>
     Effect.gen(function* () {
       const directory = yield* log
       yield* TestClock.setTime(at(3) / 1_000 - 1_000)
@@ -183,7 +185,7 @@ describe("the event log", () => {
 })
 
 describe("a journal", () => {
-  it.effect("is looked at where there is one", () =>
+  it.effect("a journal is checked where there is one", () =>
     Effect.gen(function* () {
       const directory = path.join(yield* TestDirectory.make, "journal")
       assert.deepStrictEqual(yield* FileCheck.runJournal(directory), [])

@@ -6,7 +6,7 @@ import type { Disk } from "../src/internal/disk.ts"
 import { type End, inWorld, JournalWorld, type Options, type Step } from "./JournalWorld.ts"
 import { run, type Service } from "./openJournal.ts"
 
-it("the simulated disk is one that the log can have", () => {
+it("the simulated disk has all operations of the real one", () => {
   expectTypeOf<SimulatedDisk.Disk>().toEqualTypeOf<Disk>()
 })
 
@@ -59,7 +59,7 @@ const more: ReadonlyArray<Step> = [
   { do: "append", count: 1 }
 ]
 
-describe("a journal that is stopped at any call of the disk", () => {
+describe("a journal that stops at any call of the disk", () => {
   for (const [name, { options, steps }] of Object.entries(scenarios)) {
     for (const durability of ["disk", "process"] as const) {
       it(`${name}, ${durability}`, () => {
@@ -85,7 +85,7 @@ describe("a journal that is stopped at any call of the disk", () => {
   }
 })
 
-it("a checkpoint that was found once is found again, whatever happens to the power", () => {
+it("a checkpoint that was found once is found again after a power failure", () => {
   let differed = 0
   for (let dieAt = 1; dieAt < 40; dieAt++) {
     for (let seed = 1; seed <= 4; seed++) {
@@ -124,7 +124,7 @@ it("a checkpoint that was found once is found again, whatever happens to the pow
   assert.isBelow(differed, 39 * 4)
 })
 
-it("a journal that cannot make the way to it durable does not begin", () => {
+it("a journal does not open where the names above it cannot be made durable", () => {
   const append: Step = { do: "append", count: 1 }
   let failed = 0
   for (let nth = 1; nth <= 8; nth++) {
@@ -223,14 +223,14 @@ const randomLives = (simulation: Simulation.Simulation): Effect.Effect<void> =>
   })
 
 it.effect(
-  "a journal in random lives, with faults, kills and losses of power",
+  "a journal in random runs with disk faults, kills and power failures",
   () =>
     Simulation.campaign(
       {
         name: "random lives",
         seeds: 400,
         command:
-          "npx vitest run --project @tidings/backend-fs test/FileJournal.crashes.test.ts -t 'a journal in random lives'",
+          "npx vitest run --project @tidings/backend-fs test/FileJournal.crashes.test.ts -t 'a journal in random runs'",
         sometimes: [
           "accepted",
           "append JournalFailed",

@@ -58,7 +58,7 @@ const reasonOf = <A>(
 const fault = (code: string): Error => Object.assign(new Error(`${code}: on purpose`), { code })
 
 describe("the directory of a journal", () => {
-  it.effect("is made for its owner alone, beside the directory of the log unless given", () =>
+  it.effect("a journal is created for its owner alone, beside the log unless a directory is given", () =>
     Effect.gen(function* () {
       const parent = yield* TestDirectory.make
       const directory = path.join(parent, "log-journal")
@@ -87,7 +87,7 @@ describe("the directory of a journal", () => {
     })
   )
 
-  it.effect("comes from the configuration too", () =>
+  it.effect("the directory of a journal can come from the configuration", () =>
     Effect.gen(function* () {
       const directory = path.join(yield* TestDirectory.make, "journal")
       const layer = FileJournal.layerConfig({
@@ -108,7 +108,7 @@ describe("the directory of a journal", () => {
     })
   )
 
-  it.effect("gives no identity twice when a copy of it goes on beside it", () =>
+  it.effect("a journal and a copy of it never give the same identity", () =>
     Effect.gen(function* () {
       const parent = yield* TestDirectory.make
       const [directory, copy] = [path.join(parent, "journal"), path.join(parent, "copy")]
@@ -129,7 +129,7 @@ describe("the directory of a journal", () => {
     })
   )
 
-  it.effect("of the first release keeps its identities, and cannot be opened by that release any more", () =>
+  it.effect("a journal of the first release keeps its identities, and that release cannot open it any more", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       yield* run({ directory }, (journal) => journal.append(occurrences(1, 3)))
@@ -170,25 +170,27 @@ describe("the directory of a journal", () => {
   const directoryOf = (environment: Readonly<Record<string, string>>) =>
     Effect.provideService(FileJournal.directory, ConfigProvider.ConfigProvider, ConfigProvider.fromUnknown(environment))
 
-  it.effect("that the first release made inside of the log is moved beside it, with all that is undelivered", () =>
-    Effect.gen(function* () {
-      const log = path.join(yield* TestDirectory.make, "log")
-      mkdirSync(log, { mode: 0o700 })
-      yield* run({ directory: path.join(log, "journal") }, (journal) => journal.append(occurrences(1, 3)))
-      assert.strictEqual(yield* directoryOf({ TIDINGS_DIRECTORY: log }), path.join(log, "journal"))
-      const first = yield* inEnvironment(headAfterOneMore, log)
-      assert.strictEqual(first.value, 4)
-      assert.isTrue(first.logged.some((line) => line.includes(`is in ${log}-journal now`)))
-      assert.strictEqual(yield* directoryOf({ TIDINGS_DIRECTORY: log }), `${log}-journal`)
-      assert.isFalse(existsSync(path.join(log, "journal")))
-      const second = yield* inEnvironment(headAfterOneMore, log)
-      assert.deepStrictEqual(second, { value: 5, logged: [] })
-      rmSync(log, { recursive: true })
-      assert.strictEqual((yield* inEnvironment(headAfterOneMore, log)).value, 6)
-    })
+  it.effect(
+    "a journal that the first release created inside the log is moved beside it with all that is undelivered",
+    () =>
+      Effect.gen(function* () {
+        const log = path.join(yield* TestDirectory.make, "log")
+        mkdirSync(log, { mode: 0o700 })
+        yield* run({ directory: path.join(log, "journal") }, (journal) => journal.append(occurrences(1, 3)))
+        assert.strictEqual(yield* directoryOf({ TIDINGS_DIRECTORY: log }), path.join(log, "journal"))
+        const first = yield* inEnvironment(headAfterOneMore, log)
+        assert.strictEqual(first.value, 4)
+        assert.isTrue(first.logged.some((line) => line.includes(`is in ${log}-journal now`)))
+        assert.strictEqual(yield* directoryOf({ TIDINGS_DIRECTORY: log }), `${log}-journal`)
+        assert.isFalse(existsSync(path.join(log, "journal")))
+        const second = yield* inEnvironment(headAfterOneMore, log)
+        assert.deepStrictEqual(second, { value: 5, logged: [] })
+        rmSync(log, { recursive: true })
+        assert.strictEqual((yield* inEnvironment(headAfterOneMore, log)).value, 6)
+      })
   )
 
-  it.effect("that the first release made inside of the log is used there where it cannot be moved, which is said", () =>
+  it.effect("a journal inside the log that cannot be moved is used there, with a warning", () =>
     Effect.gen(function* () {
       const log = path.join(yield* TestDirectory.make, "log")
       mkdirSync(log, { mode: 0o700 })
@@ -208,7 +210,7 @@ describe("the directory of a journal", () => {
     })
   )
 
-  it.effect("that the first release made inside of the log stays there while that release runs on it", () =>
+  it.effect("a journal inside the log is not moved while the first release has it open", () =>
     Effect.gen(function* () {
       const log = path.join(yield* TestDirectory.make, "log")
       mkdirSync(log, { mode: 0o700 })
@@ -219,7 +221,7 @@ describe("the directory of a journal", () => {
     })
   )
 
-  it.effect("is not taken for that of an earlier version where it is an event log of its own", () =>
+  it.effect("an event log inside a log is not mistaken for a journal", () =>
     Effect.gen(function* () {
       const log = path.join(yield* TestDirectory.make, "log")
       const nested = path.join(log, "journal")
@@ -230,7 +232,7 @@ describe("the directory of a journal", () => {
     })
   )
 
-  it.effect("has to be named where the directory of the log is a volume, because beside it is another one", () =>
+  it.effect("a journal has to be named where the directory of the log is a volume", () =>
     Effect.gen(function* () {
       const log = path.join(yield* TestDirectory.make, "log")
       mkdirSync(log, { mode: 0o700 })
@@ -247,7 +249,7 @@ describe("the directory of a journal", () => {
     })
   )
 
-  it.effect("names what to set where it cannot be made", () =>
+  it.effect("a journal that cannot be created names the variable to set", () =>
     Effect.gen(function* () {
       const log = path.join(yield* TestDirectory.make, "log")
       const readOnly = disk({
@@ -261,88 +263,90 @@ describe("the directory of a journal", () => {
     })
   )
 
-  it.effect("never is that of an event log: what the first release kept in one goes beside it, and the log stays", () =>
-    Effect.gen(function* () {
-      const id = "0123456789abcdef0123456789abcdef"
-      /** Of both in one directory, as the first release left it. */
-      const shared = Effect.gen(function* () {
-        const directory = path.join(yield* TestDirectory.make, "both")
-        yield* run({ directory }, (journal) =>
+  it.effect(
+    "a journal that the first release kept in the directory of a log is moved beside it, and the log stays",
+    () =>
+      Effect.gen(function* () {
+        const id = "0123456789abcdef0123456789abcdef"
+        /** Of both in one directory, as the first release left it. */
+        const shared = Effect.gen(function* () {
+          const directory = path.join(yield* TestDirectory.make, "both")
+          yield* run({ directory }, (journal) =>
+            Effect.gen(function* () {
+              yield* journal.restore("a")
+              yield* journal.append(occurrences(1, 3))
+              yield* readAll(journal)
+              yield* journal.checkpoint("a", { upTo: 2, state: "kept" })
+            })
+          )
+          const [segment] = segmentsOf(directory)
+          renameSync(path.join(directory, segment!), path.join(directory, "entries-0000000000000001.log"))
+          writeFileSync(path.join(directory, ".meta.json"), JSON.stringify({ format: 1, id }))
+          writeFileSync(path.join(directory, "events-00000001-20261122.ndjson"), openLog.line(1) + "\n")
+          return directory
+        })
+        const check = (directory: string) =>
           Effect.gen(function* () {
-            yield* journal.restore("a")
-            yield* journal.append(occurrences(1, 3))
-            yield* readAll(journal)
-            yield* journal.checkpoint("a", { upTo: 2, state: "kept" })
+            for (let round = 1; round <= 2; round++) {
+              yield* run({ directory }, (journal) =>
+                Effect.gen(function* () {
+                  assert.deepStrictEqual(yield* journal.restore("a"), { upTo: 2, state: "kept" })
+                  const { entries } = yield* readAll(journal, "a", 2)
+                  assert.deepStrictEqual(
+                    entries.map(({ id }) => id),
+                    [{ origin: id, seq: 3 }]
+                  )
+                })
+              )
+            }
+            assert.deepStrictEqual(readdirSync(directory).sort(), [".meta.json", "events-00000001-20261122.ndjson"])
+            assert.deepInclude(JSON.parse(readFileSync(path.join(directory, ".meta.json"), "utf8")), { format: 1, id })
+            const { totalCount } = yield* openLog.run(directory, ({ backend }) => backend.query({}))
+            assert.strictEqual(totalCount, 1)
           })
-        )
-        const [segment] = segmentsOf(directory)
-        renameSync(path.join(directory, segment!), path.join(directory, "entries-0000000000000001.log"))
-        writeFileSync(path.join(directory, ".meta.json"), JSON.stringify({ format: 1, id }))
-        writeFileSync(path.join(directory, "events-00000001-20261122.ndjson"), openLog.line(1) + "\n")
-        return directory
+        yield* check(yield* shared)
+
+        // Which the first release was started on once more afterwards.
+        const again = yield* shared
+        yield* run({ directory: `${again}-journal` }, (journal) => journal.append(occurrences(1, 5)))
+        const before = readdirSync(again).sort()
+        const [tag, detail] = yield* reasonOf(run({ directory: again }, () => Effect.void))
+        assert.strictEqual(tag, "JournalFailed")
+        assert.include(detail, `there is another journal in ${again}-journal by now`)
+        assert.deepStrictEqual(readdirSync(again).sort(), before)
+
+        // Stopped at any of the steps, the next start goes on.
+        for (let step = 1; ; step++) {
+          const directory = yield* shared
+          let calls = 0
+          const next = () => {
+            if (++calls >= step) throw fault("EIO")
+          }
+          const failing = disk({
+            rename: (from, to) => {
+              next()
+              node.rename(from, to)
+            },
+            link: (existing, name) => {
+              next()
+              node.link(existing, name)
+            },
+            makeDirectory: (name, permissions) => {
+              next()
+              node.makeDirectory(name, permissions)
+            }
+          })
+          const exit = yield* Effect.exit(run({ directory }, () => Effect.void, failing))
+          yield* check(directory)
+          if (Exit.isSuccess(exit)) {
+            assert.isAbove(step, 4)
+            break
+          }
+        }
       })
-      const check = (directory: string) =>
-        Effect.gen(function* () {
-          for (let round = 1; round <= 2; round++) {
-            yield* run({ directory }, (journal) =>
-              Effect.gen(function* () {
-                assert.deepStrictEqual(yield* journal.restore("a"), { upTo: 2, state: "kept" })
-                const { entries } = yield* readAll(journal, "a", 2)
-                assert.deepStrictEqual(
-                  entries.map(({ id }) => id),
-                  [{ origin: id, seq: 3 }]
-                )
-              })
-            )
-          }
-          assert.deepStrictEqual(readdirSync(directory).sort(), [".meta.json", "events-00000001-20261122.ndjson"])
-          assert.deepInclude(JSON.parse(readFileSync(path.join(directory, ".meta.json"), "utf8")), { format: 1, id })
-          const { totalCount } = yield* openLog.run(directory, ({ backend }) => backend.query({}))
-          assert.strictEqual(totalCount, 1)
-        })
-      yield* check(yield* shared)
-
-      // Which the first release was started on once more afterwards.
-      const again = yield* shared
-      yield* run({ directory: `${again}-journal` }, (journal) => journal.append(occurrences(1, 5)))
-      const before = readdirSync(again).sort()
-      const [tag, detail] = yield* reasonOf(run({ directory: again }, () => Effect.void))
-      assert.strictEqual(tag, "JournalFailed")
-      assert.include(detail, `there is another journal in ${again}-journal by now`)
-      assert.deepStrictEqual(readdirSync(again).sort(), before)
-
-      // Stopped at any of the steps, the next start goes on.
-      for (let step = 1; ; step++) {
-        const directory = yield* shared
-        let calls = 0
-        const next = () => {
-          if (++calls >= step) throw fault("EIO")
-        }
-        const failing = disk({
-          rename: (from, to) => {
-            next()
-            node.rename(from, to)
-          },
-          link: (existing, name) => {
-            next()
-            node.link(existing, name)
-          },
-          makeDirectory: (name, permissions) => {
-            next()
-            node.makeDirectory(name, permissions)
-          }
-        })
-        const exit = yield* Effect.exit(run({ directory }, () => Effect.void, failing))
-        yield* check(directory)
-        if (Exit.isSuccess(exit)) {
-          assert.isAbove(step, 4)
-          break
-        }
-      }
-    })
   )
 
-  it.effect("is refused where an event log is, also one that has no event yet", () =>
+  it.effect("a journal is refused where an event log is, also an empty one", () =>
     Effect.gen(function* () {
       const parent = yield* TestDirectory.make
       for (const [name, use] of [
@@ -360,7 +364,7 @@ describe("the directory of a journal", () => {
     })
   )
 
-  it.effect("is refused by an event log, whichever release made it, also one that has no entry yet", () =>
+  it.effect("an event log is refused where a journal of any release is, also an empty one", () =>
     Effect.gen(function* () {
       const parent = yield* TestDirectory.make
       for (const format of [1, 2]) {
@@ -376,7 +380,7 @@ describe("the directory of a journal", () => {
     })
   )
 
-  it.effect("says which file is meant where one is wrong, and sends nobody to another directory", () =>
+  it.effect("an error names the file that is wrong, and does not advise another directory", () =>
     Effect.gen(function* () {
       const directory = path.join(yield* TestDirectory.make, "journal")
       yield* run({ directory }, (journal) => journal.append(occurrences(1, 3)))
@@ -422,7 +426,7 @@ describe("the directory of a journal", () => {
     })
   )
 
-  it.effect("is refused where it is a file, or others may write", () =>
+  it.effect("a journal is refused where its directory is a file, or others may write to it", () =>
     Effect.gen(function* () {
       const parent = yield* TestDirectory.make
       writeFileSync(path.join(parent, "file"), "")
@@ -435,7 +439,7 @@ describe("the directory of a journal", () => {
     })
   )
 
-  it.effect("follows no symbolic link to a file", () =>
+  it.effect("a journal follows no symbolic link to a file", () =>
     Effect.gen(function* () {
       const parent = yield* TestDirectory.make
       const directory = path.join(parent, "journal")
@@ -455,7 +459,7 @@ describe("the directory of a journal", () => {
     })
   )
 
-  it.effect("of another format is refused, and left as it is", () =>
+  it.effect("a journal of another format is refused and not changed", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       yield* run({ directory }, (journal) => journal.append([occurrence(1)]))
@@ -494,7 +498,7 @@ describe("the owner of a journal", () => {
     )
 
   it.live(
-    "is one, and after a kill the next one takes over at once",
+    "a journal has one owner, and after a kill the next one opens it at once",
     () =>
       Effect.gen(function* () {
         const directory = path.join(yield* TestDirectory.make, "journal")
@@ -512,7 +516,7 @@ describe("the owner of a journal", () => {
   )
 
   it.live(
-    "keeps it when somebody in the same process asks for it too",
+    "a second open in the same process is refused, and the first one keeps the journal",
     () =>
       Effect.gen(function* () {
         const directory = path.join(yield* TestDirectory.make, "journal")
@@ -527,7 +531,7 @@ describe("the owner of a journal", () => {
   )
 
   it.live(
-    "is not bothered by a warning of Node",
+    "opening a journal prints no warning of Node",
     () =>
       Effect.gen(function* () {
         const directory = path.join(yield* TestDirectory.make, "lock")
@@ -548,8 +552,8 @@ describe("the owner of a journal", () => {
   )
 })
 
-describe("what is appended", () => {
-  it.effect("gets seqs without a gap, across segments and restarts", () =>
+describe("appending and reading", () => {
+  it.effect("seqs have no gaps across segments and restarts", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       let next = 1
@@ -580,7 +584,7 @@ describe("what is appended", () => {
   )
 
   it.effect.prop(
-    "comes back as it was, whatever it is",
+    "any occurrence is read as it was appended",
     { batch: Arbitrary.array(Arbitraries.occurrence, { minLength: 1, maxLength: 12 }) },
     ({ batch }) =>
       Effect.gen(function* () {
@@ -598,7 +602,7 @@ describe("what is appended", () => {
     { arbitrary: { runs: 60, size: 20 } }
   )
 
-  it.effect("comes back as it was, however like the one before it is", () =>
+  it.effect("an occurrence that is like the one before it is read as it was appended", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const one = occurrence(1)
@@ -629,7 +633,7 @@ describe("what is appended", () => {
     })
   )
 
-  it.effect("is read in pages of so many seqs, by each sink where it asks for it", () =>
+  it.effect("each sink reads pages of the size it asks for, from where it asks", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const journal = yield* open({ directory, segmentSize: 600 })
@@ -647,7 +651,7 @@ describe("what is appended", () => {
     })
   )
 
-  it.effect("is found wherever a sink begins to read, also long after", () =>
+  it.effect("a sink can start to read at any seq, also long after it was appended", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const journal = yield* open({ directory, quota: 100_000_000, segmentSize: 700_000 })
@@ -663,7 +667,7 @@ describe("what is appended", () => {
     })
   )
 
-  it.effect("is all or nothing when it is cut at any byte", () =>
+  it.effect("a batch that was cut at any byte is read completely or not at all", () =>
     Effect.gen(function* () {
       const parent = yield* TestDirectory.make
       const whole = path.join(parent, "whole")
@@ -708,7 +712,7 @@ describe("what is appended", () => {
     })
   )
 
-  it.effect("is all or nothing when power is lost before all of it is on the disk", () =>
+  it.effect("a batch that was not on the disk when the power failed is read completely or not at all", () =>
     Effect.gen(function* () {
       const parent = yield* TestDirectory.make
       for (const [name, followed] of [
@@ -754,7 +758,7 @@ describe("what is appended", () => {
     })
   )
 
-  it.effect("loses no more than what was hit when a bit flips, and never shows another body or seq", () =>
+  it.effect("a flipped bit loses only the entry it hit, and never changes a body or seq", () =>
     Effect.gen(function* () {
       const parent = yield* TestDirectory.make
       const directory = path.join(parent, "journal")
@@ -803,7 +807,7 @@ describe("what is appended", () => {
     })
   )
 
-  it.effect("is passed over and counted where it is damaged, and what follows gets other seqs", () =>
+  it.effect("damaged entries are skipped and counted, and their seqs are not given again", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       yield* run({ directory, segmentSize: 10_000 }, (journal) => journal.append(occurrences(1, 6)))
@@ -830,7 +834,7 @@ describe("what is appended", () => {
     })
   )
 
-  it.effect("and not finished is counted once, at the next start", () =>
+  it.effect("an unfinished append is counted once, when the journal is opened next", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       yield* run({ directory }, (journal) => journal.append(occurrences(1, 2)))
@@ -852,7 +856,7 @@ describe("what is appended", () => {
     })
   )
 
-  it.effect("in random scripts over real files, does what a list would do", () =>
+  it.effect("random operations on real files behave like a list", () =>
     Effect.gen(function* () {
       const counts: Record<string, number> = {}
       for (let seed = 1; seed <= 40; seed++) {
@@ -901,7 +905,7 @@ const randomSteps = (dice: Simulation.Dice, sinks: ReadonlyArray<string>): Reado
   })
 
 describe("freeing", () => {
-  it.effect("deletes whole segments up to the checkpoint that is furthest behind", () =>
+  it.effect("segments are deleted up to the checkpoint that is furthest behind", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const journal = yield* open({ directory, segmentSize: 1 })
@@ -925,7 +929,7 @@ describe("freeing", () => {
     })
   )
 
-  it.effect("does not wait for a sink that is no longer there", () =>
+  it.effect("segments are deleted without waiting for a sink that no longer exists", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       yield* run({ directory, segmentSize: 1 }, (journal) =>
@@ -949,7 +953,7 @@ describe("freeing", () => {
     })
   )
 
-  it.effect("deletes nothing before the checkpoint is durable", () =>
+  it.effect("nothing is deleted before the checkpoint is durable", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const calls: Array<string> = []
@@ -1004,7 +1008,7 @@ describe("freeing", () => {
     })
   )
 
-  it.effect("goes on when a segment cannot be deleted, and tries it again", () =>
+  it.effect("a segment that cannot be deleted is tried again later", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       let failing = true
@@ -1068,33 +1072,35 @@ describe("a quota", () => {
       return assert.fail("it is never full")
     })
 
-  it.effect("refuses what does not fit, until something is settled, whatever the size of its segments", () =>
-    Effect.gen(function* () {
-      for (const segmentSize of [500, 4_000_000]) {
-        const directory = yield* TestDirectory.make
-        const journal = yield* open({ directory, quota: 20_000, segmentSize })
-        yield* journal.restore("a")
-        const last = yield* fill(journal)
-        const [tag, detail] = yield* reasonOf(journal.append([occurrence(0)]))
-        assert.strictEqual(tag, "JournalFull")
-        assert.match(detail, /holds \d+ of 20000 bytes, \d+ more do not fit/)
-        const size = () =>
-          segmentsOf(directory).reduce((sum, file) => sum + statSync(path.join(directory, file)).size, 0)
-        assert.isAtMost(size(), 20_000)
-        assert.isAtLeast(size(), 19_000)
-        yield* settle(journal)
-        const again = yield* fill(journal, last + 1)
-        assert.isAtLeast(again - last, 0.8 * last)
-        // All of it settled at once, over and over.
-        for (let turn = 0; turn < 5; turn++) {
-          yield* settle(journal, "a", (yield* journal.head) - 1)
-          yield* journal.append(occurrences(1, 20, 500))
+  it.effect(
+    "an append that exceeds the quota is refused until entries are settled, whatever the size of segments",
+    () =>
+      Effect.gen(function* () {
+        for (const segmentSize of [500, 4_000_000]) {
+          const directory = yield* TestDirectory.make
+          const journal = yield* open({ directory, quota: 20_000, segmentSize })
+          yield* journal.restore("a")
+          const last = yield* fill(journal)
+          const [tag, detail] = yield* reasonOf(journal.append([occurrence(0)]))
+          assert.strictEqual(tag, "JournalFull")
+          assert.match(detail, /holds \d+ of 20000 bytes, \d+ more do not fit/)
+          const size = () =>
+            segmentsOf(directory).reduce((sum, file) => sum + statSync(path.join(directory, file)).size, 0)
+          assert.isAtMost(size(), 20_000)
+          assert.isAtLeast(size(), 19_000)
+          yield* settle(journal)
+          const again = yield* fill(journal, last + 1)
+          assert.isAtLeast(again - last, 0.8 * last)
+          // All of it settled at once, over and over.
+          for (let turn = 0; turn < 5; turn++) {
+            yield* settle(journal, "a", (yield* journal.head) - 1)
+            yield* journal.append(occurrences(1, 20, 500))
+          }
         }
-      }
-    })
+      })
   )
 
-  it.effect("takes a batch as large as itself, when all before is settled", () =>
+  it.effect("a batch as large as the quota is accepted when all entries before it are settled", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const journal = yield* open({ directory, quota: 20_000 })
@@ -1108,7 +1114,7 @@ describe("a quota", () => {
     })
   )
 
-  it.effect("lets wait for room, in the order of coming, and lets go at the end", () =>
+  it.effect("blocked appends wait for room in order, and end when the journal closes", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const scope = yield* Scope.make()
@@ -1148,7 +1154,7 @@ describe("a quota", () => {
     })
   )
 
-  it.effect("takes the oldest that no sink has begun to read, and says which", () =>
+  it.effect("dropOldest evicts the oldest entries that no sink has begun to read, and reports their range", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const journal = yield* open({ directory, quota: 10_000, segmentSize: 600, onFull: "dropOldest" })
@@ -1173,7 +1179,7 @@ describe("a quota", () => {
     })
   )
 
-  it.effect("after a restart leaves alone what may have been read, and says what was taken before", () =>
+  it.effect("after a restart dropOldest keeps what may have been read, and evicted ranges are still reported", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const options = { directory, quota: 10_000, segmentSize: 600, onFull: "dropOldest" } as const
@@ -1199,7 +1205,7 @@ describe("a quota", () => {
     })
   )
 
-  it.effect("takes from a sink that is away what another one has settled", () =>
+  it.effect("dropOldest evicts what one sink has settled and another has not begun to read", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const journal = yield* open({ directory, quota: 10_000, segmentSize: 600, onFull: "dropOldest" })
@@ -1213,7 +1219,7 @@ describe("a quota", () => {
     })
   )
 
-  it.effect("takes nothing while no sink has said how far it is", () =>
+  it.effect("dropOldest evicts nothing before a sink has restored its checkpoint", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const journal = yield* open({ directory, quota: 10_000, segmentSize: 600, onFull: "dropOldest" })
@@ -1224,7 +1230,7 @@ describe("a quota", () => {
 })
 
 describe("a checkpoint", () => {
-  it.effect("comes back whole, for each sink its own, whatever it is called", () =>
+  it.effect("each sink reads its own checkpoint, whatever its name", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const names = ["default", "Default", "a/b", "a_b", "..", "ünïcödé", "", "x".repeat(300), "x".repeat(301)]
@@ -1260,7 +1266,7 @@ describe("a checkpoint", () => {
     })
   )
 
-  it.effect("that is damaged fails the layer of its sink at any byte, and is never taken for none", () =>
+  it.effect("a checkpoint damaged at any byte fails its sink, and is never treated as missing", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       yield* run({ directory }, (journal) =>
@@ -1290,7 +1296,7 @@ describe("a checkpoint", () => {
     })
   )
 
-  it.effect("that was not finished is not there", () =>
+  it.effect("a checkpoint that was not finished does not exist", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       yield* run({ directory }, (journal) =>
@@ -1306,7 +1312,7 @@ describe("a checkpoint", () => {
     })
   )
 
-  it.effect("is never behind seqs that are given again, also when somebody removed the entries", () =>
+  it.effect("seqs up to a checkpoint are never given again, also when the entries were removed", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       yield* run({ directory }, (journal) =>
@@ -1330,13 +1336,13 @@ describe("a checkpoint", () => {
   )
 })
 
-describe("what is parked", () => {
+describe("parked events", () => {
   const parkedOf = (journal: Service, sink = "a") =>
     Effect.map(journal.parked(sink), (parked) =>
       parked.map(({ occurrences, write }) => [write.id.seq, write.upTo, occurrences])
     )
 
-  it.effect("keeps the highest state of a series, of equal ones the later, until it is forgotten", () =>
+  it.effect("a parked series keeps its newest state until it is unparked", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const steps = (journal: Service) =>
@@ -1373,7 +1379,7 @@ describe("what is parked", () => {
     })
   )
 
-  it.effect("survives the rest of a record that was not finished, and further ones after it", () =>
+  it.effect("parked events survive a change that was not finished, and changes after it", () =>
     Effect.gen(function* () {
       const parent = yield* TestDirectory.make
       const whole = path.join(parent, "whole")
@@ -1399,7 +1405,7 @@ describe("what is parked", () => {
     })
   )
 
-  it.effect("is written anew when most of it is over, and takes no more than it needs", () =>
+  it.effect("the log of parked events is compacted when most of it is obsolete", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const size = () => statSync(path.join(directory, "sink-a.parked")).size
@@ -1422,7 +1428,7 @@ describe("what is parked", () => {
   )
 })
 
-describe("a disk that fails", () => {
+describe("disk failures of a journal", () => {
   /** Fails the syncs of these numbers, counted over the appends. */
   const failingSyncs = (failing: ReadonlyArray<number>) => {
     const paths = new Map<number, string>()
@@ -1447,7 +1453,7 @@ describe("a disk that fails", () => {
     }
   }
 
-  it.effect("in a sync: the batch goes into another file, and the first one is never synced again", () =>
+  it.effect("after a failed sync the batch goes into another file, and the first one is never synced again", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const failing = failingSyncs([2, 5])
@@ -1472,7 +1478,7 @@ describe("a disk that fails", () => {
     })
   )
 
-  it.effect("in the first sync of a file: another one takes its name", () =>
+  it.effect("a file whose first sync fails is replaced", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const failing = failingSyncs([1])
@@ -1484,7 +1490,7 @@ describe("a disk that fails", () => {
     })
   )
 
-  it.effect("and cannot be cut either: what was refused stays behind, and is never read", () =>
+  it.effect("a refused batch that cannot be cut off is never read", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const failing = failingSyncs([2, 3])
@@ -1513,7 +1519,7 @@ describe("a disk that fails", () => {
     })
   )
 
-  it.effect("in the sync of the other file too: nothing of the batch is there, now or later", () =>
+  it.effect("a batch that cannot be synced in a second file either is never read", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const failing = failingSyncs([2, 3])
@@ -1541,7 +1547,7 @@ describe("a disk that fails", () => {
   )
 
   for (const code of ["ENOSPC", "EDQUOT", "EFBIG"]) {
-    it.effect(`with ${code}: the event is refused and leaves nothing behind, and the next one is accepted`, () =>
+    it.effect(`${code} refuses the event, leaves no part of it, and the next one is accepted`, () =>
       Effect.gen(function* () {
         const directory = yield* TestDirectory.make
         let room = Number.POSITIVE_INFINITY
@@ -1572,7 +1578,7 @@ describe("a disk that fails", () => {
     )
   }
 
-  it.effect("by being full: a checkpoint and what is parked have the reserve, and free the rest", () =>
+  it.effect("on a full disk the reserve makes room for checkpoints and parked events, which free the rest", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const capacity = 60_000
@@ -1631,7 +1637,7 @@ describe("a disk that fails", () => {
     })
   )
 
-  it.effect("before an event is delivered at process: what has left the machine is on its disk", () =>
+  it.effect("with durability process an event is on the disk before it is delivered", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       let syncs = 0
@@ -1668,7 +1674,7 @@ describe("a disk that fails", () => {
     })
   )
 
-  it.effect("at the end: no file is closed while the disk is busy with it", () =>
+  it.effect("closing a journal closes no file during its sync", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const scope = yield* Scope.make()
@@ -1714,7 +1720,7 @@ describe("a disk that fails", () => {
   )
 })
 
-it.effect("the layer is one journal for all that are built from it, and closed with its scope", () =>
+it.effect("one layer is one journal, closed with its scope", () =>
   Effect.gen(function* () {
     const directory = path.join(yield* TestDirectory.make, "journal")
     const layer = FileJournal.layer({ directory, durability: "process" })

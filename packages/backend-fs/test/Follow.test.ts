@@ -31,7 +31,7 @@ const segment = (directory: string, number: number, text: string): string => {
 const lines = (...seqs: ReadonlyArray<number>): string => seqs.map(line).join("")
 
 describe("following", () => {
-  it.effect("sees what its own process writes while the clock stands still", () =>
+  it.effect("a watch shows what its own process writes while the clock stands still", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const { backend } = yield* open({ directory })
@@ -44,7 +44,7 @@ describe("following", () => {
     })
   )
 
-  it.live("sees what others append, also where the system reports no changes", () =>
+  it.live("a watch shows what other processes append, also where the system reports no changes", () =>
     Effect.gen(function* () {
       for (const disk of [
         node,
@@ -66,7 +66,7 @@ describe("following", () => {
     })
   )
 
-  it.live("several follow with one watcher of the system, which goes with the last", () =>
+  it.live("several watches share one watcher of the system, which the last one closes", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       let opened = 0
@@ -102,7 +102,7 @@ describe("following", () => {
     })
   )
 
-  it.live("shows a line once it has its end, and never a part of it", () =>
+  it.live("a watch shows a line only when it is complete", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const disk = counting()
@@ -120,7 +120,7 @@ describe("following", () => {
     })
   )
 
-  it.live("shows a line only when it changes what is known, however it is begun", () =>
+  it.live("a watch shows a line only when it changes its series, wherever the watch began", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const { backend } = yield* open({ directory })
@@ -144,7 +144,7 @@ describe("following", () => {
     }).pipe(silent)
   )
 
-  it.live("resumes from the cursor of each item, also within a line that another is glued to", () =>
+  it.live("a watch resumes from the cursor of each item, also between two lines that were joined", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const { backend } = yield* open({ directory })
@@ -169,7 +169,7 @@ describe("following", () => {
     }).pipe(silent)
   )
 
-  it.effect("goes on into newer segments, and waits for late lines of the older one", () =>
+  it.effect("a watch continues in newer segments after it has waited for late lines of the older one", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const disk = counting()
@@ -202,7 +202,7 @@ describe("following", () => {
     }).pipe(silent)
   )
 
-  it.effect("a watch that begins just after a newer segment came misses no late line of the older one", () =>
+  it.effect("a watch that begins just after a newer segment misses no late line of the older one", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const disk = counting()
@@ -221,8 +221,8 @@ describe("following", () => {
   )
 })
 
-describe("history that is gone", () => {
-  it.live("segments that were deleted are a gap, to a watch that runs and to a cursor", () =>
+describe("deleted and replaced segments", () => {
+  it.live("deleted segments are a gap for a running watch and for a cursor", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const { backend } = yield* open({ directory })
@@ -277,7 +277,7 @@ describe("history that is gone", () => {
     })
   )
 
-  it.live("a segment that is cut, grows again or is replaced under a watch is a gap, and nothing is shown twice", () =>
+  it.live("a segment that is cut, grows again or is replaced during a watch is a gap, and nothing is shown twice", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const { backend } = yield* open({ directory })
@@ -310,7 +310,7 @@ describe("history that is gone", () => {
     })
   )
 
-  it.live("another log in the place of this one is a gap, with cursors of the new one from then on", () =>
+  it.live("another log in place of the watched one is a gap, and later cursors are of the new log", () =>
     Effect.gen(function* () {
       const directory = path.join(yield* TestDirectory.make, "log")
       const disk = counting()
@@ -338,7 +338,7 @@ describe("history that is gone", () => {
     })
   )
 
-  it.live("a directory that is moved away and back is followed as if nothing had been", () =>
+  it.live("a watch continues without a gap when its directory is moved away and back", () =>
     Effect.gen(function* () {
       const parent = yield* TestDirectory.make
       const directory = path.join(parent, "log")
@@ -356,7 +356,7 @@ describe("history that is gone", () => {
     })
   )
 
-  it.effect("a cursor that is none of an event log is refused", () =>
+  it.effect("a cursor that is not of an event log is refused", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const { backend } = yield* open({ directory })

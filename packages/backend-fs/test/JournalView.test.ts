@@ -36,8 +36,8 @@ const held = (n: number) => {
   return correlator
 }
 
-describe("a journal from beside", () => {
-  it.effect("is none where nobody ever ran on it", () =>
+describe("reading a journal from outside", () => {
+  it.effect("there is no journal where no host ever ran", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       assert.isUndefined(yield* JournalView.read(directory))
@@ -47,7 +47,7 @@ describe("a journal from beside", () => {
     })
   )
 
-  it.effect("shows what waits and what is parked for each sink, also after its owner has ended", () =>
+  it.effect("the view shows what waits and what is parked for each sink, also after the owner has ended", () =>
     Effect.gen(function* () {
       const directory = path.join(yield* TestDirectory.make, "journal")
       const names = ["cluster", "Archive 2/ü_x", `${"long-name-".repeat(20)}end`]
@@ -103,7 +103,7 @@ describe("a journal from beside", () => {
     })
   )
 
-  it.live("knows who runs on it, and does not stand in the way of who wants to", () =>
+  it.live("the view names the owner, and does not keep another process from opening the journal", () =>
     Effect.gen(function* () {
       const directory = path.join(yield* TestDirectory.make, "journal")
       yield* run(
@@ -117,7 +117,7 @@ describe("a journal from beside", () => {
     })
   )
 
-  it.effect("takes what is parked and no longer in the books for what is retried", () =>
+  it.effect("a parked event that is no longer in the checkpoint is shown as retried", () =>
     Effect.gen(function* () {
       const directory = path.join(yield* TestDirectory.make, "journal")
       const state = (parked: ReadonlyArray<number>) => ({
@@ -138,7 +138,7 @@ describe("a journal from beside", () => {
     })
   )
 
-  it.effect("tells a checkpoint that cannot be read, and what is parked beside it", () =>
+  it.effect("the view tells that a checkpoint cannot be read, and still shows what is parked", () =>
     Effect.gen(function* () {
       const directory = path.join(yield* TestDirectory.make, "journal")
       yield* run({ directory }, (journal) =>
@@ -151,7 +151,7 @@ describe("a journal from beside", () => {
     })
   )
 
-  it.effect("does not count what was not appended as a whole", () =>
+  it.effect("the view does not count a batch that was not finished", () =>
     Effect.gen(function* () {
       const directory = path.join(yield* TestDirectory.make, "journal")
       yield* run({ directory, segmentSize: 100_000 }, (journal) =>
@@ -183,7 +183,7 @@ describe("requests", () => {
     return { directory, journal, seen, sink: seen.sinks[0]!, file }
   })
 
-  it.effect("reach the owner once, in order, and are seen until then", () =>
+  it.effect("requests reach the owner once and in order, and are shown until then", () =>
     Effect.gen(function* () {
       const { directory, file, journal, seen, sink } = yield* withSink
       assert.deepStrictEqual(yield* journal.requests("Sink 1"), [])
@@ -204,7 +204,7 @@ describe("requests", () => {
     })
   )
 
-  it.effect("wait for the next owner where none is there", () =>
+  it.effect("requests wait for the next owner", () =>
     Effect.gen(function* () {
       const directory = path.join(yield* TestDirectory.make, "journal")
       yield* run({ directory }, (journal) => journal.checkpoint("a", { upTo: 0, state: null }))
@@ -214,7 +214,7 @@ describe("requests", () => {
     })
   )
 
-  it.effect("of many series are many lines", () =>
+  it.effect("a request for many series is written as several lines", () =>
     Effect.gen(function* () {
       const { journal, seen, sink } = yield* withSink
       const many = Array.from({ length: 2_500 }, (_, index) => index + 1)
@@ -233,7 +233,7 @@ describe("requests", () => {
     })
   )
 
-  it.effect("that are damaged, cut off or senseless are passed over, and spoil no other", () =>
+  it.effect("damaged, partial and invalid requests are skipped, and do not affect others", () =>
     Effect.gen(function* () {
       const { file, journal, seen, sink } = yield* withSink
       yield* JournalView.request(seen, sink, retry(1))
@@ -254,7 +254,7 @@ describe("requests", () => {
     })
   )
 
-  it.effect("of the administrator belong to the owner of the journal", () =>
+  it.effect("a file of requests that root creates belongs to the owner of the journal", () =>
     Effect.gen(function* () {
       const { directory, file, seen, sink } = yield* withSink
       if (process.geteuid?.() !== 0) return
@@ -265,7 +265,7 @@ describe("requests", () => {
   )
 
   it.live(
-    "of several processes are neither lost nor glued while the owner takes them",
+    "requests of several processes are neither lost nor joined while the owner takes them",
     () =>
       Effect.gen(function* () {
         const directory = path.join(yield* TestDirectory.make, "journal")

@@ -59,7 +59,7 @@ describe("writing a line", () => {
     { arbitrary: { runs: 150, size: 20 } }
   )
 
-  it("writes what changed, whichever one thing it is, and what did not", () => {
+  it("the encoder writes any single field that changed, and those that did not", () => {
     const base = first(1, { source: { component: "example", host: "laptop" } })
     const body = (change: Partial<typeof base.event>): typeof base => ({ ...base, event: { ...base.event, ...change } })
     const object = base.event.involvedObject
@@ -106,7 +106,7 @@ describe("writing a line", () => {
     }
   })
 
-  it("keeps nothing of data that the host changes afterwards", () => {
+  it("the encoder keeps no data that the host may change afterwards", () => {
     const encoder = new LineEncoder()
     const buffer = Buffer.alloc(65_536)
     const data: { stepId: string; arguments: { tries: number } } = { stepId: "build", arguments: { tries: 1 } }
@@ -127,7 +127,7 @@ describe("writing a line", () => {
     }
   })
 
-  it("has room or says so", () => {
+  it("the encoder answers -1 when the buffer has no room", () => {
     const whole = Buffer.byteLength(line(1))
     for (let room = 0; room < whole + 2; room++) {
       const buffer = Buffer.alloc(room)
@@ -137,7 +137,7 @@ describe("writing a line", () => {
     }
   })
 
-  it("nothing inside of a line looks like the beginning of one", () => {
+  it("nothing inside a line looks like the start of one", () => {
     const nested = { lastTimestamp: "2026-01-01T00:00:00.000000Z", deeper: [{ lastTimestamp: "x" }] }
     const written = LogLine.encode(event(1, { data: { arguments: nested }, message: '{"lastTimestamp":"' }))
     assert.strictEqual(written.lastIndexOf(LogLine.BEGINNING), 0)
@@ -150,7 +150,7 @@ describe("writing a line", () => {
 
 describe("reading a line", () => {
   it.effect.prop(
-    "what was written is read, with the same answers to every filter as the event itself gives",
+    "a line that was written is read, and matches the same filters as its event",
     {
       event: Arbitraries.event,
       others: Arbitrary.array(Arbitraries.write, { maxLength: 2 }),
@@ -174,7 +174,7 @@ describe("reading a line", () => {
     { arbitrary: { runs: 200, size: 20 } }
   )
 
-  it("a filter cannot be led astray by quotes, backslashes or the texts of other fields", () => {
+  it("quotes, backslashes and the texts of other fields do not mislead a filter", () => {
     const [record] = read(
       LogLine.encode(
         event(1, {
@@ -214,7 +214,7 @@ describe("reading a line", () => {
     { arbitrary: { runs: 1_000, size: 10 } }
   )
 
-  it("decodes what no line of this log looks like, and yet is an event", () => {
+  it("events in another form than this log writes are decoded", () => {
     const object = EventJson.toObject(event(3))
     const odd = [
       JSON.stringify(object, null, 1).replaceAll("\n", " "),
@@ -236,7 +236,7 @@ describe("reading a line", () => {
     }
   })
 
-  it("takes nothing for an event that is none", () => {
+  it("a line that is no event is not read as one", () => {
     const object = EventJson.toObject(event(3))
     const none = [
       "garbage",
@@ -270,7 +270,7 @@ describe("reading a line", () => {
       assert.deepStrictEqual([read(blank).damaged, read(blank).events], [0, []])
   })
 
-  it("a line that is no UTF-8 is damaged, wherever the wrong byte stands", () => {
+  it("a line that is not UTF-8 is damaged, wherever the wrong byte is", () => {
     const bytes = Buffer.from(line(1))
     bytes[bytes.indexOf("workflow")] = 0xff
     assert.deepStrictEqual(seqs(read(bytes)), [])
@@ -279,7 +279,7 @@ describe("reading a line", () => {
     assert.deepStrictEqual(seqs(read(LogLine.encode(event(1, { message: "a \ufffd b" })))), [1])
   })
 
-  it("keeps to the bounds of a record among several", () => {
+  it("a record is read within its bounds in the buffer", () => {
     const text = Buffer.from(line(1) + line(2))
     const { records } = read(text)
     for (const [index, { end, start }] of records.entries()) {
@@ -287,7 +287,7 @@ describe("reading a line", () => {
     }
   })
 
-  it("takes linear time for a long line that is nearly one of this log", () => {
+  it("a long line that almost matches is read in linear time", () => {
     const long = LogLine.encode(event(1, { message: 'x\\"'.repeat(5_000) })).replace(
       '"apiVersion":"v1"',
       '"apiVersion":"v2"'
@@ -297,8 +297,8 @@ describe("reading a line", () => {
   })
 })
 
-describe("a piece of a line with another line glued to it", () => {
-  it("cut at any byte, the line after it is found, and the piece counted", () => {
+describe("partial lines joined with another line", () => {
+  it("after a line cut at any byte the next line is found, and the partial one counted", () => {
     const torn = Buffer.from(LogLine.encode(event(1, { message: "ünïcödé 🎉", data: { arguments: { a: [1, "}"] } } })))
     for (let length = 1; length < torn.length; length++) {
       const piece = torn.subarray(0, length)
@@ -318,7 +318,7 @@ describe("a piece of a line with another line glued to it", () => {
     }
   })
 
-  it("NULs before, after and between are skipped", () => {
+  it("NUL bytes before, after and between lines are skipped", () => {
     const whole = line(1).slice(0, -1)
     assert.deepStrictEqual(seqs(read(`\0\0\0${whole}\n${line(2)}`)), [1, 2])
     assert.deepStrictEqual(seqs(read(`${whole}\0\0\0\n${line(2)}`)), [1, 2])
@@ -327,14 +327,14 @@ describe("a piece of a line with another line glued to it", () => {
     assert.deepStrictEqual(seqs(read(`${whole.slice(0, 100)}\0\0${line(2)}`)), [2])
   })
 
-  it("several pieces before a line are skipped", () => {
+  it("several partial lines before a line are skipped", () => {
     const pieces = [1, 2, 3, 4].map((seq) => line(seq).slice(0, 60 * seq)).join("")
     const found = read(pieces + line(5) + line(6))
     assert.deepStrictEqual(seqs(found), [5, 6])
     assert.strictEqual(found.damaged, 600)
   })
 
-  it("event data that look like a whole line never become an event, wherever the line is cut", () => {
+  it("event data that look like a line never become an event, wherever the line is cut", () => {
     const forged = JSON.parse(EventJson.encode(event(666, { message: "forged" }))) as Record<string, Json>
     const torn = LogLine.encode(event(1, { message: JSON.stringify(forged), data: { arguments: { forged } } }))
     const careful = Buffer.alloc(65_536)
@@ -352,13 +352,13 @@ describe("a piece of a line with another line glued to it", () => {
     }
   })
 
-  it("does not spend long on a line of nothing but beginnings", () => {
+  it("a line of many line starts is read in linear time", () => {
     const found = read(`${LogLine.BEGINNING.repeat(20_000)}\n${line(1)}`)
     assert.deepStrictEqual(seqs(found), [1])
   })
 })
 
-it("times before and after the usual are read", () => {
+it("times of unusual years are read", () => {
   const far = [-62_167_219_200_000_000, 253_402_300_799_999_968, 253_370_764_799_999_968, 90_000_000_000_123_456]
   for (const micros of [0, -1, -1_000_001, at(0), 4_102_444_800_000_000, ...far]) {
     const [record] = read(LogLine.encode({ ...event(1), first: micros, last: micros })).records

@@ -69,7 +69,7 @@ describe("several processes on one log", () => {
     { processes: 8, count: 3_000 }
   ]) {
     it.live(
-      `${processes} that begin it and append at once lose, split and glue nothing`,
+      `${processes} processes that create a log and append at once lose, split and join no lines`,
       () =>
         Effect.gen(function* () {
           const directory = path.join(yield* TestDirectory.make, "log")
@@ -125,7 +125,7 @@ describe("several processes on one log", () => {
   }
 
   it.live(
-    "killed in the middle of large writes, beside one that goes on: nothing that was answered is lost",
+    "processes killed during large writes, beside one that goes on, lose nothing that was answered",
     () =>
       Effect.gen(function* () {
         const directory = path.join(yield* TestDirectory.make, "log")

@@ -8,7 +8,7 @@ const step = Arbitrary.all({ origin: small(0, 1), seq: small(0, 12), more: small
 
 describe("SeriesIndex", () => {
   it.effect.prop(
-    "knows of every series the highest upTo, as a plain map does",
+    "the index has the highest upTo of every series, as a map does",
     { steps: Arbitrary.array(step, { maxLength: 60 }) },
     ({ steps }) =>
       Effect.sync(() => {
@@ -31,7 +31,7 @@ describe("SeriesIndex", () => {
     { arbitrary: { runs: 300, size: 60 } }
   )
 
-  it("takes two numbers for a million seqs in order", () => {
+  it("a million seqs in order take two numbers", () => {
     const index = new SeriesIndex()
     for (let seq = 1; seq <= 1_000_000; seq++) index.raise("one", seq, seq)
     const state = Object.values(index).find((value) => value instanceof Map)
@@ -41,7 +41,7 @@ describe("SeriesIndex", () => {
     )
   })
 
-  it("forgets the oldest when it has a limit", () => {
+  it("an index with a limit drops its oldest entries", () => {
     const index = new SeriesIndex(2)
     for (const origin of ["a", "b", "c"]) index.raise(origin, 1, 1)
     assert.isFalse(index.hasOrigin("a"))
@@ -54,7 +54,7 @@ describe("SeriesIndex", () => {
     assert.strictEqual(index.get("b", 20), undefined)
   })
 
-  it("takes over what another index learned", () => {
+  it("an index adopts the entries of another one", () => {
     const index = new SeriesIndex()
     const learned = new SeriesIndex()
     learned.raise("a", 1, 4)

@@ -171,9 +171,9 @@ const scenario = (durability: "process" | "disk", planted?: Partial<Disk>) => (s
     }
   })
 
-describe("journals whose files vanish", () => {
+describe("journals whose files are deleted or moved", () => {
   for (const durability of ["process", "disk"] as const) {
-    it(`on a simulated disk, ${durability}: what was accepted is there, once, in one journal`, () => {
+    it(`on a simulated disk with durability ${durability}, what was accepted is in one journal, once`, () => {
       const counts: Record<string, number> = {}
       for (let seed = 1; seed <= 150; seed++) {
         const run = Simulation.run({ seed }, scenario(durability))
@@ -188,7 +188,7 @@ describe("journals whose files vanish", () => {
     })
   }
 
-  it("are caught when they do not look whether the lock is their own", () => {
+  it("the simulation finds a journal that does not check its lock", () => {
     let seed = 1
     while (seed <= 150 && Exit.isSuccess(Simulation.run({ seed }, scenario("process", { leadsTo: () => true })).exit))
       seed++

@@ -114,80 +114,86 @@ const whileSyncing = (happens: () => void): Disk => ({
   }
 })
 
-describe("a journal whose directory is", () => {
+describe("a journal that loses its directory", () => {
   for (const durability of durabilities) {
     for (const { applied, make, name, says } of changes) {
-      it.live(`${name}, ${durability}: accepts nothing more, says why, and gives out what it still knows`, () =>
-        Effect.gen(function* () {
-          const directory = path.join(yield* TestDirectory.make, "journal")
-          const journal = yield* openJournal.open({ directory, durability, segmentSize: 1_000_000 }, node)
-          yield* journal.restore("a")
-          // Too large to be kept in memory for sinks that keep up: they are read from the open file.
-          yield* journal.append(occurrences(1, 5, 8_192))
-          make(directory)
-          const before = contentOf(directory)
-          const loss = yield* lossOf(journal.append([occurrence(6)]))
-          assert.strictEqual(loss.applied, applied)
-          assert.include(loss.detail, directory)
-          assert.include(loss.detail, says)
-          for (let n = 7; n < 10; n++) {
-            assert.strictEqual((yield* lossOf(journal.append([occurrence(n)]))).applied, "no")
-          }
-          assert.strictEqual(yield* journal.head, 5)
-          // A sink can deliver what is in memory.
-          assert.deepStrictEqual(seqsOf(yield* readAll(journal)), [1, 2, 3, 4, 5])
-          for (const change of [
-            journal.checkpoint("a", { upTo: 5, state: null }),
-            journal.park("a", first(1), 1, "gone"),
-            journal.unpark("a", [first(1).id]),
-            journal.parked("a"),
-            journal.requests("a"),
-            journal.restore("b")
-          ]) {
-            assert.strictEqual((yield* lossOf<unknown>(change)).applied, "no")
-          }
-          const after = contentOf(directory)
-          for (const [file, content] of Object.entries(before)) {
-            if (!file.startsWith("entries-")) assert.strictEqual(after[file], content, file)
-          }
-          assert.deepStrictEqual(Object.keys(after), Object.keys(before))
-        })
-      )
-
-      it.live(`${name}, which a checkpoint finds out, ${durability}: the next append writes nothing`, () =>
-        Effect.gen(function* () {
-          const directory = path.join(yield* TestDirectory.make, "journal")
-          let written = 0
-          const disk: Disk = {
-            ...node,
-            append: (file, from, offset, length) => {
-              written += length
-              return node.append(file, from, offset, length)
+      it.live(
+        `a journal whose directory is ${name} accepts nothing more, says why, and delivers what it still can (${durability})`,
+        () =>
+          Effect.gen(function* () {
+            const directory = path.join(yield* TestDirectory.make, "journal")
+            const journal = yield* openJournal.open({ directory, durability, segmentSize: 1_000_000 }, node)
+            yield* journal.restore("a")
+            // Too large to be kept in memory for sinks that keep up: they are read from the open file.
+            yield* journal.append(occurrences(1, 5, 8_192))
+            make(directory)
+            const before = contentOf(directory)
+            const loss = yield* lossOf(journal.append([occurrence(6)]))
+            assert.strictEqual(loss.applied, applied)
+            assert.include(loss.detail, directory)
+            assert.include(loss.detail, says)
+            for (let n = 7; n < 10; n++) {
+              assert.strictEqual((yield* lossOf(journal.append([occurrence(n)]))).applied, "no")
             }
-          }
-          const journal = yield* openJournal.open({ directory, durability, segmentSize: 1_000_000 }, disk)
-          yield* journal.append(occurrences(1, 5))
-          make(directory)
-          const before = written
-          yield* lossOf(journal.checkpoint("a", { upTo: 0, state: null }))
-          assert.strictEqual((yield* lossOf(journal.append([occurrence(6)]))).applied, "no")
-          assert.strictEqual(written, before)
-        })
+            assert.strictEqual(yield* journal.head, 5)
+            // A sink can deliver what is in memory.
+            assert.deepStrictEqual(seqsOf(yield* readAll(journal)), [1, 2, 3, 4, 5])
+            for (const change of [
+              journal.checkpoint("a", { upTo: 5, state: null }),
+              journal.park("a", first(1), 1, "gone"),
+              journal.unpark("a", [first(1).id]),
+              journal.parked("a"),
+              journal.requests("a"),
+              journal.restore("b")
+            ]) {
+              assert.strictEqual((yield* lossOf<unknown>(change)).applied, "no")
+            }
+            const after = contentOf(directory)
+            for (const [file, content] of Object.entries(before)) {
+              if (!file.startsWith("entries-")) assert.strictEqual(after[file], content, file)
+            }
+            assert.deepStrictEqual(Object.keys(after), Object.keys(before))
+          })
       )
 
-      it.live(`${name} when the next append would begin a segment, ${durability}: the last one stays readable`, () =>
-        Effect.gen(function* () {
-          const directory = path.join(yield* TestDirectory.make, "journal")
-          const journal = yield* openJournal.open({ directory, durability, segmentSize: 1 }, node)
-          yield* journal.restore("a")
-          yield* journal.append(occurrences(1, 5, 8_192))
-          make(directory)
-          assert.strictEqual((yield* lossOf(journal.append([occurrence(6)]))).applied, "no")
-          assert.deepStrictEqual(seqsOf(yield* readAll(journal)), [1, 2, 3, 4, 5])
-        })
+      it.live(
+        `after a checkpoint finds that the directory is ${name}, the next append writes nothing (${durability})`,
+        () =>
+          Effect.gen(function* () {
+            const directory = path.join(yield* TestDirectory.make, "journal")
+            let written = 0
+            const disk: Disk = {
+              ...node,
+              append: (file, from, offset, length) => {
+                written += length
+                return node.append(file, from, offset, length)
+              }
+            }
+            const journal = yield* openJournal.open({ directory, durability, segmentSize: 1_000_000 }, disk)
+            yield* journal.append(occurrences(1, 5))
+            make(directory)
+            const before = written
+            yield* lossOf(journal.checkpoint("a", { upTo: 0, state: null }))
+            assert.strictEqual((yield* lossOf(journal.append([occurrence(6)]))).applied, "no")
+            assert.strictEqual(written, before)
+          })
       )
 
-      it.live(`${name} during an append, ${durability}: it is not accepted`, () =>
+      it.live(
+        `the last segment stays readable when the directory is ${name} before the next one begins (${durability})`,
+        () =>
+          Effect.gen(function* () {
+            const directory = path.join(yield* TestDirectory.make, "journal")
+            const journal = yield* openJournal.open({ directory, durability, segmentSize: 1 }, node)
+            yield* journal.restore("a")
+            yield* journal.append(occurrences(1, 5, 8_192))
+            make(directory)
+            assert.strictEqual((yield* lossOf(journal.append([occurrence(6)]))).applied, "no")
+            assert.deepStrictEqual(seqsOf(yield* readAll(journal)), [1, 2, 3, 4, 5])
+          })
+      )
+
+      it.live(`an append during which the directory is ${name} is not accepted (${durability})`, () =>
         Effect.gen(function* () {
           const directory = path.join(yield* TestDirectory.make, "journal")
           let happens = () => {}
@@ -211,7 +217,7 @@ describe("a journal whose directory is", () => {
         })
       )
 
-      it.live(`${name} during a checkpoint, ${durability}: nothing of it is left there`, () =>
+      it.live(`a checkpoint during which the directory is ${name} leaves no part of it (${durability})`, () =>
         Effect.gen(function* () {
           const directory = path.join(yield* TestDirectory.make, "journal")
           let happens = () => {}
@@ -236,32 +242,34 @@ describe("a journal whose directory is", () => {
       )
     }
 
-    it.live(`moved, and another one begun in its place, ${durability}: neither writes into the other`, () =>
-      Effect.gen(function* () {
-        const directory = path.join(yield* TestDirectory.make, "journal")
-        const moved = `${directory}-moved`
-        const scope = yield* Scope.make()
-        // A new segment for each append: they are made by their path.
-        const options = { directory, durability, segmentSize: 1 }
-        const owner = yield* Scope.provide(openJournal.open(options, node), scope)
-        const ids = [...(yield* owner.append([occurrence(1)]))]
-        renameSync(directory, moved)
-        const other = yield* openJournal.open(options, node)
-        ids.push(...(yield* other.append([occurrence(2)])))
-        const before = contentOf(directory)
-        yield* lossOf(owner.append([occurrence(3)]))
-        assert.deepStrictEqual(contentOf(directory), before)
-        ids.push(...(yield* other.append([occurrence(4)])))
-        yield* Scope.close(scope, Exit.void)
-        assert.lengthOf(new Set(ids.map(EventId.format)), 3)
-        assert.deepStrictEqual(seqsOf(yield* readAll(other)), [1, 2])
-        const back = yield* openJournal.open({ ...options, directory: moved }, node)
-        assert.deepStrictEqual(seqsOf(yield* readAll(back)), [1])
-      })
+    it.live(
+      `a journal that was moved and the one begun in its place do not write into each other (${durability})`,
+      () =>
+        Effect.gen(function* () {
+          const directory = path.join(yield* TestDirectory.make, "journal")
+          const moved = `${directory}-moved`
+          const scope = yield* Scope.make()
+          // A new segment for each append: they are made by their path.
+          const options = { directory, durability, segmentSize: 1 }
+          const owner = yield* Scope.provide(openJournal.open(options, node), scope)
+          const ids = [...(yield* owner.append([occurrence(1)]))]
+          renameSync(directory, moved)
+          const other = yield* openJournal.open(options, node)
+          ids.push(...(yield* other.append([occurrence(2)])))
+          const before = contentOf(directory)
+          yield* lossOf(owner.append([occurrence(3)]))
+          assert.deepStrictEqual(contentOf(directory), before)
+          ids.push(...(yield* other.append([occurrence(4)])))
+          yield* Scope.close(scope, Exit.void)
+          assert.lengthOf(new Set(ids.map(EventId.format)), 3)
+          assert.deepStrictEqual(seqsOf(yield* readAll(other)), [1, 2])
+          const back = yield* openJournal.open({ ...options, directory: moved }, node)
+          assert.deepStrictEqual(seqsOf(yield* readAll(back)), [1])
+        })
     )
 
     it.live(
-      `left without its lock and opened by a second owner, ${durability}: the first one stops, and no identity is given twice`,
+      `a journal whose lock is deleted stops when a second owner opens it, and no identity is given twice (${durability})`,
       () =>
         Effect.gen(function* () {
           const directory = path.join(yield* TestDirectory.make, "journal")
@@ -278,31 +286,33 @@ describe("a journal whose directory is", () => {
         })
     )
 
-    it.live(`moved during an append and put back, ${durability}: goes on, and shows nothing that was refused`, () =>
-      Effect.gen(function* () {
-        const directory = path.join(yield* TestDirectory.make, "journal")
-        const options = { directory, durability, segmentSize: 1_000_000 }
-        const accepted = [occurrence(1).message, occurrence(3).message, occurrence(4).message]
-        yield* run(
-          options,
-          (journal) =>
-            Effect.gen(function* () {
-              yield* journal.restore("a")
-              yield* journal.append([occurrence(1)])
-              renameSync(directory, `${directory}-moved`)
-              assert.strictEqual((yield* lossOf(journal.append([occurrence(2)]))).applied, "unknown")
-              renameSync(`${directory}-moved`, directory)
-              const [id] = yield* journal.append([occurrence(3)])
-              assert.strictEqual(id!.seq, 2)
-              yield* journal.append([occurrence(4)])
-              assert.deepStrictEqual(messagesOf((yield* readAll(journal)).entries), accepted)
-            }),
-          node
-        )
-        const page = yield* run(options, readAll, node)
-        assert.deepStrictEqual(messagesOf(page.entries), accepted)
-        assert.deepStrictEqual(page.lost, [])
-      })
+    it.live(
+      `a journal that is moved during an append and put back continues without what was refused (${durability})`,
+      () =>
+        Effect.gen(function* () {
+          const directory = path.join(yield* TestDirectory.make, "journal")
+          const options = { directory, durability, segmentSize: 1_000_000 }
+          const accepted = [occurrence(1).message, occurrence(3).message, occurrence(4).message]
+          yield* run(
+            options,
+            (journal) =>
+              Effect.gen(function* () {
+                yield* journal.restore("a")
+                yield* journal.append([occurrence(1)])
+                renameSync(directory, `${directory}-moved`)
+                assert.strictEqual((yield* lossOf(journal.append([occurrence(2)]))).applied, "unknown")
+                renameSync(`${directory}-moved`, directory)
+                const [id] = yield* journal.append([occurrence(3)])
+                assert.strictEqual(id!.seq, 2)
+                yield* journal.append([occurrence(4)])
+                assert.deepStrictEqual(messagesOf((yield* readAll(journal)).entries), accepted)
+              }),
+            node
+          )
+          const page = yield* run(options, readAll, node)
+          assert.deepStrictEqual(messagesOf(page.entries), accepted)
+          assert.deepStrictEqual(page.lost, [])
+        })
     )
 
     for (const [name, change] of [
@@ -310,7 +320,7 @@ describe("a journal whose directory is", () => {
       ["replaced by a copy", (file: string) => copyOver(file)],
       ["moved away", (file: string) => renameSync(file, `${file}.away`)]
     ] as const) {
-      it.live(`whose open segment is ${name}, ${durability}: puts it back before anything is lost`, () =>
+      it.live(`a journal whose open segment is ${name} restores it before anything is lost (${durability})`, () =>
         Effect.gen(function* () {
           const directory = path.join(yield* TestDirectory.make, "journal")
           const options = { directory, durability, segmentSize: 1_000_000 }
@@ -337,7 +347,7 @@ describe("a journal whose directory is", () => {
     }
   }
 
-  it.live("in use is refused with a message that does not invite to delete the lock", () =>
+  it.live("the error for a journal in use does not suggest deleting the lock", () =>
     Effect.gen(function* () {
       const directory = path.join(yield* TestDirectory.make, "journal")
       yield* openJournal.open({ directory }, node)
@@ -355,8 +365,8 @@ const copyOver = (file: string): void => {
   writeFileSync(file, bytes, { mode: 0o600 })
 }
 
-describe("a file of a journal that is deleted under its owner", () => {
-  it.live("is counted as damaged where it is a segment that nothing is appended to any more", () =>
+describe("files of a journal that are deleted during use", () => {
+  it.live("the entries of a deleted older segment are counted as damaged", () =>
     Effect.gen(function* () {
       const directory = path.join(yield* TestDirectory.make, "journal")
       const journal = yield* openJournal.open({ directory, durability: "process", segmentSize: 1 }, node)
@@ -370,7 +380,7 @@ describe("a file of a journal that is deleted under its owner", () => {
     })
   )
 
-  it.live("is made again where it is a checkpoint", () =>
+  it.live("a deleted checkpoint is written again", () =>
     Effect.gen(function* () {
       const directory = path.join(yield* TestDirectory.make, "journal")
       yield* run(
@@ -391,7 +401,7 @@ describe("a file of a journal that is deleted under its owner", () => {
     })
   )
 
-  it.live("is made again where it is the open segment, by the next checkpoint at the latest", () =>
+  it.live("the deleted open segment is restored by the next checkpoint at the latest", () =>
     Effect.gen(function* () {
       const directory = path.join(yield* TestDirectory.make, "journal")
       const options = { directory, durability: "process" as const, segmentSize: 1_000_000 }
@@ -461,10 +471,10 @@ const appender = (directory: string, durability: string): Effect.Effect<Appender
     ({ process }) => Effect.sync(() => process.kill("SIGKILL"))
   )
 
-describe("a process that appends to a journal", () => {
+describe("processes that append to a journal", () => {
   for (const durability of durabilities) {
     it.live(
-      `stops when its lock is deleted and another process opens it, ${durability}: what either has accepted is there, once`,
+      `a process stops when its lock is deleted and another one opens the journal, and what either accepted is there once (${durability})`,
       () =>
         Effect.gen(function* () {
           const directory = path.join(yield* TestDirectory.make, "journal")
@@ -492,7 +502,7 @@ describe("a process that appends to a journal", () => {
     )
 
     it.live(
-      `and is killed after its open segment was deleted, ${durability}: all that it accepted is there`,
+      `what a process accepted is there when it is killed after its open segment was deleted (${durability})`,
       () =>
         Effect.gen(function* () {
           const directory = path.join(yield* TestDirectory.make, "journal")
@@ -514,7 +524,7 @@ describe("a process that appends to a journal", () => {
       ["moved by mv", (directory: string) => ["mv", directory, `${directory}-moved`]]
     ] as const) {
       it.live(
-        `stops when its directory is ${name}, ${durability}: what it accepted before is where it was, and nothing is after`,
+        `a process stops when its directory is ${name}, and what it accepted before is kept (${durability})`,
         () =>
           Effect.gen(function* () {
             const directory = path.join(yield* TestDirectory.make, "journal")
@@ -551,7 +561,7 @@ describe("a process that appends to a journal", () => {
 describe("a recorder whose journal loses its directory", () => {
   for (const durability of durabilities) {
     it.live(
-      `delivers what it holds and refuses what is new, ${durability}`,
+      `a recorder whose journal is lost delivers what it holds and refuses new events (${durability})`,
       () =>
         Effect.gen(function* () {
           const directory = path.join(yield* TestDirectory.make, "journal")
@@ -608,7 +618,7 @@ describe("a recorder whose journal loses its directory", () => {
 })
 
 describe("an event log that is deleted under a running host", () => {
-  it.live("has every event that was answered after the deletion, also within its first milliseconds", () =>
+  it.live("a log that was deleted during use has every event answered after the deletion", () =>
     Effect.gen(function* () {
       for (let round = 0; round < 5; round++) {
         const directory = path.join(yield* TestDirectory.make, "log")
@@ -639,7 +649,7 @@ describe("a host with a journal elsewhere, whose event log is deleted", () => {
     ["while it runs", true],
     ["while it is stopped", false]
   ] as const) {
-    it.live(`${when}, delivers to the log that is begun anew in its place, also after a restart`, () =>
+    it.live(`a host delivers to the log that is begun anew when the old one is deleted ${when}`, () =>
       Effect.gen(function* () {
         const parent = yield* TestDirectory.make
         const log = path.join(parent, "log")

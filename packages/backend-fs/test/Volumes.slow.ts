@@ -67,7 +67,7 @@ if (!isRoot) {
 
 if (isRoot) {
   describe("a volume with fsGroup", () => {
-    it.effect("keeps a log at its root, before and after the next mount", () =>
+    it.effect("a log at the root of a volume works before and after the next mount", () =>
       Effect.gen(function* () {
         const directory = yield* volume
         assert.strictEqual(runAs(HOST, GROUP, "emit", directory), "written")
@@ -78,7 +78,7 @@ if (isRoot) {
     )
 
     for (const umask of ["022", "002", "077"]) {
-      it.effect(`keeps a log and a journal in directories of their own, with a umask of ${umask}`, () =>
+      it.effect(`a log and a journal work in directories of a volume with a umask of ${umask}`, () =>
         Effect.gen(function* () {
           const root = yield* volume
           const log = path.join(root, "tidings", "log")
@@ -93,7 +93,7 @@ if (isRoot) {
       )
     }
 
-    it.effect("goes on as another user of the group, also after a line that was broken off", () =>
+    it.effect("another user of the group continues a log, also after a partial line", () =>
       Effect.gen(function* () {
         const directory = yield* volume
         assert.strictEqual(runAs(HOST, GROUP, "emit", directory, "002"), "written")
@@ -104,7 +104,7 @@ if (isRoot) {
       })
     )
 
-    it.effect("with a file that this user may not write is told by the check, as recording would tell", () =>
+    it.effect("the check reports a file that this user may not write to, as recording does", () =>
       Effect.gen(function* () {
         const directory = yield* volume
         assert.strictEqual(runAs(HOST, GROUP, "emit", directory, "022"), "written")
@@ -117,7 +117,7 @@ if (isRoot) {
       })
     )
 
-    it.effect("is read by a sidecar of the same group at once, which cannot write to it", () =>
+    it.effect("a sidecar of the same group can read a log that it cannot write to", () =>
       Effect.gen(function* () {
         const log = path.join(yield* volume, "log")
         runAs(HOST, GROUP, "emit", log)
@@ -132,7 +132,7 @@ if (isRoot) {
   })
 
   describe("a directory of a user", () => {
-    it.effect("is read by root, and written by its owner alone", () =>
+    it.effect("the directory of a user is read by root, and written by its owner alone", () =>
       Effect.gen(function* () {
         const parent = path.dirname(yield* volume)
         const home = path.join(parent, "home")
@@ -147,7 +147,7 @@ if (isRoot) {
       })
     )
 
-    it.effect("is not used where everybody may write, and nothing is made in it", () =>
+    it.effect("a directory that everybody may write to is not used, and nothing is created in it", () =>
       Effect.gen(function* () {
         const directory = yield* volume
         chmodSync(directory, 0o777)

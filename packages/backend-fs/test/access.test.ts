@@ -67,7 +67,7 @@ describe("who may use a directory", () => {
     })
   }
 
-  it("a refusal names the directory, the command and the option of the log", () => {
+  it("a refusal names the directory, the command to run and the option of the log", () => {
     assert.match(
       problem(as(HOST), directory(0o777, HOST), "write")!,
       /chmod o-w \/data\/log, or name a directory inside of it, or choose another directory \(TIDINGS_DIRECTORY\)$/
