@@ -241,7 +241,7 @@ const OPTIONS = {
   ]
 }
 
-describe("a recorder on a file journal on a disk that tears and forgets", () => {
+describe("a recorder on a file journal on a disk with torn and lost writes", () => {
   it.effect(
     "delivers what it accepted, counted once",
     () =>

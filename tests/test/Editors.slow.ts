@@ -41,7 +41,7 @@ for (const [version, editor] of [
   ["7.", Editors.typescript7]
 ] as const) {
   layer(Layer.effect(Editor, editor), { timeout: "1 minute" })(`an editor with TypeScript ${version}`, (it) => {
-    it.effect("asks the compiler that is meant", () =>
+    it.effect("uses the intended version of the compiler", () =>
       Effect.gen(function* () {
         const editor = yield* Editor
         assert.isTrue(editor.version.startsWith(version), editor.version)

@@ -135,7 +135,7 @@ describe("a journal of the first release", () => {
     .readdirSync(path.join(fixtures, "journals"))
     .filter((name) => !name.endsWith(".json"))
     .sort()
-  it("is there in all its forms", () => assert.lengthOf(names, 16))
+  it("has a fixture of each form", () => assert.lengthOf(names, 16))
 
   for (const name of names) {
     const [kind = "", durability = "", end = ""] = name.split("-")

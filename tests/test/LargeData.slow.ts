@@ -89,7 +89,7 @@ describe("events with large data", () => {
     }
   }
 
-  it.live("cost bounded memory and bounded checkpoints while nothing of them is settled", () =>
+  it.live("need bounded memory and bounded checkpoints while none of them is settled", () =>
     Effect.gen(function* () {
       const place = yield* directory
       const { service, state } = store()

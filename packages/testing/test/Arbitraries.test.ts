@@ -108,7 +108,7 @@ describe("texts", () => {
 })
 
 describe("events", () => {
-  it.effect("each field of the data comes and goes, and so does one of a host's own", () =>
+  it.effect("each field of the data is present in some samples and absent in others, a custom one too", () =>
     Effect.gen(function* () {
       const all = yield* sample(Arbitraries.eventData)
       assertComesAndGoes(all, [...dataFields, "ticket"])
@@ -121,7 +121,7 @@ describe("events", () => {
     })
   )
 
-  it.effect("each optional field of an event comes and goes", () =>
+  it.effect("each optional field of an event is present in some samples and absent in others", () =>
     Effect.gen(function* () {
       const bodies = yield* sample(Arbitraries.eventBody)
       assertComesAndGoes(bodies, ["related", "labels"])
@@ -143,7 +143,7 @@ describe("events", () => {
     })
   )
 
-  it.effect("data names the involved object or nothing", () =>
+  it.effect("the name and namespace in the data are those of the involved object or absent", () =>
     Effect.gen(function* () {
       const agrees = ({ data, involvedObject }: Pick<Write["event"], "data" | "involvedObject">) => {
         if (data.name !== undefined) assert.strictEqual(data.name, involvedObject.name)
@@ -208,7 +208,7 @@ describe("events", () => {
     { arbitrary: { runs: 150, size: 30 } }
   )
 
-  it.effect("counts and seqs go together", () =>
+  it.effect("a write that counts one occurrence covers one sequence number and one time", () =>
     Effect.gen(function* () {
       const states = yield* sample(Arbitraries.write)
       for (const { count, first, id, last, upTo } of states) {
@@ -246,7 +246,7 @@ describe("events", () => {
 })
 
 describe("filters", () => {
-  it.effect("each field comes and goes", () =>
+  it.effect("each field of a filter is present in some samples and absent in others", () =>
     Effect.gen(function* () {
       const fields = ["resourceType", "resourceName", "namespace", "eventType", "reason", "source", "since", "until"]
       assertComesAndGoes(yield* sample(Arbitraries.eventFilter), fields)

@@ -30,7 +30,7 @@ const finding = (check: Contract.Check): Effect.Effect<ContractViolation | undef
 describe("Contract.checks", () => {
   const names = Contract.checks(LogBackend.layer(), sound).map(({ name }) => name)
 
-  it("gives each check a name of its own", () => {
+  it("gives each check a distinct name", () => {
     assert.strictEqual(new Set(names).size, names.length)
   })
 
@@ -41,7 +41,7 @@ describe("Contract.checks", () => {
     assert.strictEqual(more.length, 7)
   })
 
-  it("has a mutant for each check", () => {
+  it("has for each check a backend that fails it", () => {
     const caught = new Set(mutants.flatMap(({ caughtBy }) => caughtBy))
     assert.deepStrictEqual(
       names.filter((name) => !caught.has(name)),
@@ -54,7 +54,7 @@ describe("Contract.checks", () => {
   })
 })
 
-describe("a mutant is found out", () => {
+describe("a backend with one defect fails the contract", () => {
   for (const { caughtBy, layer, name, options } of mutants) {
     it.effect(name, () =>
       Effect.gen(function* () {

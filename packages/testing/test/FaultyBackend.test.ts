@@ -28,7 +28,7 @@ const reasonOf = <A>(effect: Effect.Effect<A, BackendError.BackendError>) =>
 Contract.suite("the backend in memory behind FaultyBackend without faults", faulty(), { runs: 5 })
 
 describe("faults of writes", () => {
-  it.effect("failBefore: nothing is applied, and the error says so", () =>
+  it.effect("failBefore applies nothing, and its error says so", () =>
     Effect.gen(function* () {
       const [backend, { injected }] = yield* services
       const reason = yield* reasonOf(backend.write(batch))
@@ -42,7 +42,7 @@ describe("faults of writes", () => {
     }).pipe(Effect.provide(faulty({ script: { write: [FaultyBackend.failBefore()] } })))
   )
 
-  it.effect("failBefore and failAfter: with an error of one's own", () => {
+  it.effect("failBefore and failAfter take an error of the caller", () => {
     const full = BackendError.make(new BackendError.Full({ detail: "no space" }))
     const lost = BackendError.make(new BackendError.Unauthorized({ detail: "expired" }))
     return Effect.gen(function* () {
@@ -55,7 +55,7 @@ describe("faults of writes", () => {
     )
   })
 
-  it.effect("failAfter: all is applied, and nobody knows", () =>
+  it.effect("failAfter applies the whole batch and fails with an unknown outcome", () =>
     Effect.gen(function* () {
       const [backend, { injected }] = yield* services
       const reason = yield* reasonOf(backend.write(batch))
@@ -69,7 +69,7 @@ describe("faults of writes", () => {
     }).pipe(Effect.provide(faulty({ script: { write: [FaultyBackend.failAfter()] } })))
   )
 
-  it.effect("partial: the first of a batch are applied, the rest is answered with Retry", () => {
+  it.effect("partial applies the first of a batch and answers the rest with Retry", () => {
     const error = BackendError.make(new BackendError.Throttled({ scope: "series", detail: "slow down" }))
     return Effect.gen(function* () {
       const [backend, { injected }] = yield* services
@@ -84,7 +84,7 @@ describe("faults of writes", () => {
     }).pipe(Effect.provide(faulty({ script: { write: [FaultyBackend.partial({ applies: 2, error })] } })))
   })
 
-  it.effect("partial: what was applied after a missing answer has lost its own", () =>
+  it.effect("partial with missing answers loses the answers of later writes that were applied", () =>
     Effect.gen(function* () {
       const [backend] = yield* services
       const outcomes = yield* backend.write(batch)
@@ -97,7 +97,7 @@ describe("faults of writes", () => {
     )
   )
 
-  it.effect("partial: is not counted where nothing is left out", () =>
+  it.effect("partial is not counted where nothing is left out", () =>
     Effect.gen(function* () {
       const [backend, { injected, remaining }] = yield* services
       assert.deepStrictEqual(yield* backend.write([series(1)]), [Backend.created])
@@ -106,7 +106,7 @@ describe("faults of writes", () => {
     }).pipe(Effect.provide(faulty({ script: { write: [FaultyBackend.partial({ applies: 2 })] } })))
   )
 
-  it.effect("late: fails at once, is applied when its time comes, and then changes nothing that is newer", () => {
+  it.effect("late fails at once, applies the write after its delay, and then overwrites nothing newer", () => {
     const first = series(1)
     const second = again(first, 2)
     return Effect.gen(function* () {
@@ -131,7 +131,7 @@ describe("faults of writes", () => {
     )
   })
 
-  it.effect("late: is not made any more when the layer is closed", () =>
+  it.effect("late applies nothing after its layer was closed", () =>
     Effect.gen(function* () {
       const backend = yield* Layer.build(Backend.layerMemory())
       yield* Effect.flip(Backend.Backend.use((one) => one.write(batch))).pipe(
@@ -146,7 +146,7 @@ describe("faults of writes", () => {
     })
   )
 
-  it.effect("throttle: says for what and for how long", () =>
+  it.effect("throttle fails with the scope and the time to wait", () =>
     Effect.gen(function* () {
       const [backend, { injected }] = yield* services
       const first = yield* reasonOf(backend.write(batch))
@@ -167,7 +167,7 @@ describe("faults of writes", () => {
     )
   )
 
-  it.effect("delay: by the clock, then goes through or meets the next fault", () =>
+  it.effect("delay waits by the clock, then the call succeeds or meets the next fault", () =>
     Effect.gen(function* () {
       const [backend, { injected }] = yield* services
       const slow = yield* Effect.forkChild(backend.write(batch), { startImmediately: true })
@@ -197,7 +197,7 @@ describe("faults of writes", () => {
     )
   )
 
-  it.effect("hang and hangAfter: never answer, without and with the write applied", () =>
+  it.effect("hang and hangAfter never answer, without and with the write applied", () =>
     Effect.gen(function* () {
       const [backend, { injected }] = yield* services
       for (const expected of [[], [1, 2, 3, 4]]) {
@@ -214,7 +214,7 @@ describe("faults of writes", () => {
 })
 
 describe("faults of reads", () => {
-  it.effect("queries and targets fail, are throttled and slow, each by its own script", () =>
+  it.effect("queries and targets fail, are throttled and are delayed, each by its own script", () =>
     Effect.gen(function* () {
       const [backend, { calls, remaining }] = yield* services
       yield* backend.write(batch)
@@ -242,7 +242,7 @@ describe("faults of reads", () => {
     )
   )
 
-  it.effect("a slow read may fail in the end", () =>
+  it.effect("a read may be delayed and then fail", () =>
     Effect.gen(function* () {
       const [backend] = yield* services
       const slow = yield* Effect.forkChild(reasonOf(backend.query({})), { startImmediately: true })
@@ -251,7 +251,7 @@ describe("faults of reads", () => {
     }).pipe(Effect.provide(faulty({ script: { query: [FaultyBackend.delay("1 second", FaultyBackend.throttle())] } })))
   )
 
-  it.effect("cut: a watch breaks off after some items, and a resume misses nothing", () =>
+  it.effect("cut ends a watch after some items, and a resumed watch misses nothing", () =>
     Effect.gen(function* () {
       const [backend, { injected }] = yield* services
       yield* backend.write(batch)
@@ -294,7 +294,7 @@ describe("faults of reads", () => {
 })
 
 describe("the handle", () => {
-  it.effect("adds to the script", () =>
+  it.effect("adds faults to the end of the script", () =>
     Effect.gen(function* () {
       const [backend, handle] = yield* services
       yield* backend.write(batch)
@@ -305,7 +305,7 @@ describe("the handle", () => {
     }).pipe(Effect.provide(faulty()))
   )
 
-  it.effect("makes an outage: calls fail, open watches break off, the script waits; and heals all", () =>
+  it.effect("fails calls and open watches during an outage without using the script, until it heals", () =>
     Effect.gen(function* () {
       const [backend, handle] = yield* services
       const open = yield* Effect.forkChild(Effect.flip(Stream.runDrain(backend.watch({}, "now"))), {
@@ -333,7 +333,7 @@ describe("the handle", () => {
     }).pipe(Effect.provide(faulty({ script: { write: [FaultyBackend.failBefore()] } })))
   )
 
-  it.effect("makes outages one after the other, with an error of one's own", () =>
+  it.effect("begins one outage after another, with errors of the caller", () =>
     Effect.gen(function* () {
       const [backend, handle] = yield* services
       const error = BackendError.make(new BackendError.Unauthorized({ detail: "expired" }))
@@ -407,7 +407,7 @@ describe("faults by seed", () => {
     })
   )
 
-  it.effect("every fault that has a rate is met", () =>
+  it.effect("every fault that has a rate is injected", () =>
     Effect.gen(function* () {
       const met = { ...(yield* run({ rates, seed: 1 })).injected } as Record<string, number>
       for (let seed = 2; seed < 8; seed++) {
@@ -419,7 +419,7 @@ describe("faults by seed", () => {
     })
   )
 
-  it.effect("a rate of 1 is met always, a rate of 0 never", () =>
+  it.effect("a rate of 1 always injects its fault, a rate of 0 never", () =>
     Effect.gen(function* () {
       const [backend, { injected }] = yield* services
       for (let call = 0; call < 50; call++) yield* Effect.flip(backend.query({}))
@@ -429,7 +429,7 @@ describe("faults by seed", () => {
     }).pipe(Effect.provide(faulty({ rates: { query: { failBefore: 1 }, write: { failAfter: 0 } }, seed: 1 })))
   )
 
-  it.effect("a partial write that is drawn leaves out at least one, also of one", () =>
+  it.effect("a partial write drawn by its rate leaves out at least one write, even of a batch of one", () =>
     Effect.gen(function* () {
       const [backend, { injected }] = yield* services
       for (let call = 0; call < 30; call++) {
@@ -441,7 +441,7 @@ describe("faults by seed", () => {
     }).pipe(Effect.provide(faulty({ rates: { write: { partial: 1 } }, seed: 1 })))
   )
 
-  it.effect("rates that cannot be are refused when the layer is built", () =>
+  it.effect("rates outside of 0 to 1, or above 1 together, are refused when the layer is built", () =>
     Effect.gen(function* () {
       for (const [rates, message] of [
         [{ write: { failBefore: 0.6, late: 0.6 } }, /the rates of write add up to 1.2/],

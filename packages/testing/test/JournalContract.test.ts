@@ -15,7 +15,7 @@ const small = {
 JournalContract.suite("the journal in memory", Journal.layerMemory(), { small })
 
 describe("the simulated journal keeps the contract of journals", () => {
-  it("in every check", () => {
+  it("passes every check", () => {
     const run = Simulation.run({ seed: 1 }, (simulation) =>
       Effect.gen(function* () {
         const host = simulation.process("host")

@@ -49,7 +49,7 @@ describe("capacity", () => {
     }).pipe(Effect.provide(Backend.layerMemory({ capacity: 3 })))
   )
 
-  it.effect("what was evicted enters again as new, with the count that it is written with", () =>
+  it.effect("a series written after its eviction is created again with the count of the write", () =>
     Effect.gen(function* () {
       const backend = yield* Backend.Backend
       yield* backend.write([series(1), series(2), series(3)])
@@ -74,7 +74,7 @@ describe("capacity", () => {
     }).pipe(Effect.provide(Backend.layerMemory({ capacity: 2 })))
   )
 
-  it.effect("is at least one, and 10,000 unless given", () =>
+  it.effect("is at least 1, and 10,000 by default", () =>
     Effect.gen(function* () {
       const batch = Array.from({ length: 10_001 }, (_, index) => series(index + 1))
       for (const [layer, kept] of [
@@ -93,7 +93,7 @@ describe("capacity", () => {
 })
 
 describe("limits", () => {
-  it.effect("below 0 are 0", () =>
+  it.effect("below 0 are taken as 0", () =>
     Effect.gen(function* () {
       const backend = yield* Backend.Backend
       yield* backend.write([series(1), series(2), series(3)])
@@ -117,7 +117,7 @@ describe("history that is gone", () => {
     }).pipe(Effect.provide(Backend.layerMemory({ capacity: 3 })))
   )
 
-  it.effect("a cursor that covers all that was evicted yields none", () =>
+  it.effect("a cursor that covers everything evicted yields no gap", () =>
     Effect.gen(function* () {
       const backend = yield* Backend.Backend
       const cursors: Array<Cursor> = []
@@ -156,7 +156,7 @@ describe("history that is gone", () => {
     }).pipe(Effect.scoped, Effect.provide(Backend.layerMemory({ capacity: 3 })))
   )
 
-  it.effect("a cursor from the future of the store is refused", () =>
+  it.effect("a cursor beyond the newest change of the store is refused", () =>
     Effect.gen(function* () {
       const backend = yield* Backend.Backend
       yield* backend.write([series(1)])
@@ -215,7 +215,7 @@ describe("history that is gone", () => {
 })
 
 describe("memory", () => {
-  it("does not grow with the bumps of a series", () => {
+  it("does not grow with the updates of a series", () => {
     const store = new Store(100)
     const write = series(1)
     let most = 0
@@ -302,7 +302,7 @@ describe("memory", () => {
     }).pipe(Effect.scoped, Effect.provide(Backend.layerMemory()))
   )
 
-  it.effect("watches that were interrupted do not hold up those that go on", () =>
+  it.effect("interrupted watches do not delay the others", () =>
     Effect.gen(function* () {
       const backend = yield* Backend.Backend
       for (let round = 1; round <= 50; round++) {

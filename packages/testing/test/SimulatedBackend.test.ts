@@ -45,7 +45,7 @@ describe("the simulated backend", () => {
       })
     )
 
-  it("loses requests, and answers", () => {
+  it("loses a request, or only its answer", () => {
     const lost = write({ resetBefore: 1 })
     assert.strictEqual(lost.value.stored, 0)
     assert.deepInclude(lost.value.answer._tag === "Failure" ? reasonOf(lost.value.answer.failure) : {}, {
@@ -58,7 +58,7 @@ describe("the simulated backend", () => {
     assert.deepStrictEqual([lost.counts["backend.resetBefore"], answerLost.counts["backend.resetAfter"]], [1, 1])
   })
 
-  it("never answers", () => {
+  it("leaves a request without an answer, with and without carrying it out", () => {
     for (const [faults, stored] of [
       [{ hang: 1 }, 0],
       [{ hangAfter: 1 }, 2]
@@ -69,7 +69,7 @@ describe("the simulated backend", () => {
     }
   })
 
-  it("refuses for now, with and without a time", () => {
+  it("throttles requests, with and without a time to wait", () => {
     const until = write({ throttleUntil: 1 })
     const bare = write({ throttle: 1 })
     for (const { value } of [until, bare]) assert.strictEqual(value.stored, 0)
@@ -80,7 +80,7 @@ describe("the simulated backend", () => {
     assert.isTrue(reasons[1]?._tag === "Throttled" && reasons[1].retryAfter === undefined)
   })
 
-  it("carries a part out, and leaves answers out", () => {
+  it("applies a part of a batch, and omits answers", () => {
     const partial = write({ partial: 1 }).value
     const outcomes =
       partial.answer._tag === "Success" && partial.answer.success._tag === "Some" ? partial.answer.success.value : []
@@ -94,7 +94,7 @@ describe("the simulated backend", () => {
     assert.isBelow(answers.length, 2)
   })
 
-  it("carries a late request out when another has overtaken it, without going back", () => {
+  it("keeps the newer state when a late request arrives after a newer one", () => {
     const { counts, value } = inWorld((simulation) =>
       Effect.gen(function* () {
         const server = SimulatedBackend.make(simulation, { faults: { late: 1 } })
@@ -109,7 +109,7 @@ describe("the simulated backend", () => {
     assert.strictEqual(counts["backend.overtaken"], 1)
   })
 
-  it("carries out what has left a process that is killed meanwhile", () => {
+  it("carries out the request of a process that was killed after it was sent", () => {
     const { value } = inWorld((simulation) =>
       Effect.gen(function* () {
         const server = SimulatedBackend.make(simulation, { latency: "1 second" })
@@ -124,7 +124,7 @@ describe("the simulated backend", () => {
     assert.strictEqual(value, 1)
   })
 
-  it("goes away in each of its ways, and comes back", () => {
+  it("fails in each kind of outage, and works again afterwards", () => {
     const { counts, value } = inWorld((simulation) =>
       Effect.gen(function* () {
         const server = SimulatedBackend.make(simulation)
@@ -154,7 +154,7 @@ describe("the simulated backend", () => {
     })
   })
 
-  it("has trouble with single namespaces", () => {
+  it("can fail for single namespaces", () => {
     const { value } = inWorld((simulation) =>
       Effect.gen(function* () {
         const server = SimulatedBackend.make(simulation, { parkAfter: "1 minute" })
@@ -184,7 +184,7 @@ describe("the simulated backend", () => {
     assert.deepStrictEqual(value.counts, [grown(series(2), 1).count, series(1).count])
   })
 
-  it("forgets objects after their time, and makes them again", () => {
+  it("deletes objects after their time to live, and creates them again", () => {
     const { counts, value } = inWorld((simulation) =>
       Effect.gen(function* () {
         const server = SimulatedBackend.make(simulation, { timeToLive: "1 hour" })
@@ -200,7 +200,7 @@ describe("the simulated backend", () => {
     assert.strictEqual(counts["backend.createdAgain"], 1)
   })
 
-  it("says that it has lost its history", () => {
+  it("yields a gap to a watch that resumes from before its lost history", () => {
     const { value } = inWorld((simulation) =>
       Effect.gen(function* () {
         const server = SimulatedBackend.make(simulation)
@@ -218,7 +218,7 @@ describe("the simulated backend", () => {
     assert.deepStrictEqual(value, ["Gap", 2, 3, "Live"])
   })
 
-  it("answers for a gateway that is in its place, and carries nothing out", () => {
+  it("can answer as a gateway in its place, which carries out nothing", () => {
     const { counts, value } = write({ strange: 1 })
     assert.strictEqual(value.stored, 0)
     assert.deepInclude(value.answer._tag === "Failure" ? reasonOf(value.answer.failure) : {}, {
@@ -228,7 +228,7 @@ describe("the simulated backend", () => {
     assert.strictEqual(counts["backend.strange"], 1)
   })
 
-  it("lets another server answer at its address, and comes back with what it had", () => {
+  it("can be replaced by another server, and still has its events when it returns", () => {
     const { value } = inWorld((simulation) =>
       Effect.gen(function* () {
         const server = SimulatedBackend.make(simulation)
@@ -260,7 +260,7 @@ describe("the simulated backend", () => {
     assert.deepStrictEqual(value, [1])
   })
 
-  it("notices a series that stands twice in a batch", () => {
+  it("fails the run when a batch contains a series twice", () => {
     const run = Simulation.run({ seed: 1 }, (simulation) =>
       SimulatedBackend.make(simulation).backend.write([series(1), grown(series(1), 1)])
     )

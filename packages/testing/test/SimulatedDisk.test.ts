@@ -58,7 +58,7 @@ const machineWith = (
   })
 
 describe("the simulated disk", () => {
-  it("is a disk: files, names, links and directories", () => {
+  it("has files, names, links and directories, as a disk does", () => {
     inWorld(1, (simulation) =>
       machineWith(simulation, (disk) => {
         disk.makeDirectory("/data/a/b", 0o700)
@@ -114,7 +114,7 @@ describe("the simulated disk", () => {
     assert.strictEqual(value, "written")
   })
 
-  it("keeps what was synced when the power goes, and of the rest what it will", () => {
+  it("keeps what was synced through a power cut, and any part of the rest", () => {
     const seen: Record<string, number> = { torn: 0, hole: 0, forgotten: 0, whole: 0 }
     const holes = new Set<number>()
     for (let seed = 1; seed <= 300; seed++) {
@@ -150,7 +150,7 @@ describe("the simulated disk", () => {
     assert.deepStrictEqual([...holes].sort(), [4_096, 512, 64])
   })
 
-  it("keeps a truncation that was not synced, or not", () => {
+  it("may lose a truncation that was not synced", () => {
     const found = new Set<string>()
     for (let seed = 1; seed <= 100; seed++) {
       const { value } = inWorld(seed, (simulation) =>
@@ -173,7 +173,7 @@ describe("the simulated disk", () => {
     for (const one of found) assert.match(one, /^1234(?:[5a-]?[6b-]?(?:78)?)$/)
   })
 
-  it("has nothing in a directory that is lost", () => {
+  it("loses the contents of a directory whose name is lost", () => {
     const found = new Set<string>()
     let unreachable = 0
     for (let seed = 1; seed <= 40; seed++) {
@@ -195,7 +195,7 @@ describe("the simulated disk", () => {
     assert.isAbove(unreachable, 5)
   })
 
-  it("loses names whose directory was not synced, and never half of a rename", () => {
+  it("may lose names whose directory was not synced, but never half of a rename", () => {
     const states = new Set<string>()
     for (let seed = 1; seed <= 100; seed++) {
       const { value } = inWorld(seed, (simulation) =>
@@ -268,7 +268,7 @@ describe("the simulated disk", () => {
       return textOf(machine.contentOf("/data/log"))
     })
 
-  it("fills up, and takes what still fits", () => {
+  it("writes what still fits when it is full, then fails with ENOSPC", () => {
     const { counts } = inWorld(1, (simulation) =>
       machineWith(
         simulation,
@@ -291,7 +291,7 @@ describe("the simulated disk", () => {
     assert.deepInclude(counts, { "disk.full": 1, "disk.shortWrite": 2 })
   })
 
-  it("syncs while the process goes on", () => {
+  it("carries out a sync that is not waited for while the process continues", () => {
     const { value } = inWorld(1, (simulation) =>
       Effect.gen(function* () {
         const done: Array<unknown> = []
@@ -309,7 +309,7 @@ describe("the simulated disk", () => {
     assert.deepStrictEqual(value, { done: [undefined], content: "later" })
   })
 
-  it("covers with a sync what came before it, and perhaps what came since", () => {
+  it("makes durable with a sync all changes before it, and perhaps later ones", () => {
     const found = new Set<string>()
     for (let seed = 1; seed <= 100; seed++) {
       const { value } = inWorld(seed, (simulation) =>
@@ -333,7 +333,7 @@ describe("the simulated disk", () => {
     assert.includeMembers([...found], ["before since 3", "before since 4", "before  3", "before  4"])
   })
 
-  it("does nothing any more that was asked for before the power went", () => {
+  it("carries out nothing after a power cut that was requested before it", () => {
     for (let seed = 1; seed <= 20; seed++) {
       inWorld(seed, (simulation) =>
         Effect.gen(function* () {
@@ -362,7 +362,7 @@ describe("the simulated disk", () => {
     }
   })
 
-  it("is no longer there for a process that is dead", () => {
+  it("fails every call of a process that is dead", () => {
     inWorld(1, (simulation) =>
       Effect.gen(function* () {
         let old: SimulatedDisk.Disk | undefined
@@ -399,7 +399,7 @@ describe("the simulated disk", () => {
     )
   })
 
-  it("dies with the process in the middle of a write", () => {
+  it("may keep a part of a write in which the process dies", () => {
     const lengths = new Set<number>()
     for (let seed = 1; seed <= 50; seed++) {
       inWorld(seed, (simulation) =>
@@ -417,7 +417,7 @@ describe("the simulated disk", () => {
     assert.isAbove(lengths.size, 3)
   })
 
-  it("fails and dies exactly where it was planned", () => {
+  it("fails calls and ends the process exactly where it was planned", () => {
     const { counts } = inWorld(1, (simulation) =>
       machineWith(simulation, (disk, machine) => {
         const log = disk.create("/data/log", 0o600)
@@ -448,7 +448,7 @@ describe("the simulated disk", () => {
     assert.notProperty(counts, "disk.died")
   })
 
-  it("dies at each call that changes something or syncs it", () => {
+  it("can end the process at each call that changes or syncs something", () => {
     /** What was done before it died, and what is left. */
     const states: Array<string> = []
     for (let dieAt = 1; states.at(-1)?.startsWith("done") !== true; dieAt++) {
@@ -485,7 +485,7 @@ describe("the simulated disk", () => {
     ])
   })
 
-  it("decays by a bit", () => {
+  it("can flip one bit of a file", () => {
     inWorld(1, (simulation) =>
       Effect.gen(function* () {
         const { machine } = yield* machineWith(simulation, (disk) => {
@@ -500,7 +500,7 @@ describe("the simulated disk", () => {
     )
   })
 
-  it("tells who watches", () => {
+  it("tells watchers of a directory about its changes", () => {
     const { value } = inWorld(1, (simulation) =>
       Effect.gen(function* () {
         let changes = 0
@@ -521,7 +521,7 @@ describe("the simulated disk", () => {
     assert.strictEqual(value, 2)
   })
 
-  it("has directories that are removed and renamed under a process, whose open files and locks stay", () => {
+  it("keeps open files and locks when their directory is removed or renamed", () => {
     const { counts } = inWorld(1, (simulation) =>
       Effect.gen(function* () {
         const { machine } = yield* machineWith(simulation, (disk, machine) => {

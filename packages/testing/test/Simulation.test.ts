@@ -50,7 +50,7 @@ const race = (simulation: Simulation.Simulation) =>
   })
 
 describe("run", () => {
-  it("is the same for equal seeds and another for others", () => {
+  it("is equal for equal seeds and differs between seeds", () => {
     const first = Simulation.run({ seed: "one" }, race)
     const again = Simulation.run({ seed: "one" }, race)
     assert.deepStrictEqual(valueOf(again), valueOf(first))
@@ -60,7 +60,7 @@ describe("run", () => {
     assert.isAbove(orders.size, 45)
   })
 
-  it("takes no time of its own", () => {
+  it("simulates hours without waiting for real time", () => {
     const run = Simulation.run({ seed: 1 }, () =>
       Effect.gen(function* () {
         const before = yield* Clock.currentTimeMillis
@@ -73,16 +73,16 @@ describe("run", () => {
     assert.strictEqual(valueOf(run), 30 * 24 * 3_600_000)
   })
 
-  it("gives errors and defects of the scenario back", () => {
+  it("returns errors and defects of the scenario", () => {
     assert.deepStrictEqual(Simulation.run({ seed: 1 }, () => Effect.fail("no")).exit, Exit.fail("no"))
     assert.include(messageOf(Simulation.run({ seed: 1 }, () => Effect.die(new Error("broken")))), "broken")
   })
 
-  it("tells when nothing can go on", () => {
+  it("fails when nothing is ready and no timer is set", () => {
     assert.include(messageOf(Simulation.run({ seed: 1 }, () => Effect.never)), "the run is stuck")
   })
 
-  it("gives up on a run without end", () => {
+  it("fails when its limits of steps or time are exceeded", () => {
     const spin = Effect.forever(Effect.yieldNow)
     assert.include(messageOf(Simulation.run({ seed: 1, maximumSteps: 100 }, () => spin)), "100 steps")
     const wait = Effect.forever(Effect.sleep("1 hour"))
@@ -132,7 +132,7 @@ describe("run", () => {
 })
 
 describe("process", () => {
-  it("dies without a word, and lives again", () => {
+  it("runs no finalizer when it is killed, and can be started again", () => {
     const run = Simulation.run({ seed: 3 }, (simulation) =>
       Effect.gen(function* () {
         const seen: Array<string> = []
@@ -165,7 +165,7 @@ describe("process", () => {
     assert.deepStrictEqual(valueOf(run), ["first", "second", "second", "second closed", "second over"])
   })
 
-  it("does nothing more once it is killed from inside, wherever it is", () => {
+  it("runs nothing more when it is killed from inside of one of its steps", () => {
     for (let seed = 1; seed <= 100; seed++) {
       const run = Simulation.run({ seed }, (simulation) =>
         Effect.gen(function* () {
@@ -193,7 +193,7 @@ describe("process", () => {
     }
   })
 
-  it("is not woken after its death by what outlives it", () => {
+  it("is not resumed after its death by what outlives it", () => {
     const run = Simulation.run({ seed: 1 }, (simulation) =>
       Effect.gen(function* () {
         const woken: Array<string> = []
@@ -223,7 +223,7 @@ describe("process", () => {
     assert.include(messageOf(run), 'the process "host" is alive already')
   })
 
-  it("has a clock of its own: skewed, moved, and monotonic all the same", () => {
+  it("has its own clock, whose skew can change while its monotonic time only grows", () => {
     const run = Simulation.run({ seed: 1 }, (simulation) =>
       Effect.gen(function* () {
         const host = simulation.process("host", { skew: "-5 seconds" })
@@ -246,7 +246,7 @@ describe("process", () => {
     assert.deepStrictEqual(valueOf(run), [-5_000, 10_000 - 5_000 - 3_600_000, 10_000_000_000n])
   })
 
-  it("has metrics and logs of its own", () => {
+  it("has its own metrics and logs", () => {
     const counter = Metric.counter("of_the_simulation")
     const run = Simulation.run({ seed: 1 }, (simulation) =>
       Effect.gen(function* () {
@@ -277,7 +277,7 @@ describe("campaign", () => {
     Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromUnknown(values))
   const bare = environment({})
 
-  it.effect("adds up what its runs came to", () =>
+  it.effect("adds up the counts of its runs", () =>
     Effect.gen(function* () {
       const campaign = yield* Simulation.campaign({ ...OPTIONS, sometimes: ["odd", "even"] }, (simulation) =>
         Effect.sync(() => simulation.count(simulation.dice.integer(0, 1) === 0 ? "even" : "odd", 2))
@@ -302,7 +302,7 @@ describe("campaign", () => {
     })
   )
 
-  it.effect("runs one seed alone, or another number of them, when it is told to", () =>
+  it.effect("runs one seed, or another number of seeds, as the environment says", () =>
     Effect.gen(function* () {
       const seeds: Array<string> = []
       const note = (simulation: Simulation.Simulation) => Effect.sync(() => seeds.push(simulation.seed))
@@ -314,7 +314,7 @@ describe("campaign", () => {
     })
   )
 
-  it.effect("fails when something never happened that should have", () =>
+  it.effect("fails when an expected count stays at zero in all runs", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(
         Simulation.campaign({ ...OPTIONS, sometimes: ["this", "that"] }, (simulation) =>
@@ -326,7 +326,7 @@ describe("campaign", () => {
     })
   )
 
-  it.effect("fails when a run is not the same a second time", () =>
+  it.effect("fails when a second run of a seed differs from the first", () =>
     Effect.gen(function* () {
       let runs = 0
       const error = yield* Effect.flip(

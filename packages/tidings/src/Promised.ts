@@ -352,7 +352,7 @@ export interface Tidings extends AsyncDisposable {
   readonly status: () => Promise<Status>
   /**
    * Waits for the calls that were made before it, awaited or not, and delivers what is accepted, until the drain timeout; then
-   * lets go of everything. Calls that record are answered as the recorder answers them (`RecorderError` with the reason `Closed`
+   * releases everything. Calls that record are answered as the recorder answers them (`RecorderError` with the reason `Closed`
    * or `Unknown`, or accepted); later ones are refused, `Closed`. Queries that come later, or take longer, reject with
    * `BackendError`. Loops that watch end.
    */

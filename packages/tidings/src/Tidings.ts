@@ -178,7 +178,7 @@ export type PromisedGenerator = Promised.Generator<typeof EventGenerator.kinds>
  *   Order: {
  *     apiVersion: "shop.example.com/v1",
  *     fields: { took: "duration" },
- *     reasons: { OrderShipped: { meaning: "The parcel is on its way.", message: "Order {{.Name}} was shipped after {{.Took}}" } }
+ *     reasons: { OrderShipped: { meaning: "The order is on its way.", message: "Order {{.Name}} was shipped after {{.Took}}" } }
  *   }
  * }) {}
  *

@@ -151,7 +151,7 @@ describe("close", () => {
     await closing
   })
 
-  it("gives a query up after the drain timeout, and a flush that has no end of its own", async () => {
+  it("ends a query, and a flush without a deadline, after the drain timeout", async () => {
     const backend = Backend.layerMemory().pipe(
       Policy.make((backend) => Effect.succeed({ ...backend, query: () => Effect.never, write: () => Effect.never }))
     )
@@ -167,7 +167,7 @@ describe("close", () => {
     assert.notStrictEqual(report, "no answer")
   })
 
-  it("answers twice, and refuses what comes later with typed errors", async () => {
+  it("can be called twice, and later calls are refused with typed errors", async () => {
     const tidings = await Tidings.create({ ...quiet, backend: "memory", catalogues: [Orders] })
     await Promise.all([tidings.close(), tidings.close()])
     await tidings.close()
@@ -277,7 +277,7 @@ describe("a rejection", () => {
     )
   })
 
-  it("of create tells a store, a journal, a catalogue and a reporter that cannot be", async () => {
+  it("of create names a store, a journal, a catalogue or a reporter that cannot be used", async () => {
     class Wrong extends EventCatalogue.Service<Wrong>()("shop/Wrong", {
       Parcel: { apiVersion: "not a version", reasons: { ParcelSent: { meaning: "It is sent.", message: "sent" } } }
     }) {}
@@ -401,7 +401,7 @@ describe("watchEvents", () => {
     assert.deepStrictEqual(await reasons(tidings.watchEvents({}, "beginning", { signal: controller.signal })), [])
   })
 
-  it("ends when everything is closed, in all that watch", async () => {
+  it("ends every loop when Tidings is closed", async () => {
     const tidings = await Tidings.create({ ...quiet, backend: "memory" })
     const watching = Array.from({ length: 10 }, () => reasons(tidings.watchEvents()))
     await soon()
@@ -414,7 +414,7 @@ describe("watchEvents", () => {
     assert.deepStrictEqual(await justNow, [])
   })
 
-  it("ends with its loop, and lets go of the store", async () => {
+  it("stops watching the store when its loop ends", async () => {
     let watching = 0
     const backend = Backend.layerMemory().pipe(
       Policy.make((backend) =>
@@ -449,7 +449,7 @@ describe("watchEvents", () => {
     assert.isTrue((await iterator.next()).done)
   })
 
-  it("gives items in order to whoever asks for several at once", async () => {
+  it("gives items in order when several are requested at once", async () => {
     await using tidings = await Tidings.create({ ...quiet, backend: "memory" })
     for (const reason of ["One", "Two", "Three"]) await tidings.createEvent(pod, reason, "it runs", "Normal")
     const iterator = tidings.watchEvents({}, "beginning")[Symbol.asyncIterator]()
@@ -538,7 +538,7 @@ describe("catalogues of a host", () => {
     )
   })
 
-  it("have their messages replaced, and a bad one refused", async () => {
+  it("can have their messages replaced, and an invalid message is refused", async () => {
     await using tidings = await Tidings.create({ ...quiet, backend: "memory", catalogues: [Orders] })
     assert.strictEqual(tidings.getTemplate("OrderLost"), "Order {{.Name}} is lost")
     assert.strictEqual(tidings.getTemplate("Nothing"), undefined)
@@ -549,7 +549,7 @@ describe("catalogues of a host", () => {
     assert.strictEqual(tidings.generator.getTemplate("OrderLost"), "{{.Name}} is gone")
   })
 
-  it("are refused where they have no name of their own, or are none", async () => {
+  it("are refused where their name is taken, or where they are no catalogue", async () => {
     class Close extends EventCatalogue.Service<Close>()("shop/Close", {}) {}
     class Again extends EventCatalogue.Service<Again>()("other/Orders", {}) {}
     for (const catalogues of [[Close], [Orders, Again], [Orders, Orders], [{}], [undefined], [() => {}]]) {
@@ -602,7 +602,7 @@ describe("catalogues of a host", () => {
 })
 
 describe("layers of a host", () => {
-  it("stand in the place of what the options choose, and are reached from the promises", async () => {
+  it("replace what the options choose, and can be reached through contextOf", async () => {
     const backend = FileBackend.layer({ directory: mkdtempSync(join(home, "log-")), console: false }).pipe(
       Policy.retry()
     )
@@ -666,7 +666,7 @@ describe("defaults", () => {
     assert.isString(version)
   })
 
-  it("can be another namespace", async () => {
+  it("of the namespace can be set by an option", async () => {
     await using tidings = await Tidings.create({ ...quiet, backend: "memory", namespace: "team-a" })
     assert.deepStrictEqual(
       (await objects(tidings)).map(([, , , namespace]) => namespace),

@@ -124,7 +124,7 @@ describe("BackendChoice with a login", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("takes the event log where the server says nothing after a login, and counts from there", () =>
+  it.live("takes the event log where the server does not answer after a login, whose time does not count", () =>
     Effect.gen(function* () {
       const { environment, server } = yield* withPlugin("sleep 1; CREDENTIAL")
       yield* server.pauseApiServer
@@ -175,7 +175,7 @@ describe("BackendChoice in a pod", () => {
 })
 
 describe("create", () => {
-  it("gives a host without Effect the whole of it as promises", async () => {
+  it("gives a host without Effect every operation as a promise", async () => {
     const directory = mkdtempSync(join(tmpdir(), "tidings-create-"))
     try {
       {
@@ -220,7 +220,7 @@ describe("create", () => {
         error.reason === undefined ? error._tag : `${error._tag}: ${error.reason._tag}`
     )
 
-  it("answers each call that is under way at the end with what became of its event", async () => {
+  it("answers each call in flight at close with the outcome of its event", async () => {
     const home = mkdtempSync(join(tmpdir(), "tidings-create-"))
     const kubeconfig = join(home, "config")
     writeFileSync(kubeconfig, kubeconfigTo("https://127.0.0.1:1"))
@@ -245,7 +245,7 @@ describe("create", () => {
     }
   })
 
-  it("answers calls after the end with typed errors, and ends what is followed", async () => {
+  it("refuses calls after close with typed errors, and ends watches", async () => {
     const tidings = await Tidings.create({ backend: "memory" })
     const following = (async () => {
       for await (const item of tidings.watchEvents({}, "now")) assert.strictEqual(item._tag, "Live")
@@ -263,7 +263,7 @@ describe("create", () => {
     assert.strictEqual(await tagOf(tidings.status()), "resolved")
   })
 
-  it("rejects input that is none with a typed error, and throws nothing at once", async () => {
+  it("rejects invalid input with a typed error, and never throws synchronously", async () => {
     await using tidings = await Tidings.create({ backend: "memory" })
     const throwing = new Proxy(
       {},
@@ -294,7 +294,7 @@ describe("create", () => {
     }
   })
 
-  it("rejects with the typed error of what cannot be opened, and leaves nothing behind", async () => {
+  it("rejects with a typed error when a store cannot be opened, and leaves nothing open", async () => {
     const error = await Tidings.create({ backend: "filesystem", directory: "/dev/null/log" }).catch(
       (error: Error) => error
     )

@@ -44,7 +44,7 @@ describe("ages", () => {
     assert.strictEqual(age.length(micros), expected)
   })
 
-  it("takes clocks that differ a little for the same", () => {
+  it("are zero where the clocks of two machines differ a little", () => {
     const now = 1_000 * hour
     assert.strictEqual(age.ago(now, now), "0s")
     assert.strictEqual(age.ago(now + 1_999_999, now), "0s")
@@ -52,7 +52,7 @@ describe("ages", () => {
     assert.strictEqual(age.ago(now - 90 * minute, now), "90m")
   })
 
-  it("prints local times, with the day when it is another one", () => {
+  it("are local times in watches, with the day when it is not today", () => {
     const now = Timestamp.parse("2026-08-22T10:30:00Z")!
     assert.strictEqual(age.clock(Timestamp.parse("2026-08-22T10:29:05Z")!, now), "12:29:05")
     assert.strictEqual(age.clock(Timestamp.parse("2026-08-21T22:00:00Z")!, now), "00:00:00")

@@ -70,8 +70,8 @@ const names = ({ out }: Ran): ReadonlyArray<string> =>
 const LIST = ["list", "-ondjson"]
 const emit = (name: string, ...more: ReadonlyArray<string>) => ["emit", `Workflow/${name}`, "WorkflowExecuted", ...more]
 
-describe("which store", () => {
-  it.live("is the cluster that is configured and answers, without a word; else the event log, without one too", () =>
+describe("the store that the command uses", () => {
+  it.live("is the cluster that is configured and answers, else the event log, and nothing is printed about it", () =>
     Effect.gen(function* () {
       const { server, tidings } = yield* world()
       const recorded = yield* tidings(emit("in-cluster"))
@@ -87,7 +87,7 @@ describe("which store", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("is said to who is there to read it, where there is another one that may be meant", () =>
+  it.live("is printed at a terminal where another store may have been meant", () =>
     Effect.gen(function* () {
       const { log, tidings } = yield* world()
       yield* tidings(emit("in-cluster"))
@@ -176,7 +176,7 @@ describe("which store", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("is the event log where that is asked for, and the cluster hears nothing of it", () =>
+  it.live("is the event log where a flag asks for it, without a request to the cluster", () =>
     Effect.gen(function* () {
       const { home, server, tidings } = yield* world()
       const other = path.join(home, "other")
@@ -190,7 +190,7 @@ describe("which store", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("is refused where flags contradict each other, or nobody can read it", () =>
+  it.live("is refused where flags contradict each other, or where it cannot be read", () =>
     Effect.gen(function* () {
       const { tidings } = yield* world()
       const contradictions: ReadonlyArray<readonly [ReadonlyArray<string>, string]> = [
@@ -283,7 +283,7 @@ describe("a cluster", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("refuses who may not record, once, with the rule to add", () =>
+  it.live("fails once, with the missing permission, for a user who may not record", () =>
     Effect.gen(function* () {
       const { tidings } = yield* world()
       const ran = yield* tidings([...emit("x"), "--context", "nobody"])
@@ -299,7 +299,7 @@ describe("a cluster", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("has an event when its id is printed, whatever became of the first answer", () =>
+  it.live("has the event once its id is printed, even when the first response was lost", () =>
     Effect.gen(function* () {
       const { server, tidings } = yield* world()
       const faults: ReadonlyArray<ApiServer.Fault> = [
@@ -319,7 +319,7 @@ describe("a cluster", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("is followed across an outage, without a repeat", () =>
+  it.live("can be followed across an outage without repeated events", () =>
     Effect.gen(function* () {
       const { home, server, tidings } = yield* world()
       yield* tidings(emit("before"))
@@ -364,7 +364,7 @@ describe("doctor", () => {
   const report = ({ out }: Ran): Report => JSON.parse(out.join("\n"))
   const states = (ran: Ran) => Object.fromEntries(report(ran).checks.map(({ name, state }) => [name, state]))
 
-  it.live("looks at the cluster that is meant, and in the namespace that is meant", () =>
+  it.live("checks the chosen cluster in the chosen namespace", () =>
     Effect.gen(function* () {
       const { server, tidings } = yield* world()
       const healthy = yield* tidings(["doctor", "-o", "json"])
@@ -393,7 +393,7 @@ describe("doctor", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("does not pass over a cluster that does not answer", () =>
+  it.live("fails for a cluster that does not answer", () =>
     Effect.gen(function* () {
       const { log, server, tidings } = yield* world()
       yield* server.killApiServer
@@ -413,7 +413,7 @@ describe("doctor", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("looks at the event log where that is meant", () =>
+  it.live("checks the event log where that is chosen", () =>
     Effect.gen(function* () {
       const { log, server, tidings } = yield* world()
       const none = { KUBECONFIG: "" }

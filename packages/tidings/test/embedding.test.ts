@@ -32,7 +32,7 @@ describe("a larger command", () => {
     }).pipe(Effect.provide(NodeServices.layer))
   )
 
-  it.effect("gets a failure with words and an exit code", () =>
+  it.effect("gets a failure with a message and an exit code", () =>
     Effect.gen(function* () {
       const down = BackendError.make(new BackendError.Unavailable({ detail: "the database is down" }))
       const shop = shopWith(Layer.effect(Backend.Backend, Effect.fail(down)))
@@ -90,7 +90,7 @@ describe("flags of a backend", () => {
 describe("doctor of a backend of one's own", () => {
   const report = (out: ReadonlyArray<string>) => JSON.parse(out.join("\n"))
 
-  it.effect("looks whether it is there and can be read, in the namespace that is meant", () =>
+  it.effect("checks that it answers and can be read, in the chosen namespace", () =>
     Effect.gen(function* () {
       const { layer, service } = yield* memory()
       yield* service.write([
@@ -121,7 +121,7 @@ describe("doctor of a backend of one's own", () => {
     })
   )
 
-  it.effect("says what is broken, and exits with it", () =>
+  it.effect("names what is broken, and fails", () =>
     Effect.gen(function* () {
       const down = BackendError.make(new BackendError.Unavailable({ detail: "the \u001b[31mdatabase is down" }))
       const broken = yield* run(Layer.effect(Backend.Backend, Effect.fail(down)), ["doctor"])
@@ -133,7 +133,7 @@ describe("doctor of a backend of one's own", () => {
     })
   )
 
-  it.effect("shows the checks that it offers instead, with the values of its flags and the place", () =>
+  it.effect("shows the checks of the backend instead, with its flags and its location", () =>
     Effect.gen(function* () {
       const { layer } = yield* memory()
       const seen: Array<unknown> = []

@@ -143,7 +143,7 @@ describe("the lines of the guide about a graceful end", () => {
     }
   }
 
-  it("are what the examples on Effect run with", () => {
+  it("are the ones with which the Effect examples run", () => {
     const [guide] = programsOf("graceful-end.md")
     const example = readFileSync(join(root, "examples", "gracefulEnd.ts"), "utf8")
     const lines = guide!.slice(guide!.indexOf("const codes")).trim().split("\n")

@@ -27,7 +27,7 @@ const stored = Effect.gen(function* () {
 const seqs = (out: ReadonlyArray<string>): ReadonlyArray<number> =>
   out.filter((line) => line !== "").map((line) => Number(JSON.parse(line).upTo))
 
-describe("an object is found by what people call it", () => {
+describe("an object is found by each way of writing its kind and name", () => {
   const cases: ReadonlyArray<readonly [argv: ReadonlyArray<string>, seqs: ReadonlyArray<number>]> = [
     [["deployment/web"], [1, 2]],
     [["deploy/web"], [1, 2]],
@@ -59,7 +59,7 @@ describe("an object is found by what people call it", () => {
     )
   }
 
-  it.effect("the group of a name and --api-group must not contradict each other", () =>
+  it.effect("a group in the name that contradicts --api-group is refused", () =>
     Effect.gen(function* () {
       const { layer } = yield* stored
       const { code, err } = yield* run(layer, ["list", "deployment.apps/web", "--api-group", "batch"])

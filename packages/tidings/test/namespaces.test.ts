@@ -60,7 +60,7 @@ describe("the namespace that is meant", () => {
     })
   )
 
-  it.effect("is named where there is nothing, and no other one is looked at for that", () =>
+  it.effect("is named where it has no events, without a request for other namespaces", () =>
     Effect.gen(function* () {
       const { asked, layer } = yield* ofTeam
       const said = (...argv: ReadonlyArray<string>) => Effect.map(run(layer, ["list", ...argv]), ({ err }) => err)
@@ -80,7 +80,7 @@ describe("the namespace that is meant", () => {
     })
   )
 
-  it.effect("is where an event is looked for and recorded", () =>
+  it.effect("is the one in which events are looked up and recorded", () =>
     Effect.gen(function* () {
       const { layer, service } = yield* ofTeam
       assert.strictEqual((yield* run(layer, ["get", `${origin}.1`])).code, 0)
@@ -111,7 +111,7 @@ describe("the namespace that is meant", () => {
     })
   )
 
-  it.effect("is what is followed, and a cursor is good for it", () =>
+  it.effect("is the one that is followed, and its cursors can be resumed", () =>
     Effect.gen(function* () {
       const { layer } = yield* ofTeam
       const { cursor } = JSON.parse((yield* run(layer, ["list", "-o", "json", "--since", "2026-01-01"])).out.join("\n"))

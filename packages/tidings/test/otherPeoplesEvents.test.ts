@@ -134,7 +134,7 @@ describe("an event about a cluster-scoped object", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("is pointed to where somebody looks elsewhere and may not look everywhere", () =>
+  it.live("is hinted at where another namespace is listed and all namespaces may not be", () =>
     Effect.gen(function* () {
       const { tidings } = yield* world("team-a")
       assert.deepStrictEqual(names(yield* tidings(["list", "node/node-a", "-ondjson"])), ["node-a.17"])
@@ -145,7 +145,7 @@ describe("an event about a cluster-scoped object", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("goes on from a cursor, whether it was made in all namespaces or in one", () =>
+  it.live("can be followed from a cursor of all namespaces or of one", () =>
     Effect.gen(function* () {
       const { server, tidings } = yield* world()
       const cursorOf = ({ err }: Ran) => /cursor: (\S+)/.exec(err.join("\n"))![1]!
@@ -293,7 +293,7 @@ describe("what other writers wrote", () => {
   )
 })
 
-describe("names as people have them", () => {
+describe("objects named with API groups, plural kinds or unusual characters", () => {
   const five = Effect.gen(function* () {
     const { layer, service } = yield* memory()
     const emit = (...argv: ReadonlyArray<string>) => run(layer, ["emit", ...argv])
@@ -342,7 +342,7 @@ describe("names as people have them", () => {
       })
   )
 
-  it.effect("groups are a filter, also the core group's empty name", () =>
+  it.effect("API groups are a filter, also the empty name of the core group", () =>
     Effect.gen(function* () {
       const { emit, listed } = yield* five
       yield* emit("pod/web-0", "Pulled", "m")

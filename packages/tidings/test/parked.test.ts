@@ -129,7 +129,7 @@ describe("parked", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("has the host deliver or give up what is named, and nothing else", () =>
+  it.effect("requests delivery or removal of the named events only", () =>
     Effect.gen(function* () {
       const { start, state, tidings } = yield* world
       const recorder = yield* start(yield* Effect.scope)
@@ -187,7 +187,7 @@ describe("parked", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("leaves word for the next host where none runs", () =>
+  it.effect("leaves its request for the next host where none runs", () =>
     Effect.gen(function* () {
       const { journal, start, state, tidings } = yield* world
       const scope = yield* Scope.make()
@@ -215,7 +215,7 @@ describe("parked", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("tells the sinks of a host apart", () =>
+  it.effect("distinguishes the sinks of a host", () =>
     Effect.gen(function* () {
       const { journal, start, state, tidings } = yield* world
       const recorder = yield* start(yield* Effect.scope, "archive", "cluster")
@@ -255,7 +255,7 @@ describe("parked", () => {
 })
 
 describe("doctor on a journal", () => {
-  it.effect("tells who runs on it, what waits and what is parked", () =>
+  it.effect("shows which process has it open, what is pending and what is parked", () =>
     Effect.gen(function* () {
       const { journal, start, state, tidings } = yield* world
       const checks = Effect.map(tidings("doctor", "-ojson", "--backend", "filesystem"), ({ out }) =>

@@ -120,7 +120,7 @@ describe("the event log", () => {
       assert.deepStrictEqual(await names(["--directory=flag"], { cwd, env }), ["flagged"])
     }))
 
-  it("is begun by those who record and follow, and not by those who look", () =>
+  it("is created by verbs that record or follow, and not by those that only read", () =>
     inDirectory(async (cwd) => {
       const listed = await run(["list"], { cwd })
       assert.deepStrictEqual(listed, {
@@ -150,7 +150,7 @@ describe("the event log", () => {
       assert.strictEqual((await ended).code, 143)
     }))
 
-  it("keeps what the command was given, and nothing goes to stderr", () =>
+  it("keeps what the command recorded, and nothing is printed on stderr", () =>
     inDirectory(async (cwd) => {
       const { out } = await run(
         ["emit", "Workflow/deploy", "WorkflowStepFailed", "--data", "stepId=build", "--data", "duration=1m30s"],
@@ -193,7 +193,7 @@ describe("exit codes", () => {
 })
 
 describe("pipes", () => {
-  it("may be closed early without a word", () =>
+  it("may be closed early without an error", () =>
     inDirectory(async (cwd) => {
       const line = (await run(["emit", "Workflow/deploy", "WorkflowExecuted"], { cwd })).out
       assert.match(line, /\.1\n$/)
@@ -239,7 +239,7 @@ describe("pipes", () => {
       assert.match(out, /^NAMESPACE .*\n.*first\n$/)
     }))
 
-  it("get no colour, unless somebody asks for it", () =>
+  it("get no colour, unless a flag asks for it", () =>
     inDirectory(async (cwd) => {
       await run(["emit", "Workflow/deploy", "WorkflowExecutionFailed"], { cwd })
       const coloured = async (args: ReadonlyArray<string>, env: How["env"]) =>
@@ -319,7 +319,7 @@ describe("parked", () => {
       { env: { PATH: process.env["PATH"] } }
     )
 
-  it("has a host that runs deliver, and one that starts later give up", () =>
+  it("lets a running host deliver events, and a host that starts later drop them", () =>
     inDirectory(async (cwd) => {
       const where = ["--journal", join(cwd, "journal")]
       const first = host(cwd, "one", "two")
@@ -365,7 +365,7 @@ describe("parked", () => {
 })
 
 describe("the bundle", () => {
-  it("needs nothing beside it where no cluster is meant", () =>
+  it("needs no other file where no cluster is used", () =>
     inDirectory(async (cwd) => {
       await mkdir(join(cwd, "bin"))
       await cp(bin, join(cwd, "bin", "tidings.mjs"))
@@ -382,7 +382,7 @@ describe("the bundle", () => {
       assert.match(plugin.err, /usage: kubectl tidings list /)
     }))
 
-  it("speaks to a cluster with the one file beside it, also as a plugin of kubectl", () =>
+  it("talks to a cluster with the one file beside it, also as a kubectl plugin", () =>
     inDirectory(async (cwd) => {
       await symlink(bin, join(cwd, "kubectl-tidings"))
       const plugin = join(cwd, "kubectl-tidings")
@@ -414,7 +414,7 @@ describe("the bundle", () => {
       }
     }))
 
-  it("is made anew in a checkout whose sources are newer", () =>
+  it("is rebuilt in a checkout whose sources are newer", () =>
     inDirectory(async (cwd) => {
       const package_ = join(cwd, "packages", "tidings")
       await mkdir(join(cwd, "tools"))

@@ -175,7 +175,7 @@ describe("list", () => {
     })
   )
 
-  it.effect("keeps data on stdout and words on stderr where there is nothing", () =>
+  it.effect("prints an empty result on stdout and the explanation on stderr where no event matches", () =>
     Effect.gen(function* () {
       const empty = yield* memory()
       const nothing = yield* run(empty.layer, ["list"])
@@ -248,7 +248,7 @@ describe("list", () => {
     })
   )
 
-  it.effect("says where history is gone", () =>
+  it.effect("says where the history has a gap", () =>
     Effect.gen(function* () {
       const { layer, service } = yield* memory({ capacity: 2 })
       const { cursor } = yield* service.query({})
@@ -289,7 +289,7 @@ describe("list", () => {
     })
   )
 
-  it.effect("lets no event drive the terminal, in any format", () =>
+  it.effect("escapes control characters of events, in every format", () =>
     Effect.gen(function* () {
       const { layer, service } = yield* memory()
       const evil = "\u001b]0;owned\u0007\u009b31m\u202e\nforged\u2028line"
@@ -403,7 +403,7 @@ describe("failing backends", () => {
     })
   )
 
-  it.effect("tell of a layer that cannot be built, and of a defect in one line", () =>
+  it.effect("print one line for a layer that cannot be built, and for a defect", () =>
     Effect.gen(function* () {
       const unbuilt = Layer.effect(
         Backend.Backend,
@@ -440,7 +440,7 @@ describe("follow", () => {
     return { fiber, until }
   })
 
-  it.effect("prints the latest ten, then what comes, in columns that stay", () =>
+  it.effect("prints the latest ten events, then new ones, in columns that keep their widths", () =>
     Effect.gen(function* () {
       yield* TestClock.setTime(now / 1_000)
       const { service } = yield* memory()
@@ -485,7 +485,7 @@ describe("follow", () => {
     })
   )
 
-  it.effect("filters what comes", () =>
+  it.effect("filters new events", () =>
     Effect.gen(function* () {
       const { service } = yield* five
       const { until } = yield* following(service, "workflow/deploy", "--since", "1h", "-o", "ndjson")
@@ -496,7 +496,7 @@ describe("follow", () => {
     })
   )
 
-  it.effect("goes on after a cursor, and tells the cursor when it is ended", () =>
+  it.effect("continues after a cursor, and prints its cursor when it is ended", () =>
     Effect.gen(function* () {
       const { service } = yield* five
       const { cursor } = yield* service.query({})
@@ -515,7 +515,7 @@ describe("follow", () => {
     })
   )
 
-  it.effect("waits where there is nothing yet, and marks a gap", () =>
+  it.effect("waits where there are no events yet, and marks a gap", () =>
     Effect.gen(function* () {
       const { service } = yield* memory({ capacity: 1 })
       const { cursor } = yield* service.query({})
@@ -530,7 +530,7 @@ describe("follow", () => {
     })
   )
 
-  it.effect("comes back by itself after a fault, without missing or repeating anything", () =>
+  it.effect("reconnects after a fault without missing or repeating anything", () =>
     Effect.gen(function* () {
       const { service } = yield* memory()
       const at = "2026-08-22T10:30:00Z"
@@ -576,7 +576,7 @@ describe("follow", () => {
     })
   )
 
-  it.effect("is no success when a watch ends, and needs a lasting filter to show a cursor", () =>
+  it.effect("fails when a watch ends, and prints a cursor only for filters without relative times", () =>
     Effect.gen(function* () {
       const { service } = yield* memory()
       const ending = { ...service, watch: () => Stream.empty }
@@ -588,7 +588,7 @@ describe("follow", () => {
     })
   )
 
-  it.effect("does not end by itself", () =>
+  it.effect("does not end while its backend works", () =>
     Effect.gen(function* () {
       const { service } = yield* five
       const { fiber, until } = yield* following(service, "--until", "now")
@@ -659,7 +659,7 @@ describe("get", () => {
     })
   )
 
-  it.effect("goes through all pages, and says where to find an id", () =>
+  it.effect("searches all pages, and says where ids are printed when it finds nothing", () =>
     Effect.gen(function* () {
       const { layer, service } = yield* memory()
       yield* service.write(

@@ -86,7 +86,7 @@ describe("time grammar", () => {
     assert.match(iso(text), expected)
   })
 
-  it("knows the day on which the clock changes", () => {
+  it("handles the day on which daylight saving time begins or ends", () => {
     // On 29 March 2026 Berlin went from +01:00 to +02:00.
     const afterwards = Timestamp.parse("2026-03-29T12:00:00Z")!
     const today = Result.getOrThrow(when.parse("today", afterwards))

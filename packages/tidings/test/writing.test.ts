@@ -74,7 +74,7 @@ describe("emit", () => {
     })
   )
 
-  it.effect("knows the kinds that every cluster has, and which of them are in no namespace", () =>
+  it.effect("knows the built-in kinds of Kubernetes, and which of them are cluster-scoped", () =>
     Effect.gen(function* () {
       const recorded = (argv: ReadonlyArray<string>) =>
         Effect.gen(function* () {
@@ -95,7 +95,7 @@ describe("emit", () => {
     })
   )
 
-  it.effect("says that it waits, and gives up where nothing is known in the end", () =>
+  it.effect("says that it waits, and fails where the outcome stays unknown", () =>
     Effect.gen(function* () {
       const { service } = yield* memory()
       const unknown = BackendError.make(new BackendError.Transient({ applied: "unknown", detail: "reset" }))
@@ -272,7 +272,7 @@ describe("emit", () => {
     })
   )
 
-  it.effect("records what looks like a mistake, and asks", () =>
+  it.effect("records a value that looks like a mistake, and prints a hint", () =>
     Effect.gen(function* () {
       const { layer } = yield* memory()
       const typo = yield* run(layer, ["emit", "Workflow/deploy", "WorkflowExecutd"])

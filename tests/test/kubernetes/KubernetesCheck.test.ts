@@ -53,8 +53,8 @@ const event = (name: string, namespace: string) => ({
   type: "Normal"
 })
 
-describe("a cluster where all is well", () => {
-  it.live("is configured, reached, known, and lets us record and read", () =>
+describe("a cluster without a problem", () => {
+  it.live("passes every check", () =>
     Effect.gen(function* () {
       const server = yield* ApiServer.make({
         users: [
@@ -148,7 +148,7 @@ describe("rights", () => {
     }
   ]
 
-  it.live("are told one by one, with the rule that is missing, said once", () =>
+  it.live("are reported one by one, each missing rule once", () =>
     Effect.gen(function* () {
       const server = yield* ApiServer.make({
         users: cases.map(({ verbs }, index) => ({ name: `user-${index}`, rules: [rule(...verbs)] }))
@@ -344,7 +344,7 @@ describe("a cluster that cannot be used", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("tells less where it is old or odd, and is no less healthy for it", () =>
+  it.live("passes with fewer details where its API server is old or unusual", () =>
     Effect.gen(function* () {
       // What an older server does not know is 404, and a gateway may answer whatever it likes.
       const connection = (answers: (request: KubernetesConnection.KubernetesRequest) => number) =>

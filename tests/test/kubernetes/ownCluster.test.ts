@@ -29,7 +29,7 @@ const replace = (cluster: InterceptedServer, etcd: "empty" | ApiServer.Backup = 
   cluster.double.startApiServer({ etcd, rolesAfter: 0 })
 
 describe("a process that writes to a cluster", () => {
-  it.effect("asks once which one it is, and not again while nothing breaks", () =>
+  it.effect("asks once for the identity of the cluster, and not again while no connection breaks", () =>
     Effect.gen(function* () {
       const { backend, cluster } = yield* make()
       for (let n = 1; n <= 20; n++) yield* one(backend, n)
@@ -63,7 +63,7 @@ describe("a process that writes to a cluster", () => {
     })
   )
 
-  it.effect("sends nothing to another one, of any write, and says which the two are", () =>
+  it.effect("sends no write to another cluster, and names both clusters in the error", () =>
     Effect.gen(function* () {
       const { backend, cluster } = yield* make()
       const known = write(1)
@@ -86,7 +86,7 @@ describe("a process that writes to a cluster", () => {
     })
   )
 
-  it.effect("goes on when its own cluster is back", () =>
+  it.effect("continues when its own cluster is back", () =>
     Effect.gen(function* () {
       const { backend, cluster } = yield* make()
       const own = yield* cluster.double.backup
@@ -166,7 +166,7 @@ describe("a process that writes to a cluster", () => {
     })
   )
 
-  it.effect("does not take the first who asks along when that one is given up", () =>
+  it.effect("still gets the identity when the caller that asked first is interrupted", () =>
     Effect.gen(function* () {
       const { backend, cluster } = yield* make()
       yield* one(backend, 1)

@@ -46,7 +46,7 @@ describe("a query", () => {
     })
   )
 
-  it.effect("begins anew when the list expires on the way, and misses nothing", () =>
+  it.effect("starts again when the list expires between pages, and misses nothing", () =>
     Effect.gen(function* () {
       const { backend, cluster } = yield* make()
       yield* fill(backend, 8)
@@ -65,7 +65,7 @@ describe("a query", () => {
     })
   )
 
-  it.effect("asks for all in one piece when lists keep expiring", () =>
+  it.effect("lists without pages when lists keep expiring", () =>
     Effect.gen(function* () {
       const { backend, cluster } = yield* make()
       yield* fill(backend, 8)
@@ -153,7 +153,7 @@ describe("a query", () => {
       })
     )
 
-    it.effect("never puts into a path what would lead elsewhere", () =>
+    it.effect("never puts text into a path that would lead to another resource", () =>
       Effect.gen(function* () {
         const { backend, cluster } = yield* make()
         for (const odd of ["../secrets", "a/b", "..", "a%2fb", ""]) {
@@ -163,7 +163,7 @@ describe("a query", () => {
       })
     )
 
-    it.effect("is no answer where a gateway speaks for the server", () =>
+    it.effect("fails where a gateway answers in place of the server", () =>
       Effect.gen(function* () {
         const { backend, cluster } = yield* make()
         const page = { status: 404, headers: { "content-type": "text/html" }, body: "<html>not here</html>" }
@@ -176,7 +176,7 @@ describe("a query", () => {
     )
   })
 
-  it.effect("looks in the namespace of the event, wherever its object is", () =>
+  it.effect("searches the namespace of the event, whatever the namespace of its object", () =>
     Effect.gen(function* () {
       const { backend, cluster } = yield* make()
       cluster.put("node-a.17", { involvedObject: { kind: "Node", name: "node-a" }, type: "Normal", reason: "Up" })
@@ -204,7 +204,7 @@ describe("a query", () => {
     })
   )
 
-  it.effect("shows a copy of an event once, the one that counts further", () =>
+  it.effect("returns an event that exists in two namespaces once, with the higher count", () =>
     Effect.gen(function* () {
       const { backend, cluster } = yield* make()
       yield* fill(backend, 2)
@@ -227,7 +227,7 @@ describe("a query", () => {
     })
   )
 
-  it.effect("shows events of any writer beside its own", () =>
+  it.effect("returns events of every writer", () =>
     Effect.gen(function* () {
       const { backend, cluster } = yield* make()
       yield* fill(backend, 1)
@@ -246,7 +246,7 @@ describe("a query", () => {
     })
   )
 
-  it.effect("refuses page tokens of other queries and positions that are none", () =>
+  it.effect("refuses page tokens of other queries and malformed positions", () =>
     Effect.gen(function* () {
       const { backend } = yield* make()
       yield* fill(backend, 4)
@@ -312,7 +312,7 @@ describe("an answer of success that is no list of events", () => {
     )
   }
 
-  it.effect("is told from an empty list, which Go may write as null", () =>
+  it.effect("differs from an empty list, which Go may write as null", () =>
     Effect.gen(function* () {
       const { backend, cluster } = yield* make()
       cluster.before = () => ({ status: 200, headers: {}, body: list({ items: null }) })

@@ -386,7 +386,7 @@ describe("a connection that", () => {
 })
 
 describe("history that is gone", () => {
-  it.effect("in the stream: Gap, then what survived, once", () =>
+  it.effect("in the stream yields Gap, then what survived, once", () =>
     Effect.gen(function* () {
       const { backend, cluster } = yield* make()
       yield* put(backend, write(1))
@@ -405,7 +405,7 @@ describe("history that is gone", () => {
     })
   )
 
-  it.effect("when the connection is made: the same", () =>
+  it.effect("when the connection is made yields the same", () =>
     Effect.gen(function* () {
       const { backend, cluster } = yield* make()
       const watching = yield* watch(backend, "now")
@@ -433,7 +433,7 @@ describe("history that is gone", () => {
     })
   )
 
-  it.effect("does not show in a watch that was quiet for long: the position is brought up to date in time", () =>
+  it.effect("does not affect a watch without events for long, because its position is refreshed in time", () =>
     Effect.gen(function* () {
       const { backend, cluster } = yield* make()
       const watching = yield* watch(backend, "now", { reason: "Rare" })
@@ -511,7 +511,7 @@ describe("an answer of success that is no watch", () => {
     )
   }
 
-  it.effect("in the middle of one that is: what came before it has left, and nothing is lost or repeated", () =>
+  it.effect("in the middle of a watch follows the events before it, and nothing is lost or repeated", () =>
     Effect.gen(function* () {
       const { backend, cluster } = yield* make()
       const watching = yield* watch(backend, "now")
@@ -524,8 +524,8 @@ describe("an answer of success that is no watch", () => {
   )
 })
 
-describe("what is no news", () => {
-  it.effect("a change that does not concern the event, also of other writers", () =>
+describe("a watch yields nothing for", () => {
+  it.effect("a change of fields that are not part of the event, also by other writers", () =>
     Effect.gen(function* () {
       const { backend, cluster } = yield* make()
       const watching = yield* watch(backend, "now")
@@ -542,7 +542,7 @@ describe("what is no news", () => {
     })
   )
 
-  it.effect("an error in the stream that passes: it goes on from where it was", () =>
+  it.effect("a temporary error in the stream, after which it continues where it was", () =>
     Effect.gen(function* () {
       const { backend, cluster } = yield* make()
       const watching = yield* watch(backend, "now")

@@ -99,7 +99,7 @@ describe("one write after another", () => {
     })
   )
 
-  it.effect("meets somebody who changes the same object", () =>
+  it.effect("succeeds when another client changes the same object meanwhile", () =>
     Effect.gen(function* () {
       const cluster = yield* makeServer
       const service = yield* backend(cluster)
@@ -111,7 +111,7 @@ describe("one write after another", () => {
     })
   )
 
-  it.effect("is put off when somebody never stops changing it", () =>
+  it.effect("is answered with Retry when another client never stops changing the object", () =>
     Effect.gen(function* () {
       const cluster = yield* makeServer
       const service = yield* backend(cluster)
@@ -125,7 +125,7 @@ describe("one write after another", () => {
     })
   )
 
-  it.effect("never touches an object of somebody else", () =>
+  it.effect("never changes an object of another writer", () =>
     Effect.gen(function* () {
       const cluster = yield* makeServer
       const service = yield* backend(cluster)
@@ -138,7 +138,7 @@ describe("one write after another", () => {
 })
 
 describe("answers that are lost", () => {
-  it.effect("of a create: repeated, it is the same object", () =>
+  it.effect("of a create lead to the same object when it is repeated", () =>
     Effect.gen(function* () {
       const cluster = yield* makeServer
       const service = yield* backend(cluster)
@@ -155,7 +155,7 @@ describe("answers that are lost", () => {
     })
   )
 
-  it.effect("of a patch: repeated, it counts once", () =>
+  it.effect("of a patch count once when it is repeated", () =>
     Effect.gen(function* () {
       const cluster = yield* makeServer
       const service = yield* backend(cluster)
@@ -394,7 +394,7 @@ describe("an object that is deleted and made anew under its name", () => {
     })
   )
 
-  it.effect("is not taken for the earlier one again by who has not looked since", () =>
+  it.effect("is not confused with the earlier one by a process that has not looked it up since", () =>
     Effect.gen(function* () {
       const cluster = yield* makeServer
       let uid = "uid-1"
@@ -449,7 +449,7 @@ describe("an object that is deleted and made anew under its name", () => {
 })
 
 describe("objects that a server does not take", () => {
-  it.effect("too large: once more without data, then rejected", () =>
+  it.effect("because they are too large are sent once more without data, then rejected", () =>
     Effect.gen(function* () {
       const cluster = yield* makeServer
       const service = yield* backend(cluster)
@@ -463,7 +463,7 @@ describe("objects that a server does not take", () => {
     })
   )
 
-  it.effect("invalid: once more without eventTime, then rejected", () =>
+  it.effect("because they are invalid are sent once more without eventTime, then rejected", () =>
     Effect.gen(function* () {
       const cluster = yield* makeServer
       const service = yield* backend(cluster)
@@ -477,7 +477,7 @@ describe("objects that a server does not take", () => {
     })
   )
 
-  it.effect("in what cannot be a namespace: rejected without a request", () =>
+  it.effect("because their namespace is invalid are rejected without a request", () =>
     Effect.gen(function* () {
       const cluster = yield* makeServer
       const service = yield* backend(cluster)
@@ -496,7 +496,7 @@ describe("objects that a server does not take", () => {
 describe("a batch", () => {
   const many = (count: number) => Array.from({ length: count }, (_, index) => write(index + 1))
 
-  it.effect("is answered in its order, and not more than so many are under way", () =>
+  it.effect("is answered in order, with a limited number of concurrent requests", () =>
     Effect.gen(function* () {
       const cluster = yield* makeServer
       const service = yield* backend(cluster, { concurrency: 5 })
@@ -522,7 +522,7 @@ describe("a batch", () => {
     })
   )
 
-  it.effect("that meets a server that is away is given up at once", () =>
+  it.effect("is answered with Retry as a whole when the server is unreachable", () =>
     Effect.gen(function* () {
       const cluster = yield* makeServer
       const service = yield* backend(cluster, { concurrency: 4 })
