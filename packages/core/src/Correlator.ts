@@ -495,8 +495,8 @@ export class Correlator {
    * Computes the fingerprints that a snapshot needs for this number of the most recently used series, and changes nothing
    * else. Called after each page of events, it avoids a pause of the host for all of them at once.
    */
-  prepareSnapshot(most: number): void {
-    let left = most
+  prepareSnapshot(count: number): void {
+    let left = count
     for (let one = this.byUse.newest; one !== undefined && left > 0; one = one.older, left--) this.prepare(one)
   }
 

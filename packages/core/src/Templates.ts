@@ -235,20 +235,20 @@ export const make: Effect.Effect<Templates["Service"]> = Effect.sync(() => {
 
     register: (definition, messages = {}) =>
       Effect.suspend(() => {
-        const reading = new Reading(kinds, entries)
+        const reader = new DefinitionReader(kinds, entries)
         try {
-          if (catalogues.has(definition)) reading.keep(definition)
-          else reading.readKinds(definition)
-          reading.readMessages(messages)
+          if (catalogues.has(definition)) reader.keep(definition)
+          else reader.readKinds(definition)
+          reader.readMessages(messages)
         } catch (thrown) {
           const detail = `${text.showThrown(thrown)}; expected an object of kinds, each with its apiVersion and reasons`
           return Effect.fail(new CatalogueError({ issues: [{ path: "the definition", detail }] }))
         }
-        if (reading.issues.length > 0) return Effect.fail(new CatalogueError({ issues: reading.issues }))
+        if (reader.issues.length > 0) return Effect.fail(new CatalogueError({ issues: reader.issues }))
 
         catalogues.add(definition)
-        for (const [name, kind] of reading.kinds) kinds.set(name, kind)
-        for (const [name, entry] of reading.entries) entries.set(name, entry)
+        for (const [name, kind] of reader.kinds) kinds.set(name, kind)
+        for (const [name, entry] of reader.entries) entries.set(name, entry)
         return Effect.void
       }),
 
@@ -319,7 +319,7 @@ const builtInFields = Result.getOrThrow(makeFields({ ...ofEveryEvent, ...EventDa
 // ---------------------------------------------------------------------------
 
 /** Reads one definition and collects everything that is wrong with it. It changes nothing that is registered. */
-class Reading {
+class DefinitionReader {
   readonly issues: Array<CatalogueIssue> = []
   readonly kinds = new Map<string, KindEntry>()
   private readonly declared = new Map<string, Omit<Entry, "template">>()
@@ -365,7 +365,7 @@ class Reading {
       }
       const fields = this.readFields(kind, declaration)
       this.readKind(kind, apiVersion, declaration.fields ?? {})
-      for (const [reason, told] of Object.entries(reasons)) this.readReason(kind, reason, told, fields)
+      for (const [reason, declared] of Object.entries(reasons)) this.readReason(kind, reason, declared, fields)
     }
   }
 
@@ -417,9 +417,9 @@ class Reading {
     return Result.getOrThrow(made)
   }
 
-  private readReason(kind: string, reason: string, told: Reason, fields: TemplateFieldsOfData): void {
+  private readReason(kind: string, reason: string, declared: Reason, fields: TemplateFieldsOfData): void {
     const path = `${kind}.${reason}`
-    const { meaning, message, type = "Normal" } = told
+    const { meaning, message, type = "Normal" } = declared
     const fault = names.reasonFault(reason)
     if (fault !== undefined) this.note(path, fault)
     const owner = this.declared.get(reason)?.declared ?? this.registeredEntries.get(reason)?.declared

@@ -9,7 +9,7 @@
  */
 import { type EventDataInput, fields } from "./EventData.ts"
 import { isPlain, MAXIMUM_DEPTH, MAXIMUM_VALUES, setField } from "./internal/json.ts"
-import { remember } from "./internal/remember.ts"
+import { memoize } from "./internal/memoize.ts"
 import type { EventDraft } from "./EventDraft.ts"
 
 /**
@@ -224,7 +224,7 @@ export const redact = (options?: {
   const patterns = (options?.patterns ?? []).map(
     ({ flags, source }) => new RegExp(source, `${flags.replace("g", "")}g`)
   )
-  const isSecret = remember((key) => {
+  const isSecret = memoize((key) => {
     keys.lastIndex = 0
     return keys.test(key)
   })

@@ -1,7 +1,7 @@
 import { InvalidEvent } from "@tidings/core/InvalidEvent"
 import { assert, describe, it } from "@effect/vitest"
 import * as names from "../src/internal/names.ts"
-import { remember } from "../src/internal/remember.ts"
+import { memoize } from "../src/internal/memoize.ts"
 import * as text from "../src/internal/text.ts"
 import { anyText, integer } from "./support/arbitraries.ts"
 
@@ -139,10 +139,10 @@ describe("show", () => {
   })
 })
 
-describe("remember", () => {
+describe("memoize", () => {
   it("caches results of repeated texts, within a limit, and not of long ones", () => {
     const asked: Array<string> = []
-    const isLong = remember((value) => {
+    const isLong = memoize((value) => {
       asked.push(value)
       return value.length > 2
     })

@@ -44,14 +44,14 @@ const unitsOfFields = (fields: { readonly [key: string]: Json | undefined }): nu
 const MOST_BYTES_OF_A_UNIT = 6
 
 /** Approximate size of reason, references and reporter. */
-const REST = 512
+const ENVELOPE_BYTES = 512
 
 /**
  * Approximate size of a body in memory, in bytes.
  *
  * @internal
  */
-export const estimate = ({ data, message }: EventBody): number => REST + message.length + unitsOfFields(data)
+export const estimate = ({ data, message }: EventBody): number => ENVELOPE_BYTES + message.length + unitsOfFields(data)
 
 const bytesOf = (value: Json): number => text.byteLength(JSON.stringify(value))
 

@@ -14,7 +14,7 @@ const MAXIMUM_PER_TURN = 512
 /** Maximum duration of a turn in nanoseconds, for events that cost more, because they are large or the disk is slow. */
 const MAXIMUM_TURN = 8_000_000n
 /** The clock is read once per this number of events. */
-const LOOK = 16
+const EVENTS_PER_CLOCK_READING = 16
 
 /** @internal */
 export class Fairness {
@@ -44,7 +44,7 @@ export class Fairness {
 
   private isOver(): boolean {
     if (this.taken >= MAXIMUM_PER_TURN) return true
-    if (this.taken % LOOK !== 0) return false
+    if (this.taken % EVENTS_PER_CLOCK_READING !== 0) return false
     const now = this.clock.monotonicTimeNanosUnsafe()
     this.begunAt ??= now
     return now - this.begunAt >= MAXIMUM_TURN

@@ -4,7 +4,7 @@
  * @internal
  */
 import { CHARACTERS } from "../ControlCharacters.ts"
-import { remember } from "./remember.ts"
+import { memoize } from "./memoize.ts"
 import * as text from "./text.ts"
 
 /**
@@ -21,10 +21,10 @@ const matching =
     pattern.test(text)
 
 /** @internal */
-export const isKind = remember(matching(/^[A-Za-z][A-Za-z0-9]*$/))
+export const isKind = memoize(matching(/^[A-Za-z][A-Za-z0-9]*$/))
 
 /** @internal */
-export const isApiVersion = remember(
+export const isApiVersion = memoize(
   matching(/^(?:[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?\/)?[a-z0-9](?:[-a-z0-9]*[a-z0-9])?$/)
 )
 
@@ -33,10 +33,10 @@ export const isApiVersion = remember(
  *
  * @internal
  */
-export const isReason = remember(matching(/^[A-Za-z](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?$/))
+export const isReason = memoize(matching(/^[A-Za-z](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?$/))
 
 /** @internal */
-export const isNamespace = remember(matching(/^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/))
+export const isNamespace = memoize(matching(/^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/))
 
 // What a terminal or a store would show or keep otherwise: white space, control characters, lone surrogates.
 const UNSAFE = String.raw`\s\u00a0\ud800-\udfff${CHARACTERS}`
@@ -53,7 +53,7 @@ const OBJECT_NAME = new RegExp(String.raw`^(?!\.{1,2}$)(?![ /])(?:[^${UNSAFE}]| 
  *
  * @internal
  */
-export const isName = remember(
+export const isName = memoize(
   (name) =>
     name.length <= LIMITS.name &&
     OBJECT_NAME.test(name) &&
@@ -72,13 +72,13 @@ const QUALIFIED_NAME =
  *
  * @internal
  */
-export const isQualifiedName = remember((name) => {
+export const isQualifiedName = memoize((name) => {
   const match = QUALIFIED_NAME.exec(name)
   return match !== null && (match[1] ?? "").length <= 253
 })
 
 /** @internal */
-export const isLabelValue = remember(matching(/^(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/))
+export const isLabelValue = memoize(matching(/^(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/))
 
 /**
  * What is wrong with the name of a reason that is declared; `undefined` when it is valid.

@@ -14,7 +14,7 @@ import { overlay } from "./overlay.ts"
 import * as text from "./text.ts"
 import * as timeout from "../Timeout.ts"
 
-const askedFor = ({ reason }: BackendError): number =>
+const retryAfterMillis = ({ reason }: BackendError): number =>
   reason._tag === "Throttled" && reason.retryAfter !== undefined ? Duration.toMillis(reason.retryAfter) : 0
 
 /**
@@ -56,9 +56,9 @@ export const make = (
     const first = yield* readDelay("baseDelay", options?.baseDelay ?? "50 millis")
     const maximum = yield* readDelay("maximumDelay", options?.maximumDelay ?? "2 seconds")
 
-    const pause = (tries: number, asked: number): Effect.Effect<void> => {
+    const pause = (tries: number, retryAfter: number): Effect.Effect<void> => {
       const jittered = backoff.delay(tries + 1, { first, maximum }, random)
-      return clock.sleep(Duration.millis(Math.max(jittered, asked)))
+      return clock.sleep(Duration.millis(Math.max(jittered, retryAfter)))
     }
 
     const write = (
@@ -68,23 +68,23 @@ export const make = (
       Effect.matchEffect(backend.write(batch), {
         onFailure: (error) =>
           tries < times && isTemporary(error)
-            ? Effect.andThen(pause(tries, askedFor(error)), write(batch, tries + 1))
+            ? Effect.andThen(pause(tries, retryAfterMillis(error)), write(batch, tries + 1))
             : Effect.fail(error),
         onSuccess: (outcomes) => {
           if (tries >= times) return Effect.succeed(outcomes)
           const again: Array<number> = []
           // The longest `retryAfter` of any of them, because they are written again together.
-          let asked = 0
+          let retryAfter = 0
           for (let index = 0; index < batch.length; index++) {
             const outcome = outcomes[index] ?? missing
             if (outcome._tag !== "Retry" || !isTemporary(outcome.error)) continue
             again.push(index)
-            asked = Math.max(asked, askedFor(outcome.error))
+            retryAfter = Math.max(retryAfter, retryAfterMillis(outcome.error))
           }
           if (again.length === 0) return Effect.succeed(outcomes)
           const rest = again.map((index) => batch[index]!)
           return Effect.andThen(
-            pause(tries, asked),
+            pause(tries, retryAfter),
             Effect.match(write(rest, tries + 1), {
               // The outcomes of the others are known, so the whole has not failed.
               onFailure: (error) => merge(batch, outcomes, again, () => ({ _tag: "Retry", error })),
@@ -97,7 +97,7 @@ export const make = (
     const reading = <A>(read: () => Effect.Effect<A, BackendError>, tries: number): Effect.Effect<A, BackendError> =>
       Effect.catch(Effect.suspend(read), (error) =>
         tries < times && isTemporary(error)
-          ? Effect.andThen(pause(tries, askedFor(error)), reading(read, tries + 1))
+          ? Effect.andThen(pause(tries, retryAfterMillis(error)), reading(read, tries + 1))
           : Effect.fail(error)
       )
 
@@ -134,7 +134,7 @@ export const make = (
           const again = Effect.succeed([once, undefined] as const)
           if (failure === undefined) return again
           if (failures >= times || !isTemporary(failure)) return Effect.fail(failure)
-          return Effect.andThen(pause(failures++, askedFor(failure)), again)
+          return Effect.andThen(pause(failures++, retryAfterMillis(failure)), again)
         })
         return Stream.flatten(Stream.unfold(undefined, () => next))
       })

@@ -290,7 +290,7 @@ export class SinkState {
     if (released.length === 0) return
     for (const pending of released) this.outbox.add(pending)
     this.ledger.held = this.correlator.held
-    this.changed = true
+    this.markChanged()
   }
 
   /** The oldest occurrence that was read and has no outcome. */

@@ -7,7 +7,7 @@ const MAXIMUM_LENGTH = 256
  *
  * @internal
  */
-export const remember = (test: (text: string) => boolean): ((text: string) => boolean) => {
+export const memoize = (test: (text: string) => boolean): ((text: string) => boolean) => {
   const answers = new Map<string, boolean>()
   return (text) => {
     const known = answers.get(text)
