@@ -148,7 +148,7 @@ contexts: [{name: x, context: {cluster: c, user: u}}]
     ["a token that is a number", yaml.replace(/token: "[^"]*"/, "token: 123")],
     ["a namespace that is a word for true", yaml.replace("user: u}", "user: u, namespace: y}")],
     ["a word for true in quotes", yaml.replace("disable-compression: yes", 'disable-compression: "yes"')],
-    ["data that is no base64", yaml.replace(/data: [A-Za-z0-9+/=]*/, 'data: "%"')],
+    ["data that is not base64", yaml.replace(/data: [A-Za-z0-9+/=]*/, 'data: "%"')],
     ["one name twice", yaml.replace("users: [", "users: [{name: u, user: {}}, ")]
   ]
   for (const [what, text] of malformed) {

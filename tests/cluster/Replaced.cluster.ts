@@ -238,7 +238,7 @@ if (process.env["TIDINGS_TEST_CLUSTER"] !== "kubeconfig") {
 
           const ended = yield* Effect.flip(Fiber.join(watching.fiber))
           assert.strictEqual(ended.reason._tag, "CursorMismatch")
-          assert.include(ended.message, "set back to an earlier state")
+          assert.include(ended.message, "restored to an earlier state")
           const refused = yield* Effect.flip(Stream.runHead(backend.watch(filter, cursor)))
           assert.strictEqual(refused.reason._tag, "CursorMismatch")
 

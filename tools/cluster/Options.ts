@@ -75,7 +75,7 @@ export const refuse = (message: string): never => {
 
 const checkDuration = (name: string, value: string | undefined): void => {
   if (value !== undefined && !/^(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+$/.test(value)) {
-    refuse(`${name} is no duration: "${value}"; write it like 20s or 1m30s`)
+    refuse(`${name} is not a duration: "${value}"; write it like 20s or 1m30s`)
   }
 }
 

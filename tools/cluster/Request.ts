@@ -21,7 +21,7 @@ export interface Response {
   readonly status: number
   readonly headers: http.IncomingHttpHeaders
   readonly text: string
-  /** The body parsed; throws where it is no JSON. */
+  /** The body parsed; throws where it is not JSON. */
   readonly json: () => unknown
 }
 

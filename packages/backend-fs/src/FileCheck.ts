@@ -63,15 +63,15 @@ const absentCheck = (disk: Disk, directory: string): Check => {
     ? {
         name: "directory",
         state: "note",
-        found: `${directory} is not there yet`,
-        advice: "nothing is to be done: whoever records first makes it",
+        found: `${directory} does not exist yet`,
+        advice: "nothing to do: the first writer creates it",
         facts: { directory, exists: false }
       }
     : {
         name: "directory",
         state: "broken",
-        found: `${directory} is not there, and this user may not make it in ${parent}`,
-        advice: `make it as a user who may, give it to this one, ${elsewhere}`,
+        found: `${directory} does not exist, and this user may not create it in ${parent}`,
+        advice: `create it as a user who may, give it to this user, ${elsewhere}`,
         facts: { directory, exists: false }
       }
 }
@@ -82,7 +82,7 @@ const permissionCheck = (disk: Disk, directory: string): Check => {
   const found = `mode ${access.octal(permissions)}, ${owner === disk.user ? "of this user" : `of user ${owner}`}`
   const facts = { mode: access.octal(permissions), owner, user: disk.user ?? null }
   const common = { name: "permissions", found, facts }
-  if (disk.user === undefined) return { ...common, state: "ok", found: "this system has no permissions to look at" }
+  if (disk.user === undefined) return { ...common, state: "ok", found: "this system has no file permissions to check" }
   const problem = access.problemOf(disk, directory, status, "write", "log")
   if (problem !== undefined) {
     const mayRead = access.problemOf(disk, directory, status, "read", "log") === undefined
@@ -98,7 +98,7 @@ const permissionCheck = (disk: Disk, directory: string): Check => {
     return {
       ...common,
       state: "broken",
-      found: `${found}; ${unusable} may not be used by this user`,
+      found: `${found}; ${unusable} is not accessible to this user`,
       advice: `chmod g+rw ${path.join(directory, unusable)}, and let its writers run with a umask of 002; ${elsewhere}`
     }
   }
@@ -164,8 +164,7 @@ const damageCheck = ({ damaged: { bytes, lines } }: FileBackend.Status): Check =
   ...(lines === 0
     ? undefined
     : {
-        advice:
-          "nothing is to be done: a writer was stopped in the middle of a line, the disk was full, or a file was edited"
+        advice: "nothing to do: a writer was stopped in the middle of a line, the disk was full, or a file was edited"
       }),
   facts: { lines, bytes }
 })
@@ -243,7 +242,7 @@ export const run = (options?: {
         name: "directory",
         state: "broken",
         found: Result.isFailure(status)
-          ? `${directory} cannot be looked at: ${String(status.failure)}`
+          ? `${directory} cannot be examined: ${String(status.failure)}`
           : `${directory} is a file where a directory should be`,
         advice: `move away what is in its place, ${elsewhere}`,
         facts: { directory, exists: false }
@@ -265,8 +264,8 @@ export const run = (options?: {
           : {
               name: "identity",
               state: "note",
-              found: "no log has begun here yet",
-              advice: "whoever records first begins it"
+              found: "no event log here yet",
+              advice: "nothing to do: the first writer creates it"
             }
       ],
       onSuccess: (log): ReadonlyArray<Check> => [...checks, ...log]
@@ -285,10 +284,10 @@ const sinkCheck = (sink: JournalView.Sink, owner: string | undefined): Check => 
     facts: { sink: name, target: target ?? null, pending, parked: occurrences, parkedSeries: parked.length }
   }
   if (damage !== undefined) return { ...common, state: "broken", found: damage }
-  const waiting = pending === 0 ? "nothing waits" : `${many(pending, "occurrence")} wait`
+  const waiting = pending === 0 ? "nothing is pending" : `${many(pending, "occurrence")} wait`
   const aside =
     parked.length === 0 ? "nothing is parked" : `${many(occurrences, "occurrence")} of ${parked.length} series parked`
-  const asked = requests.length === 0 ? "" : "; what was asked for about them is not done yet"
+  const asked = requests.length === 0 ? "" : "; requested retries and drops are pending"
   const found = `${waiting}, ${aside}${asked}${target === undefined ? "; it has not reached its backend yet" : ""}`
   if (parked.length > 0) {
     return { ...common, state: "note", found, advice: "see why, and retry or drop them, with: tidings parked" }
@@ -310,7 +309,7 @@ export const runJournal = (directory: string): Effect.Effect<ReadonlyArray<Check
     onFailure: ({ message }): ReadonlyArray<Check> => [{ name: "journal", state: "broken", found: message }],
     onSuccess: (view): ReadonlyArray<Check> => {
       if (view === undefined) return []
-      const who = view.owner === undefined ? "no host runs on it" : `${view.owner} runs on it`
+      const who = view.owner === undefined ? "no host uses it" : `${view.owner} uses it`
       return [
         {
           name: "journal",

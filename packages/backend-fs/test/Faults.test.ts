@@ -179,9 +179,9 @@ describe("failing disk operations", () => {
   const meanings = [
     ["ENOSPC", "Full", /the disk of .* is full: free some space/],
     ["EDQUOT", "Full", /the disk quota of this user is used up/],
-    ["EFBIG", "Full", /the greatest size that this process may write: raise the limit \(ulimit -f\)/],
-    ["EACCES", "Unauthorized", /may not be used by the user of this process: give that user the right/],
-    ["EPERM", "Unauthorized", /may not be used by the user of this process/],
+    ["EFBIG", "Full", /the maximum file size of this process: raise the limit \(ulimit -f\)/],
+    ["EACCES", "Unauthorized", /is not accessible to the user of this process: grant that user read/],
+    ["EPERM", "Unauthorized", /is not accessible to the user of this process/],
     ["EROFS", "Unavailable", /read-only file system: mount it writable/],
     ["ELOOP", "Unavailable", /a symbolic link, which the log never follows/],
     ["EISDIR", "Unavailable", /a directory where a file of the log should be/],
@@ -575,7 +575,7 @@ describe("a log on a limited disk", () => {
         : node
       const error = yield* Effect.flip(Effect.scoped(open({ directory }, disk)))
       assert.strictEqual(error.reason._tag, "Unauthorized")
-      assert.match(error.message, /give that user the right to read and write it, or choose another directory/)
+      assert.match(error.message, /grant that user read and write permission, or choose another directory/)
     })
   )
 

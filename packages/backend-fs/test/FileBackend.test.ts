@@ -112,7 +112,7 @@ describe("the directory of a log", () => {
       assert.include(refused.message, `${file} is a file where the directory of the log should be: move it away`)
       const below = yield* failure({ directory: path.join(file, "log") })
       assert.strictEqual(below.tag, "Unavailable")
-      assert.include(below.message, "something on the way to it is no directory")
+      assert.include(below.message, "a part of its path is not a directory")
       assert.strictEqual(readFileSync(file, "utf8"), "mine")
     })
   )
@@ -157,10 +157,10 @@ describe("the directory of a log", () => {
       const directory = yield* TestDirectory.make
       const meta = path.join(directory, ".meta.json")
       for (const [text, words] of [
-        ["", "is no JSON"],
-        ["{", "is no JSON"],
+        ["", "is not JSON"],
+        ["{", "is not JSON"],
         ["[]", "lacks format or id"],
-        ['{"format":1,"id":""}', "has no text as id"],
+        ['{"format":1,"id":""}', "has an id that is not text"],
         ['{"format":2,"id":"x"}', "has format 2, this version reads format 1"]
       ] as const) {
         writeFileSync(meta, text)

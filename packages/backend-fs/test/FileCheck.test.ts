@@ -203,11 +203,11 @@ describe("a journal", () => {
         node
       )
       assert.deepStrictEqual(states(owned), { journal: "ok", "sink a": "ok", "sink b": "ok", "sink c": "note" })
-      assert.include(named(owned, "journal").found, "runs on it")
+      assert.include(named(owned, "journal").found, "uses it")
       assert.deepInclude(named(owned, "sink b").facts!, { pending: 3, target: null })
       assert.deepInclude(named(owned, "sink c").facts!, { parked: 2, parkedSeries: 1 })
       const free = yield* FileCheck.runJournal(directory)
-      assert.include(named(free, "journal").found, "no host runs on it")
+      assert.include(named(free, "journal").found, "no host uses it")
       assert.deepStrictEqual(states(free), { journal: "ok", "sink a": "ok", "sink b": "note", "sink c": "note" })
       fs.writeFileSync(path.join(directory, "sink-a.checkpoint"), "nonsense")
       assert.strictEqual(named(yield* FileCheck.runJournal(directory), "sink a").state, "broken")

@@ -180,7 +180,7 @@ describe("the directory of a journal", () => {
         assert.strictEqual(yield* directoryOf({ TIDINGS_DIRECTORY: log }), path.join(log, "journal"))
         const first = yield* inEnvironment(headAfterOneMore, log)
         assert.strictEqual(first.value, 4)
-        assert.isTrue(first.logged.some((line) => line.includes(`is in ${log}-journal now`)))
+        assert.isTrue(first.logged.some((line) => line.includes(`to ${log}-journal: beside the event log`)))
         assert.strictEqual(yield* directoryOf({ TIDINGS_DIRECTORY: log }), `${log}-journal`)
         assert.isFalse(existsSync(path.join(log, "journal")))
         const second = yield* inEnvironment(headAfterOneMore, log)
@@ -258,7 +258,7 @@ describe("the directory of a journal", () => {
         }
       })
       const error = yield* Effect.flip(inEnvironment(Effect.void, log, readOnly))
-      assert.include(error.message, `${log}-journal may not be used by the user of this process`)
+      assert.include(error.message, `${log}-journal is not accessible to the user of this process`)
       assert.include(error.message, "TIDINGS_JOURNAL")
     })
   )
@@ -389,10 +389,7 @@ describe("the directory of a journal", () => {
       writeFileSync(lock, "not empty")
       const [tag, detail] = yield* reasonOf(run({ directory }, () => Effect.void, node))
       assert.strictEqual(tag, "JournalFailed")
-      assert.strictEqual(
-        detail,
-        `${lock}: the lock of a journal is an empty file, and this is none: move this file away`
-      )
+      assert.strictEqual(detail, `${lock}: the lock of a journal is an empty file, and this one is not: move it away`)
       writeFileSync(lock, "")
 
       const failing = (code: string, file: string) => Object.assign(fault(code), { path: file })
@@ -402,10 +399,10 @@ describe("the directory of a journal", () => {
         }
       })
       const [, locks] = yield* reasonOf(run({ directory }, () => Effect.void, noLocks))
-      assert.include(locks, `the file system of ${lock} gives no locks (ENOLCK)`)
+      assert.include(locks, `the file system of ${lock} does not support locks (ENOLCK)`)
 
       for (const [code, says] of [
-        ["EACCES", "may not be used by the user of this process"],
+        ["EACCES", "is not accessible to the user of this process"],
         ["EIO", "reports an input/output error"],
         ["EMFILE", "too many files are open"],
         ["EROFS", "is on a read-only file system"],
@@ -435,7 +432,7 @@ describe("the directory of a journal", () => {
       mkdirSync(path.join(parent, "open"))
       chmodSync(path.join(parent, "open"), 0o777)
       const [, detail] = yield* reasonOf(run({ directory: path.join(parent, "open") }, () => Effect.void))
-      assert.include(detail, "may be written by everybody")
+      assert.include(detail, "is writable by everybody")
     })
   )
 
@@ -523,7 +520,7 @@ describe("the owner of a journal", () => {
         yield* open({ directory }, node)
         const [tag, detail] = yield* reasonOf(run({ directory }, () => Effect.void, node))
         assert.strictEqual(tag, "JournalLocked")
-        assert.include(detail, "another journal of this very process")
+        assert.include(detail, "another journal of this process")
         const { said } = yield* holder(directory)
         assert.include(said, "JournalLocked")
       }),

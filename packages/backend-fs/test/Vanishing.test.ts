@@ -353,7 +353,7 @@ describe("a journal that loses its directory", () => {
       yield* openJournal.open({ directory }, node)
       const error = yield* Effect.flip(openJournal.open({ directory }, node))
       assert.strictEqual(error.reason._tag, "JournalLocked")
-      assert.include(error.message, "deleting the file does not free it")
+      assert.include(error.message, "deleting the file does not release it")
     })
   )
 })

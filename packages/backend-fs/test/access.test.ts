@@ -39,7 +39,13 @@ describe("who may use a directory", () => {
     ["a volume of root that only its group may use", as(HOST), directory(0o2770, 0), undefined, undefined],
     ["one of this user that everybody may read", as(HOST), directory(0o755, HOST), undefined, undefined],
     ["a sticky one of root that everybody may write", as(HOST), directory(0o1777, 0), undefined, undefined],
-    ["one that everybody may write", as(HOST), directory(0o777, HOST), /written by everybody/, /written by everybody/],
+    [
+      "one that everybody may write",
+      as(HOST),
+      directory(0o777, HOST),
+      /writable by everybody/,
+      /writable by everybody/
+    ],
     ["one of root that everybody may write", as(HOST), directory(0o2777, 0), /by everybody/, /by everybody/],
     ["an emptyDir in a pod", as(HOST, [GROUP], true), directory(0o2777, 0), undefined, undefined],
     [
@@ -50,8 +56,8 @@ describe("who may use a directory", () => {
       /belongs to user 4002/
     ],
     ["one of a stranger", as(HOST), directory(0o755, SIDECAR, OTHER_GROUP), /belongs to user/, /belongs to user/],
-    ["one of another member of the group", as(SIDECAR), directory(0o2770, HOST), undefined, /may be read, not written/],
-    ["one of a user, for root", as(0, [0]), directory(0o700, HOST), undefined, /may be read, not written/],
+    ["one of another member of the group", as(SIDECAR), directory(0o2770, HOST), undefined, /may only read it/],
+    ["one of a user, for root", as(0, [0]), directory(0o700, HOST), undefined, /may only read it/],
     ["any, where the system knows no users", { ...node, user: undefined }, directory(0o777, HOST), undefined, undefined]
   ]
   for (const [name, disk, status, read, write] of cases) {
@@ -70,7 +76,7 @@ describe("who may use a directory", () => {
   it("a refusal names the directory, the command to run and the option of the log", () => {
     assert.match(
       problem(as(HOST), directory(0o777, HOST), "write")!,
-      /chmod o-w \/data\/log, or name a directory inside of it, or choose another directory \(TIDINGS_DIRECTORY\)$/
+      /chmod o-w \/data\/log, or choose a directory inside it, or choose another directory \(TIDINGS_DIRECTORY\)$/
     )
     assert.match(
       problem(as(HOST), directory(0o755, SIDECAR, OTHER_GROUP), "write")!,
@@ -80,6 +86,6 @@ describe("who may use a directory", () => {
 
   it("a refusal of a journal never advises another directory, in which its entries would not be found", () => {
     const found = access.problemOf(as(HOST), "/data/journal", directory(0o777, HOST), "write", "journal")
-    assert.match(found!, /what the journal says: chmod o-w \/data\/journal, or name a directory inside of it$/)
+    assert.match(found!, /change the journal: chmod o-w \/data\/journal, or choose a directory inside it$/)
   })
 })

@@ -115,8 +115,8 @@ const identityOf = (connection: Connection): Effect.Effect<Identity, BackendErro
     if (name === undefined) {
       const found =
         answered.response.status === 404
-          ? "this server is too old to tell who we are: Kubernetes does since version 1.28"
-          : `the server does not tell who we are (${saidBy(answered)})`
+          ? "this server is too old to report the user: Kubernetes does since version 1.28"
+          : `the server does not report the user (${saidBy(answered)})`
       return { subject: "", check: { name: "identity", state: "note", found } }
     }
     const isAnonymous = name === "system:anonymous"
@@ -263,7 +263,7 @@ const skewOf = ({ answered, asked, response }: Answered): number | undefined => 
 }
 
 const clockCheck = (skew: number | undefined): Check => {
-  if (skew === undefined) return { name: "clock", state: "note", found: "the server does not tell its time" }
+  if (skew === undefined) return { name: "clock", state: "note", found: "the server does not report its time" }
   const size = Math.abs(skew)
   const facts = { aheadSeconds: Math.round(skew / 1_000) }
   if (size < NOTED_SKEW_MILLIS) return { name: "clock", state: "ok", found: "this machine and the server agree", facts }
@@ -271,7 +271,7 @@ const clockCheck = (skew: number | undefined): Check => {
     name: "clock",
     state: size < BROKEN_SKEW_MILLIS ? "note" : "broken",
     found: `the server is ${lengthOf(size)} ${skew > 0 ? "ahead of" : "behind"} this machine`,
-    advice: "set both clocks by the same source (NTP): ages and --since are wrong by as much",
+    advice: "set both clocks by the same source (NTP): ages and --since are off by as much",
     facts
   }
 }
@@ -326,7 +326,7 @@ const retentionCheck = (
     }
     const where = namespace === undefined ? "in the cluster" : `in namespace ${namespace}`
     if (seen === 0) {
-      const found = `there are no events ${where} to tell by; kube-apiserver keeps them for 1h unless --event-ttl says otherwise`
+      const found = `there are no events ${where} to estimate from; kube-apiserver keeps them for 1h unless --event-ttl says otherwise`
       return { name: "retention", state: "ok", found, facts: { events: 0, oldestSeconds: null } }
     }
     const age = Math.max(0, (yield* Clock.currentTimeMillis) + skew - oldest)
@@ -350,7 +350,7 @@ const failed = ({ reason }: BackendError, connection: Connection): Check =>
         name: "identity",
         state: "broken",
         found: reason.detail,
-        advice: `mend what context ${connection.context} gets its credentials from`
+        advice: `fix the source of the credentials of context ${connection.context}`
       }
     : {
         name: "reachable",
@@ -397,14 +397,14 @@ export const runWith = (connection: Connection, place?: Place): Effect.Effect<Re
         checks.push({
           name: "version",
           state: "broken",
-          found: `something that is no API server answers (${saidBy(version)})`,
+          found: `something other than an API server answers (${saidBy(version)})`,
           advice: `check the address of context ${connection.context}, and the gateways and proxies on the way to it`
         })
       } else if (version.response.status !== 401) {
         checks.push({
           name: "version",
           state: "note",
-          found: `the server does not tell its version (${saidBy(version)}): it may be no API server, or a gateway before one`
+          found: `the server does not report its version (${saidBy(version)}): it may not be an API server, or a gateway may be in front of it`
         })
       }
       const identity = yield* identityOf(connection)

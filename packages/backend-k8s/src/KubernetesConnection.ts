@@ -127,7 +127,7 @@ export class KubernetesConnection extends Context.Service<
 const notConfigured = BackendError.make(
   new BackendError.Unavailable({
     detail:
-      "no cluster is configured: KUBECONFIG is not set, there is no ~/.kube/config, and this is no pod with a service account"
+      "no cluster is configured: KUBECONFIG is not set, there is no ~/.kube/config, and this is not a pod with a service account"
   })
 )
 

@@ -121,8 +121,8 @@ describe("what a plugin prints", () => {
     [credential({}), "neither a token nor a client certificate"],
     [credential({ clientKeyData: "secret-text" }), "a client key without a certificate"],
     [credential({ clientCertificateData: "c" }), "a client certificate without a key"],
-    [credential({ token: 5 }), "status.token is no text"],
-    [credential({ token: "secret-text", expirationTimestamp: "tomorrow" }), "no time of RFC 3339"]
+    [credential({ token: 5 }), "status.token is not text"],
+    [credential({ token: "secret-text", expirationTimestamp: "tomorrow" }), "is not an RFC 3339 time"]
   ]
   for (const [output, expected] of wrong) {
     it(`is refused without being shown: ${output.slice(0, 60)} is "${expected}"`, async () => {
@@ -171,7 +171,7 @@ describe("a plugin that fails", () => {
   it("that needs a person is not started where there is none", async () => {
     const at = directory()
     const always = plugin(script(at, `touch ${at}/started`), { interactiveMode: "Always" })
-    assert.strictEqual(await ask(always), "it needs a person, and the standard input is no terminal")
+    assert.strictEqual(await ask(always), "it needs input from a person, and standard input is not a terminal")
     assert.isFalse(fs.existsSync(path.join(at, "started")))
   })
 
@@ -212,7 +212,7 @@ describe("a plugin that hangs", () => {
   ] as const) {
     it(`is ended with its children after its time${how}`, async () => {
       const at = directory()
-      assert.match(String(await ask(plugin(hanging(at, before)), 500)), /gave no credentials within .* and was ended/)
+      assert.match(String(await ask(plugin(hanging(at, before)), 500)), /gave no credentials within .* and was stopped/)
       const pids = pidsIn(path.join(at, "pids"))
       assert.lengthOf(pids, 2)
       await eventually(() => !pids.some(isThere))
@@ -235,7 +235,7 @@ describe("a plugin that hangs", () => {
     assert.isTrue(pids.every(isThere))
     assert.isTrue(second.isRunning())
     second.close()
-    assert.strictEqual(await answer, "nobody waits for it any more")
+    assert.strictEqual(await answer, "no request waits for it any more")
     await eventually(() => !pids.some(isThere))
   })
 

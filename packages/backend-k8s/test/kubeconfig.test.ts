@@ -102,7 +102,7 @@ describe("reading the configuration", () => {
       assert.include(yield* message(simple("a", false)), "no current-context; name one of: a")
       assert.include(yield* message(simple("a").replace("cluster: a,", "cluster: z,")), 'names cluster "z"')
       assert.include(yield* message(simple("a").replace("user: a,", "user: z,")), 'names user "z"')
-      assert.include(yield* message(simple("a").replace("https://a.example:6443", "a server")), "is no address")
+      assert.include(yield* message(simple("a").replace("https://a.example:6443", "a server")), "is not the address")
       assert.include(yield* message("clusters: [\n"), "cannot be read")
       const missing = yield* Effect.flip(load({ kubeconfig: path.join(at, "nowhere") }))
       assert.include(missing.message, "nowhere cannot be read")
@@ -170,13 +170,13 @@ describe("reading the configuration", () => {
         ],
         [
           simple("a").replace("cluster: { server", 'cluster: { certificate-authority-data: "a%", server'),
-          "clusters[0].cluster.certificate-authority-data is no base64"
+          "clusters[0].cluster.certificate-authority-data is not base64"
         ],
         [simple("a").replace(/users: .*/, "users: [{ name: u }, { name: u }]"), 'users has the name "u" twice'],
         [simple("a").replace(/users: .*/, "users: { u: {} }"), "users must be a list, and is a map"],
         ["- a\n", "the file must be a map, and is a list"],
-        ["kind: Pod\napiVersion: v1\n", "no kubeconfig, but apiVersion v1, kind Pod"],
-        ["kind: Config\napiVersion: v2\n", "no kubeconfig, but apiVersion v2, kind Config"],
+        ["kind: Pod\napiVersion: v1\n", "not a kubeconfig, but apiVersion v1, kind Pod"],
+        ["kind: Config\napiVersion: v2\n", "not a kubeconfig, but apiVersion v2, kind Config"],
         ["token: secret-text\n  a: [\n", "line 2"]
       ]
       for (const [text, expected] of cases) {
@@ -228,7 +228,7 @@ describe("reading the configuration", () => {
       const v1 = { apiVersion: "client.authentication.k8s.io/v1", command: "p", interactiveMode: "Never" }
       const cases: ReadonlyArray<readonly [Record<string, unknown>, Record<string, unknown>, string]> = [
         [{ server: "" }, {}, 'cluster "c" has no server'],
-        [{ server: "ftp://a" }, {}, "is no address"],
+        [{ server: "ftp://a" }, {}, "is not the address"],
         [{ "certificate-authority": "f", "certificate-authority-data": "aGk=" }, {}, "both certificate-authority and"],
         [{ "certificate-authority": "f", "insecure-skip-tls-verify": true }, {}, "insecure-skip-tls-verify too"],
         [{ "proxy-url": "socks5h://me:secret@x" }, {}, "the proxy socks5h://x of cluster"],

@@ -150,7 +150,7 @@ const readPosition = (text: string): Result.Result<number, BackendError> => {
   const position = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN
   return Number.isSafeInteger(position)
     ? Result.succeed(position)
-    : Result.fail(mismatch("its position is no number; begin anew"))
+    : Result.fail(mismatch("its position is not a number; start over"))
 }
 
 interface PagePosition {
@@ -161,7 +161,7 @@ interface PagePosition {
 const readPagePosition = (text: string): Result.Result<PagePosition, BackendError> => {
   const match = /^(-?\d{1,16}) (\d{1,16})$/.exec(text)
   return match === null
-    ? Result.fail(mismatch("its position is not a time and a number; begin with the first page"))
+    ? Result.fail(mismatch("its position is not a time and a number; start with the first page"))
     : Result.succeed({ last: Number(match[1]), position: Number(match[2]) })
 }
 
@@ -245,7 +245,7 @@ const makeMemory = (id: string, capacity: number, begunAt: Micros): Service => {
           const decoded = Result.flatMap(Position.decodeCursor(scope, from), readPosition)
           if (Result.isFailure(decoded)) return Effect.fail(decoded.failure)
           if (decoded.success > store.position) {
-            return Effect.fail(mismatch("it lies in the future of this store; begin anew"))
+            return Effect.fail(mismatch("it is ahead of this store; start over"))
           }
           snapshot = itemsOf(store.after(decoded.success, Number.POSITIVE_INFINITY).entries)
           if (decoded.success < store.evictedUpTo) {

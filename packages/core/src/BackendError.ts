@@ -115,19 +115,19 @@ const describe = (reason: BackendErrorReason): string => {
     case "Transient":
       return reason.applied === "no"
         ? `nothing was written: ${reason.detail}`
-        : `it is unknown whether it was written (repeating is safe): ${reason.detail}`
+        : `it is unknown whether it was written (retrying is safe): ${reason.detail}`
     case "Throttled":
       return reason.retryAfter === undefined
-        ? `the store asks for less (${reason.scope}): ${reason.detail}`
-        : `the store asks for less (${reason.scope}), again in ${Duration.format(reason.retryAfter)}: ${reason.detail}`
+        ? `the store throttles requests (${reason.scope}): ${reason.detail}`
+        : `the store throttles requests (${reason.scope}), retry in ${Duration.format(reason.retryAfter)}: ${reason.detail}`
     case "Unauthorized":
       return `not allowed: ${reason.detail}`
     case "Unavailable":
       return `the store cannot be used: ${reason.detail}`
     case "Full":
-      return `the store has no room: ${reason.detail}`
+      return `the store is full: ${reason.detail}`
     case "CursorMismatch":
-      return `the cursor does not belong here: ${reason.detail}`
+      return `the cursor is not valid here: ${reason.detail}`
     case "TargetMismatch":
       return `another store answers, ${reason.found} instead of ${reason.expected}: ${reason.detail}`
   }

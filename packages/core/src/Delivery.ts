@@ -180,7 +180,7 @@ export class RecorderError extends Data.TaggedError("RecorderError")<{
       case "Closed":
         return "the event was not recorded: the recorder is closed"
       case "Rejected":
-        return `the event was not recorded: the backend will never take it: ${this.reason.detail}`
+        return `the event was not recorded: the backend rejected it: ${this.reason.detail}`
       case "Unknown":
         return `it is unknown whether the event was recorded: ${this.reason.detail}`
       case "BackendError":

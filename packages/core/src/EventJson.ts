@@ -74,7 +74,7 @@ export const dataToObject = (data: EventData): { readonly [field: string]: Json 
  * @since 0.1.0
  */
 export const dataFromObject = (value: unknown): Result.Result<EventData, string> => {
-  if (!isRecord(value)) return Result.fail("data is no object")
+  if (!isRecord(value)) return Result.fail("data is not an object")
   for (const [key, expected] of dataTypes) {
     const found = Object.hasOwn(value, key) ? value[key] : undefined
     if (found !== undefined && !expected.is(found)) return Result.fail(`data.${key} is not ${expected.name}`)
@@ -83,7 +83,7 @@ export const dataFromObject = (value: unknown): Result.Result<EventData, string>
   if (duration === undefined) return Result.succeed(value as EventData)
   const nanoseconds = typeof duration === "string" ? GoDuration.parse(duration) : undefined
   if (nanoseconds === undefined || Result.isFailure(nanoseconds)) {
-    return Result.fail(`data.duration is no duration such as "1m30.5s"`)
+    return Result.fail(`data.duration is not a duration such as "1m30.5s"`)
   }
   return Result.succeed({ ...(value as EventData), duration: Number(nanoseconds.success) })
 }
@@ -258,20 +258,20 @@ export const fromObject = (value: unknown): Result.Result<Event, string> => {
   if (!isRecord(value)) return Result.fail("an event is a JSON object")
   const last = isText(value["lastTimestamp"]) ? Timestamp.parse(value["lastTimestamp"]) : undefined
   const first = isText(value["firstTimestamp"]) ? Timestamp.parse(value["firstTimestamp"]) : undefined
-  if (last === undefined) return Result.fail("lastTimestamp is no RFC 3339 time")
-  if (first === undefined) return Result.fail("firstTimestamp is no RFC 3339 time")
+  if (last === undefined) return Result.fail("lastTimestamp is not an RFC 3339 time")
+  if (first === undefined) return Result.fail("firstTimestamp is not an RFC 3339 time")
   const id = isText(value["id"]) ? EventId.parse(value["id"]) : undefined
-  if (id === undefined) return Result.fail("id is no identity such as <origin>.<seq>")
+  if (id === undefined) return Result.fail("id is not an identity such as <origin>.<seq>")
   const { action, count, involvedObject, message, metadata, reason, related, source, type, upTo } = value
   const { reportingComponent, reportingInstance } = value
-  if (!Number.isSafeInteger(upTo) || (upTo as number) < 0) return Result.fail("upTo is no whole number from 0")
-  if (!Number.isSafeInteger(count) || (count as number) < 1) return Result.fail("count is no whole number from 1")
-  if (!isText(type)) return Result.fail("type is no text")
+  if (!Number.isSafeInteger(upTo) || (upTo as number) < 0) return Result.fail("upTo is not a whole number from 0")
+  if (!Number.isSafeInteger(count) || (count as number) < 1) return Result.fail("count is not a whole number from 1")
+  if (!isText(type)) return Result.fail("type is not text")
   if (!isText(reason) || reason === "") return Result.fail("reason is missing")
   if (!isText(message)) return Result.fail("message is missing")
   if (!isText(action)) return Result.fail("action is missing")
-  if (!isReference(involvedObject)) return Result.fail("involvedObject is no reference to an object")
-  if (related !== undefined && !isReference(related)) return Result.fail("related is no reference to an object")
+  if (!isReference(involvedObject)) return Result.fail("involvedObject is not a reference to an object")
+  if (related !== undefined && !isReference(related)) return Result.fail("related is not a reference to an object")
   if (!isRecord(source) || !isText(source["component"]) || !isOptionalText(source["host"])) {
     return Result.fail("source names no component")
   }
@@ -281,12 +281,12 @@ export const fromObject = (value: unknown): Result.Result<Event, string> => {
   const { annotations, creationTimestamp, labels, name, namespace, resourceVersion, uid } = metadata
   if (labels !== undefined && !isTexts(labels)) return Result.fail("metadata.labels are not texts")
   if (annotations !== undefined && !isTexts(annotations)) return Result.fail("metadata.annotations are not texts")
-  if (!isOptionalText(uid)) return Result.fail("metadata.uid is no text")
-  if (!isOptionalText(namespace)) return Result.fail("metadata.namespace is no text")
-  if (!isOptionalText(resourceVersion)) return Result.fail("metadata.resourceVersion is no text")
+  if (!isOptionalText(uid)) return Result.fail("metadata.uid is not text")
+  if (!isOptionalText(namespace)) return Result.fail("metadata.namespace is not text")
+  if (!isOptionalText(resourceVersion)) return Result.fail("metadata.resourceVersion is not text")
   const created = isText(creationTimestamp) ? Timestamp.parse(creationTimestamp) : undefined
   if (creationTimestamp !== undefined && created === undefined) {
-    return Result.fail("metadata.creationTimestamp is no RFC 3339 time")
+    return Result.fail("metadata.creationTimestamp is not an RFC 3339 time")
   }
   const { cluster } = value
   if (cluster !== undefined && !isCluster(cluster)) return Result.fail("cluster names no id")
@@ -335,7 +335,7 @@ export const decode = (line: string): Result.Result<Event, string> => {
   try {
     value = JSON.parse(line)
   } catch {
-    return Result.fail("it is no JSON")
+    return Result.fail("it is not JSON")
   }
   return fromObject(value)
 }

@@ -60,7 +60,7 @@ export interface EventFilterInput {
   readonly apiGroup?: OneOrMore<string> | undefined
   /** By id or name. */
   readonly cluster?: OneOrMore<string> | undefined
-  /** `Normal`, `Warning`, or a type that another writer made up. */
+  /** `Normal`, `Warning`, or a type that another writer uses. */
   readonly eventType?: OneOrMore<StoredEventType> | undefined
   readonly reason?: OneOrMore<string> | undefined
   readonly source?: OneOrMore<string> | undefined
@@ -115,7 +115,7 @@ export class InvalidQuery extends Data.TaggedError("InvalidQuery")<{
 }> {
   override get message(): string {
     const issues = this.issues.map(({ expected, field, found }) => `${field} is ${found}, expected ${expected}`)
-    return `the query cannot be asked: ${issues.join("; ")}`
+    return `invalid query: ${issues.join("; ")}`
   }
 }
 
@@ -215,7 +215,7 @@ type Note = (field: string, found: unknown, expected: string) => void
 const readText = (key: string, value: unknown, note: Note): string | undefined => {
   // In another case it is a slip, and in no store.
   if (key === "eventType" && (typeof value !== "string" || isMisspelt(value))) {
-    note(key, value, "Normal, Warning, or a type that another writer made up")
+    note(key, value, "Normal, Warning, or a type that another writer uses")
   } else if (typeof value !== "string") note(key, value, "a text or a list of texts")
   else return value
   return undefined

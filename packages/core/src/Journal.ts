@@ -91,7 +91,7 @@ export class JournalError extends Data.TaggedError("JournalError")<{
   override get message(): string {
     switch (this.reason._tag) {
       case "JournalFull":
-        return `the journal has no room: ${this.reason.detail}`
+        return `the journal is full: ${this.reason.detail}`
       case "JournalFailed":
         return `the journal failed: ${this.reason.detail}`
       case "JournalLocked":
@@ -99,7 +99,7 @@ export class JournalError extends Data.TaggedError("JournalError")<{
       case "JournalDamaged":
         return `the journal cannot be read: ${this.reason.detail}`
       case "JournalLost":
-        return `the journal is not in its place: ${this.reason.detail}`
+        return `the journal was moved or replaced: ${this.reason.detail}`
     }
   }
 }

@@ -56,7 +56,7 @@ interface Reached {
 type Part = EventQuery.Cursor | null
 
 const malformed = new BackendError({
-  reason: new CursorMismatch({ detail: "it does not hold a position in each of the stores; begin anew" })
+  reason: new CursorMismatch({ detail: "it does not hold a position in each of the stores; start over" })
 })
 
 const parse = (text: string): unknown => {

@@ -124,7 +124,7 @@ const told = (found: string): string => text.tidy(found, 200)
 const mismatch = (detail: string) => new BackendError({ reason: new CursorMismatch({ detail }) })
 
 const notOne = (name: string, token: string): BackendError =>
-  mismatch(`${text.show(token)} is no ${name}; use one that a query or a watch gave`)
+  mismatch(`${text.show(token)} is not a ${name}; use one that a query or a watch gave`)
 
 const decode = (kind: "c" | "p", scope: Scope, token: string): Result.Result<string, BackendError> => {
   const name = kind === "c" ? "cursor" : "page token"
@@ -144,7 +144,7 @@ const decode = (kind: "c" | "p", scope: Scope, token: string): Result.Result<str
   const [format, foundKind, mode, target, filter, position] = parts as [number, string, string, string, string, string]
   if (format !== FORMAT && format !== 1) {
     return Result.fail(
-      mismatch(`the ${name} has format ${told(String(format))}, this version reads formats 1 and ${FORMAT}; begin anew`)
+      mismatch(`the ${name} has format ${told(String(format))}, this version reads formats 1 and ${FORMAT}; start over`)
     )
   }
   if (foundKind !== kind) {
@@ -154,11 +154,11 @@ const decode = (kind: "c" | "p", scope: Scope, token: string): Result.Result<str
   }
   if (mode !== scope.mode) {
     return Result.fail(
-      mismatch(`the ${name} is of a ${told(mode)} backend, this one is ${scope.mode}; begin anew without it`)
+      mismatch(`the ${name} is of a ${told(mode)} backend, this one is ${scope.mode}; start over without it`)
     )
   }
   if (!Target.isNamed(scope.target, target)) {
-    return Result.fail(mismatch(`the ${name} is of ${told(target)}, this is ${scope.target.id}; begin anew without it`))
+    return Result.fail(mismatch(`the ${name} is of ${told(target)}, this is ${scope.target.id}; start over without it`))
   }
   if ((format === 1 ? fromFormat1(filter) : filter) !== canonical(scope.filter)) {
     return Result.fail(

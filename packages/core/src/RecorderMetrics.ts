@@ -70,7 +70,7 @@ export const refused = Metric.counter("tidings_refused_total", {
  * @since 0.1.0
  */
 export const filtered = Metric.counter("tidings_filtered_total", {
-  description: "Events left out by transforms",
+  description: "Events filtered out by transforms",
   incremental: true
 })
 
@@ -81,7 +81,7 @@ export const filtered = Metric.counter("tidings_filtered_total", {
  * @since 0.1.0
  */
 export const settled = Metric.counter("tidings_settled_total", {
-  description: "Occurrences that are in the backend",
+  description: "Occurrences stored in the backend",
   incremental: true
 })
 
@@ -92,7 +92,7 @@ export const settled = Metric.counter("tidings_settled_total", {
  * @since 0.1.0
  */
 export const dropped = Metric.counter("tidings_dropped_total", {
-  description: "Accepted occurrences that were given up, by reason",
+  description: "Accepted occurrences that were dropped, by reason",
   incremental: true
 })
 
@@ -103,7 +103,7 @@ export const dropped = Metric.counter("tidings_dropped_total", {
  * @since 0.1.0
  */
 export const parked = Metric.gauge("tidings_parked", {
-  description: "Occurrences kept aside because the backend will never take them"
+  description: "Occurrences parked because the backend rejected them"
 })
 
 /**

@@ -218,7 +218,7 @@ export const make: Effect.Effect<Templates["Service"]> = Effect.sync(() => {
         if (typeof reason !== "string" || typeof source !== "string") {
           const [path, found] = typeof reason === "string" ? [`the template of ${reason}`, source] : ["reason", reason]
           return Effect.fail(
-            new CatalogueError({ issues: [{ path, detail: `${text.show(found)} is none, expected a text` }] })
+            new CatalogueError({ issues: [{ path, detail: `found ${text.show(found)}, expected a text` }] })
           )
         }
         const former = entries.get(reason)
@@ -361,7 +361,7 @@ class DefinitionReader {
 
       const { apiVersion, reasons } = declaration
       if (typeof apiVersion !== "string" || !names.isApiVersion(apiVersion)) {
-        this.note(`${kind}.apiVersion`, `${text.show(apiVersion)} is none, expected a version such as v1 or apps/v1`)
+        this.note(`${kind}.apiVersion`, `found ${text.show(apiVersion)}, expected a version such as v1 or apps/v1`)
       }
       const fields = this.readFields(kind, declaration)
       this.readKind(kind, apiVersion, declaration.fields ?? {})
@@ -371,7 +371,7 @@ class DefinitionReader {
 
   readMessages(messages: { readonly [reason: string]: string }): void {
     if (typeof messages !== "object" || messages === null) {
-      return this.note("messages", `${text.show(messages)} is none, expected an object with a template for each reason`)
+      return this.note("messages", `found ${text.show(messages)}, expected an object with a template for each reason`)
     }
     for (const [reason, message] of Object.entries(messages)) {
       const declared = this.declared.get(reason)
@@ -425,10 +425,10 @@ class DefinitionReader {
     const owner = this.declared.get(reason)?.declared ?? this.registeredEntries.get(reason)?.declared
     if (owner !== undefined) this.note(path, `${owner.kind} has this reason already: a reason belongs to one kind only`)
     if (type !== "Normal" && type !== "Warning") {
-      this.note(`${path}.type`, `${text.show(type)} is none, expected Normal or Warning`)
+      this.note(`${path}.type`, `found ${text.show(type)}, expected Normal or Warning`)
     }
     if (typeof meaning !== "string" || meaning === "") {
-      this.note(`${path}.meaning`, "expected a sentence that says what the reason tells")
+      this.note(`${path}.meaning`, "expected a sentence that says what the reason means")
     }
     const needs = this.compile(`${path}.message`, reason, message, fields)
     this.declared.set(reason, { fields, declared: { reason, kind, type, meaning, message, needs } })
@@ -437,7 +437,7 @@ class DefinitionReader {
   /** Returns the data that the message requires. */
   private compile(path: string, reason: string, message: string, fields: TemplateFieldsOfData): ReadonlyArray<string> {
     if (typeof message !== "string") {
-      this.note(path, `${text.show(message)} is none, expected a text`)
+      this.note(path, `found ${text.show(message)}, expected a text`)
       return []
     }
     const compiled = compile(message, fields)
@@ -454,11 +454,11 @@ const fieldFault = (field: string, type: Field): string | undefined => {
   if (Object.hasOwn(ofEveryEvent, field)) return "every event has it: leave it out"
   const isChoice = Array.isArray(type) && type.length > 0 && type.every((choice) => typeof choice === "string")
   if (!isChoice && !fieldTypes.has(type)) {
-    return `${text.show(type)} is no type of a field, expected ${[...fieldTypes].join(", ")}, or a list of texts to choose from`
+    return `${text.show(type)} is not a type of a field, expected ${[...fieldTypes].join(", ")}, or a list of texts to choose from`
   }
   const builtIn = Object.entries(EventData.fields).find(([name]) => name === field)?.[1]
   if (builtIn !== undefined && builtIn !== type && !(builtIn === "text" && isChoice)) {
-    return `it is built in as "${builtIn}": declare it so, or take another name`
+    return `it is built in as "${builtIn}": declare it as that, or choose another name`
   }
   return undefined
 }

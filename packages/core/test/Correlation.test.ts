@@ -339,7 +339,7 @@ describe("snapshots", () => {
       if (typeof one === "object" && one !== null && JSON.stringify(one).includes('"budgets":[77]')) continue
       assert.throws(
         () => Correlator.restore(one),
-        /no snapshot/,
+        /not a snapshot/,
         `number ${index}: ${JSON.stringify(one).slice(0, 80)}`
       )
     }

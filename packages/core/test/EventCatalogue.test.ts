@@ -36,7 +36,7 @@ class Orders extends EventCatalogue.Service<Orders>()("test/Orders", {
         meaning: "More or fewer pods work on it.",
         message: "Order {{.Name}} ({{.OrderID}}) has {{.PodCount}} pods{{if .Took}} after {{.Took}}{{end}}"
       },
-      OrderPaid: { meaning: "Somebody paid.", message: "Order {{.Name}} was paid by {{.Payment}}" },
+      OrderPaid: { meaning: "A customer paid.", message: "Order {{.Name}} was paid by {{.Payment}}" },
       OrderFailed: {
         meaning: "It failed.",
         type: "Warning",
@@ -119,7 +119,7 @@ describe("the method of a kind", () => {
         fields.map((field) => ({
           field: `data.${field}`,
           found: "missing",
-          expected: "a value, which the message of OrderScaled cannot do without"
+          expected: "a value, which the message of OrderScaled requires"
         }))
       const call = (data?: unknown) => (orders: Orders["Service"]) =>
         untyped(orders)["orderEvent"]!(order, "OrderScaled", data)

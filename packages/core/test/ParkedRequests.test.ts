@@ -104,10 +104,10 @@ describe("requests of operators in other processes", () => {
         [three]
       )
       assert.deepStrictEqual(
-        state.logs.filter((line) => line.startsWith("Somebody")),
+        state.logs.filter((line) => line.startsWith("An operator")),
         [
-          `Somebody asked the sink "default" to retry what is parked: 1 occurrence`,
-          `Somebody asked the sink "default" to drop what is parked: 1 occurrence`
+          `An operator asked the sink "default" to retry parked events: 1 occurrence`,
+          `An operator asked the sink "default" to drop parked events: 1 occurrence`
         ]
       )
       // What is not parked any more is not asked about twice.
@@ -186,9 +186,9 @@ describe("requests of operators in other processes", () => {
       const id = yield* record(recorder, "a")
       state.failing = new Journal.JournalError({ reason: new Journal.JournalFailed({ detail: "not yours" }) })
       yield* TestClock.adjust("1 minute")
-      const said = () => state.logs.filter((line) => line.includes("cannot be done"))
+      const said = () => state.logs.filter((line) => line.includes("Requests about"))
       assert.deepStrictEqual(said(), [
-        `What is asked for about parked events of the sink "default" cannot be done: the journal failed: not yours`
+        `Requests about parked events of the sink "default" fail: the journal failed: not yours`
       ])
       state.failing = undefined
       state.refusing = false

@@ -76,7 +76,7 @@ describe("a recorder that closes while the journal stores an event", () => {
         assert.isTrue(result._tag === "Failure" && result.failure._tag === "RecorderError")
         const { message, reason } = (result as { readonly failure: Recorder.RecorderError }).failure
         assert.strictEqual(reason._tag, "Unknown")
-        assert.match(message, /the next start delivers it/)
+        assert.match(message, /the next start delivers the event/)
         yield* Fiber.join(closing)
         const status = yield* recorder.status
         assert.deepInclude(status, { accepted: 0, refused: { unknown: 1 } })
@@ -295,7 +295,7 @@ describe("a recorder without a journal that closes during a write", () => {
       yield* TestClock.adjust("3 seconds")
       const result = yield* Fiber.join(call)
       assert.isTrue(result._tag === "Failure" && result.failure._tag === "RecorderError")
-      assert.match((result as { readonly failure: Error }).failure.message, /it is unknown .* its write goes on/)
+      assert.match((result as { readonly failure: Error }).failure.message, /it is unknown .* its write continues/)
     })
   )
 })

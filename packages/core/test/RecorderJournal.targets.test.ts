@@ -99,7 +99,7 @@ describe("a journal that was bound to one name of its target", () => {
       assert.deepStrictEqual(names, [])
       assert.deepInclude(status, { state: "blocked", pending: 1 })
       assert.include(status.lastError, "its journal belongs to uid")
-      assert.include(status.lastError, "grant the right")
+      assert.include(status.lastError, "grant the permission")
       assert.deepStrictEqual((yield* live(journal, certain("uid"), "c")).names, [["b"], ["c"]])
     })
   )

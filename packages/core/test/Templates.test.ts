@@ -397,27 +397,27 @@ describe("Templates.register", () => {
       assert.deepStrictEqual(
         error.issues.map(({ detail, path }) => [path, detail.split("\n")[0]]),
         [
-          ["Order.apiVersion", '"Shop/v1" is none, expected a version such as v1 or apps/v1'],
+          ["Order.apiVersion", 'found "Shop/v1", expected a version such as v1 or apps/v1'],
           ["Order.fields.name", "every event has it: leave it out"],
           ["Order.fields.orderID", 'the data keys "orderId" and "orderID" are both .OrderID in a template: rename one'],
           [
             "Order.fields.pod-count",
             'the data key "pod-count" cannot be named in a template: use letters, digits and _, and no digit first'
           ],
-          ["Order.fields.duration", 'it is built in as "duration": declare it so, or take another name'],
+          ["Order.fields.duration", 'it is built in as "duration": declare it as that, or choose another name'],
           [
             "Order.fields.size",
-            '"number" is no type of a field, expected text, count, flag, duration, list, or a list of texts to choose from'
+            '"number" is not a type of a field, expected text, count, flag, duration, list, or a list of texts to choose from'
           ],
-          ["Order.OrderPlaced.meaning", "expected a sentence that says what the reason tells"],
+          ["Order.OrderPlaced.meaning", "expected a sentence that says what the reason means"],
           ["Order.OrderPlaced.message", "1:9 unknown field .Nmae (did you mean .Name?)"],
           [
             "Order.Order Lost",
             "expected a word that begins with a letter, such as OrderPlaced: letters, digits, - _ ."
           ],
           [`Order.O${"o".repeat(128)}`, "the name has 129 bytes, expected at most 128"],
-          ["Order.OrderLate.type", '"Error" is none, expected Normal or Warning'],
-          ["Order.OrderLate.message", "7 is none, expected a text"],
+          ["Order.OrderLate.type", 'found "Error", expected Normal or Warning'],
+          ["Order.OrderLate.message", "found 7, expected a text"],
           ["HttpRoute", "its method would be httpRouteEvent, which HTTPRoute has: rename the kind"],
           ["HttpRoute.RouteUp", "HTTPRoute has this reason already: a reason belongs to one kind only"],
           ["CRD", "its method would be crdEvent, which every catalogue has: rename the kind"],

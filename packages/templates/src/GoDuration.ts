@@ -53,7 +53,7 @@ export class GoDurationError extends Data.TaggedError("GoDurationError")<{
 }> {
   override get message(): string {
     const place = this.reason === "Empty" || this.reason === "OutOfRange" ? "" : ` at column ${this.offset + 1}`
-    return `${Display.quote(this.text)} is no duration${place}: ${explanations[this.reason]} (an example: 1h2m3.5s)`
+    return `${Display.quote(this.text)} is not a duration${place}: ${explanations[this.reason]} (an example: 1h2m3.5s)`
   }
 }
 

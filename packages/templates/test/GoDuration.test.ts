@@ -120,13 +120,13 @@ describe("parse", () => {
   it("reports what is wrong, where, and what is expected", () => {
     assert.strictEqual(
       refused("1h5 minutes").message,
-      '"1h5 minutes" is no duration at column 4: unknown unit: use h, m, s, ms, us or ns (an example: 1h2m3.5s)'
+      '"1h5 minutes" is not a duration at column 4: unknown unit: use h, m, s, ms, us or ns (an example: 1h2m3.5s)'
     )
     assert.strictEqual(
       refused("90").message,
-      '"90" is no duration at column 3: a number has no unit: write h, m, s, ms, us or ns after it (an example: 1h2m3.5s)'
+      '"90" is not a duration at column 3: a number has no unit: write h, m, s, ms, us or ns after it (an example: 1h2m3.5s)'
     )
-    assert.strictEqual(refused("").message, '"" is no duration: there is no number in it (an example: 1h2m3.5s)')
+    assert.strictEqual(refused("").message, '"" is not a duration: there is no number in it (an example: 1h2m3.5s)')
     assert.include(refused("x").message, "at column 1: expected a number")
     assert.include(refused("3000000h").message, "longer than 64 bits of nanoseconds can say")
     expect(refused("\u001b[31m1s").message).not.toContain("\u001b")

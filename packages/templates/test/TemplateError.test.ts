@@ -33,7 +33,7 @@ describe("each mistake has a code, a position, a message and a hint", () => {
     ["{{if .Name}}{{else}}{{else}}{{end}}", "1:21 duplicate-else this if already has an else"],
     [
       "{{if .Name}}{{else}}{{else if .Error}}{{end}}",
-      "1:21 duplicate-else this if already has an else (else if stands before else)"
+      "1:21 duplicate-else this if already has an else (write else if before else)"
     ],
     ["{{if .Name}}{{else with .Error}}{{end}}", "1:20 unsupported else with is not supported (use else if)"],
     ["{{}}", "1:1 empty-action this action is empty"],
@@ -59,9 +59,9 @@ describe("each mistake has a code, a position, a message and a hint", () => {
       "1:3 bad-comment a comment must be alone in its action (the braces follow */ at once: */}} or */ -}})"
     ],
     ["{{ /* a */}}", '1:4 bad-character unexpected "/" (a comment follows {{ at once: {{/* … */}})'],
-    ['{{"a}}', '1:3 unclosed-text this " has no partner in its line'],
-    ['{{"a\nb"}}', '1:3 unclosed-text this " has no partner in its line'],
-    ["{{`a}}", "1:3 unclosed-text this ` has no partner"],
+    ['{{"a}}', '1:3 unclosed-text this " is not closed on its line'],
+    ['{{"a\nb"}}', '1:3 unclosed-text this " is not closed on its line'],
+    ["{{`a}}", "1:3 unclosed-text this ` is not closed"],
     ["{{not (.Name}}", '1:7 unclosed-parenthesis this "(" has no ")"'],
     ["{{not (}}", '1:7 unclosed-parenthesis this "(" has no ")"'],
     ["{{not .Name)}}", '1:12 unexpected-parenthesis this ")" has no "("'],

@@ -163,7 +163,7 @@ describe("history that is gone", () => {
       const encode = Position.cursorEncoder({ mode: backend.mode, target: yield* backend.target, filter: {} })
       const error = yield* Effect.flip(untilLive({}, encode("2")))
       assert.strictEqual(error.reason._tag, "CursorMismatch")
-      assert.match(error.message, /future/)
+      assert.match(error.message, /ahead of this store/)
       assert.deepStrictEqual((yield* untilLive({}, encode("0"))).map(show), [1, "Live"])
       assert.deepStrictEqual((yield* untilLive({}, encode("1"))).map(show), ["Live"])
     }).pipe(Effect.provide(Backend.layerMemory()))

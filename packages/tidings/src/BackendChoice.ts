@@ -28,15 +28,15 @@ export const choice: Config.Config<internal.Choice> = internal.choice
 const sentence = (chosen: internal.Chosen): string => {
   switch (chosen._tag) {
     case "Memory":
-      return "Events stay in memory, because that is what was asked for"
+      return "Events stay in memory, as configured"
     case "EventLog": {
       const { directory, insteadOf, isAsked } = chosen
-      const why = isAsked ? "that is what was asked for" : (insteadOf ?? "no cluster is configured")
+      const why = isAsked ? "it was chosen explicitly" : (insteadOf ?? "no cluster is configured")
       return `Events go to the log in ${directory}, because ${why}`
     }
     case "Cluster": {
       const where = `Events go to the cluster of ${chosen.connection.source}`
-      return chosen.isAsked ? `${where}, because that is what was asked for` : where
+      return chosen.isAsked ? `${where}, as configured` : where
     }
   }
 }

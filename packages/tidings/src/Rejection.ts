@@ -58,7 +58,7 @@ export class InvalidOptions extends Data.TaggedError("InvalidOptions")<{
 }> {
   override get message(): string {
     const issues = this.issues.map(({ expected, field, found }) => `${field} is ${found}, expected ${expected}`)
-    return `tidings cannot be opened: ${issues.join("; ")}`
+    return `Tidings cannot start: ${issues.join("; ")}`
   }
 }
 

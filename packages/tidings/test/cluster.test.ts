@@ -377,7 +377,7 @@ describe("doctor", () => {
         facts: { mode: "kubernetes" }
       })
       const asked = yield* tidings(["doctor", "-ojson", "--context", "writer", "-n", "team-b"])
-      assert.include(report(asked).checks[0]!.found, "it was asked for")
+      assert.include(report(asked).checks[0]!.found, "it was chosen explicitly")
       assert.strictEqual(
         report(asked).checks.find(({ name }) => name === "create events")!.found,
         "allowed in namespace team-b"

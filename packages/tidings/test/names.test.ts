@@ -113,7 +113,10 @@ describe("a kind that only the store knows", () => {
       const { layer } = yield* stored
       const { code, err } = yield* run(layer, ["emit", "Plugin.example.dev/x", "ApplyFailed", "it failed"])
       assert.strictEqual(code, 2)
-      assert.match(err[0]!, /Plugin\.example\.dev names a group and no version, .*: write Plugin\.v1\.example\.dev\/x/)
+      assert.match(
+        err[0]!,
+        /Plugin\.example\.dev names a group without a version, .*: write Plugin\.v1\.example\.dev\/x/
+      )
       const ran = yield* run(layer, ["emit", "Plugin.v1.example.dev/x", "ApplyFailed", "it failed"])
       assert.strictEqual(ran.code, 0)
     })

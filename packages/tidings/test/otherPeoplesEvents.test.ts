@@ -129,7 +129,7 @@ describe("an event about a cluster-scoped object", () => {
       }
       const nearer = yield* tidings(["list", "--for", "node/node-a", "-ondjson", "--context", "role"])
       assert.deepStrictEqual(nearer.err, [
-        "note: not allowed to look in all namespaces, so these are the events in namespace default"
+        "note: not allowed to list events in all namespaces; showing those in namespace default"
       ])
     }).pipe(Effect.scoped)
   )
@@ -238,7 +238,7 @@ describe("get", () => {
       ])
       const { name } = (yield* service.query({})).events[0]!
       const ran = yield* run(layer, ["get", name, "-ondjson"])
-      assert.match(ran.err[0]!, /^note: events of that name are in several namespaces/)
+      assert.match(ran.err[0]!, /^note: events of this name are in several namespaces/)
       const chosen = yield* run(layer, ["get", name, "-ondjson", "-n", "team-a"])
       assert.strictEqual(JSON.parse(chosen.out[0]!).metadata.namespace, "team-a")
       assert.deepStrictEqual(chosen.err, [""].slice(1))

@@ -37,7 +37,7 @@ if (isRoot) {
         assert.match((yield* tidings("list")).out[1]!, /Workflow\/deploy/)
         const refused = yield* tidings("emit", "Workflow/deploy", "WorkflowExecuted")
         assert.strictEqual(refused.code, 4)
-        assert.match(refused.err[0]!, /belongs to user 4001.*may be read, not written/)
+        assert.match(refused.err[0]!, /belongs to user 4001.*may only read it/)
         const followed = yield* Effect.forkChild(tidings("follow", "-ondjson"))
         const lines = Effect.map(TestConsole.logLines, (all) => all.map(String).filter((line) => line.startsWith("{")))
         const seen: Effect.Effect<void> = Effect.flatMap(lines, ({ length }) =>

@@ -106,7 +106,7 @@ describe("parked", () => {
           `0s      parked  1      WorkflowExecuted  Workflow/two  ${two}  invalid: \\u001b[31m422`
         ],
         err: [
-          "2 events, 4 occurrences; once the cause is mended: tidings parked retry ID, to give it up: tidings parked drop ID"
+          "2 events, 4 occurrences; after fixing the cause: tidings parked retry ID; to drop them: tidings parked drop ID"
         ]
       })
       assert.deepStrictEqual(yield* tidings("parked", "list"), shown)
@@ -139,10 +139,10 @@ describe("parked", () => {
         yield* record(recorder, "three")
       ]
       const refused: ReadonlyArray<readonly [ReadonlyArray<string>, number, RegExp]> = [
-        [["retry"], 2, /^error: name what to retry by its id, or everything with --all$/],
-        [["drop"], 2, /^error: name what to drop by its id, or everything with --all$/],
-        [["drop", one, "--all"], 2, /^error: --all means everything, so it takes no ids$/],
-        [["retry", "nonsense"], 2, /^error: "nonsense" is no id of an event$/],
+        [["retry"], 2, /^error: name what to retry by id, or everything with --all$/],
+        [["drop"], 2, /^error: name what to drop by id, or everything with --all$/],
+        [["drop", one, "--all"], 2, /^error: --all selects everything: leave out the ids$/],
+        [["retry", "nonsense"], 2, /^error: "nonsense" is not an event id$/],
         [["retry", one, `${"f".repeat(32)}.1`], 1, /^error: f+\.1 is not parked$/],
         [["retry", one, "--sink", "other"], 1, /^error: the host has no sink "other", only default$/],
         [["retry", "--all", "--journal", "/nowhere"], 4, /^error: there is no journal in \/nowhere$/],
@@ -161,17 +161,17 @@ describe("parked", () => {
       assert.deepStrictEqual([retried.code, retried.out], [0, [one]])
       assert.match(
         retried.err[0]!,
-        /^asked process \d+ on .* to deliver once more 1 event \(2 occurrences\): it does so within seconds$/
+        /^asked process \d+ on .* to retry 1 event \(2 occurrences\); it will within seconds$/
       )
       const dropped = yield* tidings("parked", "drop", two)
-      assert.match(dropped.err[0]!, / to give up 1 event \(1 occurrence\): /)
+      assert.match(dropped.err[0]!, / to drop 1 event \(1 occurrence\); /)
       const states = (yield* tidings("parked", "-ondjson")).out.map((line) => JSON.parse(line).state)
       assert.deepStrictEqual(states, ["retry asked", "drop asked", "parked"])
       // To ask again changes nothing.
       assert.deepStrictEqual(yield* tidings("parked", "retry", one), {
         code: 0,
         out: [],
-        err: ["1 event of them: that was asked for already"]
+        err: ["1 event of them: requested already"]
       })
       yield* TestClock.adjust("5 seconds")
       yield* settled(Effect.map(recorder.parked, (parked) => parked.length === 1))
@@ -198,7 +198,7 @@ describe("parked", () => {
       const asked = yield* tidings("parked", "drop", "--all")
       assert.deepStrictEqual([asked.code, asked.out.toSorted()], [0, [one, two].toSorted()])
       assert.deepStrictEqual(asked.err, [
-        `no host runs on ${journal} now: the next one is asked to give up 2 events (2 occurrences) when it starts`
+        `no host uses ${journal} now: the next one will be asked to drop 2 events (2 occurrences) when it starts`
       ])
       // The last word counts.
       state.refusing = false
@@ -267,7 +267,7 @@ describe("doctor on a journal", () => {
       yield* record(recorder, "one", 2)
       const [owned, sink] = yield* checks
       assert.include(owned.found, journal)
-      assert.match(owned.found, /process \d+ on .* runs on it$/)
+      assert.match(owned.found, /process \d+ on .* uses it$/)
       assert.deepStrictEqual(
         [sink.name, sink.state, sink.facts.parked, sink.facts.parkedSeries],
         ["sink default", "note", 2, 1]
@@ -275,12 +275,12 @@ describe("doctor on a journal", () => {
       assert.include(sink.advice, "tidings parked")
       state.refusing = false
       yield* tidings("parked", "retry", "--all")
-      assert.include((yield* checks)[1].found, "not done yet")
+      assert.include((yield* checks)[1].found, "requested retries and drops are pending")
       yield* TestClock.adjust("5 seconds")
       yield* settled(Effect.map(recorder.parked, (parked) => parked.length === 0))
       yield* Scope.close(scope, Exit.void)
       const [free, idle] = yield* checks
-      assert.include(free.found, "no host runs on it")
+      assert.include(free.found, "no host uses it")
       assert.deepStrictEqual([idle.state, idle.facts.pending, idle.facts.parked], ["ok", 0, 0])
     }).pipe(Effect.scoped)
   )

@@ -126,7 +126,7 @@ describe("the event log", () => {
       assert.deepStrictEqual(listed, {
         code: 0,
         out: "",
-        err: `there is no event log in ${join(cwd, ".tidings")} yet; this records one: tidings emit Workflow/deploy WorkflowExecuted\n`
+        err: `there is no event log in ${join(cwd, ".tidings")} yet; record one with: tidings emit Workflow/deploy WorkflowExecuted\n`
       })
       const json = JSON.parse((await run(["list", "-ojson", "--directory", "elsewhere"], { cwd })).out)
       assert.deepStrictEqual(json, { apiVersion: "v1", kind: "EventList", metadata: {}, total: 0, items: [] })
@@ -280,7 +280,7 @@ describe("follow", () => {
       await until(following, /waiting for events/)
       following.kill(signal)
       const { code, err, out } = await ended
-      assert.deepStrictEqual([code, out, err], [expected, "", "nothing yet; waiting for events\n"])
+      assert.deepStrictEqual([code, out, err], [expected, "", "no events yet; waiting\n"])
     })
   )
 
@@ -346,10 +346,7 @@ describe("parked", () => {
         await firstEnded
         const later = await run(["parked", "drop", two, ...where], { cwd })
         assert.deepStrictEqual([later.code, later.out], [0, `${two}\n`])
-        assert.match(
-          later.err,
-          /^no host runs on .* now: the next one is asked to give up 1 event .* when it starts\n$/
-        )
+        assert.match(later.err, /^no host uses .* now: the next one will be asked to drop 1 event .* when it starts\n$/)
         const looked = await run(["doctor", ...log], { cwd })
         assert.strictEqual(looked.code, 0)
 

@@ -136,7 +136,7 @@ describe("list", () => {
         ids(cut.out),
         Array.from({ length: 50 }, (_, index) => index + 11)
       )
-      assert.deepStrictEqual(cut.err, ["50 of 60 events, the newest; all of them: --limit all"])
+      assert.deepStrictEqual(cut.err, ["50 of 60 events, the newest; show all with --limit all"])
       const all = yield* run(layer, ["list", "-ondjson", "--limit", "all"])
       assert.strictEqual(all.out.length, 60)
       assert.deepStrictEqual(all.err, [])
@@ -182,7 +182,7 @@ describe("list", () => {
       assert.deepStrictEqual(nothing, {
         code: 0,
         out: [],
-        err: ["no events yet; this records one: tidings emit Workflow/deploy WorkflowExecuted"]
+        err: ["no events yet; record one with: tidings emit Workflow/deploy WorkflowExecuted"]
       })
       const asJson = yield* run(empty.layer, ["list", "-o", "json"])
       assert.deepStrictEqual(JSON.parse(asJson.out.join("\n")).items, [])
@@ -219,12 +219,12 @@ describe("list", () => {
       assert.strictEqual(document.total, 2)
       const third = yield* run(layer, ["list", "workflow", "--after", cursorOf(second.out), "--show-cursor"])
       assert.deepStrictEqual(third.out, [])
-      assert.strictEqual(third.err[0], "no events since that cursor")
+      assert.strictEqual(third.err[0], "no events after this cursor")
       assert.match(third.err[1]!, /^cursor: \S+$/)
 
       const foreign = yield* run(layer, ["list", "mcpserver", "--after", cursor])
       assert.strictEqual(foreign.code, 1)
-      assert.match(foreign.err[0]!, /^error: the cursor does not belong here: .*another filter/)
+      assert.match(foreign.err[0]!, /^error: the cursor is not valid here: .*another filter/)
       assert.match(foreign.err[1]!, /leave out --after/)
     })
   )
@@ -324,8 +324,8 @@ describe("list", () => {
   )
 
   it.effect.each([
-    [["list", "a//c"], `error: "a//c" is no object such as Workflow/deploy, and no kind`],
-    [["list", "Workflow/"], `error: "Workflow/" is no object such as Workflow/deploy, and no kind`],
+    [["list", "a//c"], `error: "a//c" is neither an object such as Workflow/deploy nor a kind`],
+    [["list", "Workflow/"], `error: "Workflow/" is neither an object such as Workflow/deploy nor a kind`],
     [
       ["list", "Workflow", "--kind", "MCPServer"],
       "error: --kind MCPServer contradicts Workflow before it: leave one out"
@@ -339,20 +339,20 @@ describe("list", () => {
     ],
     [
       ["list", "--types", "Normal,"],
-      `error: --type is "Normal,", expected one or more of Normal, Warning, or one that another writer made up`
+      `error: --type is "Normal,", expected one or more of Normal, Warning, or a type that another writer uses`
     ],
-    [["list", "--since", "1h", "--until", "2h"], "error: --since lies after --until, so nothing can match"],
-    [["list", "--after", "x", "--limit", "3"], "error: --after shows everything since, so it takes no --limit"],
+    [["list", "--since", "1h", "--until", "2h"], "error: --since is later than --until, so nothing can match"],
+    [["list", "--after", "x", "--limit", "3"], "error: --after shows everything since the cursor: leave out --limit"],
     [["list", "--limit", "-1"], `error: --limit is "-1", expected a whole number, or all`],
     [["list", "--limit", "many"], `error: --limit is "many", expected a whole number, or all`],
     [
       ["list", "--type", ","],
-      `error: --type is ",", expected one or more of Normal, Warning, or one that another writer made up`
+      `error: --type is ",", expected one or more of Normal, Warning, or a type that another writer uses`
     ],
     [["list", "-o", "xml"], `error: --output is "xml", expected one of table, wide, json, ndjson, yaml`],
     [["list", "--lmit", "3"], "error: unknown flag --lmit; did you mean --limit?"],
     [["list", "--kind"], "error: --kind has no value, expected KIND"],
-    [["list", "a", "b"], `error: unexpected "b": put a text with blanks in quotes, and flags before --`]
+    [["list", "a", "b"], `error: unexpected "b": quote a text that has spaces, and put flags before --`]
   ] as const)("refuses %j", ([argv, expected]) =>
     Effect.gen(function* () {
       const { layer } = yield* memory()
@@ -384,12 +384,12 @@ describe("failing backends", () => {
       /^error: the store cannot be used: nobody/
     ],
     [new BackendError.Unauthorized({ detail: "may not list events" }), 4, /^error: not allowed: may not list events$/],
-    [new BackendError.Full({ detail: "the disk is full" }), 1, /^error: .*no room: the disk is full$/],
+    [new BackendError.Full({ detail: "the disk is full" }), 1, /^error: .*full: the disk is full$/],
     [new BackendError.Throttled({ scope: "backend", detail: "slow down" }), 1, /^error: .*slow down$/],
     [
       new BackendError.Transient({ applied: "no", detail: "reset\nstack\nstack\nstack" }),
       4,
-      /^error: the store does not answer as it should: reset$/
+      /^error: the store returned an unexpected answer: reset$/
     ]
   ] as const)("%s", ([reason, code, expected]) =>
     Effect.gen(function* () {
@@ -520,7 +520,7 @@ describe("follow", () => {
       const { service } = yield* memory({ capacity: 1 })
       const { cursor } = yield* service.query({})
       const waiting = yield* following(service)
-      yield* waiting.until(/^nothing yet; waiting for events$/)
+      yield* waiting.until(/^no events yet; waiting$/)
       yield* Fiber.interrupt(waiting.fiber)
       yield* service.write([write(1, { at: "2026-08-22T10:31:00Z" })])
       yield* service.write([write(2, { at: "2026-08-22T10:31:00Z" })])
@@ -569,7 +569,7 @@ describe("follow", () => {
       assert.deepStrictEqual(
         lines.filter((line) => !line.startsWith("{")),
         [1, 2, 3]
-          .map((n) => `-- interrupted: nothing was written: broken ${n}; trying again --`)
+          .map((n) => `-- interrupted: nothing was written: broken ${n}; retrying --`)
           .concat("error: not allowed: the token expired")
       )
       assert.strictEqual(code, 4)

@@ -48,7 +48,7 @@ describe("template render", () => {
     Effect.gen(function* () {
       const ran = yield* runs(["template", "render", "{{.Name}}", "--data", "Nmae=x"])
       assert.strictEqual(ran.code, 2)
-      assert.match(ran.err[0]!, /^error: --data "Nmae" is no field; did you mean name\?/)
+      assert.match(ran.err[0]!, /^error: --data "Nmae" is not a field; did you mean name\?/)
       assert.match(ran.err[1]!, /^usage: tidings template render TEMPLATE/)
     })
   )
@@ -60,10 +60,10 @@ describe("template check", () => {
       const ran = yield* runs(["template", "check", "{{.Name}}{{if .Error}}: {{.Error}}{{end}}"])
       assert.deepStrictEqual(ran, {
         code: 0,
-        out: ["valid: it names .Name, .Error", "prints outside every if: name"],
+        out: ["valid: it uses .Name, .Error", "required (printed outside every if): name"],
         err: []
       })
-      assert.deepStrictEqual((yield* runs(["template", "check", "plain"])).out, ["valid: it names no field"])
+      assert.deepStrictEqual((yield* runs(["template", "check", "plain"])).out, ["valid: it uses no fields"])
     })
   )
 
@@ -174,8 +174,8 @@ describe("template test", () => {
         `  rendered "x failed"`,
         "              ^"
       ])
-      assert.match(of(3)[0]!, /^ {2}it is no JSON: /)
-      assert.deepStrictEqual(of(4), ["  it is no JSON object"])
+      assert.match(of(3)[0]!, /^ {2}it is not JSON: /)
+      assert.deepStrictEqual(of(4), ["  it is not a JSON object"])
       assert.deepStrictEqual(of(5), [`  it has no "template"`])
       assert.deepStrictEqual(of(6), [`  it has neither "expected" (a text) nor "rejected": true`])
       assert.deepStrictEqual(of(7), [`  it has both "expected" and "rejected"`])
@@ -186,9 +186,9 @@ describe("template test", () => {
         "  the template is rejected:",
         "  1:3 unknown field .StepId (did you mean .StepID?)"
       ])
-      assert.match(of(11)[0]!, /^ {2}data: "Customer" is no field\. Anything of your own goes under arguments/)
+      assert.match(of(11)[0]!, /^ {2}data: "Customer" is not a field\. Anything of your own goes under arguments/)
       assert.deepStrictEqual(of(12), [`  data.StepCount is "3", expected a whole number`])
-      assert.deepStrictEqual(of(13), ["  data is no object"])
+      assert.deepStrictEqual(of(13), ["  data is not an object"])
     })
   )
 

@@ -114,7 +114,7 @@ describe("emit", () => {
       yield* TestClock.adjust("4 seconds")
       assert.deepStrictEqual(yield* TestConsole.errorLines, [])
       yield* TestClock.adjust("1 second")
-      assert.deepStrictEqual(yield* TestConsole.errorLines, ["-- no clear answer from the store yet; trying on --"])
+      assert.deepStrictEqual(yield* TestConsole.errorLines, ["-- no definite answer from the store yet; retrying --"])
       yield* TestClock.adjust("114 seconds")
       assert.isUndefined(running.pollUnsafe())
       yield* TestClock.adjust("1 second")
@@ -122,8 +122,8 @@ describe("emit", () => {
       assert.strictEqual(ran.code, 4)
       assert.deepStrictEqual(ran.out, [])
       assert.deepStrictEqual(ran.err.slice(1), [
-        "error: it is not known whether the event was recorded: no clear answer from the store within 2 minutes",
-        "look with list before you record it once more"
+        "error: it is unknown whether the event was recorded: no definite answer from the store within 2 minutes",
+        "check with list before recording it again"
       ])
       assert.isAbove(writes, 5)
     })
@@ -206,11 +206,11 @@ describe("emit", () => {
   it.effect.each([
     [
       "stepCont=3",
-      /^error: --data "stepCont" is no field; did you mean stepCount\? Anything of your own goes under arguments: arguments.stepCont$/
+      /^error: --data "stepCont" is not a field; did you mean stepCount\? Anything of your own goes under arguments: arguments.stepCont$/
     ],
     [
       "customer=3",
-      /^error: --data "customer" is no field\. Anything of your own goes under arguments: arguments.customer$/
+      /^error: --data "customer" is not a field\. Anything of your own goes under arguments: arguments.customer$/
     ],
     ["stepCount=three", /^error: --data stepCount is "three", expected a whole number$/],
     ["stepCount=99999999999999999999", /expected a whole number$/],
@@ -239,13 +239,13 @@ describe("emit", () => {
 
   it.effect.each([
     [["Workflow", "Started"], /^error: "Workflow" names no object, expected KIND\/NAME such as Workflow\/deploy$/],
-    [["/x", "Started"], /^error: "\/x" is no object/],
+    [["/x", "Started"], /^error: "\/x" is neither an object/],
     [["Workflow/a\tb", "Started"], /^error: involvedObject.name is "a\\tb", expected /],
     [["Workflow/ a", "Started"], /^error: involvedObject.name is " a", expected /],
-    [["Workflow/a/", "Started"], /^error: "Workflow\/a\/" is no object/],
+    [["Workflow/a/", "Started"], /^error: "Workflow\/a\/" is neither an object/],
     [
       ["gadget.example.com/a", "Started"],
-      /^error: gadget.example.com names a group and no version.*write gadget.v1.example.com\/a/
+      /^error: gadget.example.com names a group without a version.*write gadget.v1.example.com\/a/
     ],
     [["Work flow/a", "Started"], /^error: involvedObject.kind is "Work flow", expected /],
     [["Workflow/a", ""], /^error: reason is "", expected /],
@@ -257,7 +257,7 @@ describe("emit", () => {
     [["Workflow/a", "MCPServerStarted"], /^error: MCPServerStarted is a reason of MCPServer, not of Workflow$/],
     [["Workflow/a"], /^error: REASON is missing$/],
     [[], /^error: KIND\/NAME is missing$/],
-    [["Workflow/a", "Started", "two", "words"], /^error: unexpected "words": put a text with blanks in quotes/]
+    [["Workflow/a", "Started", "two", "words"], /^error: unexpected "words": quote a text that has spaces/]
   ] as const)("refuses emit %j", ([argv, expected]) =>
     Effect.gen(function* () {
       const { layer, service } = yield* memory()
@@ -341,13 +341,13 @@ describe("emit", () => {
         "Started"
       ])
       assert.strictEqual(rejected.code, 1)
-      assert.match(rejected.err[0]!, /will never take it: too large/)
+      assert.match(rejected.err[0]!, /rejected it: too large/)
       const dropped = yield* run(answering({ _tag: "Dropped", reason: "quota" }), [
         "emit",
         "Workflow/deploy",
         "Started"
       ])
-      assert.deepStrictEqual(dropped, { code: 1, out: [], err: ["error: the backend did not keep the event: quota"] })
+      assert.deepStrictEqual(dropped, { code: 1, out: [], err: ["error: the backend did not store the event: quota"] })
     })
   )
 })

@@ -211,7 +211,7 @@ describe("a cluster that is set back to a backup, with its uid and older resourc
       yield* replaceBy(server, backup)
       const error = yield* Effect.flip(Fiber.join(watching))
       assert.strictEqual(error.reason._tag, "CursorMismatch")
-      assert.include(error.message, "set back to an earlier state")
+      assert.include(error.message, "restored to an earlier state")
       const refused = yield* Effect.flip(Stream.runHead(backend.watch({}, items.at(-1)!.cursor)))
       assert.strictEqual(refused.reason._tag, "CursorMismatch")
       // And one that was given before the backup goes on.

@@ -367,7 +367,7 @@ describe("a connection that", () => {
       yield* pass(1_000)
       const error = yield* Effect.flip(Fiber.join(watching.fiber))
       assert.strictEqual(error.reason._tag, "CursorMismatch")
-      assert.include(error.message, "set back")
+      assert.include(error.message, "restored to an earlier state")
     })
   )
 

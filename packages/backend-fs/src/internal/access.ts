@@ -47,15 +47,15 @@ export const problemOf = (
     const mayRead = user === ROOT || isOfGroup(disk, status)
     if (!(use === "read" && mayRead)) {
       return (
-        `${directory} belongs to user ${owner}, and this process runs as user ${user}: the owner of the directory of a ` +
-        `${kind} can change what it says${mayRead ? ", so that it may be read, not written" : ""}; run as its owner, ` +
+        `${directory} belongs to user ${owner}, and this process runs as user ${user}: its owner ` +
+        `can change the ${kind}${mayRead ? ", so this process may only read it" : ""}; run as its owner, ` +
         `chown ${user} ${directory}${ADVICE[kind]}`
       )
     }
   }
   return isOpen(disk, status)
-    ? `${directory} may be written by everybody (mode ${octal(permissions)}), who could change what the ${kind} says: ` +
-        `chmod o-w ${directory}, or name a directory inside of it${ADVICE[kind]}`
+    ? `${directory} is writable by everybody (mode ${octal(permissions)}), who could change the ${kind}: ` +
+        `chmod o-w ${directory}, or choose a directory inside it${ADVICE[kind]}`
     : undefined
 }
 

@@ -50,12 +50,12 @@ const reasonOf = (cause: unknown, path: string, owner: keyof typeof ADVICE): Bac
       return new Full({ detail: `the disk quota of this user is used up at ${path}: free some space${elsewhere}` })
     case "EFBIG":
       return new Full({
-        detail: `${path} has reached the greatest size that this process may write: raise the limit (ulimit -f)${elsewhere}`
+        detail: `${path} has reached the maximum file size of this process: raise the limit (ulimit -f)${elsewhere}`
       })
     case "EACCES":
     case "EPERM":
       return new Unauthorized({
-        detail: `${path} may not be used by the user of this process: give that user the right to read and write it${elsewhere}`
+        detail: `${path} is not accessible to the user of this process: grant that user read and write permission${elsewhere}`
       })
     case "EROFS":
       return new Unavailable({
@@ -64,7 +64,7 @@ const reasonOf = (cause: unknown, path: string, owner: keyof typeof ADVICE): Bac
     case "ENOTDIR":
     case "EEXIST":
       return new Unavailable({
-        detail: `${path} cannot be made: something on the way to it is no directory; move that away${elsewhere}`
+        detail: `${path} cannot be created: a part of its path is not a directory; move that away${elsewhere}`
       })
     case "ELOOP":
       return new Unavailable({
@@ -82,7 +82,7 @@ const reasonOf = (cause: unknown, path: string, owner: keyof typeof ADVICE): Bac
       return new Transient({ applied: "unknown", detail: `the disk of ${path} reports an input/output error` })
     case "ENOLCK":
       return new Unavailable({
-        detail: `the file system of ${path} gives no locks (ENOLCK), without which two processes could use one journal: choose a directory on a local disk`
+        detail: `the file system of ${path} does not support locks (ENOLCK), without which two processes could use one journal: choose a directory on a local disk`
       })
     default:
       return new Unavailable({

@@ -80,7 +80,7 @@ const supportsLocks = (path: string): boolean => {
 export const acquire = (path: string, permissions: number): { readonly release: () => void } | undefined => {
   const there = fs.lstatSync(path, { throwIfNoEntry: false })
   if (there !== undefined && !(there.isFile() && there.size === 0)) {
-    throw diskFailure("EINVAL", "the lock of a journal is an empty file, and this is none: move this file away", path)
+    throw diskFailure("EINVAL", "the lock of a journal is an empty file, and this one is not: move it away", path)
   }
   const { DatabaseSync } = loadSqlite()
   // SQLite creates the file, so that there is no other descriptor of it. It waits for a process that only checks the lock.
@@ -93,7 +93,7 @@ export const acquire = (path: string, permissions: number): { readonly release: 
     database.close()
     if (!isBusy(cause)) throw cause
     if (supportsLocks(path)) return undefined
-    throw diskFailure("ENOLCK", "the file system gives no locks", path)
+    throw diskFailure("ENOLCK", "the file system does not support locks", path)
   }
   if (there === undefined) fs.chmodSync(path, permissions)
   // Closing ends the transaction.

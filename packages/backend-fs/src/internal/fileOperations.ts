@@ -57,7 +57,7 @@ export const appendAll = (disk: Disk, file: number, bytes: Uint8Array): void => 
   while (written < bytes.length) {
     // A full disk writes a part first, and refuses only the rest.
     const more = disk.append(file, bytes, written, bytes.length - written)
-    if (more === 0) throw diskFailure("ENOSPC", "the disk takes no more")
+    if (more === 0) throw diskFailure("ENOSPC", "the disk is full")
     written += more
   }
 }

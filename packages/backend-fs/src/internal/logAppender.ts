@@ -131,7 +131,7 @@ export class LogAppender {
       return
     }
     throw unavailable(
-      `no segment could be made in ${this.directory.path}: other processes were always faster; try again`
+      `no segment could be created in ${this.directory.path}: other processes were faster each time; try again`
     )
   }
 

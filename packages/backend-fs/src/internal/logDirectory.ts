@@ -59,7 +59,7 @@ export class LogDirectory extends StoreDirectory {
     try {
       const status = disk.statusOf(opened)
       if (status.kind !== "file")
-        throw unavailable(`${path} is no regular file, which a segment of the log has to be: move it away`)
+        throw unavailable(`${path} is not a regular file, as a segment of the log must be: move it away`)
       return { name, opened, status }
     } catch (cause) {
       disk.close(opened)

@@ -117,7 +117,7 @@ export class LogFollower {
     if (found !== undefined) {
       if (LogPosition.checkAt(this.directory.disk, found.opened, offset) !== position.check) {
         throw LogPosition.mismatch(
-          `the log is not what it was when the cursor was taken (${found.name.file} was cut or replaced); begin anew without it`
+          `the log is not what it was when the cursor was taken (${found.name.file} was cut or replaced); start over without it`
         )
       }
       return SegmentName.missingAfter(found.name, names)

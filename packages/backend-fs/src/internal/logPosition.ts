@@ -49,7 +49,7 @@ export const parse = (text: string): Result.Result<LogPosition, BackendError> =>
   const match = POSITION.exec(text)
   const segment = match === null ? undefined : SegmentName.parseKey(match[1]!)
   return match === null || segment === undefined
-    ? Result.fail(mismatch("its position is none of an event log; begin anew without it"))
+    ? Result.fail(mismatch("its position is not one of an event log; start over without it"))
     : Result.succeed({ segment, offset: Number(match[2]), check: Number.parseInt(match[3]!, 16) })
 }
 

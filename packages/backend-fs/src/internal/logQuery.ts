@@ -29,7 +29,7 @@ const readPage = (scope: Position.Scope, token: EventQuery.PageToken): Result.Re
   Result.flatMap(Position.decodePageToken(scope, token), (text) => {
     const match = /^(-?\d+) ([\d-]+) (\d+)$/.exec(text)
     return match === null
-      ? Result.fail(LogPosition.mismatch("its position is none of an event log; begin anew without it"))
+      ? Result.fail(LogPosition.mismatch("its position is not one of an event log; start over without it"))
       : Result.succeed({ last: Number(match[1]), segment: match[2]!, start: Number(match[3]) })
   })
 

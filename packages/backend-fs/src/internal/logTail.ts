@@ -189,7 +189,7 @@ export class LogTail {
       this.index ??= new SeriesIndex()
       return {
         _tag: "Items",
-        items: [this.gap("the event log was removed, and another one begun in its place")]
+        items: [this.gap("the event log was removed, and another one was created in its place")]
       }
     }
     const names = this.directory.segments()

@@ -37,15 +37,15 @@ const isOrigin = (origin: string): boolean => {
 
 /** Why readers would not accept the line of a write; absent when they would. */
 const problemOf = ({ count, event, first, id, last, upTo }: Write): string | undefined => {
-  if (!isOrigin(id.origin)) return "id.origin is no text of printable ASCII"
-  if (!Number.isSafeInteger(id.seq) || id.seq < 0) return "id.seq is no whole number from 0"
-  if (!Number.isSafeInteger(upTo) || upTo < 0) return "upTo is no whole number from 0"
-  if (!Number.isSafeInteger(count) || count < 1) return "count is no whole number from 1"
+  if (!isOrigin(id.origin)) return "id.origin is not text of printable ASCII"
+  if (!Number.isSafeInteger(id.seq) || id.seq < 0) return "id.seq is not a whole number from 0"
+  if (!Number.isSafeInteger(upTo) || upTo < 0) return "upTo is not a whole number from 0"
+  if (!Number.isSafeInteger(count) || count < 1) return "count is not a whole number from 1"
   if (!Timestamp.isMicros(first) || !Timestamp.isMicros(last)) {
-    return "first or last is no time in whole microseconds of the years 0 to 9999"
+    return "first or last is not a time in whole microseconds of the years 0 to 9999"
   }
   if (event.reason === "") return "the reason is empty"
-  if (typeof event.type !== "string") return "the type is no text"
+  if (typeof event.type !== "string") return "the type is not text"
   return undefined
 }
 

@@ -125,7 +125,7 @@ export class StoreDirectory {
   }
 
   private vanished(path: string): BackendError {
-    return unavailable(`${path} vanished as soon as it was made: try again`)
+    return unavailable(`${path} disappeared right after it was created: try again`)
   }
 
   private checkDirectory(create: boolean, use: access.Use): void {
@@ -187,13 +187,13 @@ export class StoreDirectory {
     }
     const damaged = (what: string) =>
       unavailable(
-        `${file} ${what}: restore it from a copy; or remove it, then the ${NAMES[this.kind]} gets a new identity, and cursors of before no longer fit`
+        `${file} ${what}: restore it from a copy; or remove it, then the ${NAMES[this.kind]} gets a new identity, and earlier cursors become invalid`
       )
     let meta: unknown
     try {
       meta = JSON.parse(text)
     } catch {
-      throw damaged("is no JSON")
+      throw damaged("is not JSON")
     }
     if (typeof meta !== "object" || meta === null || !("format" in meta) || !("id" in meta)) {
       throw damaged("lacks format or id")
@@ -209,7 +209,7 @@ export class StoreDirectory {
         `the ${NAMES[this.kind]} in ${this.path} has format ${String(meta.format)}, this version reads format ${formats.join(" and ")}: use the version that wrote it`
       )
     }
-    if (typeof meta.id !== "string" || meta.id === "") throw damaged("has no text as id")
+    if (typeof meta.id !== "string" || meta.id === "") throw damaged("has an id that is not text")
     return { id: meta.id, format: Number(meta.format), isMarked: kind !== undefined }
   }
 

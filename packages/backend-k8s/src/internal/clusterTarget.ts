@@ -122,10 +122,10 @@ export const make = (options: {
     if (!isSaid) {
       isSaid = true
       yield* Effect.logInfo(
-        "not allowed to read the uid of namespace kube-system, which tells one cluster from another; " +
+        "not allowed to read the uid of namespace kube-system, which identifies the cluster; " +
           (name === undefined
-            ? "its address and certificate authority serve instead, so another cluster in its place is not told"
-            : "the uid of the service account serves instead, which is another one when the account is made anew") +
+            ? "its address and certificate authority are used instead, so a cluster that replaces it is not detected"
+            : "the uid of the service account is used instead, which changes when the account is recreated") +
           `. ${ruleFor(readKubeSystem)}`
       )
     }

@@ -47,7 +47,7 @@ const MAXIMUM_OUTPUT = 4 * 1024 * 1024
 
 const MAXIMUM_COMPLAINT = 2_048
 
-const ABANDONED = "nobody waits for it any more"
+const ABANDONED = "no request waits for it any more"
 
 const API_VERSIONS = new Set(["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"])
 
@@ -74,8 +74,8 @@ const isTerminal = (descriptor: number): boolean => {
 const isInteractive = (plugin: Plugin, { interactive }: Running): boolean => {
   switch (plugin.interactiveMode) {
     case "Always":
-      if (!isTerminal(0)) throw new Error("it needs a person, and the standard input is no terminal")
-      if (!interactive) throw new Error("it needs a person, and the standard input is used otherwise")
+      if (!isTerminal(0)) throw new Error("it needs input from a person, and standard input is not a terminal")
+      if (!interactive) throw new Error("it needs input from a person, and standard input is already in use")
       return true
     case "IfAvailable":
       return interactive && isTerminal(0)
@@ -120,7 +120,7 @@ const notFound = (plugin: Plugin): Error =>
 const textIn = (status: Fields, key: string): string | undefined => {
   const value = status[key]
   if (value !== undefined && value !== null && typeof value !== "string")
-    throw new Error(`its status.${key} is no text`)
+    throw new Error(`its status.${key} is not text`)
   return textOf(value)
 }
 
@@ -161,7 +161,7 @@ const answerIn = async (output: string, plugin: Plugin): Promise<Answer> => {
     )
   }
   if (expires !== undefined && !TIME.test(expires))
-    throw new Error("its status.expirationTimestamp is no time of RFC 3339")
+    throw new Error("its status.expirationTimestamp is not an RFC 3339 time")
   return {
     token,
     certificate: cert === undefined || key === undefined ? undefined : { cert, key },
@@ -247,7 +247,7 @@ const run = (
     const onAbort = (): void => stop(new Error(ABANDONED))
 
     timer = setTimeout(
-      () => stop(new Error(`it gave no credentials within ${Math.round(millis / 1_000)} seconds, and was ended`)),
+      () => stop(new Error(`it gave no credentials within ${Math.round(millis / 1_000)} seconds, and was stopped`)),
       millis
     )
     signal.addEventListener("abort", onAbort)

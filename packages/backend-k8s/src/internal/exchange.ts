@@ -107,7 +107,7 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   abort(): void {
     this.isAborted = true
-    this.controller?.abort(new Error("the request was given up"))
+    this.controller?.abort(new Error("the request was cancelled"))
   }
 
   private end(result: Effect.Effect<KubernetesResponse, BackendError>): void {

@@ -206,7 +206,7 @@ const readFiles = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Parts, BackendError.BackendError> {
   const { parse } = yield* Effect.promise(() => import("./kubeconfigFile.ts"))
   if (!files.some(isThere)) {
-    const detail = `the kubeconfig ${files.join(path.delimiter)} cannot be read: it is not there`
+    const detail = `the kubeconfig ${files.join(path.delimiter)} cannot be read: it does not exist`
     return yield* unavailable(detail, new ChoosesNoCluster(detail))
   }
   const parts = nothing()
@@ -294,7 +294,7 @@ const problemsOfCluster = (cluster: Cluster): ReadonlyArray<string> => {
   const at = `cluster "${cluster.name}"`
   if (cluster.server === undefined) problems.push(`${at} has no server`)
   else if (addressOf(cluster.server) === undefined) {
-    problems.push(`"${cluster.server}" of ${at} is no address of a server; write it as https://HOST:PORT`)
+    problems.push(`"${cluster.server}" of ${at} is not the address of a server; write it as https://HOST:PORT`)
   }
   const hasCa = cluster.certificateAuthority !== undefined || cluster.certificateAuthorityData !== undefined
   if (cluster.certificateAuthority !== undefined && cluster.certificateAuthorityData !== undefined) {
@@ -353,7 +353,7 @@ const loadGiven = (
         try: () => {
           const { cluster, context, kubeConfig, namespace } = given.chosen(source.kubeConfig, wantedContext)
           const server = addressOf(cluster.server)
-          if (server === undefined) throw new Error(`"${cluster.server}" is no address of a server`)
+          if (server === undefined) throw new Error(`"${cluster.server}" is not the address of a server`)
           return {
             source,
             server,
@@ -401,12 +401,12 @@ export const load = Effect.fnUntraced(function* (
     return yield* unavailable(
       context.cluster === undefined
         ? `${where}: context "${contextName}" names no cluster`
-        : `${where}: context "${contextName}" names cluster "${context.cluster}", which is not there`
+        : `${where}: context "${contextName}" names cluster "${context.cluster}", which does not exist`
     )
   }
   const user = context.user === undefined ? NOBODY : parts.users.get(context.user)
   if (user === undefined) {
-    return yield* unavailable(`${where}: context "${contextName}" names user "${context.user}", who is not there`)
+    return yield* unavailable(`${where}: context "${contextName}" names user "${context.user}", which does not exist`)
   }
   const problems = [...problemsOfCluster(cluster), ...problemsOfUser(user)]
   if (user.plugin !== undefined) {

@@ -85,7 +85,7 @@ const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$
 const data = (from: Fields, key: string, at: string): Buffer | undefined => {
   const encoded = readText(from, key, at)?.replace(/[\r\n]/g, "")
   if (encoded === undefined || encoded === "") return undefined
-  if (!BASE64.test(encoded)) throw new Malformed(`${at}.${key} is no base64`)
+  if (!BASE64.test(encoded)) throw new Malformed(`${at}.${key} is not base64`)
   return Buffer.from(encoded, "base64")
 }
 
@@ -211,7 +211,7 @@ export const parse = (source: string): Kubeconfig => {
   const apiVersion = readText(from, "apiVersion", "the file")
   const kind = readText(from, "kind", "the file")
   if ((kind ?? "Config") !== "Config" || (apiVersion ?? "v1") !== "v1") {
-    throw new Malformed(`it is no kubeconfig, but apiVersion ${apiVersion ?? "v1"}, kind ${kind ?? "Config"}`)
+    throw new Malformed(`it is not a kubeconfig, but apiVersion ${apiVersion ?? "v1"}, kind ${kind ?? "Config"}`)
   }
   const read = <A>(
     key: string,

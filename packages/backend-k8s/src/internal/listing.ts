@@ -43,7 +43,7 @@ const pageOf = (response: KubernetesResponse, cluster: ClusterRef): Page | undef
 }
 
 const brokenOff = BackendError.make(
-  new BackendError.Transient({ applied: "no", detail: "the list of events broke off before its end" })
+  new BackendError.Transient({ applied: "no", detail: "the list of events was cut off" })
 )
 
 /**

@@ -35,14 +35,13 @@ export const mismatch = (expected: Target.Target, found: Target.Target): Backend
     found.isUncertain === true
       ? new BackendError.Unauthorized({
           detail:
-            `it cannot be told whether this is still the cluster ${expected.id}, since its uid may not be read any more; ` +
+            `it cannot be determined whether this is still the cluster ${expected.id}, since its uid can no longer be read; ` +
             ruleFor(readKubeSystem)
         })
       : new BackendError.TargetMismatch({
           expected: expected.id,
           found: found.id,
-          detail:
-            "another cluster has taken the place of the one that was used before; lead the address back, or restart"
+          detail: "another cluster replaced the one that was used before; point the address back, or restart"
         })
   )
 

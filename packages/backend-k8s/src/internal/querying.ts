@@ -73,7 +73,7 @@ const placeOf = (text: string): Result.Result<Place, BackendError.BackendError> 
     ? Result.succeed({ last: Number(match[1]), version: Number(match[2]) })
     : Result.fail(
         BackendError.make(
-          new BackendError.CursorMismatch({ detail: "its position is no time and number; begin anew without it" })
+          new BackendError.CursorMismatch({ detail: "its position is not a time and a number; start over without it" })
         )
       )
 }

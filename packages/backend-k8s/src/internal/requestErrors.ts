@@ -58,7 +58,7 @@ export const unauthenticated = (response: KubernetesResponse): BackendError.Back
     new BackendError.Unauthorized({
       detail:
         `the API server does not accept the credentials (${summaryOf(response)}), ` +
-        `which were read anew; renew the token, the certificate or the login that the kubeconfig names`
+        `which were reread; renew the token, the certificate or the login that the kubeconfig names`
     })
   )
 
@@ -98,7 +98,7 @@ export const throttled = (response: KubernetesResponse): BackendError.BackendErr
 export const readErrorOf = (response: KubernetesResponse, permission: Permission): BackendError.BackendError => {
   const code = response.status
   if (statusIn(response) === undefined && code !== 429 && code < 500)
-    return notKubernetes(response, "what was asked for, or a Status", "no")
+    return notKubernetes(response, "the requested object, or a Status", "no")
   if (code === 401) return unauthenticated(response)
   if (code === 403) return forbidden(response, permission)
   if (code === 429) return throttled(response)
@@ -124,7 +124,7 @@ export const notKubernetes = (
   expected: string,
   applied: "no" | "unknown"
 ): BackendError.BackendError => {
-  const detail = `expected ${expected}, and something that is no API server answered ${describe(response)}; check the server's address, gateways and proxies on the way`
+  const detail = `expected ${expected}, and something other than an API server answered ${describe(response)}; check the server's address, gateways and proxies on the way`
   return BackendError.make(new BackendError.Transient({ applied, detail }), new NotKubernetes(detail))
 }
 

@@ -102,7 +102,7 @@ export const describe = (response: KubernetesResponse): string => {
   const location = response.headers["location"]
   const body =
     response.body === undefined
-      ? "a body that broke off"
+      ? "a body that was cut off"
       : response.body === ""
         ? "an empty body"
         : JSON.stringify(utf8.cut(response.body.replace(/\s+/g, " ").trim(), EXCERPT))

@@ -241,7 +241,7 @@ class SeriesWrite {
     if (stored === undefined) return undefined
     if (isStripped(stored, this.current)) return this.onStripped(stored)
     if (!stored.own || EventId.format(stored.event.id) !== EventId.format(this.current.id)) {
-      return rejected(`name-taken: ${this.key} is an event of somebody else`)
+      return rejected(`name-taken: ${this.key} is an event of another writer`)
     }
     const known: Known = {
       resourceVersion: stored.resourceVersion,
@@ -263,7 +263,7 @@ class SeriesWrite {
     if (stored.event.count < this.current.count) {
       return rejected(
         `annotations-stripped: the annotations tidings.dev/… of ${this.key} were removed in the cluster, so its count can ` +
-          "grow no more: let admission policies and controllers keep them"
+          "grow no more: configure admission policies and controllers to keep them"
       )
     }
     this.isWithoutAnnotations = true

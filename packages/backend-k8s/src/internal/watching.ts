@@ -210,7 +210,8 @@ class Follower {
     const decoded = Position.decodeCursor(this.scope, cursor)
     if (Result.isFailure(decoded)) return Effect.fail(decoded.failure)
     const position = decoded.success
-    if (!/^\d{1,16}$/.test(position)) return Effect.fail(mismatch("its position is no number; begin anew without it"))
+    if (!/^\d{1,16}$/.test(position))
+      return Effect.fail(mismatch("its position is not a number; start over without it"))
     return Effect.flatMap(this.changedSince(position), ({ changed, resourceVersion }) =>
       Effect.suspend(() => {
         const refused = this.checkVersion(position, resourceVersion)
@@ -231,8 +232,8 @@ class Follower {
   private checkVersion(position: string, current: string): BackendError.BackendError | undefined {
     return versionNumber(current) < versionNumber(position)
       ? mismatch(
-          `it is at ${position} and the cluster only at ${current}: the cluster was set back to an earlier state; begin ` +
-            `anew without it`
+          `it is at ${position} and the cluster only at ${current}: the cluster was restored to an earlier state; start ` +
+            `over without it`
         )
       : undefined
   }
@@ -493,7 +494,7 @@ class Follower {
       state.failures++
       state.verify = true
       return isFirst
-        ? Effect.logWarning(`the watch of events was interrupted and goes on from where it was: ${reason.detail}`)
+        ? Effect.logWarning(`the watch of events was interrupted and resumes where it was: ${reason.detail}`)
         : Effect.void
     })
   }

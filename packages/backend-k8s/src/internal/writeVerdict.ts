@@ -123,7 +123,7 @@ export const verdictOf = (
   if (code >= 200 && code < 300) {
     if (isEventOf(response, name)) return applied
     return response.body === undefined
-      ? retry(transient("unknown", `the answer HTTP ${code} broke off`))
+      ? retry(transient("unknown", `the answer HTTP ${code} was cut off`))
       : retry(notKubernetes(response, `the event ${namespace}/${name}`, "unknown"))
   }
   const status = statusIn(response)
@@ -164,7 +164,7 @@ export const verdictOf = (
   }
   if (code >= 500)
     return isTooLarge(message) ? { _tag: "TooLarge", detail: summary } : retry(transient("unknown", summary))
-  return retry(unavailable(`the API server does not take events at this address: ${summary}`))
+  return retry(unavailable(`the API server does not accept events at this address: ${summary}`))
 }
 
 const forbiddenWrite = (
@@ -176,7 +176,7 @@ const forbiddenWrite = (
   const summary = summaryOf(response)
   const { message } = status
   if (verb === "create" && status.causes.some(({ reason }) => reason === "NamespaceTerminating")) {
-    return rejected(`namespace-terminating: namespace ${namespace} is being deleted and takes no new objects`)
+    return rejected(`namespace-terminating: namespace ${namespace} is being deleted and accepts no new objects`)
   }
   if (/exceeded quota/.test(message)) return retry(BackendError.make(new BackendError.Full({ detail: summary })))
   // Admission plugins say this while their caches fill, just after the server has started.

@@ -119,7 +119,7 @@ export const make = (options: {
     warnOfRemovedAnnotations: (namespace) =>
       warn(
         `the annotations tidings.dev/… of events in namespace ${namespace} are removed in the cluster, so their data is ` +
-          "lost and their counts may stop: let admission policies and controllers keep them"
+          "lost and their counts may stop: configure admission policies and controllers to keep them"
       ),
     clusterScopedNamespace,
     known: new Lru<Known>(knownSeries),

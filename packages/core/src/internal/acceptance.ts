@@ -212,7 +212,7 @@ const readReference = (
       issues,
       `${field}.name`,
       name,
-      `the name of an object: 1 to ${LIMITS.name} bytes on one line, with neither blank nor / at its ends`
+      `the name of an object: 1 to ${LIMITS.name} bytes on one line, without a space or / at either end`
     )
   }
   const hasNamespace = namespace !== undefined && namespace !== ""

@@ -151,7 +151,7 @@ const referenceOf = (object: ObjectInput, name: string, kind: string, apiVersion
 const has = (data: EventDataInput | undefined, key: string): boolean =>
   typeof data === "object" && data !== null && Object.hasOwn(data, key) && data[key] !== undefined
 
-const neededBy = (reason: string): string => `a value, which the message of ${reason} cannot do without`
+const neededBy = (reason: string): string => `a value, which the message of ${reason} requires`
 
 /** Kubernetes and its clients use empty texts, `null` and `undefined` for absent values. */
 const isGiven = (value: string | null | undefined): value is string =>

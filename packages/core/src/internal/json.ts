@@ -47,7 +47,7 @@ export const setField = (record: Record<string, unknown>, key: string, value: un
  */
 export const ofPlain = (value: object): Json => value as Json
 
-const INVALID = Symbol("no JSON")
+const INVALID = Symbol("not JSON")
 
 interface Budget {
   left: number

@@ -356,7 +356,7 @@ class TemplateParser {
       this.#report({
         code: "duplicate-else",
         message: "this if already has an else",
-        hint: isElseIf ? "else if stands before else" : undefined,
+        hint: isElseIf ? "write else if before else" : undefined,
         ...whole
       })
       if (isElseIf) this.#condition(action, 2, "else if", whole)

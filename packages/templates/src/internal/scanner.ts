@@ -305,7 +305,7 @@ class ActionScanner {
       this.#push({ kind: "literal", value: quoted.value, offset: at, end: quoted.end }, isSpaced)
       return
     }
-    this.#report({ code: "unclosed-text", message: 'this " has no partner in its line', offset: at, length: 1 })
+    this.#report({ code: "unclosed-text", message: 'this " is not closed on its line', offset: at, length: 1 })
     if (!isUnpaired) {
       const lineEnd = source.indexOf("\n", at)
       this.#unpaired = lineEnd === -1 ? source.length : lineEnd
@@ -317,7 +317,7 @@ class ActionScanner {
     const at = this.#at
     const close = this.#source.indexOf("`", at + 1)
     if (close === -1) {
-      this.#report({ code: "unclosed-text", message: "this ` has no partner", offset: at, length: 1 })
+      this.#report({ code: "unclosed-text", message: "this ` is not closed", offset: at, length: 1 })
       this.#at += 1
       return
     }

@@ -426,7 +426,7 @@ export const queryChecks: ReadonlyArray<CheckDefinition> = [
     })
   ),
 
-  check("what is no page token is refused", (world) =>
+  check("what is not a page token is refused", (world) =>
     Effect.gen(function* () {
       yield* create(world, ...many(world, 4))
       const target = yield* world.backend.target

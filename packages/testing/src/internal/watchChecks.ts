@@ -414,7 +414,7 @@ export const watchChecks: ReadonlyArray<CheckDefinition> = [
       const watcher = yield* watch(world, world.only, "beginning")
       const { live, seen } = yield* watcher.untilLive
       for (const text of [page.cursor, page.next!, live, ...seen.map(({ cursor }) => cursor)]) {
-        yield* ensure(typeof text === "string" && /^[!-~]+$/.test(text), () => `"${text}" is no printable text`)
+        yield* ensure(typeof text === "string" && /^[!-~]+$/.test(text), () => `"${text}" is not printable text`)
       }
     })
   ),
@@ -501,7 +501,7 @@ export const watchChecks: ReadonlyArray<CheckDefinition> = [
     })
   ),
 
-  check("what is no cursor is refused", (world) =>
+  check("what is not a cursor is refused", (world) =>
     Effect.gen(function* () {
       yield* create(world, world.series(), world.series())
       const target = yield* world.backend.target

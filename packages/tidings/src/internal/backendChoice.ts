@@ -142,7 +142,7 @@ const silence = ({ backend, connection }: Cluster, patience: Duration.Duration):
 const noToken = new BackendError({
   reason: new Unavailable({
     detail:
-      "this is a pod (KUBERNETES_SERVICE_HOST is set) without a service account's token: let one be mounted " +
+      "this is a pod (KUBERNETES_SERVICE_HOST is set) without a service account's token: mount one " +
       "(automountServiceAccountToken), name a KUBECONFIG, or choose the event log with TIDINGS_BACKEND=filesystem"
   })
 })

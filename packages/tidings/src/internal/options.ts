@@ -129,7 +129,7 @@ const ofChoice: Rules<keyof backendChoice.Options> = {
   patience: timespan,
   clusterScopedNamespace: {
     holds: (given) => given === "default" || given === "kube-system",
-    expected: "default or kube-system, which are the two that the API server takes"
+    expected: "default or kube-system, the two that the API server accepts"
   }
 }
 

@@ -71,10 +71,10 @@ export class Ownership {
       (lock) => {
         if (lock !== undefined) return Effect.succeed(lock)
         const found = ownerOf(disk, entries)
-        const owner = found === thisProcess() ? "another journal of this very process" : found
+        const owner = found === thisProcess() ? "another journal of this process" : found
         const detail =
-          `${directory} belongs to ${owner}, which runs: end that process, and this one can have it at once; or give this one ` +
-          "a directory of its own. The lock is the system's, and deleting the file does not free it"
+          `${directory} is in use by ${owner}: stop that process, or give this one a directory ` +
+          "of its own. The operating system holds the lock; deleting the file does not release it"
         return Effect.fail(new JournalError({ reason: new JournalLocked({ detail }) }))
       }
     )
@@ -119,13 +119,13 @@ export class Ownership {
     const found = this.identityOf(directory)
     const detail =
       found === undefined
-        ? `${directory} was deleted or moved while this process had its journal in it; put it back, and the journal goes on; or ` +
-          "restart this process, which then begins a new journal there"
+        ? `${directory} was deleted or moved while this process had its journal in it; put it back, and the journal continues; or ` +
+          "restart this process, which then creates a new journal there"
         : found === this.directoryIdentity
           ? `${this.lock} was deleted or replaced, so that another process may have opened the journal; restart this process, ` +
-            "which then goes on with what is there, unless another one has it"
+            "which then continues with it, unless another process has opened it"
           : `another directory is at ${directory}, where this process had its journal: the old one was moved, deleted or mounted ` +
-            "over; put it back, and the journal goes on; or restart this process, which then uses the new one"
+            "over; put it back, and the journal continues; or restart this process, which then uses the new one"
     return new JournalError({ reason: new JournalLost({ detail, applied }), cause })
   }
 }

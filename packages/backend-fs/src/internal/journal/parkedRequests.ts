@@ -99,5 +99,5 @@ export const add = (disk: Disk, path: string, owner: number, request: ParkedRequ
       disk.close(file)
     }
   }
-  throw diskFailure("EBUSY", `${path} is taken away all the time`)
+  throw diskFailure("EBUSY", `${path} is removed again and again`)
 }

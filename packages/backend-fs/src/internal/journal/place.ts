@@ -78,8 +78,8 @@ export const settle = (disk: Disk, logDirectory: string): Effect.Effect<string, 
         return isThere
           ? Effect.as(
               Effect.logWarning(
-                `There is a journal in ${earlier} beside that in ${place}, which is used: what is not delivered in the first one is ` +
-                  "delivered by a host that names it in TIDINGS_JOURNAL"
+                `There is a journal in ${earlier} and one in ${place}, which is used: undelivered events of the first one are ` +
+                  "delivered only by a host that names it in TIDINGS_JOURNAL"
               ),
               place
             )
@@ -96,7 +96,7 @@ export const settle = (disk: Disk, logDirectory: string): Effect.Effect<string, 
       return Effect.succeed(place)
     } catch (cause) {
       if (codeOf(cause) === undefined) throw cause
-      return Effect.fail(failed(`the place of the journal cannot be found out: ${messageOf(cause)}`, cause))
+      return Effect.fail(failed(`the place of the journal cannot be determined: ${messageOf(cause)}`, cause))
     }
   })
 
@@ -108,13 +108,13 @@ const move = (disk: Disk, from: string, to: string): Effect.Effect<string> => {
     disk.rename(from, to)
     syncDirectory(disk, path.dirname(to))
     syncDirectory(disk, path.dirname(from))
-    return Effect.as(Effect.logInfo(`The journal in ${from} is in ${to} now: beside the event log, not inside`), to)
+    return Effect.as(Effect.logInfo(`Moved the journal from ${from} to ${to}: beside the event log, not inside it`), to)
   } catch (cause) {
     if (disk.status(from) === undefined) return Effect.succeed(to)
     return Effect.as(
       Effect.logWarning(
-        `The journal in ${from} cannot be moved to ${to} (${messageOf(cause)}) and is used where it is, so it goes when the event ` +
-          "log is deleted; stop the host, move it, and name the new directory with TIDINGS_JOURNAL"
+        `The journal in ${from} cannot be moved to ${to} (${messageOf(cause)}) and is used where it is, so deleting the event ` +
+          "log deletes it too; stop the host, move it, and name the new directory with TIDINGS_JOURNAL"
       ),
       from
     )

@@ -51,7 +51,7 @@ export const make = (options: Options): Quota => {
   const full = (bytes: number): JournalError =>
     new JournalError({
       reason: new JournalFull({
-        detail: `${directory} holds ${segments.bytes} of ${quota} bytes, ${bytes} more do not fit: the backend takes too little, or the quota is too small`
+        detail: `${directory} holds ${segments.bytes} of ${quota} bytes, ${bytes} more do not fit: the backend is too slow, or the quota too small`
       })
     })
 

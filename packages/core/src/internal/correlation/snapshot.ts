@@ -94,7 +94,7 @@ export const readSnapshot = (given: Json): Snapshot => {
     if (isSnapshot(given)) return given
     if (!("opening" in given) && isFirstSnapshot(given)) return upgraded(given)
   }
-  throw new Error("this is no snapshot of a correlator")
+  throw new Error("this is not a snapshot of a correlator")
 }
 
 // ---------------------------------------------------------------------------

@@ -111,7 +111,7 @@ const within = (
     Effect.timeoutOrElse(Fiber.join(fiber), {
       duration: timeout,
       orElse: () => {
-        const detail = `the backend has not answered within ${Duration.format(timeout)}, and its write goes on`
+        const detail = `the backend did not answer within ${Duration.format(timeout)}, and its write continues`
         return Effect.fail(new RecorderError({ reason: new Unknown({ detail }) }))
       }
     })
@@ -157,11 +157,11 @@ const concluding = (context: DirectContext): Conclude => {
     if (error.reason._tag === "TargetMismatch") {
       sink.state = "blocked"
       // The right store may never answer again.
-      if (doubt !== undefined) return failUnknown(`${doubt.message}; and now ${error.message}`)
+      if (doubt !== undefined) return failUnknown(`${doubt.message}; then ${error.message}`)
     }
     if (doubt === undefined) return intake.refuse("failed", new RecorderError({ reason: error }))
     if (intake.isClosed) {
-      return failUnknown(`the recorder was closed before the backend could tell: ${doubt.message}`)
+      return failUnknown(`the recorder was closed before the backend answered: ${doubt.message}`)
     }
     sink.state = "degraded"
     return retry(write, error, failures, doubt)

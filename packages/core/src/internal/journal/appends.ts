@@ -179,7 +179,7 @@ const concluding = (context: AppendContext, appendSingly: (batch: Batch) => void
     const error =
       found._tag === "Some"
         ? found.value
-        : new JournalError({ reason: new JournalFailed({ detail: "it died" }), cause: Cause.squash(cause) })
+        : new JournalError({ reason: new JournalFailed({ detail: "the append died" }), cause: Cause.squash(cause) })
     const { reason } = error
     if (reason._tag === "JournalFull") {
       for (const sink of delivering) sink.requestCheckpoint()
@@ -324,7 +324,7 @@ export const make = Effect.fnUntraced(function* (context: AppendContext): Effect
       inFlight = []
       conclusions.refuseUnknown(
         batch,
-        "the recorder was closed while the journal stored it, and the disk has not answered yet; if it is there, the next start delivers it"
+        "the recorder was closed during the append, before the disk answered; if the append succeeded, the next start delivers the event"
       )
     })
   })

@@ -316,7 +316,7 @@ export class Health {
       ledger.state === "up"
         ? Effect.logInfo(`Events reach the sink "${name}" again`)
         : Effect.logWarning(
-            `Events wait for the sink "${name}" (${ledger.state}): ${ledger.lastError ?? "it has not said why"}`
+            `Events wait for the sink "${name}" (${ledger.state}): ${ledger.lastError ?? "no reason given"}`
           )
     )
   }

@@ -33,7 +33,7 @@ export const poll = (context: SinkContext, parking: Parking): Effect.Effect<void
           n === 0
             ? Effect.void
             : Effect.logInfo(
-                `Somebody asked the sink "${name}" to ${action} what is parked: ${n} ${n === 1 ? "occurrence" : "occurrences"}`
+                `An operator asked the sink "${name}" to ${action} parked events: ${n} ${n === 1 ? "occurrence" : "occurrences"}`
               )
         )
 
@@ -54,7 +54,7 @@ export const poll = (context: SinkContext, parking: Parking): Effect.Effect<void
     Effect.catch(({ message }) => {
       if (message === lastProblem) return Effect.void
       lastProblem = message
-      return Effect.logWarning(`What is asked for about parked events of the sink "${name}" cannot be done: ${message}`)
+      return Effect.logWarning(`Requests about parked events of the sink "${name}" fail: ${message}`)
     })
   )
 

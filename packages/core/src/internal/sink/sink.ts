@@ -121,10 +121,10 @@ export const make = Effect.fnUntraced(function* (
   const watchedPump = Effect.tapCause(pump, (cause) =>
     Effect.suspend(() => {
       if (Cause.hasInterruptsOnly(cause)) return Effect.void
-      health.halt(`it broke down: ${String(Cause.squash(cause))}`)
+      health.halt(`it failed: ${String(Cause.squash(cause))}`)
       settlements.endAll("halted")
       context.publish()
-      return Effect.logError(`The sink "${options.name}" broke down`, cause)
+      return Effect.logError(`The sink "${options.name}" failed`, cause)
     })
   )
   yield* Effect.forkIn(watchedPump, scope)
@@ -357,8 +357,8 @@ const binding = (
 
   const mismatchOf = (bound: Target.Target, found: Target.Target): string =>
     found.isUncertain === true && bound.isUncertain !== true
-      ? `its journal belongs to ${bound.id}, and of the backend only ${found.id} can be found out, which other stores may ` +
-        `be as well: grant the right to find out more, or give this backend a journal of its own`
+      ? `its journal belongs to ${bound.id}, and of the backend only ${found.id} can be determined, which other stores may ` +
+        `share: grant the permission to determine more, or give this backend a journal of its own`
       : `its journal belongs to ${bound.id}, the backend is ${found.id}: point it back, or give this backend a journal of ` +
         `its own`
 

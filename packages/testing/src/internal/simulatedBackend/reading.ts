@@ -28,13 +28,13 @@ const existing = ({ replacement, store }: Server, filter: EventQuery.EventFilter
 const mismatch = (detail: string) => BackendError.make(new BackendError.CursorMismatch({ detail }))
 
 const numberOf = (text: string): Result.Result<number, BackendError.BackendError> =>
-  /^\d{1,16}$/.test(text) ? Result.succeed(Number(text)) : Result.fail(mismatch("its position is no number"))
+  /^\d{1,16}$/.test(text) ? Result.succeed(Number(text)) : Result.fail(mismatch("its position is not a number"))
 
 /** Where a page ended: by time, then by order of change. */
 const placeOf = (text: string): Result.Result<readonly [number, number], BackendError.BackendError> => {
   const match = /^(-?\d{1,16}) (\d{1,16})$/.exec(text)
   return match === null
-    ? Result.fail(mismatch("its position is no place in a query"))
+    ? Result.fail(mismatch("its position is not one of a query"))
     : Result.succeed([Number(match[1]), Number(match[2])])
 }
 

@@ -37,7 +37,7 @@ const fieldNamed = (name: string, fields: FieldTypes): string | undefined =>
 const unknownField = (name: string, fields: FieldTypes): string => {
   const meant = Suggestion.nearest(name, Object.keys(fields))
   const question = meant === undefined ? "." : `; did you mean ${meant}?`
-  return `${quote(name)} is no field${question} Anything of your own goes under arguments: arguments.${/^\w+$/.test(name) ? name : "key"}`
+  return `${quote(name)} is not a field${question} Anything of your own goes under arguments: arguments.${/^\w+$/.test(name) ? name : "key"}`
 }
 
 // ---------------------------------------------------------------------------
@@ -54,11 +54,11 @@ const duration = (value: string): Result.Result<string, string> =>
     onSuccess: GoDuration.format
   })
 
-const parseJson = (text: string): Result.Result<unknown, "no JSON"> => {
+const parseJson = (text: string): Result.Result<unknown, "not JSON"> => {
   try {
     return Result.succeed(JSON.parse(text) as unknown)
   } catch {
-    return Result.fail("no JSON")
+    return Result.fail("not JSON")
   }
 }
 
@@ -198,7 +198,7 @@ const mismatch = (type: FieldTypes[string], value: unknown): string | undefined 
  * @internal
  */
 export const fromJson = (value: unknown, fields: FieldTypes): Result.Result<Data, string> => {
-  if (!isObject(value)) return Result.fail("data is no object")
+  if (!isObject(value)) return Result.fail("data is not an object")
   const all: FieldTypes = { ...OF_THE_OBJECT, arguments: "open", ...fields }
   const entries: Array<readonly [string, unknown]> = []
   for (const [key, member] of Object.entries(value)) {

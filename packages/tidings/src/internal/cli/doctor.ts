@@ -96,9 +96,9 @@ export const doctor = Command.make(
   }, session.verb("doctor"))
 ).pipe(
   Command.withDescription(
-    "Look whether events can be recorded and read here, and say what to do where they cannot. Changes nothing. Exits " +
-      "with 1 when something is broken."
+    "Check whether events can be recorded and read here, and say how to fix what is broken. Changes nothing. Exits " +
+      "with 1 if a check is broken."
   ),
-  Command.withShortDescription("Look whether events can be recorded and read here"),
+  Command.withShortDescription("Check whether events can be recorded and read here"),
   examples("", "-n team-a --context staging", "-o json")
 )

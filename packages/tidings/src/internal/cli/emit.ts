@@ -50,12 +50,12 @@ const recorder = Layer.unwrap(
 
 const settle = Effect.fnUntraced(function* (delivered: Recorder.Delivered) {
   if (delivered._tag === "Filtered") {
-    return yield* new failure.Failure({ detail: `the event was left out by the transform ${delivered.by}` })
+    return yield* new failure.Failure({ detail: `the event was filtered out by the transform ${delivered.by}` })
   }
   for (const settlement of Object.values(delivered.sinks)) {
     if (settlement._tag !== "Settled") {
       const why = "reason" in settlement ? settlement.reason : "the command ended first"
-      return yield* new failure.Failure({ detail: `the backend did not keep the event: ${why}` })
+      return yield* new failure.Failure({ detail: `the backend did not store the event: ${why}` })
     }
   }
   yield* words.data(EventId.format(delivered.id))
@@ -66,7 +66,7 @@ const patiently = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | 
   Effect.raceFirst(
     self,
     Effect.sleep(QUIET).pipe(
-      Effect.andThen(words.say("-- no clear answer from the store yet; trying on --")),
+      Effect.andThen(words.say("-- no definite answer from the store yet; retrying --")),
       Effect.andThen(Effect.never)
     )
   ).pipe(
@@ -75,8 +75,8 @@ const patiently = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | 
       orElse: () =>
         Effect.fail(
           new failure.Unanswered({
-            detail: `it is not known whether the event was recorded: no clear answer from the store within ${PATIENCE}`,
-            hint: "look with list before you record it once more"
+            detail: `it is unknown whether the event was recorded: no definite answer from the store within ${PATIENCE}`,
+            hint: "check with list before recording it again"
           })
         )
     })
@@ -111,7 +111,7 @@ const referenceTo = Effect.fnUntraced(function* (
 ): Effect.fn.Return<ObjectReference, failure.Usage> {
   if (apiVersion === undefined && group !== undefined && group !== "") {
     return yield* session.refuse(
-      `${written} names a group and no version, and nobody here knows the kind: write ${kind}.v1.${group}/${name}, with its version`
+      `${written} names a group without a version, and the kind is unknown: write ${kind}.v1.${group}/${name}, with its version`
     )
   }
   const identity = { ...(apiVersion === undefined ? undefined : { apiVersion }), kind, name }
@@ -134,19 +134,19 @@ export const emit = Command.make(
       Argument.withDescription("What happened, in one word: WorkflowExecuted. See explain")
     ),
     message: Argument.String("[MESSAGE]").pipe(
-      Argument.withDescription("The message, taken as it is (default: the catalogue's for this reason)"),
+      Argument.withDescription("The message, used verbatim (default: the catalogue's for this reason)"),
       Argument.optional,
       Argument.map(Option.getOrUndefined)
     ),
     data: flags.texts("data", {
       value: "KEY=VALUE",
-      description: "Data of the event, once per key: stepId=build, duration=1m30s, arguments.region=eu"
+      description: "Data of the event, one flag per key: stepId=build, duration=1m30s, arguments.region=eu"
     }),
-    type: flags.eventType("Instead of the catalogue's (default Normal)"),
+    type: flags.eventType("The type (default: the catalogue's for this reason, else Normal)"),
     namespace: flags.text("namespace", {
       alias: "n",
       value: "NAMESPACE",
-      description: `Of the object (default: on a cluster that of the context, else "${DEFAULT_NAMESPACE}"); "" for one that has none`
+      description: `The namespace of the object (default: that of the context on a cluster, else "${DEFAULT_NAMESPACE}"); "" for a cluster-scoped object`
     })
   },
   Effect.fnUntraced(function* ({ data: pairs, message, namespace, object, reason, type }) {

@@ -99,7 +99,7 @@ export const describe = (error: CliError.CliError): string => {
       return `${error.argument} is missing`
     case "UnexpectedArgument": {
       const more = error.arguments.map((value) => JSON.stringify(value)).join(", ")
-      return `unexpected ${more}: put a text with blanks in quotes, and flags before --`
+      return `unexpected ${more}: quote a text that has spaces, and put flags before --`
     }
     case "InvalidValue": {
       const where = error.kind === "flag" ? flagOf(error.option) : error.option
@@ -136,14 +136,14 @@ const ofBackend = (error: BackendError): Report => {
       // Whether something was written means nothing to who reads; who records is told by the recorder.
       return {
         exit: EXIT.unreachable,
-        detail: `the store does not answer as it should: ${error.reason.detail}`,
-        hint: "it may pass: try again"
+        detail: `the store returned an unexpected answer: ${error.reason.detail}`,
+        hint: "this may be temporary: try again"
       }
     case "CursorMismatch":
       return {
         exit: EXIT.failed,
         detail,
-        hint: "a cursor is good for the store and the filter it was made with; to begin anew leave out --after"
+        hint: "a cursor is valid for its store and its filter; to start over, leave out --after"
       }
     case "TargetMismatch":
       return { exit: EXIT.failed, detail, hint: "check the address and the context: they lead to another store now" }

@@ -105,13 +105,13 @@ export const output = <const Formats extends ReadonlyArray<string>>(
   choice("output", formats, {
     alias: "o",
     value: formats.join("|"),
-    description: `How to print (default ${formats[0]})`
+    description: `Output format (default ${formats[0]})`
   })
 
 /** @internal */
 export const color: Flag.Flag<colour.Mode | undefined> = choice("color", colour.MODES, {
   value: colour.MODES.join("|"),
-  description: "When to colour (default auto: a terminal, unless NO_COLOR is set)"
+  description: "Colour the output (default auto: on a terminal, unless NO_COLOR is set)"
 })
 
 /** @internal */
@@ -119,7 +119,7 @@ export const eventFormat = output(format.FORMATS)
 
 /** @internal */
 export const showCursor = Flag.Boolean("show-cursor").pipe(
-  Flag.withDescription("Print on stderr where the answer ended, for --after"),
+  Flag.withDescription("Print the cursor of the end of the answer on stderr, for --after"),
   Flag.withoutNegation,
   Flag.atLeast(0),
   Flag.map((values) => values.at(-1) ?? false)
@@ -139,7 +139,7 @@ export const eventType = (description: string): Flag.Flag<EventType | undefined>
 const types: Flag.Flag<OneOrMore<StoredEventType> | undefined> = last(
   Flag.mapEffect(
     Flag.withAlias(
-      described({ value: "Normal|Warning", description: "Of this type, or of these: A,B" }, "type"),
+      described({ value: "Normal|Warning", description: "Only events of this type, or of these: A,B" }, "type"),
       "types"
     ),
     (value) => {
@@ -148,7 +148,7 @@ const types: Flag.Flag<OneOrMore<StoredEventType> | undefined> = last(
         .map((one) => TYPES.find((type) => type.toLowerCase() === one.trim().toLowerCase()) ?? one.trim())
       if (found.includes("")) {
         return Effect.fail(
-          invalid("type", value, `one or more of ${TYPES.join(", ")}, or one that another writer made up`)
+          invalid("type", value, `one or more of ${TYPES.join(", ")}, or a type that another writer uses`)
         )
       }
       return Effect.succeed(found.length === 1 ? found[0]! : found)
@@ -161,11 +161,11 @@ export const placement = {
   namespace: text("namespace", {
     alias: "n",
     value: "NAMESPACE",
-    description: "Events in this namespace (default: on a cluster that of the context, else all)"
+    description: "Only events in this namespace (default: that of the context on a cluster, else all)"
   }),
   allNamespaces: Flag.Boolean("all-namespaces").pipe(
     Flag.withAlias("A"),
-    Flag.withDescription("In all namespaces, whatever --namespace says"),
+    Flag.withDescription("Events in all namespaces, overrides --namespace"),
     Flag.withoutNegation,
     Flag.atLeast(0),
     Flag.map((values) => values.at(-1) ?? false)
@@ -182,28 +182,31 @@ export const object = Argument.String("[KIND[/NAME]]").pipe(
 /** @internal */
 export const selection = (limit: string) => ({
   object,
-  for: text("for", { value: "KIND[/NAME]", description: "The same as the argument, as kubectl events has it" }),
-  kind: text("kind", { value: "KIND", description: "Of objects of this kind" }),
-  name: text("name", { value: "NAME", description: "Of objects of this name" }),
+  for: text("for", { value: "KIND[/NAME]", description: "The same as the argument, as in kubectl events" }),
+  kind: text("kind", { value: "KIND", description: "Only events about objects of this kind" }),
+  name: text("name", { value: "NAME", description: "Only events about objects of this name" }),
   apiGroup: text("api-group", {
     value: "GROUP",
-    description: 'Of objects of this API group: apps; "" for the core group'
+    description: 'Only events about objects of this API group: apps; "" for the core group'
   }),
   ...placement,
   objectNamespace: text("object-namespace", {
     value: "NAMESPACE",
-    description: 'Of objects in this namespace, wherever the event is; "" for cluster-scoped ones'
+    description: 'Only events about objects in this namespace, wherever the event is; "" for cluster-scoped objects'
   }),
   type: types,
-  reason: text("reason", { value: "REASON", description: "With this reason" }),
-  source: text("source", { value: "COMPONENT", description: "Reported by this component" }),
-  since: time("since", { value: "TIME", description: "Last seen then or later: 1h30m, yesterday, 2026-08-22, 10:30" }),
-  until: time("until", { value: "TIME", description: "Last seen then or earlier" }),
+  reason: text("reason", { value: "REASON", description: "Only events with this reason" }),
+  source: text("source", { value: "COMPONENT", description: "Only events reported by this component" }),
+  since: time("since", {
+    value: "TIME",
+    description: "Only events last seen at this time or later: 1h30m, yesterday, 2026-08-22, 10:30"
+  }),
+  until: time("until", { value: "TIME", description: "Only events last seen at this time or earlier" }),
   limit: count("limit", {
     value: "NUMBER|all",
-    description: `At the most so many, the newest ones (default ${limit})`
+    description: `Show at most this many events, the newest (default ${limit})`
   }),
-  after: text("after", { value: "CURSOR", description: "What came after this cursor; takes no --limit" })
+  after: text("after", { value: "CURSOR", description: "Only what came after this cursor; excludes --limit" })
 })
 
 /** @internal */
@@ -256,7 +259,7 @@ export const readObject = (
   const kind = kindNames.read(slash === -1 ? given : given.slice(0, slash), catalogue)
   const name = slash === -1 ? undefined : given.slice(slash + 1)
   if (kind === undefined || (name !== undefined && (name === "" || name.startsWith("/") || name.endsWith("/")))) {
-    return Result.fail(`${JSON.stringify(given)} is no object such as Workflow/deploy, and no kind`)
+    return Result.fail(`${JSON.stringify(given)} is neither an object such as Workflow/deploy nor a kind`)
   }
   return Result.succeed({ kind, name })
 }
@@ -285,7 +288,7 @@ export const select = (
   if (object !== undefined && Result.isFailure(object)) return Result.fail(object.failure)
   const flagKind = given.kind === undefined ? undefined : kindNames.read(given.kind, catalogue)
   if (given.kind !== undefined && flagKind === undefined) {
-    return Result.fail(`--kind ${JSON.stringify(given.kind)} is no kind such as Workflow`)
+    return Result.fail(`--kind ${JSON.stringify(given.kind)} is not a kind such as Workflow`)
   }
   const fromObject = object?.success.kind
   const kind = agree("kind", fromObject?.kind, flagKind?.kind)
@@ -296,10 +299,10 @@ export const select = (
   if (Result.isFailure(name)) return Result.fail(name.failure)
   const { after, limit, since, until } = given
   if (after !== undefined && limit !== undefined) {
-    return Result.fail("--after shows everything since, so it takes no --limit")
+    return Result.fail("--after shows everything since the cursor: leave out --limit")
   }
   if (since !== undefined && until !== undefined && since > until) {
-    return Result.fail("--since lies after --until, so nothing can match")
+    return Result.fail("--since is later than --until, so nothing can match")
   }
   const reason = given.reason === undefined ? undefined : (catalogue.reason(given.reason)?.reason ?? given.reason)
   const namespace = given.allNamespaces ? undefined : given.namespace
@@ -372,7 +375,7 @@ export const inPlace =
             reason._tag === "CursorMismatch"
               ? Effect.void
               : words.say(
-                  `note: not allowed to look in all namespaces, so these are the events in namespace ${valuesOf(nearer.filter.namespace ?? []).join(", ")}`
+                  `note: not allowed to list events in all namespaces; showing those in namespace ${valuesOf(nearer.filter.namespace ?? []).join(", ")}`
                 ),
             run(nearer)
           )

@@ -86,7 +86,7 @@ const watch = Effect.fnUntraced(function* (selected: flags.Selected, output: for
           break
         case "Live":
           if (!wasLive && snapshot.length > 0) steps.push(print(snapshot))
-          if (!wasLive && snapshot.length === 0) steps.push(words.say("nothing yet; waiting for events"))
+          if (!wasLive && snapshot.length === 0) steps.push(words.say("no events yet; waiting"))
           wasLive = true
           failures = 0
           snapshot = []
@@ -101,14 +101,14 @@ const watch = Effect.fnUntraced(function* (selected: flags.Selected, output: for
     failures++
     from = cursor ?? from
     const delay = Math.min(LAST_DELAY, FIRST_DELAY * 2 ** Math.min(10, failures - 1))
-    const told = failures === 1 ? words.say(`-- interrupted: ${error.message}; trying again --`) : Effect.void
+    const told = failures === 1 ? words.say(`-- interrupted: ${error.message}; retrying --`) : Effect.void
     return Effect.andThen(told, Effect.sleep(delay))
   }
 
   const follow: Effect.Effect<never, BackendError | Failure> = Effect.suspend(() =>
     Stream.runForEachArray(reader.watch(watched, from), take)
   ).pipe(
-    Effect.andThen(Effect.fail(new Failure({ detail: "the backend ended the watch, which should go on for ever" }))),
+    Effect.andThen(Effect.fail(new Failure({ detail: "the backend ended the watch unexpectedly" }))),
     Effect.catchTag("BackendError", (error) => Effect.andThen(again(error), follow))
   )
   // A watch that is under way waits for a store that is away. One that has not begun would wait for a wrong address.
@@ -126,9 +126,7 @@ export const follow = Command.make(
     const { catalogue } = yield* session.Session
     const selected = yield* session.check(flags.select(given, catalogue, DEFAULT_LIMIT))
     if (showCursor && selected.after === undefined && selected.filter !== selected.timeless) {
-      return yield* session.refuse(
-        "--show-cursor needs a filter that means the same later: leave out --since and --until"
-      )
+      return yield* session.refuse("--show-cursor needs a filter without times: leave out --since and --until")
     }
     // The first event may be still to come, also the first of all.
     yield* flags
@@ -140,9 +138,9 @@ export const follow = Command.make(
   }, session.verb("follow"))
 ).pipe(
   Command.withDescription(
-    "Show the latest events, then every one as it comes. Does not end by itself. -o json prints a line per event, " +
+    "Show the latest events, then new ones as they arrive. Runs until interrupted. -o json prints a line per event, " +
       "-o yaml a document."
   ),
-  Command.withShortDescription("Show the latest events, then every one as it comes"),
+  Command.withShortDescription("Show the latest events, then new ones as they arrive"),
   examples("", "MCPServer --type Warning", "-o ndjson --limit 0")
 )

@@ -37,7 +37,7 @@ const find = Effect.fnUntraced(function* (
   const [named, ...others] = (yield* reader.query({ ...filter, name: wanted, limit: 2 })).events
   if (named !== undefined && others.length > 0) {
     yield* words.say(
-      `note: events of that name are in several namespaces; this is the one in ${namespaceOf(named)}, choose with --namespace`
+      `note: events of this name are in several namespaces; showing the one in ${namespaceOf(named)}, choose another with --namespace`
     )
   }
   if (named !== undefined) return named
@@ -60,7 +60,7 @@ export const get = Command.make(
   "get",
   {
     id: Argument.String("ID").pipe(
-      Argument.withDescription("What emit printed, or the name of an event from list -o wide")
+      Argument.withDescription("The id that emit printed, or the name of an event from list -o wide")
     ),
     ...flags.placement,
     output: flags.output(["text", "json", "ndjson", "yaml"])

@@ -86,7 +86,7 @@ const since = Effect.fnUntraced(function* (
 })
 
 const recordOne = ({ command }: session.Session["Service"]): string =>
-  `this records one: ${command} emit Workflow/deploy WorkflowExecuted`
+  `record one with: ${command} emit Workflow/deploy WorkflowExecuted`
 
 /** Why there is nothing: nothing was recorded, or the filter or the namespace is to blame. */
 const emptinessOf = Effect.fnUntraced(function* ({
@@ -94,7 +94,7 @@ const emptinessOf = Effect.fnUntraced(function* ({
   filter,
   kind
 }: flags.Selected): Effect.fn.Return<string, BackendError, EventReader | session.Session> {
-  if (after !== undefined) return "no events since that cursor"
+  if (after !== undefined) return "no events after this cursor"
   const known = yield* session.Session
   const { namespace, ...rest } = filter
   const count = (within: EventQuery.EventFilter) =>
@@ -181,12 +181,12 @@ export const list = Command.make(
     for (const { reason } of incomplete ?? []) yield* words.say(`note: these events are not all: ${reason}`)
     if (emptiness !== undefined) yield* words.say(emptiness)
     else if (events.length < total) {
-      yield* words.say(`${events.length} of ${total} events, the newest; all of them: --limit all`)
+      yield* words.say(`${events.length} of ${total} events, the newest; show all with --limit all`)
     }
     if (showCursor && cursor !== undefined) yield* words.say(`cursor: ${cursor}`)
   }, session.verb("list"))
 ).pipe(
-  Command.withDescription("List events, the oldest first. Of many the newest are shown."),
+  Command.withDescription("List events, oldest first. If more events match than --limit allows, the newest are shown."),
   Command.withShortDescription("List events"),
   examples("", "Workflow/deploy --since 1h30m", "-n team-a --type Warning -o ndjson", "-A --for Node/worker-1")
 )

@@ -1,5 +1,5 @@
 /**
- * `parked`: what the backends of a host will never take, seen from beside the host.
+ * `parked`: what the backends of a host rejected, read by another process than the host.
  *
  * @internal
  */
@@ -14,8 +14,8 @@ import * as session from "./session.ts"
 export const parked = parking.base.pipe(
   Command.withHandler((given) => list(given).pipe(session.verb("parked"))),
   Command.withDescription(
-    "Show what the recorder of a host has parked: events that its backend will never take as they are. They are kept " +
-      "until somebody has them delivered once more, or gives them up. Works while the host runs, and while it does not."
+    "Show what the recorder of a host has parked: events that its backend rejected (other queues call them dead " +
+      "letters). They are kept until an operator retries or drops them. Works whether the host runs or not."
   ),
   Command.withShortDescription("Show, retry and drop the events that a host has parked"),
   examples("", "retry 0123456789abcdef0123456789abcdef.7", "drop --all --journal /var/lib/my-host/journal"),

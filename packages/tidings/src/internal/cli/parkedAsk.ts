@@ -21,7 +21,7 @@ const askFlags = {
     Argument.atLeast(0)
   ),
   all: Flag.Boolean("all").pipe(
-    Flag.withDescription("Everything that is parked now"),
+    Flag.withDescription("All events that are parked now"),
     Flag.withoutNegation,
     Flag.atLeast(0),
     Flag.map((values) => values.at(-1) ?? false)
@@ -54,12 +54,12 @@ const ask = Effect.fnUntraced(function* (action: Action, given: Given) {
   if (given.all === given.ids.length > 0) {
     return yield* session.refuse(
       given.all
-        ? "--all means everything, so it takes no ids"
-        : `name what to ${action} by its id, or everything with --all`
+        ? "--all selects everything: leave out the ids"
+        : `name what to ${action} by id, or everything with --all`
     )
   }
   const wrong = given.ids.find((id) => EventId.parse(id) === undefined)
-  if (wrong !== undefined) return yield* session.refuse(`${JSON.stringify(wrong)} is no id of an event`)
+  if (wrong !== undefined) return yield* session.refuse(`${JSON.stringify(wrong)} is not an event id`)
   const { sinks, view } = yield* parking.look(yield* parking.base)
   const chosen = yield* choose(given, parking.rowsOf(sinks))
   if (chosen.length === 0) return yield* words.say(`nothing is parked in ${view.directory}`)
@@ -71,16 +71,14 @@ const ask = Effect.fnUntraced(function* (action: Action, given: Given) {
   }
   yield* words.lines(fresh.map(({ id }) => id))
   const before = chosen.length - fresh.length
-  if (before > 0) yield* words.say(`${parking.many(before, "event")} of them: that was asked for already`)
+  if (before > 0) yield* words.say(`${parking.many(before, "event")} of them: requested already`)
   if (fresh.length === 0) return
   const occurrences = fresh.reduce((sum, { event }) => sum + event.occurrences, 0)
-  const what =
-    `${action === "retry" ? "deliver once more" : "give up"} ${parking.many(fresh.length, "event")} ` +
-    `(${parking.many(occurrences, "occurrence")})`
+  const what = `${action} ${parking.many(fresh.length, "event")} (${parking.many(occurrences, "occurrence")})`
   yield* words.say(
     view.owner === undefined
-      ? `no host runs on ${view.directory} now: the next one is asked to ${what} when it starts`
-      : `asked ${view.owner} to ${what}: it does so within seconds`
+      ? `no host uses ${view.directory} now: the next one will be asked to ${what} when it starts`
+      : `asked ${view.owner} to ${what}; it will within seconds`
   )
 })
 
@@ -89,10 +87,10 @@ export const parkedRetry = Command.make("retry", askFlags, (given) =>
   ask("retry", given).pipe(session.verb("parked", "retry"))
 ).pipe(
   Command.withDescription(
-    "Ask the host to deliver parked events once more, after what was wrong is mended. What is refused again is parked " +
-      "again. Prints the ids of what was asked for."
+    "Ask the host to retry parked events, after the cause is fixed. What is rejected again is parked again. Prints the " +
+      "ids of the events."
   ),
-  Command.withShortDescription("Ask the host to deliver parked events once more"),
+  Command.withShortDescription("Ask the host to retry parked events"),
   examples("0123456789abcdef0123456789abcdef.7", "--all --sink cluster")
 )
 
@@ -101,8 +99,8 @@ export const parkedDrop = Command.make("drop", askFlags, (given) =>
   ask("drop", given).pipe(session.verb("parked", "drop"))
 ).pipe(
   Command.withDescription(
-    "Ask the host to give parked events up. They are lost, and counted as dropped. Prints the ids of what was asked for."
+    "Ask the host to drop parked events. They are lost, and counted as dropped. Prints the ids of the events."
   ),
-  Command.withShortDescription("Ask the host to give parked events up"),
+  Command.withShortDescription("Ask the host to drop parked events"),
   examples("0123456789abcdef0123456789abcdef.7", "--all")
 )

@@ -90,8 +90,8 @@ export const list = Effect.fnUntraced(function* ({
   const { command } = yield* session.Session
   const occurrences = rows.reduce((sum, { event }) => sum + event.occurrences, 0)
   yield* words.say(
-    `${parking.many(rows.length, "event")}, ${parking.many(occurrences, "occurrence")}; once the cause is mended: ` +
-      `${command} parked retry ID, to give it up: ${command} parked drop ID`
+    `${parking.many(rows.length, "event")}, ${parking.many(occurrences, "occurrence")}; after fixing the cause: ` +
+      `${command} parked retry ID; to drop them: ${command} parked drop ID`
   )
 })
 
@@ -99,7 +99,7 @@ export const list = Effect.fnUntraced(function* ({
 export const parkedList = Command.make("list", { output: parking.output }, ({ output }) =>
   Effect.flatMap(parking.base, (which) => list({ ...which, output })).pipe(session.verb("parked", "list"))
 ).pipe(
-  Command.withDescription("Show what is parked, what waited longest first. The same as without list."),
-  Command.withShortDescription("Show what is parked"),
+  Command.withDescription("Show parked events, longest parked first. The same as parked without list."),
+  Command.withShortDescription("Show parked events"),
   examples("", "-o ndjson --sink cluster")
 )

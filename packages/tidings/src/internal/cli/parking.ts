@@ -18,7 +18,7 @@ const whichFlags = {
     value: "DIRECTORY",
     description: "The journal of the host (default TIDINGS_JOURNAL, else beside the event log)"
   }),
-  sink: flags.text("sink", { value: "NAME", description: "Of this sink of the host (default all)" })
+  sink: flags.text("sink", { value: "NAME", description: "Only of this sink of the host (default all)" })
 }
 
 /** @internal */
@@ -50,7 +50,7 @@ export const look = Effect.fnUntraced(function* ({ journal, sink }: Which) {
   if (view === undefined) {
     return yield* new Absent({
       detail: `there is no journal in ${path}`,
-      hint: "name that of a host with --journal: FileJournal.layer makes one, where Recorder.layer keeps what it has accepted"
+      hint: "name the journal of a host with --journal: FileJournal.layer creates it, and Recorder.layer keeps accepted events in it"
     })
   }
   const sinks = sink === undefined ? view.sinks : view.sinks.filter(({ name }) => name === sink)

@@ -19,14 +19,14 @@ export const templateCheck = Command.make(
       const { fields, required } = yield* templateVerbs.compile(template)
       const names = [...fields].map((name) => `.${name}`)
       yield* words.lines([
-        names.length === 0 ? "valid: it names no field" : `valid: it names ${names.join(", ")}`,
-        ...(required.size === 0 ? [] : [`prints outside every if: ${[...required].join(", ")}`])
+        names.length === 0 ? "valid: it uses no fields" : `valid: it uses ${names.join(", ")}`,
+        ...(required.size === 0 ? [] : [`required (printed outside every if): ${[...required].join(", ")}`])
       ])
     },
     session.verb("template", "check")
   )
 ).pipe(
-  Command.withDescription("Check a template. Each mistake is shown with its place and what would be right."),
+  Command.withDescription("Check a template. Shows each mistake, where it is, and how to fix it."),
   Command.withShortDescription("Check a template"),
   examples("'{{.Name}} failed{{if .Error}}: {{.Error}}{{end}}'", "- < message.tmpl")
 )

@@ -20,7 +20,7 @@ export const templateRender = Command.make(
     template: templateVerbs.template,
     data: flags.texts("data", {
       value: "KEY=VALUE",
-      description: "Data for the template, once per key: name=deploy, StepID=build, arguments.region=eu"
+      description: "Data for the template, one flag per key: name=deploy, StepID=build, arguments.region=eu"
     })
   },
   Effect.fnUntraced(

@@ -64,9 +64,9 @@ const judge = (line: string, types: FieldTypes, fields: TemplateFields.Fields): 
   try {
     test = parse(line)
   } catch (error) {
-    return [`it is no JSON: ${error instanceof Error ? error.message : String(error)}`]
+    return [`it is not JSON: ${error instanceof Error ? error.message : String(error)}`]
   }
-  if (typeof test !== "object" || test === null || Array.isArray(test)) return ["it is no JSON object"]
+  if (typeof test !== "object" || test === null || Array.isArray(test)) return ["it is not a JSON object"]
   const { data: given = {}, expected, rejected, template } = test as { readonly [key: string]: unknown }
   if (typeof template !== "string") return [`it has no "template"`]
   if (rejected !== undefined && rejected !== true) return [`"rejected" can only be true`]

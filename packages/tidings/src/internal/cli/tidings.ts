@@ -112,7 +112,7 @@ const remark = (chosen: backendChoice.Chosen, given: Values): Effect.Effect<void
       return insteadOf === undefined
         ? Effect.void
         : words.say(
-            `note: ${insteadOf}, so this is the event log in ${directory}; --backend filesystem does not ask the cluster first`
+            `note: ${insteadOf}, so this is the event log in ${directory}; --backend filesystem skips the cluster`
           )
     }
     case "Cluster":
@@ -204,7 +204,7 @@ const checks = (given: Values, place: Cli.Place): Effect.Effect<ReadonlyArray<Ch
           return [{ name: "store", state: "broken", found: inMemory.reason.detail }] satisfies ReadonlyArray<Check>
         case "EventLog": {
           const { directory, insteadOf, isAsked } = chosen
-          const why = isAsked ? "it was asked for" : "no cluster is configured"
+          const why = isAsked ? "it was chosen explicitly" : "no cluster is configured"
           const store: Check =
             insteadOf === undefined
               ? { name: "store", state: "ok", found: `the event log in ${directory}, because ${why}` }
@@ -219,7 +219,7 @@ const checks = (given: Values, place: Cli.Place): Effect.Effect<ReadonlyArray<Ch
         case "Cluster": {
           const KubernetesCheck = yield* Effect.promise(() => import("@tidings/backend-k8s/KubernetesCheck"))
           const { context, kubeconfig } = given
-          const why = isInPod ? "this is a pod" : chosen.isAsked ? "it was asked for" : "it is configured"
+          const why = isInPod ? "this is a pod" : chosen.isAsked ? "it was chosen explicitly" : "it is configured"
           const store: Check = {
             name: "store",
             state: "ok",

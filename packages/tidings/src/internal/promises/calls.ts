@@ -42,7 +42,7 @@ export const rejection = (call: string, thrown: unknown): Rejection.Rejection =>
 /** The error of a recording call without an answer when everything is closed. */
 const unknown = (): RecorderError =>
   new RecorderError({
-    reason: new Unknown({ detail: "everything was closed before the store could tell" })
+    reason: new Unknown({ detail: "everything was closed before the store answered" })
   })
 
 /**

@@ -206,7 +206,7 @@ export const contextOf = (tidings: Promised.Tidings): Context.Context<Services> 
   const context = contexts.get(tidings)
   if (context !== undefined) return context
   throw new InvalidOptions({
-    issues: [{ field: "tidings", found: options.show(tidings), expected: "what Tidings.create answered" }]
+    issues: [{ field: "tidings", found: options.show(tidings), expected: "the object that Tidings.create returned" }]
   })
 }
 
