@@ -21,7 +21,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Metric from "effect/Metric"
 import * as path from "node:path"
-import * as internal from "./internal/fileBackend.ts"
+import * as internal from "./internal/log/fileBackend.ts"
 
 // ---------------------------------------------------------------------------
 // directory

@@ -22,7 +22,7 @@ import {
   writeFileSync
 } from "node:fs"
 import * as path from "node:path"
-import * as LogLine from "../src/internal/logLine.ts"
+import * as LogLine from "../src/internal/log/line.ts"
 import { line, newestOf, open, run, segmentsOf, shown } from "./openLog.ts"
 import * as TestDirectory from "./TestDirectory.ts"
 import { again, at, first, seqsOf } from "./writes.ts"

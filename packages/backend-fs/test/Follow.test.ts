@@ -13,7 +13,7 @@ import {
 } from "node:fs"
 import * as path from "node:path"
 import { node, type Disk } from "../src/internal/disk.ts"
-import * as LogLine from "../src/internal/logLine.ts"
+import * as LogLine from "../src/internal/log/line.ts"
 import { counting, eventually, line, newestOf, open, segmentsOf, shown, until, watch } from "./openLog.ts"
 import * as TestDirectory from "./TestDirectory.ts"
 import { again, first } from "./writes.ts"

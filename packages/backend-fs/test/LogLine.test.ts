@@ -5,8 +5,8 @@ import * as EventJson from "@tidings/core/EventJson"
 import * as EventQuery from "@tidings/core/EventQuery"
 import * as Arbitraries from "@tidings/testing/Arbitraries"
 import { Arbitrary, Effect, Result } from "effect"
-import { LineEncoder } from "../src/internal/lineEncoder.ts"
-import * as LogLine from "../src/internal/logLine.ts"
+import { LineEncoder } from "../src/internal/log/lineEncoder.ts"
+import * as LogLine from "../src/internal/log/line.ts"
 import { at, first } from "./writes.ts"
 
 interface Read {

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Schema } from "effect"
-import { SeriesIndex } from "../src/internal/seriesIndex.ts"
+import { SeriesIndex } from "../src/internal/log/seriesIndex.ts"
 
 const small = (minimum: number, maximum: number) =>
   Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum, maximum })))

@@ -6,7 +6,7 @@ import { Cause, Context, Effect, Layer, Queue, type Scope, Stream } from "effect
 import { readdirSync, readFileSync } from "node:fs"
 import * as path from "node:path"
 import { Disk, node } from "../src/internal/disk.ts"
-import * as LogLine from "../src/internal/logLine.ts"
+import * as LogLine from "../src/internal/log/line.ts"
 import { first } from "./writes.ts"
 
 export interface Log {

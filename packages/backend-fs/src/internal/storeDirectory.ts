@@ -18,7 +18,7 @@ import type { Disk } from "./disk.ts"
 import { ADVICE, codeOf, fromDisk, pathOf, unavailable } from "./diskError.ts"
 import { appendAll, readStart, syncDirectory } from "./fileOperations.ts"
 import { hasJournal } from "./journal/fileNames.ts"
-import * as SegmentName from "./segmentName.ts"
+import * as SegmentName from "./log/segmentName.ts"
 
 /** @internal */
 export const META = ".meta.json"

@@ -4,7 +4,7 @@
  * The body of an entry is `<seq> TAB <first> TAB <last> TAB <json>`, with the first and the last seq of its batch: a batch at
  * the end of a file that is not complete was never acknowledged.
  *
- * A line whose checksum is wrong was changed or only partly written. `journal/recovery.ts` tells the two apart.
+ * A line whose checksum is wrong was changed or only partly written. `recovery.ts` tells the two apart.
  */
 import type { Occurrence } from "@tidings/core/Event"
 import type { ObjectReference } from "@tidings/core/ObjectReference"

@@ -5,8 +5,8 @@ import * as EventJson from "@tidings/core/EventJson"
 import type { ObjectReference } from "@tidings/core/ObjectReference"
 import type { Micros } from "@tidings/core/Timestamp"
 import * as Timestamp from "@tidings/core/Timestamp"
-import { isSameObject } from "./isSameObject.ts"
-import * as LogLine from "./logLine.ts"
+import { isSameObject } from "../isSameObject.ts"
+import * as LogLine from "./line.ts"
 
 /** Number of fragments of each kind that are kept. */
 const MOST_FRAGMENTS = 256

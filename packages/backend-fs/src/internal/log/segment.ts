@@ -1,6 +1,6 @@
-import type { Disk } from "./disk.ts"
-import type { OpenSegment } from "./logDirectory.ts"
-import * as LogLine from "./logLine.ts"
+import type { Disk } from "../disk.ts"
+import type { OpenSegment } from "./directory.ts"
+import * as LogLine from "./line.ts"
 import type * as SegmentName from "./segmentName.ts"
 
 /** Bytes that are read before other fibers get a turn: about 300 lines, which take half a millisecond. */

@@ -4,11 +4,11 @@ import * as Position from "@tidings/core/Position"
 import * as Target from "@tidings/core/Target"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type { LogChanges } from "./logChanges.ts"
-import type { LogDirectory, OpenSegment } from "./logDirectory.ts"
-import * as LogPosition from "./logPosition.ts"
-import { type DamageLedger, SegmentReader } from "./logSegment.ts"
-import { GRACE, LogView } from "./logView.ts"
+import type { LogChanges } from "./changes.ts"
+import type { LogDirectory, OpenSegment } from "./directory.ts"
+import * as LogPosition from "./position.ts"
+import { type DamageLedger, SegmentReader } from "./segment.ts"
+import { GRACE, LogView } from "./view.ts"
 import * as SegmentName from "./segmentName.ts"
 import { SeriesIndex } from "./seriesIndex.ts"
 
@@ -49,12 +49,7 @@ type Step =
  * @internal
  */
 export class LogTail {
-  private readonly directory: LogDirectory
-  private readonly changes: LogChanges
-  private readonly ledger: DamageLedger
-  private readonly report: Effect.Effect<void>
-  private readonly clock: Clock.Clock
-  private readonly filter: EventFilter
+  private readonly options: TailOptions
   private target: string
   private encodeCursor: (position: string) => WatchItem["cursor"]
   private position = LogPosition.beginning
@@ -65,12 +60,7 @@ export class LogTail {
   private newerSince: bigint | undefined
 
   constructor(options: TailOptions) {
-    this.directory = options.directory
-    this.changes = options.changes
-    this.ledger = options.ledger
-    this.report = options.report
-    this.clock = options.clock
-    this.filter = options.filter
+    this.options = options
     this.target = options.target
     this.encodeCursor = this.encoderOf(options.target)
   }
@@ -83,7 +73,7 @@ export class LogTail {
 
   close(): void {
     if (this.current === undefined) return
-    this.directory.disk.close(this.current.segment.opened)
+    this.options.directory.disk.close(this.current.segment.opened)
     this.current = undefined
     this.newerSince = undefined
   }
@@ -98,23 +88,23 @@ export class LogTail {
   }
 
   private encoderOf(target: string): (position: string) => WatchItem["cursor"] {
-    return Position.cursorEncoder({ mode: "filesystem", target: Target.make(target), filter: this.filter })
+    return Position.cursorEncoder({ mode: "filesystem", target: Target.make(target), filter: this.options.filter })
   }
 
   /** The next items; waits until there are some. */
   readonly next: Effect.Effect<ReadonlyArray<WatchItem>, BackendError> = Effect.suspend(() => {
-    const { generation } = this.changes
+    const { generation } = this.options.changes
     return Effect.flatMap(
       Effect.tap(
-        this.directory.attempt(() => this.step()),
-        () => this.report
+        this.options.directory.attempt(() => this.step()),
+        () => this.options.report
       ),
       (step): Effect.Effect<ReadonlyArray<WatchItem>, BackendError> => {
         switch (step._tag) {
           case "Items":
             return step.items.length > 0 ? Effect.succeed(step.items) : Effect.andThen(Effect.yieldNow, this.next)
           case "Idle":
-            return Effect.andThen(this.changes.after(generation, step.milliseconds), this.next)
+            return Effect.andThen(this.options.changes.after(generation, step.milliseconds), this.next)
           case "IndexMissing":
             return Effect.andThen(this.buildIndex(this.position), this.next)
           case "HistoryLost":
@@ -128,8 +118,8 @@ export class LogTail {
   private buildIndex(until?: LogPosition.LogPosition): Effect.Effect<LogPosition.LogPosition, BackendError> {
     return Effect.suspend(() => {
       const index = new SeriesIndex()
-      const scan = LogView.use(this.directory, (view) =>
-        view.scan(this.ledger, (record) => void index.raise(record.origin, record.seq, record.upTo), { until })
+      const scan = LogView.use(this.options.directory, (view) =>
+        view.scan(this.options.ledger, (record) => void index.raise(record.origin, record.seq, record.upTo), { until })
       )
       return Effect.map(scan, (end) => {
         this.index = index
@@ -144,8 +134,8 @@ export class LogTail {
    */
   private recover(reason: string): Effect.Effect<ReadonlyArray<WatchItem>, BackendError> {
     this.close()
-    const oldest = this.directory.attempt(() => {
-      const segment = this.directory.segments()[0]
+    const oldest = this.options.directory.attempt(() => {
+      const segment = this.options.directory.segments()[0]
       return segment === undefined ? LogPosition.beginning : LogPosition.startOf(segment)
     })
     return Effect.map(this.index === undefined ? this.buildIndex() : oldest, (position) => {
@@ -160,7 +150,7 @@ export class LogTail {
       if (step !== undefined) return step
     }
     const { reader, segment } = this.current!
-    const { disk } = this.directory
+    const { disk } = this.options.directory
     const { size } = disk.statusOf(segment.opened)
     const { offset } = reader
     if (size < offset) return { _tag: "HistoryLost", reason: `${segment.name.file} was cut` }
@@ -179,7 +169,7 @@ export class LogTail {
   /** Opens the segment of the position, or the next one. */
   private open(): Step | undefined {
     const { position } = this
-    const identity = this.directory.readIdentity()
+    const identity = this.options.directory.readIdentity()
     // The directory was deleted, or not created yet.
     if (identity === undefined) return { _tag: "Idle" }
     if (identity !== this.target) {
@@ -192,7 +182,7 @@ export class LogTail {
         items: [this.gap("the event log was removed, and another one was created in its place")]
       }
     }
-    const names = this.directory.segments()
+    const names = this.options.directory.segments()
     const same = names.find(({ key }) => key === position.segment?.key)
     const name =
       same ?? names.find((name) => position.segment === undefined || SegmentName.order(name, position.segment) > 0)
@@ -201,13 +191,16 @@ export class LogTail {
         ? { _tag: "Idle" }
         : { _tag: "HistoryLost", reason: `${position.segment!.file} was removed` }
     }
-    const segment = this.directory.openSegment(name, "read")
+    const segment = this.options.directory.openSegment(name, "read")
     if (segment === undefined) return { _tag: "Items", items: [] }
     const offset = same === undefined ? 0 : position.offset
     const items: Array<WatchItem> = []
     if (same === undefined) this.moveTo(name, items)
-    this.current = { segment, reader: new SegmentReader(this.directory.disk, segment, this.ledger, offset) }
-    if (LogPosition.checkAt(this.directory.disk, segment.opened, offset) !== this.position.check) {
+    this.current = {
+      segment,
+      reader: new SegmentReader(this.options.directory.disk, segment, this.options.ledger, offset)
+    }
+    if (LogPosition.checkAt(this.options.directory.disk, segment.opened, offset) !== this.position.check) {
       return { _tag: "HistoryLost", reason: `${name.file} was cut or replaced` }
     }
     return items.length === 0 ? undefined : { _tag: "Items", items }
@@ -222,15 +215,15 @@ export class LogTail {
   /** All of the current segment is read: looks for what replaced it or comes after it. */
   private stepAtEnd(size: number, items: Array<WatchItem>): Step {
     const { segment } = this.current!
-    const path = this.directory.pathOf(segment.name.file)
-    if (this.directory.disk.status(path)?.identity !== segment.status.identity) {
+    const path = this.options.directory.pathOf(segment.name.file)
+    if (this.options.directory.disk.status(path)?.identity !== segment.status.identity) {
       this.close()
       return this.open() ?? { _tag: "Items", items }
     }
     const next = (): SegmentName.SegmentName | undefined =>
-      this.directory.segments().find((name) => SegmentName.order(name, segment.name) > 0)
+      this.options.directory.segments().find((name) => SegmentName.order(name, segment.name) > 0)
     if (next() === undefined) return { _tag: "Idle" }
-    const now = this.clock.monotonicTimeNanosUnsafe()
+    const now = this.options.clock.monotonicTimeNanosUnsafe()
     this.newerSince ??= now
     const left = GRACE - Number(now - this.newerSince) / 1_000_000
     if (left > 0) return { _tag: "Idle", milliseconds: Math.ceil(left) }
@@ -245,9 +238,9 @@ export class LogTail {
   /** Reads a slice, and adds the events that it changes. True when there may be more. */
   private read(limit: number, final: boolean, items: Array<WatchItem>): boolean {
     const { reader, segment } = this.current!
-    const { disk } = this.directory
+    const { disk } = this.options.directory
     const more = reader.step(limit, final, (record) => {
-      if (!this.index!.raise(record.origin, record.seq, record.upTo) || !record.matches(this.filter)) return
+      if (!this.index!.raise(record.origin, record.seq, record.upTo) || !record.matches(this.options.filter)) return
       const cursor = this.cursorAt(LogPosition.at(disk, segment, record.end))
       items.push({ _tag: "Event", event: record.event, cursor })
     })

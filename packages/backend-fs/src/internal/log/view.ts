@@ -1,9 +1,9 @@
 import type { BackendError } from "@tidings/core/BackendError"
 import * as Effect from "effect/Effect"
-import type { LogDirectory, OpenSegment } from "./logDirectory.ts"
-import type { LogRecord } from "./logLine.ts"
-import * as LogPosition from "./logPosition.ts"
-import { type DamageLedger, SegmentReader } from "./logSegment.ts"
+import type { LogDirectory, OpenSegment } from "./directory.ts"
+import type { LogRecord } from "./line.ts"
+import * as LogPosition from "./position.ts"
+import { type DamageLedger, SegmentReader } from "./segment.ts"
 import * as SegmentName from "./segmentName.ts"
 
 /**

@@ -1,8 +1,8 @@
 import * as Timestamp from "@tidings/core/Timestamp"
-import type { FileStatus } from "./disk.ts"
-import { codeOf, fromDisk, unavailable } from "./diskError.ts"
+import type { FileStatus } from "../disk.ts"
+import { codeOf, fromDisk, unavailable } from "../diskError.ts"
 import * as SegmentName from "./segmentName.ts"
-import { StoreDirectory, type StoreOptions } from "./storeDirectory.ts"
+import { StoreDirectory, type StoreOptions } from "../storeDirectory.ts"
 
 const NEWEST = "events.log"
 

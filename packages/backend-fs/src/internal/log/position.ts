@@ -1,7 +1,7 @@
 import { BackendError, CursorMismatch } from "@tidings/core/BackendError"
 import * as Result from "effect/Result"
 import { crc32 } from "node:zlib"
-import type { Disk } from "./disk.ts"
+import type { Disk } from "../disk.ts"
 import * as SegmentName from "./segmentName.ts"
 
 /** Number of bytes before a position that its checksum covers. */

@@ -1,11 +1,11 @@
 import type { BackendError } from "@tidings/core/BackendError"
 import type { Write } from "@tidings/core/Event"
 import * as Effect from "effect/Effect"
-import type { LogDirectory } from "./logDirectory.ts"
-import type { LogRecord } from "./logLine.ts"
-import * as LogPosition from "./logPosition.ts"
-import type { DamageLedger } from "./logSegment.ts"
-import { LogView } from "./logView.ts"
+import type { LogDirectory } from "./directory.ts"
+import type { LogRecord } from "./line.ts"
+import * as LogPosition from "./position.ts"
+import type { DamageLedger } from "./segment.ts"
+import { LogView } from "./view.ts"
 import { SeriesIndex } from "./seriesIndex.ts"
 
 /** Number of entries of each kind that are kept of what is stored. */

@@ -1,5 +1,5 @@
 import type { Micros } from "@tidings/core/Timestamp"
-import type { LogRecord } from "./logLine.ts"
+import type { LogRecord } from "./line.ts"
 import { SeriesIndex } from "./seriesIndex.ts"
 
 /**

@@ -1,6 +1,6 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { LogDirectory } from "./logDirectory.ts"
+import type { LogDirectory } from "./directory.ts"
 
 /**
  * Interval at which followers look for changes that were not reported, in milliseconds. The kernel may merge or drop reports (an

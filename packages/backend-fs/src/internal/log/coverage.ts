@@ -1,7 +1,7 @@
 import type { Coverage, Gap } from "@tidings/core/EventQuery"
 import type { Micros } from "@tidings/core/Timestamp"
-import type { DamageLedger } from "./logSegment.ts"
-import type { LogView } from "./logView.ts"
+import type { DamageLedger } from "./segment.ts"
+import type { LogView } from "./view.ts"
 import * as SegmentName from "./segmentName.ts"
 
 /** Some file systems do not know when a file was made, and answer with the beginning of time. */

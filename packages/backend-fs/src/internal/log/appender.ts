@@ -10,9 +10,9 @@
  */
 import { BackendError, Transient } from "@tidings/core/BackendError"
 import type * as Clock from "effect/Clock"
-import { codeOf, diskFailure, fromDisk, unavailable } from "./diskError.ts"
-import { endsInLine } from "./fileOperations.ts"
-import type { LogDirectory, OpenSegment } from "./logDirectory.ts"
+import { codeOf, diskFailure, fromDisk, unavailable } from "../diskError.ts"
+import { endsInLine } from "../fileOperations.ts"
+import type { LogDirectory, OpenSegment } from "./directory.ts"
 import * as SegmentName from "./segmentName.ts"
 
 /** How long a check is relied on that the open segment is the newest, in nanoseconds. */

@@ -1,17 +1,15 @@
 import type { BackendError } from "@tidings/core/BackendError"
-import type { EventFilter, WatchFrom, WatchItem } from "@tidings/core/EventQuery"
+import type { WatchFrom, WatchItem } from "@tidings/core/EventQuery"
 import * as Position from "@tidings/core/Position"
 import * as Target from "@tidings/core/Target"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { FoldTable } from "./foldTable.ts"
-import type { LogDirectory } from "./logDirectory.ts"
-import * as LogPosition from "./logPosition.ts"
-import { eventAt } from "./logQuery.ts"
-import type { DamageLedger } from "./logSegment.ts"
-import { LogTail, type TailOptions } from "./logTail.ts"
-import { LogView } from "./logView.ts"
+import * as LogPosition from "./position.ts"
+import { eventAt } from "./query.ts"
+import { LogTail, type TailOptions } from "./tail.ts"
+import { LogView } from "./view.ts"
 import * as SegmentName from "./segmentName.ts"
 import type { SeriesIndex } from "./seriesIndex.ts"
 
@@ -26,20 +24,12 @@ const PAGE = 256
 export class LogFollower {
   /** The next items; waits until there are some. */
   next: Effect.Effect<ReadonlyArray<WatchItem>, BackendError>
-  private readonly directory: LogDirectory
-  private readonly ledger: DamageLedger
-  private readonly report: Effect.Effect<void>
-  private readonly filter: EventFilter
-  private readonly target: string
+  private readonly options: TailOptions
   private readonly tail: LogTail
   private view: LogView | undefined
 
   private constructor(options: TailOptions, from: WatchFrom) {
-    this.directory = options.directory
-    this.ledger = options.ledger
-    this.report = options.report
-    this.filter = options.filter
-    this.target = options.target
+    this.options = options
     this.tail = new LogTail(options)
     this.next = this.start(from)
   }
@@ -68,17 +58,17 @@ export class LogFollower {
   private start(from: WatchFrom): Effect.Effect<ReadonlyArray<WatchItem>, BackendError> {
     return Effect.gen({ self: this }, function* () {
       const view = yield* Effect.uninterruptible(
-        Effect.tap(LogView.settled(this.directory), (view) => Effect.sync(() => (this.view = view)))
+        Effect.tap(LogView.settled(this.options.directory), (view) => Effect.sync(() => (this.view = view)))
       )
       const items: Array<WatchItem> = []
       let after: LogPosition.LogPosition | undefined
       if (typeof from === "string" && from !== "beginning" && from !== "now") {
-        const scope = { mode: "filesystem", target: Target.make(this.target), filter: this.filter }
+        const scope = { mode: "filesystem", target: Target.make(this.options.target), filter: this.options.filter }
         after = yield* Effect.fromResult(Result.flatMap(Position.decodeCursor(scope, from), LogPosition.parse))
-        const gap = yield* this.directory.attempt(() => this.resumeFrom(view, after!))
+        const gap = yield* this.options.directory.attempt(() => this.resumeFrom(view, after!))
         if (gap !== undefined) items.push(this.tail.gap(gap, from))
       }
-      const end = yield* this.directory.attempt(() => this.endOf(view))
+      const end = yield* this.options.directory.attempt(() => this.endOf(view))
       if (
         from === "now" ||
         (typeof from === "object" && !(from.last >= 1)) ||
@@ -88,11 +78,11 @@ export class LogFollower {
       }
       const table = new FoldTable()
       const scanned = yield* view.scan(
-        this.ledger,
-        (record, segment) => table.add(record, segment, (record) => record.matches(this.filter)),
+        this.options.ledger,
+        (record, segment) => table.add(record, segment, (record) => record.matches(this.options.filter)),
         { until: end }
       )
-      yield* this.report
+      yield* this.options.report
       let rows = table.matching().sort(table.byChange)
       if (typeof from === "object") rows = rows.slice(-Math.floor(from.last))
       if (after !== undefined) {
@@ -115,7 +105,7 @@ export class LogFollower {
     const names = view.segments.map(({ name }) => name)
     const found = view.segments.find(({ name }) => name.key === segment?.key)
     if (found !== undefined) {
-      if (LogPosition.checkAt(this.directory.disk, found.opened, offset) !== position.check) {
+      if (LogPosition.checkAt(this.options.directory.disk, found.opened, offset) !== position.check) {
         throw LogPosition.mismatch(
           `the log is not what it was when the cursor was taken (${found.name.file} was cut or replaced); start over without it`
         )
@@ -130,7 +120,7 @@ export class LogFollower {
   private endOf(view: LogView): LogPosition.LogPosition {
     const newest = view.segments.at(-1)
     if (newest === undefined) return LogPosition.beginning
-    const { disk } = this.directory
+    const { disk } = this.options.directory
     const block = Buffer.allocUnsafe(65_536)
     let offset = newest.status.size
     while (offset > 0) {
@@ -155,10 +145,10 @@ export class LogFollower {
     items: Array<WatchItem>,
     end: LogPosition.LogPosition
   ): Effect.Effect<ReadonlyArray<WatchItem>, BackendError> {
-    const { disk } = this.directory
+    const { disk } = this.options.directory
     const until = Math.min(rows.length, from + PAGE)
     return Effect.map(
-      this.directory.attempt(() => {
+      this.options.directory.attempt(() => {
         for (let index = from; index < until; index++) {
           const at = table.at(rows[index]!)
           const segment = view.segments[at.segment]!
