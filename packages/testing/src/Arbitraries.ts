@@ -128,7 +128,7 @@ export const anyText: Arbitrary.Arbitrary<string> = oneOf(
 )
 
 /**
- * Well-formed Unicode with everything else that is nasty: what every store must keep as it is.
+ * Well-formed Unicode with difficult characters: every store must keep it unchanged.
  *
  * @category texts
  * @since 0.1.0

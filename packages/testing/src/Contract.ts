@@ -1,7 +1,7 @@
 /**
  * The contract suite of backends: what every `Backend` promises, as tests.
  *
- * Whoever implements a backend runs it under a vitest of their own. In `test/MyBackend.test.ts`:
+ * An implementation of a backend runs it with vitest. In `test/MyBackend.test.ts`:
  *
  * `Contract.suite("my backend", MyBackend.layerTest)`
  *

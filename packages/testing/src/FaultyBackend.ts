@@ -306,7 +306,7 @@ export interface Options {
   readonly script?: Script | undefined
   readonly rates?: Rates | undefined
   /**
-   * Fixes what the rates draw. When absent, numbers come from the `Random` service of whoever builds the layer, so that a
+   * Fixes what the rates draw. When absent, numbers come from the `Random` service with which the layer is built, so that a
    * simulation that provides one decides these faults too.
    */
   readonly seed?: string | number | undefined
@@ -481,7 +481,7 @@ export const hang: Hang = { _tag: "Hang" }
 export const hangAfter: HangAfter = { _tag: "HangAfter" }
 
 /**
- * Breaks a watch off after this many items, with `Transient { applied: "no" }` unless an error is given.
+ * Ends a watch after this many items, with `Transient { applied: "no" }` unless an error is given.
  *
  * @category faults
  * @since 0.1.0
@@ -523,7 +523,7 @@ const perOperation = <A>(value: (operation: Operation) => A): Record<Operation, 
 
 const outageError = BackendError.make(new BackendError.Unavailable({ detail: "injected outage" }))
 
-/** Which fault comes next: that of the script, else one that the rates draw. */
+/** The next fault of each call: from the script, else drawn by the rates. */
 const makePlan = (options: Options, random: typeof Random.Random.Service) => {
   const maximumDelay = Duration.toMillis(Duration.fromInputUnsafe(options.maximumDelay ?? "1 second"))
   const script = {
@@ -625,7 +625,7 @@ const makePlan = (options: Options, random: typeof Random.Random.Service) => {
   }
 }
 
-/** Calls that meet a fault. */
+/** Calls of a backend with an injected fault. */
 const makeFaultyCalls = (backend: Backend.Service, scope: Scope.Scope, count: (fault: keyof Injected) => void) => {
   const read = <A>(
     fault: ReadFault,

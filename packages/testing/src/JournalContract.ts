@@ -1,7 +1,7 @@
 /**
  * The contract suite of journals: what every `Journal` promises to a recorder, as tests.
  *
- * Whoever implements a journal runs it under a vitest of their own. In `test/MyJournal.test.ts`:
+ * An implementation of a journal runs it with vitest. In `test/MyJournal.test.ts`:
  *
  * `JournalContract.suite("my journal", MyJournal.layerTest)`
  *

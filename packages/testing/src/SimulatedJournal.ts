@@ -1,5 +1,5 @@
 /**
- * A durable journal for simulated worlds: what it has acknowledged survives every kill, what it has not is whole or gone.
+ * A durable journal for simulated worlds: what it has acknowledged survives every kill, other operations took effect completely or not at all.
  *
  * It stands in for a file journal where the recorder, or what is built on it, is tested with crashes. Each operation takes
  * its time, may fail, and may be cut short by a kill before or after it took effect; what happened is counted by the

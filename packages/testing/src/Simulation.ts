@@ -215,10 +215,10 @@ export interface Campaign {
   readonly counts: Readonly<Record<string, number>>
 }
 
-/** Every so many seeds one is run twice. */
+/** One of this many seeds is run twice. */
 const COMPARED = 64
 
-/** How many seeds are run before other fibers have their turn. */
+/** Number of seeds that are run before other fibers can run. */
 const AT_ONCE = 16
 
 /**
@@ -228,7 +228,7 @@ const AT_ONCE = 16
  * seeds than `seeds`. Every now and then a seed is run twice, to prove that its runs are equal.
  *
  * `sometimes` names what `count` must have counted at least once in the whole campaign: each kind of fault, each branch of
- * interest. A campaign in which they never happen passes for nothing, so it fails.
+ * interest. A campaign in which one of them never happens proves nothing about it, so it fails.
  *
  * **Example** (A counter that two fibers share without care)
  *
@@ -263,7 +263,7 @@ export const campaign = <A, E>(
   options: Limits & {
     readonly name: string
     readonly seeds: number
-    /** Runs the test that this campaign stands in. */
+    /** The command that runs the test of this campaign. */
     readonly command: string
     readonly sometimes?: ReadonlyArray<string> | undefined
   },

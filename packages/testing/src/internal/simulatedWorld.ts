@@ -10,7 +10,7 @@ import type * as Exit from "effect/Exit"
 import type * as Option from "effect/Option"
 
 /**
- * Random numbers that the seed fixes.
+ * Random numbers that are determined by the seed.
  *
  * @category models
  * @since 0.1.0
@@ -24,7 +24,7 @@ export interface Dice {
   readonly chance: (probability: number) => boolean
   /** One of a list that is not empty. */
   readonly pick: <A>(from: ReadonlyArray<A>) => A
-  /** A stream of its own: what is drawn from it changes nothing elsewhere. */
+  /** An independent stream of numbers: drawing from it does not change what others draw. */
   readonly fork: (name: string) => Dice
 }
 
@@ -63,8 +63,8 @@ export interface Process {
    */
   readonly kill: Effect.Effect<boolean>
   /**
-   * The same from inside of a step, such as a stand-in for a disk that is called by the process: what is left of the
-   * running operation still runs, and nothing after it.
+   * Kills the process from inside of one of its steps, for example from a simulated disk that it calls: the running
+   * operation ends, and nothing runs after it.
    */
   readonly killUnsafe: () => boolean
   /** Moves the wall clock of this process, forward or, when negative, back. Its monotonic clock goes on. */
@@ -101,9 +101,9 @@ export interface Simulation {
   readonly elapsed: () => Duration.Duration
   /** Makes a process. `skew` is how far its wall clock is ahead of the true time, or behind when negative. */
   readonly process: (name: string, options?: { readonly skew?: Duration.Input | undefined }) => Process
-  /** Does something outside of every process, where no kill prevents it. */
+  /** Runs an action outside of every process, so that no kill prevents it. */
   readonly after: (delay: Duration.Input, action: () => void) => { readonly cancel: () => void }
-  /** The same, in one of the next steps. */
+  /** Runs an action outside of every process in one of the next steps. */
   readonly soon: (action: () => void) => void
   /** Checked after every step; what it throws fails the run. */
   readonly invariant: (name: string, check: () => void) => void

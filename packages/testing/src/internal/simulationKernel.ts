@@ -15,7 +15,7 @@ import * as Scheduler from "effect/Scheduler"
 import { SeededDice } from "./dice.ts"
 import type { Life, LogLine, Process, Simulation } from "./simulatedWorld.ts"
 
-/** When every run begins: somewhere in 2030, so that no time in it is ever negative. */
+/** When every run begins, in 2030, so that no time in it is negative. */
 const BEGINNING: Micros = 1_900_000_000_000_000
 
 /** How many lines of the trace are kept for the report of a failure. */
@@ -105,7 +105,7 @@ export class Kernel implements Simulation {
   steps = 0
   private readonly order: SeededDice
   private readonly yields: SeededDice
-  /** How many operations lie between two random yields at the most; another in every run, so that runs differ. */
+  /** Maximum number of operations between two random yields; differs between runs. */
   private readonly stride: number
   private time: Micros = BEGINNING
   private readonly ready: Array<Ready> = []
@@ -127,7 +127,7 @@ export class Kernel implements Simulation {
   }
 
   // -------------------------------------------------------------------------
-  // what scenarios use
+  // for scenarios
   // -------------------------------------------------------------------------
 
   now(): Micros {
@@ -172,7 +172,7 @@ export class Kernel implements Simulation {
   }
 
   // -------------------------------------------------------------------------
-  // what the parts of the kernel use
+  // for processes
   // -------------------------------------------------------------------------
 
   startTimer(delay: Micros, owner: SimulatedProcess | undefined, run: Task): { readonly cancel: () => void } {
@@ -372,7 +372,7 @@ export class SimulatedProcess implements Process {
     this.kernel.trace(`${this.name}: life ${this.life} is killed`)
     const exitListeners = [...this.exitListeners]
     this.exitListeners.clear()
-    // Who waits for the end of this life is not part of it: it learns of the end in a step of its own.
+    // What waits for the end of this life is not part of it, so it runs in a later step.
     for (const tell of exitListeners) this.kernel.soon(tell)
     return true
   }
@@ -389,7 +389,7 @@ export class SimulatedProcess implements Process {
     return this.kernel.now() + this.skew
   }
 
-  /** What Effect finds in a life of this process in place of its own scheduler, clock, random numbers and loggers. */
+  /** The scheduler, clock, random numbers, metrics and loggers of one life of this process. */
   context(): Context.Context<never> {
     const { kernel } = this
     const { life } = this

@@ -84,7 +84,7 @@ export type Chosen =
   | (Cluster & { readonly _tag: "Cluster"; readonly isAsked: boolean })
 
 /** @internal */
-export const PATIENCE: Duration.Input = "3 seconds"
+export const DEFAULT_PATIENCE: Duration.Input = "3 seconds"
 
 // Loaded only where there is a cluster: to speak to one takes longer to load than all the rest together.
 const loadBackend = Effect.promise(() => import("@tidings/backend-k8s/KubernetesBackend"))
@@ -193,7 +193,7 @@ export const choose = Effect.fnUntraced(function* (
         const insteadOf = `no cluster is chosen: ${opened.failure.reason.detail}`
         return { _tag: "EventLog", directory, isAsked: false, insteadOf }
       }
-      const why = yield* silence(opened.success, Duration.fromInputUnsafe(options.patience ?? PATIENCE))
+      const why = yield* silence(opened.success, Duration.fromInputUnsafe(options.patience ?? DEFAULT_PATIENCE))
       if (why === undefined) return { _tag: "Cluster", ...opened.success, isAsked: false }
       yield* Scope.close(scope, Exit.void)
       const insteadOf = `the cluster of ${source} does not answer (${why})`

@@ -25,9 +25,9 @@ export interface Faults {
   readonly hang?: number | undefined
   /** Carried out and never answered. */
   readonly hangAfter?: number | undefined
-  /** Refused for now, without a word on when to come again. */
+  /** Throttled without `retryAfter`. */
   readonly throttle?: number | undefined
-  /** Refused for now, with `retryAfter`. */
+  /** Throttled with `retryAfter`. */
   readonly throttleUntil?: number | undefined
   /** Fails, and nothing happened. */
   readonly fail?: number | undefined
@@ -35,17 +35,17 @@ export interface Faults {
   readonly partial?: number | undefined
   /** Carried out, and the answers end early. */
   readonly missing?: number | undefined
-  /** Something else answers, such as a gateway with a page of its own: what came of the request is not known. */
+  /** A gateway answers in place of the server, so the outcome of the request is not known. */
   readonly strange?: number | undefined
 }
 
 /**
- * Why nothing works for a while.
+ * Why all requests fail during an outage.
  *
- * - `refused`: nobody listens
- * - `unauthorized`: the credentials are not accepted
- * - `unavailable`: it is there and cannot work
- * - `silent`: requests disappear
+ * - `refused`: connections are refused
+ * - `unauthorized`: the credentials are refused
+ * - `unavailable`: the server answers and cannot work
+ * - `silent`: requests are never answered
  *
  * @category models
  * @since 0.1.0
@@ -53,11 +53,11 @@ export interface Faults {
 export type Outage = "refused" | "unauthorized" | "unavailable" | "silent"
 
 /**
- * What is wrong with one namespace.
+ * Why requests fail for one namespace.
  *
- * - `gone`: what is written there is rejected for good
- * - `missing`: not there yet: answered with `Retry` and `parkAfter`
- * - `failing`: answered with `Retry`
+ * - `gone`: writes are rejected permanently
+ * - `missing`: it does not exist yet, so writes are answered with `Retry` and `parkAfter`
+ * - `failing`: writes are answered with `Retry`
  * - `silent`: a request that has something for it is never answered, though the rest of it is carried out
  *
  * @category models
@@ -66,7 +66,7 @@ export type Outage = "refused" | "unauthorized" | "unavailable" | "silent"
 export type NamespaceTrouble = "gone" | "missing" | "failing" | "silent"
 
 /**
- * What the server knows of a series.
+ * The state of a series on the server.
  *
  * @category models
  * @since 0.1.0
@@ -76,7 +76,7 @@ export interface StoredSeries {
   readonly write: Write
   /** Whether the object exists now. */
   readonly exists: boolean
-  /** How often it was made: more than once when it expired in between. */
+  /** Number of times it was created: more than 1 when it expired in between. */
   readonly creations: number
 }
 
@@ -88,14 +88,14 @@ export interface StoredSeries {
  */
 export interface SimulatedBackend {
   readonly backend: Service
-  /** For a process: every life gets the same server. */
+  /** The backend as a layer: every life of a process gets the same server. */
   readonly layer: Layer.Layer<Backend>
   /** Replaces the shares of faults. */
   readonly setFaults: (faults: Faults) => void
   /** Begins an outage; it ends with `recover`. */
   readonly fail: (outage: Outage) => void
   readonly recover: () => void
-  /** Gives a namespace a trouble, or ends it. */
+  /** Makes requests for a namespace fail, or work again. */
   readonly trouble: (namespace: string, trouble: NamespaceTrouble | undefined) => void
   /**
    * Lets another server, with an empty store, answer at the address of this one: `target` answers its identity, what is
@@ -103,15 +103,15 @@ export interface SimulatedBackend {
    * this one answer again, with all that it had.
    */
   readonly replaceBy: (target: string | undefined) => void
-  /** What was written to servers that stood in the place of this one. */
+  /** Writes that were sent to a server that answered in place of this one. */
   readonly strays: () => ReadonlyArray<Write>
   /** Ends every fault, outage, trouble and replacement. Requests that are late may still arrive. */
   readonly heal: () => void
-  /** Loses the history: who follows from an older cursor finds a gap. */
+  /** Discards the history: a watch that resumes from an older cursor yields a gap. */
   readonly forgetHistory: () => void
   /** Every series that was ever written. */
   readonly series: () => ReadonlyArray<StoredSeries>
-  /** Is told of every write that changes a series, with the state before it. */
+  /** Calls for every write that changes a series, with the state before it. */
   readonly onWrite: (told: (write: Write, before: Write | undefined) => void) => void
 }
 

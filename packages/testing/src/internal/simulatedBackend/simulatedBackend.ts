@@ -30,7 +30,7 @@ export const make = (simulation: Simulation, options: Options): Omit<SimulatedBa
       server.outage = undefined
     },
     trouble: (namespace, trouble) => {
-      simulation.trace(`${name}: the namespace ${namespace} is ${trouble ?? "well"}`)
+      simulation.trace(`${name}: the namespace ${namespace} is ${trouble ?? "working"}`)
       if (trouble === undefined) server.troubles.delete(namespace)
       else server.troubles.set(namespace, trouble)
     },
@@ -42,7 +42,7 @@ export const make = (simulation: Simulation, options: Options): Omit<SimulatedBa
     },
     strays: () => server.strays,
     heal: () => {
-      simulation.trace(`${name}: is well from now on`)
+      simulation.trace(`${name}: all faults end`)
       server.faults = {}
       server.replacement = undefined
       server.outage = undefined

@@ -7,7 +7,7 @@ import type { Dice } from "../../Simulation.ts"
 import { failure } from "./failure.ts"
 import type { Call, Faults, Plan, PlannedFault } from "./model.ts"
 
-/** Which share of the faults a call goes by. */
+/** The share of `Faults` that applies to each call. */
 const SHARES: { readonly [K in Call]: "append" | "sync" | "read" | "names" | undefined } = {
   append: "append",
   create: "names",

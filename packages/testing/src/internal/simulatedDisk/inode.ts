@@ -1,6 +1,6 @@
 /**
  * What a simulated disk stores under its names: the content that processes see, the content that is durable, and the
- * changes between them, which a loss of power may lose or tear.
+ * changes between them, which a power cut may lose or tear.
  *
  * @internal
  */
@@ -19,7 +19,7 @@ export interface Inode {
   /** What a process sees. */
   bytes: Uint8Array
   size: number
-  /** What a loss of power leaves for sure. */
+  /** Content that a power cut does not affect. */
   durable: Uint8Array
   /** Written and not synced, the oldest first. */
   dirty: Array<{ readonly from: number; readonly to: number; readonly at: number }>
@@ -47,7 +47,7 @@ export const make = (
   cuts: []
 })
 
-/** The same bytes, and zeros after them; never fewer. */
+/** The bytes, extended with zeros to at least this size. */
 const extended = (bytes: Uint8Array, size: number): Uint8Array => {
   const larger = new Uint8Array(Math.max(bytes.length, size))
   larger.set(bytes)
@@ -130,7 +130,7 @@ const upTo = (node: Inode, before: Uint8Array, end: number): Uint8Array => {
 }
 
 /**
- * What a loss of power does to it.
+ * Applies a power cut: unsynced changes are kept, lost, torn or have holes.
  *
  * @internal
  */

@@ -1,5 +1,5 @@
 /**
- * The machine of a simulated disk: what all processes share, and what a loss of power leaves of it.
+ * The machine of a simulated disk: what all processes share, and power cuts.
  *
  * @internal
  */
@@ -20,14 +20,14 @@ export class Machine {
   readonly faults: CallFaults
   readonly names: Names
   readonly processes = new Set<Process>()
-  /** By the id of the file: who holds it, whatever it is called. */
+  /** By the id of the file: whether the lock is still held. */
   readonly locks = new Map<number, () => boolean>()
   readonly watchers = new Set<{ readonly directory: string; readonly changed: () => void }>()
   /** In bytes. */
   capacity: number
-  /** Counts changes, so that a sync knows what came before it. */
+  /** Number of changes so far: a sync covers those up to a number. */
   moment = 0
-  /** How often the power went. */
+  /** Number of power cuts. */
   outages = 0
   private nextId = 1
   private descriptors = 2
@@ -97,7 +97,7 @@ export class Machine {
     return true
   }
 
-  /** What another process does to a directory, durable at once; files that are open stay open. */
+  /** Moves or removes a directory as another process would: durable at once, and open files stay open. */
   moveTree(given: string, to: string | undefined): void {
     const from = tidy(given)
     this.names.moveTree(from, to === undefined ? undefined : tidy(to))

@@ -51,22 +51,22 @@ export interface Disk {
   readonly sync: (file: number) => void
   /** The same without stopping the process meanwhile. */
   readonly syncLater: (file: number, done: (cause: unknown) => void) => void
-  /** Cuts the file to this many bytes. */
+  /** Shortens the file to this size in bytes. */
   readonly truncate: (file: number, size: number) => void
-  /** Absent when another one holds the lock; it ends with the process. */
+  /** Absent while another process holds the lock, which ends with its process. */
   readonly lock: (path: string, permissions: number) => { readonly release: () => void } | undefined
   /** Waits until no write to the file is under way: here there never is. */
   readonly settle: (file: number) => void
   readonly statusOf: (file: number) => FileStatus
-  /** Of what the path leads to; absent when there is nothing. */
+  /** Status of what the path leads to; absent where nothing exists. */
   readonly status: (path: string) => FileStatus | undefined
-  /** Whether there is something at a path. */
+  /** Whether the path leads to something that exists. */
   readonly exists: (path: string) => boolean
   /** Whether the path leads to the file with this identity. */
   readonly leadsTo: (path: string, identity: string) => boolean
   /** Whether an open file has no name any more. */
   readonly isUnlinked: (file: number) => boolean
-  /** What is in it, in any order. */
+  /** Names in the directory, in any order. */
   readonly list: (directory: string) => ReadonlyArray<string>
   readonly makeDirectory: (path: string, permissions: number) => void
   readonly link: (existing: string, path: string) => void
@@ -99,25 +99,25 @@ export type Call =
   | "unlink"
 
 /**
- * A call that goes wrong for sure.
+ * A planned failure of a call.
  *
  * @category models
  * @since 0.1.0
  */
 export interface PlannedFault {
   readonly call: Call
-  /** Which one of these calls, from 1, counted since it was planned. */
+  /** Number of the call that fails, from 1, among the matching calls since the plan. */
   readonly nth: number
   /** How many in a row fail; 1 unless given. */
   readonly times?: number | undefined
   /** What it fails with; `EIO` unless given. */
   readonly code?: string | undefined
-  /** Only calls count whose path has this in it. */
+  /** Matches only calls whose path contains this. */
   readonly path?: string | undefined
 }
 
 /**
- * What happens at which call.
+ * Planned failures, and the call in which the process dies.
  *
  * **Example** (A program that is stopped at each of its calls)
  *
@@ -197,20 +197,20 @@ export interface Faults {
 }
 
 /**
- * The machine: what is on its disk, and what it loses.
+ * The machine with the disk, and the faults that the scenario chooses.
  *
  * @category models
  * @since 0.1.0
  */
 export interface SimulatedDisk {
-  /** The disk as the life of a process sees it that runs now. After its death every call throws and changes nothing. */
+  /** The disk for the current life of a process. After its death every call throws and changes nothing. */
   readonly diskOf: (process: Process) => Disk
   readonly setFaults: (faults: Faults) => void
-  /** Takes the place of what was planned before, and counts calls anew. What comes by chance goes on. */
+  /** Replaces the former plan and restarts its counts of calls. Random faults continue. */
   readonly plan: (plan: Plan) => void
-  /** How many calls there were since the last `plan` in which the process might have died. */
+  /** Number of calls since the last `plan` in which the process could have died. */
   readonly calls: () => number
-  /** How many bytes fit; what is beyond fails with `ENOSPC`. */
+  /** Sets the capacity in bytes; writes beyond it fail with `ENOSPC`. */
   readonly setCapacity: (bytes: number) => void
   /** Kills every process that ever had the disk, and loses what was not synced. */
   readonly cutPower: () => void
@@ -218,9 +218,9 @@ export interface SimulatedDisk {
   readonly rot: (path: string) => boolean
   /** Makes a directory that is durable at once. */
   readonly makeDirectory: (path: string) => void
-  /** Removes a directory and all that is in it, as another process would; durable at once, and files that are open stay so. */
+  /** Removes a directory with its contents, as another process would: durable at once, and open files stay open. */
   readonly removeTree: (path: string) => void
-  /** The same, but it has another name afterwards. */
+  /** Renames a directory in the same way. */
   readonly renameTree: (from: string, to: string) => void
   /** Every path, in order. */
   readonly paths: () => ReadonlyArray<string>

@@ -108,7 +108,7 @@ export class Names {
       .map((path) => path.slice(prefix.length))
   }
 
-  /** The first of the names tells the directory, which is returned. */
+  /** Changes names of one directory, that of the first name, and returns it. */
   change(changed: NameChange["names"], at: number): string {
     const change: NameChange = { directory: parentOf(changed[0]!.path), names: changed, at }
     apply(this.seen, change)
@@ -129,7 +129,7 @@ export class Names {
     this.unsynced = this.unsynced.filter((change) => !isCovered(change))
   }
 
-  /** What another process does to a directory, durable at once: it moves, or goes where no name is given. */
+  /** Moves a directory, or removes it where no new name is given; durable at once. */
   moveTree(from: string, to: string | undefined): void {
     for (const path of [...this.seen.keys()]) {
       if (path !== from && !path.startsWith(`${from}/`)) continue
@@ -147,12 +147,12 @@ export class Names {
     return this.unsynced.length
   }
 
-  /** A loss of power, which some of the unsynced changes survive. Returns how many durable names lead nowhere now. */
+  /** A power cut, which the first unsynced changes survive. Returns the number of names lost with their directory. */
   losePower(survivors: number): number {
     for (const change of this.unsynced.slice(0, survivors)) apply(this.durable, change)
     this.unsynced = []
     let unreachable = 0
-    // Nothing leads to what was in a directory that is lost.
+    // The contents of a lost directory are lost with it.
     for (const path of [...this.durable.keys()].sort()) {
       if (this.durable.get(parentOf(path))?.kind === "directory") continue
       this.durable.delete(path)

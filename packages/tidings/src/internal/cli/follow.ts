@@ -50,8 +50,8 @@ const printer = Effect.fnUntraced(function* (output: format.Format, namespace: b
   }
 })
 
-/** What may pass while a watch is under way: a network, a server that restarts. */
-const mayPass = (error: BackendError): boolean =>
+/** Failures after which a watch may succeed again: of the network, or of a server that restarts. */
+const mayReconnect = (error: BackendError): boolean =>
   error.reason._tag === "Transient" || error.reason._tag === "Throttled" || error.reason._tag === "Unavailable"
 
 const watch = Effect.fnUntraced(function* (selected: flags.Selected, output: format.Format, showCursor: boolean) {
@@ -97,7 +97,7 @@ const watch = Effect.fnUntraced(function* (selected: flags.Selected, output: for
   }
 
   const again = (error: BackendError): Effect.Effect<void, BackendError> => {
-    if (!wasLive || !mayPass(error)) return Effect.fail(error)
+    if (!wasLive || !mayReconnect(error)) return Effect.fail(error)
     failures++
     from = cursor ?? from
     const delay = Math.min(LAST_DELAY, FIRST_DELAY * 2 ** Math.min(10, failures - 1))
