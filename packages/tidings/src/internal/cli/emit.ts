@@ -27,11 +27,11 @@ import * as words from "./words.ts"
 
 const DEFAULT_NAMESPACE = defaultNamespace.FALLBACK
 
-/** After so long somebody at a terminal wants to know what is going on. */
+/** After this time without an outcome a person at a terminal is told what the command waits for. */
 const QUIET = "5 seconds"
 
-/** What is not known by then is left open: a script must not hang for ever at a server that does. */
-const PATIENCE = "2 minutes"
+/** After this time without an outcome the command fails, so that a script does not hang with its server. */
+const OUTCOME_TIMEOUT = "2 minutes"
 
 /** The registry with what the command knows, so that messages and types are those of the catalogue. */
 const templates: Layer.Layer<Templates.Templates, Templates.CatalogueError, session.Session> = Layer.effect(
@@ -71,11 +71,11 @@ const patiently = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | 
     )
   ).pipe(
     Effect.timeoutOrElse({
-      duration: PATIENCE,
+      duration: OUTCOME_TIMEOUT,
       orElse: () =>
         Effect.fail(
           new failure.Unanswered({
-            detail: `it is unknown whether the event was recorded: no definite answer from the store within ${PATIENCE}`,
+            detail: `it is unknown whether the event was recorded: no definite answer from the store within ${OUTCOME_TIMEOUT}`,
             hint: "check with list before recording it again"
           })
         )
