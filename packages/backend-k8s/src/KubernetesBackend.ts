@@ -1,6 +1,6 @@
 /**
- * The events of a Kubernetes cluster as a backend: written so that `kubectl` shows them right, queried and followed
- * whoever wrote them.
+ * The events of a Kubernetes cluster as a backend: written so that `kubectl` shows them right, and read whoever wrote
+ * them.
  *
  * @since 0.1.0
  */
@@ -38,24 +38,24 @@ import * as KubernetesConnection from "./KubernetesConnection.ts"
  * @since 0.1.0
  */
 export interface Options {
-  /** How many writes are under way at once, each series one at a time. Default: 16. */
+  /** Number of concurrent writes. Those of one series are never concurrent. Default: 16. */
   readonly concurrency?: number | undefined
   /**
-   * How long a write waits for the uid of its involved object, where the event does not name it; an event whose object
-   * is not found in time goes without. Zero: uids are not looked up. Default: 1 second.
+   * How long a write waits for the look-up of the uid of its involved object, where the event does not have it. After that
+   * the event is written without. Zero: uids are not looked up. Default: 1 second.
    */
   readonly uidWait?: Duration.Input | undefined
   /**
-   * Of how many series the version in the cluster is remembered, which saves a request when a count grows. The least
-   * recently written are forgotten. Default: 8,192, some 2 MB.
+   * Number of series whose version in the cluster is remembered, which saves a request when a count grows. The least
+   * recently written one is forgotten first. Default: 8,192, some 2 MB.
    */
   readonly knownSeries?: number | undefined
   /**
-   * The namespace of events about cluster-scoped objects, such as a Node; whoever writes needs the right in it. The API
-   * server takes them in no other. Default: `default`, as client-go has it.
+   * The namespace of events about cluster-scoped objects, such as a Node; writing needs the permission in it. The API server
+   * accepts them in no other one. Default: `default`, as in client-go.
    */
   readonly clusterScopedNamespace?: "default" | "kube-system" | undefined
-  /** How many events a list asks for at a time. Default: 500, as kubectl. */
+  /** Number of events in a page of a list. Default: 500, as in kubectl. */
   readonly pageSize?: number | undefined
 }
 
@@ -71,11 +71,11 @@ export interface LayerOptions extends KubernetesConnection.Options, Options {}
 // constructors
 // ---------------------------------------------------------------------------
 
-/** How long the identity of the cluster is taken as read when a query makes a cursor. */
+/** How long the identity of the cluster is cached for the cursors of queries. */
 const CLUSTER_ID_MILLIS = 60_000
 
 /**
- * Makes the backend over a connection. Sends nothing yet.
+ * Makes the backend over a connection. Sends no request.
  *
  * @category constructors
  * @since 0.1.0
@@ -159,8 +159,8 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
 // ---------------------------------------------------------------------------
 
 /**
- * The backend over a `KubernetesConnection` that the host has: to share one connection, or to put a double in its place. Fails
- * with `Unavailable` where an option is invalid.
+ * The backend over a `KubernetesConnection` of the host: to share one connection, or to use a test double. Fails with
+ * `Unavailable` where an option is invalid.
  *
  * @category layers
  * @since 0.1.0
@@ -175,18 +175,18 @@ export const layerConnection = (
  *
  * **When to use**
  *
- * In a controller in the cluster, and for everything that works on a cluster from outside. The layer fails with
- * `Unavailable` when no cluster is configured; a cluster that does not answer is for each write and read to say.
+ * In a controller in the cluster, and for programs outside that work on a cluster. The layer fails with `Unavailable` when no
+ * cluster is configured; when a cluster does not answer, each write and read fails.
  *
  * **Details**
  *
  * - Writing needs the verbs `create` and `patch` on `events` of the core group, in the namespaces of the involved objects
  *   and in `default` for what is cluster-scoped. Reading needs `list` and `watch`, and one event by its name `get`, each
  *   in the namespace that is read.
- * - A write is repeated safely at any time: an event's name comes from its identity, and a count only grows, by a patch
- *   that names the version it was made for.
+ * - A write can be repeated at any time: the name of an event follows from its identity, and its count only grows, by a
+ *   patch that applies to one version.
  * - `get` on the kinds of involved objects lets events carry the object's uid, by which `kubectl describe` finds them;
- *   `get` on namespace `kube-system` gives the uid that cursors and journals are bound to. Both can be done without.
+ *   `get` on namespace `kube-system` gives the uid that cursors and journals are bound to. Both are optional.
  * - A filter that names several namespaces reads them one by one: a query leaves out those that may not be read and says so
  *   (`EventPage.incomplete`), a watch fails.
  * - A process writes to one cluster. While another one answers at the address, writes fail with `TargetMismatch`, and

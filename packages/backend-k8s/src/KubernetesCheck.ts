@@ -1,5 +1,5 @@
 /**
- * Looks whether events can be recorded and read in a cluster, and says what to do where they cannot: what
+ * Checks whether events can be recorded and read in a cluster, and advises what to do where they cannot: what
  * `tidings doctor` prints.
  *
  * @since 0.1.0
@@ -21,20 +21,20 @@ import type { KubernetesRequest, KubernetesResponse } from "./KubernetesHttp.ts"
 // ---------------------------------------------------------------------------
 
 /**
- * Where to look.
+ * What to check.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Place {
-  /** The namespace in which rights and events are looked at. That of the context unless given. */
+  /** The namespace whose permissions and events are checked. Default: that of the context. */
   readonly namespace?: string | undefined
-  /** Looks at all namespaces instead of one. `false` unless given. */
+  /** Checks all namespaces instead of one. Default: `false`. */
   readonly allNamespaces?: boolean | undefined
 }
 
 /**
- * Which cluster, and where in it. `timeout` is 10 seconds unless given.
+ * Which cluster, and what to check there. Default of `timeout`: 10 seconds.
  *
  * @category models
  * @since 0.1.0
@@ -50,7 +50,7 @@ type Connection = KubernetesConnection.KubernetesConnection["Service"]
 interface Answered {
   readonly response: KubernetesResponse
   readonly body: Fields
-  /** When it was asked, and when the answer was there, in milliseconds since 1970 by the clock here. */
+  /** Times of the request and of the response by the local clock, in milliseconds since 1970. */
   readonly asked: number
   readonly answered: number
 }
@@ -74,24 +74,24 @@ const review = (connection: Connection, group: string, kind: string, spec?: Fiel
     body: JSON.stringify({ apiVersion: `${group}/v1`, kind, ...(spec === undefined ? undefined : { spec }) })
   })
 
-/** What an answer says that is not the one that was hoped for. */
+/** What an unexpected response says. */
 const saidBy = ({ body, response }: Answered): string => {
   const message = textOf(body["message"])
   if (message !== undefined) return `HTTP ${response.status}: ${utf8.cut(message, 300)}`
   return response.status < 400 ? describe(response) : `HTTP ${response.status}`
 }
 
-/** The object of an answer, empty where it is not of the kind that was asked for. */
+/** The object in a response, empty where it is of another kind. */
 const objectOf = ({ response }: Answered, kind: string, apiVersion: string): Fields =>
   objectIn(response, kind, apiVersion) ?? {}
 
 // ---------------------------------------------------------------------------
-// who
+// identity
 // ---------------------------------------------------------------------------
 
 interface Identity {
   readonly check: Check
-  /** As the last words of a rule: `to User jane`. */
+  /** The end of the advice to bind a role: `to User jane`. */
   readonly subject: string
 }
 
@@ -135,14 +135,14 @@ const identityOf = (connection: Connection): Effect.Effect<Identity, BackendErro
   })
 
 // ---------------------------------------------------------------------------
-// rights
+// permissions
 // ---------------------------------------------------------------------------
 
 const VERBS = ["create", "patch", "list", "watch", "get"] as const
 
 type Verb = (typeof VERBS)[number]
 
-/** What needs the verb, and which other one it needs with it. */
+/** What the verb is needed for, and which verbs that needs together. */
 const pairs: { readonly [V in Verb]: { readonly purpose: string; readonly pair: ReadonlyArray<Verb> } } = {
   create: { purpose: "recording", pair: ["create", "patch"] },
   patch: { purpose: "recording: counts grow by it", pair: ["create", "patch"] },
@@ -151,7 +151,7 @@ const pairs: { readonly [V in Verb]: { readonly purpose: string; readonly pair: 
   get: { purpose: "kubectl get event NAME, and nothing here", pair: [] }
 }
 
-/** `undefined`: the server does not say. */
+/** `undefined` where the server does not say. */
 type Allowed = boolean | undefined
 
 const isAllowed = (connection: Connection, resourceAttributes: Fields): Effect.Effect<Allowed, BackendError> =>
@@ -180,7 +180,7 @@ const eventChecks = (
     if (right === undefined)
       return { ...common, state: "note", found: `the server does not say whether it is allowed ${where}` }
     if (pair.length === 0) return { ...common, state: "ok", found: `not allowed ${where}; needed for ${purpose}` }
-    // Who only reads or only writes has what documents recommend. Half of a pair serves nobody.
+    // To read only or to write only is what the documentation recommends. One verb of a pair is of no use.
     const other = pair.includes("create") ? pairs.list.pair : pairs.create.pair
     const isOnPurpose = !mayAny(pair) && mayAll(other)
     const missing = pair.filter((one) => allowed.get(one) === false)
@@ -188,7 +188,7 @@ const eventChecks = (
       ...common,
       state: isOnPurpose ? "note" : "broken",
       found: `not allowed ${where}; needed for ${purpose}`,
-      // One rule for both, said once.
+      // One rule for the missing verbs of a pair, with the first of them.
       ...(missing[0] === verb
         ? { advice: `${ruleFor({ verbs: missing, group: "", resource: "events", namespace })}${subject}` }
         : undefined)
@@ -239,20 +239,20 @@ const rightsOf = (
   })
 
 // ---------------------------------------------------------------------------
-// time
+// clock
 // ---------------------------------------------------------------------------
 
-/** A clock that is off by less is as good as any: the header has whole seconds. */
+/** A smaller difference cannot be measured: the header has whole seconds. */
 const NOTED_SKEW_MILLIS = 2_000
 
-/** From here on, ages are wrong for people, and tokens and certificates for machines. */
+/** From this difference on, ages are misleading, and tokens and certificates may seem invalid. */
 const BROKEN_SKEW_MILLIS = 60_000
 
 const lengthOf = (millis: number): string => Duration.format(Duration.seconds(Math.round(millis / 1_000)))
 
 /**
- * How far the clock of the server is ahead of this one, at the least. Its header was written some time between question
- * and answer, and leaves out the fraction of the second.
+ * How far the clock of the server is ahead of this one, at least. The header was written between request and response, and
+ * has no fraction of the second.
  */
 const skewOf = ({ answered, asked, response }: Answered): number | undefined => {
   const date = Date.parse(response.headers["date"] ?? "")
@@ -277,15 +277,15 @@ const clockCheck = (skew: number | undefined): Check => {
 }
 
 // ---------------------------------------------------------------------------
-// how long events are kept
+// retention
 // ---------------------------------------------------------------------------
 
 const PAGE = 500
 
-/** A sample: what a cluster with more events has, they show as well. */
+/** A sample of a cluster with more events. */
 const PAGES = 4
 
-/** When an event was written last: only a write that changes it renews its time to live. */
+/** When an event was last written. Only a write that changes it renews its time to live. */
 const writtenAt = (event: unknown): number => {
   const metadata = fieldsOf(fieldsOf(event)["metadata"])
   const times = [metadata["creationTimestamp"], ...listOf(metadata["managedFields"]).map(({ time }) => time)]
@@ -310,7 +310,7 @@ const retentionCheck = (
       const list = objectOf(answered, "EventList", "v1")
       const items: unknown = list["items"]
       if (answered.response.status !== 200 || !(Array.isArray(items) || items === null)) {
-        // What was seen so far is no less true.
+        // The pages before hold.
         if (seen > 0) break
         return { name: "retention", state: "note", found: `the events cannot be listed (${saidBy(answered)})` }
       }
@@ -341,7 +341,7 @@ const retentionCheck = (
   })
 
 // ---------------------------------------------------------------------------
-// all of it
+// checks
 // ---------------------------------------------------------------------------
 
 const failed = ({ reason }: BackendError, connection: Connection): Check =>
@@ -360,7 +360,7 @@ const failed = ({ reason }: BackendError, connection: Connection): Check =>
       }
 
 /**
- * Looks at a cluster over a connection. Reads alone, and fails never: what goes wrong is what was found.
+ * Checks a cluster over a connection. Only reads, and never fails: what goes wrong is in the result.
  *
  * @category checks
  * @since 0.1.0
@@ -422,17 +422,17 @@ export const runWith = (connection: Connection, place?: Place): Effect.Effect<Re
   })
 
 /**
- * Looks at a cluster: whether it is configured and reached, its version, who we are to it, which verbs on events we may
- * use, how long it keeps events, and whether its clock and ours agree.
+ * Checks a cluster: whether it is configured and reachable, its version, the user it sees, which verbs on events are allowed,
+ * how long it keeps events, and whether its clock and the local one agree.
  *
  * **When to use**
  *
- * To find out why events do not arrive, or what a service account still needs. Reads alone.
+ * To find out why events do not arrive, or which permissions a service account still needs. Only reads.
  *
  * **Details**
  *
- * Who may only record (`create` and `patch`), or only read (`list` and `watch`), has a `note` for the rest; half of
- * either, or neither, is `broken`.
+ * Where only recording (`create` and `patch`) or only reading (`list` and `watch`) is allowed, the rest is a `note`; one verb
+ * of either, or none, is `broken`.
  *
  * **Example**
  *

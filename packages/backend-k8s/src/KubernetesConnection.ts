@@ -1,5 +1,5 @@
 /**
- * The connection to the API server of a cluster: what `kubectl` would use, over a pool of connections of its own.
+ * The connection to the API server of a cluster, configured as that of `kubectl`.
  *
  * @since 0.1.0
  */
@@ -42,31 +42,30 @@ export interface Options {
    */
   readonly kubeconfig?: string | undefined
   /**
-   * A `KubeConfig` of `@kubernetes/client-node` that the host has loaded, taken as it is: nothing else is looked for, and
-   * its own methods supply the credentials. It is not changed, also where `context` names another one of its contexts.
+   * A `KubeConfig` of `@kubernetes/client-node` that the host has loaded. It is used instead of any file, its own methods give
+   * the credentials, and it is not changed, not even where `context` names another one of its contexts.
    */
   readonly kubeConfig?: KubeConfig | undefined
   /** The context to use. Default: the current one. */
   readonly context?: string | undefined
   /**
-   * How long a login may take: the time of a credential plugin, after which it is ended with its children. Default: 15
-   * minutes where standard input or standard error is a terminal, as a person may have to type in a code somewhere; 1
-   * minute elsewhere. kubectl waits for ever.
+   * How long a credential plugin may run, which may ask a person for a login. After that it is ended with its children.
+   * Default: 15 minutes where standard input or standard error is a terminal, otherwise 1 minute. kubectl has no limit.
    */
   readonly loginTimeout?: Duration.Input | undefined
   /**
-   * Whether a credential plugin may have the standard input, where it is a terminal and the `interactiveMode` of the
-   * plugin asks for it. A host that reads from the terminal itself says no. Default: `true`.
+   * Whether a credential plugin may read the standard input, where it is a terminal and the `interactiveMode` of the plugin
+   * asks for it. A host that reads the terminal itself sets `false`. Default: `true`.
    */
   readonly interactive?: boolean | undefined
   /**
-   * Time until an answer must be there, for everything but watches. Default: 30 seconds; the API server itself gives up
-   * after 34 s when its etcd does not answer.
+   * How long a request may take until its response is complete, and a watch until it starts. Default: 30 seconds. The API
+   * server itself responds after 34 s when its etcd does not.
    */
   readonly timeout?: Duration.Input | undefined
-  /** How many connections requests share; each watch has one more of its own. Default: 16. */
+  /** Number of connections that requests share. Each watch has one of its own in addition. Default: 16. */
   readonly connections?: number | undefined
-  /** Where a pod finds its token. Default: `/var/run/secrets/kubernetes.io/serviceaccount`. */
+  /** Directory of the token of the service account in a pod. Default: `/var/run/secrets/kubernetes.io/serviceaccount`. */
   readonly serviceAccountDirectory?: string | undefined
 }
 
@@ -79,9 +78,9 @@ export interface Options {
  *
  * **Details**
  *
- * A request fails only when there is no answer; what the answer means is the caller's to say. Tokens are read again when
- * their files change, within 10 seconds, and once more when the server answers 401; a credential plugin runs once at a
- * time, however many requests wait for it.
+ * A request fails only without a response; a response of any status is a success. Tokens are read again within 10 seconds
+ * after their files change, and when the server responds 401. One process of a credential plugin serves all requests that
+ * wait for it.
  *
  * @category services
  * @since 0.1.0
@@ -99,22 +98,22 @@ export class KubernetesConnection extends Context.Service<
     readonly source: string
     readonly request: (request: KubernetesRequest) => Effect.Effect<KubernetesResponse, BackendError.BackendError>
     /**
-     * Whether a login is under way: a credential plugin runs, and a person may have to do something. Requests wait for it,
-     * and the time that they have for their answer begins afterwards.
+     * Whether a credential plugin is running, which may wait for a person to log in. Requests wait for it; their timeout
+     * starts afterwards.
      */
     readonly isLoggingIn: () => boolean
-    /** Asks for an answer that goes on, over a connection of its own. */
+    /** Sends a GET whose response is read as it arrives, over a connection of its own. */
     readonly open: (path: string) => Effect.Effect<KubernetesStream, BackendError.BackendError>
     /**
-     * Which cluster answers: the uid of its namespace `kube-system`, and as aliases the names by which it is known to who
-     * may not read that. For them the id is the uid of the service account, where it is one that asks; otherwise a digest
-     * of the server's address, and the target is uncertain.
+     * The cluster that answers. Its id is the uid of the namespace `kube-system`; where that may not be read, the uid of the
+     * service account of the caller; for other users a digest of the server's address, and the target is uncertain. The
+     * names that are not the id are aliases.
      */
     readonly target: Effect.Effect<Target, BackendError.BackendError>
     /**
-     * Grows whenever another cluster may have taken the place of the one that answered before: when a request got no
-     * answer or one of 500 and above, when the other side closed a connection, when a new one leads to another server, and
-     * after a minute without an answer. An unused connection that is closed on this side does not count.
+     * Grows whenever another cluster may have taken the place of the one before: when a request gets no response or one of
+     * status 500 and above, when the other side closes a connection, when a new connection leads to another server, and
+     * after a minute without a response. An idle connection that is closed on this side does not count.
      */
     readonly epoch: () => number
   }
@@ -132,8 +131,7 @@ const notConfigured = BackendError.make(
 )
 
 /**
- * Where a cluster is configured, `undefined` where none is. Only looks for files: costs next to nothing, and says nothing
- * about whether the cluster answers.
+ * Where a cluster is configured, `undefined` where none is. Only looks for files, and sends no request.
  *
  * **Example**
  *
@@ -155,8 +153,8 @@ export const configured = (options?: Options): Effect.Effect<string | undefined>
   )
 
 /**
- * Whether a connection could not be made because nothing chooses a cluster: a kubeconfig that is not there, or in which no
- * context is chosen. Any other failure is about a cluster that was meant.
+ * Whether a connection could not be made because no cluster is chosen: the kubeconfig does not exist, or has no current
+ * context. Any other failure is about the cluster that is chosen.
  *
  * @category predicates
  * @since 0.2.0
@@ -205,13 +203,13 @@ function firstOf(name: string, otherName: string): Effect.Effect<string | undefi
   )
 }
 
-/** Of the environment, where Go knows one more than in a kubeconfig. */
+/** For the environment, as in Go. A kubeconfig cannot have `socks5h:`. */
 const PROXY_SCHEMES = ["http:", "https:", "socks5:", "socks5h:"]
 
 /**
- * Makes a connection. Reads the configuration, and sends nothing yet: a cluster that is down now may be up later.
+ * Makes a connection. Reads the configuration, and sends no request: a cluster that is down now may be up later.
  *
- * Fails with `Unavailable` when no cluster is configured, or not properly.
+ * Fails with `Unavailable` when no cluster is configured or the configuration is invalid.
  *
  * @category constructors
  * @since 0.1.0
@@ -261,10 +259,10 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
     if (error.reason._tag === "Unavailable") identity.expire()
   }
 
-  /** Tries once more with fresh credentials when the server does not accept those that we have. */
+  /** After a 401, repeats the request once with renewed credentials. */
   const authorized = <A extends { readonly status: number }>(
     use: (current: credentials.Credentials) => Effect.Effect<A, BackendError.BackendError>,
-    /** Discards the body of an answer that is not used. */
+    /** Discards the body of a response that is not used. */
     discard: (response: A) => Effect.Effect<unknown> = () => Effect.void
   ): Effect.Effect<A, BackendError.BackendError> =>
     Effect.flatMap(identity.get, (current) =>

@@ -1,9 +1,9 @@
 /**
- * How an event looks as an object of the API server, and how an object of any writer looks as an event.
+ * Converts events to Event objects of the API server, and Event objects of any writer to events.
  *
  * What is written is a core/v1 Event that carries `eventTime`, `action`, `reportingComponent` and `reportingInstance`
  * beside `firstTimestamp`, `lastTimestamp` and `count`: the one shape that `kubectl get events`, `kubectl events` and
- * `kubectl describe` all show with the right age, count, source and order. What core/v1 has no room for stands in
+ * `kubectl describe` all show with the right age, count, source and order. What core/v1 has no field for is in
  * annotations.
  *
  * @since 0.1.0
@@ -32,7 +32,7 @@ import * as utf8 from "./internal/utf8.ts"
 // ---------------------------------------------------------------------------
 
 /**
- * The annotations of an event that was written here.
+ * The annotations of an event that Tidings wrote.
  *
  * - `series`: the identity of the first occurrence, `<origin>.<seq>`
  * - `seq`: the last seq that is counted in; a write that is not beyond it changes nothing

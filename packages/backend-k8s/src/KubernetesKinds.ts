@@ -1,5 +1,5 @@
 /**
- * The kinds of objects that a cluster has, found by the names that people use for them.
+ * The kinds of objects of a cluster, by the names that `kubectl` takes for them.
  *
  * @since 0.2.0
  */
@@ -16,21 +16,20 @@ import { KubernetesConnection } from "./KubernetesConnection.ts"
  * @since 0.2.0
  */
 export interface KubernetesKind {
-  /** As its type spells it: `Deployment`. */
+  /** `Deployment`. */
   readonly kind: string
-  /** Group and version, the one that was asked for or that the server prefers: `apps/v1`. */
+  /** Group and version, the named one or the one that the server prefers: `apps/v1`. */
   readonly apiVersion: string
   /** Whether its objects are in namespaces; those of others are cluster-scoped. */
   readonly namespaced: boolean
 }
 
 /**
- * The kind that a name (`NAME[.VERSION][.GROUP]`) means in the cluster of the connection: plural, singular, short name or the kind itself, upper and
- * lower case alike, with group and version where they are named. Of several groups the core group's counts, then the first
- * that the server names. `undefined` where there is none, and where the server does not tell its kinds (before Kubernetes
- * 1.30).
+ * The kind of a name (`NAME[.VERSION][.GROUP]`) in the cluster of the connection. `NAME` is a plural, singular, short name or
+ * kind, in upper or lower case. Of several groups the core group counts, then the first one in the discovery. `undefined`
+ * where there is none, and where the server has no aggregated discovery (before Kubernetes 1.30).
  *
- * Reads the whole discovery, two requests that every authenticated user may send.
+ * Reads the whole discovery, with two requests that every authenticated user may send.
  *
  * **Example** (Whether objects are in namespaces)
  *
@@ -54,7 +53,7 @@ export const find = (text: string): Effect.Effect<KubernetesKind | undefined, Ba
           (plural === name || singular === name || shortNames.includes(name) || kind.toLowerCase() === name) &&
           (version === undefined ? found.isPreferred : found.version === version)
       )
-      // A group may be shortened, unless one is called just so.
+      // As in kubectl, the beginning of a group is enough, unless a group has that name.
       const found =
         named.find((one) => group === undefined || one.group === group) ??
         (group === undefined || group === "" ? undefined : named.find((one) => one.group.startsWith(group)))

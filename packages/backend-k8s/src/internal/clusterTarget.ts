@@ -1,15 +1,15 @@
 /**
- * Which cluster answers: by everything about it that the user may find out.
+ * Identifies the cluster that answers, by everything about it that the user may read.
  *
- * | name             | from                                                        | who has the same               |
+ * | name             | from                                                        | also the name of               |
  * | ---------------- | ----------------------------------------------------------- | ------------------------------ |
  * | a uid            | namespace `kube-system`                                     | no other cluster               |
  * | `account-UID`    | a SelfSubjectReview of a service account                    | no other cluster, no other user |
- * | `server-DIGEST`  | the address of the API server                               | whatever is put there          |
- * | `authority-DIGEST` | the certificate authority, where there is one of its own  | whatever has a certificate of it |
+ * | `server-DIGEST`  | the address of the API server                               | any cluster at that address    |
+ * | `authority-DIGEST` | the certificate authority, where there is one of its own  | any cluster with a certificate of it |
  *
- * The first that is known is the id. The last two say where a cluster is, not which one it is, so a target of which no more
- * is known is uncertain.
+ * The first one that is known is the id, the others are aliases. The last two say where a cluster is and not which one it
+ * is, so a target with no other name is uncertain.
  */
 import type * as BackendError from "@tidings/core/BackendError"
 import * as Target from "@tidings/core/Target"
@@ -23,11 +23,11 @@ import { type Permission, ruleFor } from "./permissions.ts"
 import { forbidden, readErrorOf } from "./requestErrors.ts"
 import { objectIn, statusIn } from "./response.ts"
 
-/** How long a refusal counts: a right that is granted is noticed within half a minute. */
+/** How long a refusal counts: a newly granted permission is noticed within half a minute. */
 const REFUSED_MILLIS = 20_000
 
 /**
- * The right without which a cluster cannot be told for sure.
+ * The permission that is needed to identify a cluster for certain.
  *
  * @internal
  */
@@ -43,7 +43,7 @@ const digest = (text: string): string => createHash("sha256").update(text).diges
 
 const isAllowed = (review: unknown): boolean => fieldsOf(fieldsOf(review)["status"])["allowed"] !== false
 
-/** The names that need no question. The form of the second is that of the first release, whose journals hold it. */
+/** The names that are known without a request. The form of the second is in journals of the first release. */
 const placeOf = (address: string, { ca }: Tls): Target.Target =>
   Target.make(`server-${digest(address)}`, {
     aliases: [`authority-${digest(ca === undefined || ca === null ? address : JSON.stringify(ca))}`],
@@ -60,7 +60,7 @@ export const make = (options: {
   readonly clock: Clock.Clock
 }): Effect.Effect<Target.Target, BackendError.BackendError> => {
   const { address, clock, epoch, request } = options
-  /** Who may not read the uid now may not a moment later. */
+  /** The target after a refusal, so that not every caller sends the same requests again. */
   let refused: { readonly target: Target.Target; readonly epoch: number; readonly until: number } | undefined
   let known: { readonly uid: string; readonly account: string | undefined } | undefined
   let isSaid = false
@@ -73,8 +73,8 @@ export const make = (options: {
     })
 
   /**
-   * The uid of the service account that asks: drawn by the cluster when the account is made. That of another kind of user
-   * comes from whoever vouches for them, who may do so in several clusters.
+   * The name by the service account of the caller, whose uid the cluster generates. The uid of any other user comes from an
+   * identity provider, which may serve several clusters.
    */
   const account: Effect.Effect<string | undefined, BackendError.BackendError> = Effect.flatMap(
     review("authentication.k8s.io", "SelfSubjectReview"),
@@ -86,7 +86,7 @@ export const make = (options: {
         const isAccount = textOf(user["username"])?.startsWith("system:serviceaccount:") === true
         return Effect.succeed(isAccount && uid !== undefined ? `account-${uid}` : undefined)
       }
-      // Servers before 1.28 have no such review, and who withdraws the right to it may. A page of a gateway is no
+      // Servers before 1.28 have no such review, and the permission for it may be withdrawn. A page of a gateway says neither.
       return statusIn(response) !== undefined && (response.status === 404 || response.status === 403)
         ? Effect.succeed(undefined)
         : Effect.fail(readErrorOf(response, readKubeSystem))
@@ -103,15 +103,15 @@ export const make = (options: {
       const uid = textOf(fieldsOf(objectIn(response, "Namespace", "v1")?.["metadata"])["uid"])
       if (uid !== undefined) {
         refused = undefined
-        // In one cluster it does not change while this process runs: whose account is made anew has no good token any more.
+        // In one cluster it stays the same while this process runs: the token of an account that is created again is invalid.
         if (known?.uid !== uid) known = { uid, account: yield* account }
         const name = known.account
         return Target.make(uid, { aliases: [...(name === undefined ? [] : [name]), place.id, ...place.aliases] })
       }
     }
     if (response.status !== 403 || statusIn(response) === undefined) return yield* readErrorOf(response, readKubeSystem)
-    // A server that has just started refuses everything until it has read its rules. Who takes such a refusal for a rule
-    // would take the cluster for another one: so ask for the rule itself, which is refused then as well.
+    // A server that has just started refuses everything until it has read its RBAC rules. Taken for a rule, such a refusal
+    // would make it another cluster. The review of the rule itself is refused then, too.
     const rule = yield* review("authorization.k8s.io", "SelfSubjectAccessReview", {
       resourceAttributes: { verb: "get", resource: "namespaces", name: "kube-system", namespace: "kube-system" }
     })

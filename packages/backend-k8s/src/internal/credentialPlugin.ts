@@ -2,8 +2,8 @@
  * Runs credential plugins as kubectl does: programs that print a token or a client certificate, and may have to ask a
  * person for a login first.
  *
- * A plugin is started once at a time, also when several connections of the process use it, goes on when the request that
- * started it is given up, and is ended with its children when the last connection closes or its time is over.
+ * Of each plugin one process runs at a time, also when several connections use it. It goes on when the request that started
+ * it is cancelled. It is ended with its children when the last connection closes or after its timeout.
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import * as fs from "node:fs"
@@ -14,7 +14,7 @@ import type { Cluster, Plugin } from "./kubeconfigFile.ts"
 import * as processTree from "./processTree.ts"
 
 /**
- * What a plugin gave.
+ * The credentials that a plugin printed.
  *
  * @internal
  */
@@ -31,16 +31,16 @@ export interface Answer {
  * @internal
  */
 export interface Running {
-  /** Whether the standard input may be given to a plugin that asks for it. */
+  /** Whether a plugin that asks for the standard input gets it. */
   readonly interactive: boolean
-  /** How long one may take. */
+  /** How long a plugin may run. */
   readonly timeoutMillis: number
 }
 
-/** How long a failure counts: many requests may wait for a plugin, and a login that fails opens a window each time. */
+/** Minimum time after a failure: many requests may wait for a plugin, and each login may open a browser window. */
 const FAILURE_MILLIS = 5_000
 
-/** After its end, for what it has started and left behind with its output open. */
+/** How long output is read after the end of a plugin whose children still have its output open. */
 const LAST_OUTPUT_MILLIS = 1_000
 
 const MAXIMUM_OUTPUT = 4 * 1024 * 1024
@@ -52,7 +52,7 @@ const ABANDONED = "no request waits for it any more"
 const API_VERSIONS = new Set(["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"])
 
 /**
- * Shows control characters by their number, so that text of others does nothing to a terminal.
+ * Replaces control characters by their code points, so that the output of a plugin cannot control a terminal.
  *
  * @internal
  */
@@ -70,7 +70,7 @@ const isTerminal = (descriptor: number): boolean => {
   }
 }
 
-/** What kubectl refuses before it starts anything. */
+/** Whether a plugin gets the standard input. Throws where kubectl refuses to start it. */
 const isInteractive = (plugin: Plugin, { interactive }: Running): boolean => {
   switch (plugin.interactiveMode) {
     case "Always":
@@ -84,7 +84,7 @@ const isInteractive = (plugin: Plugin, { interactive }: Running): boolean => {
   }
 }
 
-/** `spec` of what a plugin is told. */
+/** `spec.cluster` in `KUBERNETES_EXEC_INFO`. */
 const clusterInfo = (cluster: Cluster, ca: Buffer | undefined) => ({
   server: cluster.server ?? "",
   ...(cluster.tlsServerName === undefined ? undefined : { "tls-server-name": cluster.tlsServerName }),
@@ -95,11 +95,11 @@ const clusterInfo = (cluster: Cluster, ca: Buffer | undefined) => ({
   config: cluster.pluginConfig ?? null
 })
 
-/** As Go finds a program: by the PATH of this process, whatever the environment of the plugin says. */
+/** Finds a program as Go does: in the PATH of this process, and not in that of `env`. */
 const lookUp = (command: string): string | undefined => {
   if (process.platform === "win32" || command.includes("/")) return command
   for (const directory of (process.env["PATH"] ?? "").split(path.delimiter)) {
-    // What lies in the current directory is not run by its bare name.
+    // As in Go, a program in the current directory is not found by its bare name.
     if (!path.isAbsolute(directory)) continue
     const file = path.join(directory, command)
     try {
@@ -107,7 +107,7 @@ const lookUp = (command: string): string | undefined => {
       fs.accessSync(file, fs.constants.X_OK)
       return file
     } catch {
-      // Not here.
+      // Not in this directory.
     }
   }
   return undefined
@@ -139,7 +139,7 @@ const parse = async (output: string): Promise<unknown> => {
   }
 }
 
-/** What is said about an output never holds it: it may be a secret. */
+/** Errors never quote the output, because it may be a secret. */
 const answerIn = async (output: string, plugin: Plugin): Promise<Answer> => {
   const printed = fieldsOf(await parse(output))
   if (printed["kind"] !== "ExecCredential") throw new Error("it printed no ExecCredential")
@@ -169,7 +169,7 @@ const answerIn = async (output: string, plugin: Plugin): Promise<Answer> => {
   }
 }
 
-/** The programs that run now, which are ended when this process ends first. */
+/** The plugins that run, to be ended when this process exits. */
 const running = new Set<ChildProcess>()
 
 const endAll = (): void => {
@@ -186,7 +186,7 @@ const ended = (child: ChildProcess): void => {
   if (running.size === 0) process.off("exit", endAll)
 }
 
-/** The output of a run. `signal` ends it. */
+/** Runs a plugin and gives its output. `signal` ends it. */
 const run = (
   plugin: Plugin,
   cluster: ReturnType<typeof clusterInfo> | undefined,
@@ -203,7 +203,7 @@ const run = (
       apiVersion: plugin.apiVersion,
       spec: { ...(cluster === undefined ? undefined : { cluster }), interactive }
     })
-    // A person reads it on the terminal; elsewhere it is passed on, and its end is part of the error too.
+    // On a terminal, the plugin writes to it directly. Elsewhere its output is passed on, and the end of it is in the error.
     const passOn = !isTerminal(2)
     const child = spawn(program, plugin.args, {
       argv0: plugin.command,
@@ -279,13 +279,13 @@ const run = (
  * @internal
  */
 export interface CredentialPlugin {
-  /** What it gave before, while that is good, else what it gives now. Rejects with what it did wrong. */
+  /** The last credentials while they are valid, else new ones. Rejects with the error of the plugin. */
   readonly get: (now: () => number) => Promise<Answer>
-  /** Runs it again the next time, unless it has given another answer since. */
+  /** Discards these credentials, so that the next `get` runs the plugin, unless there are newer ones. */
   readonly forget: (answer: Answer) => void
   /** Whether it runs now. */
   readonly isRunning: () => boolean
-  /** To be called once by who opened it. */
+  /** Ends the plugin where no other connection uses it. */
   readonly close: () => void
 }
 
@@ -320,7 +320,7 @@ class SharedPlugin {
         throw error
       }
     )
-    // Who waited may have gone.
+    // The callers may have been interrupted.
     this.underWay.catch(() => undefined)
     return this.underWay
   }
@@ -338,11 +338,11 @@ class SharedPlugin {
   }
 }
 
-/** What connections of this process use, by what they would run. */
+/** The plugins that connections of this process use, by configuration. */
 const shared = new Map<string, SharedPlugin>()
 
 /**
- * Opens a plugin; nothing is started yet.
+ * Makes a plugin available. Nothing runs yet.
  *
  * @internal
  */
@@ -369,7 +369,7 @@ export const open = (plugin: Plugin, cluster: Cluster, ca: Buffer | undefined, h
 }
 
 /**
- * What kubectl refuses in the configuration of a plugin.
+ * What is wrong in the configuration of a plugin, by the rules of kubectl.
  *
  * @internal
  */

@@ -1,5 +1,5 @@
 /**
- * Who we are to the API server, read again when it may have changed.
+ * The credentials for the API server, read again when they may have changed.
  */
 import * as BackendError from "@tidings/core/BackendError"
 import type * as Clock from "effect/Clock"
@@ -29,39 +29,39 @@ export interface Credentials {
   /** By lower-case name. */
   readonly headers: Readonly<Record<string, string | Array<string>>>
   readonly tls: Tls
-  /** Equal as long as connections can be kept. */
+  /** Of `tls`. Connections are kept while it is equal. */
   readonly fingerprint: string
-  /** Counts the times that everything was read anew. */
+  /** Number of renewals. */
   readonly generation: number
 }
 
 /** @internal */
 export interface Source {
   readonly get: Effect.Effect<Credentials, BackendError.BackendError>
-  /** After a 401: reads everything anew, also what plugins cached; the same ones when that was done just now. */
+  /** After a 401: reads everything again, also what plugins cached. Gives the same ones when that was done a moment ago. */
   readonly renew: (refused: Credentials) => Effect.Effect<Credentials, BackendError.BackendError>
-  /** After a failed TLS handshake: looks at the files again before the next request. */
+  /** After a failed TLS handshake: reads the files again before the next request. */
   readonly expire: () => void
   /** Whether a login is under way, which may take as long as a person takes. */
   readonly isLoggingIn: () => boolean
 }
 
-/** How long what was read counts. The files are small, and plugins and logins keep their tokens themselves. */
+/** How often files are read. They are small, and plugins and logins keep their tokens themselves. */
 const CHECK_MILLIS = 10_000
 
-/** How long a renewal counts: what the server refuses now, it refuses a moment later. */
+/** Minimum time between renewals: what the server refuses now, it refuses a moment later. */
 const RENEWAL_MILLIS = 5_000
 
-/** How long files may take. */
+/** How long reading files may take. */
 const READ_MILLIS = 60_000
 
-/** Codes that a person has to type in elsewhere are good for a quarter of an hour, with most who give them out. */
+/** Login codes are valid for a quarter of an hour with most identity providers. */
 const WITH_A_PERSON_MILLIS = 15 * 60_000
 
 const WITHOUT_A_PERSON_MILLIS = 60_000
 
 /**
- * How long a login may take unless told otherwise: as long as a person takes where there may be one.
+ * The default of `loginTimeout`: longer where a person may be at the terminal.
  *
  * @internal
  */
@@ -88,7 +88,7 @@ const fingerprintOf = (tls: Tls): string =>
 
 type Headers = Record<string, string | Array<string>>
 
-/** As Go sends it: the bytes of UTF-8, which a header in Node is made of one character each. */
+/** As Go sends it: in UTF-8. In Node, each character of a header is one byte. */
 const headerValue = (value: string, what: string): string => {
   if (/(?!\t)\p{Cc}/u.test(value)) throw new Error(`${what} has a line break or another control character`)
   return Buffer.from(value, "utf8").toString("latin1")
@@ -99,7 +99,7 @@ const bearer = (token: string): string => `Bearer ${headerValue(token.trim(), "t
 const basic = (name: string, password: string): string =>
   `Basic ${Buffer.from(`${name}:${password}`).toString("base64")}`
 
-/** What may not be in the name of a header is written as the number of its bytes; the API server reads it back. */
+/** Percent-encodes what the name of a header cannot have, as the API server expects it. */
 const headerName = (key: string): string =>
   Array.from(Buffer.from(key, "utf8"), (byte) => {
     const one = String.fromCharCode(byte)
@@ -115,7 +115,7 @@ const impersonation = (user: User): Headers => {
   }
   for (const [key, values] of Object.entries(user.impersonateExtra)) {
     if (values.length === 0) continue
-    // Two keys may differ in case alone, and are the same header then.
+    // Keys that differ in case alone are the same header.
     const name = `impersonate-extra-${headerName(key).toLowerCase()}`
     headers[name] = [...(headers[name] ?? []), ...values.map((value) => headerValue(value, "as-user-extra"))]
   }
@@ -129,7 +129,7 @@ const impersonation = (user: User): Headers => {
 interface Read {
   readonly headers: Headers
   readonly tls: Tls
-  /** When a plugin has to run again, in milliseconds since 1970. */
+  /** When the credentials of a plugin expire, in milliseconds since 1970. */
   readonly expiresAt?: number | undefined
 }
 
@@ -140,7 +140,7 @@ const authorityOf = async (cluster: Cluster): Promise<Buffer | undefined> => {
   const ca = await material(cluster.certificateAuthorityData, cluster.certificateAuthority)
   if (ca === undefined) return undefined
   try {
-    // Node would take no notice of what is no certificate, and say that the server is not to be trusted.
+    // Node would ignore an invalid certificate, and report that the server is not trusted.
     return new X509Certificate(ca).fingerprint256 === "" ? undefined : ca
   } catch (cause) {
     const where = cluster.certificateAuthority ?? "certificate-authority-data"
@@ -148,7 +148,7 @@ const authorityOf = async (cluster: Cluster): Promise<Buffer | undefined> => {
   }
 }
 
-/** A token beside a file counts while the file cannot be read; the file is where it is renewed. */
+/** The token in the file, which is renewed there; `token` only where the file cannot be read. */
 const tokenOf = async (user: User): Promise<string | undefined> => {
   if (user.tokenFile === undefined) return user.token
   try {
@@ -183,7 +183,7 @@ const serverTls = (cluster: Cluster, ca: Buffer | undefined): Tls => ({
 
 type Opened = ReturnType<typeof credentialPlugin.open>
 
-/** A plugin is asked last: who has other credentials is not asked to log in. */
+/** A plugin runs only where there are no other credentials, as it may ask for a login. */
 const readUser = async (
   user: User,
   cluster: Cluster,
@@ -232,17 +232,17 @@ const readGiven = async (
   return { headers, tls }
 }
 
-/** What gives the credentials of a context, where that is a program. */
+/** The program that gives the credentials of a context. */
 const pluginOf = ({ identity, isSecure }: kubeconfig.Loaded): string | undefined =>
   identity._tag === "User" && isSecure ? identity.user.plugin?.command : undefined
 
-/** Whether a person may have to do something: a `KubeConfig` of the host may run what it likes. */
+/** Whether reading credentials may need a person. A `KubeConfig` of the host may run any program. */
 const isLogin = ({ identity, isSecure }: kubeconfig.Loaded): boolean =>
   identity._tag === "Given" ||
   (isSecure && (identity.user.plugin !== undefined || identity.user.authProvider !== undefined))
 
 // ---------------------------------------------------------------------------
-// the source
+// source
 // ---------------------------------------------------------------------------
 
 /** @internal */
@@ -287,11 +287,11 @@ export const make = Effect.fnUntraced(function* (options: {
     if (identity._tag === "Given") return readGiven(identity, isSecure)
     const { cluster, user } = identity
     if (isSecure) return readUser(user, cluster, askPlugin(user, cluster))
-    // Without TLS anybody on the way could read them; who is impersonated is no secret.
+    // No credentials without TLS. The impersonated user is no secret.
     return Promise.resolve().then(() => ({ headers: impersonation(user), tls: {} }))
   }
 
-  /** Who waited may have gone; what was started for them is joined by who comes next. */
+  /** Reads once for all that wait. The reading goes on when they are interrupted, and serves the next request. */
   const begin = (): Promise<Read> => {
     reading ??= start(loaded).finally(() => {
       reading = undefined
@@ -317,7 +317,7 @@ export const make = Effect.fnUntraced(function* (options: {
             duration: isLogin(loaded) ? options.running.timeoutMillis : READ_MILLIS,
             orElse: () => Effect.fail(failure(new Error("they did not come in time")))
           })
-        : // It has the same time, and is ended then.
+        : // A plugin has its own timeout, which ends it.
           reads
     return Effect.map(bounded, (given): Credentials => {
       const { headers, tls } = given
@@ -333,7 +333,7 @@ export const make = Effect.fnUntraced(function* (options: {
       if (current !== undefined && now() < checkAt) return Effect.succeed(current)
       const old = current
       const fresh = read(old?.generation ?? 0)
-      // What we have is good until the server says otherwise, or it says itself that it is over.
+      // The old credentials are used until they expire or the server refuses them.
       return old === undefined || (expiresAt !== undefined && now() >= expiresAt)
         ? fresh
         : Effect.catch(fresh, (error) => {
@@ -354,7 +354,7 @@ export const make = Effect.fnUntraced(function* (options: {
           return Effect.flatMap(options.reload, (again) => {
             loaded = again
             if (answered !== undefined) opened?.forget(answered)
-            // Another one may be configured by now.
+            // The kubeconfig may name another plugin now.
             if (reading === undefined) closePlugin()
             return read(refused.generation + 1)
           })

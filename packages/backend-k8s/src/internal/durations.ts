@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Formatter from "effect/Formatter"
 
 /**
- * Reads an option that is a duration from zero on.
+ * Reads a duration in the options: zero or longer.
  *
  * @internal
  */

@@ -3,7 +3,7 @@ import * as EventJson from "@tidings/core/EventJson"
 import * as utf8 from "./utf8.ts"
 
 interface Value {
-  /** As it is listed: `error`, `arguments.stdout`. */
+  /** As it is named in `cut`: `error`, `arguments.stdout`. */
   readonly path: string
   readonly holder: Record<string, Json>
   readonly key: string
@@ -35,7 +35,7 @@ export const encode = (
   const json = JSON.stringify(EventJson.dataToObject(data))
   if (json.length * 3 <= limit || utf8.byteLength(json) <= limit) return { json, cut: undefined }
 
-  // A copy, which may be changed.
+  // A copy that can be changed.
   const object = JSON.parse(json) as Record<string, Json>
   const entries = object["arguments"]
   const values = isObject(entries)
@@ -59,7 +59,7 @@ export const encode = (
     if (bytes <= limit) break
     delete value.holder[value.key]
     cut.add(value.path)
-    // The comma between two values is not counted, so this is never too little.
+    // Without the comma between two values, so the rest is never longer than `bytes`.
     bytes -= value.bytes + bytesOf(value.key) + 1
   }
   return { json: JSON.stringify(object), cut: utf8.cut([...cut].join(","), textLimit) }

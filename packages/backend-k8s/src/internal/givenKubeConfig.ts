@@ -1,5 +1,5 @@
 /**
- * A `KubeConfig` of `@kubernetes/client-node` that the host has loaded. It says itself which credentials there are.
+ * A `KubeConfig` of `@kubernetes/client-node` that the host has loaded. Its own methods give the credentials.
  */
 import type { RequestOptions } from "node:https"
 
@@ -20,7 +20,7 @@ export interface KubeConfig {
 
 /** @internal */
 export interface Chosen {
-  /** With the wanted context. */
+  /** With the chosen context as its current one. */
   readonly kubeConfig: KubeConfig
   readonly context: string
   readonly namespace: string | undefined
@@ -28,7 +28,7 @@ export interface Chosen {
 }
 
 /**
- * The wanted context of a `KubeConfig`, else its current one. That of the host stays as it is.
+ * Chooses a context of a `KubeConfig`, by default its current one. The `KubeConfig` of the host is not changed.
  *
  * @internal
  */
@@ -54,7 +54,7 @@ export const chosen = (given: KubeConfig, wantedContext: string | undefined): Ch
 }
 
 /**
- * What requests are to be made with.
+ * The options of requests: headers, certificates and keys.
  *
  * @internal
  */
@@ -81,7 +81,7 @@ export const readOidc = async (config: Readonly<Record<string, string>>): Promis
   const kubeConfig = new client.KubeConfig()
   const name = "oidc"
   kubeConfig.loadFromOptions({
-    // Nothing is sent there.
+    // No request is sent to this address.
     clusters: [{ name, server: "https://127.0.0.1", skipTLSVerify: false }],
     users: [{ name, authProvider: { name, config: { ...config } } }],
     contexts: [{ name, cluster: name, user: name }],

@@ -1,7 +1,7 @@
 /**
  * Mutual exclusion by key, with a limit for all keys together.
  *
- * A semaphore for each key and one for all of them would do the same. `Semaphore` visits every waiter whenever a permit is
+ * A semaphore for each key and one for all of them would do the same. `Semaphore` visits every waiter when a permit is
  * released, which was a sixth of the CPU time of a burst of creates.
  */
 import * as Effect from "effect/Effect"

@@ -25,7 +25,7 @@ export type Source =
   | {
       readonly _tag: "Files"
       readonly files: ReadonlyArray<string>
-      /** Counts where the files name no context. */
+      /** Used where the files name no context. */
       readonly otherwise: ServiceAccount | undefined
     }
   | ServiceAccount
@@ -121,7 +121,7 @@ export const find = (options: Options): Effect.Effect<Source | undefined> =>
     return isThere(ordinary) ? { _tag: "Files", files: [ordinary], otherwise } : otherwise
   })
 
-/** kubectl passes over files of a list that do not exist. All of them, where none does: the error names them. */
+/** The files that exist, as kubectl ignores the others; all of them where none exists, so that the error names them. */
 const present = (files: ReadonlyArray<string>): ReadonlyArray<string> => {
   const existing = files.filter(isThere)
   return existing.length === 0 ? files : existing
@@ -132,7 +132,7 @@ const present = (files: ReadonlyArray<string>): ReadonlyArray<string> => {
 // ---------------------------------------------------------------------------
 
 /**
- * The user of a request, and the cluster that it goes to.
+ * The user and the cluster of a context.
  *
  * @internal
  */
@@ -167,7 +167,7 @@ interface Parts {
 
 const nothing = (): Parts => ({ clusters: new Map(), users: new Map(), contexts: new Map(), currentContext: undefined })
 
-/** Files are meant relative to the one that names them; so are programs, unless they are looked for in the PATH. */
+/** Paths are relative to the kubeconfig, also those of programs, unless they are to be found in the PATH. */
 const resolved = (kubeconfig: Kubeconfig, file: string): Kubeconfig => {
   const directory = path.dirname(path.resolve(file))
   const absolute = (name: string | undefined) => (name === undefined ? undefined : path.resolve(directory, name))
@@ -189,13 +189,13 @@ const resolved = (kubeconfig: Kubeconfig, file: string): Kubeconfig => {
   }
 }
 
-/** As kubectl has it: what several files name counts as in the first of them. */
+/** As in kubectl, of entries with the same name in several files the first one counts. */
 const takeNew = <A extends { readonly name: string }>(into: Map<string, A>, from: ReadonlyArray<A>): void => {
   for (const one of from) if (!into.has(one.name)) into.set(one.name, one)
 }
 
 /**
- * The cause of a failure where the files say nothing of a cluster: there are none, or no context is chosen in them.
+ * The cause of a failure where no cluster is chosen: there are no files, or no context is chosen in them.
  *
  * @internal
  */
@@ -279,7 +279,7 @@ const loadServiceAccount = (source: ServiceAccount): Effect.Effect<Loaded> =>
     }
   })
 
-/** An address without a scheme is one without TLS, as kubectl has it. */
+/** As in kubectl, an address without a scheme is one without TLS. */
 const addressOf = (server: string): string | undefined => {
   const address = /^[a-z][a-z0-9+.-]*:\/\/[^/]/i.test(server) ? server : `http://${server}`
   if (address !== server && /\/./.test(server)) return undefined

@@ -1,6 +1,6 @@
 /**
- * One kubeconfig file, read as kubectl reads it: `clientcmd/api/v1` in YAML 1.1, whose fields have types. What has the
- * wrong type is an error that names its place; fields that are not known are passed over.
+ * Reads one kubeconfig file as kubectl does: `clientcmd/api/v1` in YAML 1.1. A value of the wrong type is an error that names
+ * the field; unknown fields are ignored.
  */
 import {
   CORE_SCHEMA,
@@ -20,12 +20,12 @@ export interface Cluster {
   readonly server: string | undefined
   readonly tlsServerName: string | undefined
   readonly insecureSkipTlsVerify: boolean
-  /** A file. */
+  /** Path of a file. */
   readonly certificateAuthority: string | undefined
   readonly certificateAuthorityData: Buffer | undefined
   readonly proxyUrl: string | undefined
   readonly disableCompression: boolean
-  /** The extension `client.authentication.k8s.io/exec`, which credential plugins are told. */
+  /** The extension `client.authentication.k8s.io/exec`, which credential plugins get. */
   readonly pluginConfig: unknown
 }
 
@@ -47,7 +47,7 @@ export interface Plugin {
 /** @internal */
 export interface User {
   readonly name: string
-  /** Files. */
+  /** Paths of files. */
   readonly clientCertificate: string | undefined
   readonly clientKey: string | undefined
   readonly tokenFile: string | undefined
@@ -131,7 +131,7 @@ const pluginOf = (value: unknown, at: string): Plugin | undefined => {
     apiVersion,
     installHint: readText(from, "installHint", at),
     provideClusterInfo: readFlag(from, "provideClusterInfo", at),
-    // Before v1 a plugin need not say.
+    // Optional before v1.
     interactiveMode:
       readText(from, "interactiveMode", at) ?? (apiVersion.endsWith("/v1beta1") ? "IfAvailable" : undefined)
   }
@@ -177,12 +177,12 @@ const contextOf = (name: string, from: Fields, at: string): Context => ({
   namespace: readText(from, "namespace", at)
 })
 
-// What go-yaml knows: the words and numbers of YAML 1.1, and times as the text that they are.
+// As go-yaml: booleans and numbers of YAML 1.1, and timestamps as texts.
 const SCHEMA = CORE_SCHEMA.withTags(mergeTag, nullYaml11Tag, boolYaml11Tag, intYaml11Tag, floatYaml11Tag)
 
 /**
  * The first document of a text in YAML or JSON, `undefined` where there is none, such as in an empty text or one of
- * comments. Of a key that is there twice the last one counts, as it does to kubectl.
+ * comments. As in kubectl, of a key that is there twice the last one counts.
  *
  * @internal
  */
@@ -191,7 +191,7 @@ export const parseYaml = (source: string): unknown => {
     return loadAll(source, { schema: SCHEMA, json: true })[0] ?? undefined
   } catch (error) {
     if (!(error instanceof YAMLException)) throw error
-    // Its message holds lines of the text, and with them its secrets.
+    // Its message quotes lines of the text, which may be secrets.
     throw new Malformed(
       error.mark === undefined
         ? error.reason

@@ -1,5 +1,5 @@
 /**
- * A map that forgets what was used longest ago.
+ * A map with a maximum size. A new entry replaces the least recently used one.
  *
  * @internal
  */

@@ -1,9 +1,10 @@
 /**
- * Holds a process to the cluster that it began to write to.
+ * Binds a process to the cluster that it first wrote to.
  *
- * Events are of one cluster. When another one answers at the address (etcd begun anew, a name that leads elsewhere), they
- * must not be written there. A cluster cannot be replaced without a break, so it is asked which one answers whenever there
- * may have been one (`KubernetesConnection.epoch`), and nothing is written before the
+ * Events belong to one cluster. When another one answers at the address (etcd was set up again, a name leads elsewhere),
+ * they must not be written there. A cluster cannot be replaced without a sign of it, so its identity is read again whenever
+ * there was one (`KubernetesConnection.epoch`), and nothing is written before it is known. While another cluster answers,
+ * writes fail with `TargetMismatch`, and where its identity cannot be read, with `Unauthorized`.
  */
 import * as BackendError from "@tidings/core/BackendError"
 import * as Target from "@tidings/core/Target"
@@ -17,16 +18,16 @@ import { notSent } from "./requestErrors.ts"
 
 /** @internal */
 export interface OwnCluster {
-  /** Which cluster answers now; asks. */
+  /** Reads which cluster answers now. */
   readonly target: Effect.Effect<Target.Target, BackendError.BackendError>
-  /** Whether nothing has happened since it was known that the own cluster answers. */
+  /** Whether the cluster is verified, and there was no sign of another one since. */
   readonly isConfirmed: () => boolean
-  /** Succeeds when the own cluster answers. It is the one that was told last before the first write. */
+  /** Succeeds when the cluster of this process answers. Before the first write, that is the one that `target` gave last. */
   readonly confirm: Effect.Effect<void, BackendError.BackendError>
 }
 
 /**
- * Why what is found is not taken for the expected cluster.
+ * The error where another cluster answers than the expected one.
  *
  * @internal
  */
@@ -53,9 +54,9 @@ export const make = (options: {
   readonly onOther: Effect.Effect<void>
 }): OwnCluster => {
   const { connection, onOther, scope } = options
-  /** What was told last, and when. */
+  /** What `target` gave last, and in which epoch. */
   let told: { readonly target: Target.Target; readonly epoch: number } | undefined
-  /** What this process writes to, from its first write on. */
+  /** The cluster of this process, from its first write on. */
   let own: Target.Target | undefined
   let confirmedAt: number | undefined
   let underWay: Deferred.Deferred<void, BackendError.BackendError> | undefined
@@ -68,7 +69,7 @@ export const make = (options: {
   const isConfirmed = (): boolean => confirmedAt !== undefined && confirmedAt === connection.epoch()
 
   const look: Effect.Effect<void, BackendError.BackendError> = Effect.suspend(() => {
-    // Who has been told the target is held to it, also by the first write.
+    // A caller that has read the target expects the first write to go there.
     const known = own === undefined && told?.epoch === connection.epoch() ? Effect.succeed(told) : ask
     return Effect.flatMap(known, ({ epoch, target }) => {
       const expected = own ?? told?.target ?? target
@@ -81,7 +82,7 @@ export const make = (options: {
     })
   })
 
-  /** Of many writes that wait, one asks, and goes on asking when it is given up. */
+  /** One request serves all writes that wait. It goes on when the write that started it is interrupted. */
   const confirm: Effect.Effect<void, BackendError.BackendError> = Effect.suspend(() => {
     if (isConfirmed()) return Effect.void
     if (underWay !== undefined) return Deferred.await(underWay)

@@ -1,6 +1,6 @@
 /**
- * Ends a program together with what it has started. Node can only signal one process, and a program that shares the
- * terminal with its host, as a login must, has no process group of its own.
+ * Ends a program together with its descendants. Node can signal one process only, and a program that shares the terminal
+ * with its host, as a login must, has no process group of its own.
  */
 import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
@@ -9,11 +9,11 @@ import { setTimeout as sleep } from "node:timers/promises"
 interface Process {
   readonly pid: number
   readonly parent: number
-  /** Tells a process from a later one of the same number; empty where the system does not say. */
+  /** Distinguishes a process from a later one with the same pid; empty where the system does not give it. */
   readonly startedAt: string
 }
 
-/** How long a program has to end by itself. */
+/** Time between SIGTERM and SIGKILL. */
 const GRACE_MILLIS = 2_000
 
 const POLL_MILLIS = 50
@@ -23,9 +23,9 @@ const fromProc = (): ReadonlyArray<Process> =>
     if (!/^\d+$/.test(name)) return []
     try {
       const stat = fs.readFileSync(`/proc/${name}/stat`, "utf8")
-      // The name of the program stands in parentheses and may hold anything; after it come state, parent and 17 more.
+      // The name of the program is in parentheses and may contain any character. State and parent follow it.
       const rest = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
-      // One that has ended and waits for its parent to notice is not there any more.
+      // A zombie has ended already.
       return rest[0] === "Z" ? [] : [{ pid: Number(name), parent: Number(rest[1]), startedAt: rest[19] ?? "" }]
     } catch {
       return []
@@ -50,11 +50,11 @@ const processes = (): ReadonlyArray<Process> => {
   }
 }
 
-/** A process and all that descend from it, from the outside in, so that nothing is started anew in between. */
+/** A process and its descendants, parents first, so that no parent replaces a child that was ended. */
 const treeOf = (pid: number): ReadonlyArray<Process> => {
   const all = processes()
   const tree = all.filter((one) => one.pid === pid)
-  // The list grows while it is walked.
+  // The list grows during the iteration.
   for (const { pid: parent } of tree) tree.push(...all.filter((one) => one.parent === parent))
   return tree
 }
@@ -70,7 +70,7 @@ const signal = (pid: number, name: NodeJS.Signals): void => {
 const isSame = (a: Process, b: Process): boolean => a.pid === b.pid && a.startedAt === b.startedAt
 
 /**
- * Asks a child of this process and its descendants to end, at once; for the end of this process.
+ * Sends SIGTERM to a child of this process and its descendants. Synchronous, for the exit of this process.
  *
  * @internal
  */
@@ -85,8 +85,8 @@ export const terminate = (pid: number): ReadonlyArray<{ readonly pid: number; re
 }
 
 /**
- * Ends a child of this process and its descendants: with SIGTERM, and after two seconds with SIGKILL. Those of them are found whose
- * parents were still there when this began.
+ * Ends a child of this process and its descendants: with SIGTERM, and after two seconds with SIGKILL. Descendants whose parent
+ * had ended before are not found.
  *
  * @internal
  */

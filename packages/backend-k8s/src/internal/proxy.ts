@@ -1,7 +1,7 @@
 import * as net from "node:net"
 
 /**
- * The environment variables that choose a proxy, under their usual names; lower case counts too.
+ * The environment variables that choose a proxy: `HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`, or the same in lower case.
  *
  * @internal
  */
@@ -52,7 +52,7 @@ const isExempt = (host: string, port: string, noProxy: string): boolean => {
       if (pattern === host) return true
       continue
     }
-    // "example.com" means the domain and all in it, ".example.com" and "*.example.com" only what is in it.
+    // "example.com" means the domain and its subdomains, ".example.com" and "*.example.com" only the subdomains.
     const domain = pattern.replace(/^\*?\./, "")
     if (host.endsWith(`.${domain}`) || (host === domain && domain === pattern)) return true
   }
@@ -60,8 +60,8 @@ const isExempt = (host: string, port: string, noProxy: string): boolean => {
 }
 
 /**
- * The proxy to reach a server by: `proxy-url` of the kubeconfig, else what the environment says, by Go's rules, which
- * are kubectl's: no proxy to this machine itself, none to what `NO_PROXY` names.
+ * The proxy for a server: `proxy-url` of the kubeconfig, else that of the environment by the rules of Go and kubectl: none for
+ * loopback addresses, and none for what `NO_PROXY` names.
  *
  * @internal
  */

@@ -14,7 +14,7 @@ export const Agent: typeof undici.Agent = AgentPart
 export const buildConnector: typeof undici.buildConnector = buildConnectorPart
 
 /**
- * A request whose answer goes on.
+ * A request whose response is read as a stream.
  *
  * @internal
  */
