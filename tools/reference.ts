@@ -30,7 +30,7 @@ ${rows.join("\n")}
   })
   return `# The built-in reasons
 
-What \`tidings explain\` tells, in one page. "Needs" is the data that a call must give; the message may use more. The type is the default, and a call can override it. This page is made of the catalogue: \`npm run docs -- --write\`.
+The output of \`tidings explain\` on one page. "Needs" is the data that a call must give; the message may use more. The type is the default, and a call can override it. This page is generated from the catalogue: \`npm run docs -- --write\`.
 
 ${sections.join("\n")}`
 }

@@ -24,7 +24,7 @@ class ShopEvents extends EventCatalogue.Service<ShopEvents>()("example/ShopEvent
         message: "Order {{.OrderID}} of {{.Items}} items was placed, paid by {{.Payment}}"
       },
       OrderShipped: {
-        meaning: "The parcel has left the warehouse.",
+        meaning: "The order has left the warehouse.",
         message: "Order {{.OrderID}} was shipped{{if .Took}} after {{.Took}}{{end}}"
       },
       PaymentFailed: {

@@ -10,7 +10,7 @@ class ShopEvents extends EventCatalogue.Service<ShopEvents>()("example/Shop", {
     fields: { took: "duration", error: "text" },
     reasons: {
       OrderShipped: {
-        meaning: "The parcel has left the warehouse.",
+        meaning: "The order has left the warehouse.",
         message: "Order {{.Name}} was shipped after {{.Took}}"
       },
       OrderRefused: {

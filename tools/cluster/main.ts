@@ -256,7 +256,7 @@ const main = async (): Promise<number> => {
   }
   onNpmGone(() => {
     onSignal("SIGTERM")
-    // Nobody is left to insist.
+    // Nobody is left to send a second signal.
     setTimeout(() => onSignal("SIGTERM"), abandonedGraceMillis).unref()
   })
   const buildOptions = { progress, signal: abort.signal, cacheDirectory: args.cache }
