@@ -9,6 +9,7 @@
  */
 import * as GoDuration from "@tidings/templates/GoDuration"
 import * as Result from "effect/Result"
+import * as ControlCharacters from "./ControlCharacters.ts"
 import type { ClusterRef, Event, EventBody, EventSource } from "./Event.ts"
 import type { EventData, Json } from "./EventData.ts"
 import * as EventId from "./EventId.ts"
@@ -176,10 +177,6 @@ export const toStoredObject = (event: Event): { readonly [field: string]: Json }
         ...(event.cluster === undefined ? undefined : { cluster: { ...event.cluster } })
       }
 
-// What JSON.stringify leaves alone and a terminal, or a reader that splits at Unicode line ends, does not.
-const UNSAFE = /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c\ufeff]/g
-const escapeUnsafe = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`
-
 /**
  * The event as one line of JSON, without the line end, safe to print on a terminal.
  *
@@ -222,7 +219,8 @@ const escapeUnsafe = (character: string): string => `\\u${character.charCodeAt(0
  */
 export const encode = (event: Event): string => {
   const line = JSON.stringify(toObject(event))
-  return line.search(UNSAFE) === -1 ? line : line.replace(UNSAFE, escapeUnsafe)
+  // JSON.stringify escapes the control characters of ASCII, and no others.
+  return ControlCharacters.escapeExceptLineFeeds(line)
 }
 
 const isRecord = (value: unknown): value is { readonly [key: string]: unknown } =>
