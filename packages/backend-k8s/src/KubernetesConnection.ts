@@ -315,7 +315,7 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
  * What carries requests to the API server and its responses back.
  *
  * It fails only where there is no response, with the cause: an `Error` whose `code` (`ECONNREFUSED`, `ECONNRESET`, …) says
- * whether the request may have been carried out all the same. Credentials are its own business.
+ * whether the request may have had an effect all the same. It adds the credentials itself.
  *
  * @category models
  * @since 0.2.0

@@ -72,7 +72,7 @@ const messageOf = (error: unknown): string => (error instanceof Error ? error.me
 const unauthorized = (detail: string, cause?: unknown) =>
   BackendError.make(new BackendError.Unauthorized({ detail }), cause)
 
-const textOf = (material: Tls[keyof Tls]): string =>
+const materialText = (material: Tls[keyof Tls]): string =>
   Array.isArray(material)
     ? material.map((one) => (Buffer.isBuffer(one) ? one.toString("base64") : JSON.stringify(one))).join()
     : Buffer.isBuffer(material)
@@ -80,7 +80,9 @@ const textOf = (material: Tls[keyof Tls]): string =>
       : String(material)
 
 const fingerprintOf = (tls: Tls): string =>
-  [tls.ca, tls.cert, tls.key, tls.pfx, tls.passphrase, tls.servername, tls.rejectUnauthorized].map(textOf).join("\n")
+  [tls.ca, tls.cert, tls.key, tls.pfx, tls.passphrase, tls.servername, tls.rejectUnauthorized]
+    .map(materialText)
+    .join("\n")
 
 // ---------------------------------------------------------------------------
 // headers

@@ -1,5 +1,6 @@
 import type { EventData, Json } from "@tidings/core/EventData"
 import * as EventJson from "@tidings/core/EventJson"
+import { isFields } from "./json.ts"
 import * as utf8 from "./utf8.ts"
 
 interface Value {
@@ -10,8 +11,8 @@ interface Value {
   bytes: number
 }
 
-const isObject = (value: unknown): value is Record<string, Json> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
+/** Of values that came from JSON. */
+const isObject = (value: Json | undefined): value is Record<string, Json> => isFields(value)
 
 const bytesOf = (value: Json): number => utf8.byteLength(JSON.stringify(value))
 
