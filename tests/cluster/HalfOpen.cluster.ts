@@ -17,7 +17,7 @@ afterAll(() => cluster[Symbol.asyncDispose]())
 const [, namespace] = cluster.namespaces
 
 if (cluster.own === undefined) {
-  it("is tried on a cluster of its own only", () => {})
+  it("a half-open connection is tested only on a cluster that the test may break", () => {})
 } else {
   const { own } = cluster
   it.live(

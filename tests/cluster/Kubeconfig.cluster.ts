@@ -217,7 +217,7 @@ describe("clusters", () => {
     assert.include(unnamed.ours, "tls-server-name")
   })
 
-  it("are taken as they are with insecure-skip-tls-verify, and credentials are sent", async () => {
+  it("are not verified with insecure-skip-tls-verify, and credentials are sent", async () => {
     const skip = { "certificate-authority-data": undefined, "insecure-skip-tls-verify": true }
     const seen = await sameRequest({ cluster: skip, user: { token: "t" } }, { server: { name: "k8s.example" } })
     assert.deepStrictEqual(headerOf(seen, "authorization"), ["Bearer t"])
@@ -365,7 +365,7 @@ describe("users", () => {
     assert.lengthOf(headerOf(seen, "impersonate-extra-example.com%2fwhy"), 2)
   })
 
-  it("are to the API server whom they impersonate", async () => {
+  it("are the impersonated user to the API server", async () => {
     using folder = new Folder()
     const file = folder.file("config", kubeconfig({ cluster: real, user: { token: token("admin"), ...impersonated } }))
     const user = await sameUser(folder, file, "jürgen")
@@ -428,7 +428,7 @@ describe("credential plugins", () => {
     return (kubectls as { readonly spec: Record<string, unknown> }).spec
   }
 
-  it("are told the same, in both versions: whether a person is there, and no more", async () => {
+  it("get the same input in both versions: whether they are interactive, and nothing else", async () => {
     for (const apiVersion of [API, "client.authentication.k8s.io/v1beta1"]) {
       assert.deepStrictEqual(await sameInfo({}, {}, apiVersion), { interactive: false })
     }
@@ -436,7 +436,7 @@ describe("credential plugins", () => {
     await sameInfo({}, { interactiveMode: undefined }, "client.authentication.k8s.io/v1beta1")
   })
 
-  it("are told the whole cluster with provideClusterInfo", async () => {
+  it("get the whole cluster with provideClusterInfo", async () => {
     const extensions = [
       { name: "client.authentication.k8s.io/exec", extension: { audience: "me", list: [1, { a: null }] } },
       { name: "other", extension: { a: 1 } }
@@ -502,7 +502,7 @@ describe("credential plugins", () => {
     }
   })
 
-  it("are not started for who has other credentials", async () => {
+  it("are not started for users with other credentials", async () => {
     using folder = new Folder()
     const plugin = script(folder, "login", `touch ${folder.at}/started; exit 1`)
     const { cert, key } = selfSigned("somebody")
@@ -534,7 +534,7 @@ describe("credential plugins", () => {
     assert.isFalse(fs.existsSync(path.join(folder.at, "started")))
   })
 
-  it("that are not there are named with their installHint", async () => {
+  it("that are not installed are named with their installHint", async () => {
     const hint = { installHint: "get it from \u001b[1mexample.com" }
     const shown = "get it from U+001B[1mexample.com"
     const both = await bothRefuse({ user: exec("tidings-no-such-plugin", hint) })

@@ -168,7 +168,7 @@ if (cluster.own !== undefined) {
   const { apply } = cluster.own
 
   describe("a policy that removes our annotations", () => {
-    it.live("is told as that, and what is there already is not written again", () =>
+    it.live("is reported as such, and stored events are not written again", () =>
       Effect.gen(function* () {
         const apiVersion = "admissionregistration.k8s.io/v1"
         yield* Effect.promise(() =>

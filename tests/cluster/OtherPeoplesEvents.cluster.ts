@@ -425,7 +425,7 @@ describe("an event about a kind that is cluster-scoped", () => {
   })
 })
 
-describe("names as people have them", () => {
+describe("objects with unusual names", () => {
   it("are recorded, listed by kubectl, and come back as they were", async () => {
     for (const name of ["io.github.acme/search", "Weather (staging)", "50% off", "Ünï 漢字"]) {
       const ran = await tidings("emit", `MCPServer/${name}`, "MCPServerStarted", "-n", "default")
@@ -462,7 +462,7 @@ describe("the kinds of the cluster", () => {
     assert.strictEqual(kind?.namespaced, scoped !== "")
   })
 
-  it("do not have what no cluster has", async () => {
+  it("exclude kinds that no cluster has", async () => {
     const find = (name: string) =>
       Effect.runPromise(
         KubernetesKinds.find(name).pipe(Effect.provide(KubernetesConnection.layer({ kubeconfig: cluster.kubeconfig })))

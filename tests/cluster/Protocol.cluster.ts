@@ -96,7 +96,7 @@ describe("a writer who may only create and patch", () => {
     }).pipe(as("writer"))
   )
 
-  it.live("survives somebody who edits the same event", () =>
+  it.live("succeeds when another client edits the same event", () =>
     Effect.gen(function* () {
       const one = series()
       yield* writeOne(one)
@@ -206,7 +206,7 @@ describe("a writer who may only create and patch", () => {
     }).pipe(as("writer"))
   )
 
-  it.live("does not take an event of somebody else for its own", () =>
+  it.live("does not change an event of another writer", () =>
     Effect.gen(function* () {
       const one = series()
       const made = yield* admin("POST", `/api/v1/namespaces/${namespace}/events`, {
@@ -219,7 +219,7 @@ describe("a writer who may only create and patch", () => {
     }).pipe(as("writer"))
   )
 
-  it.live("has an identity of the cluster, the same each time", () =>
+  it.live("reads the same identity of the cluster each time", () =>
     Effect.gen(function* () {
       const target = Backend.Backend.use((backend) => backend.target)
       const first = yield* target.pipe(as("writer"))
@@ -232,8 +232,8 @@ describe("a writer who may only create and patch", () => {
 })
 
 if (cluster.own !== undefined) {
-  describe("who may not", () => {
-    it.live("write is told which rule to add, and so is who may not read", () =>
+  describe("a user who may not", () => {
+    it.live("write, or read, gets an error with the missing permission", () =>
       Effect.gen(function* () {
         const outcome = yield* writeOne(series()).pipe(as("nobody"))
         assert.isTrue(outcome._tag === "Retry" && outcome.error.reason._tag === "Unauthorized")
@@ -246,7 +246,7 @@ if (cluster.own !== undefined) {
       })
     )
 
-    it.live("be known, because the token is none, is told so", () =>
+    it.live("be authenticated, because the token is invalid, gets an error that says so", () =>
       Effect.gen(function* () {
         const config = JSON.stringify({
           "current-context": "c",
@@ -282,7 +282,7 @@ if (cluster.own !== undefined) {
   const minutesAgo = (minutes: number) => now() - minutes * 60_000_000
 
   describe("what kubectl shows", () => {
-    it.live("of an object: in describe, in events --for and in get events, with age, count and source", () =>
+    it.live("of an object appears in describe, events --for and get events, with age, count and source", () =>
       Effect.gen(function* () {
         yield* admin("POST", `/api/v1/namespaces/${namespace}/configmaps`, { metadata: { name: "seen" } })
         const involvedObject = { apiVersion: "v1", kind: "ConfigMap", name: "seen", namespace }
@@ -322,7 +322,7 @@ if (cluster.own !== undefined) {
       }).pipe(as("user"))
     )
 
-    it.live("of an object that is gone or never was: in get events", () =>
+    it.live("of an object that does not exist appears in get events", () =>
       Effect.gen(function* () {
         const involvedObject = { apiVersion: "example.dev/v1", kind: "ServiceInstance", name: "ghost", namespace }
         yield* writeOne(series({ involvedObject, reason: "Stopped" }))
@@ -415,7 +415,7 @@ describe("events of other writers", () => {
   )
 })
 
-it.live("one connection serves a writer, and no more than it may", () =>
+it.live("a writer creates 200 events over two connections", () =>
   Effect.gen(function* () {
     const connection = yield* KubernetesConnection.make({ ...cluster.connectionOptions("user"), connections: 2 })
     const backend = yield* KubernetesBackend.make().pipe(

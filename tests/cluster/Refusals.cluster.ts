@@ -9,7 +9,7 @@ const recorded = JSON.parse(
 ) as ReadonlyArray<Refusal>
 
 if (process.env["TIDINGS_TEST_CLUSTER"] === "kubeconfig") {
-  it("is tried on a cluster of its own only", () => {})
+  it("refusals are tested only on a cluster that the test may break", () => {})
 } else {
   describe("an API server", () => {
     it("refuses events as it was recorded to", { timeout: 180_000 }, async () => {

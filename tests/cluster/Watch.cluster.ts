@@ -72,5 +72,5 @@ if (process.env["TIDINGS_TEST_CLUSTER"] !== "kubeconfig") {
     )
   })
 } else {
-  it("is tried on a cluster of its own only", () => {})
+  it("a watch on a failing server is tested only on a cluster that the test may break", () => {})
 }

@@ -208,7 +208,7 @@ describe("rights", () => {
 })
 
 describe("time", () => {
-  it.live("notes a clock that is seconds off, and breaks at a minute", () =>
+  it.live("notes a clock that is seconds off, and is broken from a minute on", () =>
     Effect.gen(function* () {
       const cases = [
         [0, "ok", /agree/, 0],
@@ -309,7 +309,7 @@ describe("a cluster that cannot be used", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("asks for a program that fails: that is about the identity", () =>
+  it.live("has a failing credential plugin, which is reported for the identity", () =>
     Effect.gen(function* () {
       const server = yield* ApiServer.make()
       const folder = yield* Effect.acquireRelease(
@@ -378,7 +378,7 @@ describe("a cluster that cannot be used", () => {
     })
   )
 
-  it.live("is no API server: an answer of success without what was asked for says nothing", () =>
+  it.live("is no API server passes no check beyond being reachable, whatever its successful responses contain", () =>
     Effect.gen(function* () {
       for (const body of ["<html>Sign in</html>", "", "null", "[]", "{}", '{"kind":"Status","code":200}']) {
         const checks = yield* KubernetesCheck.runWith(

@@ -117,7 +117,7 @@ describe("a recorder whose cluster is replaced by another one at the same addres
     )
   }
 
-  it.live("through policies: refuses to write as well", () =>
+  it.live("refuses to write through policies as well", () =>
     Effect.gen(function* () {
       const server = yield* ApiServer.make()
       const recorder = yield* start(server, (backend) => withJournal(backend.pipe(Policy.retry(), Policy.batch())))
@@ -129,7 +129,7 @@ describe("a recorder whose cluster is replaced by another one at the same addres
     }).pipe(Effect.provide(quiet))
   )
 
-  it.live("without a journal: answers each event with TargetMismatch", () =>
+  it.live("answers each event with TargetMismatch where it has no journal", () =>
     Effect.gen(function* () {
       const server = yield* ApiServer.make()
       const recorder = yield* start(server, (backend) =>
@@ -144,7 +144,7 @@ describe("a recorder whose cluster is replaced by another one at the same addres
     }).pipe(Effect.provide(quiet))
   )
 
-  it.live("as a service account that may not read kube-system: is told by the uid of its account", () =>
+  it.live("notices it by the uid of its service account where it may not read kube-system", () =>
     Effect.gen(function* () {
       const name = "system:serviceaccount:default:host"
       const rules = [{ apiGroups: [""], resources: ["events"], verbs: ["create", "patch"] }]
@@ -163,7 +163,7 @@ describe("a recorder whose cluster is replaced by another one at the same addres
     }).pipe(Effect.provide(quiet))
   )
 
-  it.live("as another user who may not read kube-system: cannot tell, and delivers there", () =>
+  it.live("cannot notice it as another user who may not read kube-system, and delivers to the new cluster", () =>
     Effect.gen(function* () {
       const server = yield* ApiServer.make()
       const recorder = yield* start(server, withJournal, "writer")

@@ -132,7 +132,7 @@ describe("the uid of an involved object", () => {
     })
   )
 
-  it.effect("is remembered for a while, also that there is none, and kept for an object that was just deleted", () =>
+  it.effect("is cached for a while, its absence too, and kept for an object that was just deleted", () =>
     Effect.gen(function* () {
       const { asked, objects, referenceOf } = yield* make()
       assert.isUndefined((yield* referenceOf(pod)).uid)
@@ -168,7 +168,7 @@ describe("the uid of an involved object", () => {
     })
   )
 
-  it.effect("is waited for only so long; what comes late serves the next event", () =>
+  it.effect("is waited for with a timeout, and a late result serves the next event", () =>
     Effect.gen(function* () {
       const { cluster, objects, referenceOf } = yield* make({ uidWait: "2 seconds" })
       objects.set(podPath, "pod-uid")
@@ -263,7 +263,7 @@ describe("the uid of an involved object", () => {
       })
   )
 
-  it.effect("of many objects of one kind comes from a list: at most 1.2 requests for each", () =>
+  it.effect("of many objects of one kind is read from a list, with at most 1.2 requests for each", () =>
     Effect.gen(function* () {
       const { asked, backend, cluster, objects } = yield* make({ uidWait: "10 seconds" })
       const { before } = cluster

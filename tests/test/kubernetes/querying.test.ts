@@ -79,7 +79,7 @@ describe("a query", () => {
     })
   )
 
-  it.effect("pushes down to the server what it can, and compares the rest", () =>
+  it.effect("sends the selectable part of its filter to the server, and applies the rest itself", () =>
     Effect.gen(function* () {
       const { backend, cluster } = yield* make()
       yield* fill(backend, 4)
@@ -140,7 +140,7 @@ describe("a query", () => {
       })
     )
 
-    it.effect("lists where get is not allowed and list is, and else says which right is missing", () =>
+    it.effect("lists where get is forbidden and list is allowed, else names the missing permission", () =>
       Effect.gen(function* () {
         const { backend, cluster } = yield* make()
         yield* fill(backend, 8)
@@ -261,7 +261,7 @@ describe("a query", () => {
     })
   )
 
-  it.effect("fails with the rule to add when it is refused, and as transient when the answer broke off", () =>
+  it.effect("fails with the missing permission when it is refused, and as transient when the response breaks off", () =>
     Effect.gen(function* () {
       const { backend, cluster } = yield* make()
       cluster.before = ({ path }) =>

@@ -99,7 +99,7 @@ describe("the beginning of a watch", () => {
     })
   )
 
-  it.effect("survives that the server refuses for a moment, and fails when it refuses for longer", () =>
+  it.effect("succeeds after a short refusal of the server, and fails after a longer one", () =>
     Effect.gen(function* () {
       const { backend, cluster } = yield* make()
       let refusals = 2
@@ -140,7 +140,7 @@ describe("a cursor", () => {
     })
   )
 
-  it.effect("resumes also over what was deleted meanwhile, and then Live comes again", () =>
+  it.effect("resumes after deletions too, and then Live is yielded again", () =>
     Effect.gen(function* () {
       const { backend, cluster } = yield* make()
       yield* put(backend, write(1))
@@ -237,7 +237,7 @@ describe("a connection that", () => {
     })
   )
 
-  it.effect("brings lines in pieces, several at once, with any text in them, is read right", () =>
+  it.effect("delivers lines in pieces, several at once, with any text, is read correctly", () =>
     Effect.gen(function* () {
       const { backend, cluster } = yield* make()
       const watching = yield* watch(backend, "now")
@@ -254,7 +254,7 @@ describe("a connection that", () => {
     })
   )
 
-  it.effect("cannot be made is tried again, ever more slowly, until it can", () =>
+  it.effect("cannot be made is retried at growing intervals until it can", () =>
     Effect.gen(function* () {
       const { backend, cluster } = yield* make()
       const watching = yield* watch(backend, "now")
@@ -272,7 +272,7 @@ describe("a connection that", () => {
     })
   )
 
-  it.effect("is refused for minutes ends the watch, with the rule to add", () =>
+  it.effect("is refused for minutes ends the watch and names the missing permission", () =>
     Effect.gen(function* () {
       const { backend, cluster } = yield* make()
       const watching = yield* watch(backend, "now")
@@ -302,7 +302,7 @@ describe("a connection that", () => {
     })
   )
 
-  it.effect("ended in order while another one broke is not gone on with in another cluster", () =>
+  it.effect("ended in order while another one broke does not continue in another cluster", () =>
     Effect.gen(function* () {
       const { backend, cluster } = yield* make()
       const watching = yield* watch(backend, "now")
@@ -319,7 +319,7 @@ describe("a connection that", () => {
     })
   )
 
-  it.effect("goes on in the same cluster when it becomes known under a better name", () =>
+  it.effect("is made again continues when the same cluster is identified by a better name", () =>
     Effect.gen(function* () {
       const { backend, cluster } = yield* make()
       cluster.found = Target.make("server", { aliases: ["authority-1"], isUncertain: true })
@@ -339,7 +339,7 @@ describe("a connection that", () => {
     })
   )
 
-  it.effect("cannot be told to lead to the same cluster waits for the right to find out", () =>
+  it.effect("cannot be verified to lead to the same cluster waits for the permission to verify it", () =>
     Effect.gen(function* () {
       const { backend, cluster } = yield* make()
       const own = Target.make("uid", { aliases: ["server"] })
@@ -371,7 +371,7 @@ describe("a connection that", () => {
     })
   )
 
-  it.effect("says nothing for longer than the server would keep it open is given up", () =>
+  it.effect("is silent for longer than the server keeps it open is replaced", () =>
     Effect.gen(function* () {
       const { backend, cluster } = yield* make()
       // The other side is gone, and nobody says so.

@@ -54,7 +54,7 @@ describe("one write after another", () => {
     })
   )
 
-  it.effect("that is repeated is present, and so is an older state", () =>
+  it.effect("is answered with present when it is repeated, or older than what is stored", () =>
     Effect.gen(function* () {
       const cluster = yield* makeServer
       const service = yield* backend(cluster)
@@ -69,7 +69,7 @@ describe("one write after another", () => {
     })
   )
 
-  it.effect("meets what an earlier process wrote", () =>
+  it.effect("continues the count that an earlier process wrote", () =>
     Effect.gen(function* () {
       const cluster = yield* makeServer
       const first = write(1)
@@ -368,7 +368,7 @@ describe("an object that is deleted and made anew under its name", () => {
     })
   )
 
-  it.effect("again and again has an event for each, at the same cost, and a new process finds the last of them", () =>
+  it.effect("repeatedly has one event for each, at constant cost, and a new process finds the last of them", () =>
     Effect.gen(function* () {
       const cluster = yield* makeServer
       const service = yield* backend(cluster)
@@ -602,7 +602,7 @@ describe("a batch", () => {
   )
 })
 
-it.effect("of more series than are remembered, each still grows", () =>
+it.effect("of more series than are cached still raises the count of each", () =>
   Effect.gen(function* () {
     const cluster = yield* makeServer
     const service = yield* backend(cluster, { knownSeries: 3, concurrency: 1 })
@@ -619,7 +619,7 @@ it.effect("of more series than are remembered, each still grows", () =>
   })
 )
 
-it.effect("what is refused is said once, with the rule to add", () =>
+it.effect("that is refused logs the missing permission once", () =>
   Effect.gen(function* () {
     const lines: Array<string> = []
     const logger = Logger.make(({ message }) => {
