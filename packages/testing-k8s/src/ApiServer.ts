@@ -78,7 +78,9 @@ import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import type { Chaos, Fault, Injected, Injection, InjectOptions, WatchCut } from "./Fault.ts"
+import type { Fork } from "./internal/answering.ts"
 import * as certificates from "./internal/certificates.ts"
+import { Cluster, type SavedCluster } from "./internal/cluster.ts"
 import { put as putObject } from "./internal/creating.ts"
 import * as eventRateLimit from "./internal/eventRateLimit.ts"
 import type { EventRateLimit } from "./internal/eventRateLimit.ts"
@@ -90,14 +92,15 @@ import * as memoryConnection from "./internal/memoryConnection.ts"
 import { Objects, objectText } from "./internal/objects.ts"
 import * as ports from "./internal/ports.ts"
 import { type LoggedRequest, RequestLog } from "./internal/requestLog.ts"
-import { seedOf, uuid } from "./internal/seed.ts"
+import { seedOf } from "./internal/seed.ts"
 import { ServerProcess } from "./internal/serverProcess.ts"
 import { Refused } from "./internal/statuses.ts"
-import { type Saved, Store } from "./internal/store.ts"
-import { allUsers, roleObjects, Tokens } from "./internal/users.ts"
+import { Store } from "./internal/store.ts"
+import { allUsers, roleObjects, Tokens, type User } from "./internal/users.ts"
 
 export type { EventRateLimit } from "./internal/eventRateLimit.ts"
 export type { LoggedRequest } from "./internal/requestLog.ts"
+export type { Rule, User } from "./internal/users.ts"
 export * from "./Fault.ts"
 
 // ---------------------------------------------------------------------------
@@ -120,40 +123,6 @@ export interface KubernetesObject {
     readonly [key: string]: unknown
   }
   readonly [key: string]: unknown
-}
-
-/**
- * What somebody may do, as in a Role of RBAC.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Rule {
-  /** `""` is the group of `v1`; `"*"` stands for all. */
-  readonly apiGroups: ReadonlyArray<string>
-  /** Plurals; `"*"` stands for all. */
-  readonly resources: ReadonlyArray<string>
-  /** `create`, `patch`, `get`, `list`, `watch`, …; `"*"` stands for all. */
-  readonly verbs: ReadonlyArray<string>
-  /** The namespaces in which it holds. Everywhere unless given. */
-  readonly namespaces?: ReadonlyArray<string> | undefined
-}
-
-/**
- * Somebody with a token, and with a context of their name in the kubeconfig.
- *
- * @category models
- * @since 0.1.0
- */
-export interface User {
-  readonly name: string
-  /**
-   * `["system:serviceaccounts"]` unless given: an ordinary user, who meets priority and fairness. `system:masters` may do
-   * everything and never meets it. `system:authenticated` is always added.
-   */
-  readonly groups?: ReadonlyArray<string> | undefined
-  /** Stored as roles and bindings, as `kubectl` would. None unless given. */
-  readonly rules?: ReadonlyArray<Rule> | undefined
 }
 
 /**
@@ -236,14 +205,11 @@ export class ApiServerError extends Data.TaggedError("ApiServerError")<{
  */
 export class Backup {
   /** @internal */
-  readonly saved: Saved
-  /** @internal */
-  readonly cluster: number
+  readonly saved: SavedCluster
 
   /** @internal */
-  constructor(saved: Saved, cluster: number) {
+  constructor(saved: SavedCluster) {
     this.saved = saved
-    this.cluster = cluster
   }
 }
 
@@ -391,48 +357,8 @@ const writeFiles = (files: Readonly<Record<string, string>>) =>
     (directory) => Effect.promise(() => fs.rm(directory, { recursive: true, force: true }))
   )
 
-/** Which cluster answers: its data, and what its uids come from. */
-class Cluster {
-  readonly store: Store
-  readonly #seed: number
-  /** How many histories there were: what is made in one has other uids than what is made in another. */
-  #histories = 0
-  /** In which of them the cluster was made: service accounts are of a cluster. */
-  #origin = 0
-
-  constructor(store: Store, seed: number) {
-    this.store = store
-    this.#seed = seed
-  }
-
-  /** For what is made now. */
-  get seed(): number {
-    return this.#seedOf(this.#histories)
-  }
-
-  /** The uid of a service account. */
-  accountUid(name: string): string {
-    return uuid(this.#seedOf(this.#origin), `account ${name}`)
-  }
-
-  backup(): Backup {
-    return new Backup(this.store.save(), this.#origin)
-  }
-
-  /** Another cluster in its place, or this one as it was. */
-  replace(etcd: "empty" | Backup): void {
-    this.#histories++
-    this.#origin = etcd === "empty" ? this.#histories : etcd.cluster
-    this.store.load(etcd === "empty" ? undefined : etcd.saved)
-  }
-
-  #seedOf(history: number): number {
-    return history === 0 ? this.#seed : seedOf(`${this.#seed} ${history}`)
-  }
-}
-
 /** The server, and what tests reach of it, before it takes requests. */
-const makeParts = (options: Options, now: () => number, seed: number, fork: ForkInBackground) => {
+const makeParts = (options: Options, now: () => number, seed: number, fork: Fork) => {
   const compactionMillis = Duration.toMillis(options.compactionInterval ?? "5 minutes")
   const store = new Store({
     now: now(),
@@ -478,7 +404,6 @@ const makeParts = (options: Options, now: () => number, seed: number, fork: Fork
   return { address, cluster, faults, log, objects, process, store, tokens, users }
 }
 
-type ForkInBackground = ConstructorParameters<typeof ServerProcess>[0]["fork"]
 type Parts = ReturnType<typeof makeParts>
 
 const put = ({ objects, process }: Parts, object: KubernetesObject): Effect.Effect<KubernetesObject, ApiServerError> =>
@@ -568,7 +493,7 @@ const lifecycle = (
       if (etcd === undefined) return start
       // Watches that a stopped server still serves end with its data.
       kill()
-      cluster.replace(etcd)
+      cluster.replace(etcd === "empty" ? undefined : etcd.saved)
       return etcd === "empty" ? Effect.andThen(putInitial(parts, options), start) : start
     })
   return {
@@ -609,7 +534,7 @@ const contents = (
       }),
     resourceVersion: now(() => store.revision),
     compact: now(() => store.compact()),
-    backup: now(() => cluster.backup())
+    backup: now(() => new Backup(cluster.save()))
   }
 }
 

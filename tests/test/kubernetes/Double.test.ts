@@ -1,5 +1,5 @@
 /**
- * The backend on the API server double of `@tidings/testing`, over real sockets: the contract, and each fault that it
+ * The backend on the API server double of `@tidings/testing-k8s`, over real sockets: the contract, and each fault that it
  * plays.
  */
 import { assert, describe, it } from "@effect/vitest"

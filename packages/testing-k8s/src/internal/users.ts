@@ -2,30 +2,49 @@
 import { hexDigits } from "./seed.ts"
 import { type Identity, mastersGroup } from "./rbac.ts"
 
-/** What somebody may do, as in a Role of RBAC. @internal */
-export interface UserRule {
+/**
+ * What somebody may do, as in a Role of RBAC.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Rule {
+  /** `""` is the group of `v1`; `"*"` stands for all. */
   readonly apiGroups: ReadonlyArray<string>
+  /** Plurals; `"*"` stands for all. */
   readonly resources: ReadonlyArray<string>
+  /** `create`, `patch`, `get`, `list`, `watch`, …; `"*"` stands for all. */
   readonly verbs: ReadonlyArray<string>
+  /** The namespaces in which it holds. Everywhere unless given. */
   readonly namespaces?: ReadonlyArray<string> | undefined
 }
 
-/** @internal */
-export interface UserOptions {
+/**
+ * Somebody with a token, and with a context of their name in the kubeconfig.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface User {
   readonly name: string
+  /**
+   * `["system:serviceaccounts"]` unless given: an ordinary user, who meets priority and fairness. `system:masters` may do
+   * everything and never meets it. `system:authenticated` is always added.
+   */
   readonly groups?: ReadonlyArray<string> | undefined
-  readonly rules?: ReadonlyArray<UserRule> | undefined
+  /** Stored as roles and bindings, as `kubectl` would. None unless given. */
+  readonly rules?: ReadonlyArray<Rule> | undefined
 }
 
 const ordinaryGroups = ["system:serviceaccounts"]
 const authenticatedGroup = "system:authenticated"
 
 const eventGroups = ["", "events.k8s.io"]
-const writeRule: UserRule = { apiGroups: [""], resources: ["events"], verbs: ["create", "patch"] }
-const readRule: UserRule = { apiGroups: eventGroups, resources: ["events"], verbs: ["get", "list", "watch"] }
-const lookUpRule: UserRule = { apiGroups: ["*"], resources: ["*"], verbs: ["get"] }
+const writeRule: Rule = { apiGroups: [""], resources: ["events"], verbs: ["create", "patch"] }
+const readRule: Rule = { apiGroups: eventGroups, resources: ["events"], verbs: ["get", "list", "watch"] }
+const lookUpRule: Rule = { apiGroups: ["*"], resources: ["*"], verbs: ["get"] }
 
-const defaultUsers: ReadonlyArray<UserOptions> = [
+const defaultUsers: ReadonlyArray<User> = [
   { name: "admin", groups: [mastersGroup] },
   { name: "writer", rules: [writeRule] },
   { name: "reader", rules: [readRule] },
@@ -34,7 +53,7 @@ const defaultUsers: ReadonlyArray<UserOptions> = [
 ]
 
 /** The users that are there beside, and instead of, the ones that are always there. @internal */
-export const allUsers = (given: ReadonlyArray<UserOptions>): ReadonlyArray<UserOptions> => [
+export const allUsers = (given: ReadonlyArray<User>): ReadonlyArray<User> => [
   ...defaultUsers.filter(({ name }) => !given.some((user) => user.name === name)),
   ...given
 ]
@@ -42,7 +61,7 @@ export const allUsers = (given: ReadonlyArray<UserOptions>): ReadonlyArray<UserO
 const rbacGroup = "rbac.authorization.k8s.io"
 
 /** The roles and bindings that grant somebody their rules. @internal */
-export const roleObjects = ({ name: user, rules = [] }: UserOptions) =>
+export const roleObjects = ({ name: user, rules = [] }: User) =>
   rules.flatMap(({ namespaces, ...rule }, index) => {
     const apiVersion = `${rbacGroup}/v1`
     const name = `tidings:${user}:${index}`
@@ -68,7 +87,7 @@ export class Tokens {
   readonly #tokens: Map<string, string>
   readonly #rotations = new Map<string, number>()
 
-  constructor(seed: number, users: ReadonlyArray<UserOptions>) {
+  constructor(seed: number, users: ReadonlyArray<User>) {
     this.#seed = seed
     this.#identities = new Map(
       users.map(({ groups = ordinaryGroups, name }) => [
