@@ -80,7 +80,7 @@ const record = Effect.flatMap(EventGenerator.EventGenerator, (generator) =>
   )
 )
 
-/** A store that nobody reaches. */
+/** A store that is never reached. */
 const away = Layer.effect(
   Backend.Backend,
   Effect.map(Effect.provide(Backend.Backend, Backend.layerMemory()), (memory) => ({ ...memory, target: Effect.never }))

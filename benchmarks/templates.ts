@@ -66,7 +66,7 @@ export const run = async (): Promise<ReadonlyArray<Group>> => {
     { name: "Mustache, parsed", operations: 30_000, run: each((data) => Mustache.render(MUSTACHE, data)) }
   ])
 
-  // The workflow messages of the built-in catalogue, each against the function that somebody would write for it.
+  // The workflow messages of the built-in catalogue, each against a function written by hand.
   const { reasons } = EventGenerator.EventGenerator.kinds.Workflow
   const mix = [
     [

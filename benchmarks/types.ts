@@ -1,6 +1,6 @@
 /**
  * What the compiler pays for checking a catalogue: 300 reasons of 10 kinds and one call of each, against the same texts in
- * a constant that nobody checks.
+ * a constant that is never checked.
  */
 import { execFileSync } from "node:child_process"
 import { mkdirSync, rmSync, writeFileSync } from "node:fs"

@@ -148,7 +148,7 @@ export const problemsOf = (sources: ReadonlyArray<Source>): ReadonlyArray<string
   ])
   for (const circle of circles(sources)) problems.push(`imports in a circle: ${[...circle, circle[0]].join(" -> ")}`)
   for (const pair of sharedByPath) {
-    if (!used.has(pair)) problems.push(`tools/boundaries.ts: nobody needs this exception any more: ${pair}`)
+    if (!used.has(pair)) problems.push(`tools/boundaries.ts: this exception is not needed any more: ${pair}`)
   }
   return problems
 }

@@ -4,7 +4,7 @@
  * old kubeconfigs, which that one loads where there is one.
  *
  * As separate modules it would take four times as long to start. As one file it would take a third longer: what speaks
- * to a cluster is twice as large as all the rest, and has to be read and set up even where nobody calls it.
+ * to a cluster is twice as large as all the rest, and has to be loaded even where it is not used.
  */
 import { mkdir, readdir, readFile, rename, rm, utimes, writeFile } from "node:fs/promises"
 import { join, relative, sep } from "node:path"
@@ -92,7 +92,7 @@ const removeOldChunks = async (current: ReadonlySet<string>, before: string): Pr
 const packagesIn = ({ moduleIds }: OutputChunk): ReadonlySet<string> =>
   new Set(moduleIds.flatMap((id) => packageOf(id) ?? []))
 
-/** Builds the bundle; whoever runs the old one meanwhile is not disturbed. */
+/** Builds the bundle; processes that run the old one are not affected. */
 export const bundle = async (): Promise<{ readonly bytes: Readonly<Record<string, number>> }> => {
   const started = new Date()
   const { version } = JSON.parse(await readFile(join(tidings, "package.json"), "utf8")) as { readonly version: string }

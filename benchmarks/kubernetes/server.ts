@@ -1,6 +1,6 @@
 /**
  * An API server that only answers, in a process of its own, so that what is measured is the client: it takes events over
- * TLS, and streams events to whoever watches. Prints where it is and how to reach it, and counts connections.
+ * TLS, and streams events to watches. Prints where it is and how to reach it, and counts connections.
  */
 import { randomUUID } from "node:crypto"
 import { mkdtempSync, writeFileSync } from "node:fs"

@@ -128,7 +128,7 @@ const main = Effect.gen(function* () {
   if (yield* Workflow.create(publish(folder))) yield* Workflow.execute(publish(folder), "exec-2")
   yield* Workflow.create({ name: "dream", steps: [{ id: "fly", tool: "fly_to_the_moon", args: {} }] })
 
-  // Somebody kills a server. The health check finds out, and the supervisor brings it back.
+  // A server is killed. The health check detects it, and the supervisor restarts it.
   const pid = yield* supervisor.pid("everything")
   if (pid !== undefined) {
     const back = yield* Effect.forkChild(supervisor.recovered("everything"), { startImmediately: true })

@@ -131,7 +131,7 @@ describe("the boundaries between sources", () => {
     const file = "benchmarks/kubernetes/server.ts"
     assert.include(
       problemsOf(repository.filter((source) => source.file !== file)),
-      `tools/boundaries.ts: nobody needs this exception any more: ${file} -> packages/testing-k8s/src/internal/certificates.ts`
+      `tools/boundaries.ts: this exception is not needed any more: ${file} -> packages/testing-k8s/src/internal/certificates.ts`
     )
   })
 

@@ -214,7 +214,7 @@ export const build = async (options: BuildOptions = {}): Promise<Tools> => {
   return tools
 }
 
-// Of a build that was killed. Under the lock nobody else is writing one.
+// Left by a build that was killed: under the lock no other process writes one.
 const removeLeftovers = (home: string): void => {
   for (const name of fs.readdirSync(home)) {
     if (name.endsWith(".tmp")) {
@@ -302,7 +302,7 @@ const isAlive = (pid: number): boolean => {
     process.kill(pid, 0)
     return true
   } catch (error) {
-    // EPERM: somebody else's process, so there is one.
+    // EPERM: the process exists and belongs to another user.
     return error instanceof Error && "code" in error && error.code === "EPERM"
   }
 }

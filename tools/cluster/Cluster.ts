@@ -83,7 +83,7 @@ export interface Cluster extends Faults, AsyncDisposable {
   readonly release: (pid: number) => void
   /** Ends the API server, then etcd, and removes the directory. Can be called at any time, and again. */
   readonly stop: (options?: StopOptions) => Promise<void>
-  /** Resolves when all of it is gone: after `stop`, or when somebody killed the process that holds the servers. */
+  /** Resolves when all of it is gone: after `stop`, or when the process that holds the servers was killed. */
   readonly ended: Promise<void>
 }
 
@@ -97,7 +97,7 @@ export const start = async (options: StartOptions = {}): Promise<Cluster> => {
     try {
       return await startOnce(tools, options)
     } catch (error) {
-      // Between finding a port free and using it, somebody else may take it.
+      // Between finding a port free and using it, another process may take it.
       const isPortTaken = error instanceof ClusterError && error.message.includes("address already in use")
       const areOurs = options.port === undefined && options.etcdPort === undefined
       if (!isPortTaken || !areOurs || attempt === 3) {
@@ -239,7 +239,7 @@ const apiServerArguments = (
   `--etcd-servers=${etcdUrl}`,
   "--bind-address=127.0.0.1",
   `--secure-port=${port}`,
-  // On a machine without a network there is no other address to advertise, and nobody asks for it here.
+  // On a machine without a network there is no other address to advertise, and no client reads it.
   "--advertise-address=127.0.0.1",
   "--endpoint-reconciler-type=none",
   `--cert-dir=${path.dirname(certificateAuthority)}`,

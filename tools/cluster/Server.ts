@@ -35,7 +35,7 @@ export interface Surroundings {
   readonly keeper: Keeper.Keeper
   readonly directory: string
   readonly options: StartOptions
-  /** An end that nobody asked for is told once the cluster is up and until it is stopped. */
+  /** Unexpected ends of servers are reported while the cluster is up. */
   state: "starting" | "up" | "stopped"
 }
 

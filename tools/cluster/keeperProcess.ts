@@ -2,7 +2,7 @@
  * The process that owns what a cluster runs. It makes the directory, starts the children, and when the channel to the
  * process that asked for them closes, for whatever reason, it ends all of them and removes the directory.
  *
- * It starts the children itself, so that there is no moment in which a child exists that nobody would end.
+ * It starts the children itself, so that there is no moment in which a child could outlive it.
  * Started by Keeper.ts, never by hand.
  */
 import { type ChildProcess, spawn } from "node:child_process"

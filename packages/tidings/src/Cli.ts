@@ -92,13 +92,13 @@ export interface BackendFlag {
 }
 
 /**
- * Where in a store somebody looks.
+ * The part of a store that a command reads.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Place {
-  /** As `--namespace` names it; absent where nobody names one. */
+  /** As `--namespace` names it; absent where it is not given. */
   readonly namespace: string | undefined
   /** Whether `--all-namespaces` is given. */
   readonly allNamespaces: boolean
@@ -217,7 +217,7 @@ export interface FoundKind {
 }
 
 /**
- * Finds the kind that somebody means by a name: `deployments`, `deploy`, `deployment.apps`, `deployment.v1.apps`, in small
+ * Finds the kind that a name stands for: `deployments`, `deploy`, `deployment.apps`, `deployment.v1.apps`, in small
  * letters or large. The layer of a backend may provide it beside the backend, where its store knows kinds that neither a
  * catalogue nor every cluster has; a name that it does not know is taken as it stands.
  *

@@ -68,7 +68,7 @@ export interface Cluster {
 }
 
 /**
- * What was chosen. `isAsked`: somebody said so; otherwise it is what `auto` found.
+ * What was chosen. `isAsked`: an option or the environment names it; otherwise `auto` found it.
  *
  * @internal
  */

@@ -216,7 +216,7 @@ const guarded =
   }
 
 /**
- * Of `BackendChoice.layer`. What else is in the options belongs to whoever passed them on.
+ * Of `BackendChoice.layer`. Other options are checked by the caller.
  *
  * @internal
  */

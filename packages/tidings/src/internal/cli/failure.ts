@@ -203,7 +203,7 @@ const reportOf = (error: unknown): Report => {
   return { exit: EXIT.failed, detail: messageOf(error) }
 }
 
-/** What a message of somebody else holds besides its first lines (a stack, a page of HTML) is not for a terminal. */
+/** Of messages of others, such as a stack or a page of HTML, only the first lines are shown. */
 const MOST_LINES = 2
 
 /**
@@ -222,7 +222,7 @@ export const toCommandError = (error: unknown): CommandError => {
 }
 
 /**
- * What is printed of a failure that nobody printed yet, and the exit code.
+ * What is printed for a failure that has not been printed yet, and the exit code.
  *
  * @internal
  */

@@ -34,9 +34,9 @@ export const run = (program: Effect.Effect<number>): void => {
     process.stderr.write(`error: cannot write the output: ${error.message}\n`)
     end(EXIT.failed)
   })
-  // Nobody reads what is said: there is nobody to tell.
+  // The reader of the messages is gone, so this cannot be reported.
   process.stderr.on("error", () => {})
-  // A bug of a backend outside its effects. Whoever is at the terminal can do nothing with its stack.
+  // A bug of a backend outside its effects. Its stack does not help the user of the command.
   process.on("uncaughtException", (error) => {
     process.stderr.write(`error: ${toCommandError(error).message}\n`)
     process.exit(EXIT.failed)

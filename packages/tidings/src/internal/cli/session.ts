@@ -14,12 +14,12 @@ import * as colour from "./colour.ts"
 import * as failure from "./failure.ts"
 
 /**
- * Where in a store somebody looks.
+ * The part of a store that a command reads.
  *
  * @internal
  */
 export interface Place {
-  /** Absent: where nobody names one. */
+  /** Absent where it is not given. */
   readonly namespace: string | undefined
   readonly allNamespaces: boolean
 }

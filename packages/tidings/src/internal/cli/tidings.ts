@@ -38,7 +38,7 @@ const CHOICES = ["auto", "kubernetes", "filesystem"] as const
 
 const wrong = (detail: string): Result.Result<never, Usage> => Result.fail(new Usage({ detail }))
 
-/** What the flags say. Whoever names a directory means the event log, whoever names a cluster means that. */
+/** The store that the flags name: `--directory` means the event log, and flags of a cluster mean that cluster. */
 const asked = ({ backend, context, directory, kubeconfig }: Values): Result.Result<backendChoice.Options, Usage> => {
   const given = CHOICES.find((one) => one === backend)
   const cluster = context !== undefined ? "--context" : kubeconfig !== undefined ? "--kubeconfig" : undefined
@@ -101,7 +101,7 @@ const log = (directory: string, use: Cli.BackendUse): Layer.Layer<Backend, Absen
 
 /**
  * What is not what a user may expect is said, on stderr: that a cluster does not answer always, and which of two stores
- * is shown only to somebody at a terminal.
+ * is shown only at a terminal.
  */
 const remark = (chosen: backendChoice.Chosen, given: Values): Effect.Effect<void, Config.ConfigError> => {
   switch (chosen._tag) {
@@ -191,7 +191,7 @@ const checks = (given: Values, place: Cli.Place): Effect.Effect<ReadonlyArray<Ch
     Effect.gen(function* () {
       const options = yield* Effect.fromResult(asked(given))
       const wanted = options.backend ?? (yield* backendChoice.choice)
-      // Whoever means a cluster wants to know what is wrong with it, and not to be shown an event log instead.
+      // Where a cluster is meant, its error is shown, and not an event log instead.
       const isInPod = wanted === "auto" && (yield* KubernetesConnection.isInPod)
       const chosen =
         wanted === "kubernetes" || isInPod

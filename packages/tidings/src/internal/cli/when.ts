@@ -72,7 +72,7 @@ const readDate = (match: RegExpExecArray): Result.Result<Micros, string> => {
   ]
   const zone = match[8]
   if (zone !== undefined && match[4] === undefined) return refuse(" (a zone needs a time of day before it)")
-  // Read as UTC first: JavaScript rolls 30 February over into March, and a day that nobody wrote is not one that was meant.
+  // Read as UTC first: JavaScript rolls 30 February over into March, and another day than the given one is never meant.
   const asUtc = new Date(Date.UTC(year, month - 1, day, hour, minute, second))
   if (
     asUtc.getUTCMonth() !== month - 1 ||

@@ -49,7 +49,7 @@ export const Columns = Context.Reference<() => number | undefined>("tidings/inte
 })
 
 /**
- * Whether somebody is there to read what is said beside the data.
+ * Whether messages beside the data are shown at a terminal.
  *
  * @internal
  */
