@@ -20,8 +20,9 @@ const packages: Readonly<
   },
   testing: { packages: ["core", "templates"], libraries: ["@effect/vitest", "vitest", "node:"] },
   "testing-k8s": { packages: ["backend-k8s"], libraries: ["node:"] },
+  mcp: { packages: ["core", "templates"], libraries: [] },
   tidings: {
-    packages: ["core", "templates", "backend-fs", "backend-k8s"],
+    packages: ["core", "templates", "backend-fs", "backend-k8s", "mcp"],
     libraries: ["@effect/platform-node", "yaml", "fast-string-width", "node:"]
   }
 }

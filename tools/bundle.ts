@@ -17,7 +17,7 @@ const tidings = join(root, "packages", "tidings")
 const dist = join(tidings, "dist")
 
 const FILE = "tidings.mjs"
-const CHUNK = /^tidings-kubernetes-.*\.mjs$/
+const CHUNK = /^tidings-(?:kubernetes|mcp)-.*\.mjs$/
 
 export const file = join(dist, FILE)
 
@@ -130,6 +130,7 @@ export const bundle = async (): Promise<{ readonly bytes: Readonly<Record<string
         groups: [
           { name: "start", tags: ["$initial"], priority: 2 },
           { name: "kubernetes", test: /[\\/]packages[\\/]backend-k8s[\\/]/, priority: 1 },
+          { name: "mcp", test: /[\\/](?:packages[\\/]mcp|effect[\\/](?:dist|src)[\\/]ai)[\\/]/, priority: 1 },
           // What only an auth-provider of the kubeconfig needs.
           { name: "kubernetes-client", priority: 0 }
         ]

@@ -74,6 +74,11 @@ export * as Position from "./Position.ts"
 export * as Target from "./Target.ts"
 
 /**
+ * Points in time as people write them.
+ */
+export * as TimeExpression from "./TimeExpression.ts"
+
+/**
  * Points in time.
  */
 export * as Timestamp from "./Timestamp.ts"

@@ -1,5 +1,5 @@
 /**
- * The command, as a library: `list`, `follow`, `get`, `emit`, `explain`, `template`, `doctor` and `parked` over any backend.
+ * The command, as a library: `list`, `follow`, `get`, `emit`, `explain`, `template`, `doctor`, `parked` and `mcp` over any backend.
  *
  * **When to use**
  *
@@ -57,6 +57,7 @@ import { parked } from "./internal/cli/parked.ts"
 import * as help from "./internal/cli/help.ts"
 import * as kindNames from "./internal/cli/kindNames.ts"
 import { list } from "./internal/cli/list.ts"
+import { mcp } from "./internal/cli/mcp.ts"
 import * as process from "./internal/cli/process.ts"
 import * as session from "./internal/cli/session.ts"
 import { template } from "./internal/cli/template.ts"
@@ -306,6 +307,7 @@ export const make = <E>(
     session.Session,
     Effect.map(root, ({ backend, color = "auto" }) => ({
       command: options.name,
+      version: options.version,
       component: options.name.slice(options.name.lastIndexOf(" ") + 1),
       host: hostname() || undefined,
       catalogue: known,
@@ -324,7 +326,8 @@ export const make = <E>(
       Command.provide(explain, run),
       Command.provide(template, run),
       Command.provide(doctor, run),
-      Command.provide(parked, run)
+      Command.provide(parked, run),
+      Command.provide(mcp, run)
     ])
   )
 }

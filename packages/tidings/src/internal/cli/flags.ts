@@ -7,6 +7,7 @@ import type { EventType, StoredEventType } from "@tidings/core/Event"
 import { BackendError } from "@tidings/core/BackendError"
 import { type Cursor, type EventFilter, type OneOrMore, valuesOf } from "@tidings/core/EventQuery"
 import { groupOf } from "@tidings/core/ObjectReference"
+import * as TimeExpression from "@tidings/core/TimeExpression"
 import * as Timestamp from "@tidings/core/Timestamp"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -20,7 +21,6 @@ import * as colour from "./colour.ts"
 import * as format from "./format.ts"
 import * as kindNames from "./kindNames.ts"
 import { DefaultNamespace } from "./session.ts"
-import * as when from "./when.ts"
 import * as words from "./words.ts"
 
 // ---------------------------------------------------------------------------
@@ -76,7 +76,7 @@ const time = (name: string, description: Description): Flag.Flag<Timestamp.Micro
   last(
     Flag.mapEffect(described(description, name), (value) =>
       Effect.flatMap(
-        Clock.clockWith((clock) => Effect.sync(() => when.parse(value, Timestamp.now(clock)))),
+        Clock.clockWith((clock) => Effect.sync(() => TimeExpression.parse(value, Timestamp.now(clock)))),
         (parsed) =>
           Result.isSuccess(parsed) ? Effect.succeed(parsed.success) : Effect.fail(invalid(name, value, parsed.failure))
       )

@@ -34,6 +34,8 @@ export class Session extends Context.Service<
   {
     /** The command as the user types it. */
     readonly command: string
+    /** What `--version` prints. */
+    readonly version: string
     /** Who reports the events that the command records. */
     readonly component: string
     readonly host: string | undefined

@@ -1,7 +1,7 @@
-import * as Timestamp from "@tidings/core/Timestamp"
+import * as Timestamp from "../src/Timestamp.ts"
 import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
-import * as when from "../src/internal/cli/when.ts"
+import * as TimeExpression from "../src/TimeExpression.ts"
 
 // A zone with daylight saving time, so that local time and UTC can never be mixed up unnoticed.
 process.env["TZ"] = "Europe/Berlin"
@@ -9,7 +9,7 @@ process.env["TZ"] = "Europe/Berlin"
 const now = Timestamp.parse("2026-08-22T10:30:00Z")!
 
 const iso = (text: string): string => {
-  const parsed = when.parse(text, now)
+  const parsed = TimeExpression.parse(text, now)
   return Result.isSuccess(parsed) ? Timestamp.format(parsed.success).replace(/\.000000Z$/, "Z") : `! ${parsed.failure}`
 }
 
@@ -89,9 +89,9 @@ describe("time grammar", () => {
   it("handles the day on which daylight saving time begins or ends", () => {
     // On 29 March 2026 Berlin went from +01:00 to +02:00.
     const afterwards = Timestamp.parse("2026-03-29T12:00:00Z")!
-    const today = Result.getOrThrow(when.parse("today", afterwards))
+    const today = Result.getOrThrow(TimeExpression.parse("today", afterwards))
     assert.strictEqual(Timestamp.format(today), "2026-03-28T23:00:00.000000Z")
-    const tomorrow = Result.getOrThrow(when.parse("tomorrow", afterwards))
+    const tomorrow = Result.getOrThrow(TimeExpression.parse("tomorrow", afterwards))
     assert.strictEqual((tomorrow - today) / 3_600_000_000, 23)
   })
 })

@@ -1,10 +1,22 @@
 /**
- * The time grammar of `--since` and `--until`.
+ * Points in time as people write them: `1h30m`, `2 hours ago`, `yesterday`, `2026-08-22 10:00`. What the command takes for
+ * `--since` and `--until`, and MCP tools for `since` and `until`.
  *
- * @internal
+ * Programs that call the library give a `Date` or RFC 3339 text instead (`Timestamp.fromInput`), which cannot be
+ * misunderstood.
+ *
+ * @since 0.2.0
  */
-import type { Micros } from "@tidings/core/Timestamp"
 import * as Result from "effect/Result"
+import type { Micros } from "./Timestamp.ts"
+
+/**
+ * Which time is meant where a text names no zone: that of the machine, or UTC.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Zone = "local" | "utc"
 
 const MICROS: { readonly [unit: string]: number } = {
   ms: 1_000,
@@ -46,9 +58,28 @@ const readLength = (text: string): number | undefined => {
   return position === 0 ? undefined : Math.round(total)
 }
 
-const startOfDay = (now: Micros, days: number): Micros => {
+/** A day and a time of day in a zone, in milliseconds; fields that are too large run over into the next. */
+const millisOf = (
+  zone: Zone,
+  year: number,
+  month: number,
+  day: number,
+  hour: number,
+  minute: number,
+  second: number
+): number =>
+  zone === "utc"
+    ? Date.UTC(year, month, day, hour, minute, second)
+    : new Date(year, month, day, hour, minute, second).getTime()
+
+/** A time of day of today, or of a day so many days later. */
+const onDay = (zone: Zone, now: Micros, days: number, hour: number, minute: number, second: number): Micros => {
   const date = new Date(Math.floor(now / 1_000))
-  return new Date(date.getFullYear(), date.getMonth(), date.getDate() + days).getTime() * 1_000
+  const [year, month, day] =
+    zone === "utc"
+      ? [date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate()]
+      : [date.getFullYear(), date.getMonth(), date.getDate()]
+  return millisOf(zone, year, month, day + days, hour, minute, second) * 1_000
 }
 
 const DAYS: { readonly [word: string]: number } = { yesterday: -1, today: 0, tomorrow: 1 }
@@ -61,7 +92,7 @@ const EXAMPLES = `1h30m, "2 hours ago", yesterday, 10:30, 2026-08-22, 2026-08-22
 
 const refuse = (why: string): Result.Result<never, string> => Result.fail(`a time such as ${EXAMPLES}${why}`)
 
-const readDate = (match: RegExpExecArray): Result.Result<Micros, string> => {
+const readDate = (match: RegExpExecArray, meant: Zone): Result.Result<Micros, string> => {
   const [year, month, day, hour, minute, second] = [1, 2, 3, 4, 5, 6].map((index) => Number(match[index] ?? 0)) as [
     number,
     number,
@@ -85,7 +116,7 @@ const readDate = (match: RegExpExecArray): Result.Result<Micros, string> => {
   }
   let millis = asUtc.getTime()
   if (zone === undefined) {
-    millis = new Date(year, month - 1, day, hour, minute, second).getTime()
+    millis = millisOf(meant, year, month - 1, day, hour, minute, second)
   } else if (zone.length >= 5) {
     const offset = Number(zone.slice(1, 3)) * 60 + Number(zone.slice(-2))
     if (offset > 18 * 60 || Number(zone.slice(-2)) > 59) return refuse(" (there is no such zone)")
@@ -95,18 +126,35 @@ const readDate = (match: RegExpExecArray): Result.Result<Micros, string> => {
 }
 
 /**
- * Reads a point in time as people write one; the failure is a noun phrase with examples.
+ * Reads a point in time as people write one; the failure is a noun phrase with examples, for "expected …".
  *
- * A length alone means that long ago, `+` or `in` before it that far ahead. What names no zone is local time, a day
- * without a time of day is its first moment. What could be read in two ways is refused.
+ * A length alone means that long ago, `+` or `in` before it that far ahead. What names no zone is in the given one (local
+ * time unless given), a day without a time of day is its first moment. What could be read in two ways is refused.
  *
- * @internal
+ * **Example** (Lengths, days and times of day)
+ *
+ * ```ts
+ * import * as TimeExpression from "@tidings/core/TimeExpression"
+ * import * as Timestamp from "@tidings/core/Timestamp"
+ * import * as Result from "effect/Result"
+ * import assert from "node:assert/strict"
+ *
+ * const now = Timestamp.parse("2026-08-22T12:00:00Z")!
+ * const read = (text: string) => Result.map(TimeExpression.parse(text, now, "utc"), Timestamp.formatSeconds)
+ * assert.deepEqual(read("1h30m"), Result.succeed("2026-08-22T10:30:00Z"))
+ * assert.deepEqual(read("yesterday"), Result.succeed("2026-08-21T00:00:00Z"))
+ * assert.deepEqual(read("10:30"), Result.succeed("2026-08-22T10:30:00Z"))
+ * assert.ok(Result.isFailure(read("5")))
+ * ```
+ *
+ * @category constructors
+ * @since 0.2.0
  */
-export const parse = (input: string, now: Micros): Result.Result<Micros, string> => {
+export const parse = (input: string, now: Micros, zone: Zone = "local"): Result.Result<Micros, string> => {
   const text = input.trim()
   const word = text.toLowerCase()
   if (word === "now") return Result.succeed(now)
-  if (Object.hasOwn(DAYS, word)) return Result.succeed(startOfDay(now, DAYS[word]!))
+  if (Object.hasOwn(DAYS, word)) return Result.succeed(onDay(zone, now, DAYS[word]!, 0, 0, 0))
 
   const unix = /^@(\d{1,12})(?:\.(\d{1,9}))?$/.exec(text)
   if (unix !== null) {
@@ -122,13 +170,10 @@ export const parse = (input: string, now: Micros): Result.Result<Micros, string>
   if (clock !== null) {
     const [hour, minute, second] = [Number(clock[1]), Number(clock[2]), Number(clock[3] ?? 0)] as const
     if (hour > 23 || minute > 59 || second > 59) return refuse(" (there is no such time of day)")
-    const day = new Date(Math.floor(now / 1_000))
-    return Result.succeed(
-      new Date(day.getFullYear(), day.getMonth(), day.getDate(), hour, minute, second).getTime() * 1_000
-    )
+    return Result.succeed(onDay(zone, now, 0, hour, minute, second))
   }
   const date = DATE.exec(text)
-  if (date !== null) return readDate(date)
+  if (date !== null) return readDate(date, zone)
 
   const relative = /^(\+|-|in\s+)?\s*(.*?)(\s+ago)?$/i.exec(text)!
   const ahead = relative[1] !== undefined && relative[1] !== "-"

@@ -1,0 +1,136 @@
+/**
+ * The tools: `events`, which agents call to find out what happened. For hosts that call tools themselves, and for the
+ * server of this package.
+ *
+ * **When to use**
+ *
+ * Use `EventTools` in a program that aggregates the tools of several sources. Use `EventServer` to serve them over the Model
+ * Context Protocol.
+ *
+ * **Details**
+ *
+ * A call never fails: bad arguments, and a store that is away, are results with `isError` and a text that says what to do.
+ * Texts of events are escaped, bounded, and named as data in every description and answer. Interrupting a call ends it, also
+ * while it waits.
+ *
+ * @since 0.2.0
+ */
+import { EventReader } from "@tidings/core/EventReader"
+import * as Timestamp from "@tidings/core/Timestamp"
+import * as Suggestion from "@tidings/templates/Suggestion"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import * as eventsTool from "./internal/eventsTool.ts"
+import * as failures from "./internal/failures.ts"
+import * as fields from "./internal/fields.ts"
+import * as text from "./internal/text.ts"
+import type { Definition, ToolResult } from "./Tool.ts"
+
+/**
+ * What calls mean where they leave something out.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Options {
+  /** The namespace of calls that name none. All namespaces unless given. */
+  readonly namespace?: string | undefined
+  /** Turns a kind as somebody wrote it (`pods`) into the one that is meant (`Pod`). Taken as written unless given. */
+  readonly kindOf?: ((written: string) => string) | undefined
+}
+
+/**
+ * The tools and how to call one.
+ *
+ * **Example** (An agent asks)
+ *
+ * ```ts
+ * import * as Backend from "@tidings/core/Backend"
+ * import { EventManager, layerDirect } from "@tidings/core/EventManager"
+ * import * as EventTools from "@tidings/mcp/EventTools"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import assert from "node:assert/strict"
+ *
+ * const program = Effect.gen(function* () {
+ *   const manager = yield* EventManager
+ *   yield* manager.createEvent({ kind: "Pod", name: "web" }, "BackOff", "restarting failed container", "Warning")
+ *   const { executeTool } = yield* EventTools.EventTools
+ *   const answer = yield* executeTool("events", { eventType: "Warning", since: "1h" })
+ *   assert.equal(answer.structuredContent?.["totalCount"], 1)
+ * })
+ *
+ * const Store = Layer.merge(layerDirect(), Backend.layerReader).pipe(Layer.provide(Backend.layerMemory()))
+ * await Effect.runPromise(Effect.provide(program, Layer.provideMerge(EventTools.layer(), Store)))
+ * ```
+ *
+ * @category services
+ * @since 0.2.0
+ */
+export class EventTools extends Context.Service<
+  EventTools,
+  {
+    readonly tools: ReadonlyArray<Definition>
+    /** Never fails: what goes wrong is a result with `isError`. An unknown name is answered with those that are known. */
+    readonly executeTool: (name: string, args?: unknown) => Effect.Effect<ToolResult>
+  }
+>()("@tidings/mcp/EventTools") {}
+
+/**
+ * The shape of the service.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Service = EventTools["Service"]
+
+const kindAsWritten = (written: string): string => written
+
+/**
+ * The tools over the reader of a store.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const make = (options: Options = {}): Effect.Effect<Service, never, EventReader> =>
+  EventReader.useSync((reader) => {
+    const defaults = { namespace: options.namespace, kindOf: options.kindOf ?? kindAsWritten }
+    const tools = [eventsTool.definition]
+    const names = tools.map(({ name }) => name)
+
+    const unknown = (name: unknown): ToolResult => {
+      const meant = typeof name === "string" ? Suggestion.nearest(name, names) : undefined
+      const hint = meant === undefined ? "" : ` (did you mean ${meant}?)`
+      return failures.result(`There is no tool ${text.show(name)}${hint}, expected one of ${names.join(", ")}`)
+    }
+
+    const events = (args: unknown): Effect.Effect<ToolResult> =>
+      Clock.clockWith((clock) => {
+        const read = fields.read(eventsTool.argumentsOf, args, Timestamp.now(clock))
+        if (Result.isFailure(read)) return Effect.succeed(failures.ofArguments(eventsTool.NAME, read.failure))
+        return eventsTool.run(reader, read.success, defaults).pipe(
+          Effect.catchTags({
+            Wrong: ({ wrong }) => Effect.succeed(failures.ofArguments(eventsTool.NAME, wrong)),
+            BackendError: (error) => Effect.succeed(failures.ofBackend(error))
+          })
+        )
+      })
+
+    return EventTools.of({
+      tools,
+      executeTool: (name, args) =>
+        Effect.suspend(() => (name === eventsTool.NAME ? events(args) : Effect.succeed(unknown(name))))
+    })
+  })
+
+/**
+ * The tools as a layer over the reader of a store (`Backend.layerReader` makes it of any backend).
+ *
+ * @category layers
+ * @since 0.2.0
+ */
+export const layer = (options?: Options): Layer.Layer<EventTools, never, EventReader> =>
+  Layer.effect(EventTools, make(options))

@@ -1,0 +1,294 @@
+/**
+ * The tool `events`: which events match, and what happened since.
+ *
+ * @internal
+ */
+import type { BackendError } from "@tidings/core/BackendError"
+import type { Event } from "@tidings/core/Event"
+import type { Cursor, EventFilter, EventPage, PageToken } from "@tidings/core/EventQuery"
+import type * as EventReader from "@tidings/core/EventReader"
+import type { Micros } from "@tidings/core/Timestamp"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { Definition, ToolResult } from "../Tool.ts"
+import * as catchUp from "./catchUp.ts"
+import * as eventSchema from "./eventSchema.ts"
+import * as fields from "./fields.ts"
+import * as filters from "./filters.ts"
+import * as fitting from "./fitting.ts"
+import * as pages from "./pages.ts"
+
+/** @internal */
+export const NAME = "events"
+
+const DEFAULT_LIMIT = 50
+const MOST = 1_000
+/** Clients give up on a call after a minute. */
+const LONGEST_WAIT = 50
+
+/** @internal */
+export const argumentsOf = {
+  ...filters.fields,
+  limit: fields.whole("How many events at the most. All that match are counted in totalCount all the same", {
+    least: 0,
+    most: MOST,
+    normal: DEFAULT_LIMIT
+  }),
+  page: fields.token("The next of an earlier answer: older events of the same arguments", "0.0.WzIsInAiXQ"),
+  after: fields.token(
+    "The cursor of an earlier answer: what changed since, oldest first. Takes the same filter, but not limit's order",
+    "WzIsImMiXQ"
+  ),
+  waitSeconds: fields.whole(
+    "With after: where nothing has changed yet, wait so many seconds for it. Answers at the first change",
+    { least: 0, most: LONGEST_WAIT }
+  ),
+  follow: fields.flag("Say how to follow what comes after this answer"),
+  maxBytes: filters.maxBytes
+}
+
+/** @internal */
+export const definition: Definition = {
+  name: NAME,
+  title: "Kubernetes events",
+  description:
+    "What happened: the Kubernetes Events that match, newest first. Every argument is a filter that must match; all are " +
+    "optional. totalCount is exact, whatever the limit. Each event is a series with a count. For an overview of many " +
+    "events call event_summary first. To follow, call again with after = cursor and waitSeconds = 50. " +
+    eventSchema.DATA_NOT_INSTRUCTIONS,
+  inputSchema: fields.inputSchema(argumentsOf),
+  outputSchema: eventSchema.object(
+    {
+      events: eventSchema.array(eventSchema.schema, "Newest first; with after in the order of change, oldest first"),
+      totalCount: { type: "integer", description: "The series that match, also those that are not in events" },
+      cursor: { type: "string", description: "Give it as after to see what came since" },
+      next: { type: "string", description: "Give it as page to see older ones; absent where there are none" },
+      coverage: eventSchema.coverageSchema,
+      gaps: eventSchema.gapsSchema,
+      incomplete: eventSchema.incompleteSchema,
+      notes: eventSchema.array({ type: "string" }, "What is left out, and how to get it")
+    },
+    ["cursor", "next", "coverage", "gaps", "incomplete"]
+  ),
+  annotations: {
+    title: "Kubernetes events",
+    readOnlyHint: true,
+    destructiveHint: false,
+    idempotentHint: true,
+    openWorldHint: false
+  }
+}
+
+/** @internal */
+export type Arguments = fields.Arguments<typeof argumentsOf>
+
+/** Arguments that contradict each other. */
+const contradictions = ({ after, page, since, until, waitSeconds }: Arguments): ReadonlyArray<string> => {
+  const wrong: Array<string> = []
+  if (page !== undefined && after !== undefined) {
+    wrong.push("page and after are both given, expected one of them: page leads to older events, after to newer ones")
+  }
+  if (waitSeconds !== undefined && waitSeconds > 0 && after === undefined) {
+    wrong.push(
+      'waitSeconds is given without after, expected the cursor of an earlier answer beside it, for example {"after":"<cursor>","waitSeconds":30}'
+    )
+  }
+  if (since !== undefined && until !== undefined && since > until) {
+    wrong.push('since lies after until, so nothing can match, for example {"since":"2h","until":"1h"}')
+  }
+  return wrong
+}
+
+const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
+
+interface Answer {
+  readonly events: ReadonlyArray<Event>
+  readonly total: number
+  readonly heading: string
+  readonly more: { readonly [field: string]: unknown }
+  readonly cursor: Cursor | undefined
+  readonly notes: ReadonlyArray<string>
+}
+
+/** The answer with messages of at most so many characters. */
+const render = ({ cursor, events, heading, more, notes, total }: Answer, length: number): ToolResult => {
+  const encoded = events.map((event) => eventSchema.encode(event, length))
+  const cut = encoded.filter((event) => "messageLength" in event).length
+  const said =
+    cut === 0
+      ? notes
+      : [`${plural(cut, "message")} cut (…): ask for fewer events, or a larger maxBytes, to see the rest`, ...notes]
+  const structuredContent = {
+    events: encoded,
+    totalCount: total,
+    ...(cursor === undefined ? undefined : { cursor }),
+    ...more,
+    notes: said
+  }
+  const lines = [
+    `${heading} ${eventSchema.DATA_NOT_INSTRUCTIONS}`,
+    ...(events.length === 0 ? [] : [eventSchema.table(events, length)]),
+    ...said.map((note) => `note: ${note}`),
+    ...(cursor === undefined ? [] : [`cursor: ${cursor}`])
+  ]
+  return { content: [{ type: "text", text: lines.join("\n") }], structuredContent }
+}
+
+const followNotes = (given: Arguments, isPage: boolean): ReadonlyArray<string> => {
+  if (given.follow !== true || isPage) return []
+  const { namespace, resourceName, resourceType } = given
+  const how = `to follow, call ${NAME} again with the same filter, after = cursor and waitSeconds = ${LONGEST_WAIT}; it answers at the first change, and its cursor continues`
+  if (resourceType === undefined || resourceName === undefined) return [how]
+  const uri = `events://${[resourceType, namespace ?? "", resourceName].map(encodeURIComponent).join("/")}`
+  return [how, `a client that can subscribe to resources is told of changes of ${uri}`]
+}
+
+const incompleteNotes = ({ incomplete = [] }: EventPage): ReadonlyArray<string> =>
+  incomplete.length === 0 ? [] : [`not everything answered, so events may be missing: see incomplete`]
+
+const emptyNotes = (
+  reader: EventReader.Service,
+  filter: EventFilter
+): Effect.Effect<ReadonlyArray<string>, BackendError> =>
+  Object.keys(filter).length === 0
+    ? Effect.succeed(["there are no events yet"])
+    : Effect.map(reader.query({ limit: 0 }), ({ totalCount }) => [
+        `nothing matches; without any filter there are ${plural(totalCount, "event")}`
+      ])
+
+// ---------------------------------------------------------------------------
+// what is stored
+// ---------------------------------------------------------------------------
+
+/** The cursor of a filter without its times, which would be others at the next call. Taken before the query. */
+const timelessCursor = (
+  reader: EventReader.Service,
+  filter: EventFilter,
+  timeless: EventFilter
+): Effect.Effect<Cursor | undefined, BackendError> =>
+  filter.since === undefined && filter.until === undefined
+    ? Effect.succeed(undefined)
+    : Effect.map(Stream.runHead(reader.watch(timeless, "now")), (item) => Option.getOrUndefined(item)?.cursor)
+
+const stored = Effect.fnUntraced(function* (
+  reader: EventReader.Service,
+  given: Arguments,
+  filter: EventFilter,
+  timeless: EventFilter,
+  page: PageToken | undefined
+): Effect.fn.Return<ToolResult, BackendError> {
+  const limit = given.limit ?? DEFAULT_LIMIT
+  const maxBytes = given.maxBytes ?? filters.DEFAULT_BYTES
+  const hasTimes = filter.since !== undefined || filter.until !== undefined
+  const early = page === undefined ? yield* timelessCursor(reader, filter, timeless) : undefined
+  const ask = (limit: number) => reader.query({ ...filter, limit, ...(page === undefined ? undefined : { page }) })
+  const follow = followNotes(given, page !== undefined)
+  const first = yield* ask(limit)
+  const empty = first.totalCount === 0 ? yield* emptyNotes(reader, filter) : []
+
+  const build =
+    (found: EventPage) =>
+    (count: number, length: number): ToolResult => {
+      const events = count === found.events.length ? found.events : found.events.slice(0, count)
+      const isRest = page !== undefined
+      const leftOut = count < found.events.length || (found.next !== undefined && count === found.events.length)
+      const notes = [
+        ...(leftOut ? [`older events are left out: call ${NAME} again with the same arguments and page = next`] : []),
+        ...(count < Math.min(limit, first.events.length)
+          ? [`only ${count} fit into ${maxBytes} bytes: a larger maxBytes shows more at once`]
+          : []),
+        ...incompleteNotes(found),
+        ...empty,
+        ...follow
+      ]
+      const shown = isRest ? `The next ${events.length}` : String(events.length)
+      return render(
+        {
+          events,
+          total: found.totalCount,
+          heading: `${shown} of ${plural(found.totalCount, "event")}, newest first.`,
+          cursor: isRest ? undefined : hasTimes ? early : found.cursor,
+          notes,
+          more: {
+            ...(found.next === undefined ? undefined : { next: pages.encode(filter, found.next) }),
+            coverage: eventSchema.coverage(found.coverage),
+            ...(found.incomplete === undefined ? undefined : { incomplete: eventSchema.incomplete(found.incomplete) })
+          }
+        },
+        length
+      )
+    }
+
+  const fitted = fitting.fit(first.events.length, maxBytes, build(first))
+  if (fitted.count === first.events.length) return fitted.result
+  // Where the page ends only the store can say, so it is asked for just as many.
+  const second = yield* ask(fitted.count)
+  return fitting.fit(second.events.length, maxBytes, build(second)).result
+})
+
+// ---------------------------------------------------------------------------
+// what changed
+// ---------------------------------------------------------------------------
+
+const changed = Effect.fnUntraced(function* (
+  reader: EventReader.Service,
+  given: Arguments,
+  filter: EventFilter,
+  timeless: EventFilter,
+  after: Cursor
+): Effect.fn.Return<ToolResult, BackendError> {
+  const limit = given.limit ?? DEFAULT_LIMIT
+  const waitSeconds = given.waitSeconds ?? 0
+  const found = yield* catchUp.catchUp(reader, filter, timeless, after, {
+    limit,
+    wait: Duration.seconds(waitSeconds)
+  })
+  const { changes, gaps, isWhole, total } = found
+  const follow = followNotes(given, false)
+
+  const build = (count: number, length: number): ToolResult => {
+    const isAll = isWhole && count === changes.length
+    const events = catchUp.statesOf(changes.slice(0, count))
+    const waited = waitSeconds === 0 ? "" : ` in ${plural(waitSeconds, "second")}`
+    return render(
+      {
+        events,
+        total,
+        heading:
+          total === 0
+            ? `Nothing changed${waited} since that cursor.`
+            : `${events.length} of ${plural(total, "event")} that changed since that cursor, oldest first.`,
+        cursor: isAll ? found.cursor : (changes[count - 1]?.cursor ?? after),
+        notes: [
+          ...(isAll ? [] : [`newer ones are left out: call ${NAME} again with the same filter and after = cursor`]),
+          ...(gaps.length === 0 ? [] : ["history between that cursor and these events is gone: see gaps"]),
+          ...follow
+        ],
+        more: { gaps: eventSchema.gaps(gaps) }
+      },
+      length
+    )
+  }
+  return fitting.fit(changes.length, given.maxBytes ?? filters.DEFAULT_BYTES, build).result
+})
+
+/** @internal */
+export const run = (
+  reader: EventReader.Service,
+  given: Arguments,
+  defaults: filters.Defaults
+): Effect.Effect<ToolResult, BackendError | filters.Wrong> =>
+  Effect.suspend((): Effect.Effect<ToolResult, BackendError | filters.Wrong> => {
+    const wrong = contradictions(given)
+    if (wrong.length > 0) return Effect.fail(new filters.Wrong({ wrong }))
+    const { page } = given
+    const begun = page === undefined ? undefined : pages.decode(page)
+    const times: { readonly since?: Micros | undefined; readonly until?: Micros | undefined } = begun ?? given
+    const timeless = filters.timelessOf(given, defaults)
+    const filter = filters.withTimes(timeless, times)
+    return given.after === undefined
+      ? stored(reader, given, filter, timeless, begun?.token ?? (page as PageToken | undefined))
+      : changed(reader, given, filter, timeless, given.after as Cursor)
+  })

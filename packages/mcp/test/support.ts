@@ -1,0 +1,90 @@
+import * as Backend from "@tidings/core/Backend"
+import type { Write } from "@tidings/core/Event"
+import type { EventReader } from "@tidings/core/EventReader"
+import * as EventTools from "@tidings/mcp/EventTools"
+import type { ToolResult } from "@tidings/mcp/Tool"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+
+/** Microseconds of 2026-11-28T03:00:00Z. */
+export const START = Date.UTC(2026, 10, 28, 3) * 1_000
+
+export interface Given {
+  readonly kind?: string
+  readonly name?: string
+  readonly namespace?: string
+  readonly reason?: string
+  readonly type?: string
+  readonly message?: string
+  readonly count?: number
+  readonly at?: number
+  readonly source?: string
+}
+
+/** The state of a series, a second after the one of the number before. */
+export const write = (seq: number, given: Given = {}): Write => {
+  const {
+    at = START + seq * 1_000_000,
+    count = 1,
+    kind = "Workflow",
+    message = `message ${seq}`,
+    name = "deploy",
+    namespace = "default",
+    reason = "WorkflowFailed",
+    source = "test",
+    type = "Warning"
+  } = given
+  return {
+    id: { origin: "00000000000000000000000000000001", seq },
+    upTo: seq,
+    count,
+    first: at,
+    last: at,
+    event: {
+      involvedObject: { kind, name, namespace },
+      reason,
+      type,
+      action: reason,
+      message,
+      data: {},
+      source: { component: source },
+      reportingController: source,
+      reportingInstance: `${source}-0`
+    }
+  }
+}
+
+/** Tools over a backend in memory, and the backend. */
+export const layer = (
+  options?: EventTools.Options
+): Layer.Layer<EventTools.EventTools | Backend.Backend | EventReader> =>
+  EventTools.layer(options).pipe(Layer.provideMerge(Backend.layerReader), Layer.provideMerge(Backend.layerMemory()))
+
+export const store = (...writes: ReadonlyArray<Write>) => Backend.Backend.use((backend) => backend.write(writes))
+
+export const call = (name: string, args?: unknown) =>
+  EventTools.EventTools.use(({ executeTool }) => executeTool(name, args))
+
+export interface Answer {
+  readonly events: ReadonlyArray<{ readonly [field: string]: unknown }>
+  readonly totalCount: number
+  readonly cursor?: string
+  readonly next?: string
+  readonly coverage?: ReadonlyArray<unknown>
+  readonly gaps?: ReadonlyArray<unknown>
+  readonly notes: ReadonlyArray<string>
+}
+
+/** The structured answer of a call that went well. */
+export const answer = (result: ToolResult): Answer => {
+  if (result.isError === true || result.structuredContent === undefined) throw new Error(textOf(result))
+  return result.structuredContent as unknown as Answer
+}
+
+export const events = (args?: unknown) => Effect.map(call("events", args), answer)
+
+export const textOf = ({ content }: ToolResult): string => content.map(({ text }) => text).join("\n")
+
+export const messages = ({ events }: Answer): ReadonlyArray<unknown> => events.map(({ message }) => message)
+
+export const bytes = (result: ToolResult): number => Buffer.byteLength(JSON.stringify(result))
