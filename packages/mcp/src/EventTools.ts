@@ -1,5 +1,5 @@
 /**
- * The tools: `events`, which agents call to find out what happened. For hosts that call tools themselves, and for the
+ * The tools: `events`, which agents call to find out what happened, and where the host asks for it `record_event`. For hosts that call tools themselves, and for the
  * server of this package.
  *
  * **When to use**
@@ -15,7 +15,10 @@
  *
  * @since 0.2.0
  */
+import type { BackendError } from "@tidings/core/BackendError"
+import type { EventDraft } from "@tidings/core/EventDraft"
 import { EventReader } from "@tidings/core/EventReader"
+import { type Recorded, type RecordError, Recorder } from "@tidings/core/Recorder"
 import * as Timestamp from "@tidings/core/Timestamp"
 import * as Suggestion from "@tidings/templates/Suggestion"
 import * as Clock from "effect/Clock"
@@ -23,6 +26,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
+import { Wrong } from "./internal/filters.ts"
+import * as recordTool from "./internal/recordTool.ts"
 import * as eventsTool from "./internal/eventsTool.ts"
 import * as failures from "./internal/failures.ts"
 import * as fields from "./internal/fields.ts"
@@ -40,6 +45,10 @@ export interface Options {
   readonly namespace?: string | undefined
   /** Turns a kind as somebody wrote it (`pods`) into the one that is meant (`Pod`). Taken as written unless given. */
   readonly kindOf?: ((written: string) => string) | undefined
+  /** Resolves when the host is about to end: calls that wait are answered then, and lose nothing. */
+  readonly closing?: Effect.Effect<void> | undefined
+  /** Records what the tool `record_event` is given. Without it there is no such tool: agents only read. */
+  readonly record?: ((draft: EventDraft) => Effect.Effect<Recorded, RecordError>) | undefined
 }
 
 /**
@@ -89,6 +98,23 @@ export type Service = EventTools["Service"]
 
 const kindAsWritten = (written: string): string => written
 
+interface Called {
+  readonly tool: Definition
+  readonly call: (args: unknown, now: Timestamp.Micros) => Effect.Effect<ToolResult, BackendError | Wrong>
+}
+
+const reading = <A, E>(
+  read: Result.Result<A, ReadonlyArray<string>>,
+  run: (given: A) => Effect.Effect<ToolResult, E>
+): Effect.Effect<ToolResult, E | Wrong> =>
+  Result.isSuccess(read) ? run(read.success) : Effect.fail(new Wrong({ wrong: read.failure }))
+
+const unknown = (name: unknown, names: ReadonlyArray<string>): ToolResult => {
+  const meant = typeof name === "string" ? Suggestion.nearest(name, names) : undefined
+  const hint = meant === undefined ? "" : ` (did you mean ${meant}?)`
+  return failures.result(`There is no tool ${text.show(name)}${hint}, expected one of ${names.join(", ")}`)
+}
+
 /**
  * The tools over the reader of a store.
  *
@@ -97,32 +123,35 @@ const kindAsWritten = (written: string): string => written
  */
 export const make = (options: Options = {}): Effect.Effect<Service, never, EventReader> =>
   EventReader.useSync((reader) => {
-    const defaults = { namespace: options.namespace, kindOf: options.kindOf ?? kindAsWritten }
-    const tools = [eventsTool.definition]
-    const names = tools.map(({ name }) => name)
+    const { closing = Effect.never, kindOf = kindAsWritten, namespace, record } = options
+    const defaults = { namespace, kindOf, closing }
 
-    const unknown = (name: unknown): ToolResult => {
-      const meant = typeof name === "string" ? Suggestion.nearest(name, names) : undefined
-      const hint = meant === undefined ? "" : ` (did you mean ${meant}?)`
-      return failures.result(`There is no tool ${text.show(name)}${hint}, expected one of ${names.join(", ")}`)
+    const called = new Map<string, Called>()
+    const add = (tool: Definition, call: Called["call"]) => called.set(tool.name, { tool, call })
+    add(eventsTool.definition, (args, now) =>
+      reading(fields.read(eventsTool.argumentsOf, args, now), (given) => eventsTool.run(reader, given, defaults))
+    )
+    if (record !== undefined) {
+      add(recordTool.definition, (args, now) =>
+        reading(fields.read(recordTool.argumentsOf, args, now, recordTool.REQUIRED), (given) =>
+          recordTool.run(record, given, kindOf)
+        )
+      )
     }
 
-    const events = (args: unknown): Effect.Effect<ToolResult> =>
-      Clock.clockWith((clock) => {
-        const read = fields.read(eventsTool.argumentsOf, args, Timestamp.now(clock))
-        if (Result.isFailure(read)) return Effect.succeed(failures.ofArguments(eventsTool.NAME, read.failure))
-        return eventsTool.run(reader, read.success, defaults).pipe(
-          Effect.catchTags({
-            Wrong: ({ wrong }) => Effect.succeed(failures.ofArguments(eventsTool.NAME, wrong)),
-            BackendError: (error) => Effect.succeed(failures.ofBackend(error))
-          })
-        )
-      })
-
     return EventTools.of({
-      tools,
+      tools: [...called.values()].map(({ tool }) => tool),
       executeTool: (name, args) =>
-        Effect.suspend(() => (name === eventsTool.NAME ? events(args) : Effect.succeed(unknown(name))))
+        Clock.clockWith((clock) => {
+          const tool = called.get(name)
+          if (tool === undefined) return Effect.succeed(unknown(name, [...called.keys()]))
+          return tool.call(args, Timestamp.now(clock)).pipe(
+            Effect.catchTags({
+              Wrong: ({ wrong }) => Effect.succeed(failures.ofArguments(name, wrong)),
+              BackendError: (error) => Effect.succeed(failures.ofBackend(error))
+            })
+          )
+        })
     })
   })
 
@@ -134,3 +163,17 @@ export const make = (options: Options = {}): Effect.Effect<Service, never, Event
  */
 export const layer = (options?: Options): Layer.Layer<EventTools, never, EventReader> =>
   Layer.effect(EventTools, make(options))
+
+/**
+ * The same with the tool `record_event`, over the recorder of the host, which checks what it is given.
+ *
+ * @category layers
+ * @since 0.2.0
+ */
+export const layerRecording = (
+  options?: Omit<Options, "record">
+): Layer.Layer<EventTools, never, EventReader | Recorder> =>
+  Layer.effect(
+    EventTools,
+    Recorder.use(({ record }) => make({ ...options, record }))
+  )

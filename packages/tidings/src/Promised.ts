@@ -28,6 +28,7 @@ import type { EventFilterInput } from "@tidings/core/EventManager"
 import type * as EventQuery from "@tidings/core/EventQuery"
 import type { ObjectReference } from "@tidings/core/ObjectReference"
 import type * as Recorder from "@tidings/core/Recorder"
+import type * as Tool from "@tidings/mcp/Tool"
 
 // ---------------------------------------------------------------------------
 // units
@@ -290,6 +291,26 @@ export interface Logger {
 }
 
 // ---------------------------------------------------------------------------
+// tools
+// ---------------------------------------------------------------------------
+
+/**
+ * A tool as `tools/list` describes it: name, description, schemas of what it takes and answers, annotations.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type ToolDefinition = Tool.Definition
+
+/**
+ * What a call of a tool answers, as `tools/call` has it.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type ToolResult = Tool.ToolResult
+
+// ---------------------------------------------------------------------------
 // everything together
 // ---------------------------------------------------------------------------
 
@@ -340,6 +361,13 @@ export interface Tidings extends AsyncDisposable {
   readonly isKubernetesMode: boolean
   /** The built-in catalogue's methods. */
   readonly generator: Generator<typeof EventGenerator.kinds>
+  /** The tools for agents, as `tools/list` of the Model Context Protocol describes them: `events` and the others. */
+  readonly tools: ReadonlyArray<ToolDefinition>
+  /**
+   * Calls a tool. What goes wrong with a call (bad arguments, a store that is away, an unknown name) is an answer with
+   * `isError` and a text that says what to do, for the agent to read; it rejects only when it is aborted or everything is closed.
+   */
+  readonly executeTool: (name: string, args?: unknown, options?: Ending) => Promise<ToolResult>
   /** Replaces the message of a reason from now on; a bad template is refused, and the former one stays. */
   readonly setTemplate: (reason: string, template: string) => Promise<void>
   /** The template of a reason's message, `undefined` where it has none. */

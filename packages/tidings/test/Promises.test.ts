@@ -720,3 +720,58 @@ describe("the logger of a host", () => {
     }
   })
 })
+
+describe("the tools", () => {
+  it("answer as promises, and know kinds as people write them", async () => {
+    await using tidings = await Tidings.create({ ...quiet, backend: "memory", catalogues: [Orders] })
+    assert.deepEqual(
+      tidings.tools.map(({ name }) => name),
+      ["events"]
+    )
+    await tidings.createEvent(pod, "BackOff", "restarting", "Warning")
+    for (const resourceType of ["Pod", "pods", "po"]) {
+      const { structuredContent } = await tidings.executeTool("events", { resourceType })
+      assert.equal(structuredContent?.["totalCount"], 1, resourceType)
+    }
+    const mistake = await tidings.executeTool("events", { resourcetype: "Pod" })
+    assert.isTrue(mistake.isError)
+    assert.match(mistake.content[0]!.text, /did you mean resourceType\?/)
+  })
+
+  it("record only where the host allows it, with what the call leaves out filled in", async () => {
+    await using tidings = await Tidings.create({ ...quiet, backend: "memory", allowRecord: true })
+    const refused = await tidings.executeTool("record_event", { resourceType: "Pod", resourceName: "web" })
+    assert.match(refused.content[0]!.text, /reason is missing, for example \{"reason":"WorkflowExecuted"\}/)
+    const { structuredContent } = await tidings.executeTool("record_event", {
+      resourceType: "pod",
+      resourceName: "web",
+      reason: "Checked",
+      message: "it runs"
+    })
+    const { events } = await tidings.queryEvents()
+    assert.equal(events[0]?.idText, structuredContent?.["id"])
+    assert.deepEqual(events[0]?.event.involvedObject, {
+      apiVersion: "v1",
+      kind: "Pod",
+      name: "web",
+      namespace: "default"
+    })
+  })
+
+  it("answer a call that waits when everything is closed, and end with its signal", async () => {
+    const tidings = await Tidings.create({ ...quiet, backend: "memory" })
+    const { structuredContent } = await tidings.executeTool("events")
+    const args = { after: structuredContent?.["cursor"], waitSeconds: 50 }
+    const aborting = new AbortController()
+    const aborted = tagOf(tidings.executeTool("events", args, { signal: aborting.signal }))
+    const waiting = tidings.executeTool("events", args)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    aborting.abort()
+    assert.equal(await aborted, "Interrupted")
+    const before = performance.now()
+    await tidings.close()
+    assert.equal((await waiting).structuredContent?.["totalCount"], 0)
+    assert.isBelow(performance.now() - before, 5_000)
+    assert.equal(await tagOf(tidings.executeTool("events")), "BackendError")
+  })
+})

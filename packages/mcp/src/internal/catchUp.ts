@@ -50,7 +50,12 @@ export const catchUp = (
   filter: EventQuery.EventFilter,
   timeless: EventQuery.EventFilter,
   after: EventQuery.Cursor,
-  options: { readonly limit: number; readonly wait: Duration.Duration }
+  options: {
+    readonly limit: number
+    readonly wait: Duration.Duration
+    /** Ends the wait early. */
+    readonly closing: Effect.Effect<void>
+  }
 ): Effect.Effect<CaughtUp, BackendError> =>
   Effect.suspend(() => {
     const changes: Array<Change> = []
@@ -90,7 +95,9 @@ export const catchUp = (
     }
 
     return Stream.runForEachArray(reader.watch(timeless, after), take).pipe(
-      Effect.raceFirst(Effect.andThen(Deferred.await(live), Effect.sleep(options.wait))),
+      Effect.raceFirst(
+        Effect.andThen(Deferred.await(live), Effect.raceFirst(Effect.sleep(options.wait), options.closing))
+      ),
       Effect.catchTag("Enough", () => Effect.void),
       Effect.map(() => ({ changes, total: seen.size, isWhole: !isFull, gaps, cursor }))
     )

@@ -237,13 +237,15 @@ const changed = Effect.fnUntraced(function* (
   given: Arguments,
   filter: EventFilter,
   timeless: EventFilter,
-  after: Cursor
+  after: Cursor,
+  closing: Effect.Effect<void>
 ): Effect.fn.Return<ToolResult, BackendError> {
   const limit = given.limit ?? DEFAULT_LIMIT
   const waitSeconds = given.waitSeconds ?? 0
   const found = yield* catchUp.catchUp(reader, filter, timeless, after, {
     limit,
-    wait: Duration.seconds(waitSeconds)
+    wait: Duration.seconds(waitSeconds),
+    closing
   })
   const { changes, gaps, isWhole, total } = found
   const follow = followNotes(given, false)
@@ -251,14 +253,13 @@ const changed = Effect.fnUntraced(function* (
   const build = (count: number, length: number): ToolResult => {
     const isAll = isWhole && count === changes.length
     const events = catchUp.statesOf(changes.slice(0, count))
-    const waited = waitSeconds === 0 ? "" : ` in ${plural(waitSeconds, "second")}`
     return render(
       {
         events,
         total,
         heading:
           total === 0
-            ? `Nothing changed${waited} since that cursor.`
+            ? `Nothing changed since that cursor.`
             : `${events.length} of ${plural(total, "event")} that changed since that cursor, oldest first.`,
         cursor: isAll ? found.cursor : (changes[count - 1]?.cursor ?? after),
         notes: [
@@ -290,5 +291,5 @@ export const run = (
     const filter = filters.withTimes(timeless, times)
     return given.after === undefined
       ? stored(reader, given, filter, timeless, begun?.token ?? (page as PageToken | undefined))
-      : changed(reader, given, filter, timeless, given.after as Cursor)
+      : changed(reader, given, filter, timeless, given.after as Cursor, defaults.closing)
   })

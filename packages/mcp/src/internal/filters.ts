@@ -6,6 +6,7 @@
 import type { EventFilter } from "@tidings/core/EventQuery"
 import type { Micros } from "@tidings/core/Timestamp"
 import * as Data from "effect/Data"
+import type * as Effect from "effect/Effect"
 import * as field from "./fields.ts"
 
 /** Arguments that are right one by one and not together. @internal */
@@ -17,6 +18,8 @@ export interface Defaults {
   readonly namespace?: string | undefined
   /** A kind as its type spells it, of what was written: `Pod` of `pods`. */
   readonly kindOf: (written: string) => string
+  /** Resolves when the host is about to end. */
+  readonly closing: Effect.Effect<void>
 }
 
 /** @internal */

@@ -58,6 +58,8 @@ export interface CreateOptions<Cs extends ReadonlyArray<Promised.Catalogue> = re
   readonly catalogues?:
     | (Cs & EventCatalogue.DistinctReasons<readonly [typeof EventGenerator, ...Cs]> & FreeNames<Cs>)
     | undefined
+  /** Whether the tool `record_event` is among the tools, so that agents may record. They only read unless given. */
+  readonly allowRecord?: boolean | undefined
   /** Where what the library says goes: a logger such as `console`, or `false` for nowhere. stderr unless given. */
   readonly logger?: Promised.Logger | false | undefined
 }
@@ -158,6 +160,7 @@ const ofHosts: Rules<keyof CreateOptions> = {
     holds: (given) => typeof given === "string" && /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(given),
     expected: "a namespace: 1 to 63 lower-case letters, digits and -"
   },
+  allowRecord: flag,
   catalogues: { holds: (given) => Array.isArray(given), expected: "a list of classes of EventCatalogue.Service" },
   logger: {
     holds: (given) =>

@@ -3,19 +3,23 @@
  *
  * @internal
  */
-import type { Backend } from "@tidings/core/Backend"
+import { Backend } from "@tidings/core/Backend"
 import type * as Core from "@tidings/core/Event"
-import type { EventGenerator } from "@tidings/core/EventGenerator"
+import type { Kinds } from "@tidings/core/EventCatalogue"
+import { EventGenerator } from "@tidings/core/EventGenerator"
 import * as EventId from "@tidings/core/EventId"
 import * as EventManager from "@tidings/core/EventManager"
 import type { PageToken, WatchFrom, WatchItem } from "@tidings/core/EventQuery"
+import { EventReader } from "@tidings/core/EventReader"
 import type { Issue } from "@tidings/core/InvalidEvent"
 import type { ObjectInput } from "@tidings/core/ObjectReference"
 import * as Recorder from "@tidings/core/Recorder"
 import * as Templates from "@tidings/core/Templates"
 import * as Timestamp from "@tidings/core/Timestamp"
+import * as EventTools from "@tidings/mcp/EventTools"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -24,6 +28,8 @@ import * as Stream from "effect/Stream"
 import type * as Promised from "../../Promised.ts"
 import { InvalidOptions } from "../../Rejection.ts"
 import { DefaultNamespace, FALLBACK } from "../defaultNamespace.ts"
+import * as catalogue from "../cli/catalogue.ts"
+import * as kindNames from "../cli/kindNames.ts"
 import * as calls from "./calls.ts"
 import * as defaults from "./defaults.ts"
 import * as logging from "./logging.ts"
@@ -45,6 +51,7 @@ export type Services = Backend | EventGenerator | EventManager.EventManager | Re
 
 /** What every class of `EventCatalogue.Service` has. */
 interface AnyCatalogue extends Context.Key<never, object> {
+  readonly kinds: Kinds
   readonly layer: Layer.Layer<never, Templates.CatalogueError, Templates.Templates | Recorder.Recorder | Backend>
 }
 
@@ -59,6 +66,7 @@ export interface Read {
   readonly drainTimeout: Duration.Duration
   readonly namespace: string | undefined
   readonly logger: Promised.Logger | false | undefined
+  readonly allowRecord: boolean
   readonly catalogues: ReadonlyArray<Named>
 }
 
@@ -70,6 +78,8 @@ const MEMBERS: ReadonlySet<string> = new Set<Extract<keyof Promised.Tidings, str
   "watchEvents",
   "isKubernetesMode",
   "generator",
+  "tools",
+  "executeTool",
   "setTemplate",
   "getTemplate",
   "flush",
@@ -117,7 +127,7 @@ export const read = (
 ): Read => {
   const issues = [...options.issuesOfHost(given, layers)]
   if (issues.length > 0) throw new InvalidOptions({ issues })
-  const { catalogues, drainTimeout, logger, loginTimeout, namespace, patience, ...rest } = given
+  const { allowRecord = false, catalogues, drainTimeout, logger, loginTimeout, namespace, patience, ...rest } = given
   const named = readCatalogues(catalogues ?? [], issues)
   if (issues.length > 0) throw new InvalidOptions({ issues })
   const drain = options.readTimespan(drainTimeout ?? "10 seconds")!
@@ -131,6 +141,7 @@ export const read = (
     drainTimeout: drain,
     namespace,
     logger,
+    allowRecord,
     catalogues: named
   }
 }
@@ -199,6 +210,17 @@ const methodsOf = (
   return methods
 }
 
+/** The tools for agents, which know the kinds that the host's catalogues declare. */
+const toolsOf = (
+  backend: Backend["Service"],
+  catalogues: ReadonlyArray<Named>,
+  options: Pick<EventTools.Options, "closing" | "record">
+): EventTools.Service => {
+  const known = catalogue.make([EventGenerator, ...catalogues.map(({ catalogue }) => catalogue)])
+  const kindOf = (written: string): string => kindNames.read(written, known)?.kind ?? written
+  return Effect.runSync(Effect.provideService(EventTools.make({ ...options, kindOf }), EventReader, backend))
+}
+
 const contexts = new WeakMap<Promised.Tidings, Context.Context<Services>>()
 
 /** @internal */
@@ -215,7 +237,7 @@ type Base = Layer.Layer<Services | readings.Readings, unknown>
 /** @internal */
 export const make = async (
   layerOf: (readings: Layer.Layer<readings.Readings>) => Layer.Layer<Services, unknown>,
-  { catalogues, drainTimeout, logger, namespace }: Read
+  { allowRecord, catalogues, drainTimeout, logger, namespace }: Read
 ): Promise<Promised.Tidings> => {
   const base = layerOf(readings.layer(drainTimeout)) as Base
   const layer = catalogues.reduce<Base>((layer, { catalogue }) => Layer.provideMerge(catalogue.layer, layer), base)
@@ -228,6 +250,7 @@ export const make = async (
   })
   const services = Effect.runSyncWith(context)(
     Effect.all({
+      backend: Backend,
       manager: EventManager.EventManager,
       recorder: Recorder.Recorder,
       templates: Templates.Templates,
@@ -235,7 +258,7 @@ export const make = async (
       meant: DefaultNamespace
     })
   )
-  const { manager, meant, reading, recorder, templates } = services
+  const { backend, manager, meant, reading, recorder, templates } = services
   // Not in the scope of the runtime, which would interrupt callers before the recorder can tell them what became of their
   // events.
   const underway = new calls.Calls(context)
@@ -249,10 +272,19 @@ export const make = async (
   }
   const methods = (catalogue: object) => methodsOf(catalogue, record, fill, messages)
 
+  const isClosing = Deferred.makeUnsafe<void>()
+  const { executeTool, tools } = toolsOf(backend, catalogues, {
+    closing: Deferred.await(isClosing),
+    record: allowRecord
+      ? (draft) => recorder.record({ ...draft, involvedObject: fillReference(draft.involvedObject) })
+      : undefined
+  })
+
   let closing: Promise<void> | undefined
   const close = (): Promise<void> => {
     closing ??= (async () => {
       Effect.runSync(reading.close)
+      Deferred.doneUnsafe(isClosing, Effect.void)
       const ended = watches.close()
       try {
         await runtime.dispose()
@@ -290,6 +322,9 @@ export const make = async (
     },
     isKubernetesMode: manager.isKubernetesMode,
     generator: methods(manager.generator) as unknown as Promised.Generator<typeof EventGenerator.kinds>,
+    tools,
+    executeTool: async (name, args, ending) =>
+      run("executeTool", () => reading.whileOpen(executeTool(name, args)), signalOf(ending)),
     ...messages,
     flush: (deadline) => run("flush", () => recorder.flush(options.readTimespan(deadline) ?? (deadline as number))),
     status: () => run("status", () => Effect.map(recorder.status, statusOf)),
