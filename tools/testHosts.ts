@@ -174,6 +174,10 @@ const hosts = async (folder: string): Promise<void> => {
     }
   }
 
+  await check("a host that has the package twice has one event manager", async () =>
+    onlyDone(await must(run(folder, process.execPath, ["twoCopies.cjs"])))
+  )
+
   const kubeconfig = join(folder, "kubeconfig")
   const server = spawn(process.execPath, ["server.mjs", kubeconfig], {
     cwd: folder,

@@ -14,6 +14,11 @@ export * as Cli from "./Cli.ts"
 export * as CommandError from "./CommandError.ts"
 
 /**
+ * The event manager of this process, for code that nobody can hand it to.
+ */
+export * as Locator from "./Locator.ts"
+
+/**
  * Everything a host needs, in one layer, and as promises.
  */
 export * as Tidings from "./Tidings.ts"

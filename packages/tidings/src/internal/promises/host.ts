@@ -30,7 +30,9 @@ import { InvalidOptions } from "../../Rejection.ts"
 import { DefaultNamespace, FALLBACK } from "../defaultNamespace.ts"
 import * as catalogue from "../cli/catalogue.ts"
 import * as kindNames from "../cli/kindNames.ts"
+import * as locator from "../locator.ts"
 import * as calls from "./calls.ts"
+import { catalogueName } from "./catalogueName.ts"
 import * as defaults from "./defaults.ts"
 import * as logging from "./logging.ts"
 import * as options from "../options.ts"
@@ -87,10 +89,6 @@ const MEMBERS: ReadonlySet<string> = new Set<Extract<keyof Promised.Tidings, str
   "close"
 ])
 
-/** The type is `Promised.CatalogueName`. */
-const nameOf = (id: string): string =>
-  id.slice(id.lastIndexOf("/") + 1).replace(/^(?:[A-Z]+(?![a-z])|[A-Z])/, (start) => start.toLowerCase())
-
 const isCatalogue = (given: unknown): given is AnyCatalogue =>
   typeof given === "function" &&
   "key" in given &&
@@ -107,7 +105,7 @@ const readCatalogues = (given: ReadonlyArray<unknown>, issues: Array<Issue>): Re
       issues.push({ field, found: options.show(catalogue), expected: "a class of EventCatalogue.Service" })
       continue
     }
-    const name = nameOf(catalogue.key)
+    const name = catalogueName(catalogue.key)
     if (name === "then" || MEMBERS.has(name) || named.some((other) => other.name === name)) {
       const expected = `an id whose last part is a name of its own: ${name} is taken`
       issues.push({ field, found: options.show(catalogue.key), expected })
@@ -283,6 +281,7 @@ export const make = async (
   let closing: Promise<void> | undefined
   const close = (): Promise<void> => {
     closing ??= (async () => {
+      locator.closed(tidings)
       Effect.runSync(reading.close)
       Deferred.doneUnsafe(isClosing, Effect.void)
       const ended = watches.close()
