@@ -46,9 +46,9 @@ const restored = (one: Stored) => {
   }
 }
 
-/** Without what the server gives to each object that it makes. */
+/** Without what the server gives to each object that it makes, and without the cluster that it is in. */
 const asRestored = (event: Event) => {
-  const { metadata, ...rest } = EventJson.toObject(event)
+  const { cluster: _, metadata, ...rest } = EventJson.toObject(event)
   const { creationTimestamp: _c, resourceVersion: _r, ...kept } = metadata
   return { ...rest, metadata: kept }
 }

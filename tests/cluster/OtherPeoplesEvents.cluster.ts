@@ -6,6 +6,7 @@ import { afterAll, assert, describe, it } from "@effect/vitest"
 import * as Backend from "@tidings/core/Backend"
 import type { Write } from "@tidings/core/Event"
 import * as EventId from "@tidings/core/EventId"
+import type { EventQuery } from "@tidings/core/EventQuery"
 import type { ObjectReference } from "@tidings/core/ObjectReference"
 import * as Effect from "effect/Effect"
 import { spawn } from "node:child_process"
@@ -205,7 +206,7 @@ const rowsOf = (table: string): ReadonlyArray<string> =>
     .sort()
 
 const comparable = (object: any): unknown => {
-  const { data: _, id: __, upTo: ___, ...rest } = object
+  const { cluster: _, data: __, id: ___, upTo: ____, ...rest } = object
   return rest
 }
 
@@ -470,5 +471,71 @@ describe("the kinds of the cluster", () => {
     assert.isUndefined(await find("nothing"))
     assert.isUndefined(await find("deployment.v9.apps"))
     assert.isUndefined(await find("deployment.batch"))
+  })
+})
+
+describe("a filter with sets and labels", () => {
+  const backendOf = (context: string) =>
+    KubernetesBackend.layer({ kubeconfig: cluster.kubeconfig, context, uidWait: 0 })
+
+  const namesFound = (context: string, query: EventQuery) =>
+    Effect.runPromise(
+      Backend.Backend.use((backend) => backend.query(query)).pipe(Effect.provide(backendOf(context)))
+    ).then(({ events, incomplete, totalCount }) => ({
+      names: events.map(({ name }) => name).sort(),
+      totalCount,
+      incomplete: incomplete?.map(({ reason }) => reason)
+    }))
+
+  it("finds in several namespaces what kubectl lists in each, and says which may not be read", async () => {
+    const inEach = await Promise.all(
+      ["default", "kube-system"].map((namespace) => kubectl(["get", "events", "-n", namespace, "-o", "name"]))
+    )
+    const theirs = inEach.flatMap(namesOf).sort()
+    const ours = await namesFound("admin", { namespace: ["kube-system", "default"] })
+    assert.deepStrictEqual(ours, { names: theirs, totalCount: theirs.length, incomplete: undefined })
+
+    const half = await namesFound("near", { namespace: ["team-a", "default"] })
+    assert.strictEqual(half.totalCount, half.names.length)
+    assert.strictEqual(half.incomplete?.length, 1)
+    assert.include(half.incomplete![0], "default")
+  })
+
+  it("finds by labels what kubectl finds by a selector", async () => {
+    await create({
+      ...event("label.17", "default", pod),
+      metadata: { name: "label.17", namespace: "default", labels: { team: "a", "example.com/tier": "" } }
+    })
+    await create({
+      ...event("label.18", "default", pod),
+      metadata: { name: "label.18", namespace: "default", labels: { team: "b" } }
+    })
+    for (const labels of [
+      { team: "a" },
+      { "example.com/tier": "" },
+      { team: "a", "example.com/tier": "" },
+      { team: "b", "example.com/tier": "" }
+    ]) {
+      const selector = Object.entries(labels)
+        .map(([key, value]) => `${key}=${value}`)
+        .join(",")
+      const theirs = namesOf(await kubectl(["get", "events", "-n", "default", "-l", selector, "-o", "name"]))
+      assert.deepStrictEqual(
+        (await namesFound("admin", { namespace: "default", labels })).names,
+        [...theirs].sort(),
+        selector
+      )
+    }
+  })
+
+  it("finds by types what kubectl events finds by types", async () => {
+    for (const types of ["Warning", "Normal,Warning"]) {
+      const theirs = rowsOf(await kubectl(["events", "-n", "default", "--types", types]))
+      assert.strictEqual(
+        (await listed("-n", "default", "--limit", "all", "--types", types)).length,
+        theirs.length,
+        types
+      )
+    }
   })
 })

@@ -31,8 +31,8 @@ const sentence = (chosen: internal.Chosen): string => {
       return "Events stay in memory, as configured"
     case "EventLog": {
       const { directory, insteadOf, isAsked } = chosen
-      const why = isAsked ? "it was chosen explicitly" : (insteadOf ?? "no cluster is configured")
-      return `Events go to the log in ${directory}, because ${why}`
+      const where = `Events go to the log in ${directory}`
+      return isAsked ? `${where}, as configured` : `${where}, because ${insteadOf ?? "no cluster is configured"}`
     }
     case "Cluster": {
       const where = `Events go to the cluster of ${chosen.connection.source}`
