@@ -54,6 +54,11 @@ export * as EventQuery from "./EventQuery.ts"
 export * as EventReader from "./EventReader.ts"
 
 /**
+ * Many events at a glance.
+ */
+export * as EventSummary from "./EventSummary.ts"
+
+/**
  * The error of an event that is not valid.
  */
 export * as InvalidEvent from "./InvalidEvent.ts"

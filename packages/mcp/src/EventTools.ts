@@ -1,5 +1,5 @@
 /**
- * The tools: `events`, which agents call to find out what happened, and where the host asks for it `record_event`. For hosts that call tools themselves, and for the
+ * The tools: `event_summary` and `events`, which agents call to find out what happened, and where the host asks for it `record_event`. For hosts that call tools themselves, and for the
  * server of this package.
  *
  * **When to use**
@@ -31,6 +31,7 @@ import * as recordTool from "./internal/recordTool.ts"
 import * as eventsTool from "./internal/eventsTool.ts"
 import * as failures from "./internal/failures.ts"
 import * as fields from "./internal/fields.ts"
+import * as summaryTool from "./internal/summaryTool.ts"
 import * as text from "./internal/text.ts"
 import type { Definition, ToolResult } from "./Tool.ts"
 
@@ -130,6 +131,9 @@ export const make = (options: Options = {}): Effect.Effect<Service, never, Event
     const add = (tool: Definition, call: Called["call"]) => called.set(tool.name, { tool, call })
     add(eventsTool.definition, (args, now) =>
       reading(fields.read(eventsTool.argumentsOf, args, now), (given) => eventsTool.run(reader, given, defaults))
+    )
+    add(summaryTool.definition, (args, now) =>
+      reading(fields.read(summaryTool.argumentsOf, args, now), (given) => summaryTool.run(reader, given, defaults))
     )
     if (record !== undefined) {
       add(recordTool.definition, (args, now) =>

@@ -1,8 +1,9 @@
+import { assert } from "@effect/vitest"
 import * as Backend from "@tidings/core/Backend"
 import type { Write } from "@tidings/core/Event"
 import type { EventReader } from "@tidings/core/EventReader"
 import * as EventTools from "@tidings/mcp/EventTools"
-import type { ToolResult } from "@tidings/mcp/Tool"
+import type { JsonSchema, ToolResult } from "@tidings/mcp/Tool"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 
@@ -62,8 +63,54 @@ export const layer = (
 
 export const store = (...writes: ReadonlyArray<Write>) => Backend.Backend.use((backend) => backend.write(writes))
 
+/** What a value has that its schema does not allow; of JSON Schema, what the tools use. */
+export const violations = (schema: JsonSchema, value: unknown, path = "$"): ReadonlyArray<string> => {
+  const {
+    enum: values,
+    items,
+    properties = {},
+    required = [],
+    type
+  } = schema as {
+    readonly enum?: ReadonlyArray<unknown>
+    readonly items?: JsonSchema
+    readonly properties?: { readonly [name: string]: JsonSchema }
+    readonly required?: ReadonlyArray<string>
+    readonly type: string
+  }
+  if (values !== undefined && !values.includes(value)) return [`${path} is none of ${values.join()}`]
+  switch (type) {
+    case "string":
+      return typeof value === "string" ? [] : [`${path} is no text`]
+    case "integer":
+      return Number.isSafeInteger(value) ? [] : [`${path} is no whole number`]
+    case "array":
+      if (!Array.isArray(value)) return [`${path} is no array`]
+      return value.flatMap((one, index) => violations(items ?? {}, one, `${path}[${index}]`))
+    default: {
+      if (typeof value !== "object" || value === null) return [`${path} is no object`]
+      const missing = required.filter((name) => !Object.hasOwn(value, name)).map((name) => `${path}.${name} is missing`)
+      const found = Object.entries(value).flatMap(([name, one]) =>
+        properties[name] === undefined
+          ? [`${path}.${name} is not declared`]
+          : violations(properties[name], one, `${path}.${name}`)
+      )
+      return [...missing, ...found]
+    }
+  }
+}
+
+/** Calls a tool, and holds its answer to the schema that it declares. */
 export const call = (name: string, args?: unknown) =>
-  EventTools.EventTools.use(({ executeTool }) => executeTool(name, args))
+  EventTools.EventTools.use(({ executeTool, tools }) =>
+    Effect.map(executeTool(name, args), (result) => {
+      const schema = tools.find((tool) => tool.name === name)?.outputSchema
+      if (result.isError !== true && schema !== undefined) {
+        assert.deepStrictEqual(violations(schema, result.structuredContent), [])
+      }
+      return result
+    })
+  )
 
 export interface Answer {
   readonly events: ReadonlyArray<{ readonly [field: string]: unknown }>

@@ -726,7 +726,7 @@ describe("the tools", () => {
     await using tidings = await Tidings.create({ ...quiet, backend: "memory", catalogues: [Orders] })
     assert.deepEqual(
       tidings.tools.map(({ name }) => name),
-      ["events"]
+      ["events", "event_summary"]
     )
     await tidings.createEvent(pod, "BackOff", "restarting", "Warning")
     for (const resourceType of ["Pod", "pods", "po"]) {

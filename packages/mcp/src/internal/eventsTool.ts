@@ -85,8 +85,9 @@ export const definition: Definition = {
 export type Arguments = fields.Arguments<typeof argumentsOf>
 
 /** Arguments that contradict each other. */
-const contradictions = ({ after, page, since, until, waitSeconds }: Arguments): ReadonlyArray<string> => {
-  const wrong: Array<string> = []
+const contradictions = (given: Arguments): ReadonlyArray<string> => {
+  const { after, page, waitSeconds } = given
+  const wrong = [...filters.contradictions(given)]
   if (page !== undefined && after !== undefined) {
     wrong.push("page and after are both given, expected one of them: page leads to older events, after to newer ones")
   }
@@ -94,9 +95,6 @@ const contradictions = ({ after, page, since, until, waitSeconds }: Arguments): 
     wrong.push(
       'waitSeconds is given without after, expected the cursor of an earlier answer beside it, for example {"after":"<cursor>","waitSeconds":30}'
     )
-  }
-  if (since !== undefined && until !== undefined && since > until) {
-    wrong.push('since lies after until, so nothing can match, for example {"since":"2h","until":"1h"}')
   }
   return wrong
 }

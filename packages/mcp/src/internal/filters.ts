@@ -78,3 +78,9 @@ export const withTimes = (
         ...(since === undefined ? undefined : { since }),
         ...(until === undefined ? undefined : { until })
       }
+
+/** Times that contradict each other. @internal */
+export const contradictions = ({ since, until }: field.Arguments<typeof fields>): ReadonlyArray<string> =>
+  since !== undefined && until !== undefined && since > until
+    ? ['since lies after until, so nothing can match, for example {"since":"2h","until":"1h"}']
+    : []
