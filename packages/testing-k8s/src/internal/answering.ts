@@ -27,14 +27,10 @@ const priorityHeaders = (seed: number, identity: Identity): Readonly<Record<stri
 
 /** @internal */
 export class Answering {
-  readonly #seed: number
-  readonly #now: () => number
-  readonly #fork: Fork
+  readonly #options: { readonly seed: number; readonly now: () => number; readonly fork: Fork }
 
   constructor(options: { readonly seed: number; readonly now: () => number; readonly fork: Fork }) {
-    this.#seed = options.seed
-    this.#now = options.now
-    this.#fork = options.fork
+    this.#options = options
   }
 
   /** The head of an answer whose body follows. */
@@ -45,12 +41,12 @@ export class Answering {
   ): void {
     exchange.entry.status = answer.status
     exchange.reply.begin(answer.status, {
-      "Audit-Id": uuid(this.#seed, `audit ${exchange.entry.ordinal}`),
+      "Audit-Id": uuid(this.#options.seed, `audit ${exchange.entry.ordinal}`),
       "Cache-Control": "no-cache, private",
       "Content-Type": answer.contentType,
       ...answer.headers,
-      ...(answer.status === 401 ? {} : priorityHeaders(this.#seed, exchange.identity)),
-      Date: formatHttpDate(this.#now()),
+      ...(answer.status === 401 ? {} : priorityHeaders(this.#options.seed, exchange.identity)),
+      Date: formatHttpDate(this.#options.now()),
       ...more
     })
   }
@@ -99,7 +95,7 @@ export class Answering {
 
   /** Runs while the client is there. */
   forkWhileOpen(exchange: Exchange, effect: Effect.Effect<void>): void {
-    const fiber = this.#fork(effect)
+    const fiber = this.#options.fork(effect)
     exchange.reply.onClose(() => fiber.interruptUnsafe())
   }
 

@@ -83,6 +83,13 @@ const withDefaults = (objects: Objects, resource: ResourceType, object: JsonObje
   }
 }
 
+const withManager = (objects: Objects, resource: ResourceType, object: JsonObject, manager: string): JsonObject => {
+  const version = eventVersionOf(resource)
+  return version === undefined
+    ? object
+    : withManagedFields(undefined, object, { manager, version, time: objects.now() })
+}
+
 /** @internal */
 export const create = (
   objects: Objects,
@@ -109,11 +116,7 @@ export const create = (
   if (asText(given["resourceVersion"]) !== "") {
     refuse(Status.versionOnCreate)
   }
-  const version = eventVersionOf(resource)
-  const managed =
-    version === undefined
-      ? complete
-      : withManagedFields(undefined, complete, { manager: managerOf(request), version, time: objects.now() })
+  const managed = withManager(objects, resource, complete, managerOf(request))
   const headers = warningHeaders(unknown)
   if (request.query.get("dryRun") === "All") {
     return objectAnswer(201, resource, managed, headers)
@@ -148,10 +151,5 @@ export const put = (
   const complete = isEnding ? { ...filled, status: { phase: "Terminating" } } : filled
   admitNamespace(objects, resource, namespace, asText(metadata["name"]))
   checkNew(resource, complete)
-  const version = eventVersionOf(resource)
-  const managed =
-    version === undefined
-      ? complete
-      : withManagedFields(undefined, complete, { manager: "unknown", version, time: objects.now() })
-  return { resource, object: objects.write(resource, managed) }
+  return { resource, object: objects.write(resource, withManager(objects, resource, complete, "unknown")) }
 }

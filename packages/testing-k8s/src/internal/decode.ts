@@ -1,4 +1,4 @@
-/** Typed decoding as the API server's JSON decoder does it: order of fields, zero values, messages. */
+/** Typed decoding as the API server's JSON decoder does it: zero values, messages. */
 import { asObject, isArray, isObject, type Json, type JsonObject, type MutableJsonObject } from "./json.ts"
 import { parseMicroTime, parseTime } from "./time.ts"
 
@@ -49,32 +49,27 @@ export class DecodeError extends Error {}
 
 /** @internal */
 export interface Decoded {
-  /** Fields in Go's order, with the zero values that Go writes. */
+  /** With the zero values that Go writes. */
   readonly value: JsonObject
   /** Paths of fields that the type does not have, in the order of the text. */
   readonly unknown: ReadonlyArray<string>
 }
 
-const jsonKind = (value: Json): string => {
-  if (typeof value === "boolean") return "bool"
-  return isArray(value) ? "array" : typeof value
+const jsonKind = (value: Json): string =>
+  typeof value === "boolean" ? "bool" : isArray(value) ? "array" : typeof value
+
+const goTypeNames: Readonly<Partial<Record<string, string>>> = {
+  time: "string",
+  microTime: "string",
+  stringMap: "map[string]string",
+  stringList: "[]string"
 }
 
 const goTypeName = (type: FieldType): string => {
-  if (typeof type !== "string") {
-    return "struct" in type ? type.struct().goType : `[]${type.list().goType}`
+  if (typeof type === "string") {
+    return goTypeNames[type] ?? type
   }
-  switch (type) {
-    case "time":
-    case "microTime":
-      return "string"
-    case "stringMap":
-      return "map[string]string"
-    case "stringList":
-      return "[]string"
-    default:
-      return type
-  }
+  return "struct" in type ? type.struct().goType : `[]${type.list().goType}`
 }
 
 const mismatch = (value: Json, owner: string, path: string, goType: string): never => {
@@ -83,21 +78,13 @@ const mismatch = (value: Json, owner: string, path: string, goType: string): nev
   throw new DecodeError(`json: cannot unmarshal ${what} into Go struct field ${owner}.${path} of type ${goType}`)
 }
 
+const zeros: Readonly<Partial<Record<string, Json>>> = { string: "", bool: false, int32: 0, int64: 0 }
+
 const zeroOf = (type: FieldType): Json => {
-  if (typeof type !== "string") {
-    return "struct" in type && !type.pointer ? zero(type.struct()) : null
+  if (typeof type === "string") {
+    return zeros[type] ?? null
   }
-  switch (type) {
-    case "string":
-      return ""
-    case "bool":
-      return false
-    case "int32":
-    case "int64":
-      return 0
-    default:
-      return null
-  }
+  return "struct" in type && !type.pointer ? zero(type.struct()) : null
 }
 
 /** What Go writes for a struct that nobody filled. @internal */
@@ -178,23 +165,17 @@ const decodeField = (
 }
 
 const decodeStruct = (of: Struct, value: JsonObject, path: string, unknown: Array<string>): JsonObject => {
-  const found = new Map<string, Json | undefined>()
+  const result: MutableJsonObject = { ...zero(of) }
   for (const [key, member] of Object.entries(value)) {
     const field = of.fields.find((candidate) => candidate.name === key)
     const memberPath = path === "" ? key : `${path}.${key}`
     if (field === undefined) {
       unknown.push(memberPath)
     } else {
-      found.set(key, decodeField(field, member, of.name, memberPath, unknown))
-    }
-  }
-  const result: MutableJsonObject = {}
-  for (const field of of.fields) {
-    const member = found.get(field.name)
-    if (member !== undefined) {
-      result[field.name] = member
-    } else if (!field.omitEmpty) {
-      result[field.name] = zeroOf(field.type)
+      const decoded = decodeField(field, member, of.name, memberPath, unknown)
+      if (decoded !== undefined) {
+        result[key] = decoded
+      }
     }
   }
   return result

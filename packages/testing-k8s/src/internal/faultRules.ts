@@ -1,4 +1,5 @@
 /** Which fault a request meets. */
+import * as Record from "effect/Record"
 import type { Chaos, Fault, Injected, InjectOptions, Match } from "../Fault.ts"
 import { mastersGroup } from "./rbac.ts"
 import type { RequestInfo } from "./request.ts"
@@ -29,65 +30,38 @@ export interface FaultRules {
 
 const bodyVerbs = new Set(["create", "update", "patch"])
 
-const tags: ReadonlyArray<Fault["_tag"]> = [
-  "Answer",
-  "Reset",
-  "Close",
-  "Hang",
-  "Timeout",
-  "EtcdUnavailable",
-  "EtcdTooLarge",
-  "ServiceUnavailable",
-  "TooManyRequests",
-  "EventRateLimit",
-  "Forbidden",
-  "NamespaceTerminating",
-  "Unauthorized",
-  "EntityTooLarge",
-  "Truncate",
-  "Slow",
-  "WatchCut",
-  "WatchEmpty",
-  "WatchSilence",
-  "WatchExpired"
-]
+type Applies = (candidate: Candidate) => boolean
+
+const always: Applies = () => true
+const toAnswers: Applies = ({ info }) => info.verb !== "watch"
+const toWatches: Applies = ({ info }) => info.verb === "watch"
+const toResources: Applies = ({ info }) => info.isResource
+const toAnswersOfResources: Applies = ({ info }) => info.isResource && info.verb !== "watch"
+const toBodies: Applies = ({ info }) => info.isResource && bodyVerbs.has(info.verb)
+const toOrdinaryUsers: Applies = ({ groups, info }) => info.isResource && !groups.includes(mastersGroup)
 
 /** A real server gives each fault only to some requests. */
-const applies = (fault: Fault, { groups, info }: Candidate): boolean => {
-  const isMaster = groups.includes(mastersGroup)
-  const isWatch = info.verb === "watch"
-  switch (fault._tag) {
-    case "Answer":
-    case "Reset":
-    case "Close":
-    case "Hang":
-    case "Unauthorized":
-      return true
-    case "Timeout":
-    case "EtcdUnavailable":
-      return info.isResource && !isWatch
-    case "ServiceUnavailable":
-      return info.isResource
-    case "EtcdTooLarge":
-    case "EntityTooLarge":
-      return info.isResource && bodyVerbs.has(info.verb)
-    case "TooManyRequests":
-      return info.isResource && !isMaster
-    case "Forbidden":
-      return info.isResource && !isMaster
-    case "EventRateLimit":
-      return info.resource === "events" && info.group === "" && bodyVerbs.has(info.verb)
-    case "NamespaceTerminating":
-      return info.isResource && info.verb === "create" && info.namespace !== ""
-    case "Truncate":
-    case "Slow":
-      return !isWatch
-    case "WatchCut":
-    case "WatchEmpty":
-    case "WatchSilence":
-    case "WatchExpired":
-      return isWatch
-  }
+const applies: Readonly<Record<Fault["_tag"], Applies>> = {
+  Answer: always,
+  Reset: always,
+  Close: always,
+  Hang: always,
+  Timeout: toAnswersOfResources,
+  EtcdUnavailable: toAnswersOfResources,
+  EtcdTooLarge: toBodies,
+  ServiceUnavailable: toResources,
+  TooManyRequests: toOrdinaryUsers,
+  EventRateLimit: ({ info }) => info.resource === "events" && info.group === "" && bodyVerbs.has(info.verb),
+  Forbidden: toOrdinaryUsers,
+  NamespaceTerminating: ({ info }) => info.isResource && info.verb === "create" && info.namespace !== "",
+  Unauthorized: always,
+  EntityTooLarge: toBodies,
+  Truncate: toAnswers,
+  Slow: toAnswers,
+  WatchCut: toWatches,
+  WatchEmpty: toWatches,
+  WatchSilence: toWatches,
+  WatchExpired: toWatches
 }
 
 const isOneOf = (wanted: string | ReadonlyArray<string> | undefined, value: string): boolean =>
@@ -121,7 +95,7 @@ export const make = (seed: number): FaultRules => {
 
   const byRule = (candidate: Candidate): Fault | undefined => {
     for (const rule of rules) {
-      if (rule.times <= 0 || !applies(rule.fault, candidate) || !isMeant(rule.match, candidate)) {
+      if (rule.times <= 0 || !applies[rule.fault._tag](candidate) || !isMeant(rule.match, candidate)) {
         continue
       }
       if (rule.skip > 0) {
@@ -145,7 +119,9 @@ export const make = (seed: number): FaultRules => {
     asked.set(key, turn + 1)
     return chaos.faults.find(
       ({ fault, match, rate }, index) =>
-        applies(fault, candidate) && isMeant(match ?? {}, candidate) && fraction(seed, `${key} ${turn} ${index}`) < rate
+        applies[fault._tag](candidate) &&
+        isMeant(match ?? {}, candidate) &&
+        fraction(seed, `${key} ${turn} ${index}`) < rate
     )?.fault
   }
 
@@ -170,7 +146,7 @@ export const make = (seed: number): FaultRules => {
       chaos = undefined
       asked.clear()
     },
-    injected: () => Object.fromEntries(tags.map((tag) => [tag, counts.get(tag) ?? 0])) as Injected,
+    injected: () => Record.map(applies, (_, tag) => counts.get(tag) ?? 0),
     remaining: () => rules.reduce((sum, rule) => sum + (Number.isFinite(rule.times) ? Math.max(0, rule.times) : 0), 0)
   }
 }

@@ -5,83 +5,61 @@ import { asObject, asText, at, equals, isArray, isObject, type Json, type JsonOb
 
 type FieldSet = { [key: string]: FieldSet }
 
-const mergeSets = (left: FieldSet, right: FieldSet): FieldSet => {
-  const result: FieldSet = { ...left }
-  for (const [key, value] of Object.entries(right)) {
-    result[key] = mergeSets(result[key] ?? {}, value)
-  }
-  return result
-}
+const isEmpty = (set: FieldSet): boolean => Object.keys(set).length === 0
+
+const mapSetMembers = (set: FieldSet, map: (value: FieldSet, key: string) => FieldSet | undefined): FieldSet =>
+  Object.fromEntries(
+    Object.entries(set).flatMap(([key, value]) => {
+      const mapped = map(value, key)
+      return mapped === undefined ? [] : [[key, mapped]]
+    })
+  )
+
+const mergeSets = (left: FieldSet, right: FieldSet): FieldSet => ({
+  ...left,
+  ...mapSetMembers(right, (value, key) => mergeSets(left[key] ?? {}, value))
+})
 
 /** What of `left` is also in `right`. */
-const intersectSets = (left: FieldSet, right: FieldSet): FieldSet => {
-  const result: FieldSet = {}
-  for (const [key, value] of Object.entries(left)) {
+const intersectSets = (left: FieldSet, right: FieldSet): FieldSet =>
+  mapSetMembers(left, (value, key) => {
     const other = right[key]
-    if (other === undefined) {
-      continue
-    }
-    const isLeaf = Object.keys(value).length === 0
-    const rest = intersectSets(value, other)
-    if (isLeaf || Object.keys(rest).some((name) => name !== ".")) {
-      result[key] = rest
-    }
-  }
-  return result
-}
+    const rest = other === undefined ? {} : intersectSets(value, other)
+    const isKept = isEmpty(value) ? other !== undefined : Object.keys(rest).some((name) => name !== ".")
+    return isKept ? rest : undefined
+  })
 
 /** What of `left` is not in `right`. */
-const subtractSets = (left: FieldSet, right: FieldSet): FieldSet => {
-  const result: FieldSet = {}
-  for (const [key, value] of Object.entries(left)) {
+const subtractSets = (left: FieldSet, right: FieldSet): FieldSet =>
+  mapSetMembers(left, (value, key) => {
     const other = right[key]
-    if (other === undefined) {
-      result[key] = value
-      continue
-    }
-    const rest = subtractSets(value, other)
-    if (Object.keys(rest).length > 0) {
-      result[key] = rest
-    }
-  }
-  return result
-}
+    const rest = other === undefined ? value : subtractSets(value, other)
+    return other !== undefined && isEmpty(rest) ? undefined : rest
+  })
 
 const asSet = (value: Json | undefined): FieldSet =>
   Object.fromEntries(Object.entries(asObject(value)).map(([key, member]) => [key, asSet(member)]))
 
-const mapSet = (value: JsonObject): FieldSet => ({
+const itemSet = (keys: ReadonlyArray<string>): FieldSet => ({
   ".": {},
-  ...Object.fromEntries(Object.keys(value).map((key) => [`f:${key}`, {}]))
+  ...Object.fromEntries(keys.map((key) => [key, {}]))
 })
 
-const metaSet = (meta: JsonObject): FieldSet => {
-  const result: FieldSet = {}
-  for (const field of ["labels", "annotations"]) {
-    const value = meta[field]
-    if (isObject(value)) {
-      result[`f:${field}`] = mapSet(value)
-    }
-  }
-  if (typeof meta["generateName"] === "string") {
-    result["f:generateName"] = {}
-  }
-  if (isArray(meta["finalizers"])) {
-    result["f:finalizers"] = {
-      ".": {},
-      ...Object.fromEntries(meta["finalizers"].map((item) => [`v:${JSON.stringify(item)}`, {}]))
-    }
-  }
-  if (isArray(meta["ownerReferences"])) {
-    result["f:ownerReferences"] = {
-      ".": {},
-      ...Object.fromEntries(
-        meta["ownerReferences"].map((item) => [`k:${JSON.stringify({ uid: at(item, "uid") ?? "" })}`, {}])
-      )
-    }
-  }
-  return result
-}
+const mapSet = (value: JsonObject): FieldSet => itemSet(Object.keys(value).map((key) => `f:${key}`))
+
+const metaSet = ({ annotations, finalizers, generateName, labels, ownerReferences }: JsonObject): FieldSet => ({
+  ...(isObject(labels) ? { "f:labels": mapSet(labels) } : {}),
+  ...(isObject(annotations) ? { "f:annotations": mapSet(annotations) } : {}),
+  ...(typeof generateName === "string" ? { "f:generateName": {} } : {}),
+  ...(isArray(finalizers) ? { "f:finalizers": itemSet(finalizers.map((item) => `v:${JSON.stringify(item)}`)) } : {}),
+  ...(isArray(ownerReferences)
+    ? {
+        "f:ownerReferences": itemSet(
+          ownerReferences.map((item) => `k:${JSON.stringify({ uid: at(item, "uid") ?? "" })}`)
+        )
+      }
+    : {})
+})
 
 const fieldSet = (event: JsonObject): FieldSet => {
   const result: FieldSet = {}
@@ -106,30 +84,20 @@ const fieldSet = (event: JsonObject): FieldSet => {
 
 /** Paths whose values differ, of those that `after` has. */
 const changedSet = (before: JsonObject, after: JsonObject): FieldSet => {
-  const result: FieldSet = {}
-  const all = fieldSet(after)
   const old = fieldSet(before)
-  const walk = (set: FieldSet, path: ReadonlyArray<string>): FieldSet => {
-    const changed: FieldSet = {}
-    for (const [key, children] of Object.entries(set)) {
+  const walk = (set: FieldSet, path: ReadonlyArray<string>): FieldSet =>
+    mapSetMembers(set, (children, key) => {
       const here = [...path, key]
-      if (Object.keys(children).length > 0) {
+      if (!isEmpty(children)) {
         const below = walk(children, here)
-        if (Object.keys(below).length > 0) {
-          changed[key] = below
-        }
-        continue
+        return isEmpty(below) ? undefined : below
       }
       const wasThere = here.reduce<FieldSet | undefined>((current, step) => current?.[step], old) !== undefined
       const steps = here.filter((step) => step.startsWith("f:")).map((step) => step.slice(2))
-      const isValue = key.startsWith("f:")
-      if (!wasThere || (isValue && !equals(at(before, ...steps), at(after, ...steps)))) {
-        changed[key] = {}
-      }
-    }
-    return changed
-  }
-  return Object.assign(result, walk(all, []))
+      const isSame = !key.startsWith("f:") || equals(at(before, ...steps), at(after, ...steps))
+      return wasThere && isSame ? undefined : {}
+    })
+  return walk(fieldSet(after), [])
 }
 
 /** Who wrote, through which version, when. @internal */

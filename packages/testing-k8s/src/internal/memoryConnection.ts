@@ -142,10 +142,9 @@ export const make = (options: {
       const once = Effect.suspend(() => send(connection, arrivalOf(request)))
       return Effect.flatMap(once, (answer) => (answer.status === 401 ? once : Effect.succeed(answer)))
     }
-    const transport: Transport = {
+    return {
       request: (request) => authorized(request, exchange),
       open: (path) => authorized({ method: "GET", path }, open),
       breaks: () => connection.breaks
-    }
-    return transport
+    } satisfies Transport
   })

@@ -1,8 +1,8 @@
 /** Answers that reach their client without a socket. */
 import type { Reply } from "./exchange.ts"
 
-/** What a client sees of a connection that ends in the middle. @internal */
-export const connectionReset = (): Error => Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" })
+/** What a client sees of a connection that ends in the middle. */
+const connectionReset = (): Error => Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" })
 
 /** What a client sees where nobody listens. @internal */
 export const connectionRefused = (): Error => Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" })
@@ -44,11 +44,15 @@ export class MemoryReply implements Reply {
   }
 
   begin(status: number, headers: Readonly<Record<string, string | ReadonlyArray<string>>>): void {
-    const first: Record<string, string | undefined> = {}
-    for (const [name, value] of Object.entries(headers)) {
-      first[name.toLowerCase()] = typeof value === "string" ? value : value[0]
+    this.#head = {
+      status,
+      headers: Object.fromEntries(
+        Object.entries(headers).map(([name, value]) => [
+          name.toLowerCase(),
+          typeof value === "string" ? value : value[0]
+        ])
+      )
     }
-    this.#head = { status, headers: first }
   }
 
   flush(): void {

@@ -46,24 +46,18 @@ export const checkQualifiedName = (value: string): ReadonlyArray<string> => {
     return [`a valid label key ${nameText} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')`]
   }
   const [prefix, name = ""] = parts.length === 1 ? [undefined, value] : parts
-  const errors: Array<string> = []
-  if (prefix === "") {
-    errors.push("prefix part must be non-empty")
-  } else if (prefix !== undefined) {
-    errors.push(...bytesTooLong(prefix, 253, "prefix part must"))
-    if (!subdomain.test(prefix)) {
-      errors.push(`prefix part ${subdomainText}`)
-    }
-  }
-  if (name === "") {
-    errors.push("name part must be non-empty")
-  } else {
-    errors.push(...bytesTooLong(name, 63, "name part must"))
-  }
-  if (!qualifiedName.test(name)) {
-    errors.push(`name part ${nameText}`)
-  }
-  return errors
+  const prefixErrors =
+    prefix === ""
+      ? ["prefix part must be non-empty"]
+      : [
+          ...bytesTooLong(prefix ?? "", 253, "prefix part must"),
+          ...(prefix === undefined || subdomain.test(prefix) ? [] : [`prefix part ${subdomainText}`])
+        ]
+  return [
+    ...prefixErrors,
+    ...(name === "" ? ["name part must be non-empty"] : bytesTooLong(name, 63, "name part must")),
+    ...(qualifiedName.test(name) ? [] : [`name part ${nameText}`])
+  ]
 }
 
 /** What may stand in the path of a URL. @internal */

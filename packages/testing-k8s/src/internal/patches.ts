@@ -1,5 +1,15 @@
 /** Patches of JSON: RFC 7386 and RFC 6902. */
-import { asObject, asText, at, equals, isArray, isObject, type Json, type MutableJsonObject } from "./json.ts"
+import {
+  asObject,
+  asText,
+  at,
+  equals,
+  isArray,
+  isObject,
+  type Json,
+  type JsonObject,
+  type MutableJsonObject
+} from "./json.ts"
 
 // Keys such as __proto__ are data here.
 const set = (target: MutableJsonObject, key: string, value: Json): void => {
@@ -24,6 +34,9 @@ export const mergePatch = (target: Json | undefined, patch: Json): Json => {
 
 const unescapePointer = (token: string): string => token.replaceAll("~1", "/").replaceAll("~0", "~")
 
+const withMember = (target: Json, key: string, value: Json): Json =>
+  isArray(target) ? target.with(Number(key), value) : { ...asObject(target), [key]: value }
+
 const patchAt = (
   target: Json,
   path: ReadonlyArray<string>,
@@ -37,54 +50,42 @@ const patchAt = (
     return change(target, key)
   }
   const child = isArray(target) ? target[Number(key)] : at(target, key)
-  if (child === undefined) {
+  const changed = child === undefined ? undefined : patchAt(child, rest, change)
+  return changed === undefined ? undefined : withMember(target, key, changed)
+}
+
+/** What becomes of the value that an operation is about; undefined when the operation fails. */
+const operate = (operation: JsonObject, parent: Json, key: string): Json | undefined => {
+  const value = operation["value"] ?? null
+  const current = isArray(parent) ? parent[Number(key)] : at(parent, key)
+  const op = operation["op"]
+  if (op === "test") {
+    return equals(current, value) ? parent : undefined
+  }
+  if (op === "add" && isArray(parent)) {
+    return parent.toSpliced(key === "-" ? parent.length : Number(key), 0, value)
+  }
+  if (op === "add" ? !isObject(parent) : current === undefined) {
     return undefined
   }
-  const changed = patchAt(child, rest, change)
-  if (changed === undefined) {
+  if (op === "add" || op === "replace") {
+    return withMember(parent, key, value)
+  }
+  if (op !== "remove") {
     return undefined
   }
-  return isArray(target) ? target.with(Number(key), changed) : { ...asObject(target), [key]: changed }
+  const { [key]: _removed, ...rest } = asObject(parent)
+  return isArray(parent) ? parent.toSpliced(Number(key), 1) : rest
 }
 
 /** RFC 6902 without `move` and `copy`; undefined when an operation fails. @internal */
-export const jsonPatch = (target: Json, operations: ReadonlyArray<Json>): Json | undefined => {
-  let result: Json | undefined = target
-  for (const operation of operations) {
-    if (result === undefined || !isObject(operation)) {
-      return undefined
-    }
-    const path = asText(operation["path"]).split("/").slice(1).map(unescapePointer)
-    const value = operation["value"] ?? null
-    result = patchAt(result, path, (parent, key) => {
-      const current = isArray(parent) ? parent[Number(key)] : at(parent, key)
-      switch (operation["op"]) {
-        case "test":
-          return equals(current, value) ? parent : undefined
-        case "add":
-          if (isArray(parent)) {
-            return parent.toSpliced(key === "-" ? parent.length : Number(key), 0, value)
-          }
-          return isObject(parent) ? { ...parent, [key]: value } : undefined
-        case "replace":
-          if (current === undefined) {
-            return undefined
-          }
-          return isArray(parent) ? parent.with(Number(key), value) : { ...asObject(parent), [key]: value }
-        case "remove": {
-          if (current === undefined) {
-            return undefined
-          }
-          if (isArray(parent)) {
-            return parent.toSpliced(Number(key), 1)
-          }
-          const { [key]: _removed, ...rest } = asObject(parent)
-          return rest
-        }
-        default:
-          return undefined
-      }
-    })
-  }
-  return result
-}
+export const jsonPatch = (target: Json, operations: ReadonlyArray<Json>): Json | undefined =>
+  operations.reduce<Json | undefined>(
+    (result, operation) =>
+      result === undefined || !isObject(operation)
+        ? undefined
+        : patchAt(result, asText(operation["path"]).split("/").slice(1).map(unescapePointer), (parent, key) =>
+            operate(operation, parent, key)
+          ),
+    target
+  )

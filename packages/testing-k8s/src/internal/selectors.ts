@@ -1,53 +1,22 @@
 /** Field selectors and label selectors. */
-import { asObject, asText, at, type JsonObject } from "./json.ts"
+import { asText, at, type JsonObject } from "./json.ts"
 import { badRequest, refuse as refuseWith } from "./statuses.ts"
 
 /** @internal */
 export type Matcher = (object: JsonObject) => boolean
 
 /** Splits at commas that no backslash stands before. */
-const splitTerms = (text: string): ReadonlyArray<string> => {
-  const terms: Array<string> = []
-  let current = ""
-  let escaped = false
-  for (const character of text) {
-    if (escaped) {
-      current += character
-      escaped = false
-    } else if (character === "\\") {
-      current += character
-      escaped = true
-    } else if (character === ",") {
-      terms.push(current)
-      current = ""
-    } else {
-      current += character
-    }
-  }
-  return [...terms, current].filter((term) => term !== "")
-}
+const splitTerms = (text: string): ReadonlyArray<string> => text.match(/(?:\\.?|[^\\,])+/gs) ?? []
 
 const refuse = (message: string): never => refuseWith(badRequest(message))
 
-const unescapeValue = (text: string): string => {
-  let value = ""
-  for (let index = 0; index < text.length; index++) {
-    const character = text[index] ?? ""
-    if (character === "\\") {
-      index += 1
-      const next = text[index] ?? ""
-      if (next !== "\\" && next !== "," && next !== "=") {
-        refuse(`invalid field selector: invalid escape sequence: \\${next}`)
-      }
-      value += next
-    } else if (character === "=" || character === ",") {
-      refuse(`invalid field selector: unescaped character in value: ${character.charCodeAt(0)}`)
-    } else {
-      value += character
+const unescapeValue = (text: string): string =>
+  text.replace(/\\(.?)|[=,]/gs, (found: string, escaped: string | undefined) => {
+    if (escaped === undefined) {
+      return refuse(`invalid field selector: unescaped character in value: ${found.charCodeAt(0)}`)
     }
-  }
-  return value
-}
+    return /^[\\,=]$/.test(escaped) ? escaped : refuse(`invalid field selector: invalid escape sequence: \\${escaped}`)
+  })
 
 /** @internal */
 export interface FieldSelector {
@@ -89,30 +58,14 @@ export const metadataLabels: ReadonlyMap<string, (object: JsonObject) => string>
   ["metadata.namespace", (object: JsonObject) => asText(at(object, "metadata", "namespace"))]
 ])
 
-const splitRequirements = (text: string): ReadonlyArray<string> => {
-  const parts: Array<string> = []
-  let depth = 0
-  let current = ""
-  for (const character of text) {
-    if (character === "(") depth += 1
-    if (character === ")") depth -= 1
-    if (character === "," && depth === 0) {
-      parts.push(current)
-      current = ""
-    } else {
-      current += character
-    }
-  }
-  return [...parts, current].map((part) => part.trim()).filter((part) => part !== "")
-}
+/** Splits at commas that are not in parentheses. */
+const splitRequirements = (text: string): ReadonlyArray<string> =>
+  (text.match(/(?:\([^)]*\)?|[^(,])+/g) ?? []).map((part) => part.trim()).filter((part) => part !== "")
 
 /** `=`, `==`, `!=`, `in`, `notin`, presence and absence. @internal */
 export const parseLabelSelector = (text: string): Matcher | undefined => {
   const tests = splitRequirements(text).map((part): Matcher => {
-    const labelOf = (object: JsonObject, key: string): string | undefined => {
-      const value = asObject(at(object, "metadata", "labels"))[key]
-      return typeof value === "string" ? value : undefined
-    }
+    const labelOf = (object: JsonObject, key: string) => at(object, "metadata", "labels", key)
     const set = /^([^\s!=()]+)\s+(in|notin)\s*(.*)$/.exec(part)
     if (set !== null) {
       const [, key = "", operator, rest = ""] = set
@@ -123,7 +76,7 @@ export const parseLabelSelector = (text: string): Matcher | undefined => {
       if (values === undefined) {
         return refuse(`unable to parse requirement: found '${rest}' expected: '('`)
       }
-      return (object) => values.includes(labelOf(object, key) ?? "\0") === (operator === "in")
+      return (object) => values.includes(asText(labelOf(object, key) ?? "\0")) === (operator === "in")
     }
     const comparison = /^([^\s!=]+)\s*(!=|==|=)\s*(\S*)$/.exec(part)
     if (comparison !== null) {

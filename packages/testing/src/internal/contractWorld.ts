@@ -15,6 +15,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
@@ -334,6 +335,50 @@ const makeWorld = (context: CheckContext, backend: Backend.Service): Effect.Effe
   })
 
 /** @internal */
+export const several = (
+  world: World,
+  length: number,
+  options?: (index: number) => SeriesOptions
+): ReadonlyArray<Write> => Array.from({ length }, (_, index) => world.series(options?.(index)))
+
+/** @internal */
+export const integer = (minimum: number, maximum: number): Arbitrary.Arbitrary<number> =>
+  Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
+
+/**
+ * A change of the series of that number, at that time.
+ *
+ * @internal
+ */
+export interface Step {
+  readonly series: number
+  readonly at: number
+}
+
+/**
+ * Turns steps into changes: the first of a series makes it, the others raise its count.
+ *
+ * @internal
+ */
+export const script = (world: World): ((steps: ReadonlyArray<Step>) => ReadonlyArray<Write>) => {
+  const states = new Map<number, Write>()
+  return (steps) =>
+    steps.map(({ at, series }) => {
+      const state = states.get(series)
+      const change =
+        state === undefined
+          ? world.series({
+              at,
+              namespace: (series % 3) as 0 | 1 | 2,
+              body: { reason: series % 2 === 0 ? "Step" : "StepFailed", type: series % 3 === 0 ? "Warning" : "Normal" }
+            })
+          : world.again(state, at)
+      states.set(series, change)
+      return change
+    })
+}
+
+/** @internal */
 export const openLayer = (
   layer: Layer.Layer<Backend.Backend, unknown>
 ): Effect.Effect<Backend.Service, unknown, Scope.Scope> =>
@@ -441,24 +486,42 @@ export const settle = (
     )
   })
 
-/** @internal */
-export const create = (world: World, ...batch: ReadonlyArray<Write>): Effect.Effect<void, Finding | BackendError> =>
-  settle(
-    world,
-    batch,
-    batch.map(() => "created")
-  )
-
-/** @internal */
-export const update = (world: World, ...batch: ReadonlyArray<Write>): Effect.Effect<void, Finding | BackendError> =>
-  settle(
-    world,
-    batch,
-    batch.map(() => "updated")
+const settleAll = <const Batch extends ReadonlyArray<Write>>(
+  world: World,
+  batch: Batch,
+  how: "created" | "updated"
+): Effect.Effect<Batch, Finding | BackendError> =>
+  Effect.as(
+    settle(
+      world,
+      batch,
+      batch.map(() => how)
+    ),
+    batch
   )
 
 /**
- * Writes changes one at a time, so that their order is known.
+ * Writes new series, and answers them.
+ *
+ * @internal
+ */
+export const create = <const Batch extends ReadonlyArray<Write>>(
+  world: World,
+  ...batch: Batch
+): Effect.Effect<Batch, Finding | BackendError> => settleAll(world, batch, "created")
+
+/**
+ * Writes later states of series, and answers them.
+ *
+ * @internal
+ */
+export const update = <const Batch extends ReadonlyArray<Write>>(
+  world: World,
+  ...batch: Batch
+): Effect.Effect<Batch, Finding | BackendError> => settleAll(world, batch, "updated")
+
+/**
+ * Writes changes one at a time, so that their order is known, and answers them.
  *
  * @internal
  */
@@ -466,17 +529,16 @@ export const apply = (
   world: World,
   changes: ReadonlyArray<Write>,
   earlier: ReadonlyArray<Write> = []
-): Effect.Effect<void, Finding | BackendError> =>
+): Effect.Effect<ReadonlyArray<Write>, Finding | BackendError> =>
   Effect.suspend(() => {
     const seen = new Set(earlier.map(keyOf))
-    return Effect.forEach(
-      changes,
-      (change) => {
+    return Effect.as(
+      Effect.forEach(changes, (change) => {
         const known = seen.has(keyOf(change))
         seen.add(keyOf(change))
         return known ? update(world, change) : create(world, change)
-      },
-      { discard: true }
+      }),
+      changes
     )
   })
 
@@ -525,7 +587,7 @@ export const pages = (
   world: World,
   filter: EventFilter,
   limit: number,
-  between: (page: number) => Effect.Effect<void, Finding | BackendError> = () => Effect.void
+  between: (page: number) => Effect.Effect<unknown, Finding | BackendError> = () => Effect.void
 ): Effect.Effect<ReadonlyArray<EventPage>, Finding | BackendError> =>
   Effect.gen(function* () {
     const all: Array<EventPage> = []
@@ -633,12 +695,17 @@ export const watch = (world: World, filter: EventFilter, from: WatchFrom): Effec
           }
         }
       })
+    const nextWithoutGap = (expecting: string) =>
+      Effect.flatMap(next(expecting), (item) =>
+        item._tag === "Gap"
+          ? found(`the watch yielded a gap where nothing was lost: ${item.reason}`)
+          : Effect.succeed(item)
+      )
     const untilLive = Effect.gen(function* () {
       const seen: Array<Seen> = []
       while (true) {
-        const item = yield* next("Live")
+        const item = yield* nextWithoutGap("Live")
         if (item._tag === "Live") return { seen, live: item.cursor }
-        if (item._tag === "Gap") return yield* found(`the watch yielded a gap where nothing was lost: ${item.reason}`)
         seen.push(item)
       }
     })
@@ -646,15 +713,41 @@ export const watch = (world: World, filter: EventFilter, from: WatchFrom): Effec
       Effect.gen(function* () {
         const seen: Array<Seen> = []
         while (true) {
-          const item = yield* next(describe(last))
+          const item = yield* nextWithoutGap(describe(last))
           if (item._tag === "Live") return yield* found("the watch yielded Live a second time")
-          if (item._tag === "Gap") return yield* found(`the watch yielded a gap where nothing was lost: ${item.reason}`)
           seen.push(item)
           if (keyOf(item.event) === keyOf(last) && item.event.upTo >= last.upTo) return seen
         }
       })
     return { next, untilLive, until, stop: Scope.close(scope, Exit.void) }
   })
+
+/**
+ * Starts a watch from now, and waits until it follows.
+ *
+ * @internal
+ */
+export const watchLive = (
+  world: World,
+  filter: EventFilter
+): Effect.Effect<Watcher, Finding | BackendError, Scope.Scope> =>
+  Effect.tap(watch(world, filter, "now"), ({ untilLive }) => untilLive)
+
+/**
+ * Starts a watch, whose events up to `Live` must be these, in this order.
+ *
+ * @internal
+ */
+export const ensureWatch = (
+  world: World,
+  filter: EventFilter,
+  from: WatchFrom,
+  expected: ReadonlyArray<Write>,
+  what: string
+): Effect.Effect<Watcher, Finding | BackendError, Scope.Scope> =>
+  Effect.tap(watch(world, filter, from), ({ untilLive }) =>
+    Effect.flatMap(untilLive, ({ seen }) => ensureEvents(expected, eventsOf(seen), what))
+  )
 
 /**
  * A watch from a cursor must yield exactly what came after it: each change at most once and in the order of change, the

@@ -12,6 +12,7 @@ import {
   ensureEvents,
   ensureQuery,
   ensureSame,
+  ensureWatch,
   eventsOf,
   keyOf,
   propertyCheck,
@@ -19,6 +20,7 @@ import {
   settle,
   update,
   watch,
+  watchLive,
   type World
 } from "./contractWorld.ts"
 
@@ -89,11 +91,13 @@ const values: Readonly<Record<string, ReadonlyArray<Json>>> = {
 /** Writes each of the events and compares it with what a query and a watch give back. */
 const roundTrip = (world: World, bodies: ReadonlyArray<(write: Write) => Partial<EventBody>>) =>
   Effect.gen(function* () {
-    const batch = bodies.map((body) => {
-      const write = world.series()
-      return { ...write, event: { ...write.event, ...body(write) } }
-    })
-    yield* create(world, ...batch)
+    const batch = yield* create(
+      world,
+      ...bodies.map((body) => {
+        const write = world.series()
+        return { ...write, event: { ...write.event, ...body(write) } }
+      })
+    )
     const page = yield* query(world, world.only)
     const byKey = new Map(page.events.map((event) => [keyOf(event), event]))
     for (const write of batch) yield* ensureEvent(write, byKey.get(keyOf(write)))
@@ -216,11 +220,9 @@ export const dataChecks: ReadonlyArray<CheckDefinition> = [
 
   check("times come back as exactly as the store is said to keep them", (world) =>
     Effect.gen(function* () {
-      const batch = [0, 1, 2, 999, 1_000, 1_001].map((tick) => world.series({ at: tick }))
-      yield* create(world, ...batch)
+      const batch = yield* create(world, ...[0, 1, 2, 999, 1_000, 1_001].map((tick) => world.series({ at: tick })))
       yield* ensureQuery(world, world.only, [...batch].reverse(), "the store")
-      const later = world.again(batch[0]!, 123_457)
-      yield* update(world, later)
+      const [later] = yield* update(world, world.again(batch[0]!, 123_457))
       yield* ensureQuery(
         world,
         { ...world.only, since: later.last, until: later.last },
@@ -250,13 +252,10 @@ export const dataChecks: ReadonlyArray<CheckDefinition> = [
         yield* ensureQuery(world, objects, expected, `the query by the namespace ${namespace} of the object`)
       }
       for (const filter of [byName, { ...byName, namespace: own }]) {
-        const watcher = yield* watch(world, filter, "beginning")
-        yield* ensureEvents([node], eventsOf((yield* watcher.untilLive).seen), "the watch by kind and name")
+        yield* ensureWatch(world, filter, "beginning", [node], "the watch by kind and name")
       }
-      const watcher = yield* watch(world, { ...byName, namespace: own }, "now")
-      yield* watcher.untilLive
-      const later = world.again(node)
-      yield* update(world, later)
+      const watcher = yield* watchLive(world, { ...byName, namespace: own })
+      const [later] = yield* update(world, world.again(node))
       yield* ensureEvents([later], eventsOf(yield* watcher.until(later)), "the watch by kind and name, later")
     })
   ),
@@ -272,12 +271,14 @@ export const dataChecks: ReadonlyArray<CheckDefinition> = [
         "Ünï 漢字",
         "a, b=c"
       ]
-      const batch = names.map((name) => {
-        const write = world.series()
-        const involvedObject = { ...write.event.involvedObject, name: `${name} ${world.nameOf("x")}` }
-        return { ...write, event: { ...write.event, involvedObject, data: { name: involvedObject.name } } }
-      })
-      yield* create(world, ...batch)
+      const batch = yield* create(
+        world,
+        ...names.map((name) => {
+          const write = world.series()
+          const involvedObject = { ...write.event.involvedObject, name: `${name} ${world.nameOf("x")}` }
+          return { ...write, event: { ...write.event, involvedObject, data: { name: involvedObject.name } } }
+        })
+      )
       for (const one of batch) {
         const filter = { ...world.only, resourceName: one.event.involvedObject.name }
         const page = yield* ensureQuery(world, filter, [one], `the query by the name ${one.event.involvedObject.name}`)
@@ -294,13 +295,11 @@ export const dataChecks: ReadonlyArray<CheckDefinition> = [
   check("a type that other writers made up is kept and filtered as what it is", (world) =>
     Effect.gen(function* () {
       const types = ["Error", "normal", "Ünï, x=y"]
-      const batch = types.map((type) => world.series({ body: { type } }))
-      yield* create(world, ...batch)
+      const batch = yield* create(world, ...types.map((type) => world.series({ body: { type } })))
       for (const one of batch) {
         const filter = { ...world.only, eventType: one.event.type }
         yield* ensureQuery(world, filter, [one], `the query by the type ${one.event.type}`)
-        const watcher = yield* watch(world, filter, "beginning")
-        yield* ensureEvents([one], eventsOf((yield* watcher.untilLive).seen), `the watch by the type ${one.event.type}`)
+        yield* ensureWatch(world, filter, "beginning", [one], `the watch by the type ${one.event.type}`)
       }
       yield* ensureQuery(world, { ...world.only, eventType: "Normal" }, [], "the query by the type Normal")
     })
@@ -313,8 +312,7 @@ export const dataChecks: ReadonlyArray<CheckDefinition> = [
       yield* create(world, one)
       const page = yield* ensureQuery(world, { ...world.only, namespace }, [one], "the query by its own namespace")
       yield* ensureSame(namespace, page.events.find(world.isMine)!.namespace, "its own namespace")
-      const later = world.again(one)
-      yield* update(world, later)
+      const [later] = yield* update(world, world.again(one))
       yield* ensureQuery(world, { ...world.only, objectNamespace, namespace }, [later], "the query by both namespaces")
       const usual = { ...world.only, namespace: objectNamespace }
       yield* ensureQuery(world, usual, [], "the query by the namespace of the object")

@@ -17,16 +17,21 @@ import {
   ensureGap,
   ensureQuery,
   ensureSame,
+  ensureWatch,
   eventsOf,
   folded,
+  integer,
   keyOf,
   pages,
   propertyCheck,
   query,
   refusesPage,
+  several,
+  script,
   settle,
-  type World,
-  watch
+  type Step,
+  watch,
+  type World
 } from "./contractWorld.ts"
 import { filterCases, makeStock, nearMisses, stockKeys } from "./filterCases.ts"
 import { garbage } from "./garbage.ts"
@@ -35,11 +40,6 @@ const writeStock = (world: World) => {
   const stock = makeStock(world)
   return Effect.as(create(world, ...stockKeys.map((key) => stock[key])), stock)
 }
-
-const many = (world: World, length: number, at?: (index: number) => number): ReadonlyArray<Write> =>
-  Array.from({ length }, (_, index) => world.series({ at: at?.(index) }))
-
-const reversed = <A>(values: ReadonlyArray<A>): ReadonlyArray<A> => [...values].reverse()
 
 /** Each of these exactly once over all pages, and nothing else. */
 const ensureOnce = (expected: ReadonlyArray<Write>, found: ReadonlyArray<EventQuery.EventPage>, what: string) =>
@@ -75,15 +75,12 @@ const ensureCoverage = ({ coverage }: EventQuery.EventPage) =>
   })
 
 interface Plan {
-  readonly steps: ReadonlyArray<{ readonly series: number; readonly at: number }>
+  readonly steps: ReadonlyArray<Step>
   readonly limit: number
   readonly reason: boolean
   readonly warning: boolean
   readonly since: number
 }
-
-const integer = (minimum: number, maximum: number) =>
-  Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
 
 const plan: Arbitrary.Arbitrary<Plan> = Arbitrary.all({
   steps: Arbitrary.array(Arbitrary.all({ series: integer(0, 7), at: integer(0, 9) }), { minLength: 1, maxLength: 20 }),
@@ -99,22 +96,18 @@ export const queryChecks: ReadonlyArray<CheckDefinition> = [
     Effect.gen(function* () {
       const page = yield* ensureQuery(world, world.only, [], "the empty store")
       yield* ensure(page.next === undefined, () => "the empty store has a next page")
-      const first = world.series()
-      yield* create(world, first)
-      const watcher = yield* watch(world, world.only, page.cursor)
-      yield* ensureEvents(
-        [first],
-        eventsOf((yield* watcher.untilLive).seen),
-        "the watch from the cursor of an empty store"
-      )
+      const [first] = yield* create(world, world.series())
+      yield* ensureWatch(world, world.only, page.cursor, [first], "the watch from the cursor of an empty store")
     })
   ),
 
   check("a query answers newest first by last seen, whatever the order of writing", (world) =>
     Effect.gen(function* () {
       const at = [3, 9, 1, 7, 5, 2]
-      const batch = at.map((tick) => world.series({ at: tick }))
-      yield* apply(world, batch)
+      const batch = yield* apply(
+        world,
+        at.map((tick) => world.series({ at: tick }))
+      )
       const sorted = [...batch].sort((a, b) => b.last - a.last)
       yield* ensureQuery(world, world.only, sorted, "the store")
       const oldest = sorted.at(-1)!
@@ -155,7 +148,7 @@ export const queryChecks: ReadonlyArray<CheckDefinition> = [
 
   check("a query says of each store for which time its history is complete, whatever the filter", (world) =>
     Effect.gen(function* () {
-      yield* create(world, ...many(world, 3))
+      yield* create(world, ...several(world, 3))
       const page = yield* query(world, world.only)
       yield* ensureCoverage(page)
       yield* ensure(
@@ -176,8 +169,7 @@ export const queryChecks: ReadonlyArray<CheckDefinition> = [
 
   check("a page token of a filter that means the same is taken, however it is written", (world) =>
     Effect.gen(function* () {
-      const batch = many(world, 4)
-      yield* create(world, ...batch)
+      const batch = yield* create(world, ...several(world, 4))
       const { next } = yield* query(world, { ...world.only, reason: ["StepStarted", "Other"], labels: {}, limit: 2 })
       yield* ensure(next !== undefined, () => "the first page leads to no next one")
       const page = yield* query(world, {
@@ -186,7 +178,7 @@ export const queryChecks: ReadonlyArray<CheckDefinition> = [
         limit: 2,
         page: next!
       })
-      yield* ensureEvents(reversed(batch).slice(2), page.events, "the second page")
+      yield* ensureEvents(batch.toReversed().slice(2), page.events, "the second page")
       yield* refusesPage(
         world,
         { ...world.only, reason: ["StepStarted"], limit: 2, page: next! },
@@ -221,16 +213,20 @@ export const queryChecks: ReadonlyArray<CheckDefinition> = [
         ]) {
           yield* ensureQuery(world, { ...world.only, ...filter }, [], `the query by ${JSON.stringify(filter)}`)
         }
-        const watcher = yield* watch(world, { ...world.only, name, namespace }, "beginning")
-        yield* ensureEvents([one], eventsOf((yield* watcher.untilLive).seen), "the watch by name and namespace")
+        yield* ensureWatch(
+          world,
+          { ...world.only, name, namespace },
+          "beginning",
+          [one],
+          "the watch by name and namespace"
+        )
       }
     })
   ),
 
   check("what comes after a query by name is followed from its cursor", (world) =>
     Effect.gen(function* () {
-      const first = world.series()
-      yield* create(world, first)
+      const [first] = yield* create(world, world.series())
       const found = (yield* query(world, { ...world.only, id: EventId.format(first.id) })).events[0]!
       const filter = { ...world.only, name: found.name, namespace: namespaceOf(found) }
       const { cursor } = yield* query(world, filter)
@@ -263,8 +259,7 @@ export const queryChecks: ReadonlyArray<CheckDefinition> = [
 
   check("totalCount is exact and counts before the limit", (world) =>
     Effect.gen(function* () {
-      const batch = many(world, 25)
-      yield* create(world, ...batch)
+      const batch = yield* create(world, ...several(world, 25))
       for (const limit of [1, 24, 25, 100]) {
         const page = yield* query(world, { ...world.only, limit })
         yield* ensureSame(25, page.totalCount, `totalCount with the limit ${limit}`)
@@ -282,9 +277,8 @@ export const queryChecks: ReadonlyArray<CheckDefinition> = [
 
   check("a limit of 0, of one, and of as many as there are", (world) =>
     Effect.gen(function* () {
-      const batch = many(world, 4)
-      yield* create(world, ...batch)
-      const newest = reversed(batch)
+      const batch = yield* create(world, ...several(world, 4))
+      const newest = batch.toReversed()
       const none = yield* query(world, { ...world.only, limit: 0 })
       yield* ensureEvents([], none.events, "the limit 0")
       yield* ensureSame(4, none.totalCount, "totalCount with the limit 0")
@@ -306,12 +300,11 @@ export const queryChecks: ReadonlyArray<CheckDefinition> = [
 
   check("paging yields every series once, newest first", (world) =>
     Effect.gen(function* () {
-      const batch = many(world, 17)
-      yield* create(world, ...batch)
+      const batch = yield* create(world, ...several(world, 17))
       for (const limit of [1, 5, 16, 17]) {
         const found = yield* pages(world, world.only, limit)
         yield* ensureEvents(
-          reversed(batch),
+          batch.toReversed(),
           found.flatMap((page) => page.events),
           `the pages of ${limit}`
         )
@@ -322,8 +315,7 @@ export const queryChecks: ReadonlyArray<CheckDefinition> = [
 
   check("paging yields every series once, when many were last seen at the same time", (world) =>
     Effect.gen(function* () {
-      const batch = many(world, 12, (index) => (index < 2 ? 1 : index < 10 ? 2 : 3))
-      yield* create(world, ...batch)
+      const batch = yield* create(world, ...several(world, 12, (index) => ({ at: index < 2 ? 1 : index < 10 ? 2 : 3 })))
       for (const limit of [1, 3, 5]) {
         const found = yield* pages(world, world.only, limit)
         yield* ensureOnce(batch, found, `the pages of ${limit}`)
@@ -339,8 +331,7 @@ export const queryChecks: ReadonlyArray<CheckDefinition> = [
 
   check("paging yields every series once, while new ones arrive", (world) =>
     Effect.gen(function* () {
-      const batch = many(world, 11)
-      yield* create(world, ...batch)
+      const batch = yield* create(world, ...several(world, 11))
       const found = yield* pages(world, world.only, 3, () => create(world, world.series(), world.series()))
       yield* ensureOnce(batch, found, "the pages")
     })
@@ -348,8 +339,7 @@ export const queryChecks: ReadonlyArray<CheckDefinition> = [
 
   check("pages, and a watch from the cursor of the first, together miss nothing", (world) =>
     Effect.gen(function* () {
-      const batch = many(world, 10)
-      yield* create(world, ...batch)
+      const batch = yield* create(world, ...several(world, 10))
       const history = [...batch]
       const found = yield* pages(world, world.only, 4, (page) => {
         // On the first pages or on the last, seen again or new, last seen now or long ago: paging may miss them.
@@ -376,14 +366,16 @@ export const queryChecks: ReadonlyArray<CheckDefinition> = [
 
   check("paging goes through the matches of a filter only", (world) =>
     Effect.gen(function* () {
-      const batch = Array.from({ length: 16 }, (_, index) =>
-        world.series({ body: { type: index % 3 === 0 ? "Warning" : "Normal" } })
+      const batch = yield* create(
+        world,
+        ...Array.from({ length: 16 }, (_, index) =>
+          world.series({ body: { type: index % 3 === 0 ? "Warning" : "Normal" } })
+        )
       )
-      yield* create(world, ...batch)
       const warnings = batch.filter(({ event }) => event.type === "Warning")
       const found = yield* pages(world, { ...world.only, eventType: "Warning" }, 2)
       yield* ensureEvents(
-        reversed(warnings),
+        warnings.toReversed(),
         found.flatMap((page) => page.events),
         "the pages of warnings"
       )
@@ -394,7 +386,7 @@ export const queryChecks: ReadonlyArray<CheckDefinition> = [
 
   check("a page token of another filter is refused", (world) =>
     Effect.gen(function* () {
-      yield* create(world, ...many(world, 4))
+      yield* create(world, ...several(world, 4))
       const { next } = yield* query(world, { ...world.only, limit: 1 })
       const page = next!
       yield* ensure(page !== undefined, () => "the first page leads to no next one")
@@ -428,7 +420,7 @@ export const queryChecks: ReadonlyArray<CheckDefinition> = [
 
   check("what is not a page token is refused", (world) =>
     Effect.gen(function* () {
-      yield* create(world, ...many(world, 4))
+      yield* create(world, ...several(world, 4))
       const target = yield* world.backend.target
       const encode = Position.pageTokenEncoder({ mode: world.backend.mode, target, filter: world.only })
       const { cursor } = yield* query(world, world.only)
@@ -448,24 +440,7 @@ export const queryChecks: ReadonlyArray<CheckDefinition> = [
     () => plan,
     (world, { limit, reason, since, steps, warning }) =>
       Effect.gen(function* () {
-        const states = new Map<number, Write>()
-        const history: Array<Write> = []
-        for (const step of steps) {
-          const state = states.get(step.series)
-          const change =
-            state === undefined
-              ? world.series({
-                  at: step.at,
-                  namespace: (step.series % 3) as 0 | 1 | 2,
-                  body: {
-                    reason: step.series % 2 === 0 ? "Step" : "StepFailed",
-                    type: step.series % 3 === 0 ? "Warning" : "Normal"
-                  }
-                })
-              : world.again(state, step.at)
-          states.set(step.series, change)
-          history.push(change)
-        }
+        const history = script(world)(steps)
         for (const change of history) yield* world.backend.write([change])
         const filter: EventQuery.EventFilter = {
           ...world.only,

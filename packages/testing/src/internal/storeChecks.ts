@@ -16,6 +16,7 @@ import {
   ensureGap,
   ensureQuery,
   ensureSame,
+  ensureWatch,
   eventsOf,
   folded,
   type Forgetful,
@@ -211,11 +212,12 @@ export const forgetfulChecks = ({ layer, series }: Forgetful): ReadonlyArray<Che
     run: (context) =>
       Effect.gen(function* () {
         const world = yield* open(context, layer)
-        const early = [world.series(), world.series()]
-        yield* apply(world, early)
+        const early = yield* apply(world, [world.series(), world.series()])
         const { cursor } = yield* query(world, world.only)
-        const fillers = Array.from({ length: series + 2 }, () => world.series())
-        yield* apply(world, fillers)
+        const fillers = yield* apply(
+          world,
+          Array.from({ length: series + 2 }, () => world.series())
+        )
         const history = [...early, ...fillers]
         const { events } = yield* query(world, world.only)
         const survivors = new Set(events.map(keyOf))
@@ -254,10 +256,8 @@ export const forgetfulChecks = ({ layer, series }: Forgetful): ReadonlyArray<Che
 
         const { gap, live } = yield* survivorsAfter(cursor, true)
         yield* survivorsAfter(gap!, false)
-        const watcher = yield* watch(world, world.only, live)
-        yield* ensureEvents([], eventsOf((yield* watcher.untilLive).seen), "the watch resumed after Live")
-        const end = world.series()
-        yield* create(world, end)
+        const watcher = yield* ensureWatch(world, world.only, live, [], "the watch resumed after Live")
+        const [end] = yield* create(world, world.series())
         yield* ensureEvents([end], eventsOf(yield* watcher.until(end)), "the watch resumed after Live, later")
       })
   },
@@ -267,15 +267,18 @@ export const forgetfulChecks = ({ layer, series }: Forgetful): ReadonlyArray<Che
     run: (context) =>
       Effect.gen(function* () {
         const world = yield* open(context, layer)
-        const batch = Array.from({ length: series + 2 }, () => world.series())
-        yield* apply(world, batch)
+        const batch = yield* apply(
+          world,
+          Array.from({ length: series + 2 }, () => world.series())
+        )
         const page = yield* query(world, world.only)
         yield* ensureSame(page.events.length, page.totalCount, "totalCount")
         yield* ensureEvents(batch.slice(-page.events.length).reverse(), page.events, "the store")
-        const watcher = yield* watch(world, world.only, "beginning")
-        yield* ensureEvents(
+        yield* ensureWatch(
+          world,
+          world.only,
+          "beginning",
           folded(batch).slice(-page.events.length),
-          eventsOf((yield* watcher.untilLive).seen),
           "the watch from the beginning"
         )
       })

@@ -5,7 +5,6 @@ import * as Target from "@tidings/core/Target"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import {
   apply,
@@ -18,32 +17,33 @@ import {
   ensureEvents,
   ensureFollowed,
   ensureSame,
+  ensureWatch,
   eventsOf,
   folded,
+  integer,
   keyOf,
   propertyCheck,
   query,
   refusesCursor,
+  script,
   type Seen,
+  several,
+  type Step,
   update,
   watch,
+  watchLive,
   type World,
   write
 } from "./contractWorld.ts"
 import { filterCases, makeStock, stockKeys } from "./filterCases.ts"
 import { garbage } from "./garbage.ts"
 
-const several = (world: World, length: number): ReadonlyArray<Write> => Array.from({ length }, () => world.series())
-
 interface Plan {
-  readonly before: ReadonlyArray<{ readonly series: number; readonly at: number }>
-  readonly after: ReadonlyArray<{ readonly series: number; readonly at: number }>
+  readonly before: ReadonlyArray<Step>
+  readonly after: ReadonlyArray<Step>
   readonly filter: number
   readonly from: number
 }
-
-const integer = (minimum: number, maximum: number) =>
-  Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
 
 const step = Arbitrary.all({ series: integer(0, 4), at: integer(0, 9) })
 
@@ -53,25 +53,6 @@ const plan: Arbitrary.Arbitrary<Plan> = Arbitrary.all({
   filter: integer(0, 3),
   from: integer(0, 4)
 })
-
-/** Turns steps into changes: the first of a series makes it, the others raise its count. */
-const script = (world: World) => {
-  const states = new Map<number, Write>()
-  return (steps: Plan["before"]): ReadonlyArray<Write> =>
-    steps.map(({ at, series }) => {
-      const state = states.get(series)
-      const change =
-        state === undefined
-          ? world.series({
-              at,
-              namespace: (series % 3) as 0 | 1 | 2,
-              body: { reason: series % 2 === 0 ? "Step" : "StepFailed", type: series % 3 === 0 ? "Warning" : "Normal" }
-            })
-          : world.again(state, at)
-      states.set(series, change)
-      return change
-    })
-}
 
 const planFilter = (world: World, index: number): EventQuery.EventFilter => {
   const filters: ReadonlyArray<EventQuery.EventFilter> = [
@@ -91,33 +72,28 @@ export const watchChecks: ReadonlyArray<CheckDefinition> = [
   check("a watch from the beginning yields every stored series once, in the order of change, then Live", (world) =>
     Effect.gen(function* () {
       // Last seen long ago or lately: the order is that of change, not of these times.
-      const batch = [5, 1, 9, 3].map((at) => world.series({ at }))
-      yield* apply(world, batch)
+      const batch = yield* apply(
+        world,
+        [5, 1, 9, 3].map((at) => world.series({ at }))
+      )
       const changed = world.again(batch[1]!, 2)
       yield* apply(world, [changed], batch)
-      const watcher = yield* watch(world, world.only, "beginning")
-      const { seen } = yield* watcher.untilLive
-      yield* ensureEvents(folded([...batch, changed]), eventsOf(seen), "the snapshot")
+      yield* ensureWatch(world, world.only, "beginning", folded([...batch, changed]), "the snapshot")
     })
   ),
 
   check("a watch of an empty store begins with Live", (world) =>
     Effect.gen(function* () {
       for (const from of ["beginning", "now", { last: 3 }] as const) {
-        const watcher = yield* watch(world, world.only, from)
-        const { seen } = yield* watcher.untilLive
-        yield* ensureEvents([], eventsOf(seen), `the snapshot from ${JSON.stringify(from)}`)
+        yield* ensureWatch(world, world.only, from, [], `the snapshot from ${JSON.stringify(from)}`)
       }
     })
   ),
 
   check("a watch from now begins with Live and yields what comes after it", (world) =>
     Effect.gen(function* () {
-      const stored = several(world, 3)
-      yield* create(world, ...stored)
-      const watcher = yield* watch(world, world.only, "now")
-      const { seen } = yield* watcher.untilLive
-      yield* ensureEvents([], eventsOf(seen), "the snapshot from now")
+      const stored = yield* create(world, ...several(world, 3))
+      const watcher = yield* ensureWatch(world, world.only, "now", [], "the snapshot from now")
       const fresh = several(world, 2)
       const changed = world.again(stored[1]!)
       yield* apply(world, [fresh[0]!, changed, fresh[1]!], stored)
@@ -131,15 +107,21 @@ export const watchChecks: ReadonlyArray<CheckDefinition> = [
 
   check("a watch from the last n yields the n that changed last, in the order of change", (world) =>
     Effect.gen(function* () {
-      const batch = [9, 7, 5, 3, 1].map((at) => world.series({ at }))
-      yield* apply(world, batch)
+      const batch = yield* apply(
+        world,
+        [9, 7, 5, 3, 1].map((at) => world.series({ at }))
+      )
       const changed = world.again(batch[0]!, 2)
       yield* apply(world, [changed], batch)
       const inOrder = folded([...batch, changed])
       for (const last of [0, 1, 2, 4, 5, 6, 1_000]) {
-        const watcher = yield* watch(world, world.only, { last })
-        const { seen } = yield* watcher.untilLive
-        yield* ensureEvents(last === 0 ? [] : inOrder.slice(-last), eventsOf(seen), `the snapshot of the last ${last}`)
+        const watcher = yield* ensureWatch(
+          world,
+          world.only,
+          { last },
+          last === 0 ? [] : inOrder.slice(-last),
+          `the snapshot of the last ${last}`
+        )
         yield* watcher.stop
       }
     })
@@ -147,38 +129,40 @@ export const watchChecks: ReadonlyArray<CheckDefinition> = [
 
   check("a watch from the last n counts only what its filter matches", (world) =>
     Effect.gen(function* () {
-      const batch = Array.from({ length: 8 }, (_, index) =>
-        world.series({ body: { type: index % 2 === 0 ? "Warning" : "Normal" } })
+      const batch = yield* apply(
+        world,
+        Array.from({ length: 8 }, (_, index) =>
+          world.series({ body: { type: index % 2 === 0 ? "Warning" : "Normal" } })
+        )
       )
-      yield* apply(world, batch)
-      const watcher = yield* watch(world, { ...world.only, eventType: "Warning" }, { last: 3 })
-      const { seen } = yield* watcher.untilLive
-      yield* ensureEvents([batch[2]!, batch[4]!, batch[6]!], eventsOf(seen), "the snapshot of the last 3 warnings")
+      yield* ensureWatch(
+        world,
+        { ...world.only, eventType: "Warning" },
+        { last: 3 },
+        [batch[2]!, batch[4]!, batch[6]!],
+        "the snapshot of the last 3 warnings"
+      )
     })
   ),
 
   check("Live comes once per start", (world) =>
     Effect.gen(function* () {
-      const stored = several(world, 2)
-      yield* create(world, ...stored)
+      yield* create(world, ...several(world, 2))
       const watcher = yield* watch(world, world.only, "beginning")
       const { live } = yield* watcher.untilLive
-      const fresh = several(world, 3)
-      yield* apply(world, fresh)
+      const fresh = yield* apply(world, several(world, 3))
       // A second Live among them is an error.
       yield* watcher.until(fresh[2]!)
       const resumed = yield* watch(world, world.only, live)
       yield* resumed.untilLive
-      const end = world.series()
-      yield* create(world, end)
+      const [end] = yield* create(world, world.series())
       yield* resumed.until(end)
     })
   ),
 
   check("a count that grows is yielded again with the higher count", (world) =>
     Effect.gen(function* () {
-      const first = world.series()
-      yield* create(world, first)
+      const [first] = yield* create(world, world.series())
       const watcher = yield* watch(world, world.only, "beginning")
       yield* watcher.untilLive
       let state = first
@@ -192,8 +176,7 @@ export const watchChecks: ReadonlyArray<CheckDefinition> = [
 
   check("a query and a watch from its cursor have no gap and no duplicate", (world) =>
     Effect.gen(function* () {
-      const batch = several(world, 5)
-      yield* create(world, ...batch)
+      const batch = yield* create(world, ...several(world, 5))
       const page = yield* query(world, { ...world.only, limit: 2 })
       const between = [world.series(), world.again(batch[0]!), world.again(batch[4]!)]
       yield* apply(world, between, batch)
@@ -206,8 +189,7 @@ export const watchChecks: ReadonlyArray<CheckDefinition> = [
         matches: () => true,
         what: "the watch from the cursor of a query"
       })
-      const fresh = several(world, 2)
-      yield* apply(world, fresh)
+      const fresh = yield* apply(world, several(world, 2))
       yield* ensureEvents(
         fresh,
         eventsOf(yield* watcher.until(fresh[1]!)),
@@ -220,9 +202,7 @@ export const watchChecks: ReadonlyArray<CheckDefinition> = [
     Effect.gen(function* () {
       yield* create(world, ...several(world, 3))
       const { cursor } = yield* query(world, world.only)
-      const watcher = yield* watch(world, world.only, cursor)
-      const { seen } = yield* watcher.untilLive
-      yield* ensureEvents([], eventsOf(seen), "the watch from a cursor that nothing followed")
+      yield* ensureWatch(world, world.only, cursor, [], "the watch from a cursor that nothing followed")
     })
   ),
 
@@ -268,8 +248,7 @@ export const watchChecks: ReadonlyArray<CheckDefinition> = [
           const { live, seen } = yield* resumed.untilLive
           yield* ensureFollowed({ history, after, seen, matches, what })
           yield* resumed.stop
-          const again = yield* watch(world, filter, live)
-          yield* ensureEvents([], eventsOf((yield* again.untilLive).seen), `${what}, and once more after its Live`)
+          const again = yield* ensureWatch(world, filter, live, [], `${what}, and once more after its Live`)
           yield* again.stop
         }
       })
@@ -288,8 +267,13 @@ export const watchChecks: ReadonlyArray<CheckDefinition> = [
             world,
             stored.map((key) => stock[key])
           )
-          const watcher = yield* watch(world, filter(world), "beginning")
-          yield* ensureEvents(wanted(stored), eventsOf((yield* watcher.untilLive).seen), `the snapshot by ${name}`)
+          const watcher = yield* ensureWatch(
+            world,
+            filter(world),
+            "beginning",
+            wanted(stored),
+            `the snapshot by ${name}`
+          )
           yield* apply(
             world,
             later.map((key) => stock[key])
@@ -306,8 +290,7 @@ export const watchChecks: ReadonlyArray<CheckDefinition> = [
 
   check("a watch yields what many write at the same time, each state at most once and the last for certain", (world) =>
     Effect.gen(function* () {
-      const watcher = yield* watch(world, world.only, "now")
-      yield* watcher.untilLive
+      const watcher = yield* watchLive(world, world.only)
       const writers = Array.from({ length: 4 }, () => several(world, 5))
       const last = new Map<string, Write>()
       yield* Effect.forEach(
@@ -324,8 +307,7 @@ export const watchChecks: ReadonlyArray<CheckDefinition> = [
           }),
         { concurrency: 4, discard: true }
       )
-      const end = world.series()
-      yield* create(world, end)
+      const [end] = yield* create(world, world.series())
       const reached = new Map<string, number>()
       for (const { event } of yield* watcher.until(end)) {
         const before = reached.get(keyOf(event)) ?? 0
@@ -344,10 +326,12 @@ export const watchChecks: ReadonlyArray<CheckDefinition> = [
       const warnings = yield* watch(world, { ...world.only, eventType: "Warning" }, "now")
       const more = yield* watch(world, world.only, "now")
       for (const watcher of [all, warnings, more]) yield* watcher.untilLive
-      const batch = Array.from({ length: 6 }, (_, index) =>
-        world.series({ body: { type: index % 2 === 0 ? "Normal" : "Warning" } })
+      const batch = yield* apply(
+        world,
+        Array.from({ length: 6 }, (_, index) =>
+          world.series({ body: { type: index % 2 === 0 ? "Normal" : "Warning" } })
+        )
       )
-      yield* apply(world, batch)
       yield* ensureEvents(batch, eventsOf(yield* all.until(batch[5]!)), "the watch of all")
       yield* ensureEvents(batch, eventsOf(yield* more.until(batch[5]!)), "the second watch of all")
       yield* ensureEvents(
@@ -364,13 +348,11 @@ export const watchChecks: ReadonlyArray<CheckDefinition> = [
       const leaving = yield* watch(world, world.only, "now")
       yield* staying.untilLive
       const { live } = yield* leaving.untilLive
-      const first = world.series()
-      yield* create(world, first)
+      const [first] = yield* create(world, world.series())
       yield* leaving.until(first)
       yield* doing(world, "an interrupted watch to end")
       yield* leaving.stop
-      const second = world.series()
-      yield* create(world, second)
+      const [second] = yield* create(world, world.series())
       yield* ensureEvents([first, second], eventsOf(yield* staying.until(second)), "the watch that stays")
       const resumed = yield* watch(world, world.only, live)
       yield* ensureFollowed({
@@ -385,8 +367,7 @@ export const watchChecks: ReadonlyArray<CheckDefinition> = [
 
   check("a watch of which only the beginning is taken ends", (world) =>
     Effect.gen(function* () {
-      const batch = several(world, 5)
-      yield* apply(world, batch)
+      yield* apply(world, several(world, 5))
       yield* doing(world, "two items of a watch")
       const items = yield* Stream.runCollect(Stream.take(world.backend.watch(world.only, "beginning"), 2))
       yield* ensureSame(2, items.length, "the number of items")
@@ -395,8 +376,7 @@ export const watchChecks: ReadonlyArray<CheckDefinition> = [
 
   check("a watch that is run twice yields the same twice", (world) =>
     Effect.gen(function* () {
-      const batch = several(world, 2)
-      yield* apply(world, batch)
+      yield* apply(world, several(world, 2))
       const stream = Stream.take(world.backend.watch(world.only, "beginning"), 3)
       for (const run of ["first", "second"]) {
         yield* doing(world, `the ${run} run of a watch`)
@@ -408,8 +388,7 @@ export const watchChecks: ReadonlyArray<CheckDefinition> = [
 
   check("cursors are printable text without spaces", (world) =>
     Effect.gen(function* () {
-      const batch = several(world, 3)
-      yield* apply(world, batch)
+      yield* apply(world, several(world, 3))
       const page = yield* query(world, { ...world.only, limit: 1 })
       const watcher = yield* watch(world, world.only, "beginning")
       const { live, seen } = yield* watcher.untilLive
@@ -480,8 +459,7 @@ export const watchChecks: ReadonlyArray<CheckDefinition> = [
 
   check("a cursor that holds an alias of the target is read, and the ones after it hold the id", (world) =>
     Effect.gen(function* () {
-      const first = world.series()
-      yield* create(world, first)
+      yield* create(world, world.series())
       const { mode } = world.backend
       const target = yield* world.backend.target
       const scope = { mode, target, filter: world.only }
@@ -516,12 +494,10 @@ export const watchChecks: ReadonlyArray<CheckDefinition> = [
 
   check("a watch sees a batch as a whole", (world) =>
     Effect.gen(function* () {
-      const watcher = yield* watch(world, world.only, "now")
-      yield* watcher.untilLive
+      const watcher = yield* watchLive(world, world.only)
       const batch = several(world, 30)
       yield* write(world, batch)
-      const end = world.series()
-      yield* create(world, end)
+      const [end] = yield* create(world, world.series())
       const seen = yield* watcher.until(end)
       const keys = (states: ReadonlyArray<Write>) => states.map(keyOf).sort()
       yield* ensureSame(keys([...batch, end]), keys(eventsOf(seen)), "the series that the watch yielded")

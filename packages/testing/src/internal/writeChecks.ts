@@ -21,7 +21,7 @@ import {
   query,
   settle,
   update,
-  watch,
+  watchLive,
   type World,
   write
 } from "./contractWorld.ts"
@@ -50,8 +50,6 @@ const deliver = (world: World, batch: ReadonlyArray<Write>, backend: Backend.Ser
     }
     return created
   })
-
-const reversed = <A>(values: ReadonlyArray<A>): ReadonlyArray<A> => [...values].reverse()
 
 /** @internal */
 export const writeChecks: ReadonlyArray<CheckDefinition> = [
@@ -95,12 +93,10 @@ export const writeChecks: ReadonlyArray<CheckDefinition> = [
         event: { ...first.event, message: "the same state told differently" }
       }
       yield* create(world, first)
-      const watcher = yield* watch(world, world.only, "now")
-      yield* watcher.untilLive
+      const watcher = yield* watchLive(world, world.only)
       yield* settle(world, [first], ["present"])
       yield* settle(world, [same], ["present"])
-      const end = world.series()
-      yield* create(world, end)
+      const [end] = yield* create(world, world.series())
       yield* ensureEvents([end], eventsOf(yield* watcher.until(end)), "the watch after repeated writes")
       yield* ensureQuery(
         world,
@@ -173,18 +169,19 @@ export const writeChecks: ReadonlyArray<CheckDefinition> = [
 
   check("a batch of many series stores each of them", (world) =>
     Effect.gen(function* () {
-      const batch = Array.from({ length: 100 }, (_, index) =>
-        world.series({
-          name: `many-${index}`,
-          namespace: (index % 3) as 0 | 1 | 2,
-          kind: index % 2 === 0 ? "Workflow" : "Order"
-        })
+      const batch = yield* create(
+        world,
+        ...Array.from({ length: 100 }, (_, index) =>
+          world.series({
+            name: `many-${index}`,
+            namespace: (index % 3) as 0 | 1 | 2,
+            kind: index % 2 === 0 ? "Workflow" : "Order"
+          })
+        )
       )
-      yield* create(world, ...batch)
-      yield* ensureQuery(world, world.only, reversed(batch), "the store")
-      const later = batch.map((one) => world.again(one))
-      yield* update(world, ...later)
-      yield* ensureQuery(world, world.only, reversed(later), "the store after all were updated")
+      yield* ensureQuery(world, world.only, batch.toReversed(), "the store")
+      const later = yield* update(world, ...batch.map((one) => world.again(one)))
+      yield* ensureQuery(world, world.only, later.toReversed(), "the store after all were updated")
     })
   ),
 
@@ -193,7 +190,7 @@ export const writeChecks: ReadonlyArray<CheckDefinition> = [
       const left = Array.from({ length: 20 }, () => world.series({ name: "left" }))
       const right = Array.from({ length: 20 }, () => world.series({ name: "right" }))
       yield* Effect.all([create(world, ...left), create(world, ...right)], { concurrency: 2 })
-      yield* ensureQuery(world, world.only, reversed([...left, ...right]), "the store")
+      yield* ensureQuery(world, world.only, [...left, ...right].toReversed(), "the store")
     })
   ),
 
@@ -215,7 +212,7 @@ export const writeChecks: ReadonlyArray<CheckDefinition> = [
       const fiber = yield* Effect.forkChild(write(world, batch), { startImmediately: true })
       yield* Fiber.interrupt(fiber)
       yield* deliver(world, batch)
-      yield* ensureQuery(world, world.only, reversed(batch), "the store")
+      yield* ensureQuery(world, world.only, batch.toReversed(), "the store")
     })
   ),
 
@@ -243,25 +240,27 @@ export const writeChecks: ReadonlyArray<CheckDefinition> = [
       const faulty = Context.get(context, FaultyBackend.FaultyBackend)
       const batch = Array.from({ length: 9 }, () => world.series())
       yield* deliver(world, batch, backend)
-      yield* ensureQuery(world, world.only, reversed(batch), "the store after the batch was repeated")
+      yield* ensureQuery(world, world.only, batch.toReversed(), "the store after the batch was repeated")
       const later = batch.map((one) => world.again(one))
       yield* deliver(world, later, backend)
       const { FailAfter, FailBefore, Partial } = yield* faulty.injected
       yield* ensureSame([1, 3, 3], [FailBefore, FailAfter, Partial], "the faults that were met")
-      yield* ensureQuery(world, world.only, reversed(later), "the store after the later batch was repeated")
+      yield* ensureQuery(world, world.only, later.toReversed(), "the store after the later batch was repeated")
     })
   ),
 
   check("the name of an event is its own and stays", (world) =>
     Effect.gen(function* () {
-      const batch = Array.from({ length: 12 }, (_, index) =>
-        world.series({
-          name: index < 6 ? "deploy" : "build",
-          kind: index % 3 === 0 ? "Node" : "Workflow",
-          namespace: (index % 3) as 0 | 1 | 2
-        })
+      const batch = yield* create(
+        world,
+        ...Array.from({ length: 12 }, (_, index) =>
+          world.series({
+            name: index < 6 ? "deploy" : "build",
+            kind: index % 3 === 0 ? "Node" : "Workflow",
+            namespace: (index % 3) as 0 | 1 | 2
+          })
+        )
       )
-      yield* create(world, ...batch)
       const stored = (yield* query(world, world.only)).events.filter(world.isMine)
       const before = new Map(stored.map((event) => [keyOf(event), event.name]))
       const names = new Set(stored.map((event) => `${namespaceOf(event)}/${event.name}`))
