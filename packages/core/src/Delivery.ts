@@ -20,7 +20,8 @@ import type { JournalError, Parked } from "./Journal.ts"
 // ---------------------------------------------------------------------------
 
 /**
- * The result of recording: the event is accepted, or was left out by a transform of the host.
+ * The result of recording: the event is accepted, or was left out by a transform of the host, or because it reports nothing
+ * new (`onlyTransitions`).
  *
  * @category models
  * @since 0.1.0
@@ -98,7 +99,7 @@ export interface RecorderStatus {
    * where the store did not answer before the recorder was closed, so that it may have them.
    */
   readonly refused: Readonly<Record<string, number>>
-  /** Left out by transforms, by their names. */
+  /** Left out by transforms and transitions, by their names. */
   readonly filtered: Readonly<Record<string, number>>
   readonly sinks: Readonly<Record<string, SinkStatus>>
 }

@@ -17,14 +17,17 @@ import { Recorder } from "./Delivery.ts"
 import * as acceptance from "./internal/acceptance.ts"
 import * as directRecorder from "./internal/direct/recorder.ts"
 import * as journalRecorder from "./internal/journal/recorder.ts"
+import type { Preparation } from "./internal/intake.ts"
 import type { Options as SinkOptions } from "./internal/sink/context.ts"
 import * as text from "./internal/text.ts"
 import * as timeout from "./Timeout.ts"
 import * as tracing from "./internal/tracing.ts"
+import * as transitionGate from "./internal/transitionGate.ts"
 import type { Issue } from "./InvalidEvent.ts"
 import { Journal, type JournalError } from "./Journal.ts"
 import { Templates } from "./Templates.ts"
 import * as Transform from "./Transform.ts"
+import type { Transition } from "./Transition.ts"
 
 // ---------------------------------------------------------------------------
 // what a recorder takes and answers
@@ -86,6 +89,12 @@ export interface RecorderOptions {
   readonly reportingInstance?: string | undefined
   /** Applied to each event in this order, before its message is rendered. */
   readonly transforms?: ReadonlyArray<Transform.Transform> | undefined
+  /**
+   * Whether events that report a state again and again, such as failed health checks, are recorded only when the state
+   * changes: `true` for the transitions of the built-in reasons (`Transition.builtIn`), or a list of transitions. What is
+   * held back is counted in `status.filtered`. `false` unless given: every occurrence is recorded.
+   */
+  readonly onlyTransitions?: boolean | ReadonlyArray<Transition> | undefined
   /** Whether values whose keys name secrets are masked, after the transforms. `true` unless given. */
   readonly maskSecrets?: boolean | undefined
   /** Maximum number of events of `recordNow` that wait. 10,000 unless given. */
@@ -146,13 +155,13 @@ export const layerDirect = (
   Layer.effect(
     Recorder,
     Effect.gen(function* () {
-      const prepare = yield* preparation(options)
+      const preparation = yield* prepare(options)
       const durations = yield* readDurations({
         drainTimeout: options?.drainTimeout ?? "10 seconds",
         writeTimeout: options?.writeTimeout ?? "30 seconds"
       })
       const made = yield* directRecorder.make({
-        prepare,
+        preparation,
         backend: yield* Backend,
         queueCapacity: Math.max(1, options?.queueCapacity ?? 10_000),
         ...durations
@@ -268,7 +277,7 @@ export const layer = <R = Backend>(
   Layer.effect(
     Recorder,
     Effect.gen(function* () {
-      const prepare = yield* preparation(options)
+      const preparation = yield* prepare(options)
       // Where no sinks are given, `R` is its default, `Backend`, which the compiler cannot know.
       const given =
         options?.sinks ?? ([sink({ name: "default", backend: Backend })] as unknown as ReadonlyArray<Sink<R>>)
@@ -295,7 +304,7 @@ export const layer = <R = Backend>(
         })
       }
       const made = yield* journalRecorder.make({
-        prepare,
+        preparation,
         journal: yield* Journal,
         sinks: backends,
         queueCapacity: Math.max(1, options?.queueCapacity ?? 10_000),
@@ -333,7 +342,9 @@ const checkOptions = ({ component, host, queueCapacity }: RecorderOptions): Read
   return issues
 }
 
-const preparation = Effect.fnUntraced(function* (options: RecorderOptions | undefined) {
+const prepare = Effect.fnUntraced(function* (
+  options: RecorderOptions | undefined
+): Effect.fn.Return<Preparation, InvalidRecorderOptions, Templates> {
   const templates = yield* Templates
   const component = options?.component ?? "tidings"
   const reportingController = options?.reportingController ?? component
@@ -345,16 +356,21 @@ const preparation = Effect.fnUntraced(function* (options: RecorderOptions | unde
       : issue
   )
   const issues = [...checkOptions(options ?? {}), ...ofReporter]
+  const transitions = transitionGate.read(issues, options?.onlyTransitions)
   if (issues.length > 0) return yield* new InvalidRecorderOptions({ issues })
   const transforms = options?.transforms ?? []
-  return acceptance.make({
-    transforms: options?.maskSecrets === false ? transforms : [...transforms, Transform.redact()],
-    source: options?.host === undefined ? { component } : { component, host: options.host },
-    reportingController,
-    reportingInstance,
-    clock: yield* Clock.Clock,
-    render: templates.render,
-    typeOf: (reason) => templates.reason(reason)?.type,
-    apiVersionOf: (kind) => templates.kind(kind)?.apiVersion
-  })
+  const clock = yield* Clock.Clock
+  return {
+    prepare: acceptance.make({
+      transforms: options?.maskSecrets === false ? transforms : [...transforms, Transform.redact()],
+      source: options?.host === undefined ? { component } : { component, host: options.host },
+      reportingController,
+      reportingInstance,
+      clock,
+      render: templates.render,
+      typeOf: (reason) => templates.reason(reason)?.type,
+      apiVersionOf: (kind) => templates.kind(kind)?.apiVersion
+    }),
+    transitions: transitions.length === 0 ? undefined : new transitionGate.TransitionGate(transitions, clock)
+  }
 })

@@ -64,13 +64,14 @@ export const refused = Metric.counter("tidings_refused_total", {
 })
 
 /**
- * `tidings_filtered_total{transform}`: left out by a transform before acceptance.
+ * `tidings_filtered_total{transform}`: left out before acceptance by a transform, or a transition (`onlyTransitions`), of that
+ * name.
  *
  * @category metrics
  * @since 0.1.0
  */
 export const filtered = Metric.counter("tidings_filtered_total", {
-  description: "Events filtered out by transforms",
+  description: "Events filtered out by transforms and transitions",
   incremental: true
 })
 

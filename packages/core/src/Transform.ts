@@ -3,7 +3,7 @@
  *
  * A transform gets the event as the caller gave it, before its message is rendered, so what it removes from the data is not
  * in the message either. It keeps no state and reads no clock: batching, counting and retrying are tasks of a `Policy` or
- * of the recorder.
+ * of the recorder, which also leaves out what repeats without news (`Transition`).
  *
  * @since 0.1.0
  */

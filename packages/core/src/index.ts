@@ -157,3 +157,8 @@ export * as Templates from "./Templates.ts"
  * Transforms of events before acceptance.
  */
 export * as Transform from "./Transform.ts"
+
+/**
+ * Events that report a state, recorded only when it changes.
+ */
+export * as Transition from "./Transition.ts"

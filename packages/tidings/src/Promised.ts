@@ -66,7 +66,8 @@ export interface Units {
 // ---------------------------------------------------------------------------
 
 /**
- * What came of recording: accepted, or left out by a transform of the host.
+ * What came of recording: accepted, or left out by a transform of the host, or because it reports nothing new
+ * (`onlyTransitions`).
  *
  * @category models
  * @since 0.2.0

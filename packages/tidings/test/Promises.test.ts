@@ -775,3 +775,34 @@ describe("the tools", () => {
     assert.equal(await tagOf(tidings.executeTool("events")), "BackendError")
   })
 })
+
+describe("onlyTransitions", () => {
+  it("takes the texts and milliseconds of the promise API as durations", async () => {
+    const queue = { name: "queue", states: ["QueueFull"], quietAfter: "1h30m", remindAfter: 86_400_000 }
+    await using tidings = await Tidings.create({ ...quiet, backend: "memory", onlyTransitions: [queue] })
+    const full = () => tidings.createEvent(pod, "QueueFull", "m", "Warning")
+    assert.strictEqual((await full())._tag, "Accepted")
+    assert.deepStrictEqual(await full(), { _tag: "Filtered", by: "queue" })
+    assert.deepStrictEqual((await tidings.status()).filtered, { queue: 1 })
+  })
+
+  it("is that of the built-in reasons where it is true", async () => {
+    await using tidings = await Tidings.create({ ...quiet, backend: "memory", onlyTransitions: true })
+    const server = { metadata: { name: "search" } }
+    const fail = () => tidings.generator.mcpServerEvent(server, "MCPServerHealthCheckFailed", { error: "timeout" })
+    assert.strictEqual((await fail())._tag, "Accepted")
+    assert.deepStrictEqual(await fail(), { _tag: "Filtered", by: "mcp-server-health" })
+    await tidings.generator.mcpServerEvent(server, "MCPServerStarted")
+    assert.strictEqual((await fail())._tag, "Accepted")
+  })
+
+  it.each([
+    ["a text", "yes", "onlyTransitions"],
+    ["a list of something else", [null], "onlyTransitions[0]"],
+    ["a duration that is none", [{ name: "a", states: ["A"], quietAfter: "soon" }], "onlyTransitions[0].quietAfter"]
+  ])("is refused where it is %s", async (_, given, field) => {
+    const error = await rejected(Tidings.create({ ...quiet, backend: "memory", onlyTransitions: given as never }))
+    assert.include(["InvalidOptions", "InvalidRecorderOptions"], error._tag)
+    assert.strictEqual((error as Rejection.InvalidOptions).issues[0]?.field, field)
+  })
+})

@@ -13,11 +13,22 @@ import type { Fairness } from "./fairness.ts"
 import type { Ledger } from "./ledger.ts"
 import * as text from "./text.ts"
 import * as timeout from "../Timeout.ts"
+import type { TransitionGate } from "./transitionGate.ts"
 
 /** @internal */
 export interface Filtered {
   readonly _tag: "Filtered"
   readonly by: string
+}
+
+/**
+ * How a recorder prepares events, and which of them it holds back because they report nothing new.
+ *
+ * @internal
+ */
+export interface Preparation {
+  readonly prepare: (draft: EventDraft) => acceptance.Prepared
+  readonly transitions: TransitionGate | undefined
 }
 
 /** @internal */
@@ -26,9 +37,11 @@ export class Intake {
   private readonly prepare: (draft: EventDraft) => acceptance.Prepared
   private readonly ledger: Ledger
   private readonly fairness: Fairness
+  private readonly transitions: TransitionGate | undefined
 
-  constructor(prepare: (draft: EventDraft) => acceptance.Prepared, ledger: Ledger, fairness: Fairness) {
-    this.prepare = prepare
+  constructor(preparation: Preparation, ledger: Ledger, fairness: Fairness) {
+    this.prepare = preparation.prepare
+    this.transitions = preparation.transitions
     this.ledger = ledger
     this.fairness = fairness
   }
@@ -48,15 +61,26 @@ export class Intake {
       if (this.isClosed) return this.refuse("closed", new RecorderError({ reason: new Closed() }))
       const prepared = this.prepare(draft)
       switch (prepared._tag) {
-        case "Accepted":
-          return use(prepared.occurrence, caller)
+        case "Accepted": {
+          const by = this.transitions?.hold(prepared.occurrence)
+          return by === undefined ? use(prepared.occurrence, caller) : this.filtered(by, caller)
+        }
         case "Invalid":
           return this.fairness.answer(caller, this.refuse("invalid", prepared.error))
         case "Filtered":
-          this.ledger.filter(prepared.by)
-          return this.fairness.answer(caller, Effect.succeed<Filtered>(prepared))
+          return this.filtered(prepared.by, caller)
       }
     })
+  }
+
+  private filtered(by: string, caller: Fiber.Fiber<unknown, unknown>): Effect.Effect<Filtered> {
+    this.ledger.filter(by)
+    return this.fairness.answer(caller, Effect.succeed<Filtered>({ _tag: "Filtered", by }))
+  }
+
+  /** For an event that was used and is then not recorded. */
+  retract(occurrence: Occurrence): void {
+    this.transitions?.retract(occurrence)
   }
 
   /** For `recordNow`: the event; `undefined` where it is refused or filtered, or the queue is full. */
@@ -66,8 +90,11 @@ export class Intake {
     else if (isFull) ledger.refuse(1, "full")
     else {
       const prepared = this.prepare(draft)
-      if (prepared._tag === "Accepted") return prepared.occurrence
-      if (prepared._tag === "Invalid") ledger.refuse(1, "invalid")
+      if (prepared._tag === "Accepted") {
+        const by = this.transitions?.hold(prepared.occurrence)
+        if (by === undefined) return prepared.occurrence
+        ledger.filter(by)
+      } else if (prepared._tag === "Invalid") ledger.refuse(1, "invalid")
       else ledger.filter(prepared.by)
     }
     return undefined

@@ -9,6 +9,7 @@ import type { EventGenerator } from "@tidings/core/EventGenerator"
 import type { Issue } from "@tidings/core/InvalidEvent"
 import type * as Recorder from "@tidings/core/Recorder"
 import * as Timeout from "@tidings/core/Timeout"
+import type * as Transition from "@tidings/core/Transition"
 import * as GoDuration from "@tidings/templates/GoDuration"
 import * as Suggestion from "@tidings/templates/Suggestion"
 import type { Mistake } from "@tidings/templates/TemplateCheck"
@@ -40,8 +41,14 @@ export interface Options extends Omit<Recorder.RecorderOptions, "writeTimeout">,
  */
 export interface CreateOptions<Cs extends ReadonlyArray<Promised.Catalogue> = readonly []> extends Omit<
   Options,
-  "patience" | "loginTimeout" | "drainTimeout"
+  "patience" | "loginTimeout" | "drainTimeout" | "onlyTransitions"
 > {
+  /**
+   * Whether events that report a state again and again, such as failed health checks, are recorded only when the state
+   * changes: `true` for the transitions of the built-in reasons (`Transition.builtIn`), or a list of transitions. What is
+   * held back is counted in `status()`, as `filtered`. `false` unless given: every occurrence is recorded.
+   */
+  readonly onlyTransitions?: boolean | ReadonlyArray<Transition.Transition<Promised.Timespan>> | undefined
   /** How long a cluster has to answer before `auto` takes the event log. 3 seconds unless given. */
   readonly patience?: Promised.Timespan | undefined
   /** How long a credential plugin may take. 15 minutes at a terminal and 1 minute elsewhere unless given. */
@@ -97,6 +104,29 @@ export const readTimespan = (given: unknown): Duration.Duration | undefined => {
   return Timeout.read(given)
 }
 
+/**
+ * The durations in transitions are read too; what is none is left for the recorder to refuse.
+ *
+ * @internal
+ */
+export const readTransitions = (
+  given: CreateOptions["onlyTransitions"]
+): boolean | ReadonlyArray<Transition.Transition> | undefined => {
+  if (!Array.isArray(given)) return given as boolean | undefined
+  const read = (time: unknown) => readTimespan(time) ?? (time as Duration.Input | undefined)
+  const readOne = (transition: Transition.Transition<unknown>) => ({
+    ...transition,
+    quietAfter: read(transition.quietAfter),
+    remindAfter: read(transition.remindAfter)
+  })
+  try {
+    return (given as ReadonlyArray<Transition.Transition<unknown>>).map(readOne)
+  } catch {
+    // What is no transition, or cannot be read.
+    return given as ReadonlyArray<Transition.Transition>
+  }
+}
+
 interface Rule {
   readonly holds: (given: unknown) => boolean
   readonly expected: string
@@ -147,6 +177,10 @@ const ofLayers: Rules<keyof Options> = {
     expected: "a list of transforms"
   },
   maskSecrets: flag,
+  onlyTransitions: {
+    holds: (given) => typeof given === "boolean" || Array.isArray(given),
+    expected: "true, false, or a list of transitions"
+  },
   queueCapacity: {
     holds: (given) => Number.isSafeInteger(given) && (given as number) >= 1,
     expected: "a whole number from 1"

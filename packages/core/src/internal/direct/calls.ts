@@ -7,6 +7,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Backend from "../../Backend.ts"
 import type { BackendError } from "../../BackendError.ts"
@@ -72,16 +73,18 @@ export const make = (context: DirectContext): Calls => {
         return fairness.answer(caller, Effect.succeed(answer(id, count(context, started[0]))))
       }
       open.add(id)
-      return Effect.ensuring(
+      return Effect.onExit(
         Effect.map(
           Effect.flatMap(outcomesOf(started, interrupted), ([outcome]) => conclude(write, outcome!, 1, undefined)),
           (settlement) => answer(id, settlement)
         ),
-        Effect.sync(() => {
-          open.delete(id)
-          for (const calls of tracked) if (id.seq <= calls.seq) calls.left--
-          changed.notify()
-        })
+        (exit) =>
+          Effect.sync(() => {
+            if (Exit.isFailure(exit)) intake.retract(occurrence)
+            open.delete(id)
+            for (const calls of tracked) if (id.seq <= calls.seq) calls.left--
+            changed.notify()
+          })
       )
     })
 

@@ -14,10 +14,8 @@ import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import type * as Backend from "../../Backend.ts"
 import type { FlushReport, Recorder } from "../../Delivery.ts"
-import type { EventDraft } from "../../EventDraft.ts"
 import * as EventId from "../../EventId.ts"
 import * as Timestamp from "../../Timestamp.ts"
-import type * as acceptance from "../acceptance.ts"
 import { BackendWriter } from "../backendWrite.ts"
 import { Fairness } from "../fairness.ts"
 import * as intakes from "../intake.ts"
@@ -29,7 +27,7 @@ import * as queues from "./queue.ts"
 
 /** @internal */
 export interface Options {
-  readonly prepare: (draft: EventDraft) => acceptance.Prepared
+  readonly preparation: intakes.Preparation
   readonly backend: Backend.Service
   readonly queueCapacity: number
   readonly drainTimeout: Duration.Duration
@@ -106,7 +104,7 @@ const makeContext = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     clock,
     random,
     writer: new BackendWriter(options.backend, clock, options.writeTimeout),
-    intake: new intakes.Intake(options.prepare, ledger, fairness),
+    intake: new intakes.Intake(options.preparation, ledger, fairness),
     fairness,
     ledger,
     sink: new SinkLedger(SINK, services),

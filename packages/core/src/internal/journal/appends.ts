@@ -149,7 +149,7 @@ interface Conclusions {
 
 /** `appendSingly` is called with a batch for which the journal has no room as a whole. */
 const concluding = (context: AppendContext, appendSingly: (batch: Batch) => void): Conclusions => {
-  const { delivering, ledger, progress, shared } = context
+  const { delivering, intake, ledger, progress, shared } = context
 
   const accept = (batch: Batch, ids: ReadonlyArray<EventId.EventId>): void => {
     shared.head = ids[ids.length - 1]!.seq
@@ -163,7 +163,10 @@ const concluding = (context: AppendContext, appendSingly: (batch: Batch) => void
 
   const refuseAll = (batch: Batch, reason: string, error: RecorderError): void => {
     ledger.refuse(batch.length, reason)
-    for (const one of batch) one.refuse(error)
+    for (const one of batch) {
+      intake.retract(one.occurrence)
+      one.refuse(error)
+    }
     progress.conclude(batch.length)
   }
 

@@ -22,7 +22,6 @@ import type {
 } from "../../Delivery.ts"
 import type { EventDraft } from "../../EventDraft.ts"
 import type { Journal, JournalError } from "../../Journal.ts"
-import type * as acceptance from "../acceptance.ts"
 import { Fairness } from "../fairness.ts"
 import * as intakes from "../intake.ts"
 import { Ledger } from "../ledger.ts"
@@ -32,7 +31,7 @@ import { type Answer, type AppendContext, make as makeAppends, Progress, Submiss
 
 /** @internal */
 export interface Options {
-  readonly prepare: (draft: EventDraft) => acceptance.Prepared
+  readonly preparation: intakes.Preparation
   readonly journal: Journal["Service"]
   readonly sinks: ReadonlyArray<{ readonly options: SinkOptions; readonly backend: Backend.Service }>
   readonly queueCapacity: number
@@ -139,7 +138,7 @@ const makeContext = Effect.fnUntraced(function* (
     delivering.push(yield* sinks.make(sinkOptions, backend, shared))
   }
   const fairness = new Fairness(clock)
-  const intake = new intakes.Intake(options.prepare, ledger, fairness)
+  const intake = new intakes.Intake(options.preparation, ledger, fairness)
   return { journal, clock, services, ledger, intake, fairness, shared, delivering, progress: new Progress() }
 })
 

@@ -125,7 +125,17 @@ export const read = (
 ): Read => {
   const issues = [...options.issuesOfHost(given, layers)]
   if (issues.length > 0) throw new InvalidOptions({ issues })
-  const { allowRecord = false, catalogues, drainTimeout, logger, loginTimeout, namespace, patience, ...rest } = given
+  const {
+    allowRecord = false,
+    catalogues,
+    drainTimeout,
+    logger,
+    loginTimeout,
+    namespace,
+    onlyTransitions,
+    patience,
+    ...rest
+  } = given
   const named = readCatalogues(catalogues ?? [], issues)
   if (issues.length > 0) throw new InvalidOptions({ issues })
   const drain = options.readTimespan(drainTimeout ?? "10 seconds")!
@@ -133,6 +143,7 @@ export const read = (
     options: {
       ...rest,
       drainTimeout: drain,
+      onlyTransitions: options.readTransitions(onlyTransitions),
       patience: patience === undefined ? undefined : options.readTimespan(patience),
       loginTimeout: loginTimeout === undefined ? undefined : options.readTimespan(loginTimeout)
     },
