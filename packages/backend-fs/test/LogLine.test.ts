@@ -7,6 +7,7 @@ import * as Arbitraries from "@tidings/testing/Arbitraries"
 import { Arbitrary, Effect, Result } from "effect"
 import { LineEncoder } from "../src/internal/log/lineEncoder.ts"
 import * as LogLine from "../src/internal/log/line.ts"
+import * as LineMatcher from "../src/internal/log/lineMatcher.ts"
 import { at, first } from "./writes.ts"
 
 interface Read {
@@ -168,7 +169,7 @@ describe("reading a line", () => {
         )
         const filters = yield* Arbitrary.sampleEffect(Arbitraries.eventFilterOf([event, ...others]), { count: 10 })
         for (const one of [filter, ...filters]) {
-          assert.strictEqual(record.matches(one), EventQuery.matches(one, event), JSON.stringify(one))
+          assert.strictEqual(LineMatcher.make(one)(record), EventQuery.matches(one, event), JSON.stringify(one))
         }
       }),
     { arbitrary: { runs: 200, size: 20 } }
@@ -185,16 +186,55 @@ describe("reading a line", () => {
       )
     ).records
     assert.isTrue(
-      record!.matches({ resourceType: "Workflow", resourceName: 'a","kind":"Order', namespace: "back\\slash" })
+      LineMatcher.make({ resourceType: "Workflow", resourceName: 'a","kind":"Order', namespace: "back\\slash" })(
+        record!
+      )
     )
-    assert.isFalse(record!.matches({ resourceType: "Order" }))
+    assert.isFalse(LineMatcher.make({ resourceType: "Order" })(record!))
     const [quoted] = read(LogLine.encode(event(1, { reason: 'say "hi"' }))).records
-    assert.isTrue(quoted!.matches({ reason: 'say "hi"' }))
-    assert.isFalse(quoted!.matches({ reason: 'say "ho"' }))
+    assert.isTrue(LineMatcher.make({ reason: 'say "hi"' })(quoted!))
+    assert.isFalse(LineMatcher.make({ reason: 'say "ho"' })(quoted!))
     const [plain] = read(line(1)).records
-    assert.isFalse(plain!.matches({ resourceType: 'Workflow","name":"deploy' }))
-    assert.isFalse(plain!.matches({ reason: "WorkflowStep" }))
-    assert.isFalse(plain!.matches({ source: "exampl" }))
+    assert.isFalse(LineMatcher.make({ resourceType: 'Workflow","name":"deploy' })(plain!))
+    assert.isFalse(LineMatcher.make({ reason: "WorkflowStep" })(plain!))
+    assert.isFalse(LineMatcher.make({ source: "exampl" })(plain!))
+  })
+
+  it("labels, messages and clusters with JSON, braces and escapes in them are compared as they are", () => {
+    const values = [
+      "plain",
+      "",
+      "}",
+      '"}',
+      ',"labels":{"a":"1"}',
+      ',"message":"other","involvedObject":{',
+      ',"cluster":{"id":"x"},"apiVersion":"v1"',
+      "back\\slash",
+      "\u2028",
+      "ünï"
+    ]
+    for (const one of values) {
+      const stored = {
+        ...event(1, { message: `say ${one}`, labels: { [`key ${one}`]: one, last: "1" } }),
+        cluster: { id: `id ${one}`, name: one }
+      }
+      const [record] = read(LogLine.encode(stored)).records
+      for (const other of values) {
+        for (const filter of [
+          { match: `SAY ${other}` },
+          { labels: { [`key ${other}`]: other } },
+          { labels: { [`key ${one}`]: other, last: "1" } },
+          { cluster: other },
+          { cluster: [`id ${other}`, "none"] }
+        ]) {
+          assert.strictEqual(
+            LineMatcher.make(filter)(record!),
+            EventQuery.matches(filter, stored),
+            `${JSON.stringify(filter)} of ${JSON.stringify(one)}`
+          )
+        }
+      }
+    }
   })
 
   it.effect.prop(

@@ -191,8 +191,9 @@ const makeMemory = (id: string, capacity: number, begunAt: Micros): Service => {
     Effect.suspend(() => {
       const filter = EventQuery.filterOf(query)
       const scope = scopeOf(filter)
+      const matches = EventQuery.matcher(filter)
       const matching: Array<Entry> = []
-      for (const entry of store.entries()) if (EventQuery.matches(filter, entry.write)) matching.push(entry)
+      for (const entry of store.entries()) if (matches(entry.write)) matching.push(entry)
       matching.sort(newestFirst)
       let from = 0
       if (query.page !== undefined) {
@@ -231,8 +232,9 @@ const makeMemory = (id: string, capacity: number, begunAt: Micros): Service => {
           event: eventOf(entry),
           cursor: cursorAt(String(entry.position))
         })
+        const matches = EventQuery.matcher(filter)
         const itemsOf = (entries: ReadonlyArray<Entry>): Array<WatchItem> =>
-          entries.filter(({ write }) => EventQuery.matches(filter, write)).map(itemOf)
+          entries.filter(({ write }) => matches(write)).map(itemOf)
 
         // Built by assignment: a store may hold more series than one call takes arguments.
         let snapshot: Array<WatchItem> = []

@@ -4,9 +4,9 @@
  * @since 0.1.0
  */
 import type * as Brand from "effect/Brand"
-import { type ClusterRef, type Event, namespaceOf, type StoredEventType, type Write } from "./Event.ts"
+import { type Event, namespaceOf, type StoredEventType, type Write } from "./Event.ts"
 import * as EventId from "./EventId.ts"
-import { groupOf, type ObjectReference } from "./ObjectReference.ts"
+import { groupOf } from "./ObjectReference.ts"
 import type { Micros } from "./Timestamp.ts"
 
 /**
@@ -196,30 +196,6 @@ export type WatchItem = { readonly cursor: Cursor } & (
   | ({ readonly _tag: "Gap" } & Gap)
 )
 
-/** Whether one of the wanted values was found. */
-const isAmong = (wanted: OneOrMore<string> | undefined, found: string): boolean =>
-  wanted === undefined || (typeof wanted === "string" ? wanted === found : wanted.includes(found))
-
-const isObjectAmong = (wanted: OneOrMore<ObjectSelector> | undefined, found: ObjectReference): boolean =>
-  wanted === undefined ||
-  valuesOf(wanted).some(
-    ({ apiGroup, kind, name }) =>
-      kind === found.kind && name === found.name && (apiGroup === undefined || apiGroup === groupOf(found))
-  )
-
-const isClusterAmong = (wanted: OneOrMore<string> | undefined, found: ClusterRef | undefined): boolean =>
-  wanted === undefined ||
-  (found !== undefined && (isAmong(wanted, found.id) || (found.name !== undefined && isAmong(wanted, found.name))))
-
-const hasLabels = (
-  wanted: Readonly<Record<string, string>> | undefined,
-  found: Readonly<Record<string, string>> | undefined
-): boolean => {
-  for (const key in wanted)
-    if (found === undefined || !Object.hasOwn(found, key) || found[key] !== wanted[key]) return false
-  return true
-}
-
 /**
  * Whether a message contains a text, upper and lower case being the same: what `EventFilter.match` means.
  *
@@ -228,6 +204,98 @@ const hasLabels = (
  */
 export const isInMessage = (text: string, message: string): boolean =>
   message.toLowerCase().includes(text.toLowerCase())
+
+/** What a filter is compared with: a state that no backend has answered yet has the name that it would get. */
+type Candidate = Write & { readonly name?: string }
+
+type Test = (event: Candidate) => boolean
+
+/** Tests whether one of the wanted values is found. */
+const isOneOf = (wanted: OneOrMore<string>, found: (event: Candidate) => string): Test => {
+  const only = onlyOf(wanted)
+  if (only !== undefined) return (event) => found(event) === only
+  const set = new Set(valuesOf(wanted))
+  return (event) => set.has(found(event))
+}
+
+const isObject = (wanted: OneOrMore<ObjectSelector>): Test => {
+  const objects = valuesOf(wanted)
+  return ({ event: { involvedObject } }) =>
+    objects.some(
+      ({ apiGroup, kind, name }) =>
+        kind === involvedObject.kind &&
+        name === involvedObject.name &&
+        (apiGroup === undefined || apiGroup === groupOf(involvedObject))
+    )
+}
+
+const isInCluster = (wanted: OneOrMore<string>): Test => {
+  const set: ReadonlySet<string | undefined> = new Set(valuesOf(wanted))
+  return ({ cluster }) => cluster !== undefined && (set.has(cluster.id) || set.has(cluster.name))
+}
+
+const hasLabels = (wanted: Readonly<Record<string, string>>): Test => {
+  const labels = Object.entries(wanted)
+  return ({ event: { labels: found = {} } }) =>
+    labels.every(([key, value]) => Object.hasOwn(found, key) && found[key] === value)
+}
+
+/** One test for each field of a filter that is set. */
+const testsOf = (filter: EventFilter): ReadonlyArray<Test> => {
+  const { match, since, until } = filter
+  const tests: Array<Test> = []
+  const add = <A>(wanted: A | undefined, make: (wanted: A) => Test): void => {
+    if (wanted !== undefined) tests.push(make(wanted))
+  }
+  const addOneOf = (wanted: OneOrMore<string> | undefined, found: (event: Candidate) => string): void =>
+    add(wanted, (wanted) => isOneOf(wanted, found))
+  add(
+    since,
+    (since) =>
+      ({ last }) =>
+        last >= since
+  )
+  add(
+    until,
+    (until) =>
+      ({ last }) =>
+        last <= until
+  )
+  addOneOf(filter.resourceType, ({ event }) => event.involvedObject.kind)
+  addOneOf(filter.resourceName, ({ event }) => event.involvedObject.name)
+  add(filter.object, isObject)
+  addOneOf(filter.namespace, namespaceOf)
+  addOneOf(filter.objectNamespace, ({ event }) => event.involvedObject.namespace ?? "")
+  addOneOf(filter.apiGroup, ({ event }) => groupOf(event.involvedObject))
+  add(filter.cluster, isInCluster)
+  addOneOf(filter.eventType, ({ event }) => event.type)
+  addOneOf(filter.reason, ({ event }) => event.reason)
+  addOneOf(filter.source, ({ event }) => event.source.component)
+  add(filter.labels, hasLabels)
+  addOneOf(filter.name, ({ event, id, name }) => name ?? EventId.objectName(id, event.involvedObject.name))
+  addOneOf(filter.id, ({ id }) => EventId.format(id))
+  add(
+    match,
+    (match) =>
+      ({ event }) =>
+        isInMessage(match, event.message)
+  )
+  return tests
+}
+
+/**
+ * `matches` for many events: what depends on the filter alone is worked out once.
+ *
+ * @category filtering
+ * @since 0.2.0
+ */
+export const matcher = (filter: EventFilter): ((event: Write & { readonly name?: string }) => boolean) => {
+  const tests = testsOf(filter)
+  return (event) => {
+    for (const test of tests) if (!test(event)) return false
+    return true
+  }
+}
 
 /**
  * Whether an event matches a filter, by the meaning that every backend shares: exact texts, both ends of a time included.
@@ -267,28 +335,8 @@ export const isInMessage = (text: string, message: string): boolean =>
  * @category filtering
  * @since 0.1.0
  */
-export const matches = (filter: EventFilter, event: Write & { readonly name?: string }): boolean => {
-  const body = event.event
-  const object = body.involvedObject
-  return (
-    isAmong(filter.resourceType, object.kind) &&
-    isAmong(filter.resourceName, object.name) &&
-    isObjectAmong(filter.object, object) &&
-    (filter.namespace === undefined || isAmong(filter.namespace, namespaceOf(event))) &&
-    isAmong(filter.objectNamespace, object.namespace ?? "") &&
-    (filter.apiGroup === undefined || isAmong(filter.apiGroup, groupOf(object))) &&
-    isClusterAmong(filter.cluster, event.cluster) &&
-    isAmong(filter.eventType, body.type) &&
-    isAmong(filter.reason, body.reason) &&
-    isAmong(filter.source, body.source.component) &&
-    (filter.since === undefined || event.last >= filter.since) &&
-    (filter.until === undefined || event.last <= filter.until) &&
-    hasLabels(filter.labels, body.labels) &&
-    (filter.name === undefined || isAmong(filter.name, event.name ?? EventId.objectName(event.id, object.name))) &&
-    (filter.id === undefined || isAmong(filter.id, EventId.format(event.id))) &&
-    (filter.match === undefined || isInMessage(filter.match, body.message))
-  )
-}
+export const matches = (filter: EventFilter, event: Write & { readonly name?: string }): boolean =>
+  matcher(filter)(event)
 
 /**
  * The values of a field of a filter, one or more.

@@ -100,8 +100,9 @@ export const make =
           ? undefined
           : yield* Effect.fromResult(Result.flatMap(Position.decodePageToken(scope, query.page), placeOf))
       const limit = Math.max(0, query.limit ?? Number.POSITIVE_INFINITY)
+      const matches = EventQuery.matcher(filter)
       const add = (newest: Newest, stored: KubernetesEvent.StoredEvent): void => {
-        if (EventQuery.matches(filter, stored.event)) newest.add(stored)
+        if (matches(stored.event)) newest.add(stored)
       }
       const selected = { filter, cluster: options.clusterOf(scope.target) }
       const one = yield* options.listing.one(selected)

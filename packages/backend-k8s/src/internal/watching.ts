@@ -132,6 +132,7 @@ const retryStart = <A>(
 class Follower {
   private readonly options: Options
   private readonly scope: Position.Scope
+  private readonly matches: ReturnType<typeof EventQuery.matcher>
   private readonly selected: selection.Selection
   private readonly cursorAt: (position: string) => EventQuery.Cursor
   /** The state of each series when it was last emitted. */
@@ -155,6 +156,7 @@ class Follower {
     this.state.confirmedAt = epoch
     this.options = options
     this.scope = scope
+    this.matches = EventQuery.matcher(scope.filter)
     this.selected = { filter: scope.filter, cluster: options.clusterOf(scope.target) }
     this.cursorAt = Position.cursorEncoder(scope)
   }
@@ -173,7 +175,6 @@ class Follower {
 
   begin(from: EventQuery.WatchFrom): Effect.Effect<ReadonlyArray<EventQuery.WatchItem>, BackendError.BackendError> {
     const { listing } = this.options
-    const { filter } = this.scope
     if (from === "now") {
       return Effect.map(listing.version(this.selected), (version) => {
         this.moveTo(version)
@@ -190,7 +191,7 @@ class Follower {
           all.length = 0
         },
         (_, stored) => {
-          if (!EventQuery.matches(filter, stored.event)) return
+          if (!this.matches(stored.event)) return
           all.push(stored)
           if (all.length > 2 * last + 64) keepLast(all, last)
         }
@@ -255,7 +256,7 @@ class Follower {
   private itemsOf(stored: KubernetesEvent.StoredEvent): ReadonlyArray<EventQuery.WatchItem> {
     this.moveTo(stored.resourceVersion)
     const { event } = stored
-    if (!EventQuery.matches(this.scope.filter, event)) return []
+    if (!this.matches(event)) return []
     const id = EventId.format(event.id)
     const state = stored.own ? String(event.upTo) : `${event.count} ${event.last} ${event.event.message}`
     if (this.seen.get(id) === state) return []

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { FoldTable } from "./foldTable.ts"
+import * as LineMatcher from "./lineMatcher.ts"
 import * as LogPosition from "./position.ts"
 import { eventAt } from "./query.ts"
 import { LogTail, type TailOptions } from "./tail.ts"
@@ -77,11 +78,10 @@ export class LogFollower {
         return this.goLive(items, end, undefined)
       }
       const table = new FoldTable()
-      const scanned = yield* view.scan(
-        this.options.ledger,
-        (record, segment) => table.add(record, segment, (record) => record.matches(this.options.filter)),
-        { until: end }
-      )
+      const matches = LineMatcher.make(this.options.filter)
+      const scanned = yield* view.scan(this.options.ledger, (record, segment) => table.add(record, segment, matches), {
+        until: end
+      })
       yield* this.options.report
       let rows = table.matching().sort(table.byChange)
       if (typeof from === "object") rows = rows.slice(-Math.floor(from.last))

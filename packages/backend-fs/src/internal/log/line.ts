@@ -1,7 +1,6 @@
-import { CLUSTER_SCOPED_NAMESPACE, type Event, namespaceOf, type Write } from "@tidings/core/Event"
+import { type Event, namespaceOf, type Write } from "@tidings/core/Event"
 import * as EventId from "@tidings/core/EventId"
 import * as EventJson from "@tidings/core/EventJson"
-import * as EventQuery from "@tidings/core/EventQuery"
 import type { Micros } from "@tidings/core/Timestamp"
 import * as Result from "effect/Result"
 import { isUtf8 } from "node:buffer"
@@ -70,28 +69,29 @@ const DATUM =
  */
 const CANONICAL = new RegExp(
   String.raw`^\{"lastTimestamp":${TIME},"firstTimestamp":${TIME},"count":[1-9]\d{0,14},"type":(${TEXT}),` +
-    String.raw`"reason":(?!"")(${TEXT}),"action":${TEXT},"message":(${TEXT}),"involvedObject":(${TEXTS})` +
+    String.raw`"reason":(?!"")(${TEXT}),"action":${TEXT},"message":${TEXT},"involvedObject":(${TEXTS})` +
     String.raw`(?:,"related":(${TEXTS}))?,"source":(${TEXTS}),"reportingComponent":${TEXT},"reportingInstance":${TEXT},` +
-    String.raw`"metadata":\{"name":(${TEXT})(?:,"namespace":(${TEXT}))?(?:,"uid":${TEXT})?(?:,"labels":(${TEXTS}))?` +
+    String.raw`"metadata":\{"name":(${TEXT})(?:,"namespace":(${TEXT}))?(?:,"uid":${TEXT})?(?:,"labels":${TEXTS})?` +
     String.raw`(?:,"annotations":${TEXTS})?\},"data":\{(?:${DATUM}(?:,${DATUM})*)?\},` +
-    String.raw`"id":"([!#-[\]-~]+)\.(0|[1-9]\d{0,14})","upTo":(0|[1-9]\d{0,14})(?:,"cluster":(${TEXTS}))?,"apiVersion":"v1","kind":"Event"\}$`
+    String.raw`"id":"([!#-[\]-~]+)\.(0|[1-9]\d{0,14})","upTo":(0|[1-9]\d{0,14})(?:,"cluster":\{"id":${TEXT}(?:,"name":${TEXT})?\})?,"apiVersion":"v1","kind":"Event"\}$`
 )
 
-/** The capture groups of it. */
-const GROUP = {
+/**
+ * The capture groups of it. Each costs time for every line, so a field that few filters name has none.
+ *
+ * @internal
+ */
+export const GROUP = {
   type: 1,
   reason: 2,
-  message: 3,
-  object: 4,
-  related: 5,
-  source: 6,
-  name: 7,
-  namespace: 8,
-  labels: 9,
-  origin: 10,
-  seq: 11,
-  upTo: 12,
-  cluster: 13
+  object: 3,
+  related: 4,
+  source: 5,
+  name: 6,
+  namespace: 7,
+  origin: 8,
+  seq: 9,
+  upTo: 10
 } as const
 
 /** Length above which lines are decoded instead: the memory that matching takes grows with the line. */
@@ -115,77 +115,6 @@ const microsAt = (text: string, at: number): Micros => {
   return minute + digits(text, at + 17, 2) * 1_000_000 + digits(text, at + 20, 6)
 }
 
-/** Whether a JSON string, with its quotes, has a value; absent when only decoding can tell. */
-const isText = (raw: string, wanted: string): boolean | undefined =>
-  raw.includes("\\") ? undefined : raw.length === wanted.length + 2 && raw.startsWith(wanted, 1)
-
-/** Whether a JSON object of strings has a field with a value; absent when only decoding can tell. */
-const hasText = (raw: string, key: string, wanted: string): boolean | undefined =>
-  raw.includes("\\") ? undefined : !wanted.includes('"') && raw.includes(`"${key}":"${wanted}"`)
-
-/** Whether a JSON reference has a namespace, the empty text for none; absent when only decoding can tell. */
-const isOfNamespace = (object: string, wanted: string): boolean | undefined =>
-  wanted !== ""
-    ? hasText(object, "namespace", wanted)
-    : object.includes("\\")
-      ? undefined
-      : !object.includes('"namespace":') || object.includes('"namespace":""')
-
-/** Whether one of the wanted values is found; absent when only decoding can tell. */
-const isAnyOf = <A>(
-  wanted: EventQuery.OneOrMore<A> | undefined,
-  isFound: (one: A) => boolean | undefined
-): boolean | undefined => {
-  if (wanted === undefined) return true
-  let found: boolean | undefined = false
-  for (const one of EventQuery.valuesOf(wanted)) {
-    const is = isFound(one)
-    if (is === true) return true
-    if (is === undefined) found = undefined
-  }
-  return found
-}
-
-/** Whether all of these hold; absent when only decoding can tell. */
-const areAll = (...found: ReadonlyArray<boolean | undefined>): boolean | undefined =>
-  found.includes(false) ? false : found.includes(undefined) ? undefined : true
-
-/** Whether a reference in JSON is the object that a filter names; absent when only decoding can tell. */
-const isObject = (object: string, { apiGroup, kind, name }: EventQuery.ObjectSelector): boolean | undefined =>
-  areAll(
-    hasText(object, "kind", kind),
-    hasText(object, "name", name),
-    apiGroup === undefined || isOfGroup(object, apiGroup)
-  )
-
-const isOfCluster = (cluster: string | undefined, wanted: string): boolean | undefined => {
-  if (cluster === undefined) return false
-  const isId = hasText(cluster, "id", wanted)
-  return isId === true ? true : hasText(cluster, "name", wanted)
-}
-
-/** Whether a message in JSON contains a text; absent when only decoding can tell. */
-const isInMessage = (text: string, raw: string): boolean | undefined =>
-  raw.includes("\\") ? undefined : EventQuery.isInMessage(text, raw.slice(1, -1))
-
-/**
- * Whether the event itself is in a namespace: its own is absent in lines of the first release about objects that are in
- * none. Absent when only decoding can tell.
- */
-const isIn = (wanted: string, own: string | undefined, object: string): boolean | undefined => {
-  if (own !== undefined && own !== '""') return isText(own, wanted)
-  if (wanted !== CLUSTER_SCOPED_NAMESPACE) return isOfNamespace(object, wanted)
-  // In it, or without any, which is the same.
-  return isOfNamespace(object, wanted) === true ? true : isOfNamespace(object, "")
-}
-
-/** Whether a JSON reference has an API group; absent when only decoding can tell. */
-const isOfGroup = (object: string, wanted: string): boolean | undefined => {
-  if (object.includes("\\")) return undefined
-  if (wanted.includes('"') || wanted.includes("/")) return false
-  return wanted === "" ? !/"apiVersion":"[^"]*\//.test(object) : object.includes(`"apiVersion":"${wanted}/`)
-}
-
 /**
  * A line of the log: one state of a series.
  *
@@ -195,8 +124,9 @@ export class LogRecord {
   /** Offset of the line in its segment, and of the next one. */
   readonly start: number
   readonly end: number
-  private readonly text: string
-  private readonly match: RegExpExecArray | undefined
+  readonly text: string
+  /** The captured fields; absent for a line that was decoded at once. */
+  readonly match: RegExpExecArray | undefined
   private decoded: Event | undefined
 
   constructor(
@@ -232,41 +162,6 @@ export class LogRecord {
   get event(): Event {
     return (this.decoded ??= Result.getOrThrow(EventJson.decode(this.text)))
   }
-
-  matches(filter: EventQuery.EventFilter): boolean {
-    return this.matchesText(filter) ?? EventQuery.matches(filter, this.event)
-  }
-
-  private matchesText(filter: EventQuery.EventFilter): boolean | undefined {
-    const { match } = this
-    if (match === undefined) return undefined
-    const { since, until } = filter
-    if (since !== undefined && this.last < since) return false
-    if (until !== undefined && this.last > until) return false
-    const object = match[GROUP.object]!
-    const labels = match[GROUP.labels]
-    let unsure = false
-    for (const found of [
-      isAnyOf(filter.id, (id) => `${match[GROUP.origin]}.${match[GROUP.seq]}` === id),
-      isAnyOf(filter.eventType, (type) => isText(match[GROUP.type]!, type)),
-      isAnyOf(filter.reason, (reason) => isText(match[GROUP.reason]!, reason)),
-      isAnyOf(filter.resourceType, (kind) => hasText(object, "kind", kind)),
-      isAnyOf(filter.resourceName, (name) => hasText(object, "name", name)),
-      isAnyOf(filter.object, (wanted) => isObject(object, wanted)),
-      isAnyOf(filter.namespace, (namespace) => isIn(namespace, match[GROUP.namespace], object)),
-      isAnyOf(filter.objectNamespace, (namespace) => isOfNamespace(object, namespace)),
-      isAnyOf(filter.apiGroup, (group) => isOfGroup(object, group)),
-      isAnyOf(filter.source, (component) => hasText(match[GROUP.source]!, "component", component)),
-      isAnyOf(filter.name, (name) => isText(match[GROUP.name]!, name)),
-      isAnyOf(filter.cluster, (cluster) => isOfCluster(match[GROUP.cluster], cluster)),
-      filter.match === undefined || isInMessage(filter.match, match[GROUP.message]!),
-      ...Object.entries(filter.labels ?? {}).map(([key, value]) => labels !== undefined && hasText(labels, key, value))
-    ]) {
-      if (found === false) return false
-      if (found === undefined) unsure = true
-    }
-    return unsure ? undefined : true
-  }
 }
 
 const canonical = (text: string): RegExpExecArray | undefined => {
@@ -275,11 +170,9 @@ const canonical = (text: string): RegExpExecArray | undefined => {
   if (match === null) return undefined
   const object = match[GROUP.object]!
   const related = match[GROUP.related]
-  const cluster = match[GROUP.cluster]
   return object.includes('"kind":') &&
     object.includes('"name":') &&
     match[GROUP.source]!.includes('"component":') &&
-    (cluster === undefined || cluster.includes('"id":')) &&
     (related === undefined || (related.includes('"kind":') && related.includes('"name":')))
     ? match
     : undefined

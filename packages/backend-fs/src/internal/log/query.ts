@@ -11,6 +11,7 @@ import { FoldTable } from "./foldTable.ts"
 import { coverageOf } from "./coverage.ts"
 import type { LogDirectory, OpenSegment } from "./directory.ts"
 import * as LogLine from "./line.ts"
+import * as LineMatcher from "./lineMatcher.ts"
 import * as LogPosition from "./position.ts"
 import type { DamageLedger } from "./segment.ts"
 import { LogView } from "./view.ts"
@@ -71,7 +72,7 @@ export const query = (
     const page = query.page === undefined ? undefined : readPage(scope, query.page)
     if (page !== undefined && Result.isFailure(page)) return Effect.fail(page.failure)
     const from = page?.success
-    const matches = (record: LogLine.LogRecord): boolean => record.matches(filter)
+    const matches = LineMatcher.make(filter)
 
     const read = (view: LogView): Effect.Effect<EventQuery.EventPage, BackendError> => {
       const table = new FoldTable()

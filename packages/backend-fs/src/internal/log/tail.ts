@@ -6,6 +6,8 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { LogChanges } from "./changes.ts"
 import type { LogDirectory, OpenSegment } from "./directory.ts"
+import type { LogRecord } from "./line.ts"
+import * as LineMatcher from "./lineMatcher.ts"
 import * as LogPosition from "./position.ts"
 import { type DamageLedger, SegmentReader } from "./segment.ts"
 import { GRACE, LogView } from "./view.ts"
@@ -50,6 +52,7 @@ type Step =
  */
 export class LogTail {
   private readonly options: TailOptions
+  private readonly matches: (record: LogRecord) => boolean
   private target: string
   private encodeCursor: (position: string) => WatchItem["cursor"]
   private position = LogPosition.beginning
@@ -61,6 +64,7 @@ export class LogTail {
 
   constructor(options: TailOptions) {
     this.options = options
+    this.matches = LineMatcher.make(options.filter)
     this.target = options.target
     this.encodeCursor = this.encoderOf(options.target)
   }
@@ -240,7 +244,7 @@ export class LogTail {
     const { reader, segment } = this.current!
     const { disk } = this.options.directory
     const more = reader.step(limit, final, (record) => {
-      if (!this.index!.raise(record.origin, record.seq, record.upTo) || !record.matches(this.options.filter)) return
+      if (!this.index!.raise(record.origin, record.seq, record.upTo) || !this.matches(record)) return
       const cursor = this.cursorAt(LogPosition.at(disk, segment, record.end))
       items.push({ _tag: "Event", event: record.event, cursor })
     })
