@@ -47,12 +47,10 @@ const isOfGroup = (object: string, wanted: string): boolean | undefined => {
 }
 
 const isObject = (object: string, { apiGroup, kind, name }: EventQuery.ObjectSelector): boolean | undefined => {
-  const found = [
-    hasText(object, "kind", kind),
-    hasText(object, "name", name),
-    apiGroup === undefined || isOfGroup(object, apiGroup)
-  ]
-  return found.includes(false) ? false : found.includes(undefined) ? undefined : true
+  const isNamed = hasText(object, "name", name)
+  if (isNamed !== true) return isNamed
+  const isOfKind = hasText(object, "kind", kind)
+  return isOfKind === true && apiGroup !== undefined ? isOfGroup(object, apiGroup) : isOfKind
 }
 
 /**
