@@ -1,7 +1,7 @@
 /**
  * Makes the command few files, from the sources, with everything they import: `packages/tidings/dist/tidings.mjs`, and
- * beside it what speaks to a cluster, which the first one loads where a cluster is meant, and what renews the logins of
- * old kubeconfigs, which that one loads where there is one.
+ * beside it what speaks to a cluster, which the first one loads where a cluster is meant, what renews the logins of old
+ * kubeconfigs, which that one loads where there is one, and what serves agents, which `tidings mcp` loads.
  *
  * As separate modules it would take four times as long to start. As one file it would take a third longer: what speaks
  * to a cluster is twice as large as all the rest, and has to be loaded even where it is not used.
@@ -130,7 +130,8 @@ export const bundle = async (): Promise<{ readonly bytes: Readonly<Record<string
         groups: [
           { name: "start", tags: ["$initial"], priority: 2 },
           { name: "kubernetes", test: /[\\/]packages[\\/]backend-k8s[\\/]/, priority: 1 },
-          { name: "mcp", test: /[\\/](?:packages[\\/]mcp|effect[\\/](?:dist|src)[\\/]ai)[\\/]/, priority: 1 },
+          { name: "mcp", test: /[\\/]internal[\\/]cli[\\/]mcpServer\.ts$/, priority: 1 },
+          { name: "mcp-http", test: /[\\/]internal[\\/]cli[\\/]mcpHttp\.ts$/, priority: 1 },
           // What only an auth-provider of the kubeconfig needs.
           { name: "kubernetes-client", priority: 0 }
         ]
@@ -139,7 +140,9 @@ export const bundle = async (): Promise<{ readonly bytes: Readonly<Record<string
     const chunks = output.filter((one) => one.type === "chunk")
     const names = new Set(chunks.map(({ fileName }) => fileName))
     if (chunks.length !== output.length || ![...names].every((name) => name === FILE || CHUNK.test(name))) {
-      throw new Error(`expected the command and what speaks to a cluster, got ${[...names].join(", ")}`)
+      throw new Error(
+        `expected the command, what speaks to a cluster and what serves agents, got ${[...names].join(", ")}`
+      )
     }
     await mkdir(dist, { recursive: true })
     const before = await readFile(file, "utf8").catch(() => "")

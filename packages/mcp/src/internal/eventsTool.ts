@@ -19,6 +19,7 @@ import * as fields from "./fields.ts"
 import * as filters from "./filters.ts"
 import * as fitting from "./fitting.ts"
 import * as pages from "./pages.ts"
+import * as uris from "./uris.ts"
 
 /** @internal */
 export const NAME = "events"
@@ -134,12 +135,12 @@ const render = ({ cursor, events, heading, more, notes, total }: Answer, length:
   return { content: [{ type: "text", text: lines.join("\n") }], structuredContent }
 }
 
-const followNotes = (given: Arguments, isPage: boolean): ReadonlyArray<string> => {
-  if (given.follow !== true || isPage) return []
-  const { namespace, resourceName, resourceType } = given
-  const how = `to follow, call ${NAME} again with the same filter, after = cursor and waitSeconds = ${LONGEST_WAIT}; it answers at the first change, and its cursor continues`
+const followNotes = (given: Arguments, kindOf: filters.Defaults["kindOf"]): ReadonlyArray<string> => {
+  if (given.follow !== true) return []
+  const { namespace = "", resourceName, resourceType } = given
+  const how = `to follow, call ${NAME} again with the same filter, after = cursor and waitSeconds = ${LONGEST_WAIT}: it answers at the first change, and its cursor goes on from there`
   if (resourceType === undefined || resourceName === undefined) return [how]
-  const uri = `events://${[resourceType, namespace ?? "", resourceName].map(encodeURIComponent).join("/")}`
+  const uri = uris.make(kindOf(resourceType), namespace, resourceName)
   return [how, `a client that can subscribe to resources is told of changes of ${uri}`]
 }
 
@@ -175,14 +176,15 @@ const stored = Effect.fnUntraced(function* (
   given: Arguments,
   filter: EventFilter,
   timeless: EventFilter,
-  page: PageToken | undefined
+  page: PageToken | undefined,
+  kindOf: filters.Defaults["kindOf"]
 ): Effect.fn.Return<ToolResult, BackendError> {
   const limit = given.limit ?? DEFAULT_LIMIT
   const maxBytes = given.maxBytes ?? filters.DEFAULT_BYTES
   const hasTimes = filter.since !== undefined || filter.until !== undefined
   const early = page === undefined ? yield* timelessCursor(reader, filter, timeless) : undefined
   const ask = (limit: number) => reader.query({ ...filter, limit, ...(page === undefined ? undefined : { page }) })
-  const follow = followNotes(given, page !== undefined)
+  const follow = page === undefined ? followNotes(given, kindOf) : []
   const first = yield* ask(limit)
   const empty = first.totalCount === 0 ? yield* emptyNotes(reader, filter) : []
 
@@ -236,17 +238,17 @@ const changed = Effect.fnUntraced(function* (
   filter: EventFilter,
   timeless: EventFilter,
   after: Cursor,
-  closing: Effect.Effect<void>
+  defaults: filters.Defaults
 ): Effect.fn.Return<ToolResult, BackendError> {
   const limit = given.limit ?? DEFAULT_LIMIT
   const waitSeconds = given.waitSeconds ?? 0
   const found = yield* catchUp.catchUp(reader, filter, timeless, after, {
     limit,
     wait: Duration.seconds(waitSeconds),
-    closing
+    closing: defaults.closing
   })
   const { changes, gaps, isWhole, total } = found
-  const follow = followNotes(given, false)
+  const follow = followNotes(given, defaults.kindOf)
 
   const build = (count: number, length: number): ToolResult => {
     const isAll = isWhole && count === changes.length
@@ -288,6 +290,6 @@ export const run = (
     const timeless = filters.timelessOf(given, defaults)
     const filter = filters.withTimes(timeless, times)
     return given.after === undefined
-      ? stored(reader, given, filter, timeless, begun?.token ?? (page as PageToken | undefined))
-      : changed(reader, given, filter, timeless, given.after as Cursor, defaults.closing)
+      ? stored(reader, given, filter, timeless, begun?.token ?? (page as PageToken | undefined), defaults.kindOf)
+      : changed(reader, given, filter, timeless, given.after as Cursor, defaults)
   })

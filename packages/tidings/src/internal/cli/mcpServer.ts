@@ -3,7 +3,11 @@
  *
  * @internal
  */
+import { type Backend, layerReader } from "@tidings/core/Backend"
 import type { EventReader } from "@tidings/core/EventReader"
+import type { ObjectReference } from "@tidings/core/ObjectReference"
+import * as Recorder from "@tidings/core/Recorder"
+import * as Templates from "@tidings/core/Templates"
 import * as EventServer from "@tidings/mcp/EventServer"
 import * as EventTools from "@tidings/mcp/EventTools"
 import * as Cause from "effect/Cause"
@@ -18,29 +22,97 @@ import * as session from "./session.ts"
 /** @internal */
 export interface Options {
   readonly namespace: string | undefined
+  readonly allowRecord: boolean
+  /** Resolves when the server is about to end. */
+  readonly closing?: Effect.Effect<void> | undefined
 }
 
-const kindOf =
-  (catalogue: Catalogue) =>
-  (written: string): string =>
-    kindNames.read(written, catalogue)?.kind ?? written
+const DEFAULT_NAMESPACE = "default"
 
-const tools = ({ namespace }: Options): Layer.Layer<EventTools.EventTools, never, EventReader | session.Session> =>
-  Layer.unwrap(session.Session.useSync(({ catalogue }) => EventTools.layer({ namespace, kindOf: kindOf(catalogue) })))
+const templates = Layer.effect(
+  Templates.Templates,
+  Effect.gen(function* () {
+    const { catalogue } = yield* session.Session
+    const registry = yield* Templates.make
+    for (const kinds of catalogue.definitions) yield* registry.register(kinds)
+    return registry
+  })
+)
+
+const recorder = Layer.unwrap(
+  session.Session.useSync(({ component, host }) => Recorder.layerDirect({ component, host }))
+).pipe(Layer.provide(templates))
+
+/** The object as kubectl looks for it: with its API version, and in no namespace where its kind is in none. */
+const complete = Effect.fnUntraced(function* (
+  given: ObjectReference,
+  catalogue: Catalogue,
+  namespace: string | undefined
+): Effect.fn.Return<ObjectReference> {
+  const named = kindNames.read(given.kind, catalogue)
+  if (named === undefined) return given
+  const { apiVersion, kind, namespaced } = yield* kindNames.resolve(named)
+  const { namespace: own, ...rest } = given
+  const within = namespaced === false ? undefined : (own ?? namespace ?? DEFAULT_NAMESPACE)
+  return {
+    ...rest,
+    kind,
+    ...(given.apiVersion !== undefined || apiVersion === undefined ? undefined : { apiVersion }),
+    ...(within === undefined ? undefined : { namespace: within })
+  }
+})
+
+/**
+ * The tools over the store of the command line.
+ *
+ * @internal
+ */
+export const tools = ({
+  allowRecord,
+  closing,
+  namespace
+}: Options): Layer.Layer<EventTools.EventTools, unknown, EventReader | Backend | session.Session> =>
+  Layer.effect(
+    EventTools.EventTools,
+    Effect.gen(function* () {
+      const { catalogue } = yield* session.Session
+      const kindOf = (written: string): string => kindNames.read(written, catalogue)?.kind ?? written
+      if (!allowRecord) return yield* EventTools.make({ namespace, kindOf, closing })
+      const meant = namespace ?? (yield* session.DefaultNamespace)
+      const findKind = yield* kindNames.FindKind
+      const { record } = yield* Recorder.Recorder
+      return yield* EventTools.make({
+        namespace,
+        kindOf,
+        closing,
+        record: (draft) =>
+          Effect.flatMap(
+            Effect.provideService(complete(draft.involvedObject, catalogue, meant), kindNames.FindKind, findKind),
+            (involvedObject) => record({ ...draft, involvedObject })
+          )
+      })
+    })
+  ).pipe(Layer.provide(recorder))
+
+/**
+ * What a server needs of the store: to read, and to record where that is allowed.
+ *
+ * @internal
+ */
+export const withStore = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+  self.pipe(Effect.provide(layerReader), session.withBackend({ create: true }))
 
 /**
  * Serves until stdin ends.
  *
  * @internal
  */
-export const stdio = Effect.fnUntraced(
-  function* (options: Options) {
+export const stdio = (options: Options) =>
+  Effect.gen(function* () {
     const { command, version } = yield* session.Session
     const server = EventServer.layerStdio({ name: command, version }).pipe(Layer.provide(tools(options)))
     // The server interrupts whoever launched it when its input ends.
     const serving = yield* Effect.forkChild(Layer.launch(server))
     const exit = yield* Fiber.await(serving)
     if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) return yield* Effect.failCause(exit.cause)
-  },
-  session.withReader({ create: true })
-)
+  }).pipe(withStore)

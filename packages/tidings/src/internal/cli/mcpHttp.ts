@@ -1,0 +1,112 @@
+/**
+ * `tidings mcp --http`: the server for many clients, which only that flag loads.
+ *
+ * @internal
+ */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as EventServer from "@tidings/mcp/EventServer"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
+import * as HttpRouter from "effect/http/HttpRouter"
+import { randomBytes } from "node:crypto"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
+import { Failure } from "./failure.ts"
+import * as mcpServer from "./mcpServer.ts"
+import * as session from "./session.ts"
+import * as words from "./words.ts"
+
+const PATH = "/mcp"
+
+/** So long may answers take that are under way when a signal comes. */
+const GRACE = "2 seconds"
+
+/** @internal */
+export interface Options {
+  readonly port: number
+  readonly host: string
+  readonly allowedHosts: ReadonlyArray<string>
+  readonly allowedOrigins: ReadonlyArray<string>
+  readonly tokens: { readonly _tag: "None" | "Random" } | { readonly _tag: "Given"; readonly token: string }
+}
+
+const ALL_ADDRESSES = new Set(["0.0.0.0", "::"])
+
+const inUrl = (host: string): string => (host.includes(":") ? `[${host}]` : host)
+
+const cannotListen = (host: string, port: number, error: unknown): Failure => {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
+  const code = cause instanceof Error && "code" in cause ? cause.code : undefined
+  const why =
+    code === "EADDRINUSE"
+      ? "another program listens there"
+      : code === "EACCES"
+        ? "this user may not listen there"
+        : cause instanceof Error
+          ? cause.message
+          : String(cause)
+  return new Failure({
+    detail: `cannot listen at ${inUrl(host)}:${port}: ${why}`,
+    hint: "take another port, or --http 0 for any that is free"
+  })
+}
+
+/**
+ * Serves until it is interrupted. Then calls that wait are answered, and those that are under way have a moment to end.
+ *
+ * @internal
+ */
+export const http = (options: mcpServer.Options, { allowedHosts, allowedOrigins, host, port, tokens }: Options) =>
+  Effect.gen(function* () {
+    const { command, version } = yield* session.Session
+    const token =
+      tokens._tag === "None"
+        ? undefined
+        : tokens._tag === "Given"
+          ? tokens.token
+          : randomBytes(24).toString("base64url")
+    const closing = Deferred.makeUnsafe<void>()
+    const node = createServer()
+    const server = HttpRouter.serve(
+      EventServer.layerHttp({
+        name: command,
+        version,
+        path: PATH,
+        token,
+        allowedOrigins,
+        allowedHosts: ALL_ADDRESSES.has(host) ? allowedHosts : [...allowedHosts, inUrl(host)]
+      }),
+      { disableLogger: true, disableListenLog: true }
+    ).pipe(
+      Layer.provide(mcpServer.tools({ ...options, closing: Deferred.await(closing) })),
+      Layer.provide(NodeHttpServer.layer(() => node, { port, host, gracefulShutdownTimeout: GRACE }))
+    )
+    yield* Effect.scoped(
+      Effect.gen(function* () {
+        yield* Effect.mapError(Layer.build(server), (error) =>
+          Predicate.isTagged(error, "ServeError") ? cannotListen(host, port, error) : error
+        )
+        // Released before the server, which waits for what is under way.
+        yield* Effect.addFinalizer(() =>
+          Effect.sync(() => {
+            Deferred.doneUnsafe(closing, Effect.void)
+            // Connections that clients keep for later become idle only when they have their answer.
+            const idle = setInterval(() => node.closeIdleConnections(), 50)
+            node.once("close", () => clearInterval(idle))
+          })
+        )
+        const bound = node.address() as AddressInfo
+        yield* words.say(`serving at http://${inUrl(bound.address)}:${bound.port}${PATH}; Ctrl-C ends it`)
+        if (token === undefined) {
+          yield* words.say(
+            ALL_ADDRESSES.has(host)
+              ? "note: there is no token, so anybody who reaches this machine may ask"
+              : "note: there is no token, so anybody on this machine may ask"
+          )
+        } else if (tokens._tag === "Random") yield* words.say(`token: ${token}`)
+        return yield* Effect.never
+      })
+    )
+  }).pipe(mcpServer.withStore)
