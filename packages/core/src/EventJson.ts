@@ -218,9 +218,8 @@ export const toStoredObject = (event: Event): { readonly [field: string]: Json }
  * @since 0.1.0
  */
 export const encode = (event: Event): string => {
-  const line = JSON.stringify(toObject(event))
   // JSON.stringify escapes the control characters of ASCII, and no others.
-  return ControlCharacters.escapeExceptLineFeeds(line)
+  return ControlCharacters.escapeExceptLineFeeds(JSON.stringify(toObject(event)))
 }
 
 const isRecord = (value: unknown): value is { readonly [key: string]: unknown } =>

@@ -391,6 +391,9 @@ const toWatch = (
     return issues.length === 0 ? Effect.succeed([query, from] as const) : Effect.fail(new InvalidQuery({ issues }))
   })
 
+const invalidEvent = (field: string, found: unknown, expected: string): Effect.Effect<never, InvalidEvent> =>
+  Effect.fail(new InvalidEvent({ issues: [{ field, found: text.show(found), expected }] }))
+
 /** The same of a call that records. */
 const readably =
   <Arguments extends ReadonlyArray<unknown>>(
@@ -434,8 +437,7 @@ export const make: Effect.Effect<EventManager["Service"], never, Backend | Event
         const entry = templates.kind(kind)
         if (entry === undefined) {
           const known = templates.kinds().map(({ kind }) => kind)
-          const expected = among("a kind that a catalogue declares", kind, known)
-          return Effect.fail(new InvalidEvent({ issues: [{ field: "kind", found: text.show(kind), expected }] }))
+          return invalidEvent("kind", kind, among("a kind that a catalogue declares", kind, known))
         }
         const { apiVersion } = entry
         const involvedObject = namespace === "" ? { apiVersion, kind, name } : { apiVersion, kind, name, namespace }
@@ -445,10 +447,7 @@ export const make: Effect.Effect<EventManager["Service"], never, Backend | Event
         const { data: read, issues = [] } = readData(involvedObject?.kind, data)
         const at = options?.at === undefined ? undefined : Timestamp.fromInput(options.at)
         if (issues.length > 0) return Effect.fail(new InvalidEvent({ issues }))
-        if (options?.at !== undefined && at === undefined) {
-          const issue = { field: "options.at", found: text.show(options.at), expected: EXPECTED_TIME }
-          return Effect.fail(new InvalidEvent({ issues: [issue] }))
-        }
+        if (options?.at !== undefined && at === undefined) return invalidEvent("options.at", options.at, EXPECTED_TIME)
         return recorder.record({
           involvedObject,
           reason,

@@ -16,6 +16,7 @@ import type { Event } from "./Event.ts"
 import * as EventId from "./EventId.ts"
 import * as EventQuery from "./EventQuery.ts"
 import type * as EventReader from "./EventReader.ts"
+import { isTexts } from "./internal/acceptance.ts"
 import * as Position from "./Position.ts"
 import type * as Target from "./Target.ts"
 
@@ -69,9 +70,6 @@ const parse = (text: string): unknown => {
 
 const isListOf = <A>(value: unknown, count: number, is: (one: unknown) => one is A): value is ReadonlyArray<A> =>
   Array.isArray(value) && value.length === count && value.every(is)
-
-const isTexts = (value: unknown): value is ReadonlyArray<string> =>
-  Array.isArray(value) && value.every((one) => typeof one === "string")
 
 // The cursor of a side is checked by that side.
 const isPart = (part: unknown): part is Part => part === null || typeof part === "string"

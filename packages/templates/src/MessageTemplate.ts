@@ -191,11 +191,11 @@ export const compile = <D extends object = object>(
   if (issues.count > 0) return Result.fail(new TemplateError({ source, issues: issues.located(source) }))
 
   const names = namesIn(parts)
-  const run = generate(parts, fields, limits.text, options?.mark)
+  const run = generate(parts, { fields, most: limits.text, mark: options?.mark })
   let runCarefully: ((data: D) => string) | undefined
   const careful = (data: D): string => {
     try {
-      runCarefully ??= generate(parts, guarded(fields), limits.text, options?.mark)
+      runCarefully ??= generate(parts, { fields: guarded(fields), most: limits.text, mark: options?.mark })
       return runCarefully(data)
     } catch {
       // Only a stack overflow, or a message beyond the maximum length of a string, leads here.

@@ -22,10 +22,8 @@ const counterOf = ({ description, id }: Counter, attributes: Attributes): Counte
 
 /** A gauge whose value is read when it is collected, because updating it for every event would cost too much. */
 class PullGauge {
-  private readonly gauge: Metric.Gauge<number>
-  private readonly value: () => number
-  private readonly context: Context.Context<never>
-  private readonly registration: Metric.Registration
+  /** Keeps the last value readable without a reference to the ledger. */
+  readonly close: () => void
 
   constructor(
     { description, id }: Metric.Gauge<number>,
@@ -33,20 +31,16 @@ class PullGauge {
     context: Context.Context<never>,
     value: () => number
   ) {
-    this.gauge = Metric.gauge(id, { description, attributes })
-    this.value = value
-    this.context = context
-    this.registration = Metric.registerUnsafe(this.gauge, context, {
+    const gauge = Metric.gauge(id, { description, attributes })
+    const registration = Metric.registerUnsafe(gauge, context, {
       get: () => ({ value: value() }),
       update: nothing,
       modify: nothing
     })
-  }
-
-  /** Keeps the last value readable without a reference to the ledger. */
-  close(): void {
-    this.registration.remove()
-    this.gauge.updateUnsafe(this.value(), this.context)
+    this.close = () => {
+      registration.remove()
+      gauge.updateUnsafe(value(), context)
+    }
   }
 }
 
@@ -67,16 +61,12 @@ interface Entry {
  */
 class LabelledCounters {
   private readonly entries = new Map<string, Entry>()
-  private readonly metric: Counter
-  private readonly attributes: Attributes
-  private readonly label: string
   private readonly context: Context.Context<never>
+  private readonly counterOf: (label: string) => Counter
 
   constructor(metric: Counter, label: string, context: Context.Context<never>, attributes: Attributes) {
-    this.metric = metric
-    this.label = label
     this.context = context
-    this.attributes = attributes
+    this.counterOf = (value) => counterOf(metric, { ...attributes, [label]: value })
   }
 
   add(value: string, n: number): void {
@@ -89,8 +79,7 @@ class LabelledCounters {
     const label = this.entries.size < MAXIMUM_LABELS ? value : OTHERS
     let entry = this.entries.get(label)
     if (entry === undefined) {
-      const counter = counterOf(this.metric, { ...this.attributes, [this.label]: label })
-      entry = { count: 0, counter }
+      entry = { count: 0, counter: this.counterOf(label) }
       this.entries.set(label, entry)
     }
     return entry

@@ -6,6 +6,7 @@
  *
  * @internal
  */
+import { constant } from "effect/Function"
 import type { Field, Fields, FieldType } from "../TemplateFields.ts"
 import type { Call, Expression, If, Part } from "./syntaxTree.ts"
 import { fieldOf, kindOf } from "./checker.ts"
@@ -57,6 +58,8 @@ const clip = (text: string, most: number): string => {
 }
 
 // ---- values of each type --------------------------------------------------------------------------------------------
+
+const textOf = (value: unknown): string => (typeof value === "string" ? value : "")
 
 const countOf = (value: unknown): number =>
   typeof value === "number" && value > 0 && Number.isSafeInteger(value) ? value : 0
@@ -161,12 +164,15 @@ const sequence = <D>(texts: ReadonlyArray<string>, values: ReadonlyArray<Read<D,
  * Makes the function that renders a checked tree. Its data must be `inheritsNothing` and must not throw when it is read,
  * unless each field has a `get` that ensures both.
  */
-export const generate = <D extends object>(
-  root: ReadonlyArray<Part>,
-  fields: Fields<D>,
-  most: number,
-  mark: ((key: string) => string | undefined) | undefined
-): Read<D, string> => new Generator(fields, most, mark).generate(root)
+export const generate = <D extends object>(root: ReadonlyArray<Part>, options: GeneratorOptions<D>): Read<D, string> =>
+  new Generator(options).generate(root)
+
+interface GeneratorOptions<D extends object> {
+  readonly fields: Fields<D>
+  /** Maximum number of characters that a value prints. */
+  readonly most: number
+  readonly mark: ((key: string) => string | undefined) | undefined
+}
 
 /** `and` and `or` return one of their arguments, so they are read as that argument would be. */
 const isDeciding = (call: Call): boolean => call.name === "and" || call.name === "or"
@@ -177,18 +183,14 @@ const isDeciding = (call: Call): boolean => call.name === "and" || call.name ===
  * `this`.
  */
 class Generator<D extends object> {
-  readonly #fields: Fields<D>
-  readonly #most: number
-  readonly #mark: ((key: string) => string | undefined) | undefined
+  readonly #options: GeneratorOptions<D>
 
-  constructor(fields: Fields<D>, most: number, mark: ((key: string) => string | undefined) | undefined) {
-    this.#fields = fields
-    this.#most = most
-    this.#mark = mark
+  constructor(options: GeneratorOptions<D>) {
+    this.#options = options
   }
 
   generate(root: ReadonlyArray<Part>): Read<D, string> {
-    return this.#mark === undefined
+    return this.#options.mark === undefined
       ? this.#parts(root)
       : this.#parts(root, (expression) => this.#printedOrMark(expression))
   }
@@ -196,7 +198,7 @@ class Generator<D extends object> {
   /** The type of a field, and how its value is read. */
   #readField(path: readonly [string, ...ReadonlyArray<string>]): readonly [FieldType, Read<D, unknown>] {
     const [name, key = ""] = path
-    const field = fieldOf(this.#fields, name)
+    const field = fieldOf(this.#options.fields, name)
     if (field === undefined) throw new Error(`unknown field .${name} was not refused`)
     const read = fastReaderOf(field)
     return [field.type, field.type === "open" ? (data) => argumentOf(read(data), key) : read]
@@ -218,25 +220,16 @@ class Generator<D extends object> {
   #textValue(expression: Expression): Read<D, string> {
     if (expression._tag === "Call" && isDeciding(expression))
       return this.#deciding(expression, (argument) => this.#textValue(argument))
-    if (expression._tag === "Literal") {
-      const value = String(expression.value)
-      return () => value
-    }
+    if (expression._tag === "Literal") return constant(String(expression.value))
     if (expression._tag === "Call") return this.#printed(expression)
     const [, read] = this.#readField(expression.path)
-    return (data) => {
-      const value = read(data)
-      return typeof value === "string" ? value : ""
-    }
+    return (data) => textOf(read(data))
   }
 
   #numberValue(expression: Expression): Read<D, number | bigint> {
     if (expression._tag === "Call" && isDeciding(expression))
       return this.#deciding(expression, (argument) => this.#numberValue(argument))
-    if (expression._tag === "Literal") {
-      const value = Number(expression.value)
-      return () => value
-    }
+    if (expression._tag === "Literal") return constant(Number(expression.value))
     if (expression._tag === "Call") {
       const [list] = expression.arguments
       const items = list === undefined ? () => [] : this.#listValue(list)
@@ -256,7 +249,7 @@ class Generator<D extends object> {
 
   #equality(call: Call): Read<D, boolean> {
     const value: (argument: Expression) => Read<D, unknown> = (argument) => {
-      switch (kindOf(argument, this.#fields)) {
+      switch (kindOf(argument, this.#options.fields)) {
         case "text":
           return this.#textValue(argument)
         case "number":
@@ -317,10 +310,7 @@ class Generator<D extends object> {
 
   #truth(expression: Expression): Read<D, boolean> {
     if (expression._tag === "Call") return this.#callTruth(expression)
-    if (expression._tag === "Literal") {
-      const value = Boolean(expression.value)
-      return () => value
-    }
+    if (expression._tag === "Literal") return constant(Boolean(expression.value))
     const [type, read] = this.#readField(expression.path)
     switch (type) {
       case "count":
@@ -334,16 +324,13 @@ class Generator<D extends object> {
       case "open":
         return (data) => argumentTruth(read(data))
       default:
-        return (data) => {
-          const value = read(data)
-          return typeof value === "string" && value !== ""
-        }
+        return (data) => textOf(read(data)) !== ""
     }
   }
 
   /** What an expression prints. */
   #printed(expression: Expression): Read<D, string> {
-    const most = this.#most
+    const most = this.#options.most
     if (expression._tag === "Call" && isDeciding(expression))
       return this.#deciding(expression, (argument) => this.#printed(argument))
     if (expression._tag === "Call") {
@@ -354,10 +341,7 @@ class Generator<D extends object> {
       const test = this.#callTruth(expression)
       return (data) => (test(data) ? "true" : "false")
     }
-    if (expression._tag === "Literal") {
-      const value = String(expression.value)
-      return () => value
-    }
+    if (expression._tag === "Literal") return constant(String(expression.value))
     const [type, read] = this.#readField(expression.path)
     switch (type) {
       case "count":
@@ -388,8 +372,8 @@ class Generator<D extends object> {
   #printedOrMark(expression: Expression): Read<D, string> {
     if (expression._tag !== "Field") return this.#printed(expression)
     const [name, argument] = expression.path
-    const key = fieldOf(this.#fields, name)?.key ?? name
-    const shown = this.#mark?.(argument === undefined ? key : `${key}.${argument}`)
+    const key = fieldOf(this.#options.fields, name)?.key ?? name
+    const shown = this.#options.mark?.(argument === undefined ? key : `${key}.${argument}`)
     if (shown === undefined) return this.#printed(expression)
     const print = this.#printed(expression)
     const [, read] = this.#readField(expression.path)
@@ -401,7 +385,7 @@ class Generator<D extends object> {
 
   /** A fast path for `{{if .X}}before {{.X}} after{{end}}`, the most frequent if. `undefined` for any other. */
   #aroundItself(condition: Expression, body: ReadonlyArray<Part>): Read<D, string> | undefined {
-    const most = this.#most
+    const most = this.#options.most
     const printed = body.filter((part) => part._tag !== "Text")
     const [only] = printed
     if (condition._tag !== "Field" || printed.length !== 1 || only?._tag !== "Print") return undefined

@@ -66,26 +66,16 @@ export interface Problem {
   readonly offset: number
 }
 
-const unitSize = (unit: string): number => {
-  switch (unit) {
-    case "ns":
-      return 1
-    case "us":
-    case "\u00b5s":
-    case "\u03bcs":
-      return 1e3
-    case "ms":
-      return 1e6
-    case "s":
-      return 1e9
-    case "m":
-      return 60e9
-    case "h":
-      return 3600e9
-    default:
-      return 0
-  }
-}
+const unitSizes: ReadonlyMap<string, number> = new Map([
+  ["ns", 1],
+  ["us", 1e3],
+  ["\u00b5s", 1e3],
+  ["\u03bcs", 1e3],
+  ["ms", 1e6],
+  ["s", 1e9],
+  ["m", 60e9],
+  ["h", 3600e9]
+])
 
 const isDigit = (code: number): boolean => code >= 0x30 && code <= 0x39
 
@@ -131,8 +121,8 @@ export const parse = (text: string): number | bigint | Problem => {
     const unitStart = at
     while (at < text.length && text[at] !== "." && !isDigit(text.charCodeAt(at))) at += 1
     if (at === unitStart) return { reason: "MissingUnit", offset: unitStart }
-    const unit = unitSize(text.slice(unitStart, at))
-    if (unit === 0) return { reason: "UnknownUnit", offset: unitStart }
+    const unit = unitSizes.get(text.slice(unitStart, at))
+    if (unit === undefined) return { reason: "UnknownUnit", offset: unitStart }
 
     let significant = start
     while (significant < wholeEnd && text[significant] === "0") significant += 1

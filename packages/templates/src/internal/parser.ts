@@ -5,7 +5,7 @@
  */
 import { nearest } from "../Suggestion.ts"
 import type { TemplateLimits } from "../TemplateLimits.ts"
-import type { Branch, Expression, If, Part, Span } from "./syntaxTree.ts"
+import type { Branch, Expression, Part, Span } from "./syntaxTree.ts"
 import * as Display from "./display.ts"
 import type { Issues, Problem } from "./issues.ts"
 import { type Action, isSpace, scanAction, type Source, type Token } from "./scanner.ts"
@@ -300,7 +300,14 @@ class TemplateParser {
     this.#reportProblem(action, head, word)
     const lower = word?.toLowerCase()
     if (word !== undefined && lower !== undefined && Words.keywords.has(lower)) {
-      if (word !== lower) this.#reportCapitals(word, lower, span(head ?? whole))
+      if (word !== lower) {
+        this.#report({
+          code: "unknown-word",
+          message: `unknown word ${Display.quote(word)}`,
+          hint: `did you mean ${lower}?`,
+          ...span(head ?? whole)
+        })
+      }
       if (lower === "if") this.#if(action, whole)
       else if (lower === "else") this.#else(action, whole)
       else this.#end(action, whole)
@@ -315,11 +322,6 @@ class TemplateParser {
     else if (isRefused && (problem !== undefined || Words.unsupportedOpeners.has(word))) {
       this.#report({ ...Words.refusal(word), ...span(head) })
     }
-  }
-
-  #reportCapitals(word: string, lower: string, at: Span): void {
-    const message = `unknown word ${Display.quote(word)}`
-    this.#report({ code: "unknown-word", message, hint: `did you mean ${lower}?`, ...at })
   }
 
   #if(action: Action, whole: Span): void {
@@ -366,8 +368,12 @@ class TemplateParser {
     if (isElseIf) this.#elseIf(action, whole, current)
     else {
       if (second?.kind === "word" && second.text === "with") {
-        const message = "else with is not supported"
-        this.#report({ code: "unsupported", message, hint: "use else if", ...span(second) })
+        this.#report({
+          code: "unsupported",
+          message: "else with is not supported",
+          hint: "use else if",
+          ...span(second)
+        })
       } else this.#takesNothing("else", second)
       current.otherwise = this.#parts
     }
@@ -396,8 +402,7 @@ class TemplateParser {
       return
     }
     const { branches, otherwise } = current
-    const node: If = otherwise === undefined ? { _tag: "If", branches } : { _tag: "If", branches, otherwise }
-    this.#parts.push(node)
+    this.#parts.push(otherwise === undefined ? { _tag: "If", branches } : { _tag: "If", branches, otherwise })
   }
 
   #print(action: Action, head: Token | undefined, word: string | undefined, whole: Span): void {

@@ -253,8 +253,12 @@ class ActionScanner {
       return this.#action(at + 3, true, true)
     }
     if (code !== openBrace || next !== openBrace) return undefined
-    const message = "this {{ has no }} before the next {{"
-    this.#report({ code: "unclosed-action", message, offset: this.#open, length: 2 })
+    this.#report({
+      code: "unclosed-action",
+      message: "this {{ has no }} before the next {{",
+      offset: this.#open,
+      length: 2
+    })
     return this.#action(at, false, false)
   }
 
@@ -382,26 +386,28 @@ class ActionScanner {
     if (code !== minus && code !== plus) return undefined
     const next = source.charCodeAt(offset + 1)
     const isMarker = code === minus && (offset === this.#open + 2 || next === closeBrace)
+    const unexpected = (found: string, hint: string): Problem => ({
+      code: "bad-character",
+      message: `unexpected "${found}"`,
+      hint,
+      offset,
+      length: 1
+    })
     if (isMarker && !isDigit(next)) {
-      const hint = "a trim marker has white space on its inner side: {{- .Name -}}"
-      return { code: "bad-character", message: 'unexpected "-"', hint, offset, length: 1 }
+      return unexpected("-", "a trim marker has white space on its inner side: {{- .Name -}}")
     }
     const before = this.#tokens.at(-1)
     if (!isSpaced && (before?.kind === "field" || before?.kind === "word")) {
-      const hint = "a name has letters, digits and _ only"
-      return { code: "bad-character", message: `unexpected "${text.slice(0, 1)}"`, hint, offset, length: 1 }
+      return unexpected(text.slice(0, 1), "a name has letters, digits and _ only")
     }
-    if (text.length > 1) return undefined
-    const hint = "there is no arithmetic in templates"
-    return { code: "bad-character", message: `unexpected "${text}"`, hint, offset, length: 1 }
+    return text.length > 1 ? undefined : unexpected(text, "there is no arithmetic in templates")
   }
 }
 
 const problemOfNumber = (text: string, offset: number): Problem | undefined => {
   const { length } = text
   if (!decimalInteger.test(text)) {
-    const message = `${Display.quote(text)} is not a decimal whole number`
-    return { code: "bad-number", message, offset, length }
+    return { code: "bad-number", message: `${Display.quote(text)} is not a decimal whole number`, offset, length }
   }
   if (Math.abs(Number(text)) <= largest) return undefined
   return {

@@ -213,6 +213,16 @@ export class Availability {
 
 const LOG_INTERVAL = 30 * SECOND
 
+interface HealthParts {
+  /** Of the sink. */
+  readonly name: string
+  readonly ledger: SinkLedger
+  readonly outbox: Outbox
+  readonly availability: Availability
+  readonly time: SinkTime
+  readonly runFork: RunFork
+}
+
 /**
  * The health of a sink: in the status at once, in the log at intervals, so that a backend that fails and recovers
  * repeatedly does not flood the log.
@@ -235,29 +245,10 @@ export class Health {
   private loggedState: SinkStatus["state"] = "up"
   private loggedAt = Number.NEGATIVE_INFINITY
 
-  private readonly name: string
-  private readonly ledger: SinkLedger
-  private readonly outbox: Outbox
-  private readonly availability: Availability
-  private readonly time: SinkTime
-  private readonly runFork: RunFork
+  private readonly parts: HealthParts
 
-  constructor(
-    name: string,
-    parts: {
-      readonly ledger: SinkLedger
-      readonly outbox: Outbox
-      readonly availability: Availability
-      readonly time: SinkTime
-      readonly runFork: RunFork
-    }
-  ) {
-    this.name = name
-    this.ledger = parts.ledger
-    this.outbox = parts.outbox
-    this.availability = parts.availability
-    this.time = parts.time
-    this.runFork = parts.runFork
+  constructor(parts: HealthParts) {
+    this.parts = parts
   }
 
   get isHalted(): boolean {
@@ -265,7 +256,7 @@ export class Health {
   }
 
   failed(message: string): void {
-    this.ledger.failed(message)
+    this.parts.ledger.failed(message)
   }
 
   halt(why: string): void {
@@ -296,23 +287,24 @@ export class Health {
   }
 
   now(): SinkStatus["state"] {
-    const { availability, journalFailures, unreachable } = this
+    const { journalFailures, unreachable } = this
+    const { availability, outbox } = this.parts
     if (this.isStopped) return "down"
     if (this.isHalted || journalFailures > 0 || availability.isBlocked) return "blocked"
     if (unreachable !== undefined) return unreachable
-    return this.outbox.failing > 0 || availability.isFailing ? "degraded" : "up"
+    return outbox.failing > 0 || availability.isFailing ? "degraded" : "up"
   }
 
   /** Called after every change. */
   report(): void {
-    const { ledger, name } = this
+    const { ledger, name, runFork } = this.parts
     ledger.state = this.now()
     // What is left at the end is reported once, by `reportEnd`.
     if (this.isStopped) return
-    if (ledger.state === this.loggedState || this.time.monotonic() - this.loggedAt < LOG_INTERVAL) return
+    if (ledger.state === this.loggedState || this.parts.time.monotonic() - this.loggedAt < LOG_INTERVAL) return
     this.loggedState = ledger.state
-    this.loggedAt = this.time.monotonic()
-    this.runFork(
+    this.loggedAt = this.parts.time.monotonic()
+    runFork(
       ledger.state === "up"
         ? Effect.logInfo(`Events reach the sink "${name}" again`)
         : Effect.logWarning(
@@ -323,20 +315,18 @@ export class Health {
 
   /** Called once, when nothing more is delivered: logs what is left undelivered, or that an outage is over. */
   reportEnd(left: number, isKept: boolean): void {
-    const { ledger, name } = this
+    const { ledger, name, runFork } = this.parts
     if (left > 0) {
       const fate = isKept ? "left in the journal for the next start" : "dropped with the journal in memory"
       const why = ledger.lastError === undefined ? "" : `: ${ledger.lastError}`
-      this.runFork(
-        Effect.logWarning(`The recorder is closed; undelivered for the sink "${name}": ${left}, ${fate}${why}`)
-      )
+      runFork(Effect.logWarning(`The recorder is closed; undelivered for the sink "${name}": ${left}, ${fate}${why}`))
     } else if (this.loggedState !== "up") {
-      this.runFork(Effect.logInfo(`Events reach the sink "${name}" again`))
+      runFork(Effect.logInfo(`Events reach the sink "${name}" again`))
     }
   }
 
   /** When a state that is not logged yet may be logged. */
   logDueAt(): number {
-    return this.ledger.state === this.loggedState ? Number.POSITIVE_INFINITY : this.loggedAt + LOG_INTERVAL
+    return this.parts.ledger.state === this.loggedState ? Number.POSITIVE_INFINITY : this.loggedAt + LOG_INTERVAL
   }
 }

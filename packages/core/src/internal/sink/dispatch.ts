@@ -18,12 +18,11 @@ import type { BackendError } from "../../BackendError.ts"
 import type { Settlement } from "../../Delivery.ts"
 import type { Write } from "../../Event.ts"
 import { BackendWriter, type Outcomes, RunningWrite } from "../backendWrite.ts"
-import { type Availability, isRateLimited } from "./availability.ts"
+import { isRateLimited } from "./availability.ts"
 import type { SinkContext } from "./context.ts"
 import type { Parking } from "./parking.ts"
 import type { Settlements } from "./settlements.ts"
-import { namespaceOf, type Outbox, type OutboxEntry, type PendingWrite } from "./state.ts"
-import type { SinkTime } from "./time.ts"
+import { namespaceOf, type OutboxEntry, type PendingWrite } from "./state.ts"
 
 // ---------------------------------------------------------------------------
 // choice
@@ -42,44 +41,31 @@ export interface Batch {
 
 const NOTHING: ReadonlyArray<Batch> = []
 
-/** @internal */
-export class WriteQueue {
-  private readonly outbox: Outbox
-  private readonly availability: Availability
-  private readonly time: SinkTime
-  private readonly concurrency: number
-  /** Maximum number of series in one write. */
-  private readonly maximumBatch: number
+type QueueContext = Pick<SinkContext, "availability" | "options" | "state" | "time">
+
+class WriteQueue {
+  private readonly context: QueueContext
 
   private inFlight = 0
   private retriesInFlight = 0
   private retriedLast = false
   private probedNamespace: string | undefined
 
-  constructor(
-    outbox: Outbox,
-    availability: Availability,
-    time: SinkTime,
-    options: { readonly batch: number; readonly concurrency: number }
-  ) {
-    this.outbox = outbox
-    this.availability = availability
-    this.time = time
-    this.concurrency = options.concurrency
-    this.maximumBatch = options.batch
+  constructor(context: QueueContext) {
+    this.context = context
   }
 
   /** The writes that are to begin now, retries first; what they contain is taken from the outbox. */
   next(): ReadonlyArray<Batch> {
-    const { availability, maximumBatch } = this
-    const at = this.time.monotonic()
+    const { availability, options, state, time } = this.context
+    const at = time.monotonic()
     const slots = this.freeSlots()
     if (slots <= 0 || at < availability.notBefore) return NOTHING
     const { isOpen, rateLimits } = availability
     const fresh: Array<OutboxEntry> = []
     const retries: Array<OutboxEntry> = []
     const batches: Array<Batch> = []
-    for (const entry of this.outbox.all()) {
+    for (const entry of state.outbox.all()) {
       if (entry.inFlight !== undefined || entry.next === undefined || entry.nextAt > at) continue
       const openAt = rateLimits.size === 0 ? undefined : rateLimits.openAt(entry.next.write)
       if (openAt !== undefined) {
@@ -88,7 +74,7 @@ export class WriteQueue {
         rateLimits.begin(entry, entry.next.write)
         batches.push({ series: [entry], isRetry: true })
       } else if (entry.failures > 0) retries.push(entry)
-      else if (isOpen || fresh.length < slots * maximumBatch) fresh.push(entry)
+      else if (isOpen || fresh.length < slots * options.batch) fresh.push(entry)
     }
     const forRetries = Math.min(
       retries.length,
@@ -97,7 +83,7 @@ export class WriteQueue {
     if (isOpen || forRetries < retries.length) retries.sort((a, b) => a.failures - b.failures)
     if (isOpen) return this.start(this.probeOf(fresh, retries))
     for (let index = 0; index < forRetries; index++) batches.push({ series: [retries[index]!], isRetry: true })
-    const size = Math.min(maximumBatch, Math.ceil(fresh.length / Math.max(1, slots - batches.length)))
+    const size = Math.min(options.batch, Math.ceil(fresh.length / Math.max(1, slots - batches.length)))
     for (let from = 0; from < fresh.length && batches.length < slots; from += size) {
       batches.push({ series: fresh.slice(from, from + size), isRetry: false })
     }
@@ -114,21 +100,21 @@ export class WriteQueue {
   dueAt(): number {
     const slots = this.freeSlots()
     if (slots <= 0) return Number.POSITIVE_INFINITY
-    const { rateLimits } = this.availability
-    const noRetries = !this.availability.isOpen && this.slotsForRetries(slots, false) <= 0
+    const { rateLimits } = this.context.availability
+    const noRetries = !this.context.availability.isOpen && this.slotsForRetries(slots, false) <= 0
     let next = Number.POSITIVE_INFINITY
-    for (const entry of this.outbox.all()) {
+    for (const entry of this.context.state.outbox.all()) {
       if (entry.inFlight !== undefined || entry.next === undefined || (noRetries && entry.failures > 0)) continue
       const openAt = rateLimits.size === 0 ? undefined : rateLimits.openAt(entry.next.write)
       const due = openAt === undefined ? entry.nextAt : Math.max(entry.nextAt, openAt)
       if (due < next) next = due
     }
-    return Math.max(next, this.availability.notBefore)
+    return Math.max(next, this.context.availability.notBefore)
   }
 
   private freeSlots(): number {
-    if (this.availability.isOpen) return this.inFlight > 0 ? 0 : 1
-    return this.concurrency - this.inFlight
+    if (this.context.availability.isOpen) return this.inFlight > 0 ? 0 : 1
+    return this.context.options.concurrency - this.inFlight
   }
 
   /**
@@ -136,13 +122,13 @@ export class WriteQueue {
    * single slot they alternate.
    */
   private slotsForRetries(slots: number, hasFresh: boolean): number {
-    if (hasFresh && this.concurrency === 1) return this.retriedLast ? 0 : 1
-    return Math.max(0, Math.min(slots, Math.max(1, this.concurrency >> 1) - this.retriesInFlight))
+    if (hasFresh && this.context.options.concurrency === 1) return this.retriedLast ? 0 : 1
+    return Math.max(0, Math.min(slots, Math.max(1, this.context.options.concurrency >> 1) - this.retriesInFlight))
   }
 
   /** The write that probes the backend: fresh series before retries, and another namespace than the last time. */
   private probeOf(fresh: ReadonlyArray<OutboxEntry>, retries: ReadonlyArray<OutboxEntry>): ReadonlyArray<Batch> {
-    const [from, size] = fresh.length > 0 ? [fresh, this.maximumBatch] : [retries, 1]
+    const [from, size] = fresh.length > 0 ? [fresh, this.context.options.batch] : [retries, 1]
     const first = from.find(({ next }) => namespaceOf(next!.write) !== this.probedNamespace) ?? from[0]
     if (first === undefined) return NOTHING
     const namespace = namespaceOf(first.next!.write)
@@ -157,7 +143,7 @@ export class WriteQueue {
     this.inFlight += batches.length
     for (const { isRetry, series } of batches) {
       if (isRetry) this.retriesInFlight++
-      for (const entry of series) this.outbox.take(entry)
+      for (const entry of series) this.context.state.outbox.take(entry)
     }
     return batches
   }
@@ -314,8 +300,8 @@ export interface Dispatch {
 
 /** @internal */
 export const make = (context: SinkContext, parking: Parking, settlements: Settlements): Dispatch => {
-  const { availability, backend, clock, health, options, runFork, state, time } = context
-  const queue = new WriteQueue(state.outbox, availability, time, options)
+  const { backend, clock, health, options, runFork } = context
+  const queue = new WriteQueue(context)
   const writer = new BackendWriter(backend, clock, options.writeTimeout)
   const conclude = concluding(context, parking, settlements)
   /** Writes in flight. */

@@ -221,7 +221,7 @@ const makeContext = Effect.fnUntraced(function* (
   const ledger = new SinkLedger(options.name, services)
   const state = new SinkState({ correlation: options.correlation, isDurable, origin: journal.origin }, ledger)
   const availability = new Availability(state.outbox, time, options.concurrency)
-  const health = new Health(options.name, { ledger, outbox: state.outbox, availability, time, runFork })
+  const health = new Health({ name: options.name, ledger, outbox: state.outbox, availability, time, runFork })
   return {
     options,
     backend,
