@@ -13,6 +13,7 @@ import * as ControlCharacters from "./ControlCharacters.ts"
 import type { ClusterRef, Event, EventBody, EventSource } from "./Event.ts"
 import type { EventData, Json } from "./EventData.ts"
 import * as EventId from "./EventId.ts"
+import * as json from "./internal/json.ts"
 import type { ObjectReference } from "./ObjectReference.ts"
 import * as Timestamp from "./Timestamp.ts"
 
@@ -328,11 +329,6 @@ export const fromObject = (value: unknown): Result.Result<Event, string> => {
  * @since 0.1.0
  */
 export const decode = (line: string): Result.Result<Event, string> => {
-  let value: unknown
-  try {
-    value = JSON.parse(line)
-  } catch {
-    return Result.fail("it is not JSON")
-  }
-  return fromObject(value)
+  const value = json.parse(line)
+  return value === undefined ? Result.fail("it is not JSON") : fromObject(value)
 }

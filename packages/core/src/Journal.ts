@@ -280,11 +280,8 @@ interface MemoryOptions {
   readonly onFull?: OnFull | undefined
 }
 
-const bytesOf = (batch: ReadonlyArray<Occurrence>): number => {
-  let bytes = 0
-  for (const occurrence of batch) bytes += dataSize.estimate(occurrence)
-  return bytes
-}
+const bytesOf = (batch: ReadonlyArray<Occurrence>): number =>
+  batch.reduce((bytes, occurrence) => bytes + dataSize.estimate(occurrence), 0)
 
 const makeMemory = (origin: string, clock: Clock.Clock, options?: MemoryOptions): Journal["Service"] => {
   const quota = Math.max(1, options?.quota ?? DEFAULT_QUOTA)

@@ -17,6 +17,7 @@ import * as EventId from "./EventId.ts"
 import * as EventQuery from "./EventQuery.ts"
 import type * as EventReader from "./EventReader.ts"
 import { isTexts } from "./internal/acceptance.ts"
+import * as json from "./internal/json.ts"
 import * as Position from "./Position.ts"
 import type * as Target from "./Target.ts"
 
@@ -60,14 +61,6 @@ const malformed = new BackendError({
   reason: new CursorMismatch({ detail: "it does not hold a position in each of the stores; start over" })
 })
 
-const parse = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
-
 const isListOf = <A>(value: unknown, count: number, is: (one: unknown) => one is A): value is ReadonlyArray<A> =>
   Array.isArray(value) && value.length === count && value.every(is)
 
@@ -75,12 +68,12 @@ const isListOf = <A>(value: unknown, count: number, is: (one: unknown) => one is
 const isPart = (part: unknown): part is Part => part === null || typeof part === "string"
 
 const readParts = (text: string, count: number): Result.Result<ReadonlyArray<Part>, BackendError> => {
-  const parts = parse(text)
+  const parts = json.parse(text)
   return isListOf(parts, count, isPart) ? Result.succeed(parts) : Result.fail(malformed)
 }
 
 const readReached = (text: string, count: number): Result.Result<Reached, BackendError> => {
-  const reached = parse(text)
+  const reached = json.parse(text)
   return typeof reached === "object" &&
     reached !== null &&
     "until" in reached &&
@@ -257,11 +250,8 @@ const answered = (
 
 /** One of each store, also where several sides are parts of one. */
 const coverageOf = (pages: ReadonlyArray<SidePage>): ReadonlyArray<EventQuery.Coverage> => {
-  const byStore = new Map<string, EventQuery.Coverage>()
-  for (const { coverage } of pages) {
-    for (const one of coverage) if (!byStore.has(one.store)) byStore.set(one.store, one)
-  }
-  return [...byStore.values()]
+  const all = pages.flatMap(({ coverage }) => coverage)
+  return all.filter((one, index) => all.findIndex(({ store }) => store === one.store) === index)
 }
 
 interface Sided<A> {

@@ -13,6 +13,7 @@ import * as Base64Url from "effect/encoding/Base64Url"
 import * as Result from "effect/Result"
 import { BackendError, CursorMismatch } from "./BackendError.ts"
 import { type Cursor, type EventFilter, type ObjectSelector, type PageToken, valuesOf } from "./EventQuery.ts"
+import * as json from "./internal/json.ts"
 import * as text from "./internal/text.ts"
 import * as Target from "./Target.ts"
 
@@ -87,12 +88,7 @@ const namedInFormat1 = ["objectNamespace", "apiGroup", "name", "id"]
 
 /** The filter of a token of format 1 as format 2 writes it; absent where it is none. */
 const fromFormat1 = (text: string): string | undefined => {
-  let fields: unknown
-  try {
-    fields = JSON.parse(text)
-  } catch {
-    return undefined
-  }
+  const fields = json.parse(text)
   if (!Array.isArray(fields)) return undefined
   const named: Parts = Object(fields[placedInFormat1.length])
   const filter: Parts = {}
@@ -128,12 +124,7 @@ const notOne = (name: string, token: string): BackendError =>
 
 const decode = (kind: "c" | "p", scope: Scope, token: string): Result.Result<string, BackendError> => {
   const name = kind === "c" ? "cursor" : "page token"
-  let parts: unknown
-  try {
-    parts = JSON.parse(Result.getOrThrow(Base64Url.decodeString(token)))
-  } catch {
-    return Result.fail(notOne(name, token))
-  }
+  const parts = json.parse(Result.getOrElse(Base64Url.decodeString(token), () => ""))
   if (
     !Array.isArray(parts) ||
     parts.length !== 6 ||

@@ -17,6 +17,20 @@ export const codeOf = (cause: unknown): string | undefined =>
 export const pathOf = (cause: unknown): string | undefined =>
   cause instanceof Error && "path" in cause && typeof cause.path === "string" ? cause.path : undefined
 
+/**
+ * What `use` returns; absent where it fails with one of these codes.
+ *
+ * @internal
+ */
+export const unlessCode = <A>(codes: ReadonlyArray<string>, use: () => A): A | undefined => {
+  try {
+    return use()
+  } catch (cause) {
+    if (codes.includes(codeOf(cause) ?? "")) return undefined
+    throw cause
+  }
+}
+
 /** @internal */
 export const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
 

@@ -1,30 +1,37 @@
 import type { Disk } from "./disk.ts"
-import { codeOf, diskFailure } from "./diskError.ts"
+import { codeOf, diskFailure, unlessCode } from "./diskError.ts"
 
 const LF = 0x0a
 
 /** What a file system answers that cannot sync a file or a directory. */
-const CANNOT_SYNC = new Set(["EINVAL", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EPERM", "EACCES", "EISDIR", "EBADF"])
+const CANNOT_SYNC = ["EINVAL", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EPERM", "EACCES", "EISDIR", "EBADF"]
 
 /**
  * Whether a sync failed because the file system cannot do it, which has to be accepted.
  *
  * @internal
  */
-export const cannotSync = (cause: unknown): boolean => CANNOT_SYNC.has(codeOf(cause) ?? "")
+export const cannotSync = (cause: unknown): boolean => CANNOT_SYNC.includes(codeOf(cause) ?? "")
+
+/**
+ * Uses an open file, and closes it.
+ *
+ * @internal
+ */
+export const closing = <A>(disk: Disk, file: number, use: (file: number) => A): A => {
+  try {
+    return use(file)
+  } finally {
+    disk.close(file)
+  }
+}
 
 /**
  * Syncs an open file, where the file system can.
  *
  * @internal
  */
-export const syncNow = (disk: Disk, file: number): void => {
-  try {
-    disk.sync(file)
-  } catch (cause) {
-    if (!cannotSync(cause)) throw cause
-  }
-}
+export const syncNow = (disk: Disk, file: number): void => unlessCode(CANNOT_SYNC, () => disk.sync(file))
 
 /**
  * Makes the names in a directory durable, where the file system can. False when the directory cannot be opened.
@@ -32,18 +39,9 @@ export const syncNow = (disk: Disk, file: number): void => {
  * @internal
  */
 export const syncDirectory = (disk: Disk, directory: string): boolean => {
-  let opened: number
-  try {
-    opened = disk.openDirectory(directory)
-  } catch (cause) {
-    if (cannotSync(cause)) return false
-    throw cause
-  }
-  try {
-    syncNow(disk, opened)
-  } finally {
-    disk.close(opened)
-  }
+  const opened = unlessCode(CANNOT_SYNC, () => disk.openDirectory(directory))
+  if (opened === undefined) return false
+  closing(disk, opened, (file) => syncNow(disk, file))
   return true
 }
 
@@ -67,15 +65,11 @@ export const appendAll = (disk: Disk, file: number, bytes: Uint8Array): void => 
  *
  * @internal
  */
-export const readStart = (disk: Disk, path: string, bytes: number): string => {
-  const opened = disk.openToRead(path)
-  try {
+export const readStart = (disk: Disk, path: string, bytes: number): string =>
+  closing(disk, disk.openToRead(path), (file) => {
     const buffer = Buffer.allocUnsafe(bytes)
-    return buffer.toString("utf8", 0, disk.read(opened, buffer, 0, bytes, 0))
-  } finally {
-    disk.close(opened)
-  }
-}
+    return buffer.toString("utf8", 0, disk.read(file, buffer, 0, bytes, 0))
+  })
 
 /**
  * Whether an open file of this size ends in the middle of a line.

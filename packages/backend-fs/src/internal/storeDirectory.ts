@@ -15,8 +15,8 @@ import * as Effect from "effect/Effect"
 import * as path from "node:path"
 import * as access from "./access.ts"
 import type { Disk } from "./disk.ts"
-import { ADVICE, codeOf, fromDisk, pathOf, unavailable } from "./diskError.ts"
-import { appendAll, readStart, syncDirectory } from "./fileOperations.ts"
+import { ADVICE, codeOf, fromDisk, pathOf, unavailable, unlessCode } from "./diskError.ts"
+import { appendAll, closing, readStart, syncDirectory } from "./fileOperations.ts"
 import { hasJournal } from "./journal/fileNames.ts"
 import * as SegmentName from "./log/segmentName.ts"
 
@@ -118,6 +118,15 @@ export class StoreDirectory {
     })
   }
 
+  /** What `use` returns; absent where nothing is at the path. */
+  protected find<A>(path: string, use: () => A): A | undefined {
+    try {
+      return unlessCode(["ENOENT"], use)
+    } catch (cause) {
+      throw fromDisk(cause, path)
+    }
+  }
+
   private missing(): BackendError {
     return unavailable(
       `there is no event log in ${this.path}: record an event first, or name the right directory (TIDINGS_DIRECTORY)`
@@ -178,13 +187,8 @@ export class StoreDirectory {
 
   private readMeta(): Identity | undefined {
     const file = this.pathOf(META)
-    let text: string
-    try {
-      text = readStart(this.disk, file, LARGEST_META)
-    } catch (cause) {
-      if (codeOf(cause) === "ENOENT") return undefined
-      throw fromDisk(cause, file)
-    }
+    const text = this.find(file, () => readStart(this.disk, file, LARGEST_META))
+    if (text === undefined) return undefined
     const damaged = (what: string) =>
       unavailable(
         `${file} ${what}: restore it from a copy; or remove it, then the ${NAMES[this.kind]} gets a new identity, and earlier cursors become invalid`
@@ -247,12 +251,10 @@ export class StoreDirectory {
     const meta = kind === "log" ? { format, id, createdAt } : { format, kind, id, createdAt }
     const opened = disk.create(temporary, this.fileMode())
     try {
-      try {
-        appendAll(disk, opened, Buffer.from(`${JSON.stringify(meta)}\n`))
-        disk.sync(opened)
-      } finally {
-        disk.close(opened)
-      }
+      closing(disk, opened, (file) => {
+        appendAll(disk, file, Buffer.from(`${JSON.stringify(meta)}\n`))
+        disk.sync(file)
+      })
       place(temporary)
       this.syncNames()
     } finally {

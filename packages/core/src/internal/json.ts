@@ -71,6 +71,19 @@ export const read = (issues: Array<Issue>, field: string, value: unknown): Json 
   return undefined
 }
 
+/**
+ * The value that a text says in JSON; `undefined` where it is not JSON.
+ *
+ * @internal
+ */
+export const parse = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
 const copy = (value: unknown, depth: number, budget: Budget): Json | typeof INVALID => {
   if (budget.left-- <= 0) return INVALID
   switch (typeof value) {

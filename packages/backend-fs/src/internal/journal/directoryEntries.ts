@@ -1,8 +1,8 @@
 import * as path from "node:path"
 import * as access from "../access.ts"
 import type { Disk } from "../disk.ts"
-import { codeOf } from "../diskError.ts"
-import { appendAll, syncDirectory } from "../fileOperations.ts"
+import { unlessCode } from "../diskError.ts"
+import { appendAll, closing, syncDirectory } from "../fileOperations.ts"
 import { temporaryOf } from "./fileNames.ts"
 
 /**
@@ -61,11 +61,7 @@ export class DirectoryEntries {
   /** Removes a file that may not exist. */
   remove(file: string): void {
     this.guard()
-    try {
-      this.disk.unlink(this.pathOf(file))
-    } catch (cause) {
-      if (codeOf(cause) !== "ENOENT") throw cause
-    }
+    unlessCode(["ENOENT"], () => this.disk.unlink(this.pathOf(file)))
   }
 
   removeQuietly(file: string): void {
@@ -80,12 +76,9 @@ export class DirectoryEntries {
   writeOptional(file: string, chunks: Iterable<Uint8Array>): void {
     try {
       this.remove(file)
-      const opened = this.create(file)
-      try {
+      closing(this.disk, this.create(file), (opened) => {
         for (const chunk of chunks) appendAll(this.disk, opened, chunk)
-      } finally {
-        this.disk.close(opened)
-      }
+      })
     } catch {
       this.removeQuietly(file)
     }

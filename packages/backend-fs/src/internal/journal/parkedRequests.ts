@@ -11,7 +11,7 @@ import * as fs from "node:fs"
 import { dirname } from "node:path"
 import * as access from "../access.ts"
 import type { Disk } from "../disk.ts"
-import { codeOf, diskFailure } from "../diskError.ts"
+import { unlessCode, diskFailure } from "../diskError.ts"
 import { appendAll, endsInLine } from "../fileOperations.ts"
 import type { DirectoryEntries } from "./directoryEntries.ts"
 import { temporaryOf } from "./fileNames.ts"
@@ -60,18 +60,13 @@ export const take = (disk: Disk, entries: DirectoryEntries, file: string): Reado
 }
 
 const openOrCreate = (disk: Disk, path: string): number => {
-  try {
-    return disk.openToAppend(path)
-  } catch (cause) {
-    if (codeOf(cause) !== "ENOENT") throw cause
-  }
-  try {
-    return disk.create(path, access.fileMode(disk.status(dirname(path))))
-  } catch (cause) {
+  const create = () => disk.create(path, access.fileMode(disk.status(dirname(path))))
+  return (
+    unlessCode(["ENOENT"], () => disk.openToAppend(path)) ??
+    unlessCode(["EEXIST"], create) ??
     // Another process created it.
-    if (codeOf(cause) === "EEXIST") return disk.openToAppend(path)
-    throw cause
-  }
+    disk.openToAppend(path)
+  )
 }
 
 /** Lets the owner of the journal read a request of root. */

@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import * as path from "node:path"
 import * as access from "../access.ts"
 import type { Disk } from "../disk.ts"
-import { codeOf, messageOf } from "../diskError.ts"
+import { codeOf, messageOf, unlessCode } from "../diskError.ts"
 import { syncDirectory } from "../fileOperations.ts"
 import * as SegmentName from "../log/segmentName.ts"
 import { holdsLog, META } from "../storeDirectory.ts"
@@ -45,14 +45,8 @@ export const find = (disk: Disk, logDirectory: string): string => {
 }
 
 /** A directory that this user may not read holds no journal of this user. */
-const hasJournalAt = (disk: Disk, directory: string): boolean => {
-  try {
-    return isJournal(listOf(disk, directory))
-  } catch (cause) {
-    if (codeOf(cause) === "EACCES") return false
-    throw cause
-  }
-}
+const hasJournalAt = (disk: Disk, directory: string): boolean =>
+  unlessCode(["EACCES"], () => isJournal(listOf(disk, directory))) ?? false
 
 const deviceOf = (disk: Disk, directory: string): string | undefined => disk.status(directory)?.identity.split(":")[0]
 

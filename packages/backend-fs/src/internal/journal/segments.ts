@@ -1,3 +1,4 @@
+import { closing } from "../fileOperations.ts"
 import type { Disk } from "../disk.ts"
 import type { DirectoryEntries } from "./directoryEntries.ts"
 import { isTemporary, parseSegment, segmentFile } from "./fileNames.ts"
@@ -185,12 +186,7 @@ export class Segments {
   }
 
   private empty(segment: Segment): void {
-    const file = this.entries.openToAppend(segment.file)
-    try {
-      this.disk.truncate(file, 0)
-    } finally {
-      this.disk.close(file)
-    }
+    closing(this.disk, this.entries.openToAppend(segment.file), (file) => this.disk.truncate(file, 0))
     segment.size = 0
   }
 }

@@ -1,7 +1,7 @@
 import * as EventId from "@tidings/core/EventId"
 import type { Checkpoint, Parked } from "@tidings/core/Journal"
 import type { Disk } from "../disk.ts"
-import { appendAll, syncNow } from "../fileOperations.ts"
+import { appendAll, closing, syncNow } from "../fileOperations.ts"
 import type { DirectoryEntries } from "./directoryEntries.ts"
 import { Damaged } from "./errors.ts"
 import { checkpointFile, parkedFile, requestsFile } from "./fileNames.ts"
@@ -124,12 +124,9 @@ export class SinkFiles {
   /** Cuts off what is not complete or not durable, so that the next process does not find it; false where that fails. */
   revokeParked(): boolean {
     try {
-      const file = this.entries.openToAppend(this.parkedFile)
-      try {
+      closing(this.disk, this.entries.openToAppend(this.parkedFile), (file) =>
         this.disk.truncate(file, this.parkedSize!)
-      } finally {
-        this.disk.close(file)
-      }
+      )
       return true
     } catch {
       // This process compacts the log before it uses it again.
@@ -174,18 +171,15 @@ export class SinkFiles {
 
   /** Writes the log anew with what is still parked. */
   private compact(): void {
-    const file = this.entries.createTemporary(this.parkedFile)
     let size = 0
-    try {
+    closing(this.disk, this.entries.createTemporary(this.parkedFile), (file) => {
       for (const parked of this.readParked().values()) {
         const line = lineOf(JSON.stringify({ parked } satisfies ParkedChange))
         appendAll(this.disk, file, line)
         size += line.length
       }
       syncNow(this.disk, file)
-    } finally {
-      this.disk.close(file)
-    }
+    })
     this.entries.replace(this.parkedFile)
     this.entries.syncNow()
     this.parkedSize = size

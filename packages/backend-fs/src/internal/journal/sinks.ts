@@ -82,9 +82,7 @@ export class Sinks {
   }
 
   get damagedLines(): number {
-    let lines = 0
-    for (const { files } of this.sinks.values()) lines += files.damagedLines
-    return lines
+    return [...this.sinks.values()].reduce((lines, { files }) => lines + files.damagedLines, 0)
   }
 
   /** The last seq that no sink needs any more. */
@@ -96,12 +94,7 @@ export class Sinks {
 
   /** Whether each sink either has a range behind its checkpoint, or has read nothing of it. */
   isEvictable(from: number, to: number): boolean {
-    let isKnown = false
-    for (const { readUpTo, upTo } of this.sinks.values()) {
-      if (upTo === undefined) continue
-      isKnown = true
-      if (to > upTo && from <= readUpTo) return false
-    }
-    return isKnown
+    const known = [...this.sinks.values()].filter(({ upTo }) => upTo !== undefined)
+    return known.length > 0 && known.every(({ readUpTo, upTo }) => to <= upTo! || from > readUpTo)
   }
 }

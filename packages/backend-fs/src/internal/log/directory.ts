@@ -1,6 +1,6 @@
 import * as Timestamp from "@tidings/core/Timestamp"
 import type { FileStatus } from "../disk.ts"
-import { codeOf, fromDisk, unavailable } from "../diskError.ts"
+import { fromDisk, unavailable, unlessCode } from "../diskError.ts"
 import * as SegmentName from "./segmentName.ts"
 import { StoreDirectory, type StoreOptions } from "../storeDirectory.ts"
 
@@ -30,32 +30,16 @@ export class LogDirectory extends StoreDirectory {
 
   /** The segments, oldest first; none when the directory does not exist. */
   segments(): Array<SegmentName.SegmentName> {
-    let files: ReadonlyArray<string>
-    try {
-      files = this.disk.list(this.path)
-    } catch (cause) {
-      if (codeOf(cause) === "ENOENT") return []
-      throw fromDisk(cause, this.path)
-    }
-    const names: Array<SegmentName.SegmentName> = []
-    for (const file of files) {
-      const name = SegmentName.parse(file)
-      if (name !== undefined) names.push(name)
-    }
-    return names.sort(SegmentName.order)
+    const files = this.find(this.path, () => this.disk.list(this.path)) ?? []
+    return files.flatMap((file) => SegmentName.parse(file) ?? []).sort(SegmentName.order)
   }
 
   /** Opens a segment; absent when it does not exist. */
   openSegment(name: SegmentName.SegmentName, use: "read" | "append"): OpenSegment | undefined {
     const { disk } = this
     const path = this.pathOf(name.file)
-    let opened: number
-    try {
-      opened = use === "read" ? disk.openToRead(path) : disk.openToAppend(path)
-    } catch (cause) {
-      if (codeOf(cause) === "ENOENT") return undefined
-      throw fromDisk(cause, path)
-    }
+    const opened = this.find(path, () => (use === "read" ? disk.openToRead(path) : disk.openToAppend(path)))
+    if (opened === undefined) return undefined
     try {
       const status = disk.statusOf(opened)
       if (status.kind !== "file")
@@ -71,13 +55,8 @@ export class LogDirectory extends StoreDirectory {
   createSegment(number: number): OpenSegment | undefined {
     const date = Timestamp.format(Timestamp.now(this.clock)).slice(0, 10).replaceAll("-", "")
     const name = SegmentName.make(number, date)
-    let opened: number
-    try {
-      opened = this.disk.create(this.pathOf(name.file), this.fileMode())
-    } catch (cause) {
-      if (codeOf(cause) === "EEXIST") return undefined
-      throw cause
-    }
+    const opened = unlessCode(["EEXIST"], () => this.disk.create(this.pathOf(name.file), this.fileMode()))
+    if (opened === undefined) return undefined
     this.syncNames()
     this.linkNewest(name)
     return { name, opened, status: this.disk.statusOf(opened) }

@@ -49,6 +49,15 @@ const problemOf = ({ count, event, first, id, last, upTo }: Write): string | und
   return undefined
 }
 
+interface WriterOptions {
+  readonly directory: LogDirectory
+  readonly changes: LogChanges
+  readonly ledger: DamageLedger
+  readonly clock: Clock.Clock
+  /** Makes sure that there is a log, and answers its identity. */
+  readonly prepare: Effect.Effect<string, BackendError>
+}
+
 type Outcomes = Effect.Effect<ReadonlyArray<Backend.Outcome>, BackendError>
 
 /**
@@ -57,26 +66,15 @@ type Outcomes = Effect.Effect<ReadonlyArray<Backend.Outcome>, BackendError>
  * @internal
  */
 export class LogWriter {
-  private readonly directory: LogDirectory
-  private readonly changes: LogChanges
-  /** Makes sure that there is a log, and answers its identity. */
-  private readonly prepare: Effect.Effect<string, BackendError>
+  private readonly options: WriterOptions
   private readonly appender: LogAppender
   private readonly series: StoredSeries
   private readonly encoder = new LineEncoder()
   private buffer = Buffer.alloc(0)
   private isClosed = false
 
-  constructor(options: {
-    readonly directory: LogDirectory
-    readonly changes: LogChanges
-    readonly ledger: DamageLedger
-    readonly clock: Clock.Clock
-    readonly prepare: Effect.Effect<string, BackendError>
-  }) {
-    this.directory = options.directory
-    this.changes = options.changes
-    this.prepare = options.prepare
+  constructor(options: WriterOptions) {
+    this.options = options
     this.appender = new LogAppender(options.directory, options.clock)
     this.series = new StoredSeries(options.directory, options.ledger)
   }
@@ -89,7 +87,7 @@ export class LogWriter {
   /** Stores a batch; `stored` is called with each write that is in the log and was not before. */
   write(batch: ReadonlyArray<Write>, stored: (write: Write) => void, tries = 0): Outcomes {
     return Effect.suspend((): Outcomes => {
-      if (this.isClosed) return Effect.fail(unavailable(`the event log in ${this.directory.path} is closed`))
+      if (this.isClosed) return Effect.fail(unavailable(`the event log in ${this.options.directory.path} is closed`))
       try {
         if (!this.appender.isReady()) return this.tryAgain(this.open, batch, stored, tries)
         if (batch.length === 1) {
@@ -118,7 +116,7 @@ export class LogWriter {
         Effect.suspend(() => this.write(batch, stored, tries + 1))
       )
     }
-    const detail = `the segments in ${this.directory.path} change faster than they can be opened`
+    const detail = `the segments in ${this.options.directory.path} change faster than they can be opened`
     return Effect.fail(new BackendError({ reason: new Transient({ applied: "no", detail }) }))
   }
 
@@ -128,8 +126,8 @@ export class LogWriter {
   /** Opens the newest segment; creates the directory when it does not exist. */
   private readonly open: Effect.Effect<void, BackendError> = this.mutex.withPermit(
     Effect.suspend(() =>
-      Effect.flatMap(this.prepare, (target) =>
-        this.directory.attempt(() => {
+      Effect.flatMap(this.options.prepare, (target) =>
+        this.options.directory.attempt(() => {
           if (this.appender.target !== target) this.series.clear()
           this.appender.openNewest(target)
         })
@@ -157,7 +155,7 @@ export class LogWriter {
     }
     series.index.raise(origin, seq, write.upTo)
     stored(write)
-    this.changes.notify()
+    this.options.changes.notify()
     return before === undefined ? CREATED : UPDATED
   }
 
@@ -231,7 +229,7 @@ export class LogWriter {
     }
     flush()
     if (error !== undefined && !isAnswered) throw error
-    this.changes.notify()
+    this.options.changes.notify()
     return outcomes
   }
 

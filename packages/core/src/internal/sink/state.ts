@@ -371,8 +371,6 @@ export class SinkState {
   }
 
   get parkedOccurrences(): number {
-    let n = 0
-    for (const { occurrences } of this.parked.values()) n += occurrences
-    return n
+    return [...this.parked.values()].reduce((sum, { occurrences }) => sum + occurrences, 0)
   }
 }

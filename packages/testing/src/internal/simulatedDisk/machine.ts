@@ -65,9 +65,7 @@ export class Machine {
 
   /** In bytes, of all files that have a name. */
   used(): number {
-    let bytes = 0
-    for (const node of this.names.nodes()) bytes += node.size
-    return bytes
+    return [...this.names.nodes()].reduce((bytes, node) => bytes + node.size, 0)
   }
 
   cutPower(): void {

@@ -71,9 +71,7 @@ export class Names {
 
   /** How many names lead to it. */
   linksTo(node: Inode): number {
-    let links = 0
-    for (const other of this.seen.values()) if (other === node) links++
-    return links
+    return [...this.seen.values()].filter((other) => other === node).length
   }
 
   /** Where a path leads when symbolic links are followed. */
