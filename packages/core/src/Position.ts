@@ -124,7 +124,8 @@ const notOne = (name: string, token: string): BackendError =>
 
 const decode = (kind: "c" | "p", scope: Scope, token: string): Result.Result<string, BackendError> => {
   const name = kind === "c" ? "cursor" : "page token"
-  const parts = json.parse(Result.getOrElse(Base64Url.decodeString(token), () => ""))
+  const parts =
+    typeof token === "string" ? json.parse(Result.getOrElse(Base64Url.decodeString(token), () => "")) : undefined
   if (
     !Array.isArray(parts) ||
     parts.length !== 6 ||

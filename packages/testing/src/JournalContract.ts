@@ -453,88 +453,94 @@ const reopenChecks = (reopenable: NonNullable<Options["reopenable"]>): ReadonlyA
 
 const smallChecks = (small: NonNullable<Options["small"]>): ReadonlyArray<Definition> => {
   const { block, dropOldest, events, fail } = small
-  const definitions: Array<Definition> = []
-  if (fail !== undefined) {
-    definitions.push(
-      check("a full journal refuses, takes nothing of what it refuses, and has room again", fail, (journal) =>
-        Effect.gen(function* () {
-          yield* journal.restore("a")
-          const kept = yield* fill(journal, events)
-          yield* ensure(kept >= 8 && kept < events, () => `it has room for ${kept}, expected 8 to ${events - 1}`)
-          const batch = yield* Effect.exit(journal.append(occurrences(1, events)))
-          yield* ensure(
-            isFull(batch),
-            () => `more than has room is answered with ${String(batch)}, expected JournalFull`
+  return [
+    ...(fail === undefined
+      ? []
+      : [
+          check("a full journal refuses, takes nothing of what it refuses, and has room again", fail, (journal) =>
+            Effect.gen(function* () {
+              yield* journal.restore("a")
+              const kept = yield* fill(journal, events)
+              yield* ensure(kept >= 8 && kept < events, () => `it has room for ${kept}, expected 8 to ${events - 1}`)
+              const batch = yield* Effect.exit(journal.append(occurrences(1, events)))
+              yield* ensure(
+                isFull(batch),
+                () => `more than has room is answered with ${String(batch)}, expected JournalFull`
+              )
+              yield* ensureSame(kept, yield* journal.head, "the head after it refused")
+              const { entries } = yield* readAll(journal, "a")
+              yield* ensureSame(kept, entries.length, "how many are there")
+              yield* journal.checkpoint("a", { upTo: kept, state: null })
+              const part = yield* Effect.exit(journal.append(occurrences(1, events)))
+              yield* ensure(
+                isFull(part),
+                () => `more than it can hold is answered with ${String(part)}, expected JournalFull`
+              )
+              yield* ensureSame(
+                [kept + 1],
+                sizes(yield* journal.append([occurrence(1)])),
+                "the seq after there is room"
+              )
+            })
           )
-          yield* ensureSame(kept, yield* journal.head, "the head after it refused")
-          const { entries } = yield* readAll(journal, "a")
-          yield* ensureSame(kept, entries.length, "how many are there")
-          yield* journal.checkpoint("a", { upTo: kept, state: null })
-          const part = yield* Effect.exit(journal.append(occurrences(1, events)))
-          yield* ensure(
-            isFull(part),
-            () => `more than it can hold is answered with ${String(part)}, expected JournalFull`
+        ]),
+    ...(block === undefined
+      ? []
+      : [
+          check("a full journal waits for room; whoever gives up waiting has accepted nothing", block, (journal) =>
+            Effect.gen(function* () {
+              yield* journal.restore("a")
+              // Until one waits: of a journal that blocks nothing else tells how much fits.
+              let kept = 0
+              let waiting: Fiber.Fiber<ReadonlyArray<EventId>, Journal.JournalError> | undefined
+              while (waiting === undefined && kept < events) {
+                const fiber = yield* Effect.forkChild(journal.append([occurrence(kept + 1)]), {
+                  startImmediately: true
+                })
+                const answer = yield* Effect.timeoutOption(Fiber.join(fiber), "500 millis")
+                if (answer._tag === "Some") kept++
+                else waiting = fiber
+              }
+              if (waiting === undefined) return yield* found(`it took ${events} events and never waited`)
+              yield* Fiber.interrupt(waiting)
+              yield* ensureSame(kept, yield* journal.head, "the head after the wait was given up")
+              const next = yield* Effect.forkChild(journal.append([occurrence(kept + 1)]), { startImmediately: true })
+              yield* readAll(journal, "a")
+              yield* journal.checkpoint("a", { upTo: kept, state: null })
+              yield* ensureSame([kept + 1], sizes(yield* Fiber.join(next)), "the seq of who waited")
+            })
           )
-          yield* ensureSame([kept + 1], sizes(yield* journal.append([occurrence(1)])), "the seq after there is room")
-        })
-      )
-    )
-  }
-  if (block !== undefined) {
-    definitions.push(
-      check("a full journal waits for room; whoever gives up waiting has accepted nothing", block, (journal) =>
-        Effect.gen(function* () {
-          yield* journal.restore("a")
-          // Until one waits: of a journal that blocks nothing else tells how much fits.
-          let kept = 0
-          let waiting: Fiber.Fiber<ReadonlyArray<EventId>, Journal.JournalError> | undefined
-          while (waiting === undefined && kept < events) {
-            const fiber = yield* Effect.forkChild(journal.append([occurrence(kept + 1)]), { startImmediately: true })
-            const answer = yield* Effect.timeoutOption(Fiber.join(fiber), "500 millis")
-            if (answer._tag === "Some") kept++
-            else waiting = fiber
-          }
-          if (waiting === undefined) return yield* found(`it took ${events} events and never waited`)
-          yield* Fiber.interrupt(waiting)
-          yield* ensureSame(kept, yield* journal.head, "the head after the wait was given up")
-          const next = yield* Effect.forkChild(journal.append([occurrence(kept + 1)]), { startImmediately: true })
-          yield* readAll(journal, "a")
-          yield* journal.checkpoint("a", { upTo: kept, state: null })
-          yield* ensureSame([kept + 1], sizes(yield* Fiber.join(next)), "the seq of who waited")
-        })
-      )
-    )
-  }
-  if (dropOldest !== undefined) {
-    definitions.push(
-      check("a full journal takes what no sink has read, and says so", dropOldest, (journal) =>
-        Effect.gen(function* () {
-          yield* journal.restore("a")
-          const kept = yield* fill(journal, 2 * events)
-          yield* ensureSame(2 * events, kept, "how many it accepted")
-          const { entries, lost } = yield* readAll(journal, "a")
-          yield* ensure(lost.length > 0, () => "nothing is lost, and more was appended than has room")
-          yield* ensure(
-            entries.length > 0 && entries.at(-1)!.id.seq === kept,
-            () => "the newest is lost, where the oldest should be"
+        ]),
+    ...(dropOldest === undefined
+      ? []
+      : [
+          check("a full journal takes what no sink has read, and says so", dropOldest, (journal) =>
+            Effect.gen(function* () {
+              yield* journal.restore("a")
+              const kept = yield* fill(journal, 2 * events)
+              yield* ensureSame(2 * events, kept, "how many it accepted")
+              const { entries, lost } = yield* readAll(journal, "a")
+              yield* ensure(lost.length > 0, () => "nothing is lost, and more was appended than has room")
+              yield* ensure(
+                entries.length > 0 && entries.at(-1)!.id.seq === kept,
+                () => "the newest is lost, where the oldest should be"
+              )
+            })
+          ),
+          check("a full journal leaves alone what a sink has read and not behind a checkpoint", dropOldest, (journal) =>
+            Effect.gen(function* () {
+              // In memory nothing comes after this life: what was read is in the hands of the sink.
+              if (journal.durability === "memory") return
+              yield* journal.restore("a")
+              yield* fill(journal, 4)
+              yield* readAll(journal, "a")
+              yield* fill(journal, 2 * events)
+              const { entries } = yield* readAll(journal, "a")
+              yield* ensureSame([1, 2, 3, 4], sizes(entries.map(({ id }) => id)).slice(0, 4), "what the sink had read")
+            })
           )
-        })
-      ),
-      check("a full journal leaves alone what a sink has read and not behind a checkpoint", dropOldest, (journal) =>
-        Effect.gen(function* () {
-          // In memory nothing comes after this life: what was read is in the hands of the sink.
-          if (journal.durability === "memory") return
-          yield* journal.restore("a")
-          yield* fill(journal, 4)
-          yield* readAll(journal, "a")
-          yield* fill(journal, 2 * events)
-          const { entries } = yield* readAll(journal, "a")
-          yield* ensureSame([1, 2, 3, 4], sizes(entries.map(({ id }) => id)).slice(0, 4), "what the sink had read")
-        })
-      )
-    )
-  }
-  return definitions
+        ])
+  ]
 }
 
 const toCheck = ({ name, run }: Definition, timeout: Duration.Duration): Check => ({

@@ -373,18 +373,21 @@ export const open = (plugin: Plugin, cluster: Cluster, ca: Buffer | undefined, h
  *
  * @internal
  */
-export const problemsOf = (plugin: Plugin, at: string): ReadonlyArray<string> => {
-  const problems: Array<string> = []
-  if (plugin.command === "") problems.push(`${at} has no command`)
-  if (plugin.apiVersion === "") problems.push(`${at} has no apiVersion; name one of ${[...API_VERSIONS].join(", ")}`)
-  else if (!API_VERSIONS.has(plugin.apiVersion)) {
-    problems.push(`${at} has the apiVersion "${plugin.apiVersion}"; there are ${[...API_VERSIONS].join(", ")}`)
-  }
-  if (plugin.env.some(({ name }) => name === "")) problems.push(`${at} has a variable without a name in env`)
-  if (plugin.interactiveMode === undefined) {
-    problems.push(`${at} has no interactiveMode; name one of Never, IfAvailable, Always`)
-  } else if (!["Never", "IfAvailable", "Always"].includes(plugin.interactiveMode)) {
-    problems.push(`${at} has the interactiveMode "${plugin.interactiveMode}"; there are Never, IfAvailable, Always`)
-  }
-  return problems
+export const problemsOf = (
+  { apiVersion, command, env, interactiveMode }: Plugin,
+  at: string
+): ReadonlyArray<string> => {
+  const versions = [...API_VERSIONS].join(", ")
+  const modes = ["Never", "IfAvailable", "Always"]
+  const isKnownMode = interactiveMode === undefined || modes.includes(interactiveMode)
+  return [
+    ...(command === "" ? [`${at} has no command`] : []),
+    ...(apiVersion === "" ? [`${at} has no apiVersion; name one of ${versions}`] : []),
+    ...(apiVersion === "" || API_VERSIONS.has(apiVersion)
+      ? []
+      : [`${at} has the apiVersion "${apiVersion}"; there are ${versions}`]),
+    ...(env.some(({ name }) => name === "") ? [`${at} has a variable without a name in env`] : []),
+    ...(interactiveMode === undefined ? [`${at} has no interactiveMode; name one of ${modes.join(", ")}`] : []),
+    ...(isKnownMode ? [] : [`${at} has the interactiveMode "${interactiveMode}"; there are ${modes.join(", ")}`])
+  ]
 }

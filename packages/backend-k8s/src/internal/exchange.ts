@@ -57,7 +57,7 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   onResponseStart(_: Dispatcher.DispatchController, status: number, headers: RawHeaders): void {
     if (status < 200) return
-    this.exchanges.epoch.responded(status)
+    this.exchanges.options.epoch.responded(status)
     this.status = status
     this.headers = firstValues(headers)
   }
@@ -83,19 +83,19 @@ class Exchange implements Dispatcher.DispatchHandler {
   onResponseError(_: Dispatcher.DispatchController | undefined, cause: Error): void {
     // Once there is a status, it holds, whatever happens to the body.
     if (this.status === 0) return this.fail(cause)
-    this.exchanges.epoch.advance()
+    this.exchanges.options.epoch.advance()
     this.end(Effect.succeed({ status: this.status, headers: this.headers, body: undefined }))
   }
 
   fail(cause: unknown): void {
-    this.exchanges.epoch.advance()
-    this.end(Effect.fail(connectionError(cause, this.exchanges.server)))
+    this.exchanges.options.epoch.advance()
+    this.end(Effect.fail(connectionError(cause, this.exchanges.options.server)))
   }
 
   /** The caller was interrupted. */
   cancel(): void {
     this.exchanges.underWay.delete(this)
-    this.exchanges.epoch.advance()
+    this.exchanges.options.epoch.advance()
     this.abort()
   }
 
@@ -116,6 +116,18 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 }
 
+interface ExchangesOptions {
+  readonly server: string
+  readonly epoch: Epoch
+  readonly clock: Clock.Clock
+  readonly timeout: Duration.Duration
+  /** The error of a request without a response in time. */
+  readonly late: BackendError
+  readonly onLate: () => void
+  readonly scope: Scope.Scope
+  readonly context: Context.Context<never>
+}
+
 /**
  * The requests under way. One timer serves all of them, because a timer for each would double the cost of a request.
  *
@@ -124,33 +136,13 @@ class Exchange implements Dispatcher.DispatchHandler {
 export class Exchanges {
   /** In the order of their deadlines, as all have the same timeout. */
   readonly underWay = new Set<Exchange>()
-  readonly server: string
-  readonly epoch: Epoch
-  private readonly clock: Clock.Clock
+  readonly options: ExchangesOptions
   private readonly timeoutMillis: number
-  private readonly late: BackendError
-  private readonly onLate: () => void
-  private readonly startTimer: () => void
   private isTimerRunning = false
 
-  constructor(options: {
-    readonly server: string
-    readonly epoch: Epoch
-    readonly clock: Clock.Clock
-    readonly timeout: Duration.Duration
-    /** The error of a request without a response in time. */
-    readonly late: BackendError
-    readonly onLate: () => void
-    readonly scope: Scope.Scope
-    readonly context: Context.Context<never>
-  }) {
-    this.server = options.server
-    this.epoch = options.epoch
-    this.clock = options.clock
+  constructor(options: ExchangesOptions) {
+    this.options = options
     this.timeoutMillis = Duration.toMillis(options.timeout)
-    this.late = options.late
-    this.onLate = options.onLate
-    this.startTimer = () => void Effect.runForkWith(options.context)(Effect.forkIn(this.timer, options.scope))
   }
 
   /** Sends a request; interruption cancels it and closes its connection. */
@@ -160,7 +152,7 @@ export class Exchanges {
       this.underWay.add(exchange)
       if (!this.isTimerRunning && this.timeoutMillis !== Number.POSITIVE_INFINITY) {
         this.isTimerRunning = true
-        this.startTimer()
+        Effect.runForkWith(this.options.context)(Effect.forkIn(this.timer, this.options.scope))
       }
       try {
         pool.dispatch(request, exchange)
@@ -180,16 +172,16 @@ export class Exchanges {
     const now = this.now()
     for (const exchange of this.underWay) {
       if (exchange.deadline > now) {
-        return Effect.andThen(this.clock.sleep(Duration.millis(exchange.deadline - now)), this.timer)
+        return Effect.andThen(this.options.clock.sleep(Duration.millis(exchange.deadline - now)), this.timer)
       }
-      this.onLate()
-      exchange.expire(this.late)
+      this.options.onLate()
+      exchange.expire(this.options.late)
     }
     this.isTimerRunning = false
     return Effect.void
   })
 
   private now(): number {
-    return Number(this.clock.monotonicTimeNanosUnsafe()) / 1_000_000
+    return Number(this.options.clock.monotonicTimeNanosUnsafe()) / 1_000_000
   }
 }

@@ -289,57 +289,73 @@ const addressOf = (server: string): string | undefined => {
 
 const PROXY_SCHEMES = new Set(["http:", "https:", "socks5:"])
 
-const problemsOfCluster = (cluster: Cluster): ReadonlyArray<string> => {
-  const problems: Array<string> = []
-  const at = `cluster "${cluster.name}"`
-  if (cluster.server === undefined) problems.push(`${at} has no server`)
-  else if (addressOf(cluster.server) === undefined) {
-    problems.push(`"${cluster.server}" of ${at} is not the address of a server; write it as https://HOST:PORT`)
-  }
-  const hasCa = cluster.certificateAuthority !== undefined || cluster.certificateAuthorityData !== undefined
-  if (cluster.certificateAuthority !== undefined && cluster.certificateAuthorityData !== undefined) {
-    problems.push(`${at} has both certificate-authority and certificate-authority-data; leave one out`)
-  }
-  if (hasCa && cluster.insecureSkipTlsVerify) {
-    problems.push(`${at} has a certificate authority, and insecure-skip-tls-verify too; leave one out`)
-  }
-  if (cluster.proxyUrl !== undefined) {
-    const scheme = URL.canParse(cluster.proxyUrl) ? new URL(cluster.proxyUrl).protocol : ""
-    if (!PROXY_SCHEMES.has(scheme)) {
-      const shown = cluster.proxyUrl.replace(/\/\/[^@/]*@/, "//")
-      problems.push(`the proxy ${shown} of ${at} cannot be used; use one of http://, https://, socks5://`)
-    }
-  }
-  return problems
+/** The problems that there are, of all that there can be. */
+const problemsAmong = (problems: ReadonlyArray<readonly [isWrong: boolean, problem: string]>): ReadonlyArray<string> =>
+  problems.flatMap(([isWrong, problem]) => (isWrong ? [problem] : []))
+
+const problemsOfCluster = ({
+  certificateAuthority,
+  certificateAuthorityData,
+  insecureSkipTlsVerify,
+  name,
+  proxyUrl,
+  server
+}: Cluster): ReadonlyArray<string> => {
+  const at = `cluster "${name}"`
+  const hasCa = certificateAuthority !== undefined || certificateAuthorityData !== undefined
+  const proxyScheme = proxyUrl !== undefined && URL.canParse(proxyUrl) ? new URL(proxyUrl).protocol : ""
+  return problemsAmong([
+    [server === undefined, `${at} has no server`],
+    [
+      server !== undefined && addressOf(server) === undefined,
+      `"${server}" of ${at} is not the address of a server; write it as https://HOST:PORT`
+    ],
+    [
+      certificateAuthority !== undefined && certificateAuthorityData !== undefined,
+      `${at} has both certificate-authority and certificate-authority-data; leave one out`
+    ],
+    [
+      hasCa && insecureSkipTlsVerify,
+      `${at} has a certificate authority, and insecure-skip-tls-verify too; leave one out`
+    ],
+    [
+      proxyUrl !== undefined && !PROXY_SCHEMES.has(proxyScheme),
+      `the proxy ${proxyUrl?.replace(/\/\/[^@/]*@/, "//")} of ${at} cannot be used; use one of http://, https://, socks5://`
+    ]
+  ])
 }
 
 const problemsOfUser = (user: User): ReadonlyArray<string> => {
-  const problems: Array<string> = []
   const at = `user "${user.name}"`
   const hasCertificate = user.clientCertificate !== undefined || user.clientCertificateData !== undefined
-  if (user.token !== undefined && (user.username !== undefined || user.password !== undefined)) {
-    problems.push(`${at} has both a token and a name with a password; leave one out`)
-  }
-  if (user.clientCertificate !== undefined && user.clientCertificateData !== undefined) {
-    problems.push(`${at} has both client-certificate and client-certificate-data; leave one out`)
-  }
-  if (hasCertificate && user.clientKey !== undefined && user.clientKeyData !== undefined) {
-    problems.push(`${at} has both client-key and client-key-data; leave one out`)
-  }
-  if (hasCertificate && user.clientKey === undefined && user.clientKeyData === undefined) {
-    problems.push(`${at} has a client certificate without client-key or client-key-data`)
-  }
-  if (user.plugin !== undefined && user.authProvider !== undefined) {
-    problems.push(`${at} has both exec and auth-provider; leave one out`)
-  }
+  const hasPassword = user.username !== undefined || user.password !== undefined
   const isMore =
     user.impersonateUid !== undefined ||
     user.impersonateGroups.length > 0 ||
     Object.keys(user.impersonateExtra).length > 0
-  if (isMore && user.impersonate === undefined) {
-    problems.push(`${at} has as-uid, as-groups or as-user-extra without as, which names the user to impersonate`)
-  }
-  return problems
+  return problemsAmong([
+    [user.token !== undefined && hasPassword, `${at} has both a token and a name with a password; leave one out`],
+    [
+      user.clientCertificate !== undefined && user.clientCertificateData !== undefined,
+      `${at} has both client-certificate and client-certificate-data; leave one out`
+    ],
+    [
+      hasCertificate && user.clientKey !== undefined && user.clientKeyData !== undefined,
+      `${at} has both client-key and client-key-data; leave one out`
+    ],
+    [
+      hasCertificate && user.clientKey === undefined && user.clientKeyData === undefined,
+      `${at} has a client certificate without client-key or client-key-data`
+    ],
+    [
+      user.plugin !== undefined && user.authProvider !== undefined,
+      `${at} has both exec and auth-provider; leave one out`
+    ],
+    [
+      isMore && user.impersonate === undefined,
+      `${at} has as-uid, as-groups or as-user-extra without as, which names the user to impersonate`
+    ]
+  ])
 }
 
 const loadGiven = (

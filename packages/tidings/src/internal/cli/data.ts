@@ -169,27 +169,26 @@ export const fromPairs = (
 // files
 // ---------------------------------------------------------------------------
 
-const mismatch = (type: FieldTypes[string], value: unknown): string | undefined => {
-  switch (type) {
-    case "text":
-      return typeof value === "string" ? undefined : "a text"
-    case "count":
-      return Number.isSafeInteger(value) ? undefined : "a whole number"
-    case "flag":
-      return typeof value === "boolean" ? undefined : "true or false"
-    case "duration":
-      return typeof value === "bigint" ||
-        Number.isSafeInteger(value) ||
-        (typeof value === "string" && Result.isSuccess(GoDuration.parse(value)))
-        ? undefined
-        : "whole nanoseconds or a text such as 1m30.5s"
-    case "list":
-      return isTexts(value) ? undefined : "a list of texts"
-    case "open":
-      return isObject(value) ? undefined : "an object"
-    default:
-      return typeof value === "string" ? undefined : "a text"
-  }
+interface Expectation {
+  readonly is: (value: unknown) => boolean
+  readonly expected: string
+}
+
+const text: Expectation = { is: (value) => typeof value === "string", expected: "a text" }
+
+const expectations: Readonly<Record<Extract<FieldTypes[string], string>, Expectation>> = {
+  text,
+  count: { is: Number.isSafeInteger, expected: "a whole number" },
+  flag: { is: (value) => typeof value === "boolean", expected: "true or false" },
+  duration: {
+    is: (value) =>
+      typeof value === "bigint" ||
+      Number.isSafeInteger(value) ||
+      (typeof value === "string" && Result.isSuccess(GoDuration.parse(value))),
+    expected: "whole nanoseconds or a text such as 1m30.5s"
+  },
+  list: { is: isTexts, expected: "a list of texts" },
+  open: { is: isObject, expected: "an object" }
 }
 
 /**
@@ -205,8 +204,9 @@ export const fromJson = (value: unknown, fields: FieldTypes): Result.Result<Data
     const field = fieldNamed(key, all)
     if (field === undefined) return Result.fail(`data: ${unknownField(key, all)}`)
     if (member === null) continue
-    const expected = mismatch(all[field]!, member)
-    if (expected !== undefined) {
+    const type = all[field]!
+    const { expected, is } = typeof type === "string" ? expectations[type] : text
+    if (!is(member)) {
       return Result.fail(
         `data.${key} is ${quote(typeof member === "bigint" ? String(member) : member)}, expected ${expected}`
       )

@@ -189,8 +189,9 @@ const messageOf = (error: unknown): string => {
 
 const reportOf = (error: unknown): Report => {
   if (isBackendError(error)) return ofBackend(error)
-  if (error instanceof Unanswered) return { exit: EXIT.unreachable, detail: error.detail, hint: error.hint }
-  if (error instanceof Absent) return { exit: EXIT.unreachable, detail: error.detail, hint: error.hint }
+  if (error instanceof Unanswered || error instanceof Absent) {
+    return { exit: EXIT.unreachable, detail: error.detail, hint: error.hint }
+  }
   if (error instanceof Failure) return { exit: EXIT.failed, detail: error.detail, hint: error.hint }
   if (isTagged(error) && error._tag === "RecorderError" && "reason" in error && isBackendError(error.reason)) {
     const report = ofBackend(error.reason)
