@@ -52,8 +52,39 @@ const blocksOf = (file: string): ReadonlyArray<Block> => {
   return blocks
 }
 
+/**
+ * The second column of tables below `<!-- rows: NAME -->`, which has expressions: checked in the scope of the file's first
+ * block. A test runs them.
+ */
+const rowsOf = (file: string, first: Block | undefined): ReadonlyArray<Block> => {
+  if (first === undefined || !file.endsWith(".md")) return []
+  const lines = readFileSync(file, "utf8").split("\n")
+  return lines.flatMap((line, index) => {
+    if (!line.startsWith("<!-- rows: ")) return []
+    const table = lines.slice(index + 2)
+    const end = table.findIndex((row) => !row.startsWith("|"))
+    const cells = table
+      .slice(2, end === -1 ? undefined : end)
+      .map((row) => /^\|(?:[^`|]|`[^`]*`)*\| `([^`]*)`/.exec(row)?.[1] ?? "the second column has no code")
+    const rows = cells.map((cell) => `  async () => (${cell})`).join(",\n")
+    const code = `${first.code}\nexport const rows = [\n${rows}\n]`
+    return [{ file, line: index + 1, language: "ts" as const, run: false, code }]
+  })
+}
+
 const files = globSync(["README.md", "docs/**/*.md", "packages/*/README.md", "packages/*/src/**/*.ts"]).sort()
-const blocks = files.filter((file) => only === undefined || file.includes(only)).flatMap(blocksOf)
+const blocks = files
+  .filter((file) => only === undefined || file.includes(only))
+  .flatMap((file) => {
+    const ofFile = blocksOf(file)
+    return [
+      ...ofFile,
+      ...rowsOf(
+        file,
+        ofFile.find(({ language }) => language === "ts")
+      )
+    ]
+  })
 const scripts = blocks.filter(({ language }) => language === "ts")
 
 rmSync(scratch, { recursive: true, force: true })

@@ -2,7 +2,7 @@
  * The pages of `docs/reference` that are made of the code itself: `npm run docs -- --write` writes them, `npm run docs`
  * fails when they are stale.
  */
-import { EventGenerator } from "@tidings/core/EventGenerator"
+import { EventGenerator, reasonsKept } from "@tidings/core/EventGenerator"
 import * as MessageTemplate from "@tidings/templates/MessageTemplate"
 import * as TemplateFields from "@tidings/templates/TemplateFields"
 import * as Result from "effect/Result"
@@ -17,14 +17,14 @@ const reasons = (): string => {
     const rows = Object.entries(definition.reasons).map(([reason, { meaning, message, type }]) => {
       const template = Result.getOrThrow(MessageTemplate.compile(message, fields))
       const needed = [...template.required].filter((key) => key !== "name" && key !== "namespace")
-      return `| \`${reason}\` | ${type} | ${needed.map((key) => `\`${key}\``).join(", ")} | ${escape(meaning)} | \`${escape(message)}\` |`
+      return `| \`${reason}\` | ${type} | ${needed.map((key) => `\`${key}\``).join(", ")} | ${escape(meaning)} | \`${escape(message)}\` | ${reasonsKept.has(reason) ? "yes" : ""} |`
     })
     return `## ${kind} (${rows.length})
 
 API version \`${definition.apiVersion}\`.
 
-| reason | type | needs | means | message |
-| --- | --- | --- | --- | --- |
+| reason | type | needs | means | message | muster 1.7 |
+| --- | --- | --- | --- | --- | --- |
 ${rows.join("\n")}
 `
   })

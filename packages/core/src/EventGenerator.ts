@@ -63,3 +63,60 @@ export class EventGenerator extends EventCatalogue.Service<EventGenerator>()("@t
   Workflow: workflow,
   ServiceInstance: serviceInstance
 }) {}
+
+/**
+ * The reasons that the later generation of muster (github.com/giantswarm/muster, 1.7.8) has kept: 36 of the 69, which are
+ * those of the first generation (0.1.135). It has added none.
+ *
+ * **Example** (What a program that knows the later generation does not know)
+ *
+ * ```ts
+ * import { reasonsKept } from "@tidings/core/EventGenerator"
+ * import * as Transform from "@tidings/core/Transform"
+ * import assert from "node:assert/strict"
+ *
+ * export const asInLaterGeneration = Transform.filter("later-generation", ({ reason }) => reasonsKept.has(reason))
+ * assert.equal(reasonsKept.size, 36)
+ * ```
+ *
+ * @category constants
+ * @since 0.2.0
+ */
+export const reasonsKept: ReadonlySet<string> = new Set([
+  "MCPServerCreated",
+  "MCPServerUpdated",
+  "MCPServerDeleted",
+  "MCPServerStarting",
+  "MCPServerStarted",
+  "MCPServerStopped",
+  "MCPServerRestarting",
+  "MCPServerFailed",
+  "MCPServerToolsDiscovered",
+  "MCPServerToolsUnavailable",
+  "MCPServerHealthCheckFailed",
+  "MCPServerRecoveryStarted",
+  "MCPServerRecoverySucceeded",
+  "MCPServerRecoveryFailed",
+  "MCPServerAuthRequired",
+  "MCPServerTokenForwarded",
+  "MCPServerTokenForwardingFailed",
+  "MCPServerTokenExchanged",
+  "MCPServerTokenExchangeFailed",
+  "WorkflowCreated",
+  "WorkflowUpdated",
+  "WorkflowDeleted",
+  "WorkflowValidationFailed",
+  "WorkflowValidationSucceeded",
+  "WorkflowExecutionStarted",
+  "WorkflowExecutionCompleted",
+  "WorkflowExecutionFailed",
+  "WorkflowExecutionTracked",
+  "WorkflowStepStarted",
+  "WorkflowStepCompleted",
+  "WorkflowStepFailed",
+  "WorkflowStepSkipped",
+  "WorkflowStepConditionEvaluated",
+  "WorkflowUnavailable",
+  "WorkflowToolRegistered",
+  "WorkflowCapabilitiesRefreshed"
+])

@@ -1,4 +1,5 @@
 // template render | check | test, explain
+import { EventGenerator, reasonsKept } from "@tidings/core/EventGenerator"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
@@ -247,6 +248,22 @@ describe("explain", () => {
       )
       const kind = yield* runs(["explain", "serviceclass"])
       assert.strictEqual(kind.out.length, 11)
+    })
+  )
+
+  it.effect("marks the 36 reasons that the later generation of muster has kept", () =>
+    Effect.gen(function* () {
+      const { out } = yield* runs(["explain"])
+      const marked = out.filter((line) => /^ {2}\w+ +(?:Normal|Warning) +\* {2}\S/.test(line))
+      const ofKind = (kind: string) => marked.filter((line) => line.startsWith(`  ${kind}`)).length
+      assert.deepStrictEqual([marked.length, ofKind("MCPServer"), ofKind("Workflow")], [36, 19, 17])
+      assert.strictEqual(out.at(-1), "* also a reason of muster 1.7; the others are of muster 0.1 alone")
+      const reasons = Object.values(EventGenerator.kinds).flatMap(({ reasons }) => Object.keys(reasons))
+      assert.includeMembers(reasons, [...reasonsKept])
+
+      const last = (reason: string) => Effect.map(runs(["explain", reason]), ({ out }) => out.at(-1))
+      assert.strictEqual(yield* last("MCPServerStarted"), "Muster:   in 0.1 and 1.7")
+      assert.strictEqual(yield* last("MCPServerReconnected"), "Muster:   in 0.1, no longer in 1.7")
     })
   )
 

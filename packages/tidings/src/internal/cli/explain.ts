@@ -3,6 +3,7 @@
  *
  * @internal
  */
+import { reasonsKept } from "@tidings/core/EventGenerator"
 import type { FieldType } from "@tidings/templates/TemplateFields"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -11,6 +12,7 @@ import * as Command from "effect/cli/Command"
 import type { KnownKind, KnownReason } from "./catalogue.ts"
 import type { Colours } from "./colour.ts"
 import { examples } from "./examples.ts"
+import * as generations from "./generations.ts"
 import * as session from "./session.ts"
 import * as table from "./table.ts"
 import * as templateUses from "./templateUses.ts"
@@ -28,10 +30,16 @@ const overview = (
   colours: Colours,
   room: number | undefined
 ): ReadonlyArray<string> => {
+  const isMarked = ({ reason }: KnownReason) => reasonsKept.has(reason)
+  const hasMarks = kinds.some(({ reasons }) => reasons.some(isMarked))
+  const marks: ReadonlyArray<table.Column<KnownReason>> = hasMarks
+    ? [{ title: "", cell: (reason) => (isMarked(reason) ? "*" : "") }]
+    : []
   const rows = table.make<KnownReason>(
     [
       { title: "REASON", cell: ({ reason }) => `  ${reason}`, paint: warn(colours) },
       { title: "TYPE", cell: ({ type }) => type, paint: warn(colours) },
+      ...marks,
       { title: "MEANING", cell: ({ meaning }) => meaning }
     ],
     { room }
@@ -39,11 +47,12 @@ const overview = (
   // One table, so that the columns of all kinds line up; its titles would only repeat what everybody sees.
   const [, ...lines] = rows.print(kinds.flatMap(({ reasons }) => reasons))
   let next = 0
-  return kinds.flatMap((kind, index) => {
+  const sections = kinds.flatMap((kind, index) => {
     const own = lines.slice(next, next + kind.reasons.length)
     next += kind.reasons.length
     return [...(index === 0 ? [] : [""]), `${colours.strong(kind.kind)} ${colours.faint(kind.apiVersion)}`, ...own]
   })
+  return hasMarks ? [...sections, "", "* also a reason of muster 1.7; the others are of muster 0.1 alone"] : sections
 }
 
 const card = (
@@ -57,6 +66,7 @@ const card = (
     ...uses.required.map((field) => `${field} (${nameOfType(of.fields[field]!)}, needed)`),
     ...uses.optional.map((field) => `${field} (${nameOfType(of.fields[field]!)})`)
   ]
+  const known = generations.of(reason)
   const rows: ReadonlyArray<readonly [string, string]> = [
     ["Reason:", reason],
     ["Kind:", `${kind} (${of.apiVersion})`],
@@ -67,7 +77,8 @@ const card = (
     [
       "Record:",
       [`${command} emit ${kind}/NAME ${reason}`, ...uses.required.map((field) => `--data ${field}=…`)].join(" ")
-    ]
+    ],
+    ...(known === undefined ? [] : [["Muster:", known] as const])
   ]
   return rows.map(([label, text]) => `${colours.strong(label)}${" ".repeat(10 - label.length)}${text}`)
 }
