@@ -1,13 +1,10 @@
 /**
  * One MCP server process and the official client that talks to it over stdin and stdout.
  */
-import { Client } from "@modelcontextprotocol/client"
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio"
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-
-export class McpError extends Data.TaggedError("McpError")<{ readonly message: string }> {}
+import { attempt, call, connect, type McpError } from "./McpClient.ts"
 
 export interface McpCommand {
   readonly command: string
@@ -27,25 +24,11 @@ export interface McpProcess {
 
 const PROBE = { timeout: 2_000 }
 
-const attempt = <A>(what: string, run: () => Promise<A>): Effect.Effect<A, McpError> =>
-  Effect.tryPromise({
-    try: run,
-    catch: (cause) => new McpError({ message: `${what}: ${cause instanceof Error ? cause.message : String(cause)}` })
-  })
-
 /** Starts the process, shakes hands, and ends it when the scope closes. */
 export const start = ({ args, command }: McpCommand): Effect.Effect<McpProcess, McpError, Scope.Scope> =>
   Effect.gen(function* () {
-    const client = new Client(
-      { name: "tidings-mcp-supervisor", version: "0.1.0" },
-      // Without this the client speaks no revision from 2026-07-28 on.
-      { versionNegotiation: { mode: "auto" } }
-    )
     const transport = new StdioClientTransport({ command, args: [...args], stderr: "ignore" })
-    yield* Effect.acquireRelease(
-      attempt("start", () => client.connect(transport, { timeout: 15_000 })),
-      () => Effect.ignore(attempt("close", () => client.close()))
-    )
+    const client = yield* connect(transport)
     return {
       pid: transport.pid ?? 0,
       revision: client.getNegotiatedProtocolVersion(),
@@ -53,16 +36,7 @@ export const start = ({ args, command }: McpCommand): Effect.Effect<McpProcess, 
         attempt("tools/list", () => client.listTools()),
         ({ tools }) => tools.map(({ name }) => name).sort()
       ),
-      call: (name, args) =>
-        Effect.flatMap(
-          attempt(name, () => client.callTool({ name, arguments: args }, { timeout: 10_000 })),
-          (result) => {
-            const text = result.content.flatMap((part) => (part.type === "text" ? [part.text] : [])).join("\n")
-            return result.isError === true
-              ? Effect.fail(new McpError({ message: `${name}: ${text}` }))
-              : Effect.succeed(text)
-          }
-        ),
+      call: (name, args) => call(client, name, args),
       // Revisions from 2026-07-28 on have no ping.
       probe: Effect.asVoid(
         client.getProtocolEra() === "modern"

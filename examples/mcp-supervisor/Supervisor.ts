@@ -10,6 +10,7 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
+import { McpError } from "./McpClient.ts"
 import * as McpProcess from "./McpProcess.ts"
 
 export interface ServerSpec extends McpProcess.McpCommand {
@@ -32,7 +33,7 @@ export class Supervisor extends Context.Service<
   {
     /** Starts the server and watches over it from now on; answers whether it runs. */
     readonly supervise: (spec: ServerSpec) => Effect.Effect<boolean>
-    readonly call: (tool: string, args: Record<string, unknown>) => Effect.Effect<string, McpProcess.McpError>
+    readonly call: (tool: string, args: Record<string, unknown>) => Effect.Effect<string, McpError>
     /** The tools of all servers that run. */
     readonly tools: Effect.Effect<ReadonlySet<string>>
     readonly pid: (server: string) => Effect.Effect<number | undefined>
@@ -132,7 +133,7 @@ export const layer: Layer.Layer<Supervisor, never, EventGenerator.EventGenerator
           const server = running.get(name)
           if (server !== undefined && tools.includes(tool)) return server.process.call(tool, args)
         }
-        return Effect.fail(new McpProcess.McpError({ message: `${tool}: no running server has this tool` }))
+        return Effect.fail(new McpError({ message: `${tool}: no running server has this tool` }))
       })
 
     return Supervisor.of({

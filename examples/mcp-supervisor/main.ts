@@ -15,6 +15,7 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import * as Cli from "tidings/Cli"
 import { runMain } from "../gracefulEnd.ts"
+import * as Agents from "./Agents.ts"
 import { objectOf, Supervisor, layer as supervisorLayer } from "./Supervisor.ts"
 import * as Workflow from "./Workflow.ts"
 
@@ -143,14 +144,36 @@ const main = Effect.gen(function* () {
   yield* supervisor.stopAll
 })
 
+/** What an agent finds out about the server that was killed, in this run. */
+const investigate = Effect.fnUntraced(function* (directory: string, begun: number) {
+  const { url } = yield* Agents.Endpoint
+  const about = { resourceType: "MCPServer", resourceName: "everything", since: new Date(begun).toISOString() }
+  yield* say(`An agent, the official MCP client, asks what happened to the server that was killed. Over HTTP, at ${url}:
+
+  event_summary ${JSON.stringify(about)}
+`)
+  console.log(yield* Agents.askOverHttp("event_summary", about))
+
+  const warnings = { ...about, eventType: "Warning" }
+  yield* say(`
+It looks closer over stdio, where it has started \`npx tidings mcp\` on the log:
+
+  events ${JSON.stringify(warnings)}
+`)
+  const tidings = server("tidings", "mcp", "--backend", "filesystem", "--directory", directory)
+  console.log(yield* Agents.askOverStdio(tidings, "events", warnings))
+})
+
 const command = { name: "tidings", version: "0.1.0" }
 
 const program = Effect.gen(function* () {
   const manager = yield* EventManager.EventManager
   const backend = yield* Backend
   const directory = yield* FileBackend.directory
+  const { url } = yield* Agents.Endpoint
   yield* say(`This starts two real MCP servers and one whose command does not exist, runs workflows of real tool calls on
-them, kills a server, and lets it come back. Every event goes to the log in ${directory}; here is what it gets:
+them, kills a server, and lets it come back. Every event goes to the log in ${directory}, and agents may ask
+about it at ${url} meanwhile. Here is what the log gets:
 `)
   const begun = yield* Clock.currentTimeMillis
   const before = (yield* manager.queryEvents({ limit: 0 })).totalCount
@@ -166,17 +189,22 @@ them, kills a server, and lets it come back. Every event goes to the log in ${di
   const warnings = yield* manager.queryEvents({ eventType: "Warning", since: new Date(begun), limit: 0 })
   const seconds = ((yield* Clock.currentTimeMillis) - begun) / 1_000
   yield* say(`
-${totalCount - before} events in ${seconds.toFixed(1)} seconds, ${warnings.totalCount} of them warnings. They stay in the log. Next, type:
+${totalCount - before} events in ${seconds.toFixed(1)} seconds, ${warnings.totalCount} of them warnings. They stay in the log.
+`)
+  yield* investigate(directory, begun)
+  yield* say(`
+Next, type:
 
   npx tidings list --type warning                 what went wrong
   npx tidings list Workflow/report                the story of one workflow
   npx tidings list MCPServer/everything -o wide   the story of the server that was killed
   npx tidings explain WorkflowStepFailed          what a reason means
   npx tidings follow                              the live table; in a second terminal: npm start
+  npx tidings mcp                                 the events for your agents; docs/guides/mcp.md says how
 `)
 })
 
-const runtime = supervisorLayer.pipe(
+const runtime = Layer.merge(supervisorLayer, Agents.layer).pipe(
   Layer.provideMerge(EventManager.layerDirect({ component: "mcp-supervisor" })),
   // Without the console: the table shows each event already.
   Layer.provideMerge(FileBackend.layer({ console: false }).pipe(Policy.batch()))
