@@ -280,7 +280,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     patches: [
       {
         file: DISPATCH,
-        find: "    return Math.max(0, Math.min(slots, Math.max(1, this.concurrency >> 1) - this.retriesInFlight))",
+        find: "    return Math.max(0, Math.min(slots, Math.max(1, this.context.options.concurrency >> 1) - this.retriesInFlight))",
         replace: "    return 0"
       }
     ]
@@ -668,7 +668,9 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a sink spins while its backend is not to be asked",
     hint: 8,
-    patches: [{ file: DISPATCH, find: "return Math.max(next, this.availability.notBefore)", replace: "return next" }]
+    patches: [
+      { file: DISPATCH, find: "return Math.max(next, this.context.availability.notBefore)", replace: "return next" }
+    ]
   },
   {
     name: "callers are told by a write that does not carry what is theirs",
