@@ -23,6 +23,7 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import { EventTools } from "./EventTools.ts"
 import * as announcements from "./internal/announcements.ts"
 import * as httpGuard from "./internal/httpGuard.ts"
+import * as pushing from "./internal/pushing.ts"
 import * as resources from "./internal/resources.ts"
 import * as whyPrompt from "./internal/whyPrompt.ts"
 
@@ -55,12 +56,13 @@ export const layerTools: Layer.Layer<never, never, McpServer.McpServer | EventTo
   Effect.gen(function* () {
     const server = yield* McpServer.McpServer
     const { executeTool, tools } = yield* EventTools
+    const events = yield* pushing.make(server, executeTool)
     for (const tool of tools) {
+      const call = tool.name === "events" ? events : (args: unknown) => executeTool(tool.name, args)
       yield* server.addTool({
         tool: new McpSchema.Tool(tool),
         annotations: Context.empty(),
-        handle: (args: unknown) =>
-          Effect.map(executeTool(tool.name, args), (result) => new McpSchema.CallToolResult(result))
+        handle: (args: unknown) => Effect.map(call(args), (result) => new McpSchema.CallToolResult(result))
       })
     }
   })
@@ -200,6 +202,7 @@ export const layerStdio = (options: Options): Layer.Layer<never, never, EventToo
     Effect.map(announcements.onDemand, (onDemand) =>
       McpServer.layerStdio(serverOptions(options)).pipe(
         Layer.provide(Layer.succeed(announcements.OnDemand, onDemand)),
+        Layer.provide(Layer.succeed(pushing.IsSpoken, true)),
         Layer.provide(listening(onDemand.demand)),
         Layer.orDie
       )

@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as EventServer from "@tidings/mcp/EventServer"
-import { Effect, Fiber, Layer, Queue } from "effect"
+import { Context, Effect, Fiber, Layer, Queue } from "effect"
+import * as McpSchema from "effect/ai/McpSchema"
+import * as McpServer from "effect/ai/McpServer"
 import * as McpTest from "effect/ai/McpTest"
 import { TestClock } from "effect/testing"
 import { layer, store, write } from "./support.ts"
@@ -117,10 +119,44 @@ describe("the server", () => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.effect("takes tools of the host beside its own, through its layers", () =>
+  it.effect("answers a call with follow with a cursor and how to wait, where nothing can be pushed", () =>
     Effect.gen(function* () {
-      const { tools } = yield* (yield* connect()).listTools()
-      assert.isAbove(tools.length, 1)
+      const client = yield* connect("2026-07-28")
+      const { structuredContent } = yield* client.callTool({
+        name: "events",
+        arguments: { follow: true, resourceType: "Workflow", resourceName: "deploy" }
+      })
+      const { cursor, notes } = structuredContent as { readonly cursor: string; readonly notes: ReadonlyArray<string> }
+      assert.isString(cursor)
+      assert.match(notes.join("\n"), /after = cursor and waitSeconds = 50/)
+      assert.match(notes.join("\n"), /events:\/\/Workflow\/\/deploy/)
+      assert.notMatch(notes.join("\n"), /pushed/)
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+
+  it.effect("takes tools of the host beside its own", () =>
+    Effect.gen(function* () {
+      const own = Layer.effectDiscard(
+        McpServer.McpServer.use((server) =>
+          server.addTool({
+            tool: new McpSchema.Tool({ name: "greet", inputSchema: { type: "object" } }),
+            annotations: Context.empty(),
+            handle: () => Effect.succeed(new McpSchema.CallToolResult({ content: [{ type: "text", text: "hello" }] }))
+          })
+        )
+      )
+      const context = yield* Effect.context<Layer.Success<ReturnType<typeof layer>>>()
+      const client = yield* McpTest.makeClient(
+        Layer.merge(EventServer.layer, own).pipe(Layer.provide(Layer.succeedContext(context))),
+        { protocols: EventServer.protocols, protocolVersion: "2025-11-25" }
+      )
+      const { tools } = yield* client.listTools()
+      assert.includeMembers(
+        tools.map(({ name }) => name),
+        ["events", "greet"]
+      )
+      const { content } = yield* client.callTool({ name: "greet" })
+      assert.deepStrictEqual(content, [{ type: "text", text: "hello" }])
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 })

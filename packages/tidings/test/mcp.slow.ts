@@ -146,6 +146,25 @@ describe("tidings mcp on stdin and stdout", () => {
     assert.strictEqual(await client.end(), 0)
   })
 
+  it("pushes what comes after a call with follow, with the filter of the call, until the next one", async () => {
+    const client = await new Client().open()
+    const first = await client.call("events", { eventType: "Warning", resourceType: "Pod", follow: true })
+    assert.match(first["notes"].join("\n"), /pushed as notifications\/message of the logger tidings\/events/)
+    await emit("Pod/other", "Started", "it runs")
+    await emit("Pod/web", "Killing", "stopping", "--type", "Warning")
+    while (client.notified.length === 0) await new Promise((resolve) => setTimeout(resolve, 20))
+    const { method, params } = client.notified[0]! as { readonly method: string; readonly params: any }
+    assert.deepStrictEqual(
+      [method, params.level, params.logger],
+      ["notifications/message", "warning", "tidings/events"]
+    )
+    assert.deepStrictEqual(
+      params.data.events.map((event: { readonly message: string }) => event.message),
+      ["stopping"]
+    )
+    await client.end()
+  })
+
   it("records only with --allow-record", async () => {
     const client = await new Client("--allow-record").open()
     const args = { resourceType: "pod", resourceName: "db", reason: "Checked", message: "it runs" }
