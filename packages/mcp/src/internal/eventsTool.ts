@@ -39,14 +39,16 @@ export const argumentsOf = {
   }),
   page: fields.token("The next of an earlier answer: older events of the same arguments", "0.0.WzIsInAiXQ"),
   after: fields.token(
-    "The cursor of an earlier answer: what changed since, oldest first. Takes the same filter, but not limit's order",
+    "The cursor of an earlier answer with the same filter: what changed since, oldest first",
     "WzIsImMiXQ"
   ),
   waitSeconds: fields.whole(
     "With after: where nothing has changed yet, wait so many seconds for it. Answers at the first change",
     { least: 0, most: LONGEST_WAIT }
   ),
-  follow: fields.flag("Say how to follow what comes after this answer"),
+  follow: fields.flag(
+    "Follow what comes after this answer: pushed as log messages where the connection allows it; in any case the answer says how to wait"
+  ),
   maxBytes: filters.maxBytes
 }
 
@@ -130,6 +132,7 @@ const render = ({ cursor, events, heading, more, notes, total }: Answer, length:
     `${heading} ${eventSchema.DATA_NOT_INSTRUCTIONS}`,
     ...(events.length === 0 ? [] : [eventSchema.table(events, length)]),
     ...said.map((note) => `note: ${note}`),
+    ...(typeof more["next"] === "string" ? [`next: ${more["next"]}`] : []),
     ...(cursor === undefined ? [] : [`cursor: ${cursor}`])
   ]
   return { content: [{ type: "text", text: lines.join("\n") }], structuredContent }
@@ -221,11 +224,13 @@ const stored = Effect.fnUntraced(function* (
       )
     }
 
-  const fitted = fitting.fit(first.events.length, maxBytes, build(first))
-  if (fitted.count === first.events.length) return fitted.result
-  // Where the page ends only the store can say, so it is asked for just as many.
-  const second = yield* ask(fitted.count)
-  return fitting.fit(second.events.length, maxBytes, build(second)).result
+  let found = first
+  for (;;) {
+    const { count, result } = fitting.fit(found.events.length, maxBytes, build(found))
+    if (count === found.events.length) return result
+    // Where a page ends only the store can say, so it is asked for just as many. Its answer may be longer by that.
+    found = yield* ask(count)
+  }
 })
 
 // ---------------------------------------------------------------------------
