@@ -229,7 +229,7 @@ const isRecord = (value: unknown): value is { readonly [key: string]: unknown } 
 const isText = (value: unknown): value is string => typeof value === "string"
 const isOptionalText = (value: unknown): boolean => value === undefined || typeof value === "string"
 
-const isReference = (value: unknown): value is ObjectReference =>
+const isReference = (value: unknown): boolean =>
   isRecord(value) &&
   isText(value["kind"]) &&
   isText(value["name"]) &&
@@ -238,13 +238,53 @@ const isReference = (value: unknown): value is ObjectReference =>
   isOptionalText(value["uid"]) &&
   isOptionalText(value["fieldPath"])
 
-const isCluster = (value: unknown): value is ClusterRef =>
-  isRecord(value) && isText(value["id"]) && isOptionalText(value["name"])
+const isSource = (value: unknown): boolean =>
+  isRecord(value) && isText(value["component"]) && isOptionalText(value["host"])
+
+const isCluster = (value: unknown): boolean => isRecord(value) && isText(value["id"]) && isOptionalText(value["name"])
 
 const clusterOf = ({ id, name }: ClusterRef): ClusterRef => (name === undefined ? { id } : { id, name })
 
-const isTexts = (value: unknown): value is Readonly<Record<string, string>> =>
-  isRecord(value) && Object.values(value).every(isText)
+const isTexts = (value: unknown): boolean => isRecord(value) && Object.values(value).every(isText)
+
+const isOptional = (value: unknown, is: (value: unknown) => boolean): boolean => value === undefined || is(value)
+
+const isWhole = (value: unknown, least: number): boolean => Number.isSafeInteger(value) && (value as number) >= least
+
+const timeIn = (value: unknown): Timestamp.Micros | undefined => (isText(value) ? Timestamp.parse(value) : undefined)
+
+type Rules<A> = ReadonlyArray<
+  readonly [holds: (value: { readonly [K in keyof A]?: unknown }) => boolean, problem: string]
+>
+
+/** What an event must have beside its times and its identity, in the order in which it is checked. */
+const eventRules: Rules<EventObject> = [
+  [({ upTo }) => isWhole(upTo, 0), "upTo is not a whole number from 0"],
+  [({ count }) => isWhole(count, 1), "count is not a whole number from 1"],
+  [({ type }) => isText(type), "type is not text"],
+  [({ reason }) => isText(reason) && reason !== "", "reason is missing"],
+  [({ message }) => isText(message), "message is missing"],
+  [({ action }) => isText(action), "action is missing"],
+  [({ involvedObject }) => isReference(involvedObject), "involvedObject is not a reference to an object"],
+  [({ related }) => isOptional(related, isReference), "related is not a reference to an object"],
+  [({ source }) => isSource(source), "source names no component"],
+  [({ reportingComponent }) => isText(reportingComponent), "reportingComponent is missing"],
+  [({ reportingInstance }) => isText(reportingInstance), "reportingInstance is missing"],
+  [({ metadata }) => isRecord(metadata) && isText(metadata["name"]), "metadata.name is missing"]
+]
+
+const metadataRules: Rules<EventObject["metadata"]> = [
+  [({ labels }) => isOptional(labels, isTexts), "metadata.labels are not texts"],
+  [({ annotations }) => isOptional(annotations, isTexts), "metadata.annotations are not texts"],
+  [({ uid }) => isOptionalText(uid), "metadata.uid is not text"],
+  [({ namespace }) => isOptionalText(namespace), "metadata.namespace is not text"],
+  [({ resourceVersion }) => isOptionalText(resourceVersion), "metadata.resourceVersion is not text"]
+]
+
+/** What is wrong with the fields that `fromObject` does not convert. */
+const problemIn = (value: { readonly [K in keyof EventObject]?: unknown }): string | undefined =>
+  (eventRules.find(([holds]) => !holds(value)) ??
+    metadataRules.find(([holds]) => !holds(value.metadata as object)))?.[1]
 
 /**
  * Reads the JSON object of an event; the failure says what is wrong with it.
@@ -254,70 +294,51 @@ const isTexts = (value: unknown): value is Readonly<Record<string, string>> =>
  */
 export const fromObject = (value: unknown): Result.Result<Event, string> => {
   if (!isRecord(value)) return Result.fail("an event is a JSON object")
-  const last = isText(value["lastTimestamp"]) ? Timestamp.parse(value["lastTimestamp"]) : undefined
-  const first = isText(value["firstTimestamp"]) ? Timestamp.parse(value["firstTimestamp"]) : undefined
+  const last = timeIn(value["lastTimestamp"])
+  const first = timeIn(value["firstTimestamp"])
   if (last === undefined) return Result.fail("lastTimestamp is not an RFC 3339 time")
   if (first === undefined) return Result.fail("firstTimestamp is not an RFC 3339 time")
   const id = isText(value["id"]) ? EventId.parse(value["id"]) : undefined
   if (id === undefined) return Result.fail("id is not an identity such as <origin>.<seq>")
-  const { action, count, involvedObject, message, metadata, reason, related, source, type, upTo } = value
-  const { reportingComponent, reportingInstance } = value
-  if (!Number.isSafeInteger(upTo) || (upTo as number) < 0) return Result.fail("upTo is not a whole number from 0")
-  if (!Number.isSafeInteger(count) || (count as number) < 1) return Result.fail("count is not a whole number from 1")
-  if (!isText(type)) return Result.fail("type is not text")
-  if (!isText(reason) || reason === "") return Result.fail("reason is missing")
-  if (!isText(message)) return Result.fail("message is missing")
-  if (!isText(action)) return Result.fail("action is missing")
-  if (!isReference(involvedObject)) return Result.fail("involvedObject is not a reference to an object")
-  if (related !== undefined && !isReference(related)) return Result.fail("related is not a reference to an object")
-  if (!isRecord(source) || !isText(source["component"]) || !isOptionalText(source["host"])) {
-    return Result.fail("source names no component")
-  }
-  if (!isText(reportingComponent)) return Result.fail("reportingComponent is missing")
-  if (!isText(reportingInstance)) return Result.fail("reportingInstance is missing")
-  if (!isRecord(metadata) || !isText(metadata["name"])) return Result.fail("metadata.name is missing")
-  const { annotations, creationTimestamp, labels, name, namespace, resourceVersion, uid } = metadata
-  if (labels !== undefined && !isTexts(labels)) return Result.fail("metadata.labels are not texts")
-  if (annotations !== undefined && !isTexts(annotations)) return Result.fail("metadata.annotations are not texts")
-  if (!isOptionalText(uid)) return Result.fail("metadata.uid is not text")
-  if (!isOptionalText(namespace)) return Result.fail("metadata.namespace is not text")
-  if (!isOptionalText(resourceVersion)) return Result.fail("metadata.resourceVersion is not text")
-  const created = isText(creationTimestamp) ? Timestamp.parse(creationTimestamp) : undefined
+  const problem = problemIn(value)
+  if (problem !== undefined) return Result.fail(problem)
+  const object = value as unknown as EventObject
+  const { annotations, creationTimestamp, labels, name, namespace, resourceVersion, uid } = object.metadata
+  const created = timeIn(creationTimestamp)
   if (creationTimestamp !== undefined && created === undefined) {
     return Result.fail("metadata.creationTimestamp is not an RFC 3339 time")
   }
-  const { cluster } = value
-  if (cluster !== undefined && !isCluster(cluster)) return Result.fail("cluster names no id")
+  const { cluster, related, source } = object
+  if (!isOptional(cluster, isCluster)) return Result.fail("cluster names no id")
   const data = dataFromObject(value["data"] ?? {})
   if (Result.isFailure(data)) return Result.fail(data.failure)
   const body: EventBody = {
-    involvedObject,
+    involvedObject: object.involvedObject,
     ...(related === undefined ? undefined : { related }),
-    reason,
-    type,
-    action,
-    message,
+    reason: object.reason,
+    type: object.type,
+    action: object.action,
+    message: object.message,
     data: data.success,
-    source: isText(source["host"])
-      ? { component: source["component"], host: source["host"] }
-      : { component: source["component"] },
-    reportingController: reportingComponent,
-    reportingInstance,
+    source:
+      source.host === undefined ? { component: source.component } : { component: source.component, host: source.host },
+    reportingController: object.reportingComponent,
+    reportingInstance: object.reportingInstance,
     ...(labels === undefined ? undefined : { labels })
   }
   return Result.succeed({
     id,
-    upTo: upTo as number,
-    count: count as number,
+    upTo: object.upTo,
+    count: object.count,
     first,
     last,
     event: body,
     name,
-    ...(namespace === undefined || namespace === "" ? undefined : { namespace: namespace as string }),
+    ...(namespace === undefined || namespace === "" ? undefined : { namespace }),
     ...(cluster === undefined ? undefined : { cluster: clusterOf(cluster) }),
-    ...(uid === undefined ? undefined : { uid: uid as string }),
+    ...(uid === undefined ? undefined : { uid }),
     ...(created === undefined ? undefined : { creationTimestamp: created }),
-    ...(resourceVersion === undefined ? undefined : { resourceVersion: resourceVersion as string }),
+    ...(resourceVersion === undefined ? undefined : { resourceVersion }),
     ...(annotations === undefined ? undefined : { annotations })
   })
 }

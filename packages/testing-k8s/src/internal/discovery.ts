@@ -31,16 +31,15 @@ export const resourceList = (
   if (members.length === 0) {
     return undefined
   }
-  const list: MutableJsonObject = { kind: "APIResourceList" }
-  if (group !== "") {
-    list["apiVersion"] = "v1"
+  return {
+    kind: "APIResourceList",
+    ...(group === "" ? {} : { apiVersion: "v1" }),
+    groupVersion: groupVersionOf({ group, version }),
+    resources: members.flatMap((resource) => [
+      resourceEntry(resource),
+      ...resource.subresources.map((subresource) => subresourceEntry(resource, subresource))
+    ])
   }
-  list["groupVersion"] = groupVersionOf({ group, version })
-  list["resources"] = members.flatMap((resource) => [
-    resourceEntry(resource),
-    ...resource.subresources.map((subresource) => subresourceEntry(resource, subresource))
-  ])
-  return list
 }
 
 const groupEntry = (resources: ReadonlyArray<ResourceType>, group: string): MutableJsonObject => {

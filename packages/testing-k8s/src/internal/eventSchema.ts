@@ -1,6 +1,6 @@
 /** Events in their two versions, what is stored of them, and what field selectors can name. */
 import { always, decode, type Decoded, optional, pointer, type Struct, struct, zero } from "./decode.ts"
-import { asText, at, type Json, type JsonObject, type MutableJsonObject } from "./json.ts"
+import { asText, at, type Json, type JsonObject } from "./json.ts"
 import { objectMeta } from "./objectMeta.ts"
 
 /** `core` is `v1`, `events` is `events.k8s.io/v1`. @internal */
@@ -128,17 +128,8 @@ export const isZero = (value: Json | undefined): boolean =>
 
 /** The fields of a struct, each read from the field of another version that it stands for. */
 const converted = (of: Struct, event: JsonObject, nameThere: (name: string) => string): JsonObject => {
-  const result: MutableJsonObject = {}
-  const zeros = zero(of)
-  for (const field of of.fields) {
-    const value = event[nameThere(field.name)]
-    if (!isZero(value)) {
-      result[field.name] = value ?? null
-    } else if (!field.omitEmpty) {
-      result[field.name] = zeros[field.name] ?? null
-    }
-  }
-  return result
+  const filled = of.fields.map(({ name }) => [name, event[nameThere(name)] ?? null] as const)
+  return { ...zero(of), ...Object.fromEntries(filled.filter(([, value]) => !isZero(value))) }
 }
 
 /** The stored event, which is as core/v1 has it, in the form of a version; without kind and apiVersion. @internal */

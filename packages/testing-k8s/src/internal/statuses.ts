@@ -1,6 +1,6 @@
 /** What an API server says when it says no: the bodies of kube-apiserver 1.37. */
 import type { FieldError } from "./fieldErrors.ts"
-import type { Json, MutableJsonObject } from "./json.ts"
+import type { Json } from "./json.ts"
 
 /** @internal */
 export interface Answer {
@@ -56,16 +56,13 @@ const causeJson = (cause: Cause): Json => ({
   ...(cause.field === undefined ? {} : { field: cause.field })
 })
 
-const detailsJson = (details: Details): Json => {
-  const json: MutableJsonObject = {}
-  if (details.name) json["name"] = details.name
-  if (details.group) json["group"] = details.group
-  if (details.kind) json["kind"] = details.kind
-  if (details.uid) json["uid"] = details.uid
-  if (details.causes) json["causes"] = details.causes.map(causeJson)
-  if (details.retryAfterSeconds) json["retryAfterSeconds"] = details.retryAfterSeconds
-  return json
-}
+/** Without what is empty, as Go leaves it out. */
+const detailsJson = ({ causes, ...details }: Details): Json =>
+  Object.fromEntries(
+    Object.entries({ ...details, causes: causes?.map(causeJson) }).flatMap(([name, value]) =>
+      value === undefined || value === "" || value === 0 ? [] : [[name, value]]
+    )
+  )
 
 /** @internal */
 export const statusObject = (
