@@ -51,12 +51,8 @@ const ABANDONED = "no request waits for it any more"
 
 const API_VERSIONS = new Set(["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"])
 
-/**
- * Replaces control characters by their code points, so that the output of a plugin cannot control a terminal.
- *
- * @internal
- */
-export const printable = (text: string): string =>
+/** Replaces control characters by their code points, so that the output of a plugin cannot control a terminal. */
+const printable = (text: string): string =>
   text.replace(
     /[^\p{L}\p{M}\p{N}\p{P}\p{S}\p{Z}\t-\r]/gu,
     (one) => `U+${one.codePointAt(0)!.toString(16).toUpperCase().padStart(4, "0")}`

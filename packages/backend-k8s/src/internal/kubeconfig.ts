@@ -53,8 +53,7 @@ export interface Options {
 
 const SERVICE_ACCOUNT_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"
 
-/** @internal */
-export const unavailable = (detail: string, cause?: unknown) =>
+const unavailable = (detail: string, cause?: unknown) =>
   BackendError.make(new BackendError.Unavailable({ detail }), cause)
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

@@ -2,12 +2,8 @@
  * Texts by their length in UTF-8, in which the API server counts.
  */
 
-/**
- * Marks where a text was cut. Three bytes of UTF-8.
- *
- * @internal
- */
-export const CUT_MARK = "…"
+/** Marks where a text was cut. Three bytes of UTF-8. */
+const CUT_MARK = "…"
 
 /** @internal */
 export const byteLength = (text: string): number => Buffer.byteLength(text)

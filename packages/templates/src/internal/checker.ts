@@ -29,7 +29,7 @@ const kindNames: { readonly [K in Kind]: string } = {
 export const fieldOf = <D extends object>(fields: Fields<D>, name: string): Field<D> | undefined =>
   Object.hasOwn(fields, name) ? fields[name] : undefined
 
-export const kindOfField = (field: Field<never>): Exclude<Kind, "mixed" | "unknown"> => {
+const kindOfField = (field: Field<never>): Exclude<Kind, "mixed" | "unknown"> => {
   switch (field.type) {
     case "count":
     case "duration":

@@ -89,10 +89,8 @@ const show = (value: unknown): string => {
 
 /**
  * Where two JSON-like values differ, or `undefined` when they do not. A property that is `undefined` counts as absent.
- *
- * @internal
  */
-export const difference = (expected: unknown, actual: unknown, path: string): string | undefined => {
+const difference = (expected: unknown, actual: unknown, path: string): string | undefined => {
   if (Object.is(expected, actual)) return undefined
   if (isObject(expected) && isObject(actual) && Array.isArray(expected) === Array.isArray(actual)) {
     for (const key of new Set([...Object.keys(expected), ...Object.keys(actual)])) {
@@ -135,12 +133,8 @@ const filledIn = (
   ...expected
 })
 
-/**
- * Where a stored event differs from what was written, or `undefined` when it does not.
- *
- * @internal
- */
-export const eventDifference = (expected: Write, actual: Event): string | undefined => {
+/** Where a stored event differs from what was written, or `undefined` when it does not. */
+const eventDifference = (expected: Write, actual: Event): string | undefined => {
   const body: EventBody = actual.event
   const wanted: EventBody = {
     ...expected.event,

@@ -83,8 +83,7 @@ export type Chosen =
     }
   | (Cluster & { readonly _tag: "Cluster"; readonly isAsked: boolean })
 
-/** @internal */
-export const DEFAULT_PATIENCE: Duration.Input = "3 seconds"
+const DEFAULT_PATIENCE: Duration.Input = "3 seconds"
 
 // Loaded only where there is a cluster: to speak to one takes longer to load than all the rest together.
 const loadBackend = Effect.promise(() => import("@tidings/backend-k8s/KubernetesBackend"))

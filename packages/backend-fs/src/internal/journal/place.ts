@@ -24,12 +24,8 @@ const listOf = (disk: Disk, directory: string): ReadonlyArray<string> =>
 const isJournal = (files: ReadonlyArray<string>): boolean =>
   files.includes(META) && hasJournal(files) && !SegmentName.areIn(files)
 
-/**
- * The directory of the journal beside an event log.
- *
- * @internal
- */
-export const beside = (logDirectory: string): string => `${logDirectory}-journal`
+/** The directory of the journal beside an event log. */
+const beside = (logDirectory: string): string => `${logDirectory}-journal`
 
 const inside = (logDirectory: string): string => path.join(logDirectory, "journal")
 

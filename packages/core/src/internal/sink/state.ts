@@ -36,8 +36,7 @@ export type SeriesKey = number | string
 /** @internal */
 export type KeyOf = (id: EventId.EventId) => SeriesKey
 
-/** @internal */
-export const keysOf =
+const keysOf =
   (origin: string): KeyOf =>
   (id) =>
     id.origin === origin ? id.seq : EventId.format(id)

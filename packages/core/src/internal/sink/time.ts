@@ -10,12 +10,8 @@ import * as backoff from "../backoff.ts"
 /** @internal */
 export const SECOND = 1_000_000
 const FIRST_DELAY = SECOND / 2
-/**
- * Maximum delay after temporary failures.
- *
- * @internal
- */
-export const MAXIMUM_DELAY = 30 * SECOND
+/** Maximum delay after temporary failures. */
+const MAXIMUM_DELAY = 30 * SECOND
 
 /** @internal */
 export class SinkTime {

@@ -57,11 +57,7 @@ const extended = (bytes: Uint8Array, size: number): Uint8Array => {
 /** @internal */
 export const write = (node: Inode, bytes: Uint8Array, at: number): void => {
   const size = node.size + bytes.length
-  if (size > node.bytes.length) {
-    const larger = new Uint8Array(2 * size)
-    larger.set(node.bytes.subarray(0, node.size))
-    node.bytes = larger
-  }
+  if (size > node.bytes.length) node.bytes = extended(node.bytes.subarray(0, node.size), 2 * size)
   node.bytes.set(bytes, node.size)
   node.dirty.push({ from: node.size, to: size, at })
   node.size = size

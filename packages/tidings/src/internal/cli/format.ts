@@ -146,40 +146,35 @@ export const events = (options: TableOptions): table.Table<Event> => {
   const at = (micros: Micros): string => (time === "age" ? age.ago(micros, nowOf()) : age.clock(micros, nowOf()))
   const warn = (text: string, event: Event): string => (event.event.type === "Warning" ? colours.warning(text) : text)
   const wide = format === "wide"
-  const columns: Array<table.Column<Event>> = []
-  if (options.namespace || wide) {
-    columns.push({
-      title: "NAMESPACE",
-      cell: (event) => escape.line(namespaceOf(event)),
-      paint: (text) => colours.faint(text)
-    })
-  }
-  columns.push({
-    title: time === "age" ? "LAST SEEN" : "TIME",
-    cell: (event) =>
-      wide || event.count === 1
-        ? at(event.last)
-        : `${at(event.last)} (x${event.count} over ${age.length(nowOf() - beginningOf(event))})`
-  })
-  if (wide) {
-    columns.push(
-      { title: "FIRST SEEN", cell: (event) => at(event.first) },
-      { title: "COUNT", cell: (event) => String(event.count) }
-    )
-  }
-  columns.push(
+  const columns: ReadonlyArray<table.Column<Event>> = [
+    ...(options.namespace || wide
+      ? [{ title: "NAMESPACE", cell: (event: Event) => escape.line(namespaceOf(event)), paint: colours.faint }]
+      : []),
+    {
+      title: time === "age" ? "LAST SEEN" : "TIME",
+      cell: (event) =>
+        wide || event.count === 1
+          ? at(event.last)
+          : `${at(event.last)} (x${event.count} over ${age.length(nowOf() - beginningOf(event))})`
+    },
+    ...(wide
+      ? [
+          { title: "FIRST SEEN", cell: ({ first }: Event) => at(first) },
+          { title: "COUNT", cell: ({ count }: Event) => String(count) }
+        ]
+      : []),
     { title: "TYPE", cell: ({ event }) => escape.line(event.type), paint: warn },
     { title: "REASON", cell: ({ event }) => escape.line(event.reason), paint: warn },
-    { title: "OBJECT", cell: objectOf }
-  )
-  if (wide) {
-    columns.push(
-      { title: "SUBOBJECT", cell: ({ event }) => escape.line(event.involvedObject.fieldPath ?? "") },
-      { title: "SOURCE", cell: ({ event }) => sourceOf(event) },
-      { title: "NAME", cell: ({ name }) => escape.line(name) }
-    )
-  }
-  columns.push({ title: "MESSAGE", cell: ({ event }) => escape.message(event.message) })
+    { title: "OBJECT", cell: objectOf },
+    ...(wide
+      ? [
+          { title: "SUBOBJECT", cell: ({ event }: Event) => escape.line(event.involvedObject.fieldPath ?? "") },
+          { title: "SOURCE", cell: ({ event }: Event) => sourceOf(event) },
+          { title: "NAME", cell: ({ name }: Event) => escape.line(name) }
+        ]
+      : []),
+    { title: "MESSAGE", cell: ({ event }) => escape.message(event.message) }
+  ]
   return table.make(columns, { room: wide ? undefined : options.room, paintTitle: colours.strong })
 }
 
@@ -198,30 +193,39 @@ export const card = (event: Event, options: { readonly now: Micros; readonly col
   // Name and namespace are the object's, which stands above.
   const { arguments: argumentsOf, name: _, namespace: __, ...data } = object.data
   const seen = (at: Micros): string => `${age.local(at)} (${at > now ? age.ago(at, now) : `${age.ago(at, now)} ago`})`
-  const rows: Array<readonly [string, string]> = [
+  const { apiVersion, fieldPath, namespace, uid } = body.involvedObject
+  const isElsewhere = namespace !== namespaceOf(event)
+  const optional = (name: string, value: string | undefined): ReadonlyArray<readonly [string, string]> =>
+    value === undefined ? [] : [[name, value]]
+  const each = (
+    name: string,
+    values: Readonly<Record<string, string>> = {}
+  ): ReadonlyArray<readonly [string, string]> => Object.entries(values).map(([key, value]) => [name, `${key}=${value}`])
+  const rows: ReadonlyArray<readonly [string, string]> = [
     ["Name", event.name],
     ["Id", object.id],
     ["Namespace", namespaceOf(event)],
-    ["Object", objectOf(event)]
-  ]
-  const { apiVersion, fieldPath, namespace, uid } = body.involvedObject
-  if (namespace !== undefined && namespace !== namespaceOf(event)) rows.push(["Object namespace", namespace])
-  if (apiVersion !== undefined) rows.push(["API version", apiVersion])
-  if (uid !== undefined) rows.push(["Object uid", uid])
-  if (fieldPath !== undefined) rows.push(["Field path", fieldPath])
-  if (body.related !== undefined) rows.push(["Related", `${body.related.kind}/${body.related.name}`])
-  rows.push(["Type", body.type], ["Reason", body.reason], ["Action", body.action], ["Message", body.message.trim()])
-  if (event.count > 1) rows.push(["Count", String(event.count)], ["First seen", seen(event.first)])
-  rows.push(
+    ["Object", objectOf(event)],
+    ...optional("Object namespace", isElsewhere ? namespace : undefined),
+    ...optional("API version", apiVersion),
+    ...optional("Object uid", uid),
+    ...optional("Field path", fieldPath),
+    ...optional("Related", body.related && `${body.related.kind}/${body.related.name}`),
+    ["Type", body.type],
+    ["Reason", body.reason],
+    ["Action", body.action],
+    ["Message", body.message.trim()],
+    ...optional("Count", event.count > 1 ? String(event.count) : undefined),
+    ...optional("First seen", event.count > 1 ? seen(event.first) : undefined),
     ["Last seen", seen(event.last)],
     [
       "Source",
       body.source.host === undefined ? body.source.component : `${body.source.component}, ${body.source.host}`
     ],
-    ["Reported by", `${body.reportingController}, ${body.reportingInstance}`]
-  )
-  for (const [key, value] of Object.entries(body.labels ?? {})) rows.push(["Label", `${key}=${value}`])
-  for (const [key, value] of Object.entries(event.annotations ?? {})) rows.push(["Annotation", `${key}=${value}`])
+    ["Reported by", `${body.reportingController}, ${body.reportingInstance}`],
+    ...each("Label", body.labels),
+    ...each("Annotation", event.annotations)
+  ]
   const label = Math.max(...rows.map(([name]) => name.length)) + 1
   const lines = rows.map(([name, value]) => {
     const text = escape.line(value)

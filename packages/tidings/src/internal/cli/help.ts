@@ -55,13 +55,8 @@ const section = (
   return ["", colours.strong(title), ...lines]
 }
 
-/** @internal */
-export const usageOf = (doc: HelpDoc, path: ReadonlyArray<string>): string => {
-  const parts = [...path]
-  if (doc.subcommands !== undefined) parts.push("<command>")
-  for (const argument of doc.args ?? []) parts.push(argument.name)
-  return [...parts, "[flags]"].join(" ")
-}
+const usageOf = ({ args = [], subcommands }: HelpDoc, path: ReadonlyArray<string>): string =>
+  [...path, ...(subcommands === undefined ? [] : ["<command>"]), ...args.map(({ name }) => name), "[flags]"].join(" ")
 
 const argumentRow = ({ description, name }: ArgDoc): readonly [string, string] => [
   name,
@@ -76,8 +71,7 @@ const flagRow = ({ aliases, description, name, type }: FlagDoc): readonly [strin
   return [`${short === undefined ? "    " : `${short}, `}--${name}${value}`, text]
 }
 
-/** @internal */
-export const render = (doc: HelpDoc, colours: Colours): string => {
+const render = (doc: HelpDoc, colours: Colours): string => {
   const path = doc.commandPath ?? []
   const commands = (doc.subcommands ?? []).flatMap(({ commands }) => commands)
   const usage = path.length === 0 ? doc.usage : usageOf(doc, path)
