@@ -25,6 +25,9 @@ import { workflow } from "./internal/workflowReasons.ts"
  *
  * A ServiceInstance is no resource of a cluster: its events are about a synthetic object of that kind.
  *
+ * Failed health checks and events about tokens repeat without news: the option `onlyTransitions` of the recorder below
+ * records them only when the state changes (`Transition`).
+ *
  * **Example** (What happened to a workflow)
  *
  * ```ts
