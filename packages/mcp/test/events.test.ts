@@ -60,6 +60,66 @@ describe("the tool events", () => {
     }).pipe(Effect.provide(layer()))
   )
 
+  it.effect(
+    "leads through events that do not fit into an answer, also those of the same time, and counts them all",
+    () =>
+      Effect.gen(function* () {
+        for (const [name, at] of [
+          ["apart", undefined],
+          ["together", START]
+        ] as const) {
+          const given = Array.from({ length: 120 }, (_, index) =>
+            write(index + 1 + (at === undefined ? 0 : 500), {
+              name,
+              message: `${index} ${"x".repeat(200)}`,
+              ...(at === undefined ? undefined : { at })
+            })
+          )
+          yield* store(...given)
+          const seen: Array<unknown> = []
+          let page: string | undefined
+          do {
+            const found = yield* events({
+              resourceName: name,
+              maxBytes: 6_000,
+              limit: 45,
+              ...(page === undefined ? undefined : { page })
+            })
+            assert.strictEqual(found.totalCount, 120)
+            assert.isAbove(found.events.length, 0)
+            seen.push(...found.events.map(({ id }) => id))
+            page = found.next
+          } while (page !== undefined)
+          assert.strictEqual(seen.length, 120, name)
+          assert.strictEqual(new Set(seen).size, 120, name)
+        }
+      }).pipe(Effect.provide(layer()))
+  )
+
+  it.effect("asks the store once for an answer that does not fit", () => {
+    let queries = 0
+    const counted = Layer.effect(
+      EventReader.EventReader,
+      Effect.map(Backend.Backend, (backend) => ({
+        ...backend,
+        query: (query) => {
+          queries++
+          return backend.query(query)
+        }
+      }))
+    )
+    return Effect.gen(function* () {
+      yield* store(...Array.from({ length: 300 }, (_, index) => write(index + 1)))
+      const found = yield* events({ limit: 300 })
+      assert.isBelow(found.events.length, 300)
+      assert.strictEqual(queries, 1)
+      assert.strictEqual(
+        (yield* events({ limit: 1, page: found.next })).events[0]!["message"],
+        `message ${300 - found.events.length}`
+      )
+    }).pipe(Effect.provide(EventTools.layer().pipe(Layer.provide(counted), Layer.provideMerge(Backend.layerMemory()))))
+  })
+
   it.effect("answers what changed after a cursor, oldest first, and goes on where a limit ended it", () =>
     Effect.gen(function* () {
       yield* store(write(1))

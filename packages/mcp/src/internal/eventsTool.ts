@@ -5,9 +5,9 @@
  */
 import type { BackendError } from "@tidings/core/BackendError"
 import type { Event } from "@tidings/core/Event"
+import * as EventId from "@tidings/core/EventId"
 import type { Cursor, EventFilter, EventPage, PageToken } from "@tidings/core/EventQuery"
 import type * as EventReader from "@tidings/core/EventReader"
-import type { Micros } from "@tidings/core/Timestamp"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -37,7 +37,7 @@ export const argumentsOf = {
     most: MOST,
     normal: DEFAULT_LIMIT
   }),
-  page: fields.token("The next of an earlier answer: older events of the same arguments", "0.0.WzIsInAiXQ"),
+  page: fields.token("The next of an earlier answer: older events of the same arguments", "..0.!WzIsInAiXQ"),
   after: fields.token(
     "The cursor of an earlier answer with the same filter: what changed since, oldest first",
     "WzIsImMiXQ"
@@ -174,32 +174,62 @@ const timelessCursor = (
     ? Effect.succeed(undefined)
     : Effect.map(Stream.runHead(reader.watch(timeless, "now")), (item) => Option.getOrUndefined(item)?.cursor)
 
+interface Found extends EventPage {
+  /** The series that match, with those that earlier pages have shown. */
+  readonly total: number
+}
+
+/** Asks for a page, and leaves out what an earlier one has shown. */
+const ask = (
+  reader: EventReader.Service,
+  filter: EventFilter,
+  begun: pages.Page | undefined,
+  limit: number
+): Effect.Effect<Found, BackendError> => {
+  const { seen = [], shown = 0, token } = begun ?? {}
+  const again = token === undefined ? seen.length : 0
+  return Effect.map(
+    reader.query({ ...filter, limit: limit + again, ...(token === undefined ? undefined : { page: token }) }),
+    (page) => {
+      const events = again === 0 ? page.events : page.events.filter(({ id }) => !seen.includes(EventId.format(id)))
+      const repeated = again === 0 ? seen.length : page.events.length - events.length
+      return { ...page, events, total: shown + page.totalCount - repeated }
+    }
+  )
+}
+
 const stored = Effect.fnUntraced(function* (
   reader: EventReader.Service,
   given: Arguments,
   filter: EventFilter,
   timeless: EventFilter,
-  page: PageToken | undefined,
+  begun: pages.Page | undefined,
   kindOf: filters.Defaults["kindOf"]
 ): Effect.fn.Return<ToolResult, BackendError> {
   const limit = given.limit ?? DEFAULT_LIMIT
   const maxBytes = given.maxBytes ?? filters.DEFAULT_BYTES
+  const isRest = begun !== undefined
   const hasTimes = filter.since !== undefined || filter.until !== undefined
-  const early = page === undefined ? yield* timelessCursor(reader, filter, timeless) : undefined
-  const ask = (limit: number) => reader.query({ ...filter, limit, ...(page === undefined ? undefined : { page }) })
-  const follow = page === undefined ? followNotes(given, kindOf) : []
-  const first = yield* ask(limit)
-  const empty = first.totalCount === 0 ? yield* emptyNotes(reader, filter) : []
+  const early = isRest ? undefined : yield* timelessCursor(reader, filter, timeless)
+  const first = yield* ask(reader, filter, begun, limit)
+  const empty = first.total === 0 ? yield* emptyNotes(reader, filter) : []
+  const follow = isRest ? [] : followNotes(given, kindOf)
+
+  const nextOf = ({ events, next }: Found, shown: ReadonlyArray<Event>): string | undefined => {
+    if (shown.length < events.length) return pages.afterEvent(filter, begun, shown)
+    return next === undefined ? undefined : pages.afterStore(filter, begun, next)
+  }
 
   const build =
-    (found: EventPage) =>
+    (found: Found) =>
     (count: number, length: number): ToolResult => {
       const events = count === found.events.length ? found.events : found.events.slice(0, count)
-      const isRest = page !== undefined
-      const leftOut = count < found.events.length || (found.next !== undefined && count === found.events.length)
+      const next = nextOf(found, events)
       const notes = [
-        ...(leftOut ? [`older events are left out: call ${NAME} again with the same arguments and page = next`] : []),
-        ...(count < Math.min(limit, first.events.length)
+        ...(next === undefined
+          ? []
+          : [`older events are left out: call ${NAME} again with the same arguments and page = next`]),
+        ...(count < first.events.length
           ? [`only ${count} fit into ${maxBytes} bytes: a larger maxBytes shows more at once`]
           : []),
         ...incompleteNotes(found),
@@ -210,12 +240,12 @@ const stored = Effect.fnUntraced(function* (
       return render(
         {
           events,
-          total: found.totalCount,
-          heading: `${shown} of ${plural(found.totalCount, "event")}, newest first.`,
+          total: found.total,
+          heading: `${shown} of ${plural(found.total, "event")}, newest first.`,
           cursor: isRest ? undefined : hasTimes ? early : found.cursor,
           notes,
           more: {
-            ...(found.next === undefined ? undefined : { next: pages.encode(filter, found.next) }),
+            ...(next === undefined ? undefined : { next }),
             coverage: eventSchema.coverage(found.coverage),
             ...(found.incomplete === undefined ? undefined : { incomplete: eventSchema.incomplete(found.incomplete) })
           }
@@ -226,10 +256,11 @@ const stored = Effect.fnUntraced(function* (
 
   let found = first
   for (;;) {
-    const { count, result } = fitting.fit(found.events.length, maxBytes, build(found))
+    const { count, result } = fitting.fit(found.events.length, maxBytes, build(found), fitting.longestOf(found.events))
     if (count === found.events.length) return result
-    // Where a page ends only the store can say, so it is asked for just as many. Its answer may be longer by that.
-    found = yield* ask(count)
+    if (pages.afterEvent(filter, begun, found.events.slice(0, count)) !== undefined) return result
+    // Where the page ends only the store can say, so it is asked for just as many. Its answer may be longer by that.
+    found = yield* ask(reader, filter, begun, count)
   }
 })
 
@@ -277,7 +308,8 @@ const changed = Effect.fnUntraced(function* (
       length
     )
   }
-  return fitting.fit(changes.length, given.maxBytes ?? filters.DEFAULT_BYTES, build).result
+  const longest = fitting.longestOf(changes.map(({ event }) => event))
+  return fitting.fit(changes.length, given.maxBytes ?? filters.DEFAULT_BYTES, build, longest).result
 })
 
 /** @internal */
@@ -290,11 +322,12 @@ export const run = (
     const wrong = contradictions(given)
     if (wrong.length > 0) return Effect.fail(new filters.Wrong({ wrong }))
     const { page } = given
-    const begun = page === undefined ? undefined : pages.decode(page)
-    const times: { readonly since?: Micros | undefined; readonly until?: Micros | undefined } = begun ?? given
+    // What is no page of ours is refused by the store.
+    const begun =
+      page === undefined ? undefined : (pages.decode(page) ?? { shown: 0, seen: [], token: page as PageToken })
     const timeless = filters.timelessOf(given, defaults)
-    const filter = filters.withTimes(timeless, times)
+    const filter = filters.withTimes(timeless, begun ?? given)
     return given.after === undefined
-      ? stored(reader, given, filter, timeless, begun?.token ?? (page as PageToken | undefined), defaults.kindOf)
+      ? stored(reader, given, filter, timeless, begun, defaults.kindOf)
       : changed(reader, given, filter, timeless, given.after as Cursor, defaults)
   })

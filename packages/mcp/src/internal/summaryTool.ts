@@ -230,6 +230,8 @@ export const run = (
     const limit = given.limit ?? DEFAULT_LIMIT
     return Effect.map(Effect.provideService(EventSummary.read(filter), EventReader, reader), (summary) => {
       const build = (count: number, length: number) => render(summary, limit, count, length)
-      return fitting.fit(Math.min(limit, summary.groups.length), given.maxBytes ?? filters.DEFAULT_BYTES, build).result
+      const longest = fitting.longestOf(summary.groups.map(({ newest }) => newest))
+      const count = Math.min(limit, summary.groups.length)
+      return fitting.fit(count, given.maxBytes ?? filters.DEFAULT_BYTES, build, longest).result
     })
   })
