@@ -129,9 +129,12 @@ export const getEventManager = <const Cs extends ReadonlyArray<Promised.Catalogu
   ...catalogues: Cs
 ): (Promised.Tidings & Promised.Catalogues<Cs>) | undefined => {
   const manager = locator.current()
-  const has = ({ key }: Promised.Catalogue) => Object.hasOwn(manager!, catalogueName(key))
-  return manager !== undefined && catalogues.every(has) ? manager : undefined
+  return manager !== undefined && catalogues.every((catalogue) => has(manager, catalogue)) ? manager : undefined
 }
+
+/** Nobody is hurt by a look-up, so what is no catalogue is one that the manager has not. */
+const has = (manager: Promised.Tidings, catalogue: Partial<Promised.Catalogue> | undefined): boolean =>
+  typeof catalogue?.key === "string" && Object.hasOwn(manager, catalogueName(catalogue.key))
 
 // What every version of the promise API has: another copy of the package may be older or newer than this one.
 const METHODS = ["createEvent", "createEventWithData", "queryEvents", "watchEvents", "status", "close"] as const

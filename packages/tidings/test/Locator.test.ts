@@ -180,6 +180,15 @@ describe("getEventManager", () => {
     assert.strictEqual(Locator.getEventManager(), tidings)
   })
 
+  it.each([
+    ["undefined", undefined],
+    ["a text", "Orders"],
+    ["an object", {}]
+  ])("has nothing, and does not throw, where it is asked for %s in the place of a catalogue", async (_, given) => {
+    Locator.registerEventManager(await manager())
+    assert.isUndefined(Locator.getEventManager(given as never))
+  })
+
   it("has nothing in another thread or another context, which have globals of their own", async () => {
     Locator.registerEventManager(await manager())
     const lookUp = "Reflect.get(globalThis, Symbol.for('tidings/event-manager/1'))?.registered"
