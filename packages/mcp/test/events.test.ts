@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Backend from "@tidings/core/Backend"
 import * as EventReader from "@tidings/core/EventReader"
 import * as EventTools from "@tidings/mcp/EventTools"
-import { Effect, Fiber, Layer, Stream } from "effect"
+import { Deferred, Effect, Fiber, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { answer, bytes, call, events, layer, messages, START, store, textOf, write } from "./support.ts"
 
@@ -269,4 +269,47 @@ describe("the tool events", () => {
       assert.match((yield* events({ reason: "Nothing" })).notes.join(), /without any filter there are 1 event$/)
     }).pipe(Effect.provide(layer()))
   )
+
+  it.live("leads a follower to every one of 5,000 events once and in order, while they are written", () =>
+    Effect.gen(function* () {
+      const { cursor } = yield* events()
+      const writing = Effect.forEach(
+        Array.from({ length: 100 }, (_, batch) =>
+          Array.from({ length: 50 }, (_, index) => write(batch * 50 + index + 1))
+        ),
+        (batch) => Effect.andThen(store(...batch), Effect.yieldNow),
+        { discard: true }
+      )
+      const seen: Array<unknown> = []
+      const following = Effect.gen(function* () {
+        let after = cursor
+        while (seen.length < 5_000) {
+          const found = yield* events({ after, waitSeconds: 10 })
+          seen.push(...messages(found))
+          after = found.cursor
+        }
+      })
+      yield* Effect.all([writing, following], { concurrency: 2 })
+      assert.deepStrictEqual(
+        seen,
+        Array.from({ length: 5_000 }, (_, index) => `message ${index + 1}`)
+      )
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.effect("answers calls that wait when the host is about to end, each with a cursor to go on with", () => {
+    const closing = Deferred.makeUnsafe<void>()
+    return Effect.gen(function* () {
+      const { cursor } = yield* events()
+      const waiting = yield* Effect.forEach(Array(100).keys(), () =>
+        Effect.forkChild(events({ after: cursor, waitSeconds: 50 }))
+      )
+      yield* TestClock.adjust("1 second")
+      yield* Deferred.succeed(closing, undefined)
+      for (const call of waiting) {
+        const found = yield* Fiber.join(call)
+        assert.deepStrictEqual([found.totalCount, found.cursor], [0, cursor])
+      }
+    }).pipe(Effect.provide(layer({ closing: Deferred.await(closing) })))
+  })
 })
