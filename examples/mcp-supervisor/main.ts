@@ -113,7 +113,14 @@ const publish = (folder: string): Workflow.Workflow => ({
   ]
 })
 
-const main = Effect.gen(function* () {
+/** The server that is killed, in this run. */
+const about = (begun: number) => ({
+  resourceType: "MCPServer",
+  resourceName: "everything",
+  since: new Date(begun).toISOString()
+})
+
+const main = Effect.fnUntraced(function* (begun: number) {
   const supervisor = yield* Supervisor
   const folder = yield* scratchFolder
 
@@ -140,23 +147,25 @@ const main = Effect.gen(function* () {
     yield* Workflow.execute(report(folder), "exec-3")
   }
 
+  // An agent asks the supervisor itself, which goes on meanwhile.
+  const answer = yield* Agents.askOverHttp("event_summary", about(begun))
+
   yield* stopInstance(folder)
   yield* supervisor.stopAll
+  return answer
 })
 
-/** What an agent finds out about the server that was killed, in this run. */
-const investigate = Effect.fnUntraced(function* (directory: string, begun: number) {
+const tellAnswers = Effect.fnUntraced(function* (fromSupervisor: string, directory: string, begun: number) {
   const { url } = yield* Agents.Endpoint
-  const about = { resourceType: "MCPServer", resourceName: "everything", since: new Date(begun).toISOString() }
-  yield* say(`An agent, the official MCP client, asks what happened to the server that was killed. Over HTTP, at ${url}:
+  yield* say(`When the server was back, an agent, the official MCP client, asked at ${url} what had happened to it:
 
-  event_summary ${JSON.stringify(about)}
+  event_summary ${JSON.stringify(about(begun))}
 `)
-  console.log(yield* Agents.askOverHttp("event_summary", about))
+  console.log(fromSupervisor)
 
-  const warnings = { ...about, eventType: "Warning" }
+  const warnings = { ...about(begun), eventType: "Warning" }
   yield* say(`
-It looks closer over stdio, where it has started \`npx tidings mcp\` on the log:
+Now it looks closer over stdio, where it has started \`npx tidings mcp\` on the log:
 
   events ${JSON.stringify(warnings)}
 `)
@@ -181,7 +190,7 @@ about it at ${url} meanwhile. Here is what the log gets:
   const follow = Cli.runWith(Layer.succeed(Backend, backend), command)(["follow", "--limit", "0"])
   const table = yield* Effect.forkChild(Effect.provide(follow, NodeServices.layer), { startImmediately: true })
 
-  yield* Effect.scoped(main)
+  const answer = yield* Effect.scoped(main(begun))
 
   yield* Effect.sleep("500 millis")
   yield* Fiber.interrupt(table)
@@ -191,7 +200,7 @@ about it at ${url} meanwhile. Here is what the log gets:
   yield* say(`
 ${totalCount - before} events in ${seconds.toFixed(1)} seconds, ${warnings.totalCount} of them warnings. They stay in the log.
 `)
-  yield* investigate(directory, begun)
+  yield* tellAnswers(answer, directory, begun)
   yield* say(`
 Next, type:
 
