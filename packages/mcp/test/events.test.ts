@@ -96,6 +96,25 @@ describe("the tool events", () => {
       }).pipe(Effect.provide(layer()))
   )
 
+  it.effect("leads through few events of the same time where only some of them fit at once", () =>
+    Effect.gen(function* () {
+      const long = { name: "n".repeat(250), reason: "R".repeat(250), source: "s".repeat(250), at: START }
+      yield* store(...Array.from({ length: 7 }, (_, index) => write(index + 1, long)))
+      const seen: Array<unknown> = []
+      let page: string | undefined
+      let pages = 0
+      do {
+        const found = yield* events({ maxBytes: 4_096, ...(page === undefined ? undefined : { page }) })
+        assert.strictEqual(found.totalCount, 7)
+        seen.push(...found.events.map(({ id }) => id))
+        page = found.next
+        pages++
+      } while (page !== undefined && pages < 10)
+      assert.isAbove(pages, 2)
+      assert.deepStrictEqual([seen.length, new Set(seen).size], [7, 7])
+    }).pipe(Effect.provide(layer()))
+  )
+
   it.effect("asks the store once for an answer that does not fit", () => {
     let queries = 0
     const counted = Layer.effect(

@@ -327,7 +327,7 @@ export const make = <E>(
       Command.provide(template, run),
       Command.provide(doctor, run),
       Command.provide(parked, run),
-      Command.provide(mcp, run)
+      Command.provide(mcp(new Set(Object.keys(source.flags))), run)
     ])
   )
 }

@@ -79,6 +79,10 @@ describe("flags of a backend", () => {
       ])
       const { out } = yield* run(source, ["list", "--help"])
       assert.isTrue(out.some((line) => /^ {2}-d, --database FILE +The database/.test(line)))
+      // A verb's own flag of the same name has another one there.
+      const { out: served } = yield* run(source, ["mcp", "--help"])
+      assert.isTrue(served.some((line) => /^ +--http-token TOKEN/.test(line)))
+      assert.isTrue(served.some((line) => /^ +--token TOKEN +Who asks/.test(line)))
       // What needs no backend does not ask for one.
       yield* run(source, ["explain"])
       assert.strictEqual((yield* run(source, ["list", "--limit", "x"])).code, 2)
