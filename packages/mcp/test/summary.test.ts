@@ -56,6 +56,18 @@ describe("the tool event_summary", () => {
     }).pipe(Effect.provide(layer()))
   )
 
+  it.effect("counts one as one", () =>
+    Effect.gen(function* () {
+      yield* store(write(1))
+      assert.match(textOf(yield* call("event_summary")), /^1 event with 1 occurrence about 1 object\./)
+      yield* store(write(2, { name: "other" }))
+      assert.include(
+        (yield* summary({ limit: 1 })).notes,
+        "1 group is left out: a narrower filter or a larger limit shows more"
+      )
+    }).pipe(Effect.provide(layer()))
+  )
+
   it.effect("takes the filter and the window of events", () =>
     Effect.gen(function* () {
       yield* store(write(1), write(2, { name: "other" }), write(3, { at: START + 3_600_000_000 }))

@@ -19,6 +19,7 @@ import * as fields from "./fields.ts"
 import * as filters from "./filters.ts"
 import * as fitting from "./fitting.ts"
 import * as pages from "./pages.ts"
+import * as text from "./text.ts"
 import * as uris from "./uris.ts"
 
 /** @internal */
@@ -102,8 +103,6 @@ const contradictions = (given: Arguments): ReadonlyArray<string> => {
   return wrong
 }
 
-const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
-
 interface Answer {
   readonly events: ReadonlyArray<Event>
   readonly total: number
@@ -120,7 +119,10 @@ const render = ({ cursor, events, heading, more, notes, total }: Answer, length:
   const said =
     cut === 0
       ? notes
-      : [`${plural(cut, "message")} cut (…): ask for fewer events, or a larger maxBytes, to see the rest`, ...notes]
+      : [
+          `${text.counted(cut, "message")} cut (…): ask for fewer events, or a larger maxBytes, to see the rest`,
+          ...notes
+        ]
   const structuredContent = {
     events: encoded,
     totalCount: total,
@@ -157,7 +159,7 @@ const emptyNotes = (
   Object.keys(filter).length === 0
     ? Effect.succeed(["there are no events yet"])
     : Effect.map(reader.query({ limit: 0 }), ({ totalCount }) => [
-        `nothing matches; without any filter there are ${plural(totalCount, "event")}`
+        `nothing matches; without any filter there are ${text.counted(totalCount, "event")}`
       ])
 
 // ---------------------------------------------------------------------------
@@ -241,7 +243,7 @@ const stored = Effect.fnUntraced(function* (
         {
           events,
           total: found.total,
-          heading: `${shown} of ${plural(found.total, "event")}, newest first.`,
+          heading: `${shown} of ${text.counted(found.total, "event")}, newest first.`,
           cursor: isRest ? undefined : hasTimes ? early : found.cursor,
           notes,
           more: {
@@ -296,7 +298,7 @@ const changed = Effect.fnUntraced(function* (
         heading:
           total === 0
             ? `Nothing changed since that cursor.`
-            : `${events.length} of ${plural(total, "event")} that changed since that cursor, oldest first.`,
+            : `${events.length} of ${text.counted(total, "event")} that changed since that cursor, oldest first.`,
         cursor: isAll ? found.cursor : (changes[count - 1]?.cursor ?? after),
         notes: [
           ...(isAll ? [] : [`newer ones are left out: call ${NAME} again with the same filter and after = cursor`]),

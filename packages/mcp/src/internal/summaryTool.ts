@@ -166,19 +166,19 @@ const render = (summary: EventSummary.StoreSummary, limit: number, count: number
   const notes = [
     ...(groups.length < summary.groups.length
       ? [
-          `${summary.groups.length - groups.length} groups are left out: a narrower filter${shorter ? ", or a larger maxBytes," : " or a larger limit"} shows them`
+          `${text.leftOut(summary.groups.length - groups.length, "group")}: a narrower filter${shorter ? ", or a larger maxBytes," : " or a larger limit"} shows more`
         ]
       : []),
     ...(turned.length < summary.turned.length
-      ? [`${summary.turned.length - turned.length} more objects turned from Normal to Warning`]
+      ? [`${text.counted(summary.turned.length - turned.length, "more object")} turned from Normal to Warning`]
       : []),
     ...(reasons.length < summary.reasons.length
-      ? [`${summary.reasons.length - reasons.length} rarer reasons are left out`]
+      ? [text.leftOut(summary.reasons.length - reasons.length, "rarer reason")]
       : []),
     ...(incomplete === undefined ? [] : ["not everything answered, so events may be missing: see incomplete"])
   ]
   const lines = [
-    `${total.series} events with ${total.count} occurrences about ${objects} objects. ${eventSchema.DATA_NOT_INSTRUCTIONS}`,
+    `${text.counted(total.series, "event")} with ${text.counted(total.count, "occurrence")} about ${text.counted(objects, "object")}. ${eventSchema.DATA_NOT_INSTRUCTIONS}`,
     ...(turned.length === 0 ? [] : ["Turned from Normal to Warning:", turnTable(turned, length), ""]),
     ...(groups.length === 0 ? [] : ["By object and reason:", groupTable(groups, length)]),
     ...notes.map((note) => `note: ${note}`)

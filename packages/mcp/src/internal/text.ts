@@ -58,6 +58,21 @@ export const show = (found: unknown): string => {
 const COLUMN_GAP = "  "
 
 /**
+ * `1 event`, `2 events`.
+ *
+ * @internal
+ */
+export const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
+
+/**
+ * `1 event is left out`, `2 events are left out`.
+ *
+ * @internal
+ */
+export const leftOut = (count: number, what: string): string =>
+  `${counted(count, what)} ${count === 1 ? "is" : "are"} left out`
+
+/**
  * Rows in columns, the last of which is as wide as it is.
  *
  * @internal
