@@ -9,11 +9,11 @@ import { createInterface } from "node:readline/promises"
 import * as Tidings from "tidings/Tidings"
 
 const directory = mkdtempSync(join(tmpdir(), "tidings-example-"))
+const service = spawn(process.execPath, ["--conditions=@tidings/source", join(import.meta.dirname, "service.ts")], {
+  env: { ...process.env, PORT: "0", TIDINGS_DIRECTORY: directory },
+  stdio: ["ignore", "pipe", "inherit"]
+})
 try {
-  const service = spawn(process.execPath, ["--conditions=@tidings/source", join(import.meta.dirname, "service.ts")], {
-    env: { ...process.env, PORT: "0", TIDINGS_DIRECTORY: directory },
-    stdio: ["ignore", "pipe", "inherit"]
-  })
   const lines = createInterface(service.stdout)[Symbol.asyncIterator]()
   const { port } = JSON.parse((await lines.next()).value as string) as { readonly port: number }
   const pay = async (order: string) => {
@@ -45,5 +45,6 @@ try {
     "Normal order-3 It is paid"
   ])
 } finally {
+  service.kill("SIGKILL")
   rmSync(directory, { recursive: true, force: true })
 }

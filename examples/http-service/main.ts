@@ -10,11 +10,11 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 
 const directory = mkdtempSync(join(tmpdir(), "tidings-example-"))
+const service = spawn(process.execPath, ["--conditions=@tidings/source", join(import.meta.dirname, "service.ts")], {
+  env: { ...process.env, PORT: "0", TIDINGS_DIRECTORY: directory },
+  stdio: ["ignore", "pipe", "inherit"]
+})
 try {
-  const service = spawn(process.execPath, ["--conditions=@tidings/source", join(import.meta.dirname, "service.ts")], {
-    env: { ...process.env, PORT: "0", TIDINGS_DIRECTORY: directory },
-    stdio: ["ignore", "pipe", "inherit"]
-  })
   // Its log says where it listens.
   let url: string | undefined
   for await (const [chunk] of on(service.stdout, "data", { close: ["end"] })) {
@@ -52,5 +52,6 @@ try {
   const [code] = (await once(service, "close")) as [number | null]
   assert.equal(code, 143)
 } finally {
+  service.kill("SIGKILL")
   rmSync(directory, { recursive: true, force: true })
 }
