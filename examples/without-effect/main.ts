@@ -8,11 +8,11 @@ import { join } from "node:path"
 import * as Tidings from "tidings/Tidings"
 
 const directory = mkdtempSync(join(tmpdir(), "tidings-example-"))
+const service = spawn(process.execPath, ["--conditions=@tidings/source", join(import.meta.dirname, "service.ts")], {
+  env: { ...process.env, TIDINGS_DIRECTORY: directory },
+  stdio: ["ignore", "pipe", "inherit"]
+})
 try {
-  const service = spawn(process.execPath, ["--conditions=@tidings/source", join(import.meta.dirname, "service.ts")], {
-    env: { ...process.env, TIDINGS_DIRECTORY: directory },
-    stdio: ["ignore", "pipe", "inherit"]
-  })
   const [line] = (await once(service.stdout, "data")) as [Buffer]
   const { port } = JSON.parse(line.toString()) as { readonly port: number }
   for (const order of ["order-1", "order-2", "order-3"]) {
@@ -31,5 +31,6 @@ try {
   }
   assert.equal(events.length, 3)
 } finally {
+  service.kill("SIGKILL")
   rmSync(directory, { recursive: true, force: true })
 }
