@@ -138,6 +138,8 @@ export interface Options {
   readonly version: string
   /** What clients are told about the server. What this package's tools are for unless given. */
   readonly instructions?: string | undefined
+  /** Tools, resources and prompts of the host, offered beside those of this package. */
+  readonly registrations?: Layer.Layer<never, never, McpServer.McpServer> | undefined
 }
 
 /**
@@ -157,12 +159,12 @@ export interface HttpOptions extends Options {
   readonly allowedHosts?: ReadonlyArray<string> | undefined
 }
 
-const serverOptions = ({ instructions = INSTRUCTIONS, name = "tidings", version }: Options) => ({
+const serverOptions = ({ instructions = INSTRUCTIONS, name = "tidings", registrations, version }: Options) => ({
   name,
   version,
   instructions,
   protocols,
-  registrations: layer
+  registrations: registrations === undefined ? layer : Layer.merge(layer, registrations)
 })
 
 /** Methods that subscribe, in any revision. */
