@@ -173,13 +173,13 @@ const SUBSCRIBING = /"(?:resources\/subscribe|subscriptions\/listen)"/
 const OVERLAP = 24
 
 /** Input that says when somebody subscribes. That somebody else's text says it, too, does no harm. */
-const listening = (demand: Effect.Effect<unknown>) =>
+const notingSubscriptions = (demand: Effect.Effect<unknown>) =>
   Layer.effect(
     Stdio.Stdio,
     Stdio.Stdio.useSync((stdio) => {
       const decoder = new TextDecoder()
       let before = ""
-      const heard = (bytes: Uint8Array): boolean => {
+      const subscribes = (bytes: Uint8Array): boolean => {
         const text = before + decoder.decode(bytes, { stream: true })
         before = text.slice(-OVERLAP)
         return SUBSCRIBING.test(text)
@@ -187,7 +187,7 @@ const listening = (demand: Effect.Effect<unknown>) =>
       return {
         ...stdio,
         stdin: Stream.mapEffect(stdio.stdin, (bytes) =>
-          Effect.suspend(() => (heard(bytes) ? Effect.as(demand, bytes) : Effect.succeed(bytes)))
+          Effect.suspend(() => (subscribes(bytes) ? Effect.as(demand, bytes) : Effect.succeed(bytes)))
         )
       }
     })
@@ -204,8 +204,8 @@ export const layerStdio = (options: Options): Layer.Layer<never, never, EventToo
     Effect.map(announcements.onDemand, (onDemand) =>
       McpServer.layerStdio(serverOptions(options)).pipe(
         Layer.provide(Layer.succeed(announcements.OnDemand, onDemand)),
-        Layer.provide(Layer.succeed(pushing.IsSpoken, true)),
-        Layer.provide(listening(onDemand.demand)),
+        Layer.provide(Layer.succeed(pushing.CanPush, true)),
+        Layer.provide(notingSubscriptions(onDemand.demand)),
         Layer.orDie
       )
     )

@@ -1,5 +1,5 @@
 /**
- * `follow: true` of the tool `events`, where the server may speak to its client at any time: on stdin and stdout, in the
+ * `follow: true` of the tool `events`, where the server may send messages to its client at any time: on stdin and stdout, in the
  * revisions that have sessions. What comes is pushed as log messages, the answers of the tool as their data.
  *
  * @internal
@@ -13,11 +13,11 @@ import type { Service as EventTools } from "../EventTools.ts"
 import type { ToolResult } from "../Tool.ts"
 
 /**
- * Whether there is one client, which hears what the server says between calls. The transport says so.
+ * Whether there is one client, which also gets messages between calls. Set by the layer of the transport.
  *
  * @internal
  */
-export const IsSpoken = Context.Reference<boolean>("@tidings/mcp/internal/IsSpoken", { defaultValue: () => false })
+export const CanPush = Context.Reference<boolean>("@tidings/mcp/internal/CanPush", { defaultValue: () => false })
 
 /** The name of the logger, by which clients tell pushed events from other log messages. */
 const LOGGER = "tidings/events"
@@ -51,7 +51,7 @@ export const make = Effect.fnUntraced(function* (
   executeTool: EventTools["executeTool"]
 ) {
   const scope = yield* Effect.scope
-  const isSpoken = yield* IsSpoken
+  const canPush = yield* CanPush
   let follower: Fiber.Fiber<unknown> | undefined
 
   const push = (filter: Arguments, cursor: unknown): Effect.Effect<never> =>
@@ -83,7 +83,7 @@ export const make = Effect.fnUntraced(function* (
     Effect.gen(function* () {
       const given = (typeof args === "object" && args !== null ? args : {}) as Arguments
       const context = yield* McpSchema.McpRequestContext
-      if (!isSpoken || given["follow"] !== true || !hasSessions(context)) return yield* executeTool("events", args)
+      if (!canPush || given["follow"] !== true || !hasSessions(context)) return yield* executeTool("events", args)
       const { maxBytes } = given
       const result = yield* executeTool("events", {
         ...given,
