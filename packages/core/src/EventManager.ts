@@ -74,7 +74,7 @@ export interface EventFilterInput {
   readonly id?: OneOrMore<string> | undefined
   /** Last seen at this time or later. */
   readonly since?: Timestamp.Input | undefined
-  /** Last seen at this time or earlier. */
+  /** Last seen at this time or earlier; of a `Date` or `DateTime`, within its millisecond or earlier. */
   readonly until?: Timestamp.Input | undefined
 }
 
@@ -208,6 +208,12 @@ const MAY_BE_EMPTY: ReadonlySet<string> = new Set(["objectNamespace", "apiGroup"
 const isMisspelt = (type: string): boolean =>
   type !== "Normal" && type !== "Warning" && /^(?:normal|warning)$/i.test(type)
 
+/**
+ * A `Date` or `DateTime` is a whole millisecond, while events have microseconds: `until` takes in all of that millisecond, so
+ * that an event is found by the `Date` of its own time, and by one made right after it.
+ */
+const LAST_OF_MILLISECOND = 999
+
 const EXPECTED_TIME = `a Date, a DateTime or a time such as "2026-01-31T12:00:00Z"`
 
 type Note = (field: string, found: unknown, expected: string) => void
@@ -281,7 +287,9 @@ const readField = (query: Mutable, key: keyof EventQueryInput, value: unknown, n
     case "since":
     case "until": {
       const micros = Timestamp.fromInput(value as Timestamp.Input)
-      return micros === undefined ? note(key, value, EXPECTED_TIME) : set(key, micros)
+      if (micros === undefined) return note(key, value, EXPECTED_TIME)
+      const isMillisecond = typeof value !== "string" && micros % 1_000 === 0
+      return set(key, key === "until" && isMillisecond ? micros + LAST_OF_MILLISECOND : micros)
     }
     case "limit":
       return Number.isSafeInteger(value) && (value as number) >= 0

@@ -487,6 +487,20 @@ describe("queryEvents", () => {
     }).pipe(Effect.provide(memory))
   )
 
+  it.effect("finds an event until the Date of its own time, which has no microseconds, and not until one before", () =>
+    Effect.gen(function* () {
+      const manager = yield* EventManager.EventManager
+      yield* manager.createEventWithData(reference, "Up", {}, { at: "2026-11-28T10:00:00.000999Z" })
+      const own = new Date("2026-11-28T10:00:00.000Z")
+      for (const until of [own, DateTime.fromDateUnsafe(own), "2026-11-28T10:00:00.000999Z"]) {
+        assert.strictEqual((yield* manager.queryEvents({ until })).totalCount, 1, String(until))
+      }
+      for (const until of [new Date(own.getTime() - 1), "2026-11-28T10:00:00.000998Z", "2026-11-28T10:00:00Z"]) {
+        assert.strictEqual((yield* manager.queryEvents({ until })).totalCount, 0, String(until))
+      }
+    }).pipe(Effect.provide(memory))
+  )
+
   it.effect("filters, counts, and pages through everything once", () =>
     Effect.gen(function* () {
       const manager = yield* seed

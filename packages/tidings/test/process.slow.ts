@@ -143,7 +143,7 @@ describe("the event log", () => {
       const following = start(["follow"], { cwd })
       const ended = collect(following)
       const shown = until(following, /WorkflowExecuted/)
-      await until(following, /waiting for events/)
+      await until(following, /no events yet; waiting/)
       await run(["emit", "Workflow/deploy", "WorkflowExecuted"], { cwd })
       await shown
       following.kill("SIGTERM")
@@ -277,7 +277,7 @@ describe("follow", () => {
     inDirectory(async (cwd) => {
       const following = start(["follow"], { cwd })
       const ended = collect(following)
-      await until(following, /waiting for events/)
+      await until(following, /no events yet; waiting/)
       following.kill(signal)
       const { code, err, out } = await ended
       assert.deepStrictEqual([code, out, err], [expected, "", "no events yet; waiting\n"])
@@ -333,7 +333,7 @@ describe("parked", () => {
         assert.match(listed.out, /"why":"invalid: 422 the name of the namespace"/)
 
         await writeFile(join(cwd, "mended"), "")
-        const done = until(first, /log: Somebody asked the sink "default" to retry what is parked: 1 occurrence/)
+        const done = until(first, /log: An operator asked the sink "default" to retry parked events: 1 occurrence/)
         const asked = await run(["parked", "retry", one, ...where], { cwd })
         assert.deepStrictEqual([asked.code, asked.out], [0, `${one}\n`])
         assert.include(asked.err, `asked process ${first.pid} on `)
@@ -351,7 +351,7 @@ describe("parked", () => {
         assert.strictEqual(looked.code, 0)
 
         running = host(cwd)
-        await until(running, /log: Somebody asked the sink "default" to drop what is parked: 1 occurrence/)
+        await until(running, /log: An operator asked the sink "default" to drop parked events: 1 occurrence/)
         assert.deepStrictEqual((await run(["parked", ...where], { cwd })).out, "")
         assert.deepStrictEqual(ids((await run(["list", "-ondjson", ...log], { cwd })).out), [one])
       } finally {
