@@ -20,6 +20,7 @@ const checks: ReadonlyArray<Check> = [
   { name: "unused code and dependencies", command: npx("knip") },
   { name: "packages", command: ["npm", "run", "lint:package"] },
   { name: "hosts", command: ["npm", "run", "test:hosts"] },
+  { name: "official clients of the Model Context Protocol", command: ["npm", "run", "test:mcp"] },
   { name: "cluster tests", command: ["npm", "run", "test:cluster"] }
 ]
 
