@@ -200,6 +200,16 @@ describe("reading a line", () => {
     assert.isFalse(LineMatcher.make({ source: "exampl" })(plain!))
   })
 
+  it("sets of any number of values match the same lines", () => {
+    const [record] = read(LogLine.encode(event(1, {}))).records
+    const { reason } = record!.event.event
+    for (const count of [1, 15, 16, 17, 10_000]) {
+      const others = Array.from({ length: count }, (_, index) => `Other${index}`)
+      assert.isFalse(LineMatcher.make({ reason: others })(record!), `${count} others`)
+      assert.isTrue(LineMatcher.make({ reason: [...others, reason] })(record!), `${count} others, and its own`)
+    }
+  })
+
   it("labels, messages and clusters with JSON, braces and escapes in them are compared as they are", () => {
     const values = [
       "plain",

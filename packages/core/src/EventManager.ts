@@ -269,12 +269,12 @@ const readLabels = (key: string, value: unknown, note: Note): Readonly<Record<st
     note(key, value, `an object such as { team: "payments" }`)
     return undefined
   }
-  const labels: Record<string, string> = {}
-  for (const [name, label] of Object.entries(value)) {
-    if (typeof label === "string") labels[name] = label
-    else note(`${key}.${text.tidy(name, 100)}`, label, "a text")
+  const labels = Object.entries(value)
+  for (const [name, label] of labels) {
+    if (typeof label !== "string") note(`${key}.${text.tidy(name, 100)}`, label, "a text")
   }
-  return labels
+  // Also one called `__proto__`, which an assignment would lose, and the filter with it.
+  return Object.fromEntries(labels)
 }
 
 type Mutable = { -readonly [K in keyof EventQuery]: EventQuery[K] }

@@ -487,6 +487,17 @@ describe("queryEvents", () => {
     }).pipe(Effect.provide(memory))
   )
 
+  it.effect("asks for a label of any name, also one that every object inherits", () =>
+    Effect.gen(function* () {
+      const manager = yield* EventManager.EventManager
+      yield* manager.createEventWithData(reference, "Up", {}, { labels: { team: "a" } })
+      const labels = JSON.parse('{"__proto__":"x"}') as Record<string, string>
+      assert.strictEqual((yield* manager.queryEvents({ labels })).totalCount, 0)
+      assert.strictEqual((yield* manager.queryEvents({ labels: { constructor: "a" } })).totalCount, 0)
+      assert.strictEqual((yield* manager.queryEvents({ labels: { team: "a" } })).totalCount, 1)
+    }).pipe(Effect.provide(memory))
+  )
+
   it.effect("finds an event until the Date of its own time, which has no microseconds, and not until one before", () =>
     Effect.gen(function* () {
       const manager = yield* EventManager.EventManager

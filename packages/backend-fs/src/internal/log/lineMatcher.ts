@@ -83,6 +83,9 @@ const isInCluster = (text: string, wanted: string): boolean | undefined => {
   return isId === true ? true : hasText(cluster, "name", wanted)
 }
 
+/** Values of a set that are compared one by one; with more of them decoding a line and looking into a `Set` is faster. */
+const MOST_COMPARED = 16
+
 /** Tests whether one of the wanted values is found. */
 const anyOf = <A>(
   wanted: EventQuery.OneOrMore<A>,
@@ -91,6 +94,7 @@ const anyOf = <A>(
   const only = EventQuery.onlyOf(wanted)
   if (only !== undefined) return (match, record) => isFound(only, match, record)
   const values = EventQuery.valuesOf(wanted)
+  if (values.length > MOST_COMPARED) return () => undefined
   return (match, record) => {
     let found: boolean | undefined = false
     for (const one of values) {
