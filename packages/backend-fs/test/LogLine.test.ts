@@ -225,12 +225,13 @@ describe("reading a line", () => {
     ]
     for (const one of values) {
       const stored = {
-        ...event(1, { message: `say ${one}`, labels: { [`key ${one}`]: one, last: "1" } }),
+        ...event(1, { message: `say ${one}`, labels: { [`key ${one}`]: one, "a\\b": "v", last: "1" } }),
         cluster: { id: `id ${one}`, name: one }
       }
       const [record] = read(LogLine.encode(stored)).records
       for (const other of values) {
         for (const filter of [
+          { labels: { "a\\b": "v" } },
           { match: `SAY ${other}` },
           { labels: { [`key ${other}`]: other } },
           { labels: { [`key ${one}`]: other, last: "1" } },

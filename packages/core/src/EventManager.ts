@@ -264,8 +264,11 @@ const readObjects = (key: string, value: unknown, note: Note): OneOrMore<ObjectS
     ? value.flatMap((one, index) => readObject(`${key}[${index}]`, one, note) ?? [])
     : readObject(key, value, note)
 
+/** An object with fields: of a `Map`, a list or a `Date` none would be read, and a filter without fields matches everything. */
+const isObject = (value: unknown): value is object => Object.prototype.toString.call(value) === "[object Object]"
+
 const readLabels = (key: string, value: unknown, note: Note): Readonly<Record<string, string>> | undefined => {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+  if (!isObject(value)) {
     note(key, value, `an object such as { team: "payments" }`)
     return undefined
   }
@@ -313,7 +316,7 @@ const read = (input: EventQueryInput, fields: ReadonlyArray<string>, issues: Arr
   const note: Note = (field, found, expected) => {
     issues.push({ field, found: text.show(found), expected })
   }
-  if (typeof input !== "object" || input === null) {
+  if (!isObject(input)) {
     note("query", input, `an object with any of ${fields.join(", ")}`)
     return query
   }

@@ -129,7 +129,7 @@ const decode = (kind: "c" | "p", scope: Scope, token: string): Result.Result<str
   if (
     !Array.isArray(parts) ||
     parts.length !== 6 ||
-    !parts.every((part, index) => index === 0 || typeof part === "string")
+    !parts.every((part, index) => typeof part === (index === 0 ? "number" : "string"))
   ) {
     return Result.fail(notOne(name, token))
   }

@@ -194,6 +194,8 @@ describe("cursors and page tokens", () => {
       null,
       [],
       [1, "c", "memory", "store-1", 5, "7"],
+      [{ toString: 0 }, "c", "memory", "store-1", "{}", "7"],
+      ["2", "c", "memory", "store-1", "{}", "7"],
       [1, "c", "memory", "store-1", "x", "7", "8"]
     ]) {
       refusal(Position.decodeCursor(scope, Base64Url.encode(JSON.stringify(parts)) as Cursor))

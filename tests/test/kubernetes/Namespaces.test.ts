@@ -121,6 +121,28 @@ describe("a filter that names several namespaces", () => {
   )
 })
 
+describe("a filter with a lone surrogate, which no URL can hold", () => {
+  it.live("finds nothing, as in every other store", () =>
+    Effect.gen(function* () {
+      const { two, writer } = yield* open
+      yield* writer.write([write(1, "team-a")])
+      const bad = "\ud800"
+      for (const filter of [
+        { reason: bad },
+        { resourceName: bad },
+        { name: bad },
+        { object: { kind: "ConfigMap", name: bad } }
+      ]) {
+        assert.strictEqual((yield* two.query({ namespace: "team-a", ...filter })).totalCount, 0)
+        const [first] = yield* Stream.runCollect(
+          Stream.take(two.watch({ namespace: "team-a", ...filter }, "beginning"), 1)
+        )
+        assert.strictEqual(told(first!), "Live")
+      }
+    }).pipe(Effect.scoped)
+  )
+})
+
 describe("a filter by labels", () => {
   it.live(
     "is applied by the server where it can be, and here where an event has labels that Kubernetes does not take",

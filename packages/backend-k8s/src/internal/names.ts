@@ -36,4 +36,4 @@ export const isLabelValue = (text: string): boolean => text === "" || (text.leng
  * @internal
  */
 export const isPathSegment = (text: string): boolean =>
-  text !== "" && text !== "." && text !== ".." && !/[/%]/.test(text)
+  text !== "" && text !== "." && text !== ".." && !/[/%]/.test(text) && text.isWellFormed()

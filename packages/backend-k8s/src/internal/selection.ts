@@ -17,8 +17,8 @@ export interface Selection {
   readonly cluster: ClusterRef
 }
 
-/** Selects nothing: no event can have it. */
-const NO_NAME = "-"
+/** Selects nothing: no event can have this name. A text with a lone surrogate is in no event either, and no URL can hold it. */
+const NOTHING = "metadata.name=-"
 
 const escapeValue = (value: string): string => value.replace(/[\\,=]/g, "\\$&")
 
@@ -32,10 +32,11 @@ const objectsOf = (filter: EventFilter): ReadonlyArray<ObjectSelector> =>
  * @internal
  */
 export const fieldSelectorOf = (filter: EventFilter): string => {
-  if (isNothing(filter)) return `metadata.name=${NO_NAME}`
+  if (isNothing(filter)) return NOTHING
   const terms: Array<string> = []
   const equal = (field: string, ...values: ReadonlyArray<string | undefined>) => {
-    for (const value of new Set(values)) if (value !== undefined) terms.push(`${field}=${escapeValue(value)}`)
+    for (const value of new Set(values))
+      if (value !== undefined) terms.push(value.isWellFormed() ? `${field}=${escapeValue(value)}` : NOTHING)
   }
   const objects = objectsOf(filter)
   equal("involvedObject.kind", onlyOf(filter.resourceType), onlyOf(objects.map(({ kind }) => kind)))

@@ -71,8 +71,8 @@ const isInMessage = (text: string, wanted: string): boolean | undefined => {
 const hasLabel = (text: string, key: string, value: string): boolean | undefined => {
   const labels = between(text, ',"labels":{', "}")
   if (labels === undefined) return false
-  if (labels.includes("\\")) return undefined
-  // A value with a brace in it ends the text too soon.
+  // A value with a brace in it ends the text too soon, also before an escape.
+  if (text.includes("\\")) return undefined
   return hasText(labels, key, value) === true ? true : text.includes(`"${key}":`) ? undefined : false
 }
 
