@@ -412,14 +412,15 @@ describe("the coverage of a log", () => {
       const directory = yield* TestDirectory.make
       const whole = yield* coverageOf(directory)
       const oldest = segment(directory, 3, lines(1))
-      const newest = segment(directory, 6, lines(2))
+      segment(directory, 6, lines(2))
       const madeOf = (file: string) => Math.floor(statSync(file).birthtimeMs * 1_000)
       const { gaps, since } = yield* coverageOf(directory)
       assert.strictEqual(since, madeOf(oldest))
       assert.isAtLeast(since as number, whole.since as number)
+      // Of which time is not known: what a file system tells of it is changed by a copy.
       assert.deepStrictEqual(
-        gaps.map(({ from, reason, to }) => ({ from, reason, to })),
-        [{ from: madeOf(oldest), to: madeOf(newest), reason: "segments 4 to 5 of the log are gone" }]
+        gaps.map(({ store: _, ...gap }) => gap),
+        [{ reason: "segments 4 to 5 of the log are gone" }]
       )
     })
   )

@@ -26,21 +26,12 @@ export const coverageOf = (options: {
   const gaps: Array<Gap> = []
   let since = timeOf(created)
   let number = 0
-  let before: Micros | "unknown" | undefined
-  for (const { name, status } of view.segments) {
-    const made = timeOf(status.made)
+  for (const [index, { name, status }] of view.segments.entries()) {
     const missing = SegmentName.missingBetween(number, name.number)
-    if (missing !== undefined && before === undefined) since = made
-    else if (missing !== undefined) {
-      gaps.push({
-        store,
-        ...(typeof before === "number" ? { from: before } : undefined),
-        ...(made === "unknown" ? undefined : { to: made }),
-        reason: missing
-      })
-    }
+    if (missing !== undefined && index === 0) since = timeOf(status.made)
+    // Without times: those of files are changed by a copy or a restore.
+    else if (missing !== undefined) gaps.push({ store, reason: missing })
     number = Math.max(number, name.number)
-    before = made
   }
   if (damage.lines > 0) {
     gaps.push({
