@@ -33,7 +33,7 @@ const layerOf = (directory: string) => {
     )
   )
   // What is accepted is in the journal, also after `kill -9`, until both sinks have delivered it.
-  const recorder = Recorder.layer<Backend.Backend | Log>({
+  const recorder = Recorder.layer({
     component: "tee",
     sinks: [
       Recorder.sink({ name: "cluster", backend: Backend.Backend }),

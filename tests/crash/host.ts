@@ -87,7 +87,7 @@ const sink = (manner: Manner, access: Access) =>
 const runtime = Layer.unwrap(
   Effect.map(
     Effect.forEach(Object.entries(options.sinks), ([manner, access]) => sink(manner as Manner, access)),
-    (sinks) => Recorder.layer<never>({ component: "crash", drainTimeout: 0, sinks })
+    (sinks) => Recorder.layer({ component: "crash", drainTimeout: 0, sinks })
   )
 ).pipe(
   Layer.provide(

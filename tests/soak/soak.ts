@@ -66,7 +66,7 @@ export const soak = async ({ check, directory, events, progress }: Options): Pro
       Layer.provide(FileJournal.layer({ directory, durability: "process", quota: QUOTA, segmentSize: SEGMENT, onFull }))
     )
   const runtime = (onFull: OnFull, drain: boolean) =>
-    Recorder.layer<Backend.Backend | Second>({
+    Recorder.layer({
       component: "soak",
       drainTimeout: drain ? "1 hour" : 0,
       sinks: [

@@ -270,6 +270,7 @@ const eventRules: Rules<EventObject> = [
   [({ source }) => isSource(source), "source names no component"],
   [({ reportingComponent }) => isText(reportingComponent), "reportingComponent is missing"],
   [({ reportingInstance }) => isText(reportingInstance), "reportingInstance is missing"],
+  [({ cluster }) => isOptional(cluster, isCluster), "cluster names no id"],
   [({ metadata }) => isRecord(metadata) && isText(metadata["name"]), "metadata.name is missing"]
 ]
 
@@ -278,13 +279,21 @@ const metadataRules: Rules<EventObject["metadata"]> = [
   [({ annotations }) => isOptional(annotations, isTexts), "metadata.annotations are not texts"],
   [({ uid }) => isOptionalText(uid), "metadata.uid is not text"],
   [({ namespace }) => isOptionalText(namespace), "metadata.namespace is not text"],
-  [({ resourceVersion }) => isOptionalText(resourceVersion), "metadata.resourceVersion is not text"]
+  [({ resourceVersion }) => isOptionalText(resourceVersion), "metadata.resourceVersion is not text"],
+  [
+    ({ creationTimestamp }) => isOptional(creationTimestamp, (time) => timeIn(time) !== undefined),
+    "metadata.creationTimestamp is not an RFC 3339 time"
+  ]
 ]
 
-/** What is wrong with the fields that `fromObject` does not convert. */
+/** The fields that are checked by the rules; `fromObject` converts the others. */
+type Checked = Omit<EventObject, "lastTimestamp" | "firstTimestamp" | "id" | "data" | "apiVersion" | "kind">
+
 const problemIn = (value: { readonly [K in keyof EventObject]?: unknown }): string | undefined =>
   (eventRules.find(([holds]) => !holds(value)) ??
     metadataRules.find(([holds]) => !holds(value.metadata as object)))?.[1]
+
+const isChecked = (value: object): value is Checked => problemIn(value) === undefined
 
 /**
  * Reads the JSON object of an event; the failure says what is wrong with it.
@@ -300,16 +309,11 @@ export const fromObject = (value: unknown): Result.Result<Event, string> => {
   if (first === undefined) return Result.fail("firstTimestamp is not an RFC 3339 time")
   const id = isText(value["id"]) ? EventId.parse(value["id"]) : undefined
   if (id === undefined) return Result.fail("id is not an identity such as <origin>.<seq>")
-  const problem = problemIn(value)
-  if (problem !== undefined) return Result.fail(problem)
-  const object = value as unknown as EventObject
+  const object: object = value
+  if (!isChecked(object)) return Result.fail(problemIn(object)!)
   const { annotations, creationTimestamp, labels, name, namespace, resourceVersion, uid } = object.metadata
   const created = timeIn(creationTimestamp)
-  if (creationTimestamp !== undefined && created === undefined) {
-    return Result.fail("metadata.creationTimestamp is not an RFC 3339 time")
-  }
   const { cluster, related, source } = object
-  if (!isOptional(cluster, isCluster)) return Result.fail("cluster names no id")
   const data = dataFromObject(value["data"] ?? {})
   if (Result.isFailure(data)) return Result.fail(data.failure)
   const body: EventBody = {

@@ -268,19 +268,31 @@ export const sink = <R>(options: {
  * @category layers
  * @since 0.1.0
  */
-export const layer = <R = Backend>(
-  options?: Omit<RecorderOptions, "writeTimeout"> & {
-    /** One sink to `Backend` unless given. */
-    readonly sinks?: ReadonlyArray<Sink<R>> | undefined
-  }
+export function layer(
+  options?: JournalOptions & { readonly sinks?: undefined }
+): Layer.Layer<Recorder, InvalidRecorderOptions | JournalError, Journal | Templates | Backend>
+export function layer<const Sinks extends ReadonlyArray<Sink<unknown>>>(
+  options: JournalOptions & { readonly sinks: Sinks }
+): Layer.Layer<Recorder, InvalidRecorderOptions | JournalError, Journal | Templates | SinkServices<Sinks[number]>>
+export function layer(
+  options?: JournalOptions & { readonly sinks?: ReadonlyArray<Sink<unknown>> | undefined }
+): Layer.Layer<Recorder, InvalidRecorderOptions | JournalError, unknown> {
+  return layerOf(options, options?.sinks ?? [sink({ name: "default", backend: Backend })])
+}
+
+/** One sink to `Backend` unless `sinks` are given. Each sink has a `writeTimeout` of its own. */
+type JournalOptions = Omit<RecorderOptions, "writeTimeout">
+
+type SinkServices<S> = S extends Sink<infer R> ? R : never
+
+const layerOf = <R>(
+  options: JournalOptions | undefined,
+  given: ReadonlyArray<Sink<R>>
 ): Layer.Layer<Recorder, InvalidRecorderOptions | JournalError, Journal | Templates | R> =>
   Layer.effect(
     Recorder,
     Effect.gen(function* () {
       const preparation = yield* prepare(options)
-      // Where no sinks are given, `R` is its default, `Backend`, which the compiler cannot know.
-      const given =
-        options?.sinks ?? ([sink({ name: "default", backend: Backend })] as unknown as ReadonlyArray<Sink<R>>)
       const names = given.map(({ name }) => name)
       const twice = names.find((name, index) => names.indexOf(name) !== index)
       if (given.length === 0 || twice !== undefined) {

@@ -219,6 +219,23 @@ const methodsOf = (
   return methods
 }
 
+const GENERATOR_METHODS = [
+  "mcpServerEvent",
+  "serviceClassEvent",
+  "workflowEvent",
+  "serviceInstanceEvent",
+  "crdEvent",
+  "emit"
+] as const satisfies ReadonlyArray<keyof EventGenerator["Service"]>
+
+const isGenerator = (methods: object): methods is Promised.Generator<typeof EventGenerator.kinds> =>
+  GENERATOR_METHODS.every((name) => name in methods)
+
+const generatorOf = (methods: object): Promised.Generator<typeof EventGenerator.kinds> => {
+  if (isGenerator(methods)) return methods
+  throw new Error("the service in the place of EventGenerator lacks methods of the built-in catalogue")
+}
+
 /** The tools for agents, which know the kinds that the host's catalogues declare. */
 const toolsOf = (
   backend: Backend["Service"],
@@ -331,7 +348,7 @@ export const make = async (
       return watches.iterable(Stream.suspend(items), ending)
     },
     isKubernetesMode: manager.isKubernetesMode,
-    generator: methods(manager.generator) as unknown as Promised.Generator<typeof EventGenerator.kinds>,
+    generator: generatorOf(methods(manager.generator)),
     tools,
     executeTool: async (name, args, ending) =>
       run("executeTool", () => reading.whileOpen(executeTool(name, args)), signalOf(ending)),
