@@ -1,7 +1,7 @@
 /**
  * The small interface that a store of events implements.
  *
- * Whoever has a store (a database, a message bus) implements these five members, runs the contract suite of
+ * To support a store (a database, a message bus), implement these five members, runs the contract suite of
  * `@tidings/testing` on them, and gets the recorder, the policies, the command and the MCP tool for it.
  *
  * @since 0.1.0
@@ -10,6 +10,8 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Effectable from "effect/Effectable"
+import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
@@ -102,6 +104,76 @@ export class Backend extends Context.Service<
  */
 export type Service = Backend["Service"]
 
+/**
+ * A write of a store that merges by itself what several callers write at a time, as the event log does.
+ *
+ * **When to use**
+ *
+ * For backends only. `write` may return any effect; where it returns one of this class, a recorder waits for the answer without a
+ * fiber for each event, which costs as much as a fast write, and `Policy.batch` passes it on, since it has nothing to merge.
+ *
+ * **Details**
+ *
+ * It is an effect like any other, so a policy that maps it, or a caller that runs it, need not know of it. `join` brings the
+ * write to the store for a caller, whose dispatcher says when the next turn of the event loop is, and calls `answer` once: at
+ * once or later, with a result, or with an effect that the caller has to run first. What it returns is called where the caller
+ * does not wait any more: if it was not stored until then, it will not be. `join` must not throw.
+ *
+ * **Example** (A store that writes at the end of the turn)
+ *
+ * ```ts
+ * import * as Backend from "@tidings/core/Backend"
+ * import type { Write } from "@tidings/core/Event"
+ * import * as Effect from "effect/Effect"
+ * import type * as Fiber from "effect/Fiber"
+ * import assert from "node:assert/strict"
+ *
+ * let merged = new Map<CollectedWrite, () => void>()
+ *
+ * class CollectedWrite extends Backend.MergedWrite {
+ *   readonly batch: ReadonlyArray<Write>
+ *
+ *   constructor(batch: ReadonlyArray<Write>) {
+ *     super()
+ *     this.batch = batch
+ *   }
+ *
+ *   override join(caller: Fiber.Fiber<unknown, unknown>, answer: Parameters<Backend.MergedWrite["join"]>[1]) {
+ *     if (merged.size === 0) {
+ *       caller.currentDispatcher.scheduleTask(() => {
+ *         const callers = merged
+ *         merged = new Map()
+ *         for (const settle of callers.values()) settle()
+ *       }, 0)
+ *     }
+ *     merged.set(this, () => answer(Effect.succeed(this.batch.map(() => Backend.created))))
+ *     return () => void merged.delete(this)
+ *   }
+ * }
+ *
+ * const writes = [new CollectedWrite([]), new CollectedWrite([])]
+ * assert.deepEqual(await Effect.runPromise(Effect.all(writes, { concurrency: 2 })), [[], []])
+ * ```
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export abstract class MergedWrite extends Effectable.Class<ReadonlyArray<Outcome>, BackendError> {
+  abstract join(
+    caller: Fiber.Fiber<unknown, unknown>,
+    answer: (answer: Effect.Effect<ReadonlyArray<Outcome>, BackendError>) => void
+  ): (() => void) | undefined
+
+  override asEffect(): Effect.Effect<ReadonlyArray<Outcome>, BackendError> {
+    return Effect.withFiber((caller) =>
+      Effect.callback((resume) => {
+        const leave = this.join(caller, resume)
+        return leave === undefined ? undefined : Effect.sync(leave)
+      })
+    )
+  }
+}
+
 export type {
   /**
    * Which kind of store.
@@ -120,7 +192,9 @@ export type {
  */
 export const layerReader: Layer.Layer<EventReader.EventReader, never, Backend> = Layer.effect(
   EventReader.EventReader,
-  Effect.map(Backend, ({ mode, query, target, watch }) => ({ mode, query, target, watch }))
+  Effect.map(Backend, ({ copy, mode, query, target, watch }) =>
+    copy === undefined ? { mode, query, target, watch } : { mode, query, target, watch, copy }
+  )
 )
 
 // ---------------------------------------------------------------------------

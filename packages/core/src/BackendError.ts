@@ -71,7 +71,7 @@ export class Full extends Data.TaggedClass("Full")<{
 }> {}
 
 /**
- * A cursor or page token of another store, cluster, log or filter, or one that is none.
+ * A cursor or page token of another store, cluster, log or filter, or a text that is not a token.
  *
  * @category errors
  * @since 0.1.0
@@ -172,7 +172,7 @@ export const make = (reason: BackendErrorReason, cause?: unknown): BackendError 
   new BackendError(cause === undefined ? { reason } : { reason, cause })
 
 /**
- * Whether a failure may pass without anybody doing something: the store is away, or asks for less. Every other reason needs an
+ * Whether a failure may pass without an operator: the store is away, or asks for less. Every other reason needs an
  * operator, or another request.
  *
  * @category predicates

@@ -1,6 +1,9 @@
 /**
- * How a sink folds occurrences into series before they are written, so that a flood of events reaches the API server as a
- * few writes with counts that are right. `Correlator` does it; here is what it can be told.
+ * How occurrences are folded into series.
+ *
+ * A sink of a recorder with a journal does it before they are written, so that a flood of events reaches the API server as a
+ * few writes with counts that are right. `Correlator` does it; here is what it can be told. A recorder without a journal
+ * takes the first step alone (`RepeatOptions`).
  *
  * Three steps, with the numbers of client-go:
  *
@@ -21,12 +24,12 @@
 import * as Duration from "effect/Duration"
 
 /**
- * How a sink correlates. See `defaults`, `clientGo` and `off`.
+ * How a sink correlates. See `defaults`, `clientGo` and `off`. `Time` is the type of durations.
  *
  * @category options
  * @since 0.1.0
  */
-export interface Correlation {
+export interface Correlation<Time = Duration.Input> {
   /**
    * Maximum number of series in memory. The least recently used one is evicted first, and what it holds is written at once.
    */
@@ -34,11 +37,11 @@ export interface Correlation {
   /** Number of distinct messages of a reason on one object after which aggregation starts. 0 turns aggregation off. */
   readonly aggregateAt: number
   /** A pause of this length ends a group of similar events. */
-  readonly aggregateWindow: Duration.Input
+  readonly aggregateWindow: Time
   /** Maximum number of writes of a source about one object and type at once. 0 turns the limit off. */
   readonly burst: number
   /** After the burst, one write per this time. */
-  readonly refill: Duration.Input
+  readonly refill: Time
   /**
    * Whether parts of an object (`fieldPath`, such as a container of a pod) have separate aggregates and rate limits. `true`
    * unless given; client-go has one of each for the whole object. Equal events of different parts are different series in
@@ -62,7 +65,7 @@ export interface Correlation {
  * @category options
  * @since 0.1.0
  */
-export const defaults: Correlation = {
+export const defaults: Correlation<`${number} seconds`> = {
   capacity: 4_096,
   aggregateAt: 10,
   aggregateWindow: "600 seconds",
@@ -86,7 +89,7 @@ export const defaults: Correlation = {
  * @category options
  * @since 0.1.0
  */
-export const clientGo: Correlation = { ...defaults, refill: "300 seconds", byFieldPath: false }
+export const clientGo: Correlation<`${number} seconds`> = { ...defaults, refill: "300 seconds", byFieldPath: false }
 
 /**
  * No correlation: every occurrence is a series of its own and is written at once.
@@ -102,7 +105,31 @@ export const off = "off"
  * @category options
  * @since 0.1.0
  */
-export type Options = Correlation | typeof off
+export type Options<Time = Duration.Input> = Correlation<Time> | typeof off
+
+/**
+ * How a recorder without a journal correlates (`Recorder.layerDirect`): equal events are one series with a count, and
+ * nothing is held or combined, because each occurrence is written before its caller is answered. `Correlation.defaults` is
+ * such an option too.
+ *
+ * @category options
+ * @since 0.2.0
+ */
+export interface Repeats {
+  /**
+   * Maximum number of series in memory. The least recently used one is forgotten first; its event begins a new series when
+   * it occurs again. 4,096 unless given.
+   */
+  readonly capacity?: number | undefined
+}
+
+/**
+ * The correlation of a recorder without a journal.
+ *
+ * @category options
+ * @since 0.2.0
+ */
+export type RepeatOptions = Repeats | typeof off
 
 /**
  * Options as a checkpoint contains them: whole numbers, durations in milliseconds, and one order of fields.

@@ -13,7 +13,7 @@
  *
  * - Every occurrence that is taken in is released exactly once, or held. `held` counts the latter; a checkpoint has them.
  * - The count of a series is absolute and only grows, so a write that is repeated adds nothing.
- * - Memory is bounded: at most `capacity` series, and two mebibytes of event bodies that are held. What is beyond it is
+ * - Memory is bounded: at most `capacity` series, and three mebibytes of event bodies that are held. What is beyond it is
  *   released early, never dropped.
  *
  * **Example** (Three equal events are one series)
@@ -51,14 +51,7 @@ import type { EventId } from "./EventId.ts"
 import * as dataSize from "./internal/dataSize.ts"
 import { bodyOf } from "./internal/eventBody.ts"
 import { identityOf, keyOf, keyOfBudget, keyOfGroup, sameBudget, sameGroup } from "./internal/correlation/identity.ts"
-import {
-  type Bucket,
-  type Group,
-  newBucket,
-  newGroup,
-  type Series,
-  SeriesByUse
-} from "./internal/correlation/series.ts"
+import { type Bucket, ByUse, type Group, newBucket, newGroup, type Series } from "./internal/correlation/series.ts"
 import { readSnapshot, type Snapshot } from "./internal/correlation/snapshot.ts"
 import * as json from "./internal/json.ts"
 import * as text from "./internal/text.ts"
@@ -66,8 +59,11 @@ import type { Micros } from "./Timestamp.ts"
 
 const COMBINED = "(combined from similar events): "
 const MAXIMUM_MESSAGE = 1_024
-/** Approximate maximum size of the bodies of what is held; beyond it, what is held longest is released early. */
-const HELD_BYTES = 2_097_152
+/**
+ * Approximate maximum size of the bodies of what is held: those of 4,096 series, the default capacity, with 256 bytes of message and
+ * data each. Beyond it, some are released early.
+ */
+const HELD_BYTES = 3_145_728
 
 /**
  * A write to be sent, and how many of its occurrences no earlier write contained.
@@ -120,7 +116,7 @@ export class Correlator {
   private restoredBuckets = new Map<string, Bucket>()
   /** The origin of the opening of the journal whose occurrences are added. */
   private opening = ""
-  private readonly byUse = new SeriesByUse()
+  private readonly byUse = new ByUse<Series>()
   private readonly holding = new Set<Bucket>()
   private heldOccurrences = 0
   private heldBytes = 0
@@ -210,19 +206,39 @@ export class Correlator {
       const bytes = dataSize.estimate(occurrence)
       this.heldBytes += bytes - series.heldBytes
       series.heldBytes = bytes
-      if (this.heldBytes > HELD_BYTES) released = [...(released ?? []), ...this.releaseLongest()]
+      if (this.heldBytes > HELD_BYTES) released = [...(released ?? []), ...this.releaseEarly()]
     }
     return { series: series.id, released: released ?? NOTHING }
   }
 
-  /** Releases what is held longest, until a quarter of the memory is free, so that this does not happen for every event. */
-  private releaseLongest(): ReadonlyArray<Released> {
-    const released: Array<Released> = []
+  /**
+   * Releases series until a sixteenth of the memory is free, so that this does not happen for every event: those with the fewest
+   * occurrences, of these the newest first. If the oldest were released first, series that take turns would each be released just
+   * before their next occurrence, and nothing would be folded.
+   */
+  private releaseEarly(): ReadonlyArray<Released> {
+    const waiting: Array<Series> = []
+    /** Size of the series by their number of occurrences. */
+    const sizes = new Map<number, number>()
     for (const bucket of this.holding) {
       for (const series of bucket.waiting) {
-        if (this.heldBytes <= 0.75 * HELD_BYTES) return released
-        released.push(this.release(series))
+        waiting.push(series)
+        sizes.set(series.held, (sizes.get(series.held) ?? 0) + series.heldBytes)
       }
+    }
+    // Chosen by counting: to sort thousands of series would block the host for milliseconds.
+    let left = this.heldBytes - (15 / 16) * HELD_BYTES
+    let most = 0
+    for (const held of [...sizes.keys()].sort((a, b) => a - b)) {
+      most = held
+      if (sizes.get(held)! >= left) break
+      left -= sizes.get(held)!
+    }
+    const released: Array<Released> = []
+    for (const series of waiting.reverse()) {
+      if (series.held > most || (series.held === most && left <= 0)) continue
+      if (series.held === most) left -= series.heldBytes
+      released.push(this.release(series))
     }
     return released
   }

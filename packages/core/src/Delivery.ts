@@ -21,7 +21,8 @@ import type { JournalError, Parked } from "./Journal.ts"
 
 /**
  * The result of recording: the event is accepted, or was left out by a transform of the host, or because it reports nothing
- * new (`onlyTransitions`).
+ * new (`onlyTransitions`). The id is that of this occurrence. Where a recorder without a journal has counted it as a repeat
+ * (`Recorder.layerDirect`), it is that of its series, by which the event is found.
  *
  * @category models
  * @since 0.1.0

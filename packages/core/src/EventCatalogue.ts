@@ -32,7 +32,7 @@
  *         meaning: "More or fewer pods work on it.",
  *         message: "Order {{.Name}} now has {{.PodCount}} pods{{if .Took}}, after {{.Took}}{{end}}"
  *       },
- *       OrderLost: { meaning: "Nobody knows where it is.", type: "Warning", message: "Order {{.OrderID}} is lost" }
+ *       OrderLost: { meaning: "The order is in no warehouse.", type: "Warning", message: "Order {{.OrderID}} is lost" }
  *     }
  *   }
  * }) {}

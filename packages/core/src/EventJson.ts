@@ -77,9 +77,12 @@ export const dataToObject = (data: EventData): { readonly [field: string]: Json 
  */
 export const dataFromObject = (value: unknown): Result.Result<EventData, string> => {
   if (!isRecord(value)) return Result.fail("data is not an object")
-  for (const [key, expected] of dataTypes) {
-    const found = Object.hasOwn(value, key) ? value[key] : undefined
-    if (found !== undefined && !expected.is(found)) return Result.fail(`data.${key} is not ${expected.name}`)
+  for (const key of Object.keys(value)) {
+    const found = value[key]
+    const expected = dataTypes.get(key)
+    if (expected !== undefined && found !== undefined && !expected.is(found)) {
+      return Result.fail(`data.${key} is not ${expected.name}`)
+    }
   }
   const duration = Object.hasOwn(value, "duration") ? value["duration"] : undefined
   if (duration === undefined) return Result.succeed(value as EventData)
@@ -91,27 +94,29 @@ export const dataFromObject = (value: unknown): Result.Result<EventData, string>
 }
 
 const text = { name: "text", is: (value: unknown) => typeof value === "string" }
-const dataTypes: ReadonlyArray<readonly [string, { readonly name: string; readonly is: (value: unknown) => boolean }]> =
+const dataTypes: ReadonlyMap<string, { readonly name: string; readonly is: (value: unknown) => boolean }> = new Map<
+  string,
+  { readonly name: string; readonly is: (value: unknown) => boolean }
+>([
+  ...[
+    "name",
+    "namespace",
+    "operation",
+    "serviceClass",
+    "error",
+    "stepId",
+    "stepTool",
+    "conditionResult",
+    "executionId"
+  ].map((key) => [key, text] as const),
+  ["stepCount", { name: "a whole number", is: (value) => Number.isSafeInteger(value) }],
+  ["allowFailure", { name: "true or false", is: (value) => typeof value === "boolean" }],
   [
-    ...[
-      "name",
-      "namespace",
-      "operation",
-      "serviceClass",
-      "error",
-      "stepId",
-      "stepTool",
-      "conditionResult",
-      "executionId"
-    ].map((key) => [key, text] as const),
-    ["stepCount", { name: "a whole number", is: (value) => Number.isSafeInteger(value) }],
-    ["allowFailure", { name: "true or false", is: (value) => typeof value === "boolean" }],
-    [
-      "toolNames",
-      { name: "a list of texts", is: (value) => Array.isArray(value) && value.every((one) => typeof one === "string") }
-    ],
-    ["arguments", { name: "an object", is: (value) => isRecord(value) }]
-  ]
+    "toolNames",
+    { name: "a list of texts", is: (value) => Array.isArray(value) && value.every((one) => typeof one === "string") }
+  ],
+  ["arguments", { name: "an object", is: (value) => isRecord(value) }]
+])
 
 /**
  * The JSON object of an event, as a line of a log has it: the same fields whatever the store. `fromObject` reads it back.

@@ -497,7 +497,7 @@ export const layer: Layer.Layer<EventManager, never, Backend | EventGenerator | 
  * @since 0.1.0
  */
 export const layerDirect = (
-  options?: RecorderModule.RecorderOptions
+  options?: RecorderModule.DirectOptions
 ): Layer.Layer<
   EventManager | EventGenerator | Recorder | Templates,
   RecorderModule.InvalidRecorderOptions | CatalogueError,
@@ -535,7 +535,7 @@ export const layerDirect = (
  * @since 0.1.0
  */
 export const layerMemory = (
-  options?: RecorderModule.RecorderOptions & { readonly capacity?: number | undefined }
+  options?: RecorderModule.DirectOptions & { readonly capacity?: number | undefined }
 ): Layer.Layer<
   Backend | EventManager | EventGenerator | Recorder | Templates,
   RecorderModule.InvalidRecorderOptions | CatalogueError

@@ -6,6 +6,7 @@
 import type * as Brand from "effect/Brand"
 import { type Event, namespaceOf, type StoredEventType, type Write } from "./Event.ts"
 import * as EventId from "./EventId.ts"
+import * as caseFolding from "./internal/caseFolding.ts"
 import { groupOf } from "./ObjectReference.ts"
 import type { Micros } from "./Timestamp.ts"
 
@@ -63,7 +64,10 @@ export interface EventFilter {
   readonly source?: OneOrMore<string>
   /** Labels that the event has with exactly these values, all of them. */
   readonly labels?: Readonly<Record<string, string>>
-  /** A plain text that the message contains. Upper and lower case are the same (`String.prototype.toLowerCase`). */
+  /**
+   * A plain text that the message contains; the empty text means no filter. Upper and lower case are the same
+   * (`isInMessage`).
+   */
   readonly match?: string
   /** Last seen at this time or later. */
   readonly since?: Micros
@@ -82,7 +86,7 @@ export interface EventFilter {
  * @since 0.1.0
  */
 export interface EventQuery extends EventFilter {
-  /** How many events at the most; all of them when absent. */
+  /** How many events at the most; all of them when absent: the answer is in memory, however large the store is. */
   readonly limit?: number
   /** Where an earlier page ended. */
   readonly page?: PageToken
@@ -125,7 +129,7 @@ export interface Gap {
  * For which time a store's history is complete, apart from its gaps. It is about the store: only the filters `cluster`,
  * `since` and `until` could change it.
  *
- * `unknown` is an answer: nobody can read from a cluster for how long it keeps events, and so it is not guessed.
+ * `unknown` is an answer: how long a cluster keeps events cannot be read from it, so it is not guessed.
  *
  * @category models
  * @since 0.2.0
@@ -133,6 +137,8 @@ export interface Gap {
 export interface Coverage {
   /** The id of the store (`Target.id`). */
   readonly store: string
+  /** What people call it, of a store that is archived in another one, such as a cluster. */
+  readonly name?: string
   /** Every event that was last seen at this time or later and was written to the store is still there, gaps aside. */
   readonly since: Micros | "unknown"
   readonly until: Micros | "now" | "unknown"
@@ -197,13 +203,51 @@ export type WatchItem = { readonly cursor: Cursor } & (
 )
 
 /**
- * Whether a message contains a text, upper and lower case being the same: what `EventFilter.match` means.
+ * Makes the test whether a message contains a text, for many messages: what depends on the text alone is worked out once.
  *
  * @category filtering
  * @since 0.2.0
  */
-export const isInMessage = (text: string, message: string): boolean =>
-  message.toLowerCase().includes(text.toLowerCase())
+export const messageMatcher: (text: string) => (message: string) => boolean = caseFolding.containing
+
+/**
+ * Whether a message contains a text, upper and lower case being the same: what `EventFilter.match` means.
+ *
+ * Texts are compared code point by code point, by Unicode's simple case folding (`CaseFolding.txt`, statuses C and S), without
+ * a locale; in addition `İ` and `ı` are the same as `i`.
+ *
+ * **Example** (A capital sigma is a small one at every place in a word)
+ *
+ * ```ts
+ * import * as EventQuery from "@tidings/core/EventQuery"
+ * import assert from "node:assert/strict"
+ *
+ * assert.ok(EventQuery.isInMessage("ΟΔΟΣ", "Οδος 12 was closed, see οδοσήμανση"))
+ * assert.ok(EventQuery.isInMessage("istanbul", "İSTANBUL is not reachable"))
+ * ```
+ *
+ * @category filtering
+ * @since 0.2.0
+ */
+export const isInMessage = (text: string, message: string): boolean => messageMatcher(text)(message)
+
+/**
+ * A text without the difference of upper and lower case, as long as before: for stores that search by themselves. A message
+ * contains a text (`isInMessage`) where the folded message contains the folded text.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import * as EventQuery from "@tidings/core/EventQuery"
+ * import assert from "node:assert/strict"
+ *
+ * assert.equal(EventQuery.foldCase("ΟΔΟΣ İzmir"), "οδοσ izmir")
+ * ```
+ *
+ * @category filtering
+ * @since 0.2.0
+ */
+export const foldCase: (text: string) => string = caseFolding.foldCase
 
 /** What a filter is compared with: a state that no backend has answered yet has the name that it would get. */
 type Candidate = Write & { readonly name?: string }
@@ -274,12 +318,10 @@ const testsOf = (filter: EventFilter): ReadonlyArray<Test> => {
   add(filter.labels, hasLabels)
   addOneOf(filter.name, ({ event, id, name }) => name ?? EventId.objectName(id, event.involvedObject.name))
   addOneOf(filter.id, ({ id }) => EventId.format(id))
-  add(
-    match,
-    (match) =>
-      ({ event }) =>
-        isInMessage(match, event.message)
-  )
+  add(match, (match) => {
+    const isIn = messageMatcher(match)
+    return ({ event }) => isIn(event.message)
+  })
   return tests
 }
 

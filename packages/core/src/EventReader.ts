@@ -10,7 +10,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
 import type { BackendError } from "./BackendError.ts"
-import type { EventFilter, EventPage, EventQuery, WatchFrom, WatchItem } from "./EventQuery.ts"
+import type { Cursor, EventFilter, EventPage, EventQuery, WatchFrom, WatchItem } from "./EventQuery.ts"
 import type { Target } from "./Target.ts"
 
 /**
@@ -19,7 +19,7 @@ import type { Target } from "./Target.ts"
  * @category models
  * @since 0.1.0
  */
-export type Mode = "kubernetes" | "filesystem" | "memory" | (string & {})
+export type Mode = "kubernetes" | "filesystem" | "postgres" | "memory" | (string & {})
 
 /**
  * A store of events, as readers see it.
@@ -60,6 +60,20 @@ export class EventReader extends Context.Service<
     readonly target: Effect.Effect<Target, BackendError>
     readonly query: (query: EventQuery) => Effect.Effect<EventPage, BackendError>
     readonly watch: (filter: EventFilter, from: WatchFrom) => Stream.Stream<WatchItem, BackendError>
+    /**
+     * A watch for those who copy a whole store, such as an archive; for a store whose `watch` would need memory for all that
+     * it begins with. Absent: `watch` does it.
+     *
+     * It differs from `watch` in this:
+     *
+     * - What there is at the beginning, and what is left after a `Gap`, comes page by page in no order. Meanwhile the cursor of
+     *   each item is the one from before, so that resuming there yields all of it once more. `Live` comes when it is complete,
+     *   with a cursor after it.
+     * - `Live` comes again and again, at least once a minute: everything that changed before it was yielded. Who hears
+     *   nothing for longer has a watch that is dead.
+     * - Each state of a series is yielded, apart from what a `Gap` names.
+     */
+    readonly copy?: (filter: EventFilter, from: "beginning" | Cursor) => Stream.Stream<WatchItem, BackendError>
   }
 >()("@tidings/core/EventReader") {}
 

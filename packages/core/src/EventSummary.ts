@@ -15,9 +15,10 @@
  */
 import * as Effect from "effect/Effect"
 import type { BackendError } from "./BackendError.ts"
-import type { ClusterRef, Event, StoredEventType } from "./Event.ts"
+import { type ClusterRef, type Event, namespaceOf, type StoredEventType } from "./Event.ts"
 import type { Coverage, Cursor, EventFilter, Incomplete } from "./EventQuery.ts"
 import { EventReader } from "./EventReader.ts"
+import * as identity from "./internal/correlation/identity.ts"
 import { groupOf } from "./ObjectReference.ts"
 import type { Micros } from "./Timestamp.ts"
 
@@ -56,6 +57,17 @@ export interface Tally {
   readonly first: Micros
   /** When the last was last seen. */
   readonly last: Micros
+}
+
+/**
+ * The same event, in however many series: a row of a table.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Row extends Tally {
+  /** The series that was last seen. */
+  readonly newest: Event
 }
 
 /**
@@ -218,6 +230,61 @@ export const stories = (events: Iterable<Event>): ReadonlyArray<Story> => {
       return { object, ...tally, events: told, ...(turn === undefined ? undefined : { turn }) }
     })
     .sort(byLast)
+}
+
+/** What tells rows apart, where several clusters and namespaces are read as one. */
+const rowKey = (event: Event): string =>
+  JSON.stringify([identity.textOf(event.event, true), event.event.message, namespaceOf(event), event.cluster?.id ?? 0])
+
+/**
+ * The same events as one, in the order in which they were last seen: what was last seen longest ago first.
+ *
+ * A recorder counts repeats within its life. What several processes have recorded, or one before and after a restart, are
+ * several series, which this shows as one row with the sum of their counts. Equal is what correlation takes for equal
+ * (`Correlation.defaults`): object with its uid and `fieldPath`, related object, reason, type, action, source, reporter and
+ * message; and the namespace and the cluster of the event.
+ *
+ * **Example** (Two processes that record the same)
+ *
+ * ```ts
+ * import * as Backend from "@tidings/core/Backend"
+ * import { EventManager, layerDirect } from "@tidings/core/EventManager"
+ * import * as EventSummary from "@tidings/core/EventSummary"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import assert from "node:assert/strict"
+ *
+ * const record = EventManager.use((manager) =>
+ *   manager.createEvent({ kind: "Pod", name: "web" }, "BackOff", "restarting failed container", "Warning")
+ * )
+ *
+ * const program = Effect.gen(function* () {
+ *   // Each has a recorder of its own.
+ *   yield* Effect.provide(record, layerDirect(), { local: true })
+ *   yield* Effect.provide(record, layerDirect(), { local: true })
+ *   const { events, totalCount } = yield* (yield* Backend.Backend).query({})
+ *   assert.equal(totalCount, 2)
+ *   assert.deepEqual(EventSummary.rows(events).map(({ count, series }) => [count, series]), [[2, 2]])
+ * })
+ *
+ * await Effect.runPromise(Effect.provide(program, Backend.layerMemory()))
+ * ```
+ *
+ * @category grouping
+ * @since 0.2.0
+ */
+export const rows = (events: Iterable<Event>): ReadonlyArray<Row> => {
+  const found = new Map<string, Mutable<Row>>()
+  for (const event of events) {
+    const key = rowKey(event)
+    const row = found.get(key)
+    if (row === undefined) found.set(key, { ...tallyOf(event), newest: event })
+    else {
+      if (oldestFirst(row.newest, event) <= 0) row.newest = event
+      count(row, event)
+    }
+  }
+  return [...found.values()].sort((a, b) => a.last - b.last)
 }
 
 /**

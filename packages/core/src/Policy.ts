@@ -147,6 +147,10 @@ export const retry = (options?: {
  * A failure of the merged write is a failure of each. Where a caller is interrupted while it waits, its items are removed; a
  * write in flight goes on. When the layer closes, callers without an answer fail with `Transient` and `applied: "unknown"`.
  *
+ * A store that merges writes by itself, as the event log does, gets them as they come (`Backend.MergedWrite`), so in front of it
+ * this policy costs nothing. Such a store has limits of its own, so where a `maximum` is given, this policy merges in front of it
+ * too, and keeps to that.
+ *
  * **Example** (64 writes at once)
  *
  * ```ts
@@ -180,7 +184,7 @@ export const retry = (options?: {
  * @since 0.1.0
  */
 export const batch = (options?: {
-  /** Maximum number of items in one write. 256 unless given. */
+  /** Maximum number of items in one write, except for those of one caller, which stay together. 256 unless given. */
   readonly maximum?: number | undefined
 }): Policy => make((backend) => batchPolicy.make(backend, options))
 

@@ -1,11 +1,12 @@
 /**
  * The inside of cursors and page tokens, for those who implement a backend.
  *
- * A cursor holds the mode and the id of its backend's target and the filter it was made for, beside a position that only
- * the backend understands. One that holds an alias of the target is valid too; those that are made from it hold the id. A
- * cursor of another store or of another filter is therefore refused, and never taken for a position in this one.
+ * A cursor holds the mode and the id of its backend's target and a fingerprint of the filter it was made for, beside a position
+ * that only the backend understands. One that holds an alias of the target is valid too; those that are made from it hold the
+ * id. A cursor of another store or of another filter is therefore refused, and never taken for a position in this one.
  *
- * Format 2 names only the fields of the filter that are set. Format 1, of the first release, is read.
+ * A filter of any length adds as much to a cursor as none. The fingerprint is that of the fields that are set, so a field that
+ * comes later changes nothing about a cursor without it. Formats 1 and 2, which hold the filter itself, are read.
  *
  * @since 0.1.0
  */
@@ -13,6 +14,8 @@ import * as Base64Url from "effect/encoding/Base64Url"
 import * as Result from "effect/Result"
 import { BackendError, CursorMismatch } from "./BackendError.ts"
 import { type Cursor, type EventFilter, type ObjectSelector, type PageToken, valuesOf } from "./EventQuery.ts"
+import * as caseFolding from "./internal/caseFolding.ts"
+import * as fingerprint from "./internal/fingerprint.ts"
 import * as json from "./internal/json.ts"
 import * as text from "./internal/text.ts"
 import * as Target from "./Target.ts"
@@ -55,8 +58,8 @@ const objectText = ({ apiGroup, kind, name }: ObjectSelector): string =>
 
 type Parts = { [key: string]: unknown }
 
-/** The fields of a filter that are set, and no others: a field that comes later changes nothing about a token without it. */
-const partsOf = (filter: EventFilter): Parts => {
+/** The fields of a filter that are set, and no others. */
+const partsOf = (filter: EventFilter, fold: (match: string) => string = caseFolding.foldCase): Parts => {
   const parts: Parts = {}
   for (const key of valueKeys) {
     const wanted = filter[key]
@@ -65,13 +68,14 @@ const partsOf = (filter: EventFilter): Parts => {
   if (filter.object !== undefined) parts["object"] = setOf(valuesOf(filter.object).map(objectText))
   const labels = Object.entries(filter.labels ?? {})
   if (labels.length > 0) parts["labels"] = labels.sort(([a], [b]) => (a < b ? -1 : 1))
-  if (filter.match !== undefined) parts["match"] = filter.match.toLowerCase()
+  // Every message contains the empty text.
+  if (filter.match !== undefined && filter.match !== "") parts["match"] = fold(filter.match)
   if (filter.since !== undefined) parts["since"] = filter.since
   if (filter.until !== undefined) parts["until"] = filter.until
   return parts
 }
 
-const canonical = (filter: EventFilter): string => JSON.stringify(partsOf(filter))
+const fingerprintOf = (filter: EventFilter): string => fingerprint.hexadecimal(JSON.stringify(partsOf(filter)))
 
 const describeFilter = (filter: EventFilter): string => {
   const parts = Object.entries(partsOf(filter)).map(
@@ -80,13 +84,24 @@ const describeFilter = (filter: EventFilter): string => {
   return parts.length === 0 ? "no filter" : parts.join(" ")
 }
 
+/** The filter as the text that tokens of format 2 hold. */
+const inFormat2 = (filter: EventFilter): string => JSON.stringify(partsOf(filter, (match) => match.toLowerCase()))
+
+/** Writes the filter of a token of format 2 as `inFormat2` does: an empty `match` was a filter of its own. */
+const fromFormat2 = (text: string): string => {
+  const parts = json.parse(text)
+  if (typeof parts !== "object" || parts === null || !("match" in parts) || parts.match !== "") return text
+  const { match: _, ...rest } = parts
+  return JSON.stringify(rest)
+}
+
 /** The fields of a filter in format 1, each of which has its place there, also where it is not set. */
 const placedInFormat1 = ["resourceType", "resourceName", "namespace", "eventType", "reason", "source", "since", "until"]
 
 /** Fields that came later to format 1, which names those that are set in an object after the others. */
 const namedInFormat1 = ["objectNamespace", "apiGroup", "name", "id"]
 
-/** The filter of a token of format 1 as format 2 writes it; absent where it is none. */
+/** Converts the filter of a token of format 1 to format 2; undefined where it is malformed. */
 const fromFormat1 = (text: string): string | undefined => {
   const fields = json.parse(text)
   if (!Array.isArray(fields)) return undefined
@@ -100,18 +115,54 @@ const fromFormat1 = (text: string): string | undefined => {
     if (typeof value !== (key === "since" || key === "until" ? "number" : "string")) return undefined
     filter[key] = value
   }
-  return canonical(filter)
+  return inFormat2(filter)
 }
 
-const FORMAT = 2
+const FORMAT = 3
+
+/** How each format says for which filter a token was made: as a text of the token, and as what it is compared with. */
+const formats: ReadonlyMap<
+  number,
+  { readonly read: (text: string) => string | undefined; readonly of: (filter: EventFilter) => string }
+> = new Map([
+  [1, { read: fromFormat1, of: inFormat2 }],
+  [2, { read: fromFormat2, of: inFormat2 }],
+  [FORMAT, { read: (text: string) => text, of: fingerprintOf }]
+])
 
 /**
  * Makes the function that turns positions into texts of one scope: what does not change between the items of a watch is
  * worked out once.
  */
 const encoder = (kind: "c" | "p", scope: Scope): ((position: string) => string) => {
-  const head = JSON.stringify([FORMAT, kind, scope.mode, scope.target.id, canonical(scope.filter)]).slice(0, -1)
-  return (position) => Base64Url.encode(`${head},${JSON.stringify(position)}]`)
+  const head = JSON.stringify([FORMAT, kind, scope.mode, scope.target.id, fingerprintOf(scope.filter)]).slice(0, -1)
+  if (!isPlainText(head)) return (position) => Base64Url.encode(`${head},${JSON.stringify(position)}]`)
+  // Three bytes are four digits, so all but the end of the head has the same digits each time.
+  const fixed = head.length - (head.length % 3)
+  const digits = Base64Url.encode(head.slice(0, fixed))
+  const rest = head.slice(fixed)
+  return (position) =>
+    isBarePosition(position)
+      ? digits + urlOf(btoa(`${rest},"${position}"]`))
+      : Base64Url.encode(`${head},${JSON.stringify(position)}]`)
+}
+
+/** Whether a position is the same in JSON, and has one byte a character. For each event of a watch: faster than an expression. */
+const isBarePosition = (position: string): boolean => {
+  for (let index = 0; index < position.length; index++) {
+    const code = position.charCodeAt(index)
+    if (code < 0x20 || code > 0x7e || code === 0x22 || code === 0x5c) return false
+  }
+  return true
+}
+
+const isPlainText = (text: string): boolean => !/[^ -~]/.test(text)
+
+/** Base64 as base64url: without padding, and with two other digits. */
+const urlOf = (base64: string): string => {
+  const padding = base64.indexOf("=")
+  const bare = padding === -1 ? base64 : base64.slice(0, padding)
+  return /[+/]/.test(bare) ? bare.replaceAll("+", "-").replaceAll("/", "_") : bare
 }
 
 /** A token may have been made up: what it says must not drive a terminal. */
@@ -134,9 +185,10 @@ const decode = (kind: "c" | "p", scope: Scope, token: string): Result.Result<str
     return Result.fail(notOne(name, token))
   }
   const [format, foundKind, mode, target, filter, position] = parts as [number, string, string, string, string, string]
-  if (format !== FORMAT && format !== 1) {
+  const reading = formats.get(format)
+  if (reading === undefined) {
     return Result.fail(
-      mismatch(`the ${name} has format ${told(String(format))}, this version reads formats 1 and ${FORMAT}; start over`)
+      mismatch(`the ${name} has format ${told(String(format))}, this version reads formats 1 to ${FORMAT}; start over`)
     )
   }
   if (foundKind !== kind) {
@@ -152,7 +204,7 @@ const decode = (kind: "c" | "p", scope: Scope, token: string): Result.Result<str
   if (!Target.isNamed(scope.target, target)) {
     return Result.fail(mismatch(`the ${name} is of ${told(target)}, this is ${scope.target.id}; start over without it`))
   }
-  if ((format === 1 ? fromFormat1(filter) : filter) !== canonical(scope.filter)) {
+  if (reading.read(filter) !== reading.of(scope.filter)) {
     return Result.fail(
       mismatch(`the ${name} was made with another filter; this one is: ${told(describeFilter(scope.filter))}`)
     )

@@ -108,6 +108,20 @@ export interface RecorderOptions {
   readonly writeTimeout?: Duration.Input | undefined
 }
 
+/**
+ * The options of a recorder without a journal.
+ *
+ * @category options
+ * @since 0.2.0
+ */
+export interface DirectOptions extends RecorderOptions {
+  /**
+   * Whether the same event again becomes a count, as on a cluster: `Correlation.defaults`, or how many series are
+   * remembered. `Correlation.off` unless given: each occurrence is a series of its own.
+   */
+  readonly correlation?: Correlation.RepeatOptions | undefined
+}
+
 // ---------------------------------------------------------------------------
 // layers
 // ---------------------------------------------------------------------------
@@ -115,7 +129,18 @@ export interface RecorderOptions {
 /**
  * A recorder without a journal: an event is accepted when the backend has written it.
  *
- * For a local, reliable backend, such as the event log on disk or memory. Each occurrence is a series of its own.
+ * For a local, reliable backend, such as the event log on disk or memory. Each occurrence is a series of its own, unless
+ * `correlation` is given: then the same event again (object, related object, reason, type, action and message are equal;
+ * the data may differ) is the same series with a greater count, within the life of one recorder.
+ *
+ * - An occurrence is a write of its own in either case, and is stored before its caller is answered: a line in the event
+ *   log, with its own data. What folds is what readers see: one event, its count, its first and last time, and the data of
+ *   its latest occurrence. The id in the answer is that of the series.
+ * - Equal events that are recorded at the same time are written one after the other. Different ones never wait for each
+ *   other.
+ * - An occurrence that was refused is not counted. While the outcome of one is unknown, the next one begins a new series, so
+ *   that each occurrence that was stored is counted once.
+ * - As with client-go, a restart begins new series.
  *
  * - `record` fails with the error of the backend when the event certainly was not written. Where the outcome of a write is
  *   not known, it retries the write with the same id until it is, so a caller never has to repeat `record`.
@@ -146,16 +171,42 @@ export interface RecorderOptions {
  * assert.equal(status.sinks["default"]?.settled, 1)
  * ```
  *
+ * **Example** (The same event again becomes a count)
+ *
+ * ```ts
+ * import * as Backend from "@tidings/core/Backend"
+ * import * as Correlation from "@tidings/core/Correlation"
+ * import * as Recorder from "@tidings/core/Recorder"
+ * import * as Templates from "@tidings/core/Templates"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import assert from "node:assert/strict"
+ *
+ * const Live = Recorder.layerDirect({ correlation: Correlation.defaults }).pipe(
+ *   Layer.provideMerge(Layer.merge(Templates.layer, Backend.layerMemory()))
+ * )
+ * const page = await Effect.runPromise(
+ *   Effect.gen(function* () {
+ *     const recorder = yield* Recorder.Recorder
+ *     const draft = { involvedObject: { kind: "Pod", name: "web" }, reason: "Restarted", message: "It runs again" }
+ *     for (let n = 0; n < 1_000; n++) yield* recorder.record(draft)
+ *     return yield* (yield* Backend.Backend).query({})
+ *   }).pipe(Effect.provide(Live))
+ * )
+ * assert.deepEqual(page.events.map(({ count }) => count), [1_000])
+ * ```
+ *
  * @category layers
  * @since 0.1.0
  */
 export const layerDirect = (
-  options?: RecorderOptions
+  options?: DirectOptions
 ): Layer.Layer<Recorder, InvalidRecorderOptions, Backend | Templates> =>
   Layer.effect(
     Recorder,
     Effect.gen(function* () {
       const preparation = yield* prepare(options)
+      const capacity = yield* readCapacity(options?.correlation)
       const durations = yield* readDurations({
         drainTimeout: options?.drainTimeout ?? "10 seconds",
         writeTimeout: options?.writeTimeout ?? "30 seconds"
@@ -164,6 +215,7 @@ export const layerDirect = (
         preparation,
         backend: yield* Backend,
         queueCapacity: Math.max(1, options?.queueCapacity ?? 10_000),
+        capacity,
         ...durations
       })
       return tracing.recorder(made)
@@ -339,6 +391,26 @@ const readDurations = <Name extends string>(
       else issues.push({ field, found: text.show(given[field]), expected: timeout.EXPECTED })
     }
     return issues.length === 0 ? Effect.succeed(durations) : Effect.fail(new InvalidRecorderOptions({ issues }))
+  })
+
+/** How many series a recorder without a journal remembers; none where it correlates nothing. */
+const readCapacity = (
+  given: Correlation.RepeatOptions | undefined
+): Effect.Effect<number | undefined, InvalidRecorderOptions> =>
+  Effect.suspend(() => {
+    if (given === undefined || given === Correlation.off) return Effect.succeed(undefined)
+    // Plain JavaScript may give anything.
+    const isObject = typeof given === "object" && given !== null
+    const capacity = isObject ? (given.capacity ?? Correlation.defaults.capacity) : undefined
+    if (Number.isSafeInteger(capacity) && capacity! >= 1) return Effect.succeed(capacity)
+    const issue = isObject
+      ? { field: "correlation.capacity", found: text.show(capacity), expected: "a whole number from 1" }
+      : {
+          field: "correlation",
+          found: text.show(given),
+          expected: `"${Correlation.off}", or an object such as Correlation.defaults`
+        }
+    return Effect.fail(new InvalidRecorderOptions({ issues: [issue] }))
   })
 
 /** Checks for plain JavaScript what the compiler checks. */

@@ -43,7 +43,7 @@ const microsOf = (unit: string): number | undefined => MICROS[unit] ?? MICROS[WO
 
 const PART = /(\d+(?:\.\d+)?)\s*([A-Za-z]+)(?:\s*,\s*|\s+and\s+|\s*)/y
 
-/** The length of `1h30m`, `1.5h`, `2 hours and 5 min`; `undefined` when it is none. */
+/** The length of `1h30m`, `1.5h`, `2 hours and 5 min`; `undefined` when it is not a duration. */
 const readLength = (text: string): number | undefined => {
   let total = 0
   let position = 0
@@ -160,7 +160,7 @@ export const parse = (input: string, now: Micros, zone: Zone = "local"): Result.
   if (unix !== null) {
     return Result.succeed(Number(unix[1]) * 1_000_000 + Number((unix[2] ?? "").padEnd(6, "0").slice(0, 6)))
   }
-  // Ten digits are the seconds, thirteen the milliseconds of the years 2001 to 2286; other numbers are anybody's guess.
+  // Ten digits are the seconds, thirteen the milliseconds of the years 2001 to 2286; other numbers are ambiguous.
   if (/^\d{10}$/.test(text)) return Result.succeed(Number(text) * 1_000_000)
   if (/^\d{13}$/.test(text)) return Result.succeed(Number(text) * 1_000)
   if (/^[-+]?\d+(?:\.\d+)?$/.test(text)) return refuse(` (a bare number has no unit: ${text.replace(/^[-+]/, "")}m?)`)

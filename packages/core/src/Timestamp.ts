@@ -81,7 +81,23 @@ export const fromInput = (input: Input): Micros | undefined => {
 
 const within = (micros: number): Micros | undefined => (isMicros(micros) ? micros : undefined)
 
-const rfc3339 = /^(\d{4}-\d{2}-\d{2})[Tt ]((?:[01]\d|2[0-3]):\d{2}:\d{2})(?:\.(\d+))?([Zz]|[+-]\d{2}:\d{2})$/
+const rfc3339 =
+  /^(\d{4}-\d{2}-\d{2})[Tt ]([01]\d|2[0-3]):([0-5]\d):([0-5]\d)(?:\.(\d+))?(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))$/
+
+let lastDate = ""
+let lastDay: number | undefined
+
+/** The first second of a day in UTC; `undefined` for 30 February, which `Date.parse` reads as a day in March. */
+const dayOf = (date: string): number | undefined => {
+  // The times of a program are mostly of one day.
+  if (date !== lastDate) {
+    const millis = Date.parse(`${date}T00:00:00Z`)
+    const isDay = !Number.isNaN(millis) && new Date(millis).toISOString().slice(0, 10) === date
+    lastDay = isDay ? millis / 1_000 : undefined
+    lastDate = date
+  }
+  return lastDay
+}
 
 /**
  * Reads RFC 3339 text; `undefined` when it is not, or when in UTC it lies outside the years 0 to 9999.
@@ -92,13 +108,14 @@ const rfc3339 = /^(\d{4}-\d{2}-\d{2})[Tt ]((?:[01]\d|2[0-3]):\d{2}:\d{2})(?:\.(\
 export const parse = (text: string): Micros | undefined => {
   const match = rfc3339.exec(text)
   if (match === null) return undefined
-  const seconds = Date.parse(`${match[1]!}T${match[2]!}${match[4] === "z" ? "Z" : match[4]!}`)
-  if (Number.isNaN(seconds)) return undefined
-  // Date.parse accepts 30 February and returns a day in March.
-  if (new Date(`${match[1]!}T00:00:00Z`).toISOString().slice(0, 10) !== match[1]) return undefined
-  const whole = within(seconds * 1_000)
+  const day = dayOf(match[1]!)
+  if (day === undefined) return undefined
+  const [, , hours, minutes, seconds, fraction, sign, offsetHours, offsetMinutes] = match
+  const offset = sign === undefined ? 0 : 3_600 * Number(offsetHours) + 60 * Number(offsetMinutes)
+  const time = 3_600 * Number(hours) + 60 * Number(minutes) + Number(seconds)
+  const whole = within((day + time - (sign === "-" ? -offset : offset)) * 1_000_000 + 0)
   if (whole === undefined) return undefined
-  return Math.min(LATEST, whole + Number((match[3] ?? "").slice(0, 6).padEnd(6, "0")))
+  return fraction === undefined ? whole : Math.min(LATEST, whole + Number(fraction.slice(0, 6).padEnd(6, "0")))
 }
 
 let lastSecond = Number.NaN

@@ -14,9 +14,19 @@ export * as BackendCheck from "./BackendCheck.ts"
 export * as BackendError from "./BackendError.ts"
 
 /**
+ * A cache of a bounded number of values.
+ */
+export * as BoundedCache from "./BoundedCache.ts"
+
+/**
  * The definition of a catalogue.
  */
 export * as Catalogue from "./Catalogue.ts"
+
+/**
+ * What the coverage of an archive says, in words.
+ */
+export * as CoverageText from "./CoverageText.ts"
 
 /**
  * The life of an event in types.

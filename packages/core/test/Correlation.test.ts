@@ -431,6 +431,61 @@ describe("a snapshot of series with nothing held", () => {
   })
 })
 
+describe("many series at once", () => {
+  const BURST = Correlation.defaults.burst
+
+  /** Occurrences of objects that take turns, with a body of about this size; answers how many writes each object gives. */
+  const writesOf = (objects: number, rounds: number, bytes: number, busy?: string) => {
+    const correlator = new Correlator(Correlation.defaults)
+    const message = "x".repeat(Math.min(bytes, 1_024))
+    const data = { detail: "x".repeat(Math.max(0, bytes - message.length)) }
+    const writes = new Map<string, number>()
+    let seq = 0
+    const occur = (name: string) => {
+      const one = { ...occurrence, involvedObject: { kind: "Pod", name }, message, data, at: seq }
+      for (const { write } of correlator.step({ origin: "a", seq: ++seq }, one, seq).released) {
+        const released = write.event.involvedObject.name
+        writes.set(released, (writes.get(released) ?? 0) + 1)
+      }
+    }
+    for (let round = 0; round < rounds; round++) {
+      for (let n = 0; n < objects; n++) {
+        occur(`pod-${n}`)
+        if (busy !== undefined && n % 10 === 0) occur(busy)
+      }
+    }
+    return { writes, total: [...writes.values()].reduce((sum, n) => sum + n, 0), held: correlator.held, seq }
+  }
+
+  it("holds each of as many series as the capacity allows, with 200 bytes of message and data each", () => {
+    const { capacity } = Correlation.defaults
+    const { held, seq, total } = writesOf(capacity, 40, 200)
+    assert.strictEqual(total, capacity * BURST)
+    assert.strictEqual(held, seq - total)
+  })
+
+  for (const [objects, bytes] of [
+    [4_000, 600],
+    [2_000, 1_500],
+    [100, 40_000]
+  ] as const) {
+    it(`folds most of what does not fit into memory: ${objects} objects that take turns, with ${bytes} bytes each`, () => {
+      const rounds = 60
+      const { total } = writesOf(objects, rounds, bytes)
+      const fits = Math.floor(3_145_728 / (526 + bytes))
+      assert.isBelow(fits, objects)
+      // Those that do not fit, and a sixteenth of those that do, are written each time.
+      const written = (objects - fits + Math.ceil(fits / 16) + 1) * (rounds - BURST)
+      assert.isAtMost(total - objects * BURST, written)
+    })
+  }
+
+  it("holds a series with many occurrences when many others do not fit into memory", () => {
+    const { writes } = writesOf(4_000, 60, 600, "busy")
+    assert.isAtMost(writes.get("busy")!, BURST + 1)
+  })
+})
+
 // ---------------------------------------------------------------------------
 // planted bugs
 // ---------------------------------------------------------------------------

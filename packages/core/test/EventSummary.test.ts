@@ -158,3 +158,90 @@ describe("a summary of events", () => {
     }).pipe(Effect.provide(Layer.provideMerge(Backend.layerReader, Backend.layerMemory())))
   )
 })
+
+describe("the rows of a table", () => {
+  const same = (seq: number, last: number, more?: Partial<Event>, body?: Partial<Event["event"]>): Event => {
+    const one = event({ seq, last })
+    return { ...one, ...more, event: { ...one.event, message: "it runs", ...body } }
+  }
+
+  it("have the same events of several series in one, with the sum of their counts and what was last seen", () => {
+    const rows = EventSummary.rows([
+      same(1, 50, { count: 4, first: 10 }, { data: { name: "1" } }),
+      same(2, 90, { count: 3, first: 60 }, { data: { name: "2" } }),
+      same(3, 70, {}, { message: "it stopped" }),
+      same(4, 30)
+    ])
+    assert.deepStrictEqual(
+      rows.map(({ count, first, last, newest, series }) => ({ count, first, last, seq: newest.id.seq, series })),
+      [
+        { count: 1, first: 70, last: 70, seq: 3, series: 1 },
+        { count: 8, first: 10, last: 90, seq: 2, series: 3 }
+      ]
+    )
+  })
+
+  it("are apart where anything but time, count, data and labels differs", () => {
+    const { involvedObject } = same(0, 0).event
+    const bodies: ReadonlyArray<Partial<Event["event"]>> = [
+      {},
+      { type: "Warning" },
+      { reason: "Restarted" },
+      { action: "Restart" },
+      { message: "it runs\n" },
+      { source: { component: "kubelet", host: "node-1" } },
+      { source: { component: "kubelet", host: "node-2" } },
+      { reportingController: "other" },
+      { reportingInstance: "node-2" },
+      { related: { kind: "Node", name: "node-1" } },
+      ...["kind", "name", "namespace", "uid", "fieldPath", "apiVersion"].map((field) => ({
+        involvedObject: { ...involvedObject, [field]: "other" }
+      }))
+    ]
+    const others: ReadonlyArray<Partial<Event>> = [
+      { namespace: "other" },
+      { cluster: { id: "a" } },
+      { cluster: { id: "b" } }
+    ]
+    const all = [...bodies.map((body) => [{}, body] as const), ...others.map((more) => [more, {}] as const)]
+    const events = [1, 2].flatMap((round) =>
+      all.map(([more, body], index) =>
+        same(100 * round + index, index, more, { ...body, labels: { round: `${round}` } })
+      )
+    )
+    assert.deepStrictEqual(
+      EventSummary.rows(events).map(({ series }) => series),
+      all.map(() => 2)
+    )
+  })
+
+  it.prop(
+    "leave nothing out and are in the order in which they were last seen",
+    {
+      given: Arbitrary.array(
+        Arbitrary.all({
+          last: Arbitrary.schema(Schema.Literals([1, 2, 3, 4, 5])),
+          message: Arbitrary.schema(Schema.Literals(["a", "b", "c"])),
+          count: Arbitrary.schema(Schema.Literals([1, 2, 7]))
+        }),
+        { maxLength: 20 }
+      )
+    },
+    ({ given }) => {
+      const events = given.map(({ count, last, message }, seq) => same(seq, last, { count }, { message }))
+      const rows = EventSummary.rows(events)
+      assert.strictEqual(rows.length, new Set(given.map(({ message }) => message)).size)
+      for (const { count, first, last, newest, series } of rows) {
+        const own = given.filter(({ message }) => message === newest.event.message)
+        assert.strictEqual(series, own.length)
+        assert.strictEqual(
+          count,
+          own.reduce((sum, one) => sum + one.count, 0)
+        )
+        assert.deepStrictEqual([first, last], [Math.min(...own.map((one) => one.last)), newest.last])
+      }
+      const lasts = rows.map(({ last }) => last)
+      assert.deepStrictEqual(lasts, lasts.toSorted())
+    }
+  )
+})

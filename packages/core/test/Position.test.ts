@@ -70,12 +70,49 @@ describe("cursors and page tokens", () => {
     }
   })
 
-  it("hold only what is set, so that one without a filter has no place for any", () => {
-    const cursor = Position.cursorEncoder({ ...scope, filter: { reason: "a" } })("42")
-    assert.strictEqual(
-      Result.getOrThrow(Base64Url.decodeString(cursor)),
-      '[2,"c","memory","store-1","{\\"reason\\":\\"a\\"}","42"]'
-    )
+  it("of format 2, which held the filter itself, are read", () => {
+    const format2 = (kind: "c" | "p", filter: string) =>
+      Base64Url.encode(JSON.stringify([2, kind, "memory", "store-1", filter, "42"])) as Cursor & PageToken
+    const written: ReadonlyArray<readonly [EventFilter, string]> = [
+      [{}, "{}"],
+      [{ match: "" }, '{"match":""}'],
+      [{}, '{"match":""}'],
+      [{ match: "" }, "{}"],
+      [{ reason: "a", match: "" }, '{"reason":"a","match":""}'],
+      [{ match: "Refused İ ΟΔΟΣ" }, '{"match":"refused i̇ οδος"}'],
+      [
+        {
+          namespace: ["b", "a"],
+          reason: "x",
+          labels: { b: "2", a: "1" },
+          object: [
+            { kind: "Pod", name: "web" },
+            { kind: "Node", name: "n", apiGroup: "" }
+          ],
+          cluster: "c",
+          since: 5,
+          until: 9,
+          id: "o.1",
+          name: ["n"]
+        },
+        String.raw`{"namespace":["a","b"],"cluster":"c","reason":"x","name":"n","id":"o.1","object":["[\"Node\",\"n\",\"\"]","[\"Pod\",\"web\"]"],"labels":[["a","1"],["b","2"]],"since":5,"until":9}`
+      ]
+    ]
+    for (const [filter, text] of written) {
+      const own = { ...scope, filter }
+      assert.deepStrictEqual(Position.decodeCursor(own, format2("c", text)), Result.succeed("42"), text)
+      assert.deepStrictEqual(Position.decodePageToken(own, format2("p", text)), Result.succeed("42"), text)
+      refusal(Position.decodeCursor({ ...scope, filter: { ...filter, source: "other" } }, format2("c", text)))
+    }
+  })
+
+  it("hold a fingerprint of the fields that are set, the same in every release", () => {
+    const contentOf = (filter: EventFilter): string =>
+      Result.getOrThrow(Base64Url.decodeString(Position.cursorEncoder({ ...scope, filter })("42")))
+    assert.strictEqual(contentOf({}), '[3,"c","memory","store-1","ef6ca5d8af10bc0ebaed6706361d8c6f","42"]')
+    assert.strictEqual(contentOf({ reason: "a" }), '[3,"c","memory","store-1","2e3787a205d2b4ccdb18ffd3292a3ecb","42"]')
+    const of = { source: "s", labels: { b: "2", a: "1" }, match: "Σ", since: 5, object: { kind: "Pod", name: "web" } }
+    assert.strictEqual(contentOf(of), '[3,"c","memory","store-1","dc08129cf7a94e416d81b26789700610","42"]')
   })
 
   it("are the same for filters that mean the same", () => {
@@ -84,6 +121,8 @@ describe("cursors and page tokens", () => {
       [{ reason: ["b", "a"] }, { reason: ["a", "b", "a"] }],
       [{ labels: { a: "1", b: "2" } }, { labels: { b: "2", a: "1" } }],
       [{}, { labels: {} }],
+      [{}, { match: "" }],
+      [{ match: "istanbul ΟΔΟΣ" }, { match: "İSTANBUL οδος" }],
       [{ match: "Refused" }, { match: "rEFUSED" }],
       [{ object: { kind: "A", name: "b" } }, { object: [{ name: "b", kind: "A" }] }]
     ]
@@ -104,6 +143,24 @@ describe("cursors and page tokens", () => {
       refusal(
         Position.decodeCursor({ ...scope, filter: other }, Position.cursorEncoder({ ...scope, filter: one })("7"))
       )
+    }
+  })
+
+  it("are as long with a large filter as without one", () => {
+    const lengthWith = (filter: EventFilter): number => Position.cursorEncoder({ ...scope, filter })("7").length
+    const values = Array.from({ length: 2_000 }, (_, index) => `value-${index}`)
+    assert.isBelow(lengthWith({}), 120)
+    for (const filter of [
+      { reason: values },
+      { match: "x".repeat(100_000) },
+      { labels: Object.fromEntries(values.map((value) => [value, value])) },
+      { object: values.map((name) => ({ kind: "Workflow", name })), since: 5 }
+    ]) {
+      assert.strictEqual(lengthWith(filter), lengthWith({}))
+    }
+    const cursor = Position.cursorEncoder({ ...scope, filter: { reason: values } })("7")
+    for (const other of [values.slice(1), [...values, "more"], values.map((value) => `${value}x`)]) {
+      refusal(Position.decodeCursor({ ...scope, filter: { reason: other } }, cursor))
     }
   })
 
@@ -163,8 +220,8 @@ describe("cursors and page tokens", () => {
     assert.include(refusal(Position.decodeCursor({ ...scope, filter: { namespace: "x" } }, cursor)), "namespace=x")
     assert.include(refusal(Position.decodeCursor({ ...scope, filter: {} }, cursor)), "no filter")
     const parts = JSON.parse(Result.getOrThrow(Base64Url.decodeString(cursor))) as ReadonlyArray<unknown>
-    const later = Base64Url.encode(JSON.stringify([3, ...parts.slice(1)])) as Cursor
-    assert.include(refusal(Position.decodeCursor(scope, later)), "has format 3, this version reads formats 1 and 2")
+    const later = Base64Url.encode(JSON.stringify([4, ...parts.slice(1)])) as Cursor
+    assert.include(refusal(Position.decodeCursor(scope, later)), "has format 4, this version reads formats 1 to 3")
   })
 
   it.prop(
@@ -175,7 +232,9 @@ describe("cursors and page tokens", () => {
         garbage,
         Base64Url.encode(garbage),
         Base64Url.encode(JSON.stringify([garbage])),
-        ...[1, 2].map((format) => Base64Url.encode(JSON.stringify([format, "c", "memory", garbage, garbage, garbage]))),
+        ...[1, 2, 3].map((format) =>
+          Base64Url.encode(JSON.stringify([format, "c", "memory", garbage, garbage, garbage]))
+        ),
         format1("c", garbage)
       ]) {
         const message = refusal(Position.decodeCursor(scope, made as Cursor))

@@ -1,10 +1,16 @@
 import * as Timestamp from "../src/Timestamp.ts"
-import { assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import * as TimeExpression from "../src/TimeExpression.ts"
 
 // A zone with daylight saving time, so that local time and UTC can never be mixed up unnoticed.
+const zone = process.env["TZ"]
 process.env["TZ"] = "Europe/Berlin"
+// The process goes on with other files.
+afterAll(() => {
+  if (zone === undefined) delete process.env["TZ"]
+  else process.env["TZ"] = zone
+})
 
 const now = Timestamp.parse("2026-08-22T10:30:00Z")!
 

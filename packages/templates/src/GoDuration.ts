@@ -112,3 +112,26 @@ export const parse = (text: string): Result.Result<number | bigint, GoDurationEr
   const parsed = Internal.parse(text)
   return typeof parsed === "object" ? Result.fail(new GoDurationError({ text, ...parsed })) : Result.succeed(parsed)
 }
+
+/**
+ * Reads the text of a Go duration as `parse` does; `undefined` for any other text.
+ *
+ * For texts that may well be something else: it makes no error, which with its stack costs more than the rest.
+ *
+ * **Example** (One of two forms)
+ *
+ * ```ts
+ * import assert from "node:assert/strict"
+ * import { GoDuration } from "@tidings/templates"
+ *
+ * assert.equal(GoDuration.read("1m30.5s"), 90_500_000_000)
+ * assert.equal(GoDuration.read("90 seconds"), undefined)
+ * ```
+ *
+ * @category parsing
+ * @since 0.2.0
+ */
+export const read = (text: string): number | bigint | undefined => {
+  const parsed = Internal.parse(text)
+  return typeof parsed === "object" ? undefined : parsed
+}

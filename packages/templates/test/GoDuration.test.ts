@@ -7,6 +7,7 @@ const vectors = fixture("durations.jsonl") as ReadonlyArray<{ readonly ns: strin
 const longest = 2n ** 63n - 1n
 
 const parsed = (text: string): number | bigint => Result.getOrThrow(GoDuration.parse(text))
+
 const refused = (text: string): GoDuration.GoDurationError => Result.getOrThrow(Result.flip(GoDuration.parse(text)))
 
 describe("format", () => {
@@ -171,4 +172,14 @@ describe("parse", () => {
     },
     { arbitrary: { runs: 2000, size: 12 } }
   )
+})
+
+describe("read", () => {
+  it("reads what parse reads, and answers undefined for what it refuses", () => {
+    for (const { expected } of vectors) assert.strictEqual(GoDuration.read(expected), parsed(expected), expected)
+    for (const text of ["", "-", "1", ".", "5 minutes", "1x", "1s ", "9".repeat(30) + "s"]) {
+      assert.strictEqual(GoDuration.read(text), undefined, text)
+      assert.isString(refused(text).message)
+    }
+  })
 })

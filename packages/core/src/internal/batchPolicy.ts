@@ -1,20 +1,56 @@
+/**
+ * Merges the writes of several callers into one: those that come in one turn of the event loop, and those that come while another
+ * write is under way.
+ *
+ * - One write is under way at most, and the next one begins in a later turn: callers that are answered continue at once and write
+ *   more, which would otherwise never let timers and sockets have their turn.
+ * - A caller that is alone gains nothing. So where two turns had a single caller, what it writes next in the turn in which it is answered
+ *   is passed on as it comes, but for one of many writes, to see whether it still is alone. While one of them is under way, what
+ *   comes is collected.
+ */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import type * as Backend from "../Backend.ts"
+import { MergedWrite } from "../Backend.ts"
 import { BackendError, Transient } from "../BackendError.ts"
 import type { Write } from "../Event.ts"
 import { overlay } from "./overlay.ts"
 import { missing } from "./outcomes.ts"
 
 type Answer = Effect.Effect<ReadonlyArray<Backend.Outcome>, BackendError>
+type WriteExit = Exit.Exit<ReadonlyArray<Backend.Outcome>, BackendError>
 
 interface Waiting {
   readonly batch: ReadonlyArray<Write>
   readonly resume: (answer: Answer) => void
 }
 
-const keyOf = ({ id }: Write): string => `${id.seq} ${id.origin}`
+/** How many writes of a caller that was alone are passed on before one is collected again. */
+const ALONE = 32
+
+/** The series of the callers that are taken. Their seqs nearly always ascend, and then none comes twice; else they are searched. */
+class Series {
+  private readonly taken: Array<Write> = []
+  private readonly highest = new Map<string, number>()
+
+  has(batch: ReadonlyArray<Write>): boolean {
+    return batch.some(
+      ({ id: { origin, seq } }) =>
+        seq <= (this.highest.get(origin) ?? Number.NEGATIVE_INFINITY) &&
+        this.taken.some(({ id }) => id.seq === seq && id.origin === origin)
+    )
+  }
+
+  add(batch: ReadonlyArray<Write>): void {
+    for (const write of batch) {
+      const { origin, seq } = write.id
+      this.taken.push(write)
+      if (seq > (this.highest.get(origin) ?? Number.NEGATIVE_INFINITY)) this.highest.set(origin, seq)
+    }
+  }
+}
 
 /** @internal */
 export const make = (
@@ -23,24 +59,30 @@ export const make = (
 ): Effect.Effect<Backend.Service, never, Scope.Scope> =>
   Effect.gen(function* () {
     const maximum = Math.max(1, options?.maximum ?? 256)
-    const context = yield* Effect.context<Scope.Scope>()
-    const scope = yield* Effect.scope
+    const runFork = Effect.runForkWith(yield* Effect.context<Scope.Scope>())
+    const dispatcher = yield* Effect.withFiber((fiber) => Effect.succeed(fiber.currentDispatcher))
     let waiting: Array<Waiting> = []
     let inFlight: ReadonlyArray<Waiting> = []
-    let busy = false
+    let running: Fiber.Fiber<unknown, BackendError> | undefined
+    /** A write of a caller that is alone is under way, without having been collected. */
+    let passing = false
+    let scheduled = false
     let closed = false
+    /** How many writes are still passed on as they come. */
+    let left = 0
+    /** The last write was that of a single caller, which may also be the last one of many. */
+    let wasAlone = false
 
     /**
      * The first waiting callers whose items fit together and contain no series twice. The batch of a caller is never split.
      */
     const takeNext = (): ReadonlyArray<Waiting> => {
-      const series = new Set<string>()
+      const series = new Series()
       let items = 0
       let taken = 0
       for (const { batch } of waiting) {
-        if (taken > 0 && items + batch.length > maximum) break
-        if (batch.some((write) => series.has(keyOf(write)))) break
-        for (const write of batch) series.add(keyOf(write))
+        if (taken > 0 && (items + batch.length > maximum || series.has(batch))) break
+        series.add(batch)
         items += batch.length
         taken++
       }
@@ -49,7 +91,7 @@ export const make = (
       return next
     }
 
-    const answer = (exit: Exit.Exit<ReadonlyArray<Backend.Outcome>, BackendError>): void => {
+    const answer = (exit: WriteExit): void => {
       const callers = inFlight
       inFlight = []
       if (Exit.isFailure(exit)) {
@@ -64,46 +106,94 @@ export const make = (
       }
     }
 
-    const deliver: Effect.Effect<void> = Effect.suspend(() => {
+    const isBusy = (): boolean => scheduled || passing || running !== undefined
+
+    const schedule = (): void => {
+      if (isBusy() || waiting.length === 0) return
+      scheduled = true
+      dispatcher.scheduleTask(deliver, 0)
+    }
+
+    const endTurn = (): void => {
+      left = 0
+    }
+
+    const deliver = (): void => {
+      scheduled = false
       inFlight = takeNext()
-      if (inFlight.length === 0) {
-        busy = false
-        return Effect.void
-      }
-      const items = inFlight.flatMap(({ batch }) => batch)
-      return Effect.flatMap(Effect.exit(Effect.suspend(() => backend.write(items))), (exit) => {
+      if (inFlight.length === 0) return
+      const isAlone = inFlight.length === 1
+      const items = isAlone ? inFlight[0]!.batch : inFlight.flatMap(({ batch }) => batch)
+      const fiber = runFork(Effect.suspend(() => backend.write(items)))
+      running = fiber
+      fiber.addObserver((exit) => {
+        running = undefined
+        left = isAlone && wasAlone && waiting.length === 0 ? ALONE : 0
+        wasAlone = isAlone
+        if (left > 0) dispatcher.scheduleTask(endTurn, 0)
         answer(exit)
-        return deliver
+        schedule()
       })
-    })
+    }
 
     const interrupted: Answer = Effect.fail(
       new BackendError({ reason: new Transient({ applied: "unknown", detail: "the backend was closed meanwhile" }) })
     )
     yield* Effect.addFinalizer(() =>
-      Effect.sync(() => {
+      Effect.suspend(() => {
         closed = true
-        const left = [...inFlight, ...waiting]
+        const callers = [...inFlight, ...waiting]
         inFlight = []
         waiting = []
-        for (const { resume } of left) resume(interrupted)
+        for (const { resume } of callers) resume(interrupted)
+        return running === undefined ? Effect.void : Fiber.interrupt(running)
       })
     )
 
-    const write = (batch: ReadonlyArray<Write>): Answer =>
+    const passOn = (batch: ReadonlyArray<Write>): Answer => {
+      left -= 1
+      passing = true
+      return Effect.onExit(
+        Effect.suspend(() => backend.write(batch)),
+        () => {
+          passing = false
+          schedule()
+          return Effect.void
+        }
+      )
+    }
+
+    const collect = (batch: ReadonlyArray<Write>): Answer =>
       Effect.callback<ReadonlyArray<Backend.Outcome>, BackendError>((resume) => {
-        if (closed) return resume(interrupted)
-        if (batch.length === 0) return resume(Effect.succeed([]))
         const entry: Waiting = { batch, resume }
         waiting.push(entry)
-        if (!busy) {
-          busy = true
-          // Forked, so that fibers that run in this turn can add their writes first.
-          Effect.runForkWith(context)(Effect.forkIn(deliver, scope))
-        }
+        schedule()
         return Effect.sync(() => {
           waiting = waiting.filter((one) => one !== entry)
         })
+      })
+
+    /** Whether the backend merges by itself what several callers write: what its first write is. It would not keep to a maximum. */
+    let isMerging: boolean | undefined = options?.maximum === undefined ? undefined : false
+
+    const mergedWrite = (batch: ReadonlyArray<Write>): MergedWrite | undefined => {
+      if (isMerging === false || closed || batch.length === 0) return undefined
+      try {
+        const writing = backend.write(batch)
+        isMerging = writing instanceof MergedWrite
+        return writing instanceof MergedWrite ? writing : undefined
+      } catch {
+        // Where it throws again, the caller is told.
+        return undefined
+      }
+    }
+
+    const write = (batch: ReadonlyArray<Write>): Answer =>
+      mergedWrite(batch) ??
+      Effect.suspend(() => {
+        if (closed) return interrupted
+        if (batch.length === 0) return Effect.succeed([])
+        return left > 0 && !isBusy() ? passOn(batch) : collect(batch)
       })
 
     return overlay(backend, { write })

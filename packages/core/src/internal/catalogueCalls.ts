@@ -77,9 +77,9 @@ export const make = (
 /** A getter or a proxy of the caller may throw, which is reported as an `InvalidEvent`. */
 const readable =
   (record: Record): Record =>
-  (...call) => {
+  (object, reason, data, options) => {
     try {
-      return record(...call)
+      return record(object, reason, data, options)
     } catch (thrown) {
       return refuse([acceptance.unreadable("event", thrown)])
     }

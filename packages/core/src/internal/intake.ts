@@ -31,6 +31,13 @@ export interface Preparation {
   readonly transitions: TransitionGate | undefined
 }
 
+/** What becomes of a call before anything is written. */
+type Taken =
+  | Extract<acceptance.Prepared, { readonly _tag: "Accepted" }>
+  | { readonly _tag: "Answered"; readonly answer: Effect.Effect<Filtered, RecordError> }
+
+const answered = (answer: Effect.Effect<Filtered, RecordError>): Taken => ({ _tag: "Answered", answer })
+
 /** @internal */
 export class Intake {
   isClosed = false
@@ -52,24 +59,30 @@ export class Intake {
     return Effect.fail(error)
   }
 
+  /** The event; or the answer to its caller, where it is refused or filtered. */
+  take(draft: EventDraft, caller: Fiber.Fiber<unknown, unknown>): Taken {
+    if (this.isClosed) return answered(this.refuse("closed", new RecorderError({ reason: new Closed() })))
+    const prepared = this.prepare(draft)
+    switch (prepared._tag) {
+      case "Accepted": {
+        const by = this.transitions?.hold(prepared.occurrence)
+        return by === undefined ? prepared : answered(this.filtered(by, caller))
+      }
+      case "Invalid":
+        return answered(this.fairness.answer(caller, this.refuse("invalid", prepared.error)))
+      case "Filtered":
+        return answered(this.filtered(prepared.by, caller))
+    }
+  }
+
   /** Calls `use` with the event, where it is valid and no transform left it out. */
   record<A>(
     draft: EventDraft,
     use: (occurrence: Occurrence, caller: Fiber.Fiber<unknown, unknown>) => Effect.Effect<A, RecordError>
   ): Effect.Effect<A | Filtered, RecordError> {
     return Effect.withFiber((caller): Effect.Effect<A | Filtered, RecordError> => {
-      if (this.isClosed) return this.refuse("closed", new RecorderError({ reason: new Closed() }))
-      const prepared = this.prepare(draft)
-      switch (prepared._tag) {
-        case "Accepted": {
-          const by = this.transitions?.hold(prepared.occurrence)
-          return by === undefined ? use(prepared.occurrence, caller) : this.filtered(by, caller)
-        }
-        case "Invalid":
-          return this.fairness.answer(caller, this.refuse("invalid", prepared.error))
-        case "Filtered":
-          return this.filtered(prepared.by, caller)
-      }
+      const taken = this.take(draft, caller)
+      return taken._tag === "Accepted" ? use(taken.occurrence, caller) : taken.answer
     })
   }
 

@@ -1,3 +1,5 @@
+import { BoundedCache } from "../BoundedCache.ts"
+
 const MAXIMUM_ANSWERS = 1_024
 const MAXIMUM_LENGTH = 256
 
@@ -8,13 +10,12 @@ const MAXIMUM_LENGTH = 256
  * @internal
  */
 export const memoize = (test: (text: string) => boolean): ((text: string) => boolean) => {
-  const answers = new Map<string, boolean>()
+  const answers = new BoundedCache<string, boolean>(MAXIMUM_ANSWERS)
   return (text) => {
     const known = answers.get(text)
     if (known !== undefined) return known
     const answer = test(text)
     if (text.length > MAXIMUM_LENGTH) return answer
-    if (answers.size >= MAXIMUM_ANSWERS) answers.clear()
     answers.set(text, answer)
     return answer
   }

@@ -44,7 +44,7 @@ const both = (primary: Target.Target, other: Target.Target): Target.Target => {
 export const make = (primary: Backend.Service, other: Backend.Service, when: Condition): Backend.Service => {
   const target = Effect.zipWith(primary.target, other.target, both)
   const mode = `${primary.mode} and ${other.mode}`
-  const { query, watch } = MergedReader.make({ mode, target, sides: () => [primary, other] })
+  const { query, watch } = MergedReader.make({ mode, target, readers: () => [primary, other] })
 
   const write = (batch: ReadonlyArray<Write>): Effect.Effect<ReadonlyArray<Backend.Outcome>, BackendError> => {
     const toOther = batch.map(({ event }) => applies(when, event))

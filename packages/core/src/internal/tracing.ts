@@ -1,6 +1,5 @@
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Tracer from "effect/Tracer"
+import type * as Tracer from "effect/Tracer"
 import type { Service as BackendService } from "../Backend.ts"
 import type { Write } from "../Event.ts"
 import type { Recorder } from "../Delivery.ts"
@@ -60,8 +59,8 @@ export const recorder = (self: Recorder["Service"], links?: Links): Recorder["Se
       record: (draft: EventDraft, ...rest: Rest) => Effect.Effect<A, E>
     ) =>
     (draft: EventDraft, ...rest: Rest): Effect.Effect<A, E> =>
-      Effect.contextWith((context: Context.Context<never>) => {
-        if (Context.getOrUndefined(context, Tracer.ParentSpan) === undefined) return record(draft, ...rest)
+      Effect.withFiber((caller) => {
+        if (caller.cache.span === undefined) return record(draft, ...rest)
         return Effect.useSpan("event.record", { kind: "producer", attributes: attributesOf(draft) }, (span) =>
           Effect.map(record(draft, ...rest), (recorded) => {
             span.attribute("event.outcome", recorded._tag)

@@ -90,6 +90,13 @@ const digitsEnd = (text: string, from: number): number => {
  * multiplies in 64-bit floating point. An exact result would differ from that in the last nanosecond.
  */
 const fractionOf = (digits: string, unit: number): number => {
+  if (digits === "") return 0
+  // A number is exact for so many.
+  if (digits.length <= 15) {
+    let scale = 1
+    for (let index = 0; index < digits.length; index++) scale *= 10
+    return Math.trunc(Number(digits) * (unit / scale))
+  }
   let gathered = 0n
   let scale = 1
   for (const digit of digits) {

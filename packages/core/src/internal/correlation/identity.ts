@@ -1,6 +1,6 @@
 /**
- * What tells events apart: which belong to one group of similar events, which share a budget, and the fingerprints that
- * stand for both in a checkpoint.
+ * What tells events apart: which belong to one group of similar events, which share a budget, and the texts and fingerprints
+ * that stand for both, in a checkpoint and where stored events are read.
  */
 import type { EventBody } from "../../Event.ts"
 import * as fingerprint from "../fingerprint.ts"
@@ -27,7 +27,8 @@ export const identityOf = ({
   return related === undefined ? identity : { ...identity, related }
 }
 
-const sameObject = (one: ObjectReference, other: ObjectReference, byFieldPath: boolean): boolean =>
+/** @internal */
+export const sameObject = (one: ObjectReference, other: ObjectReference, byFieldPath: boolean): boolean =>
   one === other ||
   (one.name === other.name &&
     one.namespace === other.namespace &&
@@ -70,16 +71,22 @@ export const keyOfBudget = (
   keyOf(opening, JSON.stringify([type, source.component, source.host ?? 0, objectKey(involvedObject, byFieldPath)]))
 
 /** @internal */
-export const keyOfGroup = (opening: string, identity: Identity, byFieldPath: boolean): string => {
+export const keyOfGroup = (opening: string, identity: Identity, byFieldPath: boolean): string =>
+  keyOf(opening, textOf(identity, byFieldPath))
+
+/**
+ * The same text for events of one group, and for no others, whoever wrote them. The fingerprints of checkpoints are made of
+ * it, so it must not change.
+ *
+ * @internal
+ */
+export const textOf = (identity: Identity, byFieldPath: boolean): string => {
   const { action, involvedObject, reason, related, reportingController, reportingInstance, source, type } = identity
-  return keyOf(
-    opening,
-    JSON.stringify([
-      [reason, type, action, source.component, source.host ?? 0, reportingController, reportingInstance],
-      objectKey(involvedObject, byFieldPath),
-      related === undefined ? 0 : objectKey(related, true)
-    ])
-  )
+  return JSON.stringify([
+    [reason, type, action, source.component, source.host ?? 0, reportingController, reportingInstance],
+    objectKey(involvedObject, byFieldPath),
+    related === undefined ? 0 : objectKey(related, true)
+  ])
 }
 
 const objectKey = (

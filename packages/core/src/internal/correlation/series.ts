@@ -73,7 +73,7 @@ export interface Series {
   /** The first of them. */
   heldFrom: number
   heldSince: Micros
-  /** Its neighbours in `SeriesByUse`. */
+  /** Its neighbours in `ByUse`. */
   older: Series | undefined
   newer: Series | undefined
 }
@@ -99,34 +99,44 @@ export const newGroup = (identity: Identity | undefined, bucket: Bucket, at: Mic
 }
 
 /**
- * The series in the order in which they were last used: a doubly linked list, so that every operation takes constant time.
+ * What `ByUse` has in order.
  *
  * @internal
  */
-export class SeriesByUse {
-  oldest: Series | undefined
-  newest: Series | undefined
+export interface Used<A> {
+  older: A | undefined
+  newer: A | undefined
+}
+
+/**
+ * Series in the order in which they were last used: a doubly linked list, so that every operation takes constant time.
+ *
+ * @internal
+ */
+export class ByUse<A extends Used<A>> {
+  oldest: A | undefined
+  newest: A | undefined
   size = 0
 
   /** Adds a series as the newest. */
-  add(series: Series): void {
+  add(series: A): void {
     this.size++
     this.append(series)
   }
 
-  remove(series: Series): void {
+  remove(series: A): void {
     this.size--
     this.unlink(series)
   }
 
   /** Makes a series the newest. */
-  touch(series: Series): void {
+  touch(series: A): void {
     if (series === this.newest) return
     this.unlink(series)
     this.append(series)
   }
 
-  private append(series: Series): void {
+  private append(series: A): void {
     series.older = this.newest
     series.newer = undefined
     if (this.newest === undefined) this.oldest = series
@@ -134,7 +144,7 @@ export class SeriesByUse {
     this.newest = series
   }
 
-  private unlink(series: Series): void {
+  private unlink(series: A): void {
     if (series.older === undefined) this.oldest = series.newer
     else series.older.newer = series.newer
     if (series.newer === undefined) this.newest = series.older

@@ -13,6 +13,7 @@ import type { Fairness } from "../fairness.ts"
 import type { Intake } from "../intake.ts"
 import type { Ledger, SinkLedger } from "../ledger.ts"
 import type { Notifier } from "../notifier.ts"
+import type { Repeats, Series } from "./repeats.ts"
 
 /**
  * The name of the only sink, in the status and in metrics.
@@ -33,6 +34,8 @@ export interface DirectContext {
   /** Notified when a call ends, when the queue changes, and when the recorder begins to close. */
   readonly changed: Notifier
   readonly ids: Ids
+  /** None where each occurrence is a series of its own. */
+  readonly repeats: Repeats | undefined
 }
 
 /**
@@ -41,8 +44,7 @@ export interface DirectContext {
  * @internal
  */
 export class Ids {
-  /** The last sequence number that was given. */
-  last = 0
+  private last = 0
   private readonly origin: string
 
   constructor(origin: string) {
@@ -55,11 +57,14 @@ export class Ids {
 }
 
 /**
- * Each occurrence is a series of its own.
+ * Begins the write of an occurrence. Identities are given here and not earlier, so that they grow in the order in which the
+ * occurrences of a series are written.
  *
  * @internal
  */
-export const writeOf = (id: EventId.EventId, occurrence: Occurrence): Write => {
+export const beginWrite = (ids: Ids, series: Series | undefined, occurrence: Occurrence): Write => {
+  const id = ids.next()
+  if (series !== undefined) return series.begin(id, occurrence)
   const { at, message } = occurrence
   return { id, upTo: id.seq, count: 1, first: at, last: at, event: bodyOf(occurrence, message) }
 }

@@ -1,21 +1,28 @@
 /**
  * `recordNow` of a recorder without a journal: a bounded queue in memory, and one worker that writes it in batches.
  *
- * The worker retries what fails without end, ahead of what came later. What is left when the recorder has closed is counted
- * as dropped, by `giveUp`; the outcome of a write that ends after that is not counted again.
+ * The worker retries what fails without end, ahead of what came later and each with the same write, because the failure of a
+ * batch does not always say which of it was stored. What is left when the recorder has closed is counted as dropped, by
+ * `giveUp`; the outcome of a write that ends after that is not counted again.
  */
 import * as Effect from "effect/Effect"
 import type { BackendError } from "../../BackendError.ts"
 import type { Recorder } from "../../Delivery.ts"
-import type { Write } from "../../Event.ts"
+import type { Occurrence, Write } from "../../Event.ts"
 import * as Timestamp from "../../Timestamp.ts"
 import type { Outcomes } from "../backendWrite.ts"
-import { type DirectContext, retryDelay, writeOf } from "./context.ts"
+import type { SinkLedger } from "../ledger.ts"
+import { beginWrite, type DirectContext, retryDelay } from "./context.ts"
+import type { Series } from "./repeats.ts"
 
 const MAXIMUM_BATCH = 256
 
 interface Queued {
-  readonly write: Write
+  readonly occurrence: Occurrence
+  /** Set with its write, where the recorder counts repeats. */
+  series: Series | undefined
+  /** From its first try on. */
+  write: Write | undefined
   readonly acceptedAt: Timestamp.Micros
   /** Counts what was queued before it, for `flush`. */
   readonly ordinal: number
@@ -36,7 +43,7 @@ export interface Queue {
 
 /** @internal */
 export const make = (context: DirectContext, capacity: number): Queue => {
-  const { changed, clock, ids, intake, ledger, random, sink, writer } = context
+  const { changed, clock, ids, intake, ledger, random, repeats, sink, writer } = context
   let queue: Array<Queued> = []
   /** Where the queue begins: taking from the front of a long array one by one would move all of it each time. */
   let head = 0
@@ -51,7 +58,9 @@ export const make = (context: DirectContext, capacity: number): Queue => {
       const occurrence = intake.recordNow(draft, waiting() >= capacity)
       if (occurrence === undefined) return
       queue.push({
-        write: writeOf(ids.next(), occurrence),
+        occurrence,
+        series: undefined,
+        write: undefined,
         acceptedAt: Timestamp.now(clock),
         ordinal: ++ordinal
       })
@@ -68,12 +77,53 @@ export const make = (context: DirectContext, capacity: number): Queue => {
     }
   }
 
-  const writeBatch = Effect.suspend(() => {
-    const batch = queue.slice(head, head + MAXIMUM_BATCH)
-    return Effect.flatMap(writer.write(batch.map(({ write }) => write)), (outcomes) => {
+  const begin = (one: Queued, series: Series | undefined): Write => {
+    one.series = series
+    return (one.write = beginWrite(ids, series, one.occurrence))
+  }
+
+  /**
+   * What is written next: of each series one occurrence, and what is retried before anything else, so that an outage divides
+   * a series once at most. Empty where the first that is queued has to wait.
+   */
+  const nextBatch = (): ReadonlyArray<Write> => {
+    const batch: Array<Write> = []
+    const isRetry = failures > 0
+    const end = Math.min(queue.length, head + MAXIMUM_BATCH)
+    for (let index = head; index < end; index++) {
+      const one = queue[index]!
+      if (one.write === undefined) {
+        if (isRetry) break
+        const series = repeats?.of(one.occurrence)
+        if (series?.isBusy === true) break
+        begin(one, series)
+      }
+      batch.push(one.write!)
+    }
+    return batch
+  }
+
+  /** Waits for the write of the same event that is under way, and begins that of the first that is queued. */
+  const turnOfFirst = Effect.callback<void>((resume) => {
+    const one = queue[head]!
+    const series = repeats!.of(one.occurrence)
+    const turn = () => {
+      if (isGivenUp) return
+      begin(one, series)
+      resume(Effect.void)
+    }
+    if (series.isBusy) series.wait(turn)
+    else turn()
+  })
+
+  const writeNext = Effect.suspend(() => {
+    const writes = nextBatch()
+    if (writes.length === 0) return turnOfFirst
+    const batch = queue.slice(head, head + writes.length)
+    return Effect.flatMap(writer.write(writes), (outcomes) => {
       if (isGivenUp) return Effect.void
       remove(batch.length)
-      const { error, again } = conclude(batch, outcomes)
+      const { error, again } = conclude(sink, batch, outcomes)
       if (error === undefined) {
         failures = 0
         sink.state = "up"
@@ -91,28 +141,6 @@ export const make = (context: DirectContext, capacity: number): Queue => {
     })
   })
 
-  /** Counts the outcomes of a batch; returns what is to be written again. */
-  const conclude = (batch: ReadonlyArray<Queued>, outcomes: Outcomes) => {
-    const again: Array<Queued> = []
-    let error: BackendError | undefined
-    for (const [index, one] of batch.entries()) {
-      const outcome = outcomes[index]!
-      if (outcome._tag === "Retry") {
-        again.push(one)
-        error = outcome.error
-        continue
-      }
-      sink.addPending(-1)
-      if (outcome._tag === "Settled") sink.settle(1, outcome.how)
-      else if (outcome._tag === "Dropped") sink.drop(1, outcome.reason)
-      else {
-        sink.drop(1, "rejected")
-        sink.failed(outcome.reason)
-      }
-    }
-    return { again, error }
-  }
-
   /** Closing cuts the wait short: what is left of the deadline is for trying. */
   const pause = (error: BackendError): Effect.Effect<void> => {
     const wasClosed = intake.isClosed
@@ -127,7 +155,7 @@ export const make = (context: DirectContext, capacity: number): Queue => {
     work: Effect.forever(
       Effect.andThen(
         changed.until(() => waiting() > 0),
-        writeBatch
+        writeNext
       )
     ),
     lastOrdinal: () => ordinal,
@@ -143,4 +171,30 @@ export const make = (context: DirectContext, capacity: number): Queue => {
       changed.notify()
     }
   }
+}
+
+/** Counts the outcomes of a batch; returns what is to be written again. */
+const conclude = (sink: SinkLedger, batch: ReadonlyArray<Queued>, outcomes: Outcomes) => {
+  const again: Array<Queued> = []
+  let error: BackendError | undefined
+  for (const [index, one] of batch.entries()) {
+    const outcome = outcomes[index]!
+    const { series } = one
+    if (outcome._tag === "Retry") {
+      series?.abandon(one.write!)
+      again.push(one)
+      error = outcome.error
+      continue
+    }
+    if (outcome._tag === "Settled") series?.settle(one.write!)
+    else series?.refuse(one.write!)
+    sink.addPending(-1)
+    if (outcome._tag === "Settled") sink.settle(1, outcome.how)
+    else if (outcome._tag === "Dropped") sink.drop(1, outcome.reason)
+    else {
+      sink.drop(1, "rejected")
+      sink.failed(outcome.reason)
+    }
+  }
+  return { again, error }
 }

@@ -3,9 +3,11 @@
  *
  * - `calls.ts`: `record` and `recordSettled`, which answer what the backend answers
  * - `queue.ts`: `recordNow`, which answers at once
+ * - `repeats.ts`: the same event again as a count, where the host asks for it
  *
  * When the scope closes, new events are refused, and what is queued and what is being written has until `drainTimeout`; then
- * the queue is dropped, and a write that has not answered is waited for a little longer.
+ * the queue is dropped, calls that wait for their turn are refused, and a write that has not answered is waited for a little
+ * longer.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -24,6 +26,7 @@ import { Notifier } from "../notifier.ts"
 import * as callsOf from "./calls.ts"
 import { type DirectContext, Ids, SINK } from "./context.ts"
 import * as queues from "./queue.ts"
+import { Repeats } from "./repeats.ts"
 
 /** @internal */
 export interface Options {
@@ -32,6 +35,8 @@ export interface Options {
   readonly queueCapacity: number
   readonly drainTimeout: Duration.Duration
   readonly writeTimeout: Duration.Duration
+  /** How many series are remembered, to count repeats; none where each occurrence is a series of its own. */
+  readonly capacity: number | undefined
 }
 
 /** How long a write that is under way is waited for at the end, however short the drain timeout is. */
@@ -67,6 +72,7 @@ export const make = Effect.fnUntraced(function* (
         flushWithin(options.drainTimeout),
         Effect.suspend(() => {
           queue.giveUp()
+          calls.refuseWaiting()
           // A call that retries nothing any more has its answer soon; a write without an answer is cut off.
           return Effect.timeoutOption(changed.until(calls.isIdle), LEAST_WAIT_FOR_WRITE)
         })
@@ -109,6 +115,7 @@ const makeContext = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     ledger,
     sink: new SinkLedger(SINK, services),
     changed: new Notifier(),
-    ids
+    ids,
+    repeats: options.capacity === undefined ? undefined : new Repeats(options.capacity)
   }
 })

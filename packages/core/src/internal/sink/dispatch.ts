@@ -17,7 +17,7 @@ import type * as Backend from "../../Backend.ts"
 import type { BackendError } from "../../BackendError.ts"
 import type { Settlement } from "../../Delivery.ts"
 import type { Write } from "../../Event.ts"
-import { BackendWriter, type Outcomes, RunningWrite } from "../backendWrite.ts"
+import { BackendWriter, ForkedWrite, type Outcomes } from "../backendWrite.ts"
 import { isRateLimited } from "./availability.ts"
 import type { SinkContext } from "./context.ts"
 import type { Parking } from "./parking.ts"
@@ -317,11 +317,11 @@ export const make = (context: SinkContext, parking: Parking, settlements: Settle
       pending.map(({ write }) => write),
       runFork
     )
-    if (!(started instanceof RunningWrite)) return end(started)
+    if (!(started instanceof ForkedWrite)) return end(started)
     const { fiber } = started
     writing.add(fiber)
     fiber.addObserver(() => writing.delete(fiber))
-    started.onAnswer(end)
+    started.onAnswer({ answered: end })
   }
 
   return {
