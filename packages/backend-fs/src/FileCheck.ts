@@ -17,6 +17,9 @@ import * as path from "node:path"
 import * as FileBackend from "./FileBackend.ts"
 import * as access from "./internal/access.ts"
 import { Disk } from "./internal/disk.ts"
+import * as Limits from "./internal/log/limits.ts"
+import * as LogMeta from "./internal/log/logMeta.ts"
+import * as SegmentName from "./internal/log/segmentName.ts"
 import * as JournalView from "./JournalView.ts"
 
 // ---------------------------------------------------------------------------
@@ -93,7 +96,12 @@ const permissionCheck = (disk: Disk, directory: string): Check => {
   }
   const unusable = disk
     .list(directory)
-    .find((file) => file.endsWith(".ndjson") && !may(path.join(directory, file), fs.constants.R_OK | fs.constants.W_OK))
+    .find(
+      (file) =>
+        SegmentName.ofStored(file) !== undefined &&
+        disk.status(path.join(directory, file))?.kind === "file" &&
+        !may(path.join(directory, file), fs.constants.R_OK | fs.constants.W_OK)
+    )
   if (unusable !== undefined) {
     return {
       ...common,
@@ -136,16 +144,50 @@ const spaceCheck = (directory: string): Check | undefined => {
 const segmentsCheck = ({ segments }: FileBackend.Status): Check => {
   const bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0)
   const newest = segments.at(-1)
+  const compressed = segments.filter(({ uncompressedBytes }) => uncompressedBytes !== undefined)
+  const lines = compressed.reduce((sum, { uncompressedBytes }) => sum + (uncompressedBytes ?? 0), 0)
+  const ofThem = compressed.length === 0 ? "" : `, ${compressed.length} of them compressed with ${size(lines)} of lines`
   return {
     name: "segments",
     state: "ok",
     found:
       newest === undefined
         ? "none yet"
-        : `${many(segments.length, "file")}, ${size(bytes)}; the newest is ${newest.file}`,
-    facts: { segments: segments.length, bytes }
+        : `${many(segments.length, "file")}, ${size(bytes)}${ofThem}; the newest is ${newest.file}`,
+    facts: { segments: segments.length, bytes, compressedSegments: compressed.length }
   }
 }
+
+const retentionCheck = ({ removed, retention }: FileBackend.Status): Check => {
+  const isLimited = !Limits.isSame(retention, {})
+  return {
+    name: "retention",
+    state: isLimited ? "ok" : "note",
+    found:
+      `events are kept ${Limits.words(retention)}` +
+      (removed === undefined ? "; nothing was removed yet" : `; ${LogMeta.whatWasRemoved(removed)}`),
+    ...(isLimited
+      ? undefined
+      : { advice: "the log can fill its disk; set limits with: tidings retention --max-age 90d --max-size 10GiB" }),
+    facts: {
+      maxAgeSeconds: retention.maxAgeSeconds ?? null,
+      maxBytes: retention.maxBytes ?? null,
+      maxEvents: retention.maxEvents ?? null,
+      removedUntil: removed === undefined ? null : Timestamp.format(removed.until)
+    }
+  }
+}
+
+const passedOverCheck = ({ directory, passedOver }: FileBackend.Status): Check => ({
+  name: "other files",
+  state: passedOver.length === 0 ? "ok" : "note",
+  found:
+    passedOver.length === 0
+      ? "none in the place of a segment"
+      : `not read: ${passedOver.map(({ file, reason }) => `${file} (${reason})`).join(", ")}`,
+  ...(passedOver.length === 0 ? undefined : { advice: `move them out of ${directory}` }),
+  facts: { passedOver: passedOver.map(({ file }) => file) }
+})
 
 const eventsCheck = ({ events, totalCount }: EventPage, now: number): Check => ({
   name: "events",
@@ -198,6 +240,8 @@ const logChecks = (directory: string): Effect.Effect<ReadonlyArray<Check>, Backe
     return [
       { name: "identity", state: "ok", found: id, facts: { id } },
       segmentsCheck(status),
+      retentionCheck(status),
+      passedOverCheck(status),
       eventsCheck(page, now),
       damageCheck(status),
       clockCheck(page, now)

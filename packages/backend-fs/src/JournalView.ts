@@ -21,6 +21,7 @@ import { entryIn, linesOf } from "./internal/journal/lines.ts"
 import { ownerOf } from "./internal/journal/ownership.ts"
 import * as parkedRequests from "./internal/journal/parkedRequests.ts"
 import { loadCheckpoint, readParked } from "./internal/journal/sinkFiles.ts"
+import { withNamedFailures } from "./internal/namedFailures.ts"
 
 // ---------------------------------------------------------------------------
 // models
@@ -196,7 +197,7 @@ const attempt = <A>(directory: string, use: () => A): Effect.Effect<A, JournalEr
  */
 export const read = (directory: string): Effect.Effect<JournalView | undefined, JournalError> =>
   Effect.gen(function* () {
-    const disk = yield* Disk
+    const disk = withNamedFailures(yield* Disk)
     const absolute = path.resolve(directory)
     const entries = new DirectoryEntries(disk, absolute)
     return yield* attempt(absolute, () => {
@@ -229,7 +230,7 @@ export const request = (
   { action, series }: ParkedRequest
 ): Effect.Effect<void, JournalError> =>
   Effect.gen(function* () {
-    const disk = yield* Disk
+    const disk = withNamedFailures(yield* Disk)
     yield* attempt(directory, () => {
       const owner = disk.status(directory)?.owner ?? 0
       for (let from = 0; from < series.length; from += SERIES_PER_LINE) {

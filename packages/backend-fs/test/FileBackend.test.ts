@@ -6,6 +6,7 @@ import { Contract } from "@tidings/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Config, ConfigProvider, Effect, Layer, Logger, Metric, Option, References, Result, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import { execFileSync } from "node:child_process"
 import {
   appendFileSync,
   chmodSync,
@@ -16,6 +17,7 @@ import {
   readFileSync,
   readlinkSync,
   renameSync,
+  rmdirSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -23,7 +25,8 @@ import {
 } from "node:fs"
 import * as path from "node:path"
 import * as LogLine from "../src/internal/log/line.ts"
-import { line, newestOf, open, run, segmentsOf, shown } from "./openLog.ts"
+import { crc32 } from "node:zlib"
+import { line, newestOf, noted, open, run, segmentsOf, shown, withoutChecksums } from "./openLog.ts"
 import * as TestDirectory from "./TestDirectory.ts"
 import { again, at, first, seqsOf } from "./writes.ts"
 
@@ -54,25 +57,34 @@ describe("the directory of a log", () => {
         directory,
         target: status.target,
         segments: [{ file: segment!, bytes: Buffer.byteLength(line(1)) }],
-        damaged: { lines: 0, bytes: 0 }
+        damaged: { lines: 0, bytes: 0 },
+        passedOver: [],
+        retention: status.retention,
+        removed: undefined
       })
+      yield* noted(directory)
       assert.deepStrictEqual(JSON.parse(readFileSync(path.join(directory, ".meta.json"), "utf8")), {
-        format: 1,
+        format: 2,
         id: status.target,
-        createdAt: "1970-01-01T00:00:00.000000Z"
+        createdAt: "1970-01-01T00:00:00.000000Z",
+        retention: status.retention,
+        begun: [`00000001-19700101:256:${crc32(line(1).slice(0, 256)).toString(16)}`]
       })
-      assert.deepStrictEqual(readdirSync(directory).sort(), [".meta.json", "events.log", segment].sort())
+      const files = [".meta.json", ".meta.lock", "events.log", segment]
+      assert.deepStrictEqual(readdirSync(directory).sort(), files.sort())
     })
   )
 
-  it.effect("the lines of a log are what the command prints", () =>
+  it.effect("the lines of a log are what the command prints, and a checksum", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const write = again(first(1, { labels: { app: "shop" }, message: "ünïcödé" }), 4)
       yield* run(directory, ({ backend }) => backend.write([write]))
-      const [text] = readFileSync(newestOf(directory), "utf8").split("\n")
+      const [stored] = readFileSync(newestOf(directory), "utf8").split("\n")
+      const text = withoutChecksums(stored!)
+      assert.strictEqual(stored, LogLine.encode(LogLine.eventOf(write)).trimEnd())
       assert.strictEqual(text, EventJson.encode(LogLine.eventOf(write)))
-      assert.deepStrictEqual(EventJson.decode(text!), Result.succeed(LogLine.eventOf(write)))
+      assert.deepStrictEqual(EventJson.decode(text), Result.succeed(LogLine.eventOf(write)))
     })
   )
 
@@ -161,7 +173,7 @@ describe("the directory of a log", () => {
         ["{", "is not JSON"],
         ["[]", "lacks format or id"],
         ['{"format":1,"id":""}', "has an id that is not text"],
-        ['{"format":2,"id":"x"}', "has format 2, this version reads format 1"]
+        ['{"format":3,"id":"x"}', "has format 3, this version reads format 1 and 2"]
       ] as const) {
         writeFileSync(meta, text)
         const refused = yield* failure({ directory })
@@ -172,24 +184,69 @@ describe("the directory of a log", () => {
     })
   )
 
-  it.effect("a segment that is no regular file is refused and not changed", () =>
+  it.effect("what is no segment is passed over and told once, and stops neither writing nor reading", () =>
     Effect.gen(function* () {
       const parent = yield* TestDirectory.make
       const elsewhere = path.join(parent, "elsewhere")
-      writeFileSync(elsewhere, "")
-      for (const make of [(file: string) => symlinkSync(elsewhere, file), (file: string) => mkdirSync(file)]) {
-        const directory = path.join(parent, `log-${readdirSync(parent).length}`)
+      writeFileSync(elsewhere, line(9))
+      const notFile = "it is not a regular file, as a segment is"
+      const foreign: ReadonlyArray<readonly [name: string, reason: string, make: (file: string) => void]> = [
+        ["events-00000001-19700101.ndjson", notFile, (file) => symlinkSync(elsewhere, file)],
+        ["events-00000001-19700101.ndjson", notFile, (file) => symlinkSync("/nowhere", file)],
+        ["events-00000007-20990101.ndjson", notFile, (file) => mkdirSync(file)],
+        ["events-00000007-20990101.ndjson", notFile, (file) => execFileSync("mkfifo", [file])],
+        [
+          "events-999999999999999-20990101.ndjson",
+          "its number is above 999999999999, the highest of a segment",
+          (file) => writeFileSync(file, line(9))
+        ],
+        [
+          "events-2.ndjson",
+          "its name is not that of a segment, such as events-00000001-20261122.ndjson",
+          (file) => writeFileSync(file, line(9))
+        ]
+      ]
+      for (const [index, [file, reason, make]] of foreign.entries()) {
+        const directory = path.join(parent, `log-${index}`)
         mkdirSync(directory, { mode: 0o700 })
-        make(path.join(directory, "events-00000001-20260101.ndjson"))
-        const [written, read] = yield* run(directory, ({ backend }) =>
-          Effect.all([Effect.flip(backend.write([first(1)])), Effect.flip(backend.query({}))])
-        )
-        for (const refused of [written, read]) {
-          assert.strictEqual(refused.reason._tag, "Unavailable")
-          assert.include(refused.message, "events-00000001-20260101.ndjson")
-        }
+        make(path.join(directory, file))
+        const warnings: Array<string> = []
+        const logger = Logger.make(({ logLevel, message }) => {
+          if (logLevel === "Warn") warnings.push(String(message))
+        })
+        yield* Effect.gen(function* () {
+          const backend = yield* Backend
+          assert.strictEqual((yield* backend.query({})).totalCount, 0)
+          assert.deepStrictEqual(yield* backend.write([first(1)]), [{ _tag: "Settled", how: "created" }])
+          yield* backend.write([first(2)])
+          const { events } = yield* backend.query({})
+          assert.deepStrictEqual(seqsOf(events), [2, 1])
+          const { passedOver, segments } = yield* Effect.flatMap(FileBackend.EventLog, ({ status }) => status)
+          assert.deepStrictEqual(passedOver, [{ file, reason }])
+          assert.strictEqual(segments.length, 1)
+          assert.strictEqual(readFileSync(path.join(directory, segments[0]!.file), "utf8"), line(1) + line(2))
+        }).pipe(Effect.provide(FileBackend.layer({ directory, ...quiet })), Effect.provide(Logger.layer([logger])))
+        assert.deepStrictEqual(warnings, [
+          `not read as segments of the event log in ${directory}: ${file} (${reason}); move them away`
+        ])
       }
-      assert.strictEqual(readFileSync(elsewhere, "utf8"), "")
+      assert.strictEqual(readFileSync(elsewhere, "utf8"), line(9))
+    })
+  )
+
+  it.effect("a segment that was moved away from behind what stood in its place is read", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const file = path.join(directory, "events-00000001-19700101.ndjson")
+      yield* run(directory, ({ backend }) =>
+        Effect.gen(function* () {
+          mkdirSync(file)
+          assert.strictEqual((yield* backend.query({})).totalCount, 0)
+          rmdirSync(file)
+          writeFileSync(file, line(1))
+          assert.strictEqual((yield* backend.query({})).totalCount, 1)
+        })
+      )
     })
   )
 
@@ -253,6 +310,7 @@ describe("logging", () => {
     Effect.gen(function* () {
       const entries: Array<Entry> = []
       const logger = Logger.make(({ fiber, logLevel, message }) => {
+        if (String(message).startsWith("A new event log")) return
         entries.push({ level: logLevel, message, annotations: fiber.getRef(References.CurrentLogAnnotations) })
       })
       const directory = yield* TestDirectory.make

@@ -45,6 +45,8 @@ describe("the event log", () => {
         disk: "ok",
         identity: "ok",
         segments: "ok",
+        retention: "ok",
+        "other files": "ok",
         events: "ok",
         "damaged lines": "ok",
         clock: "ok"
@@ -128,7 +130,7 @@ describe("the event log", () => {
           assert.strictEqual(check.facts!["mode"], mode.toString(8))
           assert.strictEqual(check.advice?.includes("chmod") ?? false, state !== "ok")
           // Of a log that may not be used nothing more is said.
-          assert.strictEqual(checks.length, state === "broken" ? 3 : 8)
+          assert.strictEqual(checks.length, state === "broken" ? 3 : 10)
         }
         const ofStranger: Disk = {
           ...node,
@@ -143,6 +145,42 @@ describe("the event log", () => {
         assert.strictEqual(named(checks, "permissions").state, "broken")
         assert.include(named(checks, "permissions").advice!, "4711")
       })
+  )
+
+  it.effect("the limits of the log are told, and that it has none is noted", () =>
+    Effect.gen(function* () {
+      const directory = yield* log
+      assert.match(
+        named(yield* FileCheck.run({ directory }), "retention").found,
+        /^events are kept for 90 days, up to /
+      )
+      const file = path.join(directory, ".meta.json")
+      const { retention: _, ...meta } = JSON.parse(fs.readFileSync(file, "utf8")) as Record<string, unknown>
+      fs.writeFileSync(file, JSON.stringify(meta))
+      const retention = named(yield* FileCheck.run({ directory }), "retention")
+      assert.deepStrictEqual(
+        [retention.state, retention.found],
+        ["note", "events are kept without limit; nothing was removed yet"]
+      )
+      assert.include(retention.advice, "tidings retention --max-age")
+    })
+  )
+
+  it.effect("what stands in the place of a segment is told, with advice", () =>
+    Effect.gen(function* () {
+      const directory = yield* log
+      fs.mkdirSync(path.join(directory, "events-00000002-20260101.ndjson"))
+      fs.symlinkSync("/nowhere", path.join(directory, "events-00000003-20260101.ndjson"))
+      fs.writeFileSync(path.join(directory, "exported.ndjson"), "")
+      const other = named(yield* FileCheck.run({ directory }), "other files")
+      assert.strictEqual(other.state, "note")
+      assert.strictEqual(other.advice, `move them out of ${directory}`)
+      assert.sameMembers(other.facts!["passedOver"] as Array<string>, [
+        "events-00000002-20260101.ndjson",
+        "events-00000003-20260101.ndjson",
+        "exported.ndjson"
+      ])
+    })
   )
 
   it.effect("damaged lines are counted, and the other checks go on", () =>

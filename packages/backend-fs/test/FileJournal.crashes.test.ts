@@ -228,7 +228,7 @@ it.effect(
     Simulation.campaign(
       {
         name: "random lives",
-        seeds: 400,
+        seeds: process.env["TIDINGS_TESTS"] === "slow" ? 400 : 200,
         command:
           "npx vitest run --project @tidings/backend-fs test/FileJournal.crashes.test.ts -t 'a journal in random runs'",
         sometimes: [

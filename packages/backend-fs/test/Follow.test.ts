@@ -44,6 +44,32 @@ describe("following", () => {
     })
   )
 
+  it.live("a watch from the beginning lets timers run between the events that are stored", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const { backend } = yield* open({ directory })
+      yield* backend.write(Array.from({ length: 3_000 }, (_, n) => first(n + 1)))
+      let turns = 0
+      let isDone = false
+      const count = (): void => {
+        turns += 1
+        if (!isDone) setImmediate(count)
+      }
+      yield* Stream.runDrain(
+        Stream.takeWhile(
+          Stream.tap(backend.watch({}, "beginning"), (item) =>
+            Effect.sync(() => {
+              if (item._tag === "Event" && item.event.id.seq === 1) setImmediate(count)
+            })
+          ),
+          ({ _tag }) => _tag !== "Live"
+        )
+      )
+      isDone = true
+      assert.isAtLeast(turns, 40)
+    })
+  )
+
   it.live("a watch shows what other processes append, also where the system reports no changes", () =>
     Effect.gen(function* () {
       for (const disk of [
@@ -193,7 +219,8 @@ describe("following", () => {
       yield* moveOn
       segment(directory, 4, lines(5, 6))
       yield* moveOn
-      assert.deepStrictEqual(yield* watcher.take(2), [5, 6])
+      // That there is nothing in segment 3 is a loss: it was begun by its first line.
+      assert.deepStrictEqual(yield* watcher.take(3), ["Gap", 5, 6])
       const resumed = yield* watch(backend, items[0]!.cursor)
       assert.deepStrictEqual(yield* resumed.take(4), [4, 5, 6, "Live"])
       yield* backend.write([first(7)])
@@ -310,6 +337,59 @@ describe("deleted and replaced segments", () => {
     })
   )
 
+  it.live("what the snapshot showed is not shown again where its segment was cut and a writer repeats it", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const { backend } = yield* open({ directory })
+      yield* backend.write([first(1), first(2), first(3)])
+      const file = newestOf(directory)
+      const watcher = yield* watch(backend, "beginning")
+      assert.deepStrictEqual(yield* watcher.take(4), [1, 2, 3, "Live"])
+      truncateSync(file)
+      assert.deepStrictEqual(yield* watcher.take(1), ["Gap"])
+      appendFileSync(file, lines(3, 4))
+      assert.deepStrictEqual(yield* watcher.take(1), [4])
+    })
+  )
+
+  it.live("a segment that is replaced before a line of it was read is a gap", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const { backend } = yield* open({ directory, segmentSize: 1 })
+      yield* backend.write([first(1)])
+      const watcher = yield* watch(backend, "beginning")
+      assert.deepStrictEqual(yield* watcher.take(2), [1, "Live"])
+      yield* backend.write([first(2)])
+      const file = newestOf(directory)
+      renameSync(file, `${file}.1`)
+      writeFileSync(file, "", { mode: 0o600 })
+      // By then the watch has left the segment before.
+      yield* Effect.sleep(600)
+      yield* backend.write([first(3)])
+      assert.deepStrictEqual(yield* watcher.take(2), ["Gap", 3])
+    })
+  )
+
+  it.live("a segment that is replaced after a cursor to its start was taken is a gap", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const { backend } = yield* open({ directory })
+      yield* backend.write([first(1)])
+      const file = newestOf(directory)
+      const replace = (): void => {
+        renameSync(file, `${file}.1`)
+        writeFileSync(file, "", { mode: 0o600 })
+      }
+      replace()
+      const { cursor } = yield* Effect.scoped(Effect.flatMap(watch(backend, "now"), ({ next }) => next))
+      yield* backend.write([first(2)])
+      replace()
+      yield* backend.write([first(3)])
+      const watcher = yield* watch(backend, cursor)
+      assert.deepStrictEqual(yield* watcher.take(3), ["Gap", 3, "Live"])
+    })
+  )
+
   it.live("another log in place of the watched one is a gap, and later cursors are of the new log", () =>
     Effect.gen(function* () {
       const directory = path.join(yield* TestDirectory.make, "log")
@@ -407,21 +487,60 @@ describe("the coverage of a log", () => {
     })
   )
 
-  it.live("begins with the oldest segment that is left, and has a gap where one between is gone", () =>
+  it.live("begins with the first event that is left, and has gaps for the segments that are gone", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
-      const whole = yield* coverageOf(directory)
-      const oldest = segment(directory, 3, lines(1))
+      yield* coverageOf(directory)
+      segment(directory, 3, lines(1))
       segment(directory, 6, lines(2))
-      const madeOf = (file: string) => Math.floor(statSync(file).birthtimeMs * 1_000)
       const { gaps, since } = yield* coverageOf(directory)
-      assert.strictEqual(since, madeOf(oldest))
-      assert.isAtLeast(since as number, whole.since as number)
+      assert.strictEqual(since, first(1).last)
       // Of which time is not known: what a file system tells of it is changed by a copy.
       assert.deepStrictEqual(
         gaps.map(({ store: _, ...gap }) => gap),
-        [{ reason: "segments 4 to 5 of the log are gone" }]
+        [{ reason: "segments 1 to 2 of the log are gone" }, { reason: "segments 4 to 5 of the log are gone" }]
       )
+    })
+  )
+
+  it.live("has a gap for the newest segment and for all of them when they are gone", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      segment(directory, 1, lines(1))
+      yield* Effect.scoped(
+        Effect.flatMap(open({ directory, segmentSize: 1 }), ({ backend }) => backend.write([first(2)]))
+      )
+      const [older, newest] = segmentsOf(directory)
+      rmSync(path.join(directory, newest!))
+      const withoutNewest = yield* coverageOf(directory)
+      assert.deepStrictEqual(
+        withoutNewest.gaps.map(({ reason }) => reason),
+        ["segment 2 of the log is gone"]
+      )
+      rmSync(path.join(directory, older!))
+      const withoutAny = yield* coverageOf(directory)
+      assert.deepStrictEqual(
+        withoutAny.gaps.map(({ reason }) => reason),
+        ["segments 1 to 2 of the log are gone"]
+      )
+      assert.strictEqual(withoutAny.since, "unknown")
+    })
+  )
+
+  it.live("has a gap for a segment that was cut to nothing", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const older = segment(directory, 1, lines(1))
+      const newer = segment(directory, 2, lines(2))
+      assert.deepStrictEqual((yield* coverageOf(directory)).gaps, [])
+      for (const file of [older, newer]) {
+        truncateSync(file)
+        const { gaps } = yield* coverageOf(directory)
+        assert.include(
+          gaps.map(({ reason }) => reason),
+          `${path.basename(file)} is empty: its lines are gone`
+        )
+      }
     })
   )
 
@@ -436,17 +555,14 @@ describe("the coverage of a log", () => {
     })
   )
 
-  it.live("is unknown where the file system does not know when a file was made", () =>
+  it.live("is unknown where the log does not say when it was created, and not that of files", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
-      const ignorant: Disk = {
-        ...node,
-        status: (path) => {
-          const status = node.status(path)
-          return status === undefined ? undefined : { ...status, made: 0 }
-        }
-      }
-      assert.strictEqual((yield* coverageOf(directory, ignorant)).since, "unknown")
+      const meta = path.join(directory, ".meta.json")
+      writeFileSync(meta, JSON.stringify({ format: 1, id: "x" }))
+      assert.strictEqual((yield* coverageOf(directory)).since, "unknown")
+      writeFileSync(meta, JSON.stringify({ format: 1, id: "x", createdAt: "2026-01-02T03:04:05.000006Z" }))
+      assert.strictEqual((yield* coverageOf(directory)).since, Date.UTC(2026, 0, 2, 3, 4, 5) * 1_000 + 6)
     })
   )
 })

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Event } from "@tidings/core/Event"
-import type { Json } from "@tidings/core/EventData"
+import type { EventData, Json } from "@tidings/core/EventData"
 import * as EventJson from "@tidings/core/EventJson"
 import * as EventQuery from "@tidings/core/EventQuery"
 import * as Arbitraries from "@tidings/testing/Arbitraries"
@@ -8,6 +8,8 @@ import { Arbitrary, Effect, Result } from "effect"
 import { LineEncoder } from "../src/internal/log/lineEncoder.ts"
 import * as LogLine from "../src/internal/log/line.ts"
 import * as LineMatcher from "../src/internal/log/lineMatcher.ts"
+import { crc32 } from "node:zlib"
+import { withoutChecksums } from "./openLog.ts"
 import { at, first } from "./writes.ts"
 
 interface Read {
@@ -17,7 +19,7 @@ interface Read {
 }
 
 /** Reads a text as the lines of a segment. */
-const read = (text: string | Buffer): Read => {
+const read = (text: string | Buffer, format: LogLine.Format = "checked"): Read => {
   const buffer = Buffer.from(text)
   const records: Array<LogLine.LogRecord> = []
   let damaged = 0
@@ -25,7 +27,7 @@ const read = (text: string | Buffer): Read => {
   while (start < buffer.length) {
     const found = buffer.indexOf(0x0a, start)
     const end = found === -1 ? buffer.length : found
-    damaged += LogLine.readLine(buffer, start, end, 0, Math.min(end + 1, buffer.length), (record) =>
+    damaged += LogLine.readLine(buffer, start, end, 0, Math.min(end + 1, buffer.length), format, (record) =>
       records.push(record)
     )
     start = end + 1
@@ -35,6 +37,11 @@ const read = (text: string | Buffer): Read => {
 
 const event = (seq: number, body?: Parameters<typeof first>[1]): Event => LogLine.eventOf(first(seq, body))
 const line = (seq: number): string => LogLine.encode(event(seq))
+/** As the first release wrote it. */
+const plainLine = (event: Event): string => withoutChecksums(LogLine.encode(event))
+const checksumOf = (line: string): string =>
+  crc32(withoutChecksums(line).replace("\n", "")).toString(16).padStart(8, "0")
+const readAs = read
 const seqs = ({ events }: Read): Array<number> => events.map(({ id }) => id.seq)
 
 describe("writing a line", () => {
@@ -51,10 +58,9 @@ describe("writing a line", () => {
           const end = encoder.encodeInto({ ...write, upTo: write.upTo + turn }, buffer, turn)
           const expected = LogLine.encode(LogLine.eventOf({ ...write, upTo: write.upTo + turn }))
           assert.strictEqual(buffer.toString("utf8", turn, end), expected)
-          assert.deepStrictEqual(
-            JSON.parse(expected),
-            EventJson.toObject(LogLine.eventOf({ ...write, upTo: write.upTo + turn }))
-          )
+          const { checksum, ...object } = JSON.parse(expected) as { readonly checksum: string }
+          assert.deepStrictEqual(object, EventJson.toObject(LogLine.eventOf({ ...write, upTo: write.upTo + turn })))
+          assert.strictEqual(checksum, checksumOf(expected))
         }
       }),
     { arbitrary: { runs: 150, size: 20 } }
@@ -125,6 +131,100 @@ describe("writing a line", () => {
       if (turn > 3) data.stepId = "deploy"
       const end = encoder.encodeInto(write, buffer, 0)
       assert.strictEqual(buffer.toString("utf8", 0, end), LogLine.encode(LogLine.eventOf(write)))
+    }
+  })
+
+  it("the encoder writes data of any shape as JSON does, whatever fields came before", () => {
+    const encoder = new LineEncoder()
+    const buffer = Buffer.alloc(65_536)
+    const { name, namespace } = first(1).event.involvedObject
+    const named = { name: name, ...(namespace === undefined ? undefined : { namespace }) }
+    const odd: Record<string, Json> = { ...named, error: "x" }
+    Object.defineProperty(odd, "__proto__", { value: "own", enumerable: true })
+    class OfAClass {
+      readonly error = "x"
+    }
+    const texts = [
+      "",
+      "a",
+      'a"b',
+      "a\\b",
+      "a\nb",
+      "a\u007fb",
+      "a\u0000",
+      "é",
+      "Ł",
+      "\ud800",
+      "😀",
+      "\u2028",
+      "abcdefg\u001b",
+      'abcdefgh"',
+      "'~ !"
+    ]
+    const shapes: ReadonlyArray<unknown> = [
+      {},
+      named,
+      { ...named, error: undefined, stepId: "build" },
+      { ...named, stepId: "build", error: "x" },
+      { ...named, error: "x", stepId: "build" },
+      { error: "x", ...named },
+      { name: "another", namespace: "another" },
+      { ...named, stepCount: 0, allowFailure: true, other: null, another: false },
+      {
+        ...named,
+        a: -0,
+        b: -1,
+        c: 1.5,
+        d: 2 ** 31,
+        e: 2 ** 53,
+        f: Number.NaN,
+        g: Number.POSITIVE_INFINITY,
+        h: 1e21,
+        i: 5e-324
+      },
+      { ...named, duration: 1_500_000_000 },
+      { ...named, duration: 1_500 },
+      { lastTimestamp: "2026-01-01T00:00:00.000000Z" },
+      { ...named, lastTimestamp: "2026-01-01T00:00:00.000000Z" },
+      { ...named, toolNames: ["a", 'b"'], arguments: { "\u0080": ["\u202e", { lastTimestamp: "x" }] } },
+      { 2: "two", 1: "one", ...named },
+      { ...named, "": "no name", 'quo"ted': 1, "ü": 2, ["x".repeat(300)]: 3 },
+      { ...named, function: () => 1, symbol: Symbol.iterator, date: new Date(0), nested: { toJSON: () => "json" } },
+      { toJSON: () => ({ of: "all" }) },
+      Object.assign(Object.create(null) as object, named),
+      Object.create({ inherited: "x" }),
+      Object.fromEntries(Array.from({ length: 100 }, (_, n) => [`field${n}`, n])),
+      odd,
+      new OfAClass(),
+      ["a list"],
+      ...texts.flatMap((text) => [
+        { ...named, error: text },
+        { ...named, [text]: text.repeat(9) }
+      ])
+    ]
+    for (const shape of [...shapes, ...shapes.toReversed()]) {
+      for (const message of ["usual", texts[shapes.indexOf(shape) % texts.length]!]) {
+        const write = first(1, { data: shape as EventData, message })
+        const end = encoder.encodeInto(write, buffer, 0)
+        assert.strictEqual(buffer.toString("utf8", 0, end), LogLine.encode(LogLine.eventOf(write)))
+      }
+    }
+    assert.throws(
+      () => encoder.encodeInto(first(1, { data: { big: 1n } as unknown as EventData }), buffer, 0),
+      /BigInt/
+    )
+  })
+
+  it("the encoder writes times of one second, of others and of other days", () => {
+    const encoder = new LineEncoder()
+    const buffer = Buffer.alloc(65_536)
+    const start = at(0)
+    for (const later of [0, 1, 999_999, 1_000_000, 61_000_000, 3_661_000_001, 86_399_000_000, 86_400_000_000, 0, -1]) {
+      for (const earlier of [0, 1, 1_000_000, 60_000_000, 86_400_000_000]) {
+        const write = { ...first(1), first: start + later - earlier, last: start + later }
+        const end = encoder.encodeInto(write, buffer, 0)
+        assert.strictEqual(buffer.toString("utf8", 0, end), LogLine.encode(LogLine.eventOf(write)))
+      }
     }
   })
 
@@ -249,23 +349,23 @@ describe("reading a line", () => {
   })
 
   it.effect.prop(
-    "a line with one byte changed is read exactly when decoding it would read it",
+    "a line of the first release with one byte changed is read exactly when decoding it would read it",
     { event: Arbitraries.event, place: Arbitraries.micros, byte: Arbitraries.micros },
     ({ byte, event, place }) =>
       Effect.sync(() => {
-        const bytes = Buffer.from(LogLine.encode(event).slice(0, -1))
+        const bytes = Buffer.from(plainLine(event).slice(0, -1))
         bytes[Math.abs(place) % bytes.length] = 0x20 + (Math.abs(byte) % 0x5f)
         const text = bytes.toString()
         if (text.includes("\ufffd")) return
         const decoded = EventJson.decode(text)
-        const { events } = read(`${text}\n`)
+        const { events } = read(`${text}\n`, "plain")
         if (Result.isSuccess(decoded)) assert.deepStrictEqual(events, [decoded.success])
         else assert.deepStrictEqual(events, [])
       }),
     { arbitrary: { runs: 1_000, size: 10 } }
   )
 
-  it("events in another form than this log writes are decoded", () => {
+  it("without checksums, events in another form than this log writes are decoded", () => {
     const object = EventJson.toObject(event(3))
     const odd = [
       JSON.stringify(object, null, 1).replaceAll("\n", " "),
@@ -281,9 +381,24 @@ describe("reading a line", () => {
       })
     ]
     for (const text of odd) {
-      const { damaged, events } = read(`${text}\n`)
+      const { damaged, events } = read(`${text}\n`, "plain")
       assert.strictEqual(damaged, 0, text)
       assert.strictEqual(events[0]?.id.seq, 3, text)
+      // Where lines have checksums, only what was written is an event.
+      const checked = read(`${text}\n`)
+      assert.deepStrictEqual(checked.events, [])
+      assert.isAtLeast(checked.damaged, text.length - 1, text)
+    }
+  })
+
+  it("blanks, carriage returns and a byte order mark around a line are no damage", () => {
+    for (const format of ["plain", "checked"] as const) {
+      const text = format === "plain" ? plainLine(event(3)) : line(3)
+      for (const around of [`${text.slice(0, -1)}\r\n`, `\ufeff${text}`, ` \t${text.slice(0, -1)}  \n`]) {
+        const { damaged, events } = read(around, format)
+        assert.strictEqual(damaged, 0, around)
+        assert.strictEqual(events[0]?.id.seq, 3, around)
+      }
     }
   })
 
@@ -313,9 +428,13 @@ describe("reading a line", () => {
       JSON.stringify({ ...object, id: "no identity" })
     ]
     for (const text of none) {
-      const { damaged, events } = read(`${text}\n`)
-      assert.deepStrictEqual(events, [], text)
-      assert.strictEqual(damaged, Buffer.byteLength(text), text)
+      // The checksum is right in the second one, where there is room for it.
+      const checked = text.replace(/^(\{"lastTimestamp":"[^"]{27}",)/, `$1"checksum":"${checksumOf(text)}",`)
+      for (const [one, format] of [[text, "plain"] as const, [checked, "checked"] as const]) {
+        const { damaged, events } = read(`${one}\n`, format)
+        assert.deepStrictEqual(events, [], one)
+        assert.strictEqual(damaged, Buffer.byteLength(one), one)
+      }
     }
     for (const blank of ["\n", "\r\n", " \t \n", ""])
       assert.deepStrictEqual([read(blank).damaged, read(blank).events], [0, []])
@@ -324,8 +443,10 @@ describe("reading a line", () => {
   it("a line that is not UTF-8 is damaged, wherever the wrong byte is", () => {
     const bytes = Buffer.from(line(1))
     bytes[bytes.indexOf("workflow")] = 0xff
-    assert.deepStrictEqual(seqs(read(bytes)), [])
-    assert.deepStrictEqual(seqs(read(Buffer.concat([bytes, Buffer.from(line(2))]))), [2])
+    for (const format of ["plain", "checked"] as const) {
+      assert.deepStrictEqual(seqs(read(bytes, format)), [])
+      assert.deepStrictEqual(seqs(read(Buffer.concat([bytes, Buffer.from(line(2))]), format)), [2])
+    }
     // The replacement character itself is a text like any other.
     assert.deepStrictEqual(seqs(read(LogLine.encode(event(1, { message: "a \ufffd b" })))), [1])
   })
@@ -343,14 +464,105 @@ describe("reading a line", () => {
       '"apiVersion":"v1"',
       '"apiVersion":"v2"'
     )
-    const before = read(long)
-    assert.strictEqual(before.events.length, 1)
+    assert.strictEqual(read(long, "plain").events.length, 1)
+    assert.strictEqual(read(long).events.length, 0)
   })
 })
 
-describe("partial lines joined with another line", () => {
+describe("checksums", () => {
+  const unusual = event(2, { message: "ünïcödé \u0007 🎉", data: { arguments: { a: [1, "}"] } }, labels: { a: "b" } })
+
+  it("a checksum stands at a fixed place, and is the CRC-32 of the line that the command prints", () => {
+    for (const one of [event(1), unusual]) {
+      const text = LogLine.encode(one)
+      assert.strictEqual(text.slice(45, 67), `","checksum":"${checksumOf(text)}`)
+      assert.strictEqual(withoutChecksums(text), `${EventJson.encode(one)}\n`)
+      assert.notProperty(read(text).events[0]!, "checksum")
+    }
+    // The check value of CRC-32 in all its catalogues.
+    assert.strictEqual(crc32("123456789").toString(16), "cbf43926")
+  })
+
+  it("with any bit of a line flipped it is found unchanged or counted as damaged, and the lines beside it are read", () => {
+    for (const middle of [event(2), unusual]) {
+      const before = Buffer.from(line(1))
+      const bytes = Buffer.concat([before, Buffer.from(LogLine.encode(middle)), Buffer.from(line(3))])
+      const written = read(bytes).events
+      for (let bit = 8 * before.length; bit < 8 * (bytes.length - line(3).length); bit++) {
+        bytes[bit >> 3]! ^= 1 << (bit & 7)
+        const { damaged, events } = read(bytes)
+        const found = seqs({ events } as Read)
+        assert.isTrue(
+          found.length === 3 || (damaged > 0 && found.join(",") === "1,3"),
+          `bit ${bit}: ${found.join(",")}`
+        )
+        for (const one of events) assert.deepStrictEqual(one, written[one.id.seq - 1], `bit ${bit}`)
+        bytes[bit >> 3]! ^= 1 << (bit & 7)
+      }
+    }
+  })
+
+  it("a segment of one line with any bit flipped has that event or one damaged line, never another event", () => {
+    for (const one of [event(2), unusual]) {
+      const bytes = Buffer.from(LogLine.encode(one))
+      const written = read(bytes).events
+      for (let bit = 0; bit < 8 * bytes.length; bit++) {
+        bytes[bit >> 3]! ^= 1 << (bit & 7)
+        const { damaged, events } = read(bytes, LogLine.formatOf(bytes) ?? "checked")
+        assert.isTrue(damaged > 0 || events.length === 1, `bit ${bit}`)
+        if (events.length > 0) assert.deepStrictEqual(events, written, `bit ${bit}`)
+        bytes[bit >> 3]! ^= 1 << (bit & 7)
+      }
+    }
+  })
+
+  it("the format of a segment is told by its first line, or the next where that one is damaged", () => {
+    const formatOf = (text: string): LogLine.Format | undefined => LogLine.formatOf(Buffer.from(text))
+    const plain = plainLine(event(1))
+    assert.strictEqual(formatOf(line(1)), "checked")
+    assert.strictEqual(formatOf(plain), "plain")
+    assert.strictEqual(formatOf(`\0\0garbage\n${plain}${line(2)}`), "plain")
+    assert.strictEqual(formatOf(`${plain.slice(0, 50)}\n${line(2)}`), "checked")
+    for (const [text, format] of [
+      [line(1), "checked"],
+      [plain, "plain"]
+    ] as const) {
+      for (let length = 0; length < LogLine.TELLING_LENGTH - 12; length++) {
+        assert.strictEqual(formatOf(text.slice(0, length)), undefined, String(length))
+        assert.strictEqual(formatOf(text.slice(0, length) + text), format, String(length))
+      }
+      const bytes = Buffer.from(text)
+      for (let bit = 0; bit < 8 * bytes.length; bit++) {
+        bytes[bit >> 3]! ^= 1 << (bit & 7)
+        assert.include([format, undefined], LogLine.formatOf(bytes), `bit ${bit}`)
+        assert.strictEqual(LogLine.formatOf(Buffer.concat([bytes, Buffer.from(text)])), format, `bit ${bit}`)
+        bytes[bit >> 3]! ^= 1 << (bit & 7)
+      }
+    }
+  })
+
+  it("lines of the first release are read, also beside lines with checksums in their segment", () => {
+    const { damaged, events } = read(plainLine(event(1)) + line(2) + plainLine(event(3)), "plain")
+    assert.deepStrictEqual(events, read(line(1) + line(2) + line(3)).events)
+    assert.strictEqual(damaged, 0)
+  })
+
+  it("bytes after a line that lost its line end cost no event", () => {
+    for (const rest of ["x", "\0\0\0", "}", '{"lastTim', '{"lastTimestamp":"2026']) {
+      const found = read(`${line(1).slice(0, -1)}${rest}${line(2)}`)
+      assert.includeMembers(seqs(found), rest === "}" ? [2] : [1, 2], rest)
+      assert.isAbove(found.damaged, 0, rest)
+    }
+  })
+})
+
+describe.each(["checked", "plain"] as const)("partial lines joined with another line, %s", (format) => {
+  const encode = (event: Event): string => (format === "checked" ? LogLine.encode(event) : plainLine(event))
+  const line = (seq: number): string => encode(event(seq))
+  const read = (text: string | Buffer): Read => readAs(text, format)
+
   it("after a line cut at any byte the next line is found, and the partial one counted", () => {
-    const torn = Buffer.from(LogLine.encode(event(1, { message: "ünïcödé 🎉", data: { arguments: { a: [1, "}"] } } })))
+    const torn = Buffer.from(encode(event(1, { message: "ünïcödé 🎉", data: { arguments: { a: [1, "}"] } } })))
     for (let length = 1; length < torn.length; length++) {
       const piece = torn.subarray(0, length)
       const glued = Buffer.concat([piece, Buffer.from(line(2)), Buffer.from(line(3))])
@@ -387,7 +599,7 @@ describe("partial lines joined with another line", () => {
 
   it("event data that look like a line never become an event, wherever the line is cut", () => {
     const forged = JSON.parse(EventJson.encode(event(666, { message: "forged" }))) as Record<string, Json>
-    const torn = LogLine.encode(event(1, { message: JSON.stringify(forged), data: { arguments: { forged } } }))
+    const torn = encode(event(1, { message: JSON.stringify(forged), data: { arguments: { forged } } }))
     const careful = Buffer.alloc(65_536)
     const end = new LineEncoder().encodeInto(
       first(1, { message: JSON.stringify(forged), data: { arguments: { forged } } }),

@@ -7,9 +7,9 @@ import { Journal, type JournalError } from "@tidings/core/Journal"
 import * as Recorder from "@tidings/core/Recorder"
 import * as Templates from "@tidings/core/Templates"
 import { Effect, Exit, Layer, Logger, References, Scope } from "effect"
-import { type ChildProcess, spawn, spawnSync } from "node:child_process"
-import { once } from "node:events"
+import { spawnSync } from "node:child_process"
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -21,10 +21,10 @@ import {
 } from "node:fs"
 import * as path from "node:path"
 import { type Disk, node } from "../src/internal/disk.ts"
-import { nodeOfRepository } from "./nodeOfRepository.ts"
 import * as openJournal from "./openJournal.ts"
 import * as openLog from "./openLog.ts"
 import * as TestDirectory from "./TestDirectory.ts"
+import { start } from "./writerProcess.ts"
 import { first } from "./writes.ts"
 
 const { lostSeqs, occurrence, occurrences, readAll, run, segmentsOf, seqsOf } = openJournal
@@ -332,6 +332,14 @@ describe("a journal that loses its directory", () => {
                 change(path.join(directory, segmentsOf(directory)[0]!))
                 ids.push(...(yield* journal.append([occurrence(6)])))
                 ids.push(...(yield* journal.append([occurrence(7)])))
+                // What the next process finds where this one is killed now.
+                const found = `${directory}-found`
+                cpSync(directory, found, { recursive: true })
+                const { entries } = yield* run({ ...options, directory: found }, readAll, node)
+                assert.deepStrictEqual(
+                  entries.map(({ id }) => id),
+                  ids
+                )
                 return ids
               }),
             node
@@ -428,48 +436,8 @@ describe("files of a journal that are deleted during use", () => {
 // real processes
 // ---------------------------------------------------------------------------
 
-interface Appender {
-  readonly process: ChildProcess
-  /** Identities of what was accepted, and last why nothing more was. */
-  readonly said: () => ReadonlyArray<string>
-  readonly saidAtLeast: (lines: number) => Effect.Effect<void>
-  readonly ended: Effect.Effect<unknown>
-}
-
-/** A process that appends to a journal until that refuses. */
-const appender = (directory: string, durability: string): Effect.Effect<Appender, never, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.sync((): Appender => {
-      const child = spawn(
-        nodeOfRepository,
-        [
-          "--conditions=@tidings/source",
-          "--disable-warning=ExperimentalWarning",
-          path.join(import.meta.dirname, "fixtures", "journalAppender.ts"),
-          directory,
-          durability
-        ],
-        { stdio: ["ignore", "pipe", "inherit"] }
-      )
-      let text = ""
-      child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
-        text += chunk
-      })
-      const closed = once(child, "close")
-      const said = () => text.split("\n").slice(0, -1)
-      return {
-        process: child,
-        said,
-        saidAtLeast: (lines) =>
-          Effect.andThen(
-            openLog.eventually(() => said().length >= lines || child.exitCode !== null),
-            Effect.void
-          ),
-        ended: Effect.promise(() => closed)
-      }
-    }),
-    ({ process }) => Effect.sync(() => process.kill("SIGKILL"))
-  )
+/** A process that appends to a journal until that refuses: says identities of what was accepted, and last why nothing more was. */
+const appender = (directory: string, durability: string) => start("journalAppender.ts", directory, durability)
 
 describe("processes that append to a journal", () => {
   for (const durability of durabilities) {
@@ -508,8 +476,10 @@ describe("processes that append to a journal", () => {
           const directory = path.join(yield* TestDirectory.make, "journal")
           const one = yield* appender(directory, durability)
           yield* one.saidAtLeast(20)
-          rmSync(path.join(directory, segmentsOf(directory)[0]!))
-          yield* one.saidAtLeast(one.said().length + 20)
+          const segment = path.join(directory, segmentsOf(directory)[0]!)
+          rmSync(segment)
+          // What it says may be older than that: it has noticed when the file is there again.
+          yield* one.saidThat(() => existsSync(segment))
           one.process.kill("SIGKILL")
           yield* one.ended
           const { entries } = yield* run({ directory, quota: 100_000_000 }, readAll, node)

@@ -15,7 +15,8 @@ const directory = (permissions: number, owner: number, group = GROUP): FileStatu
   owner,
   group,
   permissions,
-  made: 0
+  made: 0,
+  modified: 0
 })
 
 const as = (user: number, groups: ReadonlyArray<number> = [GROUP], isInPod = false): Disk => ({

@@ -42,6 +42,10 @@ export const bytesOf = (directory: string): Buffer =>
 /** The line of the first occurrence of a series. */
 export const line = (seq: number): string => LogLine.encode(LogLine.eventOf(first(seq)))
 
+/** The same lines as the first release wrote them, which is also how the command prints them. */
+export const withoutChecksums = (lines: string): string =>
+  lines.replaceAll(/^(\{"lastTimestamp":"[^"]{27}",)"checksum":"[0-9a-f]{8}",/gm, "$1")
+
 export interface Watcher {
   readonly next: Effect.Effect<WatchItem, BackendError>
   /** The next so many items: seqs of events, tags of the others. */
@@ -88,6 +92,14 @@ export const counting = (): { readonly disk: Disk; readonly calls: (name: keyof 
 /** Lets everything else run until something is so. */
 export const eventually = (condition: () => boolean): Effect.Effect<void> =>
   Effect.suspend(() => (condition() ? Effect.void : Effect.andThen(Effect.yieldNow, eventually(condition))))
+
+/** Lets everything else run until it is noted what the newest segment begins with, which is done beside the first write to it. */
+export const noted = (directory: string): Effect.Effect<void> =>
+  eventually(() => {
+    const { begun } = JSON.parse(readFileSync(path.join(directory, ".meta.json"), "utf8")) as { begun?: Array<string> }
+    const newest = path.basename(newestOf(directory), ".ndjson")
+    return begun?.some((one) => newest === `events-${one.slice(0, one.indexOf(":"))}`) === true
+  })
 
 /** Lets everything else run until something has been asked of the disk again, so many times. */
 export const until = (log: ReturnType<typeof counting>, name: keyof Disk, times = 1): Effect.Effect<void> =>

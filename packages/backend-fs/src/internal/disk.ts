@@ -22,12 +22,14 @@ export interface FileStatus {
   readonly permissions: number
   /** When it was created, in milliseconds since 1970, by the clock of the file system. */
   readonly made: number
+  /** When its content, or the names in a directory, were last changed, in milliseconds since 1970, with fractions. */
+  readonly modified: number
 }
 
 /**
  * The operations on files that the log and the journal use, so that tests can replace the disk by a simulated or a failing one.
  *
- * All but `syncLater` are synchronous: a write to the page cache takes less than a microsecond, a promise forty times as long.
+ * All but `syncLater` and `closeLater` are synchronous: a write to the page cache takes less than a microsecond, a promise forty times as long.
  * Failures are thrown and have the `code` of the operating system.
  *
  * @internal
@@ -45,6 +47,8 @@ export interface Disk {
   readonly create: (path: string, permissions: number) => number
   readonly openDirectory: (path: string) => number
   readonly close: (file: number) => void
+  /** The same without blocking the process: the system frees a file that has no name any more, which takes long for a large one. */
+  readonly closeLater: (file: number) => void
   readonly read: (file: number, into: Uint8Array, offset: number, length: number, position: number) => number
   /** Appends to the file. May write less than it was given. */
   readonly append: (file: number, from: Uint8Array, offset: number, length: number) => number
@@ -53,19 +57,24 @@ export interface Disk {
   readonly syncLater: (file: number, done: (cause: unknown) => void) => void
   /** Cuts the file to this many bytes; works on a full disk. */
   readonly truncate: (file: number, size: number) => void
-  /** Takes the exclusive lock of a file until `release` or the end of the process; absent when another holder has it. */
-  readonly lock: (path: string, permissions: number) => { readonly release: () => void } | undefined
+  /**
+   * Takes the exclusive lock of a file until `release` or the end of the process; absent when another holder has it. `of` says in
+   * errors what the lock is for, a journal unless given.
+   */
+  readonly lock: (path: string, permissions: number, of?: string) => { readonly release: () => void } | undefined
+  /** Sets when the content of the file was last changed, in milliseconds since 1970. */
+  readonly setModified: (file: number, modified: number) => void
   /** Waits until no process is writing to the file. */
   readonly settle: (file: number) => void
   readonly statusOf: (file: number) => FileStatus
   /** Follows symbolic links; absent when there is no file. */
   readonly status: (path: string) => FileStatus | undefined
-  /** Whether a path exists. Cheaper than `status`: reading the times of a file makes its next write record finer ones. */
-  readonly exists: (path: string) => boolean
   /** Whether the path leads to the file with this identity. */
   readonly leadsTo: (path: string, identity: string) => boolean
   /** Whether an open file has no name any more, so that what is written to it is not found again. */
   readonly isUnlinked: (file: number) => boolean
+  /** Size of the file system of a path in bytes; absent where it does not tell. */
+  readonly capacity: (path: string) => number | undefined
   readonly list: (directory: string) => ReadonlyArray<string>
   readonly makeDirectory: (path: string, permissions: number) => void
   /** Adds a name to a file; fails with `EEXIST` when the name exists. */
@@ -90,7 +99,8 @@ const statusOfStats = (stats: fs.Stats): FileStatus => ({
   owner: stats.uid,
   group: stats.gid,
   permissions: stats.mode & 0o7777,
-  made: stats.birthtimeMs
+  made: stats.birthtimeMs,
+  modified: stats.mtimeMs
 })
 
 // Without following a symbolic link, and without blocking on a pipe that has the name of a segment. Systems without these flags
@@ -129,6 +139,7 @@ export const node: Disk = {
     ),
   openDirectory: (path) => fs.openSync(path, fs.constants.O_RDONLY),
   close: (file) => fs.closeSync(file),
+  closeLater: (file) => fs.close(file, () => {}),
   read: (file, into, offset, length, position) => fs.readSync(file, into, offset, length, position),
   append: (file, from, offset, length) => fs.writeSync(file, from, offset, length),
   sync: (file) => fs.fsyncSync(file),
@@ -140,17 +151,25 @@ export const node: Disk = {
     const { atime, mtime } = fs.fstatSync(file)
     fs.futimesSync(file, atime, mtime)
   },
+  setModified: (file, modified) => fs.futimesSync(file, modified / 1_000, modified / 1_000),
   statusOf: (file) => statusOfStats(fs.fstatSync(file)),
   status: (path) => {
     const stats = fs.statSync(path, { throwIfNoEntry: false })
     return stats === undefined ? undefined : statusOfStats(stats)
   },
-  exists: (path) => fs.existsSync(path),
   leadsTo: (path, identity) => {
     const stats = fs.statSync(path, { throwIfNoEntry: false })
     return stats !== undefined && `${stats.dev}:${stats.ino}` === identity
   },
   isUnlinked: (file) => fs.fstatSync(file).nlink === 0,
+  capacity: (path) => {
+    try {
+      const { blocks, bsize } = fs.statfsSync(path)
+      return blocks * bsize
+    } catch {
+      return undefined
+    }
+  },
   list: (directory) => fs.readdirSync(directory),
   makeDirectory,
   link: (existing, path) => fs.linkSync(existing, path),

@@ -98,6 +98,10 @@ const reasonOf = (cause: unknown, path: string, owner: keyof typeof ADVICE): Bac
       return new Unavailable({
         detail: `the file system of ${path} does not support locks (ENOLCK), without which two processes could use one journal: choose a directory on a local disk`
       })
+    case "ENOTSUP":
+      return new Unavailable({
+        detail: `the file system of ${path} refuses locks, without which two processes could use one journal: choose a directory on a local disk`
+      })
     default:
       return new Unavailable({
         detail: `${path}: ${messageOf(cause)}`

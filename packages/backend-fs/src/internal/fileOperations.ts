@@ -1,3 +1,4 @@
+import * as path from "node:path"
 import type { Disk } from "./disk.ts"
 import { codeOf, diskFailure, unlessCode } from "./diskError.ts"
 
@@ -43,6 +44,19 @@ export const syncDirectory = (disk: Disk, directory: string): boolean => {
   if (opened === undefined) return false
   closing(disk, opened, (file) => syncNow(disk, file))
   return true
+}
+
+/**
+ * Makes the names of the directories above a new one durable, which may be as new.
+ *
+ * @internal
+ */
+export const syncAncestors = (disk: Disk, directory: string): void => {
+  for (let at = directory; at !== path.dirname(at);) {
+    at = path.dirname(at)
+    // A directory that this process may not open was not created by it.
+    if (!syncDirectory(disk, at)) return
+  }
 }
 
 /**

@@ -6,9 +6,9 @@ import type { ObjectReference } from "@tidings/core/ObjectReference"
  * @internal
  */
 export const isSameObject = (a: ObjectReference, b: ObjectReference): boolean =>
-  a.name === b.name &&
   a.namespace === b.namespace &&
   a.kind === b.kind &&
+  a.name === b.name &&
   a.uid === b.uid &&
   a.apiVersion === b.apiVersion &&
   a.fieldPath === b.fieldPath

@@ -1,7 +1,7 @@
 /**
  * The directory of an event log or a journal, and the identity of what is in it.
  *
- * The identity stands in `.meta.json`. It is drawn once, by whoever creates the log or journal, and cursors and sinks are bound
+ * The identity stands in `.meta.json`. It is drawn once, when the log or journal is created, and cursors and sinks are bound
  * to it. Of several processes that create one at once, exactly one gives it its identity.
  *
  * A directory is used only by this user or root, with the right kind and a format that this version knows; otherwise it is an
@@ -17,7 +17,7 @@ import * as access from "./access.ts"
 import type { Disk } from "./disk.ts"
 import { ADVICE, codeOf, fromDisk, pathOf, unavailable, unlessCode } from "./diskError.ts"
 import { appendAll, closing, readStart, syncDirectory } from "./fileOperations.ts"
-import { hasJournal } from "./journal/fileNames.ts"
+import { hasJournal, isSegment } from "./journal/fileNames.ts"
 import * as SegmentName from "./log/segmentName.ts"
 
 /** @internal */
@@ -38,29 +38,45 @@ export const holdsLog = (directory: string): string =>
  */
 export type Kind = "log" | "journal"
 
-/** Since format 2 of a journal, each opening accepts under an origin of its own; the first release refuses format 2. */
-const FORMATS = { log: [1], journal: [1, 2] } as const
-const NEWEST_FORMAT = { log: 1, journal: 2 } as const
+/**
+ * Since format 2 of a journal, each opening accepts under an origin of its own. Since format 2 of a log, lines may have checksums.
+ * The first release refuses format 2 of both.
+ */
+const FORMATS = { log: [1, 2], journal: [1, 2] } as const
+const NEWEST_FORMAT = { log: 2, journal: 2 } as const
 const NAMES = { log: "event log", journal: "journal" } as const
+const WITH_NEW_IDENTITY = {
+  log: "earlier cursors become invalid",
+  journal: "what the first release accepted into it may be delivered twice"
+} as const
 const WITH_ARTICLE = { log: "an event log", journal: "a journal" } as const
 
-interface Identity {
+type Fields = Readonly<Record<string, unknown>>
+
+/**
+ * What a meta file says.
+ *
+ * @internal
+ */
+export interface Meta {
   readonly id: string
   readonly format: number
   /** Whether the file names its kind; the first release did not. */
   readonly isMarked: boolean
+  /** All that it says, also what this version does not know. */
+  readonly fields: Fields
 }
 
-/** Bytes of a meta file that are read; it has about a hundred. */
-const LARGEST_META = 4_096
+/** Bytes of a meta file that are read; it has a few hundred. */
+const LARGEST_META = 65_536
 
 /** @internal */
 export interface StoreOptions {
   readonly path: string
   readonly disk: Disk
   readonly clock: Clock.Clock
-  /** Part of the names of temporary files, unique to this process. */
-  readonly tag: string
+  /** Part of the names of temporary files, unique to this process. Asked for by what writes: most readers need no randomness. */
+  readonly tag: () => string
 }
 
 /** @internal */
@@ -69,7 +85,9 @@ export class StoreDirectory {
   readonly disk: Disk
   protected readonly kind: Kind
   protected readonly clock: Clock.Clock
-  protected readonly tag: string
+  protected readonly tag: () => string
+  /** Whether it was created here. */
+  isNew = false
   /** The identity of which it is known that it is of this kind. */
   private known: string | undefined
 
@@ -94,7 +112,8 @@ export class StoreDirectory {
       const existing = yield* this.attempt(() => {
         this.checkDirectory(create, use)
         const existing = this.readIdentity()
-        if (existing !== undefined && existing !== this.known) this.checkKind()
+        if (existing === undefined) this.checkUnnamed()
+        else if (existing !== this.known) this.checkKind()
         this.known = existing
         return existing
       })
@@ -104,7 +123,10 @@ export class StoreDirectory {
       return yield* this.attempt(() => {
         this.writeIdentity(id)
         const winner = this.readIdentity()
+        this.isNew ||= winner === id
         if (winner === undefined) throw this.vanished(this.pathOf(META))
+        // Another process was first, perhaps with something of the other kind.
+        if (winner !== id) this.checkKind()
         return winner
       })
     })
@@ -123,7 +145,7 @@ export class StoreDirectory {
     try {
       return unlessCode(["ENOENT"], use)
     } catch (cause) {
-      throw fromDisk(cause, path)
+      throw fromDisk(cause, path, this.kind)
     }
   }
 
@@ -171,27 +193,28 @@ export class StoreDirectory {
     throw unavailable(holdsLog(this.path))
   }
 
+  /** A log does not begin among the entries of a journal whose identity is gone: the journal could not be opened again. */
+  private checkUnnamed(): void {
+    if (this.kind === "log" && this.disk.list(this.path).some(isSegment)) this.checkKind()
+  }
+
   /** The identity of the log or journal; absent before there is one. */
   readIdentity(): string | undefined {
     return this.readMeta()?.id
-  }
-
-  /** When the log or journal was created, in milliseconds since 1970; absent before it is. */
-  created(): number | undefined {
-    return this.disk.status(this.pathOf(META))?.made
   }
 
   protected fileMode(): number {
     return access.fileMode(this.disk.status(this.path))
   }
 
-  private readMeta(): Identity | undefined {
+  /** What the meta file says; absent before there is one. */
+  readMeta(): Meta | undefined {
     const file = this.pathOf(META)
     const text = this.find(file, () => readStart(this.disk, file, LARGEST_META))
     if (text === undefined) return undefined
     const damaged = (what: string) =>
       unavailable(
-        `${file} ${what}: restore it from a copy; or remove it, then the ${NAMES[this.kind]} gets a new identity, and earlier cursors become invalid`
+        `${file} ${what}: restore it from a copy; or remove it, then the ${NAMES[this.kind]} gets a new identity, and ${WITH_NEW_IDENTITY[this.kind]}`
       )
     let meta: unknown
     try {
@@ -214,21 +237,44 @@ export class StoreDirectory {
       )
     }
     if (typeof meta.id !== "string" || meta.id === "") throw damaged("has an id that is not text")
-    return { id: meta.id, format: Number(meta.format), isMarked: kind !== undefined }
+    return { id: meta.id, format: Number(meta.format), isMarked: kind !== undefined, fields: { ...meta } }
+  }
+
+  /** Whether what is there has an older format than this version writes. */
+  isOld({ format }: Meta): boolean {
+    return format !== NEWEST_FORMAT[this.kind]
   }
 
   /** Writes the newest format into the meta file, so that versions that do not know it refuse what is written from now on. */
   upgrade(): void {
     const meta = this.readMeta()
-    if (meta === undefined || meta.format === NEWEST_FORMAT[this.kind]) return
-    this.replaceMeta(meta.id, (temporary) => this.disk.rename(temporary, this.pathOf(META)))
+    if (meta !== undefined && this.isOld(meta)) this.changeMeta(meta, {})
+  }
+
+  /** Changes fields of the meta file, which has the newest format afterwards. Those that are `undefined` are removed. */
+  protected changeMeta({ fields }: Meta, changed: Fields): void {
+    const { id, createdAt, format: _, kind: __, ...others } = fields
+    this.replaceMeta({ ...this.heading(), id, createdAt, ...others, ...changed }, (temporary) =>
+      this.disk.rename(temporary, this.pathOf(META))
+    )
+  }
+
+  private heading(): Fields {
+    const format = NEWEST_FORMAT[this.kind]
+    return this.kind === "log" ? { format } : { format, kind: this.kind }
+  }
+
+  /** What else the meta file says from the beginning. */
+  protected firstFields(): Fields {
+    return {}
   }
 
   /** Gives the directory an identity, unless it has one. */
   writeIdentity(id: string): void {
     const { disk } = this
     const meta = this.pathOf(META)
-    this.replaceMeta(id, (temporary) => {
+    const createdAt = Timestamp.format(Timestamp.now(this.clock))
+    this.replaceMeta({ ...this.heading(), id, createdAt, ...this.firstFields() }, (temporary) => {
       // A link and not a rename: the second of two processes fails here and does not replace the identity.
       try {
         disk.link(temporary, meta)
@@ -243,12 +289,9 @@ export class StoreDirectory {
   }
 
   /** Writes a meta file under a temporary name, and lets `place` give it the right one. */
-  private replaceMeta(id: string, place: (temporary: string) => void): void {
-    const { disk, kind } = this
-    const temporary = this.pathOf(`${META}.${this.tag}`)
-    const createdAt = Timestamp.format(Timestamp.now(this.clock))
-    const format = NEWEST_FORMAT[kind]
-    const meta = kind === "log" ? { format, id, createdAt } : { format, kind, id, createdAt }
+  private replaceMeta(meta: Fields, place: (temporary: string) => void): void {
+    const { disk } = this
+    const temporary = this.pathOf(`${META}.${this.tag()}`)
     const opened = disk.create(temporary, this.fileMode())
     try {
       closing(disk, opened, (file) => {

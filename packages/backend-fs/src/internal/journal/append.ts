@@ -36,7 +36,7 @@ export const make = (journal: OpenJournal, isDurable: boolean): Journal["Service
       throw ownership.lost(writer.isUnlinked ? "no" : "unknown")
     }
     try {
-      writer.keepNamed()
+      writer.keepOpen()
     } catch (cause) {
       writer.abandon(bytes)
       throw cause

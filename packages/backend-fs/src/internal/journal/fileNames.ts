@@ -44,7 +44,7 @@ export interface SegmentName {
 }
 
 /**
- * The segment that a file is; absent when the file is none.
+ * Parses a file name; undefined unless it is that of a segment.
  *
  * @internal
  */

@@ -208,7 +208,7 @@ export const bodyIn = (line: Buffer): Buffer | undefined => {
 }
 
 /**
- * The entry of a line; absent when its checksum is wrong, or it is none.
+ * Parses a line; undefined when its checksum is wrong or it is not an entry.
  *
  * @internal
  */
@@ -229,7 +229,7 @@ export const entryIn = (line: Buffer): Entry | undefined => {
 }
 
 /**
- * The complete entries in a line that is none: where the line end between two entries was overwritten, they are one line. JSON
+ * The complete entries in a line that is not an entry itself: where the line end between two entries was overwritten, they are one line. JSON
  * contains no TAB, so an entry can start in few places.
  */
 const joinedEntries = (line: Buffer): ReadonlyArray<Entry> => {

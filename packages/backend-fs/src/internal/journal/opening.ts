@@ -18,10 +18,10 @@ import {
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import * as path from "node:path"
 import { Disk } from "../disk.ts"
-import { syncDirectory } from "../fileOperations.ts"
+import { syncAncestors } from "../fileOperations.ts"
 import * as SegmentName from "../log/segmentName.ts"
+import { withNamedFailures } from "../namedFailures.ts"
 import { holdsLog, StoreDirectory } from "../storeDirectory.ts"
 import { DirectoryEntries } from "./directoryEntries.ts"
 import { failed } from "./errors.ts"
@@ -80,12 +80,12 @@ export interface OpenJournal {
 export const open = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<OpenJournal, JournalError, Scope.Scope> {
-  const disk = yield* Disk
+  const disk = withNamedFailures(yield* Disk)
   const clock = yield* Clock.Clock
   // Drawn for each opening, so that a copy of a journal never gives an identity twice.
   const origin = yield* EventId.makeOrigin
   const storeAt = (path: string, kind: "log" | "journal") =>
-    new StoreDirectory({ path, disk, clock, tag: origin }, kind)
+    new StoreDirectory({ path, disk, clock, tag: () => origin }, kind)
   const directory = yield* place.apart(disk, options.directory, (place) => {
     const shared = storeAt(options.directory, "log").readIdentity()
     if (shared !== undefined) storeAt(place, "journal").writeIdentity(shared)
@@ -184,14 +184,5 @@ const isOfAnotherKind = (store: StoreDirectory): boolean => {
   } catch (cause) {
     // An error of the disk has a cause.
     return cause instanceof BackendError && cause.cause === undefined
-  }
-}
-
-/** Makes the names of the directories above a new journal durable, which may be as new. */
-const syncAncestors = (disk: Disk, directory: string): void => {
-  for (let at = directory; at !== path.dirname(at);) {
-    at = path.dirname(at)
-    // A directory that this process may not open was not created by it.
-    if (!syncDirectory(disk, at)) return
   }
 }

@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { hostname } from "node:os"
 import type { Disk } from "../disk.ts"
+import { diskFailure } from "../diskError.ts"
 import { readStart } from "../fileOperations.ts"
 import type { DirectoryEntries } from "./directoryEntries.ts"
 import { errorOf } from "./errors.ts"
@@ -42,21 +43,46 @@ export const ownerOf = (disk: Disk, entries: DirectoryEntries): string => {
 export const writeOwner = (entries: DirectoryEntries): void =>
   entries.writeOptional(OWNER, [Buffer.from(thisProcess())])
 
+/** How often the lock is taken anew when its file is replaced meanwhile. */
+const MOST_TRIES = 16
+
+/**
+ * Takes the lock, and answers the identity of the file that is locked; absent when another holder has it.
+ *
+ * The file is locked by its path. Only where the path leads to the same file before and after is that the file that is locked:
+ * a file that was deleted meanwhile excludes nobody.
+ */
+const takeLock = (
+  disk: Disk,
+  entries: DirectoryEntries
+): { readonly identity: string; readonly release: () => void } | undefined => {
+  const path = entries.pathOf(LOCK)
+  for (let attempt = 0; attempt < MOST_TRIES; attempt++) {
+    const before = disk.status(path)?.identity
+    const lock = disk.lock(path, entries.fileMode())
+    if (lock === undefined) return undefined
+    // The first attempt creates the file where it is missing, the second one finds it.
+    if (before !== undefined && disk.leadsTo(path, before)) return { identity: before, release: lock.release }
+    lock.release()
+  }
+  throw diskFailure("EBUSY", "it is deleted or replaced again and again", path)
+}
+
 /** @internal */
 export class Ownership {
   private readonly disk: Disk
   private readonly entries: DirectoryEntries
   private readonly lock: string
-  private readonly lockIdentity: string | undefined
+  private readonly lockIdentity: string
   private readonly directoryIdentity: string | undefined
   /** Result of the last check. */
   wasLost = false
 
-  private constructor(disk: Disk, entries: DirectoryEntries) {
+  private constructor(disk: Disk, entries: DirectoryEntries, lockIdentity: string) {
     this.disk = disk
     this.entries = entries
     this.lock = entries.pathOf(LOCK)
-    this.lockIdentity = this.identityOf(this.lock)
+    this.lockIdentity = lockIdentity
     this.directoryIdentity = this.identityOf(entries.directory)
   }
 
@@ -65,7 +91,7 @@ export class Ownership {
     const { directory } = entries
     const lock = Effect.flatMap(
       Effect.try({
-        try: () => disk.lock(entries.pathOf(LOCK), entries.fileMode()),
+        try: () => takeLock(disk, entries),
         catch: (cause) => errorOf(cause, directory)
       }),
       (lock) => {
@@ -80,8 +106,8 @@ export class Ownership {
     )
     return Effect.map(
       Effect.acquireRelease(lock, (lock) => Effect.sync(lock.release)),
-      () => {
-        const ownership = new Ownership(disk, entries)
+      ({ identity }) => {
+        const ownership = new Ownership(disk, entries, identity)
         entries.guardWith(() => ownership.check())
         return ownership
       }
@@ -100,7 +126,7 @@ export class Ownership {
   isKept(): boolean {
     let isKept = false
     try {
-      isKept = this.lockIdentity !== undefined && this.disk.leadsTo(this.lock, this.lockIdentity)
+      isKept = this.disk.leadsTo(this.lock, this.lockIdentity)
     } catch {
       // What cannot be checked cannot be used either.
     }

@@ -1,5 +1,5 @@
 /**
- * What operators ask the owner of a journal to do with parked events: one line for each request, appended by whoever asks. The
+ * What operators ask the owner of a journal to do with parked events: one line for each request, appended by the process that asks. The
  * owner takes the whole file away, so that the next request starts another one.
  *
  * A request is carried out at most once. What a process that ends has not carried out is still parked, and can be asked for

@@ -28,7 +28,7 @@ interface Options {
 export interface Read {
   readonly page: JournalPage
   /**
-   * Segments to sync before anybody sees the page: what was delivered has to stay in the journal, or after a power failure a
+   * Segments to sync before the page is returned: what was delivered has to stay in the journal, or after a power failure a
    * checkpoint would be beyond its end.
    */
   readonly unsynced: ReadonlyArray<Segment>

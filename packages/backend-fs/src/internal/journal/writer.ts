@@ -208,13 +208,10 @@ export class JournalWriter {
     return this.open !== undefined && this.options.disk.isUnlinked(this.open.file)
   }
 
-  /** Call it before accepting what was written: restores the segment where its file was deleted. */
-  keepNamed(): void {
-    const { disk, segments } = this.options
-    if (!disk.exists(segments.pathOf(segments.newest!))) this.keepOpen()
-  }
-
-  /** Puts a copy of the open segment in its place where its name leads to another file or to none. */
+  /**
+   * Puts a copy of the open segment in its place where its name leads to another file or to none. Call it before accepting what was
+   * written: the next opening reads the file that has the name.
+   */
   keepOpen(): void {
     const { disk, entries, segments } = this.options
     const { newest } = segments

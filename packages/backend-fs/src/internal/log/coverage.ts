@@ -1,43 +1,56 @@
 import type { Coverage, Gap } from "@tidings/core/EventQuery"
-import type { Micros } from "@tidings/core/Timestamp"
-import type { DamageLedger } from "./segment.ts"
-import type { LogView } from "./view.ts"
+import type { LogDirectory } from "./directory.ts"
+import * as LogMeta from "./logMeta.ts"
+import * as SegmentMark from "./segmentMark.ts"
 import * as SegmentName from "./segmentName.ts"
 
-/** Some file systems do not know when a file was made, and answer with the beginning of time. */
-const timeOf = (milliseconds: number): Micros | "unknown" =>
-  milliseconds > 0 ? Math.floor(milliseconds * 1_000) : "unknown"
-
 /**
- * For which time the history of a log is complete: since the log was begun, or, where its first segments were taken away,
- * since the oldest one that is left was made. Segments are numbered without gaps, so one that is missing between is found
- * out; damaged lines may have been events.
+ * For which time the history of a log is complete: since the log was created; or since retention removed its first segments, which is
+ * noted; or, where somebody else took them away, since the first event that is left. Segments are numbered without gaps, so one that
+ * is missing between or at the end is found out. One that is empty was cut: it is begun by its first line. One that was cut or replaced
+ * and written to since does not begin as it did. Damaged lines may have been events.
+ *
+ * Times of files are not asked, because a copy or a restore changes them.
  *
  * @internal
  */
 export const coverageOf = (options: {
   readonly store: string
-  readonly view: LogView
-  readonly damage: DamageLedger
-  /** When the log was created, in milliseconds since 1970; absent where nobody knows. */
-  readonly created: number | undefined
+  readonly directory: LogDirectory
+  /** Oldest first. */
+  readonly segments: ReadonlyArray<{ readonly name: SegmentName.SegmentName; readonly size: number }>
+  readonly damage: { readonly lines: number; readonly bytes: number }
 }): Coverage => {
-  const { created = 0, damage, store, view } = options
+  const { damage, directory, segments, store } = options
+  const meta = directory.logMeta()
   const gaps: Array<Gap> = []
-  let since = timeOf(created)
+  // Without times: those of files are changed by a copy or a restore.
+  const gap = (reason: string): void => void gaps.push({ store, reason })
+  let since: Coverage["since"] = meta.created ?? "unknown"
   let number = 0
-  for (const [index, { name, status }] of view.segments.entries()) {
+  if (meta.removed !== undefined) {
+    number = meta.removed.upTo
+    since = meta.removed.until + 1
+    gaps.push({ store, to: meta.removed.until, reason: LogMeta.whatWasRemoved(meta.removed) })
+  }
+  for (const [index, { name, size }] of segments.entries()) {
     const missing = SegmentName.missingBetween(number, name.number)
-    if (missing !== undefined && index === 0) since = timeOf(status.made)
-    // Without times: those of files are changed by a copy or a restore.
-    else if (missing !== undefined) gaps.push({ store, reason: missing })
+    if (missing !== undefined && index === 0) since = directory.firstTimeOf(name) ?? "unknown"
+    if (missing !== undefined) gap(missing)
+    if (size === 0 && name.number !== meta.sealedUpTo) gap(SegmentName.isEmpty(name))
     number = Math.max(number, name.number)
   }
+  // Those that were begun since are there.
+  number = Math.max(number, directory.segments().at(-1)?.number ?? 0)
+  const newest = directory.highestKnown(meta)
+  const missing = SegmentName.missingBetween(number, newest + 1)
+  if (missing !== undefined) gap(missing)
+  if (segments.length === 0 && newest > 0) since = "unknown"
+  for (const lost of SegmentMark.whatWasLost(directory, meta)) gap(lost)
   if (damage.lines > 0) {
-    gaps.push({
-      store,
-      reason: `${damage.lines === 1 ? "1 damaged line was" : `${damage.lines} damaged lines were`} skipped (${damage.bytes} bytes)`
-    })
+    gap(
+      `${damage.lines === 1 ? "1 damaged line was" : `${damage.lines} damaged lines were`} skipped (${damage.bytes} bytes)`
+    )
   }
   return { store, since, until: "now", gaps }
 }

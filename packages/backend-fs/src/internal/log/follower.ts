@@ -1,21 +1,44 @@
 import type { BackendError } from "@tidings/core/BackendError"
+import type { Event } from "@tidings/core/Event"
 import type { WatchFrom, WatchItem } from "@tidings/core/EventQuery"
 import * as Position from "@tidings/core/Position"
 import * as Target from "@tidings/core/Target"
+import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import { FoldTable } from "./foldTable.ts"
-import * as LineMatcher from "./lineMatcher.ts"
+import { closing } from "../fileOperations.ts"
+import { ChangeWalk, type ChangesFrom } from "./index/changeWalk.ts"
+import { FilterPlan } from "./index/filterPlan.ts"
+import { endOf as endOfSnapshot } from "./index/snapshot.ts"
+import { IndexDamaged } from "./index/segmentIndex.ts"
 import * as LogPosition from "./position.ts"
-import { eventAt } from "./query.ts"
+import * as PlainObject from "./plainObject.ts"
 import { LogTail, type TailOptions } from "./tail.ts"
-import { LogView } from "./view.ts"
+import { endOf, repeat, type SegmentStatus, settledSegments } from "./view.ts"
+import * as SegmentMark from "./segmentMark.ts"
 import * as SegmentName from "./segmentName.ts"
-import type { SeriesIndex } from "./seriesIndex.ts"
+import { SeriesIndex } from "./seriesIndex.ts"
 
-/** Events of the snapshot that are decoded at a time. */
-const PAGE = 256
+/** Events of the snapshot that are read at a time. */
+const PAGE = 64
+
+/** Entries of each kind that are kept of what the snapshot showed. */
+const MOST_SHOWN = 16_384
+
+type EventItem = Extract<WatchItem, { readonly _tag: "Event" }>
+
+const EventItemOf = PlainObject.make<[event: Event, cursor: EventItem["cursor"]], EventItem>(function (event, cursor) {
+  this._tag = "Event"
+  this.event = event
+  this.cursor = cursor
+})
+
+/** A walk through the snapshot, and where the snapshot ends. */
+interface Walk {
+  readonly changes: ChangeWalk
+  readonly end: LogPosition.LogPosition
+}
 
 /**
  * One watch: a snapshot of the log, and then what is appended after it.
@@ -24,16 +47,27 @@ const PAGE = 256
  */
 export class LogFollower {
   /** The next items; waits until there are some. */
-  next: Effect.Effect<ReadonlyArray<WatchItem>, BackendError>
+  private next: Effect.Effect<ReadonlyArray<WatchItem>, BackendError>
   private readonly options: TailOptions
   private readonly tail: LogTail
-  private view: LogView | undefined
+  /** After the last event that was shown. */
+  private reached: LogPosition.LogPosition | undefined
+  /**
+   * What the snapshot showed, so that the tail does not show it again where a writer repeats a line: side files tell it too, but not
+   * of a segment that was cut or replaced meanwhile.
+   */
+  private readonly shown = new SeriesIndex(MOST_SHOWN)
 
   private constructor(options: TailOptions, from: WatchFrom) {
     this.options = options
     this.tail = new LogTail(options)
     this.next = this.start(from)
   }
+
+  /** The next items, of which there is at least one. */
+  readonly pull: Effect.Effect<Arr.NonEmptyReadonlyArray<WatchItem>, BackendError> = Effect.suspend(() =>
+    Effect.flatMap(this.next, (items) => (Arr.isReadonlyArrayNonEmpty(items) ? Effect.succeed(items) : this.pull))
+  )
 
   /** A follower that closes its files with the scope. */
   static make(options: TailOptions, from: WatchFrom): Effect.Effect<LogFollower, never, Scope.Scope> {
@@ -44,133 +78,122 @@ export class LogFollower {
       }),
       (follower) =>
         Effect.sync(() => {
-          follower.closeView()
           follower.tail.close()
           options.changes.detach()
         })
     )
   }
 
-  private closeView(): void {
-    this.view?.close()
-    this.view = undefined
-  }
-
   private start(from: WatchFrom): Effect.Effect<ReadonlyArray<WatchItem>, BackendError> {
     return Effect.gen({ self: this }, function* () {
-      const view = yield* Effect.uninterruptible(
-        Effect.tap(LogView.settled(this.options.directory), (view) => Effect.sync(() => (this.view = view)))
-      )
+      const { directory } = this.options
+      const segments = yield* settledSegments(directory)
       const items: Array<WatchItem> = []
       let after: LogPosition.LogPosition | undefined
       if (typeof from === "string" && from !== "beginning" && from !== "now") {
         const scope = { mode: "filesystem", target: Target.make(this.options.target), filter: this.options.filter }
         after = yield* Effect.fromResult(Result.flatMap(Position.decodeCursor(scope, from), LogPosition.parse))
-        const gap = yield* this.options.directory.attempt(() => this.resumeFrom(view, after!))
-        if (gap !== undefined) items.push(this.tail.gap(gap, from))
+        const gap = yield* directory.attempt(() => this.resumeFrom(segments, after!))
+        if (gap !== undefined) items.push(this.tail.gap(gap, after, from))
       }
-      const end = yield* this.options.directory.attempt(() => this.endOf(view))
+      const end = yield* directory.attempt(() => endOf(directory, segments.at(-1)))
       if (
         from === "now" ||
         (typeof from === "object" && !(from.last >= 1)) ||
         (after !== undefined && LogPosition.isSame(after, end))
       ) {
-        return this.goLive(items, end, undefined)
+        return this.goLive(items, end)
       }
-      const table = new FoldTable()
-      const matches = LineMatcher.make(this.options.filter)
-      const scanned = yield* view.scan(this.options.ledger, (record, segment) => table.add(record, segment, matches), {
-        until: end
-      })
-      yield* this.options.report
-      let rows = table.matching().sort(table.byChange)
-      if (typeof from === "object") rows = rows.slice(-Math.floor(from.last))
-      if (after !== undefined) {
-        const position = after
-        rows = rows.filter((row) => {
-          const at = table.at(row)
-          return LogPosition.isBefore(position, view.segments[at.segment]!.name, at.start)
-        })
-      }
-      return yield* this.show(view, table, rows, 0, items, scanned)
+      return yield* this.walk(typeof from === "object" ? { last: Math.floor(from.last) } : { after }, items)
     })
+  }
+
+  /** Begins to show what is stored. */
+  private walk(from: ChangesFrom, items: Array<WatchItem>): Effect.Effect<ReadonlyArray<WatchItem>, BackendError> {
+    const { directory, filter, index } = this.options
+    this.reached = from.after
+    const begin = index.use((snapshot) => {
+      const changes = new ChangeWalk(index, directory, snapshot, new FilterPlan(filter), from)
+      return Effect.as(
+        repeat(directory, () => changes.goBack()),
+        { changes, end: endOfSnapshot(snapshot) }
+      )
+    })
+    return Effect.flatMap(
+      Effect.tap(begin, () => this.options.report),
+      (walk) => this.show(walk, from, items)
+    )
   }
 
   /**
    * Compares the log with what it was when a cursor was made: fails when the log before the cursor was changed, and answers
    * the reason of a gap when segments after it are gone.
    */
-  private resumeFrom(view: LogView, position: LogPosition.LogPosition): string | undefined {
+  private resumeFrom(segments: ReadonlyArray<SegmentStatus>, position: LogPosition.LogPosition): string | undefined {
     const { segment, offset } = position
-    const names = view.segments.map(({ name }) => name)
-    const found = view.segments.find(({ name }) => name.key === segment?.key)
+    const { directory } = this.options
+    const names = segments.map(({ name }) => name)
+    const named = names.find(({ key }) => key === segment?.key)
+    const found = named === undefined ? undefined : directory.openSegment(named, "read")
     if (found !== undefined) {
-      if (LogPosition.checkAt(this.options.directory.disk, found.opened, offset) !== position.check) {
+      const check = closing(directory.disk, found.opened, (file) => LogPosition.checkAt(directory.disk, file, offset))
+      if (check !== position.check) {
         throw LogPosition.mismatch(
           `the log is not what it was when the cursor was taken (${found.name.file} was cut or replaced); start over without it`
         )
       }
-      return SegmentName.missingAfter(found.name, names)
+      // Nothing of it was read: another file in its place begins like it.
+      return this.missingAfter(found.name, names, offset === 0 ? found.name.number - 1 : found.name.number)
     }
-    if (segment === undefined) return SegmentName.missingAfter(undefined, names)
+    if (segment === undefined) return this.missingAfter(undefined, names)
     return `${segment.file}, where the cursor points to, is gone`
   }
 
-  /** The position after the last complete line of a view. */
-  private endOf(view: LogView): LogPosition.LogPosition {
-    const newest = view.segments.at(-1)
-    if (newest === undefined) return LogPosition.beginning
-    const { disk } = this.options.directory
-    const block = Buffer.allocUnsafe(65_536)
-    let offset = newest.status.size
-    while (offset > 0) {
-      const length = Math.min(block.length, offset)
-      const found = disk.read(newest.opened, block, 0, length, offset - length)
-      const at = found === 0 ? -1 : block.lastIndexOf(0x0a, found - 1)
-      if (at !== -1) {
-        offset += at + 1 - length
-        break
-      }
-      offset -= length
-    }
-    return LogPosition.at(disk, newest, offset)
-  }
-
-  /** Decodes a page of the snapshot. */
-  private show(
-    view: LogView,
-    table: FoldTable,
-    rows: ReadonlyArray<number>,
-    from: number,
-    items: Array<WatchItem>,
-    end: LogPosition.LogPosition
-  ): Effect.Effect<ReadonlyArray<WatchItem>, BackendError> {
-    const { disk } = this.options.directory
-    const until = Math.min(rows.length, from + PAGE)
-    return Effect.map(
-      this.options.directory.attempt(() => {
-        for (let index = from; index < until; index++) {
-          const at = table.at(rows[index]!)
-          const segment = view.segments[at.segment]!
-          const cursor = this.tail.cursorAt(LogPosition.at(disk, segment, at.end))
-          items.push({ _tag: "Event", event: eventAt(disk, segment, at), cursor })
-        }
-      }),
-      () => {
-        if (until >= rows.length) return this.goLive(items, end, table.toIndex())
-        this.next = Effect.suspend(() => this.show(view, table, rows, until, [], end))
-        return items
-      }
+  /** What is gone of the segments after one, in words. */
+  private missingAfter(
+    segment: SegmentName.SegmentName | undefined,
+    names: ReadonlyArray<SegmentName.SegmentName>,
+    lossesAfter = segment?.number ?? 0
+  ): string | undefined {
+    const { directory } = this.options
+    return (
+      SegmentName.missingAfter(segment, names) ??
+      SegmentMark.whatWasLost(directory, directory.logMeta(), lossesAfter)[0]
     )
   }
 
-  private goLive(
-    items: Array<WatchItem>,
-    position: LogPosition.LogPosition,
-    index: SeriesIndex | undefined
-  ): ReadonlyArray<WatchItem> {
-    this.closeView()
-    this.tail.start(position, index)
+  /** Shows some of what is stored. */
+  private show(
+    walk: Walk,
+    from: ChangesFrom,
+    items: Array<WatchItem>
+  ): Effect.Effect<ReadonlyArray<WatchItem>, BackendError> {
+    const read = this.options.directory.attempt(() =>
+      walk.changes.next(PAGE, (event, position) => {
+        items.push(new EventItemOf(event, this.tail.cursorAt(position)))
+        this.shown.raise(event.id.origin, event.id.seq, event.upTo)
+        this.reached = position
+      })
+    )
+    const shown = Effect.map(read, (hasMore): ReadonlyArray<WatchItem> => {
+      if (!hasMore) return this.goLive(items, walk.end)
+      // Other fibers get a turn before the next events are read.
+      this.next = Effect.andThen(
+        Effect.yieldNow,
+        Effect.suspend(() => this.show(walk, from, []))
+      )
+      return items
+    })
+    return Effect.catchDefect(shown, (defect) => {
+      if (!(defect instanceof IndexDamaged)) return Effect.die(defect)
+      this.options.index.reset(defect)
+      // The log was changed meanwhile: what was shown is not shown again.
+      return this.walk(this.reached === undefined ? from : { after: this.reached }, items)
+    })
+  }
+
+  private goLive(items: Array<WatchItem>, position: LogPosition.LogPosition): ReadonlyArray<WatchItem> {
+    this.tail.start(position, this.shown)
     this.next = this.tail.next
     items.push({ _tag: "Live", cursor: this.tail.cursorAt(position) })
     return items

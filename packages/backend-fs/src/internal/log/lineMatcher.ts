@@ -16,9 +16,12 @@ type Test = (match: Match, record: LogRecord) => boolean | undefined
 const isText = (raw: string, wanted: string): boolean | undefined =>
   raw.includes("\\") ? undefined : raw.length === wanted.length + 2 && raw.startsWith(wanted, 1)
 
-/** Whether a JSON object of strings has a field with a value; absent when only decoding can tell. */
+/**
+ * Whether a JSON object of strings has a field with a value; absent when only decoding can tell. Without escapes no text in it
+ * has a quote.
+ */
 const hasText = (raw: string, key: string, wanted: string): boolean | undefined =>
-  raw.includes("\\") ? undefined : !wanted.includes('"') && raw.includes(`"${key}":"${wanted}"`)
+  raw.includes("\\") ? undefined : !key.includes('"') && !wanted.includes('"') && raw.includes(`"${key}":"${wanted}"`)
 
 /** Whether a JSON reference has a namespace, the empty text for none; absent when only decoding can tell. */
 const isOfNamespace = (object: string, wanted: string): boolean | undefined =>
@@ -30,9 +33,10 @@ const isOfNamespace = (object: string, wanted: string): boolean | undefined =>
 
 /**
  * Whether the event itself is in a namespace: its own is absent in lines of the first release about objects that are in
- * none. Absent when only decoding can tell.
+ * none, and every event is in one. Absent when only decoding can tell.
  */
 const isIn = (wanted: string, own: string | undefined, object: string): boolean | undefined => {
+  if (wanted === "") return false
   if (own !== undefined && own !== '""') return isText(own, wanted)
   if (wanted !== CLUSTER_SCOPED_NAMESPACE) return isOfNamespace(object, wanted)
   // In it, or without any, which is the same.
@@ -43,7 +47,7 @@ const isIn = (wanted: string, own: string | undefined, object: string): boolean 
 const isOfGroup = (object: string, wanted: string): boolean | undefined => {
   if (object.includes("\\")) return undefined
   if (wanted.includes('"') || wanted.includes("/")) return false
-  return wanted === "" ? !/"apiVersion":"[^"]*\//.test(object) : object.includes(`"apiVersion":"${wanted}/`)
+  return wanted === "" ? !/"apiVersion":"[^"/]+\//.test(object) : object.includes(`"apiVersion":"${wanted}/`)
 }
 
 const isObject = (object: string, { apiGroup, kind, name }: EventQuery.ObjectSelector): boolean | undefined => {
@@ -63,9 +67,12 @@ const between = (text: string, before: string, after: string): string | undefine
   return end === -1 ? undefined : text.slice(start + before.length, end)
 }
 
-const isInMessage = (text: string, wanted: string): boolean | undefined => {
-  const message = between(text, ',"message":"', '","involvedObject":{')
-  return message === undefined || message.includes("\\") ? undefined : EventQuery.isInMessage(wanted, message)
+const messageTest = (wanted: string): Test => {
+  const isIn = EventQuery.messageMatcher(wanted)
+  return (_, { text }) => {
+    const message = between(text, ',"message":"', '","involvedObject":{')
+    return message === undefined || message.includes("\\") ? undefined : isIn(message)
+  }
 }
 
 const hasLabel = (text: string, key: string, value: string): boolean | undefined => {
@@ -133,7 +140,7 @@ const testsOf = (filter: EventQuery.EventFilter): ReadonlyArray<Test> => {
   for (const [key, value] of Object.entries(filter.labels ?? {})) {
     tests.push((_, { text }) => hasLabel(text, key, value))
   }
-  if (message !== undefined) tests.push((_, { text }) => isInMessage(text, message))
+  if (message !== undefined) tests.push(messageTest(message))
   return tests
 }
 

@@ -37,9 +37,15 @@ export const at = (
   offset: number
 ): LogPosition => ({ segment: name, offset, check: checkAt(disk, opened, offset) ?? 0 })
 
+const BYTES = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"))
+
+/** Eight hexadecimal digits: `toString(16)` takes several times as long for numbers of this size. */
+const hexadecimal = (check: number): string =>
+  BYTES[check >>> 24]! + BYTES[(check >>> 16) & 0xff]! + BYTES[(check >>> 8) & 0xff]! + BYTES[check & 0xff]!
+
 /** @internal */
 export const format = ({ check, offset, segment }: LogPosition): string =>
-  segment === undefined ? "beginning" : `${segment.key}:${offset}:${check.toString(16)}`
+  segment === undefined ? "beginning" : `${segment.key}:${offset}:${hexadecimal(check)}`
 
 const POSITION = /^([\d-]+):(\d{1,15}):([0-9a-f]{1,8})$/
 
@@ -56,17 +62,6 @@ export const parse = (text: string): Result.Result<LogPosition, BackendError> =>
 /** @internal */
 export const isSame = (a: LogPosition, b: LogPosition): boolean =>
   a.segment?.key === b.segment?.key && a.offset === b.offset
-
-/**
- * Whether a position is before a line that starts at an offset of a segment.
- *
- * @internal
- */
-export const isBefore = (position: LogPosition, segment: SegmentName.SegmentName, start: number): boolean => {
-  if (position.segment === undefined) return true
-  const order = SegmentName.order(position.segment, segment)
-  return order < 0 || (order === 0 && position.offset <= start)
-}
 
 /** @internal */
 export const mismatch = (detail: string): BackendError => new BackendError({ reason: new CursorMismatch({ detail }) })

@@ -5,16 +5,35 @@
  */
 export interface SegmentName {
   readonly number: number
+  /** `20261122`. */
+  readonly date: string
   /** `00000042-20261122`: how cursors name it. */
   readonly key: string
   readonly file: string
 }
 
-const FILE = /^events-((\d{8,15})-\d{8})\.ndjson$/
-const KEY = /^(\d{8,15})-\d{8}$/
+/**
+ * The highest number of a segment. A higher one, which only a person can have given, is not that of a segment: after it there would
+ * soon be no number for the next one.
+ *
+ * @internal
+ */
+export const HIGHEST = 999_999_999_999
 
-const ofKey = (key: string, digits: string): SegmentName => ({
+/**
+ * How the name of a plain segment ends, and what is added to it for a compressed one.
+ *
+ * @internal
+ */
+export const PLAIN = ".ndjson"
+const COMPRESSED = ".zst"
+
+const FILE = /^events-((\d{8,15})-(\d{8}))\.ndjson$/
+const KEY = /^(\d{8,15})-(\d{8})$/
+
+const ofKey = (key: string, digits: string, date: string): SegmentName => ({
   number: Number(digits),
+  date,
   key,
   file: `events-${key}.ndjson`
 })
@@ -22,17 +41,64 @@ const ofKey = (key: string, digits: string): SegmentName => ({
 /** @internal */
 export const make = (number: number, date: string): SegmentName => {
   const digits = String(number).padStart(8, "0")
-  return ofKey(`${digits}-${date}`, digits)
+  return ofKey(`${digits}-${date}`, digits, date)
 }
 
 /**
- * The segment that a file is; absent when the file is none.
+ * Parses a file name; undefined unless it is that of a segment.
  *
  * @internal
  */
 export const parse = (file: string): SegmentName | undefined => {
   const match = FILE.exec(file)
-  return match === null ? undefined : ofKey(match[1]!, match[2]!)
+  if (match === null) return undefined
+  const name = ofKey(match[1]!, match[2]!, match[3]!)
+  return name.number > HIGHEST ? undefined : name
+}
+
+/**
+ * The file of a segment when it is compressed.
+ *
+ * @internal
+ */
+export const compressedFileOf = (file: string): string => `${file}${COMPRESSED}`
+
+const HIDDEN = /^\.(events-\d{8,15}-\d{8}\.ndjson)\.compressed$/
+
+/**
+ * The name of a plain segment from when the compressed one has its place until it is known that nothing was appended meanwhile.
+ *
+ * @internal
+ */
+export const hiddenFileOf = (file: string): string => `.${file}.compressed`
+
+/**
+ * The file of the segment that has such a name; absent where a name is another one.
+ *
+ * @internal
+ */
+export const ofHidden = (file: string): string | undefined => HIDDEN.exec(file)?.[1]
+
+const plainFileOf = (file: string): string => (file.endsWith(COMPRESSED) ? file.slice(0, -COMPRESSED.length) : file)
+
+/**
+ * The segment that a file holds, plain or compressed; undefined where it holds none.
+ *
+ * @internal
+ */
+export const ofStored = (file: string): SegmentName | undefined => parse(plainFileOf(file))
+
+/**
+ * Why a file is not read although its name ends like that of a segment; absent where it is one, or nobody would take it for one.
+ *
+ * @internal
+ */
+export const problemOf = (stored: string): string | undefined => {
+  const file = plainFileOf(stored)
+  if (!file.endsWith(PLAIN) || file.startsWith(".") || parse(file) !== undefined) return undefined
+  return FILE.test(file)
+    ? `its number is above ${HIGHEST}, the highest of a segment`
+    : "its name is not that of a segment, such as events-00000001-20261122.ndjson"
 }
 
 /**
@@ -40,12 +106,12 @@ export const parse = (file: string): SegmentName | undefined => {
  *
  * @internal
  */
-export const areIn = (files: ReadonlyArray<string>): boolean => files.some((file) => FILE.test(file))
+export const areIn = (files: ReadonlyArray<string>): boolean => files.some((file) => FILE.test(plainFileOf(file)))
 
 /** @internal */
 export const parseKey = (key: string): SegmentName | undefined => {
   const match = KEY.exec(key)
-  return match === null ? undefined : ofKey(key, match[1]!)
+  return match === null ? undefined : ofKey(key, match[1]!, match[2]!)
 }
 
 /**
@@ -81,9 +147,22 @@ export const missingAfter = (
  *
  * @internal
  */
-export const missingBetween = (number: number, next: number): string | undefined => {
-  if (next <= number + 1) return undefined
-  return next === number + 2
-    ? `segment ${number + 1} of the log is gone`
-    : `segments ${number + 1} to ${next - 1} of the log are gone`
-}
+export const missingBetween = (number: number, next: number): string | undefined =>
+  next <= number + 1
+    ? undefined
+    : `${range(number + 1, next - 1)} of the log ${next === number + 2 ? "is" : "are"} gone`
+
+/**
+ * What is told of a segment that was cut to nothing, in words.
+ *
+ * @internal
+ */
+export const isEmpty = ({ file }: SegmentName): string => `${file} is empty: its lines are gone`
+
+/**
+ * Some segments, in words.
+ *
+ * @internal
+ */
+export const range = (from: number, to: number): string =>
+  from === to ? `segment ${from}` : `segments ${from} to ${to}`

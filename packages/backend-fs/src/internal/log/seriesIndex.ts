@@ -17,7 +17,12 @@ interface OriginState {
  * @internal
  */
 export class SeriesIndex {
-  private readonly origins = new Map<string, OriginState>()
+  private origins = new Map<string, OriginState>()
+  /**
+   * With a limit, those that were used before the last half of it: they are dropped together, because the oldest entry of a map is
+   * found slowly where many were deleted before it.
+   */
+  private earlier = new Map<string, OriginState>()
   private readonly limit: number
   private lastOrigin = ""
   private lastState: OriginState | undefined = undefined
@@ -29,7 +34,11 @@ export class SeriesIndex {
 
   private stateOf(origin: string): OriginState | undefined {
     if (origin === this.lastOrigin && this.lastState !== undefined) return this.lastState
-    const state = this.origins.get(origin)
+    let state = this.origins.get(origin)
+    if (state === undefined && this.earlier.size > 0) {
+      state = this.earlier.get(origin)
+      if (state !== undefined) this.put(origin, state)
+    }
     if (state !== undefined) {
       this.lastOrigin = origin
       this.lastState = state
@@ -43,27 +52,28 @@ export class SeriesIndex {
 
   addOrigin(origin: string): void {
     if (this.stateOf(origin) !== undefined) return
-    if (this.origins.size >= this.limit) {
-      const oldest = this.origins.keys().next().value
-      if (oldest !== undefined) this.origins.delete(oldest)
-      this.lastState = undefined
-    }
     // A copy: a slice would keep its whole line in memory.
-    this.origins.set(Buffer.from(origin).toString(), { ranges: [], counted: undefined })
+    this.put(Buffer.from(origin).toString(), { ranges: [], counted: undefined })
+  }
+
+  private put(origin: string, state: OriginState): void {
+    if (2 * this.origins.size >= this.limit) {
+      this.earlier = this.origins
+      this.origins = new Map()
+    }
+    this.origins.set(origin, state)
   }
 
   /** Moves all origins of another index into this one. */
   adopt(other: SeriesIndex): void {
-    for (const [origin, state] of other.origins) {
-      this.addOrigin(origin)
-      this.origins.set(origin, state)
-    }
+    for (const map of [other.earlier, other.origins]) for (const [origin, state] of map) this.put(origin, state)
     this.lastState = undefined
     other.clear()
   }
 
   clear(): void {
     this.origins.clear()
+    this.earlier.clear()
     this.lastState = undefined
   }
 
@@ -115,6 +125,8 @@ const pairAt = (ranges: ReadonlyArray<number>, seq: number): number => {
 }
 
 const inRanges = (ranges: ReadonlyArray<number>, seq: number): boolean => {
+  // New ones come after all others, in nearly all cases.
+  if (ranges.length === 0 || ranges[ranges.length - 1]! < seq) return false
   const at = 2 * pairAt(ranges, seq)
   return at < ranges.length && ranges[at]! <= seq
 }

@@ -1,9 +1,7 @@
 import type { BackendError } from "@tidings/core/BackendError"
 import * as Effect from "effect/Effect"
-import type { LogDirectory, OpenSegment } from "./directory.ts"
-import type { LogRecord } from "./line.ts"
+import type { LogDirectory } from "./directory.ts"
 import * as LogPosition from "./position.ts"
-import { type DamageLedger, SegmentReader } from "./segment.ts"
 import * as SegmentName from "./segmentName.ts"
 
 /**
@@ -15,114 +13,87 @@ import * as SegmentName from "./segmentName.ts"
 export const GRACE = 250
 
 /**
- * The log at one moment: every segment is open, so that a segment that is deleted meanwhile can still be read.
+ * A segment at one moment.
  *
  * @internal
  */
-export class LogView {
-  readonly segments: ReadonlyArray<OpenSegment>
-  private readonly directory: LogDirectory
-  private isOpen = true
+export interface SegmentStatus {
+  readonly name: SegmentName.SegmentName
+  readonly size: number
+  readonly identity: string
+  readonly made: number
+  readonly modified: number
+}
 
-  private constructor(directory: LogDirectory, segments: ReadonlyArray<OpenSegment>) {
-    this.directory = directory
-    this.segments = segments
-  }
+const statusOf = (directory: LogDirectory): ReadonlyArray<SegmentStatus> =>
+  directory.segments().flatMap((name): ReadonlyArray<SegmentStatus> => {
+    const status = directory.disk.status(directory.pathOf(name.file))
+    if (status === undefined) return []
+    const { identity, made, modified, size } = status
+    return [{ name, size, identity, made, modified }]
+  })
 
-  private static open(directory: LogDirectory): LogView {
-    const segments: Array<OpenSegment> = []
-    try {
-      for (const name of directory.segments()) {
-        const segment = directory.openSegment(name, "read")
-        if (segment !== undefined) segments.push(segment)
+/**
+ * The segments, oldest first, of which all but the last are complete. Those that are begun while it waits for that are not among
+ * them: otherwise it would wait without end where segments are begun faster.
+ *
+ * @internal
+ */
+export const settledSegments = (directory: LogDirectory): Effect.Effect<ReadonlyArray<SegmentStatus>, BackendError> => {
+  const look = directory.attempt(() => statusOf(directory))
+  return Effect.clockWith((clock) => {
+    // Before the sizes are read: a process that had no turn since then would take old ones for those of complete segments.
+    const begun = clock.currentTimeMillisUnsafe()
+    return Effect.flatMap(look, (segments) => {
+      const newest = segments.at(-1)
+      if (newest === undefined || segments.length < 2) return Effect.succeed(segments)
+      const age = begun - newest.made
+      // One that is newer than now means that the clock is behind that of the file system, and tells nothing.
+      if (age >= GRACE || clock.currentTimeMillisUnsafe() < newest.made) return Effect.succeed(segments)
+      return Effect.andThen(
+        Effect.sleep(GRACE - Math.max(0, age)),
+        Effect.map(look, (later) => later.filter(({ name }) => SegmentName.order(name, newest.name) <= 0))
+      )
+    })
+  })
+}
+
+/**
+ * The position after the last complete line of a segment.
+ *
+ * @internal
+ */
+export const endOf = (directory: LogDirectory, segment: SegmentStatus | undefined): LogPosition.LogPosition => {
+  const opened = segment === undefined ? undefined : directory.openSegment(segment.name, "read")
+  if (opened === undefined) return LogPosition.beginning
+  const { disk } = directory
+  try {
+    const block = Buffer.allocUnsafe(65_536)
+    let offset = opened.status.size
+    while (offset > 0) {
+      const length = Math.min(block.length, offset)
+      const found = disk.read(opened.opened, block, 0, length, offset - length)
+      const at = found === 0 ? -1 : block.lastIndexOf(0x0a, found - 1)
+      if (at !== -1) {
+        offset += at + 1 - length
+        break
       }
-    } catch (cause) {
-      for (const { opened } of segments) directory.disk.close(opened)
-      throw cause
+      offset -= length
     }
-    return new LogView(directory, segments)
+    return LogPosition.at(disk, opened, offset)
+  } finally {
+    disk.close(opened.opened)
   }
+}
 
-  /** A view in which all segments but the newest are complete. The caller has to close it. */
-  static settled(directory: LogDirectory): Effect.Effect<LogView, BackendError> {
-    return Effect.clockWith((clock) => {
-      const attempt: Effect.Effect<LogView, BackendError> = Effect.flatMap(
-        directory.attempt(() => LogView.open(directory)),
-        (view) => {
-          const newest = view.segments.at(-1)
-          const age = newest === undefined ? GRACE : clock.currentTimeMillisUnsafe() - newest.status.made
-          // A negative age means that the clock is behind that of the file system, and tells nothing.
-          if (view.segments.length < 2 || age >= GRACE || age < 0) return Effect.succeed(view)
-          view.close()
-          return Effect.andThen(Effect.sleep(GRACE - age), attempt)
-        }
-      )
-      return attempt
-    })
-  }
-
-  /** Uses a settled view, and closes it. */
-  static use<A>(
-    directory: LogDirectory,
-    use: (view: LogView) => Effect.Effect<A, BackendError>
-  ): Effect.Effect<A, BackendError> {
-    return Effect.acquireUseRelease(LogView.settled(directory), use, (view) => Effect.sync(() => view.close()))
-  }
-
-  close(): void {
-    if (!this.isOpen) return
-    this.isOpen = false
-    for (const { opened } of this.segments) this.directory.disk.close(opened)
-  }
-
-  /** Reads the records, oldest first, and answers the position after the last one. Yields between slices. */
-  scan(
-    ledger: DamageLedger,
-    visit: (record: LogRecord, segment: number) => void,
-    bounds: {
-      readonly from?: LogPosition.LogPosition | undefined
-      readonly until?: LogPosition.LogPosition | undefined
-    } = {}
-  ): Effect.Effect<LogPosition.LogPosition, BackendError> {
-    return Effect.suspend(() => {
-      const { directory, segments } = this
-      const { disk } = directory
-      const { from, until } = bounds
-      let index = -1
-      let reader: SegmentReader | undefined
-      let end = LogPosition.beginning
-      const step = (): boolean => {
-        const segment = segments[index]
-        if (segment !== undefined && reader !== undefined) {
-          const last = until?.segment !== undefined && until.segment.key === segment.name.key
-          const limit = last ? Math.min(until.offset, segment.status.size) : segment.status.size
-          const final = !last && index < segments.length - 1
-          if (reader.step(limit, final, (record) => visit(record, index))) return true
-          end = LogPosition.at(disk, segment, reader.offset)
-          if (last) return false
-        }
-        index += 1
-        const next = segments[index]
-        if (next === undefined) return false
-        if (until !== undefined && (until.segment === undefined || SegmentName.order(next.name, until.segment) > 0))
-          return false
-        let offset = 0
-        if (from?.segment !== undefined) {
-          const order = SegmentName.order(next.name, from.segment)
-          if (order < 0) offset = next.status.size
-          // A segment that was replaced is read from its start.
-          else if (order === 0 && LogPosition.checkAt(disk, next.opened, from.offset) === from.check)
-            offset = from.offset
-        }
-        reader = new SegmentReader(disk, next, ledger, offset)
-        return true
-      }
-      const loop: Effect.Effect<LogPosition.LogPosition, BackendError> = Effect.suspend(() =>
-        Effect.flatMap(directory.attempt(step, segments[Math.max(0, index)]?.name.file), (more) =>
-          more ? Effect.andThen(Effect.yieldNow, loop) : Effect.succeed(end)
-        )
-      )
-      return loop
-    })
-  }
+/**
+ * Runs steps until one answers false; other fibers get a turn between them.
+ *
+ * @internal
+ */
+export const repeat = (directory: LogDirectory, step: () => boolean): Effect.Effect<void, BackendError> => {
+  const loop: Effect.Effect<void, BackendError> = Effect.suspend(() =>
+    Effect.flatMap(directory.attempt(step), (more) => (more ? Effect.andThen(Effect.yieldNow, loop) : Effect.void))
+  )
+  return loop
 }

@@ -1,0 +1,92 @@
+import type { SegmentStatus } from "../view.ts"
+import * as Block from "./block.ts"
+import type { KnownSegment } from "./knownSegment.ts"
+import type { SegmentBuilder } from "./segmentBuilder.ts"
+import type { SideFiles } from "./sideFiles.ts"
+
+/** How many times as many bytes a block of a complete segment covers: a query that looks at all blocks takes less time with fewer. */
+const COMPLETE = 4
+
+/**
+ * How much is done at once.
+ *
+ * @internal
+ */
+export interface Effort {
+  /** Blocks that may still be made; counted down. */
+  blocks: number
+  /** Bytes that a block of the newest segment covers at least. */
+  readonly least: number
+}
+
+interface Options {
+  readonly files: SideFiles
+  readonly segment: SegmentStatus
+  readonly known: KnownSegment
+  readonly builder: SegmentBuilder
+  /** Bytes that a block of the newest segment covers. */
+  readonly step: number
+  /** What is read goes into the side file; else it is kept in memory. */
+  readonly isKept: boolean
+  readonly isNewest: boolean
+  readonly effort: Effort
+}
+
+/**
+ * Indexes what is missing of one segment, slice by slice.
+ *
+ * @internal
+ */
+export class Extension {
+  /** What is in no side file. */
+  tail: Block.Block | undefined
+  readonly builder: SegmentBuilder
+  private readonly options: Options
+
+  constructor(options: Options) {
+    this.options = options
+    this.builder = options.builder
+    if (options.isKept) options.builder.loadEntries()
+  }
+
+  /** Reads a slice. */
+  step(): "more" | "done" | "raced" {
+    const { builder, effort, isKept, isNewest, segment } = this.options
+    const step = isNewest ? this.options.step : COMPLETE * this.options.step
+    const { size } = segment
+    // Blocks that are kept end with a line.
+    const hasMore = builder.readSlice(size, !isNewest && !isKept)
+    if (isKept && builder.pending >= step && !this.keep()) return "raced"
+    if (hasMore) return "more"
+    if (isKept && !isNewest) {
+      if (builder.pending > 0 && !this.keep()) return "raced"
+      builder.readSlice(size, true)
+      if (!this.note()) return "raced"
+    } else if (isKept && builder.pending >= effort.least && !this.keep()) return "raced"
+    if (builder.pending > 0) this.tail = builder.make(false)
+    return "done"
+  }
+
+  private keep(): boolean {
+    return this.place(this.builder.make(true))
+  }
+
+  private note(): boolean {
+    const { builder, known, segment } = this.options
+    const { tip } = known.index
+    if (tip === undefined || builder.pending > 0 || tip.memory !== undefined) return true
+    if (tip.kind === Block.KIND.note && !known.needsNote) return true
+    const sealed = { size: segment.size, modified: segment.modified }
+    if (!this.place(builder.takeNote(sealed))) return false
+    known.sealed = sealed
+    return true
+  }
+
+  private place(block: Block.Block): boolean {
+    const { builder, effort, files, known } = this.options
+    if (!files.append(known.index, block)) return false
+    effort.blocks -= 1
+    builder.placed(known.index.tip!)
+    return true
+  }
+}

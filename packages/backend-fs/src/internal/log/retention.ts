@@ -1,0 +1,225 @@
+/**
+ * Removes the oldest segments of a log that is beyond its limits.
+ *
+ * - The limits are those of the log, in its `.meta.json`. Whoever appends applies them; a process has none of its own.
+ * - Whole segments, from the front, never the newest. What is removed is noted before it is, so that readers can say what is gone.
+ * - An age counts where the clock and the newest event agree on it. A step of more than two days is believed only when it has held
+ *   for a day: until then nothing is removed that the time before the step would not remove.
+ */
+import type { BackendError } from "@tidings/core/BackendError"
+import type { Micros } from "@tidings/core/Timestamp"
+import * as Timestamp from "@tidings/core/Timestamp"
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import { unlessCode } from "../diskError.ts"
+import type { LogDirectory } from "./directory.ts"
+import * as Limits from "./limits.ts"
+import type { LogMeta, Removed } from "./logMeta.ts"
+import * as SegmentFacts from "./segmentFacts.ts"
+import type * as SegmentName from "./segmentName.ts"
+
+const HOUR = 3_600_000_000
+/** A step of the clock above this is believed later. Where a log is used each day, there is none without a reason. */
+const LARGEST_STEP = 48 * HOUR
+/** How long a step has to hold. */
+const HELD = 24 * HOUR
+/** How often the time is noted. */
+const NOTED = 12 * HOUR
+
+/** A line is not shorter, in bytes: a log of fewer bytes than so many for each event is not counted. */
+const SHORTEST_LINE = 250
+
+/**
+ * A segment that is beyond a limit.
+ *
+ * @internal
+ */
+export interface Expired {
+  readonly name: SegmentName.SegmentName
+  /** With its side files. */
+  readonly bytes: number
+  readonly lines: number
+  /** When its newest event was last seen; absent where no line has a time. */
+  readonly until: Micros | undefined
+  /** Which limit it is beyond, in words. */
+  readonly why: string
+}
+
+/** @internal */
+export interface Plan {
+  /** Oldest first. */
+  readonly expired: ReadonlyArray<Expired>
+  /** The time up to which ages are counted, in words, where it is not now. */
+  readonly doubt: string | undefined
+  /** What is to be noted of the time. */
+  readonly time: LogMeta["time"]
+}
+
+interface Sized {
+  readonly name: SegmentName.SegmentName
+  /** On disk, with its side files. */
+  readonly bytes: number
+  /** Of its lines: more where it is compressed. */
+  readonly lineBytes: number
+  readonly files: ReadonlyArray<string>
+}
+
+const sizesOf = (directory: LogDirectory): ReadonlyArray<Sized> => {
+  const names = directory.segments()
+  if (names.length === 0) return []
+  const side = new Map<string, Array<string>>()
+  for (const file of directory.files.list(directory.path)) {
+    const key = /^events-(\d{8,15}-\d{8})\./.exec(file)?.[1]
+    if (key !== undefined) side.set(key, [...(side.get(key) ?? []), file])
+  }
+  return names.map((name) => {
+    const files = side.get(name.key) ?? []
+    const bytes = files.reduce((sum, file) => sum + (directory.files.status(directory.pathOf(file))?.size ?? 0), 0)
+    const lineBytes = directory.disk.status(directory.pathOf(name.file))?.size ?? 0
+    return { name, bytes, lineBytes, files: files.filter((file) => file !== name.file) }
+  })
+}
+
+/** When the day ended on which a segment was begun: for one in which no line has a time. */
+const endOfDay = ({ date }: SegmentName.SegmentName): Micros =>
+  (Timestamp.parse(`${date.slice(0, 4)}-${date.slice(4, 6)}-${date.slice(6)}T00:00:00Z`) ?? Number.POSITIVE_INFINITY) +
+  24 * HOUR
+
+/** When the newest event of the log was last seen, as far as the ends of its newest segments tell. */
+const newestEvent = (directory: LogDirectory, segments: ReadonlyArray<Sized>): Micros | undefined => {
+  for (const { name } of segments.slice(-8).reverse()) {
+    const segment = directory.openSegment(name, "read")
+    if (segment === undefined) continue
+    try {
+      const time = SegmentFacts.lastTime(directory, segment)
+      if (time !== undefined) return time
+    } finally {
+      directory.disk.close(segment.opened)
+    }
+  }
+  return undefined
+}
+
+/**
+ * The time that ages are counted from, and what is to be noted of it. `agreed` is what the clock and the newest event agree on.
+ */
+const timeNow = (
+  meta: LogMeta,
+  clock: Micros,
+  agreed: Micros
+): { readonly now: Micros; readonly time: LogMeta["time"]; readonly doubt?: string } => {
+  const believed = meta.time?.believed ?? meta.created ?? agreed
+  const doubted = meta.time?.doubted
+  const step = agreed - believed
+  if (step <= LARGEST_STEP) {
+    const isNoted = doubted === undefined && step < NOTED && believed - clock < NOTED
+    return { now: agreed, time: isNoted ? meta.time : { believed: agreed } }
+  }
+  if (doubted !== undefined && agreed - doubted >= HELD) return { now: agreed, time: { believed: agreed } }
+  return {
+    now: believed,
+    time: { believed, doubted: Math.min(agreed, doubted ?? agreed) },
+    doubt:
+      `the time went on by ${Limits.age(Math.floor(step / 1_000_000 / 86_400) * 86_400)} at once, to ${Timestamp.format(agreed)}: ` +
+      `for a day ages are counted up to ${Timestamp.format(believed)}`
+  }
+}
+
+/**
+ * What is beyond the limits now. Reads segments only where they may be removed, or have to be counted.
+ *
+ * @internal
+ */
+export const plan = (directory: LogDirectory, clock: Clock.Clock): Effect.Effect<Plan, BackendError> =>
+  Effect.gen(function* () {
+    const meta = yield* directory.attempt(() => directory.logMeta())
+    const segments = yield* directory.attempt(() => sizesOf(directory))
+    const newest = yield* directory.attempt(() => newestEvent(directory, segments))
+    const { maxAgeSeconds, maxBytes, maxEvents } = meta.limits
+    const current = Timestamp.now(clock)
+    const {
+      doubt,
+      now,
+      time
+    }: ReturnType<typeof timeNow> | { now: undefined; time: LogMeta["time"]; doubt?: undefined } =
+      newest === undefined || maxAgeSeconds === undefined
+        ? { now: undefined, time: meta.time }
+        : timeNow(meta, current, Math.min(current, newest))
+    // Without an event that agrees with the clock, nothing is known to be old.
+    const cutoff =
+      maxAgeSeconds === undefined || now === undefined ? Number.NEGATIVE_INFINITY : now - maxAgeSeconds * 1_000_000
+    const expired: Array<Expired> = []
+
+    let bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0)
+    const facts = new Map<string, SegmentFacts.SegmentFacts>()
+    const factsOf = (name: SegmentName.SegmentName) =>
+      Effect.gen(function* () {
+        const known = facts.get(name.key) ?? (yield* SegmentFacts.read(directory, name))
+        if (known !== undefined) facts.set(name.key, known)
+        return known
+      })
+    let events = Number.NEGATIVE_INFINITY
+    const lineBytes = segments.reduce((sum, segment) => sum + segment.lineBytes, 0)
+    if (maxEvents !== undefined && lineBytes > maxEvents * SHORTEST_LINE) {
+      events = 0
+      for (const { name } of segments) events += (yield* factsOf(name))?.lines ?? 0
+    }
+    for (const segment of segments.slice(0, -1)) {
+      const { name } = segment
+      let why: string | undefined
+      if (maxBytes !== undefined && bytes > maxBytes) why = `the log had more than ${Limits.size(maxBytes)}`
+      else if (maxEvents !== undefined && events > maxEvents) why = `the log had more than ${Limits.count(maxEvents)}`
+      else if (maxAgeSeconds !== undefined) {
+        const mayBe = yield* directory.attempt(() => (directory.firstTimeOf(name) ?? Number.NEGATIVE_INFINITY) < cutoff)
+        const until = mayBe ? ((yield* factsOf(name))?.until ?? endOfDay(name)) : Number.POSITIVE_INFINITY
+        if (until < cutoff) why = `older than ${Limits.age(maxAgeSeconds)}`
+      }
+      if (why === undefined) break
+      const found = yield* factsOf(name)
+      const lines = found?.lines ?? 0
+      expired.push({ name, bytes: segment.bytes, lines, until: found?.until, why })
+      bytes -= segment.bytes
+      events -= lines
+    }
+    return { expired, doubt, time }
+  })
+
+/**
+ * Removes what a plan says, in one process at a time; answers what it removed.
+ *
+ * @internal
+ */
+export const apply = (
+  directory: LogDirectory,
+  clock: Clock.Clock,
+  { expired, time }: Plan
+): Effect.Effect<ReadonlyArray<Expired>, BackendError> =>
+  directory.attempt(() => {
+    const before = directory.logMeta()
+    const isTimeNoted = before.time?.believed === time?.believed && before.time?.doubted === time?.doubted
+    if (expired.length === 0 && isTimeNoted) return []
+    const done = directory.locked((meta) => {
+      const present = new Set(directory.segments().map(({ key }) => key))
+      const removed = expired.filter(({ name }) => present.has(name.key))
+      const last = removed.at(-1)
+      if (last === undefined) {
+        directory.change(meta, { time })
+        return []
+      }
+      const note: Removed = {
+        upTo: Math.max(last.name.number, before.removed?.upTo ?? 0),
+        until: Math.max(...removed.map(({ until }) => until ?? 0), before.removed?.until ?? before.created ?? 0),
+        at: Timestamp.now(clock),
+        why: [...new Set(removed.map(({ why }) => why))].join(", and ")
+      }
+      directory.change(meta, { time, removed: note })
+      const files = directory.files.list(directory.path)
+      for (const { name } of removed) {
+        const remove = (file: string) => unlessCode(["ENOENT"], () => directory.files.unlink(directory.pathOf(file)))
+        remove(name.file)
+        for (const file of files) if (file !== name.file && file.startsWith(`events-${name.key}.`)) remove(file)
+      }
+      return removed
+    })
+    return done ?? []
+  })
