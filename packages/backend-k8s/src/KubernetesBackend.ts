@@ -1,5 +1,5 @@
 /**
- * The events of a Kubernetes cluster as a backend: written so that `kubectl` shows them right, and read whoever wrote
+ * The events of a Kubernetes cluster as a backend: written so that `kubectl` shows them right, and read whichever program wrote
  * them.
  *
  * @since 0.1.0
@@ -7,7 +7,7 @@
 import * as Backend from "@tidings/core/Backend"
 import type { BackendError } from "@tidings/core/BackendError"
 import type { ClusterRef } from "@tidings/core/Event"
-import type { EventFilter } from "@tidings/core/EventQuery"
+import { type EventFilter, isNothing } from "@tidings/core/EventQuery"
 import * as MergedReader from "@tidings/core/MergedReader"
 import type { Scope as CursorScope } from "@tidings/core/Position"
 import type { Target } from "@tidings/core/Target"
@@ -22,6 +22,7 @@ import * as involvedObjects from "./internal/involvedObjects.ts"
 import * as listing from "./internal/listing.ts"
 import * as ownCluster from "./internal/ownCluster.ts"
 import * as querying from "./internal/querying.ts"
+import * as readingNothing from "./internal/readingNothing.ts"
 import * as selection from "./internal/selection.ts"
 import * as watching from "./internal/watching.ts"
 import * as writing from "./internal/writing.ts"
@@ -117,16 +118,20 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
     })
 
   const clusterOf = ({ id }: Target): ClusterRef => ({ id, name: connection.context })
-  const one: MergedReader.Side = {
+  const reading = { connection, listing: list, clusterOf, clock, random }
+  const one: MergedReader.Reader = {
     query: querying.make({ listing: list, clusterOf, scopeOf }),
-    watch: watching.make({ connection, listing: list, clusterOf, clock, random })
+    watch: watching.make(reading)
   }
+  const copy = watching.copying(reading)
+  const nothing = readingNothing.make(scopeOf)
   /** Several namespaces are read one by one: who may read them need not have the right to read all. */
   const several = MergedReader.make({
     mode: "kubernetes",
     target: Effect.map(scopeOf({}), ({ target }) => target),
-    sides: (filter) =>
+    readers: (filter) =>
       selection.namespacesOf(filter).map((namespace) => ({
+        key: namespace,
         query: (query) => one.query({ ...query, namespace }),
         watch: (filter, from) => one.watch({ ...filter, namespace }, from)
       })),
@@ -135,7 +140,7 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
         ? { store: known?.target.id ?? connection.server, reason: reason.detail }
         : undefined
   })
-  const readerOf = (filter: EventFilter): MergedReader.Side =>
+  const readerOf = (filter: EventFilter): MergedReader.Reader =>
     selection.namespacesOf(filter).length > 1 ? several : one
 
   return Backend.Backend.of({
@@ -149,8 +154,18 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
       clusterScopedNamespace: options?.clusterScopedNamespace,
       knownSeries: Math.max(1, options?.knownSeries ?? 8_192)
     }),
-    query: (query) => readerOf(query).query(query),
-    watch: (filter, from) => readerOf(filter).watch(filter, from)
+    query: (query) => {
+      const asked = selection.withPossibleNamespaces(query)
+      return isNothing(asked) ? nothing.query(query) : readerOf(asked).query(asked)
+    },
+    copy: (filter, from) => {
+      const asked = selection.withPossibleNamespaces(filter)
+      return isNothing(asked) ? nothing.watch(filter, from) : copy(asked, from)
+    },
+    watch: (filter, from) => {
+      const asked = selection.withPossibleNamespaces(filter)
+      return isNothing(asked) ? nothing.watch(filter, from) : readerOf(asked).watch(asked, from)
+    }
   })
 })
 
@@ -188,7 +203,8 @@ export const layerConnection = (
  * - `get` on the kinds of involved objects lets events carry the object's uid, by which `kubectl describe` finds them;
  *   `get` on namespace `kube-system` gives the uid that cursors and journals are bound to. Both are optional.
  * - A filter that names several namespaces reads them one by one: a query leaves out those that may not be read and says so
- *   (`EventPage.incomplete`), a watch fails.
+ *   (`EventPage.incomplete`), a watch fails. A namespace that there cannot be is left out, and what no event can match is
+ *   answered without a request for events.
  * - A process writes to one cluster. While another one answers at the address, writes fail with `TargetMismatch`, and
  *   nothing is sent there.
  *

@@ -148,7 +148,7 @@ const pairs: { readonly [V in Verb]: { readonly purpose: string; readonly pair: 
   patch: { purpose: "recording: counts grow by it", pair: ["create", "patch"] },
   list: { purpose: "reading", pair: ["list", "watch"] },
   watch: { purpose: "following", pair: ["list", "watch"] },
-  get: { purpose: "kubectl get event NAME, and nothing here", pair: [] }
+  get: { purpose: "looking up one event by its name where list is not allowed", pair: [] }
 }
 
 /** `undefined` where the server does not say. */
@@ -210,6 +210,63 @@ const clusterIdCheck = (allowed: Allowed, subject: string): Check => {
   }
 }
 
+/** Kinds that are named; of more only the number is said. */
+const MOST_KINDS = 5
+
+/** What Kubernetes lets every service account read (the role `system:cluster-trust-bundle-discovery`). */
+const GRANTED_TO_ALL = "clustertrustbundles.certificates.k8s.io"
+
+/** The kinds that may be read by name, as `deployments.apps`; `undefined` where the server does not say. */
+const readableKinds = (
+  connection: Connection,
+  namespace: string | undefined
+): Effect.Effect<ReadonlyArray<string> | undefined, BackendError> =>
+  Effect.map(
+    review(connection, "authorization.k8s.io", "SelfSubjectRulesReview", { namespace: namespace ?? "default" }),
+    (answered) => {
+      const { status } = objectOf(answered, "SelfSubjectRulesReview", "authorization.k8s.io/v1")
+      if (answered.response.status !== 201 || status === undefined) return undefined
+      const { incomplete, resourceRules } = fieldsOf(status)
+      const kinds = listOf(resourceRules).flatMap((rule) => {
+        const verbs = textsOf(rule["verbs"])
+        if (!verbs.includes("get") && !verbs.includes("*")) return []
+        if (textsOf(rule["resourceNames"]).length > 0) return []
+        return textsOf(rule["apiGroups"]).flatMap((group) =>
+          textsOf(rule["resources"])
+            .filter((resource) => resource !== "events" && !resource.includes("/"))
+            .map((resource) => (group === "" ? resource : `${resource}.${group}`))
+        )
+      })
+      const own = [...new Set(kinds)].filter((kind) => kind !== GRANTED_TO_ALL).sort()
+      return own.length === 0 && incomplete === true ? undefined : own
+    }
+  )
+
+const involvedObjectsCheck = (
+  kinds: ReadonlyArray<string> | undefined,
+  namespace: string | undefined,
+  subject: string
+): Check => {
+  const common = { name: "get involved objects", facts: { verb: "get", kinds: kinds ?? null } }
+  const without = "events about other objects carry no uid, by which kubectl describe finds them"
+  const where = namespace === undefined ? "" : ` in namespace ${namespace}`
+  if (kinds === undefined) {
+    return { ...common, state: "note", found: `the server does not say which kinds may be read${where}` }
+  }
+  if (kinds.length > 0) {
+    const rest = kinds.length > MOST_KINDS ? ` and ${kinds.length - MOST_KINDS} more` : ""
+    const named = kinds.includes("*.*") ? "all kinds" : `${kinds.slice(0, MOST_KINDS).join(", ")}${rest}`
+    return { ...common, state: "ok", found: `allowed for ${named}${where}; ${without}` }
+  }
+  const example = ruleFor({ verbs: ["get"], group: "apps", resource: "deployments", namespace })
+  return {
+    ...common,
+    state: "note",
+    found: `not allowed for any kind${where}: events carry no uid, by which kubectl describe finds them`,
+    advice: `for each kind that you report on: ${example}${subject}`
+  }
+}
+
 const rightsOf = (
   connection: Connection,
   namespace: string | undefined,
@@ -231,9 +288,14 @@ const rightsOf = (
       name: "kube-system",
       namespace: "kube-system"
     })
+    const kinds = yield* readableKinds(connection, namespace)
     const allowed = new Map(answers)
     return {
-      checks: [...eventChecks(allowed, namespace, subject), clusterIdCheck(mayIdentify, subject)],
+      checks: [
+        ...eventChecks(allowed, namespace, subject),
+        clusterIdCheck(mayIdentify, subject),
+        involvedObjectsCheck(kinds, namespace, subject)
+      ],
       mayList: allowed.get("list") !== false
     }
   })
@@ -423,7 +485,7 @@ export const runWith = (connection: Connection, place?: Place): Effect.Effect<Re
 
 /**
  * Checks a cluster: whether it is configured and reachable, its version, the user it sees, which verbs on events are allowed,
- * how long it keeps events, and whether its clock and the local one agree.
+ * the uid of which objects may be looked up, how long it keeps events, and whether its clock and the local one agree.
  *
  * **When to use**
  *

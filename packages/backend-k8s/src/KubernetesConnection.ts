@@ -153,6 +153,36 @@ export const configured = (options?: Options): Effect.Effect<string | undefined>
   )
 
 /**
+ * The names of the contexts that a kubeconfig has, in its order; none where no cluster is configured, and in a pod.
+ *
+ * Fails with `Unavailable` where a file cannot be read.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import * as KubernetesConnection from "@tidings/backend-k8s/KubernetesConnection"
+ * import * as ConfigProvider from "effect/ConfigProvider"
+ * import * as Effect from "effect/Effect"
+ * import assert from "node:assert/strict"
+ *
+ * const empty = ConfigProvider.fromUnknown({ HOME: "/nowhere" })
+ * const names = await Effect.runPromise(
+ *   Effect.provideService(KubernetesConnection.contextNames(), ConfigProvider.ConfigProvider, empty)
+ * )
+ * assert.deepEqual(names, [])
+ * ```
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const contextNames = (
+  options?: Pick<Options, "kubeconfig">
+): Effect.Effect<ReadonlyArray<string>, BackendError.BackendError> =>
+  Effect.flatMap(kubeconfig.find(options ?? {}), (source) =>
+    source === undefined ? Effect.succeed([]) : kubeconfig.contextNames(source)
+  )
+
+/**
  * Whether a connection could not be made because no cluster is chosen: the kubeconfig does not exist, or has no current
  * context. Any other failure is about the cluster that is chosen.
  *

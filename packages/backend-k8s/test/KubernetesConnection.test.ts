@@ -8,7 +8,9 @@ import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
+import { spawn } from "node:child_process"
 import { createHash } from "node:crypto"
+import { once } from "node:events"
 import * as fs from "node:fs"
 import * as http from "node:http"
 import * as https from "node:https"
@@ -17,6 +19,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import type * as tls from "node:tls"
+import { fileURLToPath } from "node:url"
 import * as KubernetesConnection from "../src/KubernetesConnection.ts"
 import { type Identity, selfSigned } from "./certificates.ts"
 
@@ -1082,6 +1085,35 @@ describe("the identity of the cluster", () => {
 })
 
 describe("the epoch of a connection", () => {
+  it.live(
+    "no request goes to a server that took the place of another one while the process had no turn to notice",
+    () =>
+      Effect.gen(function* () {
+        const file = fileURLToPath(new URL("fixtures/replacedServer.ts", import.meta.url))
+        const child = yield* Effect.acquireRelease(
+          Effect.sync(() => spawn(process.execPath, [file], { stdio: ["pipe", "pipe", "inherit"] })),
+          (child) => Effect.sync(() => child.kill())
+        )
+        const [port] = yield* Effect.promise(() => once(child.stdout, "data"))
+        const server = yield* serve()
+        const connection = yield* connect(server, { server: `http://127.0.0.1:${Number(String(port))}` })
+        assert.strictEqual((yield* get(connection)).body, "first")
+        const before = connection.epoch()
+        child.stdin.write("replace\n")
+        // As a process that is stopped, or gets no time on a busy machine.
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 700)
+        const exits = yield* Effect.forEach(Array.from({ length: 6 }), () => Effect.exit(get(connection)), {
+          concurrency: "unbounded"
+        })
+        assert.deepStrictEqual(
+          exits.filter((exit) => Exit.isSuccess(exit)).map(({ value }) => value.body),
+          []
+        )
+        assert.isAbove(connection.epoch(), before)
+        assert.strictEqual((yield* get(connection)).body, "second")
+      })
+  )
+
   it.live("stays while requests are answered, whatever the answer, and when unused connections are closed here", () =>
     Effect.gen(function* () {
       const server = yield* serve()

@@ -15,7 +15,7 @@
  *
  * **Details**
  *
- * Nothing depends on the time of day or on chance: times come from the `Clock` of whoever makes the server, resource
+ * Nothing depends on the time of day or on chance: times come from the `Clock` in which the server is made, resource
  * versions from a counter, uids from the seed and the name of the object, so that the same seed gives the same objects
  * whatever the order of requests. With a `TestClock`, timeouts, expiry and compaction happen when the test adjusts it.
  *
@@ -278,7 +278,7 @@ export class ApiServer extends Context.Service<
 
     /** Ends every watch that is open: `"end"`, as after `timeoutSeconds`, unless given. */
     readonly endWatches: (how?: WatchCut["how"]) => Effect.Effect<void>
-    /** Writes into every watch that is open what is none of the server's: half a line, the page of a gateway, a bookmark. */
+    /** Writes into every watch that is open what no API server sends: half a line, the page of a gateway, a bookmark. */
     readonly writeToWatches: (chunk: string | Uint8Array) => Effect.Effect<void>
 
     /** The last requests, oldest first. */

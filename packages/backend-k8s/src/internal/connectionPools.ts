@@ -44,11 +44,24 @@ export interface Proxy {
   readonly Agent: typeof ProxyAgent
 }
 
+/**
+ * After two turns of the event loop. In the first one Node reads that the other side closed connections, and at its end undici
+ * learns of it.
+ */
+const afterTwoTurns = (callback: () => void): void => void setImmediate(() => setImmediate(callback))
+
+/** The requests that wait for the connection fail with it, before anything of them was sent. */
+const closedMeanwhile = (): Error =>
+  Object.assign(new Error("the server closed its connections while another one was made"), {
+    code: "UND_ERR_CLOSED"
+  })
+
 const makeDispatcher = (
   credentials: Credentials,
   proxy: Proxy | undefined,
   connections: number | null,
-  onConnect: (socket: Socket) => void
+  onConnect: (socket: Socket) => void,
+  closedByServer: () => number
 ): Dispatcher => {
   const connect = {
     ...credentials.tls,
@@ -68,11 +81,19 @@ const makeDispatcher = (
     const connector = buildConnector(connect)
     return new Agent({
       ...common,
-      connect: (options, callback) =>
+      connect: (options, callback) => {
+        const before = closedByServer()
         connector(options, (...made) => {
-          if (made[0] === null) onConnect(made[1])
-          callback(...made)
+          if (made[0] !== null) return callback(...made)
+          const [, socket] = made
+          onConnect(socket)
+          afterTwoTurns(() => {
+            if (closedByServer() === before) return callback(null, socket)
+            socket.destroy()
+            callback(closedMeanwhile(), null)
+          })
         })
+      }
     })
   }
   // Of the server behind a proxy nothing is known, so `onConnect` is not called.
@@ -116,6 +137,8 @@ export class ConnectionPools {
   private pools: Pools | undefined
   private isClosed = false
   private readonly servers = new KnownServers()
+  /** How many connections the server has closed. */
+  private closedByServer = 0
   private readonly options: {
     readonly server: string
     readonly proxy: Proxy | undefined
@@ -177,15 +200,20 @@ export class ConnectionPools {
       epoch.advance()
       this.retire()
     }
+    // A server may have been replaced since a request was allowed to go out, and its closed connections not been noticed yet,
+    // where this process had no turn meanwhile. The request would then be sent to the new server over a new connection.
+    const closed = (): number => this.closedByServer
     const pools: Pools = {
       fingerprint: credentials.fingerprint,
       madeAt: clock.currentTimeMillisUnsafe(),
-      requests: makeDispatcher(credentials, proxy, connections, onConnect),
-      watches: makeDispatcher(credentials, proxy, null, onConnect)
+      requests: makeDispatcher(credentials, proxy, connections, onConnect, closed),
+      watches: makeDispatcher(credentials, proxy, null, onConnect, closed)
     }
     for (const dispatcher of dispatchersOf(pools)) {
       dispatcher.on("disconnect", (_origin, _targets, error: Error & { readonly code?: string }) => {
-        if (this.pools === pools && error.code !== CLOSED_HERE) epoch.advance()
+        if (this.pools !== pools || error.code === CLOSED_HERE) return
+        this.closedByServer++
+        epoch.advance()
       })
     }
     return pools

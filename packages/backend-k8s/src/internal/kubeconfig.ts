@@ -222,6 +222,16 @@ const readFiles = Effect.fnUntraced(function* (
   return parts
 })
 
+/**
+ * The names of the contexts of a source.
+ *
+ * @internal
+ */
+export const contextNames = (source: Source): Effect.Effect<ReadonlyArray<string>, BackendError.BackendError> =>
+  source._tag === "Files"
+    ? Effect.map(readFiles(source.files), ({ contexts }) => [...contexts.keys()])
+    : Effect.succeed([])
+
 const NOBODY: User = {
   name: "",
   clientCertificate: undefined,

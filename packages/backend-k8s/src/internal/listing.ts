@@ -5,7 +5,9 @@ import * as BackendError from "@tidings/core/BackendError"
 import type { ClusterRef } from "@tidings/core/Event"
 import { onlyOf } from "@tidings/core/EventQuery"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
 import type { KubernetesConnection } from "../KubernetesConnection.ts"
 import * as KubernetesEvent from "../KubernetesEvent.ts"
 import type { KubernetesResponse } from "../KubernetesHttp.ts"
@@ -59,6 +61,14 @@ export type One =
 const takesList: One = { _tag: "TakesList", otherwise: undefined }
 
 /** @internal */
+export interface ListedPage {
+  readonly items: ReadonlyArray<KubernetesEvent.StoredEvent>
+  readonly resourceVersion: string
+  readonly isFirst: boolean
+  readonly isLast: boolean
+}
+
+/** @internal */
 export interface Listing {
   /**
    * Every event that the server selects for a filter, in the order of names, each added to the collector that `begin`
@@ -70,6 +80,11 @@ export interface Listing {
     begin: () => C,
     add: (collector: C, stored: KubernetesEvent.StoredEvent) => void
   ) => Effect.Effect<{ readonly resourceVersion: string; readonly collector: C }, BackendError.BackendError>
+  /**
+   * The same page by page, each as soon as it is read. `isFirst`: a list begins, once more where the one before expired. All
+   * pages of a list are of one resourceVersion.
+   */
+  readonly pages: (selected: selection.Selection) => Stream.Stream<ListedPage, BackendError.BackendError>
   /** The one event that a name in a namespace means, by one request, which needs the verb `get` alone. */
   readonly one: (selected: selection.Selection) => Effect.Effect<One, BackendError.BackendError>
   /** The resourceVersion that the server is at. */
@@ -126,6 +141,47 @@ export const make = (connection: KubernetesConnection["Service"], pageSize: numb
         if (resourceVersion !== undefined) return { resourceVersion, collector }
       }
     }),
+    pages: (selected) => {
+      const fieldSelector = selection.fieldSelectorOf(selected.filter)
+      const labelSelector = selection.labelSelectorOf(selected.filter)
+      interface Place {
+        readonly restart: number
+        readonly next: string | undefined
+        readonly resourceVersion: string | undefined
+      }
+      const begin: Place = { restart: 0, next: undefined, resourceVersion: undefined }
+      return Stream.paginate(begin, (place) =>
+        Effect.flatMap(
+          readPage(selected, {
+            fieldSelector,
+            labelSelector,
+            limit: place.restart < RESTARTS ? String(pageSize) : undefined,
+            continue: place.next
+          }),
+          (
+            page
+          ): Effect.Effect<readonly [ReadonlyArray<ListedPage>, Option.Option<Place>], BackendError.BackendError> => {
+            if (page === "expired") {
+              return place.restart > RESTARTS
+                ? Effect.fail(brokenOff)
+                : Effect.succeed([
+                    [],
+                    Option.some({ restart: place.restart + 1, next: undefined, resourceVersion: undefined })
+                  ])
+            }
+            const resourceVersion = place.resourceVersion ?? page.resourceVersion
+            const listed: ListedPage = {
+              items: page.items,
+              resourceVersion,
+              isFirst: place.resourceVersion === undefined,
+              isLast: page.next === undefined
+            }
+            const following = { restart: place.restart, next: page.next, resourceVersion }
+            return Effect.succeed([[listed], page.next === undefined ? Option.none() : Option.some(following)])
+          }
+        )
+      )
+    },
     one: Effect.fnUntraced(function* ({ cluster, filter }): Effect.fn.Return<One, BackendError.BackendError> {
       const name = onlyOf(filter.name)
       const namespace = onlyOf(filter.namespace)

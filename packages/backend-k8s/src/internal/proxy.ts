@@ -11,9 +11,13 @@ export interface ProxyEnvironment {
   readonly noProxy: string | undefined
 }
 
-const LOOPBACK = new net.BlockList()
-LOOPBACK.addSubnet("127.0.0.0", 8, "ipv4")
-LOOPBACK.addAddress("::1", "ipv6")
+const isLoopback = (address: string, family: "ipv4" | "ipv6"): boolean => {
+  // Made here and not once, because a server is chosen once, and every start of the command would load what makes it.
+  const list = new net.BlockList()
+  list.addSubnet("127.0.0.0", 8, "ipv4")
+  list.addAddress("::1", "ipv6")
+  return list.check(address, family)
+}
 
 const familyOf = (address: string): "ipv4" | "ipv6" | undefined => {
   const family = net.isIP(address)
@@ -75,7 +79,7 @@ export const proxyFor = (
   if (proxy === undefined || proxy === "") return undefined
   const host = server.hostname.replace(/^\[(.*)\]$/, "$1").toLowerCase()
   const family = familyOf(host)
-  if (host === "localhost" || host.endsWith(".localhost") || (family !== undefined && LOOPBACK.check(host, family))) {
+  if (host === "localhost" || host.endsWith(".localhost") || (family !== undefined && isLoopback(host, family))) {
     return undefined
   }
   const port = server.port === "" ? (server.protocol === "https:" ? "443" : "80") : server.port

@@ -79,10 +79,17 @@ const placeOf = (text: string): Result.Result<Place, BackendError.BackendError> 
 }
 
 /**
- * The cluster keeps an event for as long as its API server is told to (`--event-ttl`), which nobody can read from it, and
- * everybody may delete events: since when history is complete is not known.
+ * The cluster keeps an event for as long as its API server is told to (`--event-ttl`), which no client can read, and any
+ * client may delete events: since when history is complete is not known.
+ *
+ * @internal
  */
-const coverageOf = ({ id }: Target): EventQuery.Coverage => ({ store: id, since: "unknown", until: "now", gaps: [] })
+export const coverageOf = ({ id }: Target): EventQuery.Coverage => ({
+  store: id,
+  since: "unknown",
+  until: "now",
+  gaps: []
+})
 
 /** @internal */
 export const make =

@@ -64,6 +64,17 @@ export const labelSelectorOf = (filter: EventFilter): string =>
     .join(",")
 
 /**
+ * A filter without the namespaces that there cannot be: no event is in them, and asking for one would be refused.
+ *
+ * @internal
+ */
+export const withPossibleNamespaces = <A extends EventFilter>(filter: A): A => {
+  if (filter.namespace === undefined) return filter
+  const named = valuesOf(filter.namespace)
+  return named.every(names.isNamespaceName) ? filter : { ...filter, namespace: named.filter(names.isNamespaceName) }
+}
+
+/**
  * The namespaces that a filter names, each once; none where it is about all.
  *
  * @internal

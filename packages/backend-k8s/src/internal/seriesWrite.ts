@@ -1,7 +1,7 @@
 /**
  * One write of a series, until its outcome is known.
  *
- * A series is one event object, whose name follows from the identity of the series. Its count never goes down, whoever
+ * A series is one event object, whose name follows from the identity of the series. Its count never goes down, whichever process
  * repeats the write, whichever response was lost, and however late an earlier request arrives:
  *
  * - A create meets the object where there is one already, because the name is always the same.

@@ -54,6 +54,16 @@ const REFUSED_MILLIS = 300_000
 /** Delays of 150, 500 and 1,500 milliseconds or thereabouts. */
 const START_RETRIES = { schedule: Schedule.exponential("150 millis", 3.2), times: 3 }
 
+/**
+ * One who copies everything keeps a position that is younger than this, as far as the cluster is quiet: a restart finds its history
+ * then. A list of more events than that is not asked for so often.
+ */
+const COPY_POSITION_MILLIS = 60_000
+const LONG_LIST = 1_000
+/** After so long a position that a copy was resumed from is brought up to date. */
+const RESUMED_MILLIS = 20_000
+const COPY_POSITION_OF_LONG_LISTS_MILLIS = 200_000
+
 /** Number of series whose last state is kept, to tell a count that grew from a label that changed. */
 const REMEMBERED = 4_096
 
@@ -87,7 +97,20 @@ interface State {
   verify: boolean
   /** The epoch of the connection in which the cluster was last verified. */
   confirmedAt: number
+  /**
+   * While everything is copied: the version that the position becomes when the watch that was opened after it ends without a
+   * change, and a list has nothing that is newer.
+   */
+  promised: { readonly version: string; readonly isListed: boolean } | undefined
+  /** While everything is copied: when the last watch ended as it should, up to which everything was yielded. */
+  completeAt: number | undefined
+  /** Number of events in the last list, and when it began. */
+  listed: number
+  listedAt: number | undefined
 }
+
+/** Of one who copies everything, before the first list is complete. */
+const BEGINNING = "0"
 
 interface Batch {
   readonly items: ReadonlyArray<EventQuery.WatchItem>
@@ -120,6 +143,27 @@ export const make =
       })
     )
 
+/**
+ * The watch of one who copies everything (`EventReader.copy`): what there is comes page by page.
+ *
+ * @internal
+ */
+export const copying =
+  (options: Options) =>
+  (
+    filter: EventQuery.EventFilter,
+    from: "beginning" | EventQuery.Cursor
+  ): Stream.Stream<EventQuery.WatchItem, BackendError.BackendError> =>
+    Stream.unwrap(
+      Effect.gen(function* () {
+        const epoch = options.connection.epoch()
+        const target = yield* retryStart(options.connection.target)
+        const follower = new Follower(options, { mode: "kubernetes", target, filter }, epoch, true)
+        const begun = yield* retryStart(follower.beginCopy(from))
+        return Stream.concat(Stream.fromIterable(begun), follower.follow)
+      })
+    )
+
 /** Retries for two seconds: a server that has just started refuses requests for a moment. */
 const retryStart = <A>(
   effect: Effect.Effect<A, BackendError.BackendError>
@@ -149,10 +193,17 @@ class Follower {
     failingSince: undefined,
     pauseMillis: 0,
     verify: false,
-    confirmedAt: 0
+    confirmedAt: 0,
+    promised: undefined,
+    completeAt: undefined,
+    listed: 0,
+    listedAt: undefined
   }
+  /** Whether everything is copied (`EventReader.copy`). */
+  private readonly isCopying: boolean
 
-  constructor(options: Options, scope: Position.Scope, epoch: number) {
+  constructor(options: Options, scope: Position.Scope, epoch: number, isCopying = false) {
+    this.isCopying = isCopying
     this.state.confirmedAt = epoch
     this.options = options
     this.scope = scope
@@ -213,21 +264,40 @@ class Follower {
     const position = decoded.success
     if (!/^\d{1,16}$/.test(position))
       return Effect.fail(mismatch("its position is not a number; start over without it"))
-    return Effect.flatMap(this.changedSince(position), ({ changed, resourceVersion }) =>
+    return Effect.flatMap(this.versionsSince(position), ({ resourceVersion, versions }) =>
       Effect.suspend(() => {
         const refused = this.checkVersion(position, resourceVersion)
         if (refused !== undefined) return Effect.fail(refused)
         this.state.position = position
-        if (changed.length === 0) {
+        if (versions.size === 0) {
           // Events that were written and deleted since still follow, before anything newer.
           return Effect.succeed([this.live()])
         }
-        this.state.catchingUp = new Map(
-          changed.map((stored) => [keyOf(stored), versionNumber(stored.resourceVersion)] as const)
-        )
+        this.state.catchingUp = versions
         return Effect.succeed([])
       })
     )
+  }
+
+  /** Begins to copy everything, or what came after a cursor. */
+  beginCopy(
+    from: "beginning" | EventQuery.Cursor
+  ): Effect.Effect<ReadonlyArray<EventQuery.WatchItem>, BackendError.BackendError> {
+    const decoded = from === "beginning" ? Result.succeed(BEGINNING) : Position.decodeCursor(this.scope, from)
+    if (Result.isFailure(decoded)) return Effect.fail(decoded.failure)
+    const position = decoded.success
+    if (!/^\d{1,16}$/.test(position))
+      return Effect.fail(mismatch("its position is not a number; start over without it"))
+    // Asked first, so that one who may not read is told at once. No list: the watch itself yields what was missed.
+    return Effect.flatMap(this.options.listing.version(this.selected), (version) => {
+      const refused = this.checkVersion(position, version)
+      if (refused !== undefined) return Effect.fail(refused)
+      this.state.position = position
+      this.state.listedAt = this.now()
+      if (position === BEGINNING) this.state.next = "relist"
+      else this.state.promised = { version, isListed: false }
+      return Effect.succeed([])
+    })
   }
 
   private checkVersion(position: string, current: string): BackendError.BackendError | undefined {
@@ -255,13 +325,18 @@ class Follower {
   /** The item of an event; none when its state is the one last emitted or it does not match. Moves the position either way. */
   private itemsOf(stored: KubernetesEvent.StoredEvent): ReadonlyArray<EventQuery.WatchItem> {
     this.moveTo(stored.resourceVersion)
+    return this.stateOf(stored, stored.resourceVersion)
+  }
+
+  /** The same with a cursor at a position, which stays where it is. */
+  private stateOf(stored: KubernetesEvent.StoredEvent, position: string): ReadonlyArray<EventQuery.WatchItem> {
     const { event } = stored
     if (!this.matches(event)) return []
     const id = EventId.format(event.id)
     const state = stored.own ? String(event.upTo) : `${event.count} ${event.last} ${event.event.message}`
     if (this.seen.get(id) === state) return []
     this.seen.set(id, state)
-    return [{ _tag: "Event", event, cursor: this.cursorAt(stored.resourceVersion) }]
+    return [{ _tag: "Event", event, cursor: this.cursorAt(position) }]
   }
 
   /** Notes that an event reached a version; `Live` when it was the last one to wait for. */
@@ -301,6 +376,7 @@ class Follower {
     return Effect.suspend(() => {
       if (state.verify || state.confirmedAt !== this.options.connection.epoch())
         return Effect.as(this.verify, Stream.empty)
+      if (this.isCopying) return state.next === "relist" ? Effect.succeed(this.copyList) : this.watchToCopy
       if (state.next === "relist") return Effect.map(this.relist, Stream.fromIterable)
       // Not after a failure: then the server has to say whether history is gone, so that a gap is told.
       const isStale = state.failingSince === undefined && this.ageOf(state.freshAt) > HISTORY_MILLIS
@@ -344,6 +420,106 @@ class Follower {
     )
   }
 
+  /** The version of each event that changed since a position, without the events themselves: there may be very many. */
+  private versionsSince(
+    position: string
+  ): Effect.Effect<
+    { readonly versions: Map<string, number>; readonly resourceVersion: string },
+    BackendError.BackendError
+  > {
+    const since = versionNumber(position)
+    return Effect.map(
+      this.options.listing.all(
+        this.selected,
+        () => {
+          this.state.listed = 0
+          return new Map<string, number>()
+        },
+        (versions, stored) => {
+          this.state.listed++
+          const version = versionNumber(stored.resourceVersion)
+          if (version > since) versions.set(keyOf(stored), version)
+        }
+      ),
+      ({ collector, resourceVersion }) => ({ versions: collector, resourceVersion })
+    )
+  }
+
+  // -------------------------------------------------------------------------
+  // copying everything
+  // -------------------------------------------------------------------------
+
+  /** What changed since the position, page by page; until the last one the position stays. */
+  private readonly copyList: Stream.Stream<EventQuery.WatchItem, BackendError.BackendError> = Stream.suspend(() =>
+    Stream.flatMap(this.options.listing.pages(this.selected), (page) => {
+      const { state } = this
+      const since = versionNumber(state.position)
+      const items: Array<EventQuery.WatchItem> = []
+      if (page.isFirst) {
+        state.listed = 0
+        state.listedAt = this.now()
+        const refused = this.checkVersion(state.position, page.resourceVersion)
+        if (refused !== undefined) return Stream.fail(refused)
+        if (state.gap !== undefined) {
+          // What changes after this list is read by the watch that follows: the gap ends here.
+          const from = Math.max(state.freshAt ?? 0, state.completeAt ?? 0)
+          items.push({
+            _tag: "Gap",
+            store: this.scope.target.id,
+            ...(from === 0 ? undefined : { from: from * 1_000 }),
+            to: this.now() * 1_000,
+            reason: state.gap,
+            cursor: this.cursorAt(state.position)
+          })
+        }
+      }
+      state.listed += page.items.length
+      for (const stored of page.items) {
+        if (versionNumber(stored.resourceVersion) > since) items.push(...this.stateOf(stored, state.position))
+      }
+      if (page.isLast) {
+        this.moveTo(page.resourceVersion)
+        state.freshAt = state.listedAt
+        this.recovered()
+        state.catchingUp = undefined
+        state.gap = undefined
+        state.next = "watch"
+        items.push(this.live())
+      }
+      return Stream.fromIterable(items)
+    })
+  )
+
+  /**
+   * A watch, at whose end the position moves also where nothing changed. A list says that nothing has changed up to its version;
+   * what came and went meanwhile is in the watch that is opened after it.
+   */
+  private get watchToCopy(): Effect.Effect<
+    Stream.Stream<EventQuery.WatchItem, BackendError.BackendError>,
+    BackendError.BackendError
+  > {
+    const { state } = this
+    return Effect.gen({ self: this }, function* () {
+      const limit = state.listed > LONG_LIST ? COPY_POSITION_OF_LONG_LISTS_MILLIS : COPY_POSITION_MILLIS
+      // The age of a position that a watch was resumed from is not known.
+      const isOld =
+        state.freshAt === undefined ? this.ageOf(state.listedAt) > RESUMED_MILLIS : this.ageOf(state.freshAt) > limit
+      if (isOld && state.failingSince === undefined && state.catchingUp === undefined) {
+        const { resourceVersion, versions } = yield* this.versionsSince(state.position)
+        const refused = this.checkVersion(state.position, resourceVersion)
+        if (refused !== undefined) return yield* refused
+        if (versions.size === 0) {
+          if (state.promised !== undefined) this.moveTo(state.promised.version)
+          state.promised = { version: resourceVersion, isListed: true }
+        } else {
+          state.promised = undefined
+          state.catchingUp = versions
+        }
+      }
+      return this.watchOnce
+    })
+  }
+
   /** The items of what changed since the position, from a list. */
   private get relist(): Effect.Effect<ReadonlyArray<EventQuery.WatchItem>, BackendError.BackendError> {
     const { state } = this
@@ -379,6 +555,7 @@ class Follower {
   }
 
   private expired(reason: string | undefined): void {
+    this.state.promised = undefined
     this.state.next = "relist"
     this.state.gap = reason
     this.state.shortWatches = 0
@@ -438,11 +615,29 @@ class Follower {
           Stream.takeUntil((batch) => batch.isLast),
           Stream.flatMap(itemsOf),
           Stream.concat(Stream.suspend(() => itemsOf(this.read(lines.end())))),
-          Stream.concat(Stream.fromEffectDrain(Effect.sync(() => this.closed(count, this.now() - openedAt))))
+          Stream.concat(
+            Stream.suspend(() => {
+              this.closed(count, this.now() - openedAt)
+              return this.isCopying ? Stream.fromIterable(this.endOfCopyWatch(count)) : Stream.empty
+            })
+          )
         )
       })
     )
   )
+
+  /** After a watch ended as it should: everything that it could have was yielded. */
+  private endOfCopyWatch(count: number): ReadonlyArray<EventQuery.WatchItem> {
+    const { state } = this
+    if (state.next !== "watch" || state.pauseMillis > 0 || state.catchingUp !== undefined) {
+      state.promised = undefined
+      return []
+    }
+    if (count === 0 && state.promised?.isListed === true) this.moveTo(state.promised.version)
+    if (count > 0 || state.promised?.isListed === true) state.promised = undefined
+    state.completeAt = this.now()
+    return [this.live()]
+  }
 
   /** A watch ended without an error. */
   private closed(count: number, millis: number): void {
@@ -452,14 +647,17 @@ class Follower {
     if (count > 0 || millis >= SHORT_MILLIS) {
       this.recovered()
       // The age of a position from a cursor is unknown, so it is replaced by a new one.
-      if (state.freshAt === undefined) state.next = "relist"
+      if (state.freshAt === undefined && !this.isCopying) state.next = "relist"
       return
     }
     state.shortWatches++
     state.pauseMillis = FIRST_PAUSE_MILLIS
     if (state.shortWatches < 2) return
     const isOld = state.freshAt === undefined || this.now() - state.freshAt > HISTORY_MILLIS
-    this.expired(isOld ? goneBy(state.position, "the server ended the watch at once, twice") : undefined)
+    // A list has the last states only: what was before them is a gap for one who copies all of them.
+    this.expired(
+      isOld || this.isCopying ? goneBy(state.position, "the server ended the watch at once, twice") : undefined
+    )
     // A proxy that ends every watch must not cause one list after the other without a delay.
     state.failures++
     state.pauseMillis = this.nextPause()
@@ -494,6 +692,7 @@ class Follower {
       state.pauseMillis = Math.max(asked, this.nextPause())
       state.failures++
       state.verify = true
+      state.promised = undefined
       return isFirst
         ? Effect.logWarning(`the watch of events was interrupted and resumes where it was: ${reason.detail}`)
         : Effect.void

@@ -117,7 +117,7 @@ const decodeWith = (
   }
 }
 
-/** The object that somebody sends. @internal */
+/** The object in a request. @internal */
 export const decodeBody = (resource: ResourceType, body: JsonObject, validation: FieldValidation): DecodedBody =>
   decodeWith(resource, body, validation, (problem) =>
     refuse(

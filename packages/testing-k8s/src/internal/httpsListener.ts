@@ -119,7 +119,7 @@ export class HttpsListener {
     this.#connections.set(port, { raw, connection })
     raw.on("error", () => {})
     raw.once("close", () => {
-      // The port may be somebody else's by now.
+      // Another process may have the port by now.
       if (this.#connections.get(port)?.raw === raw) this.#connections.delete(port)
       this.#process.connections.remove(connection)
     })

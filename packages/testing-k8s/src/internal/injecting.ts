@@ -14,7 +14,7 @@ export interface Serving {
   /** Carries the request out. */
   readonly perform: (exchange: Exchange) => Outcome
   readonly deliver: (exchange: Exchange, outcome: Outcome, fault: Fault) => void
-  /** The answer of RBAC to somebody who may not do it. */
+  /** The answer of RBAC to a user who may not do it. */
   readonly refusal: (exchange: Exchange) => Status.Answer
 }
 

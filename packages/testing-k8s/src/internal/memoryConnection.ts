@@ -109,7 +109,7 @@ const open = (connection: MemoryConnection, arrival: Arrival): Effect.Effect<Tra
     })
   )
 
-/** A transport of somebody with a token, until the scope ends. @internal */
+/** A transport of a user with a token, until the scope ends. @internal */
 export const make = (options: {
   readonly process: ServerProcess
   /** The token that is valid now. */

@@ -1,14 +1,14 @@
 /** Who may do what: RBAC over the stored roles and bindings. */
 import { asObject, asText, at, isArray, type Json, type JsonObject, nameOf } from "./json.ts"
 
-/** Somebody whom the server knows. @internal */
+/** An authenticated user. @internal */
 export interface Identity {
   readonly name: string
   readonly uid: string
   readonly groups: ReadonlyArray<string>
 }
 
-/** What somebody wants to do: with a resource, or at a path. @internal */
+/** What a request asks for: with a resource, or at a path. @internal */
 export type Wish =
   | {
       readonly _tag: "Resource"
@@ -81,7 +81,7 @@ const issuerPaths = [
   "/openid/v1/jwks/"
 ]
 
-// What every cluster has from the start, as far as somebody without a grant of their own meets it.
+// What every cluster has from the start, as far as a user without a grant meets it.
 const bootstrapGrants: ReadonlyArray<Grant> = [
   bootstrap(
     "system:basic-user",

@@ -85,7 +85,7 @@ const withGeneration = (resource: ResourceType, before: JsonObject, after: JsonO
   return { ...after, metadata: { ...meta, generation: (typeof generation === "number" ? generation : 0) + 1 } }
 }
 
-/** What is left when what somebody sends replaces what is stored. */
+/** What is left when the object of a request replaces the stored one. */
 const replace = (change: Change, before: JsonObject, sent: JsonObject): JsonObject => {
   const { admission, identity, objects, request, resource } = change
   const oldMeta = asObject(before["metadata"])

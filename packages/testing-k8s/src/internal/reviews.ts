@@ -1,4 +1,4 @@
-/** Reviews: who somebody is, and what they may do. */
+/** Reviews: who a user is, and what it may do. */
 import { readBody } from "./bodies.ts"
 import { invalid } from "./fieldErrors.ts"
 import { asObject, asText, at, isObject, type JsonObject } from "./json.ts"

@@ -31,7 +31,7 @@ export interface Api {
 /** @internal */
 export const answered = (answer: Answer): Outcome => ({ _tag: "Answer", answer })
 
-/** Whether somebody may do what a request wants. @internal */
+/** Whether the user may do what the request asks for. @internal */
 export const authorize = ({ objects }: Api, identity: Identity, info: RequestInfo): Decision =>
   decide(
     identity,

@@ -3,7 +3,7 @@ import { hexDigits } from "./seed.ts"
 import { type Identity, mastersGroup } from "./rbac.ts"
 
 /**
- * What somebody may do, as in a Role of RBAC.
+ * What a user may do, as in a Role of RBAC.
  *
  * @category models
  * @since 0.1.0
@@ -20,7 +20,7 @@ export interface Rule {
 }
 
 /**
- * Somebody with a token, and with a context of their name in the kubeconfig.
+ * A user with a token, and with a context of that name in the kubeconfig.
  *
  * @category models
  * @since 0.1.0
@@ -60,7 +60,7 @@ export const allUsers = (given: ReadonlyArray<User>): ReadonlyArray<User> => [
 
 const rbacGroup = "rbac.authorization.k8s.io"
 
-/** The roles and bindings that grant somebody their rules. @internal */
+/** The roles and bindings that grant a user its rules. @internal */
 export const roleObjects = ({ name: user, rules = [] }: User) =>
   rules.flatMap(({ namespaces, ...rule }, index) => {
     const apiVersion = `${rbacGroup}/v1`
@@ -108,7 +108,7 @@ export class Tokens {
     return found === undefined ? undefined : this.#identities.get(found[0])
   }
 
-  /** Gives somebody who is known a new one. */
+  /** Gives a known user a new one. */
   rotate(user: string): string {
     const turn = (this.#rotations.get(user) ?? 0) + 1
     const token = hexDigits(this.#seed, `token ${user} ${turn}`)
