@@ -65,7 +65,12 @@ export const makeStock = (world: World): Stock => {
       body: { ...failed, ...other, ...saying("connection refused, twice") }
     }),
     e: world.series({ kind: "Node", name: "node", at: 50, body: { ...failed, reason: "Step" } }),
-    f: world.series({ name: "build", namespace: 1, at: 60, body: { ...normal, reason: "StepFailed" } }),
+    f: world.series({
+      name: "build",
+      namespace: 1,
+      at: 60,
+      body: { ...normal, reason: "StepFailed", ...saying("moved to ΟΔΟΣ 12, İzmir") }
+    }),
     // Began before all others and was last seen after them.
     g: world.again(g, 70)
   }
@@ -196,6 +201,8 @@ export const filterCases: ReadonlyArray<FilterCase> = [
     expected: ["b"]
   },
   { name: "match, of letters outside ASCII", filter: () => ({ match: "grÖße.*" }), expected: ["c"] },
+  { name: "match, of a letter with two small forms", filter: () => ({ match: "Οδοσ" }), expected: ["f"] },
+  { name: "match, of a letter with a small form of two", filter: () => ({ match: "izmir" }), expected: ["f"] },
   {
     name: "sets of several fields together",
     filter: (world) => ({

@@ -602,7 +602,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     patches: [
       {
         file: BACKEND_WRITE,
-        find: "          this.answer(outcomes.ofExit(deadline.exit, count))\n          fiber.interruptUnsafe()\n",
+        find: "    this.answer(outcomes.ofExit(exit, this.count))\n    this.stop()\n",
         replace: ""
       }
     ]

@@ -15,6 +15,8 @@ const USER = 1_000
 interface Opened {
   readonly node: inode.Inode
   readonly path: string
+  /** Of the syncs of the file that failed, how many it was told. */
+  told: number
 }
 
 /** @internal */
@@ -58,6 +60,8 @@ export class DiskOfLife implements Disk {
     this.opened.delete(descriptor)
   }
 
+  readonly closeLater = (descriptor: number): void => this.close(descriptor)
+
   readonly read = (descriptor: number, into: Uint8Array, offset: number, length: number, position: number): number => {
     const { node, path } = this.openedAs(descriptor)
     this.mayFail("read", path)
@@ -73,7 +77,7 @@ export class DiskOfLife implements Disk {
     const bytes = from.subarray(offset, offset + length)
     if (machine.faults.isLastCall()) {
       // A process may be killed in the middle of a write.
-      inode.write(node, bytes.subarray(0, machine.dice.integer(0, bytes.length)), ++machine.moment)
+      inode.write(node, bytes.subarray(0, machine.dice.integer(0, bytes.length)), machine.change(node))
       this.die(path)
     }
     this.mayFail("append", path)
@@ -84,7 +88,7 @@ export class DiskOfLife implements Disk {
     }
     const taken = machine.faults.taken(Math.min(length, room))
     if (taken < length) machine.count("shortWrite")
-    inode.write(node, bytes.subarray(0, taken), ++machine.moment)
+    inode.write(node, bytes.subarray(0, taken), machine.change(node))
     machine.tellWatchers(parentOf(path))
     return taken
   }
@@ -118,8 +122,12 @@ export class DiskOfLife implements Disk {
     const { node, path } = this.openedAs(descriptor)
     this.beginChange("truncate", path)
     if (size > node.size) throw failure("EINVAL", path)
-    inode.truncate(node, size, ++machine.moment)
+    inode.truncate(node, size, machine.change(node))
     machine.tellWatchers(parentOf(path))
+  }
+
+  readonly setModified = (descriptor: number, modified: number): void => {
+    this.openedAs(descriptor).node.modified = modified
   }
 
   readonly settle = (descriptor: number): void => {
@@ -156,15 +164,15 @@ export class DiskOfLife implements Disk {
     return node === undefined ? undefined : this.statusOfNode(node)
   }
 
-  readonly exists = (path: string): boolean => {
-    this.assertAlive(path)
-    return this.found(path) !== undefined
-  }
-
   readonly leadsTo = (path: string, identity: string): boolean => {
     this.assertAlive(path)
     const node = this.found(path)
     return node !== undefined && this.identityOf(node) === identity
+  }
+
+  readonly capacity = (): number | undefined => {
+    const { capacity } = this.machine
+    return Number.isFinite(capacity) ? capacity : undefined
   }
 
   readonly list = (given: string): ReadonlyArray<string> => {
@@ -271,7 +279,7 @@ export class DiskOfLife implements Disk {
     const node = machine.names.find(path)
     if (node.kind !== kind) throw failure(kind === "file" ? "EISDIR" : "ENOTDIR", path)
     const descriptor = machine.nextDescriptor()
-    this.opened.set(descriptor, { node, path: machine.names.follow(path) })
+    this.opened.set(descriptor, { node, path: machine.names.follow(path), told: node.failures })
     return descriptor
   }
 
@@ -300,16 +308,21 @@ export class DiskOfLife implements Disk {
       owner: USER,
       group: USER,
       permissions: node.permissions,
-      made: node.made
+      made: node.made,
+      modified: node.modified
     }
   }
 
-  private syncUpTo({ node, path }: Opened, call: "sync" | "syncLater", upTo: number): Error | undefined {
+  private syncUpTo(opened: Opened, call: "sync" | "syncLater", upTo: number): Error | undefined {
     const { dice, faults, names } = this.machine
+    const { node, path } = opened
     const failed = faults.failureOf(call, path)
     if (failed === undefined) this.machine.count("synced")
     if (node.kind !== "directory") inode.sync(node, upTo, failed !== undefined, dice)
     else if (failed === undefined) names.sync(path, upTo)
-    return failed
+    if (failed !== undefined) node.failures += 1
+    const isNew = opened.told < node.failures
+    opened.told = node.failures
+    return failed ?? (isNew ? failure("EIO", path) : undefined)
   }
 }

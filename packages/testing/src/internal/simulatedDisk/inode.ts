@@ -15,6 +15,8 @@ export interface Inode {
   readonly kind: "file" | "directory" | "link"
   readonly permissions: number
   readonly made: number
+  /** When it was last changed, in milliseconds since 1970. */
+  modified: number
   readonly target: string
   /** What a process sees. */
   bytes: Uint8Array
@@ -23,6 +25,8 @@ export interface Inode {
   durable: Uint8Array
   /** Written and not synced, the oldest first. */
   dirty: Array<{ readonly from: number; readonly to: number; readonly at: number }>
+  /** How many syncs failed. */
+  failures: number
   /** Truncated and not synced, the oldest first. */
   cuts: Array<{ readonly size: number; readonly at: number }>
 }
@@ -39,11 +43,13 @@ export const make = (
   kind,
   permissions,
   made: madeMillis,
+  modified: madeMillis,
   target,
   bytes: new Uint8Array(0),
   size: 0,
   durable: new Uint8Array(0),
   dirty: [],
+  failures: 0,
   cuts: []
 })
 

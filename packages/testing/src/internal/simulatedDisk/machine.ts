@@ -48,7 +48,17 @@ export class Machine {
   }
 
   newNode(kind: inode.Inode["kind"], permissions: number, target = ""): inode.Inode {
-    return inode.make(this.nextId++, kind, permissions, target, Math.floor(this.simulation.now() / 1_000))
+    return inode.make(this.nextId++, kind, permissions, target, this.millis())
+  }
+
+  private millis(): number {
+    return Math.floor(this.simulation.now() / 1_000)
+  }
+
+  /** A change to the content of a file. */
+  change(node: inode.Inode): number {
+    node.modified = this.millis()
+    return ++this.moment
   }
 
   nextDescriptor(): number {
@@ -56,7 +66,10 @@ export class Machine {
   }
 
   changeNames(...changed: Parameters<Names["change"]>[0]): void {
-    this.tellWatchers(this.names.change(changed, ++this.moment))
+    const directory = this.names.change(changed, ++this.moment)
+    const node = this.names.get(directory)
+    if (node !== undefined) node.modified = this.millis()
+    this.tellWatchers(directory)
   }
 
   tellWatchers(directory: string): void {

@@ -26,6 +26,8 @@ export interface FileStatus {
   readonly permissions: number
   /** When it was made, in milliseconds since 1970. */
   readonly made: number
+  /** When its content, or the names in a directory, were last changed, in milliseconds since 1970. */
+  readonly modified: number
 }
 
 /**
@@ -45,6 +47,8 @@ export interface Disk {
   readonly create: (path: string, permissions: number) => number
   readonly openDirectory: (path: string) => number
   readonly close: (file: number) => void
+  /** The same without stopping the process meanwhile. */
+  readonly closeLater: (file: number) => void
   readonly read: (file: number, into: Uint8Array, offset: number, length: number, position: number) => number
   /** At the end of the file. May write less than it was given. */
   readonly append: (file: number, from: Uint8Array, offset: number, length: number) => number
@@ -53,25 +57,27 @@ export interface Disk {
   readonly syncLater: (file: number, done: (cause: unknown) => void) => void
   /** Shortens the file to this size in bytes. */
   readonly truncate: (file: number, size: number) => void
-  /** Absent while another process holds the lock, which ends with its process. */
-  readonly lock: (path: string, permissions: number) => { readonly release: () => void } | undefined
+  /** Absent while another process holds the lock, which ends with its process. `of` says in errors what the lock is for. */
+  readonly lock: (path: string, permissions: number, of?: string) => { readonly release: () => void } | undefined
+  /** Sets when the content of the file was last changed, in milliseconds since 1970. */
+  readonly setModified: (file: number, modified: number) => void
   /** Waits until no write to the file is under way: here there never is. */
   readonly settle: (file: number) => void
   readonly statusOf: (file: number) => FileStatus
   /** Status of what the path leads to; absent where nothing exists. */
   readonly status: (path: string) => FileStatus | undefined
-  /** Whether the path leads to something that exists. */
-  readonly exists: (path: string) => boolean
   /** Whether the path leads to the file with this identity. */
   readonly leadsTo: (path: string, identity: string) => boolean
   /** Whether an open file has no name any more. */
   readonly isUnlinked: (file: number) => boolean
+  /** Size of the file system in bytes; absent where it is not limited. */
+  readonly capacity: (path: string) => number | undefined
   /** Names in the directory, in any order. */
   readonly list: (directory: string) => ReadonlyArray<string>
   readonly makeDirectory: (path: string, permissions: number) => void
   readonly link: (existing: string, path: string) => void
   readonly linkSymbolic: (target: string, path: string) => void
-  /** The target of a symbolic link; absent when the path is none. */
+  /** The target of a symbolic link; absent when the path is not a link. */
   readonly readLink: (path: string) => string | undefined
   readonly rename: (from: string, to: string) => void
   readonly unlink: (path: string) => void
