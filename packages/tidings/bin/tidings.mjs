@@ -1,8 +1,11 @@
 #!/usr/bin/env node
-import { existsSync, readdirSync, statSync } from "node:fs"
 import module from "node:module"
-import { join } from "node:path"
-import { fileURLToPath } from "node:url"
+
+// An import of node:fs reads all its exports, some of which load what most starts do without. An older Node has no such function.
+const load = process.getBuiltinModule ?? module.createRequire(import.meta.url)
+const { existsSync, readdirSync, statSync } = load("node:fs")
+const { join } = load("node:path")
+const { fileURLToPath } = load("node:url")
 
 const bundle = fileURLToPath(new URL("../dist/tidings.mjs", import.meta.url))
 const root = fileURLToPath(new URL("../../../", import.meta.url))

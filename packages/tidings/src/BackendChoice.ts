@@ -1,6 +1,6 @@
 /**
  * Which store a host reads and writes: the cluster where one is configured and answers, else the event log on disk; in a
- * pod always the cluster.
+ * pod always the cluster. A database where one is named.
  *
  * @since 0.1.0
  */
@@ -34,6 +34,8 @@ const sentence = (chosen: internal.Chosen): string => {
       const where = `Events go to the log in ${directory}`
       return isAsked ? `${where}, as configured` : `${where}, because ${insteadOf ?? "no cluster is configured"}`
     }
+    case "Database":
+      return `Events go to ${chosen.place.description}, as configured`
     case "Cluster": {
       const where = `Events go to the cluster of ${chosen.connection.source}`
       return chosen.isAsked ? `${where}, as configured` : where
@@ -78,7 +80,15 @@ export const layer = (
         case "Memory":
           return Backend.layerMemory()
         case "EventLog":
-          return FileBackend.layer({ directory: chosen.directory, console: options.console })
+          return FileBackend.layer({
+            directory: chosen.directory,
+            console: options.console,
+            durability: options.durability,
+            compressAfter: options.compressAfter,
+            retention: options.retention
+          })
+        case "Database":
+          return chosen.PostgresBackend.layer({ url: chosen.url })
         case "Cluster":
           return Layer.merge(
             Layer.succeed(Backend.Backend, chosen.backend),

@@ -1,5 +1,5 @@
 /**
- * The command, as a library: `list`, `follow`, `get`, `emit`, `explain`, `template`, `doctor`, `parked` and `mcp` over any backend.
+ * The command, as a library: `list`, `follow`, `wait`, `top`, `story`, `get`, `emit`, `explain`, `template`, `doctor`, `parked`, `compress`, `retention`, `prune` and `mcp` over any backend.
  *
  * **When to use**
  *
@@ -21,7 +21,6 @@
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as NodeStdio from "@effect/platform-node/NodeStdio"
-import * as FileJournal from "@tidings/backend-fs/FileJournal"
 import type { Backend } from "@tidings/core/Backend"
 import type { Check } from "@tidings/core/BackendCheck"
 import type { Kinds } from "@tidings/core/EventCatalogue"
@@ -40,27 +39,22 @@ import type * as CliError from "effect/cli/CliError"
 import * as CliConfig from "effect/cli/CliConfig"
 import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
-import type * as Flag from "effect/cli/Flag"
+import * as Flag from "effect/cli/Flag"
 import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
 import { hostname } from "node:os"
 import type { CommandError } from "./CommandError.ts"
+import type { Planning } from "./internal/cli/archivePlan.ts"
 import * as argv from "./internal/cli/argv.ts"
 import * as catalogue from "./internal/cli/catalogue.ts"
-import { doctor } from "./internal/cli/doctor.ts"
-import { emit } from "./internal/cli/emit.ts"
-import { explain } from "./internal/cli/explain.ts"
 import * as failure from "./internal/cli/failure.ts"
 import * as flags from "./internal/cli/flags.ts"
-import { follow } from "./internal/cli/follow.ts"
-import { get } from "./internal/cli/get.ts"
-import { parked } from "./internal/cli/parked.ts"
 import * as help from "./internal/cli/help.ts"
 import * as kindNames from "./internal/cli/kindNames.ts"
-import { list } from "./internal/cli/list.ts"
-import { mcp } from "./internal/cli/mcp.ts"
 import * as process from "./internal/cli/process.ts"
 import * as session from "./internal/cli/session.ts"
-import { template } from "./internal/cli/template.ts"
+import * as verb from "./internal/cli/verb.ts"
+import type { Context as VerbContext } from "./internal/cli/verbContext.ts"
+import * as verbs from "./internal/cli/verbs.ts"
 import * as words from "./internal/cli/words.ts"
 
 // ---------------------------------------------------------------------------
@@ -90,6 +84,17 @@ export interface BackendFlag {
   readonly alias?: string | undefined
   /** The values that it takes, upper and lower case alike; any unless given. */
   readonly choices?: ReadonlyArray<string> | undefined
+  /** Whether a shell completes its value as the path of a file or of a directory. */
+  readonly path?: "file" | "directory" | undefined
+  /**
+   * The values that a shell offers, where they are found out: names of contexts, of databases. What fails, or takes longer than
+   * three seconds, offers nothing. `values` has the flags of the backend that are on the command line.
+   */
+  readonly complete?:
+    | ((values: {
+        readonly [flag: string]: string | undefined
+      }) => Effect.Effect<ReadonlyArray<string>, unknown, Services>)
+    | undefined
 }
 
 /**
@@ -138,6 +143,12 @@ export interface BackendWithFlags<out E> {
     use: BackendUse
   ) => Layer.Layer<Backend, E, Services>
   readonly extras: BackendExtras<{ readonly [flag: string]: string | undefined }>
+  /**
+   * What `archive` copies; without it there is no such verb.
+   *
+   * @internal
+   */
+  readonly archive?: (given: Readonly<Record<string, ReadonlyArray<string>>>) => Planning
 }
 
 /**
@@ -291,12 +302,24 @@ export const make = <E>(
   backend: BackendSource<E>,
   options: Options
 ): Command.Command<string, never, {}, CliError.CliError | CommandError, Command.Environment> => {
+  const { context, root, run } = rootOf(backend, options)
+  return root.pipe(Command.withSubcommands(verbs.all(context, run)))
+}
+
+const sourceOf = <E>(backend: BackendSource<E>): BackendWithFlags<E> =>
+  "flags" in backend ? backend : { flags: {}, layer: () => backend, extras: {} }
+
+/** The command without verbs, and what its verbs are made from. */
+const rootOf = <E>(backend: BackendSource<E>, options: Options) => {
   const known = catalogueOf(options)
-  const source: BackendWithFlags<E> = "flags" in backend ? backend : { flags: {}, layer: () => backend, extras: {} }
+  const source = sourceOf(backend)
   const { checks, journal } = source.extras
-  const backendFlags: Record<string, Flag.Flag<string | undefined>> = {}
+  const backendFlags: Record<string, Flag.Flag<ReadonlyArray<string>>> = {}
   for (const [name, { choices, ...flag }] of Object.entries(source.flags)) {
-    backendFlags[name] = choices === undefined ? flags.text(name, flag) : flags.choice(name, choices, flag)
+    backendFlags[name] =
+      choices === undefined
+        ? flags.texts(name, flag)
+        : Flag.map(flags.choice(name, choices, flag), (value) => (value === undefined ? [] : [value]))
   }
 
   const root = Command.make(options.name).pipe(
@@ -305,35 +328,54 @@ export const make = <E>(
   )
   const run = Layer.effect(
     session.Session,
-    Effect.map(root, ({ backend, color = "auto" }) => ({
-      command: options.name,
-      version: options.version,
-      component: options.name.slice(options.name.lastIndexOf(" ") + 1),
-      host: hostname() || undefined,
-      catalogue: known,
-      colour: color,
-      checks: checks === undefined ? undefined : (place: Place) => checks(backend, place),
-      journal: journal === undefined ? FileJournal.directory : journal(backend),
-      store: (use: BackendUse) => source.layer(backend, use)
-    }))
+    Effect.map(root, ({ backend: given, color = "auto" }) => {
+      // Given twice, the last one counts.
+      const backend = Object.fromEntries(Object.entries(given).map(([name, values]) => [name, values.at(-1)]))
+      return {
+        command: options.name,
+        version: options.version,
+        component: options.name.slice(options.name.lastIndexOf(" ") + 1),
+        host: hostname() || undefined,
+        catalogue: known,
+        colour: color,
+        given,
+        checks: checks === undefined ? undefined : (place: Place) => checks(backend, place),
+        journal:
+          journal === undefined
+            ? Effect.flatMap(
+                Effect.promise(() => import("@tidings/backend-fs/FileJournal")),
+                (FileJournal) => FileJournal.directory
+              )
+            : journal(backend),
+        store: (use: BackendUse) => source.layer(backend, use)
+      }
+    })
   )
-  return root.pipe(
-    Command.withSubcommands([
-      Command.provide(list, run),
-      Command.provide(follow, run),
-      Command.provide(get, run),
-      Command.provide(emit, run),
-      Command.provide(explain, run),
-      Command.provide(template, run),
-      Command.provide(doctor, run),
-      Command.provide(parked, run),
-      Command.provide(mcp(new Set(Object.keys(source.flags))), run)
-    ])
+  const context: VerbContext = { catalogue: known, flags: new Set(Object.keys(source.flags)), archive: source.archive }
+  return { root, run, context, source }
+}
+
+/** The command with one verb, or with all where none is named. */
+const commandFor = <E>(
+  backend: BackendSource<E>,
+  options: Options,
+  name: string | undefined
+): Effect.Effect<Command.Command<string, never, {}, CliError.CliError | CommandError, Command.Environment>> => {
+  const { context, root, run } = rootOf(backend, options)
+  return Effect.map(
+    Effect.promise(() => verb.load(name, context, run)),
+    (loaded) => root.pipe(Command.withSubcommands(loaded))
   )
 }
 
-const catalogueOf = ({ catalogues = [] }: Options): catalogue.Catalogue =>
-  catalogue.make([EventGenerator, ...catalogues])
+/**
+ * The verb that a command line is about, if it begins with it and is about no other: to make all of them takes as long as a tenth
+ * of what Node needs to start. A script for completion has all of them.
+ */
+const verbOf = (args: ReadonlyArray<string>): string | undefined =>
+  args.some((argument) => argument.startsWith("--completions")) ? undefined : args[0]
+
+const catalogueOf = ({ catalogues = [] }: Options): catalogue.Catalogue => catalogue.make(EventGenerator, catalogues)
 
 // ---------------------------------------------------------------------------
 // running
@@ -357,6 +399,21 @@ const unused = Layer.mergeAll(
     ChildProcessSpawner.make(() => Effect.die("the command starts no processes"))
   )
 )
+
+/** Answers a shell that asks what may stand at the cursor. */
+const complete = <E>(
+  backend: BackendSource<E>,
+  options: Options,
+  asked: ReadonlyArray<string>
+): Effect.Effect<number, never, Services> =>
+  Effect.gen(function* () {
+    const source = sourceOf(backend)
+    const command = yield* commandFor(backend, options, undefined)
+    const { run } = yield* Effect.promise(() => import("./internal/cli/completing.ts"))
+    const store = (values: { readonly [flag: string]: string | undefined }) => source.layer(values, { create: false })
+    yield* run({ command, catalogue: catalogueOf(options), values: source.flags, store }, asked)
+    return 0
+  }).pipe(Effect.provide(unused))
 
 /**
  * Runs the command with the given arguments (without the name of the command) and answers its exit code: 0, 1 for a
@@ -389,7 +446,6 @@ export const runWith = <E>(
   backend: BackendSource<E>,
   options: Options
 ): ((argv: ReadonlyArray<string>) => Effect.Effect<number, never, Services>) => {
-  const command = Command.runWith(make(backend, options), { version: options.version })
   const services = Layer.mergeAll(
     Layer.succeed(CliConfig.CliConfig, help.config(catalogueOf(options))),
     Layer.succeed(CliOutput.Presenter, help.presenter),
@@ -398,8 +454,12 @@ export const runWith = <E>(
     Logger.layer([words.logger]),
     Layer.succeed(References.MinimumLogLevel, "Warn")
   )
-  return (args) =>
-    command(argv.normalise(args)).pipe(
+  return (written) => {
+    if (written[0] === argv.VERB) return complete(backend, options, written.slice(1))
+    const args = argv.normalise(written)
+    return Effect.flatMap(commandFor(backend, options, verbOf(args)), (command) =>
+      Command.runWith(command, { version: options.version })(args)
+    ).pipe(
       Effect.as(0),
       Effect.catchCause((cause) => {
         const { exit, untold } = failure.outcomeOf(cause)
@@ -407,6 +467,7 @@ export const runWith = <E>(
       }),
       Effect.provide(services)
     )
+  }
 }
 
 /**

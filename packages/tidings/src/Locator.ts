@@ -12,7 +12,7 @@
  * - There is one for all copies of this package that a process has loaded, such as the copies of two libraries, or one that
  *   was imported and one that a bundler included. Worker threads and the contexts of `node:vm`, so also each test file of
  *   Jest, have one each.
- * - Registering another one replaces the first. Whoever registered the first removes nothing by its `Registration` then.
+ * - Registering another one replaces the first. The `Registration` of the first then removes nothing.
  * - A manager of `Tidings.create` is removed when its `close` is called, before anything else, so nobody finds one that
  *   refuses events.
  *
@@ -132,7 +132,7 @@ export const getEventManager = <const Cs extends ReadonlyArray<Promised.Catalogu
   return manager !== undefined && catalogues.every((catalogue) => has(manager, catalogue)) ? manager : undefined
 }
 
-/** Nobody is hurt by a look-up, so what is no catalogue is one that the manager has not. */
+/** A look-up never throws: what is not a catalogue is a catalogue that the manager does not have. */
 const has = (manager: Promised.Tidings, catalogue: Partial<Promised.Catalogue> | undefined): boolean =>
   typeof catalogue?.key === "string" && Object.hasOwn(manager, catalogueName(catalogue.key))
 

@@ -6,6 +6,7 @@
 import * as FileJournal from "@tidings/backend-fs/FileJournal"
 import { Backend } from "@tidings/core/Backend"
 import type { BackendError } from "@tidings/core/BackendError"
+import * as Correlation from "@tidings/core/Correlation"
 import { EventGenerator } from "@tidings/core/EventGenerator"
 import * as EventManager from "@tidings/core/EventManager"
 import * as Journal from "@tidings/core/Journal"
@@ -63,14 +64,20 @@ export interface Layers<E = never, E2 = never> {
   readonly recorder?: Layer.Layer<Recorder.Recorder, E2, Backend | Templates.Templates> | undefined
 }
 
+/** Nothing but the first step: what the others hold back protects an API server. */
+const EQUAL_EVENTS: Correlation.Options = { ...Correlation.defaults, aggregateAt: 0, burst: 0 }
+
 const chosenRecorder = (options: Options): Layer.Layer<Recorder.Recorder, SetupError, Backend | Templates.Templates> =>
   Layer.unwrap(
     Effect.gen(function* () {
       const { mode } = yield* Backend
-      if (mode !== "kubernetes") return Recorder.layerDirect(options)
+      const isRemote = mode === "kubernetes" || mode === "postgres"
+      const { correlation = mode === "postgres" ? EQUAL_EVENTS : Correlation.defaults } = options
+      if (!isRemote) return Recorder.layerDirect({ ...options, correlation })
       const directory = options.journal ?? (yield* Config.withDefault(Config.String("TIDINGS_JOURNAL"), ""))
       const journal = directory === "" ? Journal.layerMemory() : FileJournal.layer({ directory })
-      return Layer.provide(Recorder.layer(options), journal)
+      const sinks = [Recorder.sink({ name: "default", backend: Backend, correlation })]
+      return Layer.provide(Recorder.layer({ ...options, sinks }), journal)
     })
   )
 
@@ -92,8 +99,9 @@ const over = <E>(
   )
 
 /**
- * Everything over the backend that `BackendChoice` chooses: the journalled recorder for a cluster, the direct one for the
- * event log and memory.
+ * Everything over the backend that `BackendChoice` chooses: the journalled recorder for a cluster and a database, which may be
+ * away for a while, the direct one for the event log and memory. With either the same event again becomes a count, unless
+ * `correlation` says otherwise.
  *
  * @category layers
  * @since 0.1.0
@@ -132,8 +140,8 @@ export const layerWith = <E = never, E2 = never>(
   )
 
 /**
- * The same, with every option from the environment: `TIDINGS_BACKEND`, `TIDINGS_DIRECTORY`, `TIDINGS_JOURNAL`,
- * `KUBECONFIG`.
+ * The same, with every option from the environment: `TIDINGS_BACKEND`, `TIDINGS_DIRECTORY`, `TIDINGS_DATABASE`,
+ * `TIDINGS_JOURNAL`, `KUBECONFIG`.
  *
  * @category layers
  * @since 0.1.0

@@ -1,6 +1,7 @@
 import { FileBackend } from "@tidings/backend-fs"
 import * as Backend from "@tidings/core/Backend"
 import * as BackendError from "@tidings/core/BackendError"
+import * as Correlation from "@tidings/core/Correlation"
 import * as EventCatalogue from "@tidings/core/EventCatalogue"
 import * as Journal from "@tidings/core/Journal"
 import * as Policy from "@tidings/core/Policy"
@@ -12,7 +13,7 @@ import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Exit from "effect/Exit"
 import * as Stream from "effect/Stream"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type * as Promised from "tidings/Promised"
@@ -85,43 +86,48 @@ const cluster = async (namespace?: string) => {
 }
 
 describe("close", () => {
+  // However busy the machine is that serves and writes at once.
+  const drainTimeout = "5 minutes"
   const open: Readonly<Record<string, () => Promise<Tidings.Tidings>>> = {
     memory: () => Tidings.create({ ...quiet, backend: "memory" }),
     "the event log": () =>
       Tidings.create({ ...quiet, backend: "filesystem", console: false, directory: mkdtempSync(join(home, "log-")) }),
     "a cluster": async () =>
-      Tidings.create({ ...quiet, backend: "kubernetes", kubeconfig: (await cluster()).kubeconfig }),
+      Tidings.create({ ...quiet, drainTimeout, backend: "kubernetes", kubeconfig: (await cluster()).kubeconfig }),
     "a cluster with a journal on disk": async () =>
       Tidings.create({
         ...quiet,
+        drainTimeout,
         backend: "kubernetes",
         kubeconfig: (await cluster()).kubeconfig,
         journal: mkdtempSync(join(home, "journal-"))
       })
   }
   for (const [name, make] of Object.entries(open)) {
-    it(`keeps 2,000 calls that were not awaited before it, in ${name}`, async () => {
+    // Each is a request to the double of an API server.
+    const count = name.includes("cluster") ? 500 : 2_000
+    it(`keeps ${count} calls that were not awaited before it, in ${name}`, async () => {
       const tidings = await make()
-      const calls = Array.from({ length: 2_000 }, (_, n) =>
+      const calls = Array.from({ length: count }, (_, n) =>
         tidings.createEvent({ ...pod, name: `pod-${n}` }, "Started", "it runs", "Normal")
       )
       await tidings.close()
       const answers = await Promise.all(calls)
       assert.isTrue(answers.every(({ _tag }) => _tag === "Accepted"))
       const { accepted, sinks } = await tidings.status()
-      assert.strictEqual(accepted, 2_000)
-      assert.strictEqual(sinks["default"]?.settled, 2_000)
+      assert.strictEqual(accepted, count)
+      assert.strictEqual(sinks["default"]?.settled, count)
     })
 
-    it(`is preceded by a flush that counts 2,000 calls that were not awaited, in ${name}`, async () => {
+    it(`is preceded by a flush that counts ${count} calls that were not awaited, in ${name}`, async () => {
       await using tidings = await make()
-      const calls = Array.from({ length: 2_000 }, (_, n) =>
+      const calls = Array.from({ length: count }, (_, n) =>
         tidings.generator.workflowEvent({ metadata: { name: `workflow-${n}` } }, "WorkflowExecutionStarted")
       )
-      const report = await tidings.flush("20 seconds")
+      const report = await tidings.flush(drainTimeout)
       assert.isTrue(report.complete)
       assert.strictEqual(report.waiting, 0)
-      assert.strictEqual((await tidings.status()).sinks["default"]?.settled, 2_000)
+      assert.strictEqual((await tidings.status()).sinks["default"]?.settled, count)
       await Promise.all(calls)
     })
   }
@@ -206,6 +212,7 @@ describe("a rejection", () => {
       interactive: "no",
       patience: "soon",
       journal: 7,
+      correlation: { capacity: 0 },
       component: "",
       host: 7,
       reportingController: 7,
@@ -234,7 +241,7 @@ describe("a rejection", () => {
       all.issues.map(({ field }) => field),
       Object.keys(wrong)
     )
-    assert.include(all.message, "backend is 'etcd', expected auto, kubernetes, filesystem, memory")
+    assert.include(all.message, "backend is 'etcd', expected auto, kubernetes, filesystem, postgres, memory")
     assert.include(all.message, "did you mean drainTimeout?")
     for (const none of [null, 7, "memory", []]) {
       assert.strictEqual(await tagOf(Tidings.create(none as never)), "InvalidOptions")
@@ -246,6 +253,21 @@ describe("a rejection", () => {
       }
     })
     assert.strictEqual(await tagOf(Tidings.create(throwing)), "InvalidOptions")
+  })
+
+  it("of create refuse a place where the memory backend would keep nothing", async () => {
+    for (const field of ["journal", "directory"]) {
+      const error = await rejected(Tidings.create({ ...quiet, backend: "memory", [field]: "/nowhere/events" }))
+      assert.strictEqual(error._tag, "InvalidOptions", field)
+      const [issue] = (error as Rejection.InvalidOptions).issues
+      assert.strictEqual(issue?.field, field)
+      assert.include(issue?.expected, "nothing beside the backend memory")
+      const layer = Tidings.layer({ backend: "memory", [field]: "/nowhere/events" })
+      const exit = await Effect.runPromiseExit(Effect.scoped(Layer.build(layer)))
+      assert.isTrue(Exit.isFailure(exit), field)
+    }
+    const created = await Tidings.create({ ...quiet, backend: "memory", journal: undefined })
+    await created.close()
   })
 
   it("of create names a wrong variable of the environment", async () => {
@@ -481,6 +503,7 @@ describe("plain types", () => {
     await using tidings = await Tidings.create({
       ...quiet,
       backend: "memory",
+      correlation: "off",
       catalogues: [Orders],
       drainTimeout: "5s"
     })
@@ -773,6 +796,49 @@ describe("the tools", () => {
     assert.equal((await waiting).structuredContent?.["totalCount"], 0)
     assert.isBelow(performance.now() - before, 5_000)
     assert.equal(await tagOf(tidings.executeTool("events")), "BackendError")
+  })
+})
+
+describe("the same event again", () => {
+  const record = async (tidings: Promised.Tidings) => {
+    for (let n = 0; n < 3; n++) await tidings.createEvent(pod, "Restarted", "It runs again", "Normal")
+    await tidings.flush("10 seconds")
+    const { events, totalCount } = await tidings.queryEvents({ namespace: pod.namespace })
+    assert.strictEqual(totalCount, events.length)
+    return events.map(({ count }) => count)
+  }
+
+  it("is one event with a count in the event log, where each occurrence is a line", async () => {
+    const directory = mkdtempSync(join(home, "log-"))
+    {
+      await using tidings = await Tidings.create({ ...quiet, backend: "filesystem", directory })
+      assert.deepStrictEqual(await record(tidings), [3])
+    }
+    const segment = readdirSync(directory).find((name) => name.endsWith(".ndjson"))
+    assert.lengthOf(readFileSync(join(directory, segment!), "utf8").trimEnd().split("\n"), 3)
+    // Another process begins anew.
+    await using tidings = await Tidings.create({ ...quiet, backend: "filesystem", directory })
+    assert.deepStrictEqual(await record(tidings), [3, 3])
+  })
+
+  it("is an event of its own where the option is off", async () => {
+    await using tidings = await Tidings.create({ ...quiet, backend: "memory", correlation: "off" })
+    assert.deepStrictEqual(await record(tidings), [1, 1, 1])
+  })
+
+  it("is correlated on a cluster as the option says, with durations of the promise API", async () => {
+    const correlated = { ...Correlation.defaults, burst: 1, refill: "1h", aggregateWindow: 600_000 }
+    for (const [correlation, counts] of [
+      ["off", [1, 1, 1]],
+      [correlated, [3]]
+    ] as const) {
+      const { kubeconfig, server } = await cluster()
+      await using tidings = await Tidings.create({ ...quiet, backend: "kubernetes", kubeconfig, correlation })
+      for (let n = 0; n < 3; n++) await tidings.createEvent({ ...pod, namespace: "team-b" }, "Up", "It runs", "Normal")
+      await tidings.flush("10 seconds")
+      const stored = (await Effect.runPromise(server.events)).map((event) => (event as { count?: number }).count)
+      assert.deepStrictEqual<ReadonlyArray<unknown>>(stored, counts)
+    }
   })
 })
 

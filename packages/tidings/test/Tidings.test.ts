@@ -48,7 +48,11 @@ describe("BackendChoice", () => {
       const directory = join(home, "log")
       const { lines, mode } = yield* choose({ HOME: home, TIDINGS_DIRECTORY: directory })
       assert.strictEqual(mode, "filesystem")
-      assert.deepStrictEqual(lines, [`Events go to the log in ${directory}, because no cluster is configured`])
+      assert.deepStrictEqual(lines.slice(0, 1), [
+        `Events go to the log in ${directory}, because no cluster is configured`
+      ])
+      // And, once in the life of a log, how long it keeps them.
+      assert.match(lines.slice(1).join("\n"), /^A new event log in .* keeps events for 90 days, up to [^\n]*$/)
       assert.isTrue(existsSync(directory))
     })
   )
@@ -64,7 +68,7 @@ describe("BackendChoice", () => {
         KUBECONFIG: kubeconfig
       })
       assert.strictEqual(mode, "filesystem")
-      assert.strictEqual(lines.length, 1)
+      assert.strictEqual(lines.length, 2)
       assert.include(lines[0]!, "does not answer")
     })
   )

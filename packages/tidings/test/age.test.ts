@@ -1,8 +1,14 @@
 import * as Timestamp from "@tidings/core/Timestamp"
-import { assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, describe, it } from "@effect/vitest"
 import * as age from "../src/internal/cli/age.ts"
 
+const zone = process.env["TZ"]
 process.env["TZ"] = "Europe/Berlin"
+// The process goes on with other files.
+afterAll(() => {
+  if (zone === undefined) delete process.env["TZ"]
+  else process.env["TZ"] = zone
+})
 
 const second = 1_000_000
 const minute = 60 * second

@@ -212,7 +212,7 @@ describe("the store that the command uses", () => {
         ],
         [["--context", ""], "--context is empty: leave it out"],
         [["--directory", ""], "--directory is empty: leave it out"],
-        [["--backend", "etcd"], `--backend is "etcd", expected one of auto, kubernetes, filesystem`]
+        [["--backend", "etcd"], `--backend is "etcd", expected one of auto, kubernetes, filesystem, postgres`]
       ]
       for (const [flags, said] of contradictions) {
         for (const argv of [LIST, emit("x"), ["doctor"]]) {
@@ -226,13 +226,32 @@ describe("the store that the command uses", () => {
       const unknown = yield* tidings(LIST, { TIDINGS_BACKEND: "etcd" })
       assert.strictEqual(unknown.code, 1)
       assert.deepStrictEqual(unknown.err, [
-        'error: the environment variable TIDINGS_BACKEND is none of "auto" | "kubernetes" | "filesystem" | "memory"'
+        'error: the environment variable TIDINGS_BACKEND is none of "auto" | "kubernetes" | "filesystem" | "postgres" | "memory"'
       ])
     }).pipe(Effect.scoped)
   )
 })
 
 describe("a cluster", () => {
+  it.live("gets events about cluster-scoped objects in the namespace that a flag names", () =>
+    Effect.gen(function* () {
+      const { server, tidings } = yield* world()
+      const flag = "--cluster-scoped-namespace"
+      const ran = yield* tidings(["emit", "node/worker", "NodeReady", flag, "kube-system"])
+      assert.strictEqual(ran.code, 0)
+      yield* tidings(["emit", "node/other", "NodeReady", flag, "default"])
+      assert.sameMembers(
+        (yield* server.events).map(({ metadata }) => metadata.namespace),
+        ["kube-system", "default"]
+      )
+      const refused = yield* tidings(["emit", "node/worker", "NodeReady", flag, "team-a"])
+      assert.strictEqual(refused.code, 2)
+      const log = yield* tidings(["list", "--backend", "filesystem", flag, "default"])
+      assert.strictEqual(log.code, 2)
+      assert.include(log.err[0], "--cluster-scoped-namespace is about a cluster")
+    }).pipe(Effect.scoped)
+  )
+
   it.live("is read and written in the namespace of the context, as kubectl does", () =>
     Effect.gen(function* () {
       const { server, tidings } = yield* world()
@@ -385,7 +404,7 @@ describe("doctor", () => {
       const before = yield* server.resourceVersion
       const broken = yield* tidings(["doctor", "--context", "nobody", "-A"])
       assert.strictEqual(broken.code, 1)
-      assert.deepStrictEqual(broken.err, ["error: 4 of 12 checks are broken"])
+      assert.deepStrictEqual(broken.err, ["error: 4 of 13 checks are broken"])
       const at = broken.out.findIndex((line) => /^broken {2}create events +not allowed in all namespaces/.test(line))
       assert.notStrictEqual(at, -1, broken.out.join("\n"))
       assert.match(broken.out[at + 1]!, /^ +to allow it, add the rule .* to a ClusterRole and bind it to User nobody$/)

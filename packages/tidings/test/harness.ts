@@ -60,6 +60,28 @@ export const run = Effect.fnUntraced(function* (
   }
 })
 
+/** A moment of real time, in which modules are loaded, files are read and other fibers go on. */
+export const moment = Effect.promise(() => new Promise<void>((resolve) => setTimeout(resolve, 1)))
+
+/** Milliseconds, less than a test may take. */
+const PATIENCE = 25_000
+
+/**
+ * Waits until something holds. What ends it is time and not a number of turns, of which a busy machine needs more; `found` says what
+ * there is instead.
+ */
+export const eventually = Effect.fnUntraced(function* (
+  what: string,
+  holds: Effect.Effect<boolean>,
+  found: Effect.Effect<string> = Effect.succeed("")
+) {
+  const end = performance.now() + PATIENCE
+  while (!(yield* holds)) {
+    if (performance.now() > end) throw new Error(`never saw ${what}\n${yield* found}`)
+    yield* moment
+  }
+})
+
 /** One memory backend for several runs. */
 export const memory = (options?: Parameters<typeof Backend.layerMemory>[0]) =>
   Effect.map(Effect.provide(Backend.Backend, Backend.layerMemory(options)), (service) => ({

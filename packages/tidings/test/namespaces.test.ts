@@ -7,7 +7,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { TestConsole } from "effect/testing"
 import * as Cli from "../src/Cli.ts"
-import { memory, origin, run, write } from "./harness.ts"
+import { eventually, memory, origin, run, write } from "./harness.ts"
 
 /** A backend that means team-a, and the filters that it was asked with. */
 const ofTeam = Effect.gen(function* () {
@@ -124,17 +124,26 @@ describe("the namespace that is meant", () => {
       )
       const seen = (yield* TestConsole.logLines).length
       const following = yield* Effect.forkChild(run(layer, ["follow", "-ondjson"]), { startImmediately: true })
-      yield* Effect.yieldNow
+      const names = Effect.map(TestConsole.logLines, (lines) =>
+        lines
+          .slice(seen)
+          .map(String)
+          .flatMap((text) => text.split("\n"))
+          .filter((line) => line.startsWith("{"))
+          .map((line) => JSON.parse(line).involvedObject.name)
+      )
+      yield* eventually(
+        "what is stored",
+        Effect.map(names, ({ length }) => length >= 2)
+      )
       yield* run(layer, ["emit", "Workflow/c", "WorkflowExecuted", "-n", "team-b"])
       yield* run(layer, ["emit", "Workflow/d", "WorkflowExecuted"])
+      yield* eventually(
+        "what is new",
+        Effect.map(names, ({ length }) => length >= 3)
+      )
       yield* Fiber.interrupt(following)
-      const names = (yield* TestConsole.logLines)
-        .slice(seen)
-        .map(String)
-        .flatMap((text) => text.split("\n"))
-        .filter((line) => line.startsWith("{"))
-        .map((line) => JSON.parse(line).involvedObject.name)
-      assert.deepStrictEqual(names, ["deploy", "a", "d"])
+      assert.deepStrictEqual(yield* names, ["deploy", "a", "d"])
     })
   )
 

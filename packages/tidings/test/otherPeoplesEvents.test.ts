@@ -288,7 +288,7 @@ describe("what other writers wrote", () => {
       yield* TestClock.setTime(Date.parse("2026-08-22T10:30:00Z"))
       const { layer, service } = yield* memory()
       yield* service.write([write(1, { at: "2026-08-22T10:00:00Z", first: "2026-08-22T09:30:00Z", count: 3 })])
-      assert.match((yield* run(layer, ["list"])).out[1]!, /^default    30m \(x3 over 60m\)  /)
+      assert.match((yield* run(layer, ["list"])).out[1]!, /^default    30m \(×3 over 60m\)  /)
     })
   )
 })

@@ -10,6 +10,8 @@ import { mkdtempSync } from "node:fs"
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { pathToFileURL } from "node:url"
+import { stripVTControlCharacters } from "node:util"
 
 const own = join(import.meta.dirname, "..")
 
@@ -165,6 +167,159 @@ describe("the event log", () => {
     }))
 })
 
+describe("filters", () => {
+  it("are read with what they load, from the installed package", () =>
+    inDirectory(async (cwd) => {
+      for (const [object, message] of [
+        ["Workflow/a", "connection refused"],
+        ["MCPServer/b", "Connection reset"],
+        ["MCPServer/a", "ready"]
+      ] as const) {
+        await run(["emit", object, "NightlyRan", message], { cwd })
+      }
+      const pairs = await run(["list", "Workflow/a,MCPServer/b", "-o", "ndjson"], { cwd })
+      assert.deepStrictEqual([ids(pairs.out).length, pairs.err], [2, ""])
+      const found = await run(["list", "--grep", "connection re(fused|set)", "-o", "ndjson"], { cwd })
+      assert.deepStrictEqual([ids(found.out).length, found.err], [2, "looked through 3 events, 2 match\n"])
+      const exact = await run(["list", "--grep", "(?-i)connection re", "-o", "ndjson"], { cwd })
+      assert.deepStrictEqual([ids(exact.out).length, exact.err], [1, "looked through 3 events, 1 matches\n"])
+      const missed = await run(["list", "--reason", "NightlyRn"], { cwd })
+      assert.deepStrictEqual(missed, { code: 0, out: "", err: "no reason NightlyRn here; NightlyRan has 3 events\n" })
+      const wrong = await run(["list", "--grep", "("], { cwd })
+      assert.deepStrictEqual([wrong.code, wrong.out], [2, ""])
+    }))
+})
+
+describe("wait", () => {
+  it("ends a script's waiting with 0, with 124, or by a signal", () =>
+    inDirectory(async (cwd) => {
+      const waiting = start(["wait", "Workflow/deploy", "--reason", "Done", "-o", "ndjson"], { cwd })
+      const ended = collect(waiting)
+      await vi.waitUntil(async () => (await readdir(cwd)).includes(".tidings"), { timeout: 10_000 })
+      await run(["emit", "Workflow/deploy", "Begun", "it began"], { cwd })
+      await run(["emit", "Workflow/deploy", "Done", "it is done"], { cwd })
+      const { code, err, out } = await ended
+      assert.deepStrictEqual([code, err, ids(out).length], [0, "", 1])
+      const late = await shell("tidings wait Workflow/deploy --reason Failed --timeout 100ms || echo code $?", { cwd })
+      assert.deepStrictEqual([late.out, late.err], ["code 124\n", "error: no such event came within 100ms\n"])
+      const before = await shell("tidings wait Workflow/deploy --reason Done --since 1h && echo there", { cwd })
+      assert.match(before.out, /Done +Workflow\/deploy +it is done\nthere\n$/)
+      const stopped = start(["wait", "Workflow/deploy", "--timeout", "none"], { cwd })
+      const stop = collect(stopped)
+      await new Promise((resolve) => setTimeout(resolve, 500))
+      stopped.kill("SIGINT")
+      assert.strictEqual((await stop).code, 130)
+    }))
+})
+
+describe("top and story", () => {
+  it("count and tell what is in the log, and end with their reader", () =>
+    inDirectory(async (cwd) => {
+      await run(["emit", "Workflow/deploy", "Begun", "it began"], { cwd })
+      await run(["emit", "Workflow/deploy", "Failed", "it failed", "--type", "Warning"], { cwd })
+      const counted = await run(["top", "--by", "object", "-o", "json"], { cwd })
+      assert.deepStrictEqual([counted.code, counted.err, JSON.parse(counted.out).groups[0].count], [0, "", 2])
+      const told = await run(["story", "workflow/deploy", "-o", "json"], { cwd })
+      const { phases, state } = JSON.parse(told.out)
+      assert.deepStrictEqual([told.code, told.err, state, phases.length], [0, "", "failing", 2])
+      const watching = start(["top", "--watch"], { cwd })
+      const ended = collect(watching)
+      await until(watching, /Failed/)
+      const again = until(watching, /Again/)
+      await run(["emit", "Workflow/deploy", "Again", "it began again"], { cwd })
+      await again
+      watching.kill("SIGINT")
+      assert.strictEqual((await ended).code, 130)
+    }))
+})
+
+describe("a terminal", () => {
+  /** Runs a line in a pseudo-terminal of so many columns, which shows stdout and stderr as one. */
+  const inTerminal = (line: string, columns: number, cwd: string, env: How["env"] = {}): ChildProcess =>
+    spawn(
+      "script",
+      [
+        "-qec",
+        `stty cols ${columns} rows 24; tidings() { "${process.execPath}" "${bin}" "$@"; }; ${line}`,
+        "/dev/null"
+      ],
+      {
+        cwd,
+        env: { PATH: process.env["PATH"], HOME: cwd, TZ: "UTC", SHELL: "/bin/bash", TERM: "xterm-256color", ...env }
+      }
+    )
+  const shown = (out: string): ReadonlyArray<string> => stripVTControlCharacters(out).split(/\r*\n/)
+  const record = async (cwd: string): Promise<void> => {
+    const message = "Die Verbindung zu 日本語日本語日本語 wurde vom Gegenüber zurückgesetzt; ".repeat(4)
+    await run(["emit", "Workflow/a-rather-long-name-of-a-workflow", "ConnectionWasResetByPeer", message], { cwd })
+    await run(["emit", "MCPServer/b", "Failed", "it failed", "--type", "Warning"], { cwd })
+  }
+
+  it("shows no line that is wider than it is, on stdout and on stderr", () =>
+    inDirectory(async (cwd) => {
+      await record(cwd)
+      for (const columns of [60, 80, 200]) {
+        for (const [line, expected] of [
+          ["tidings list", /MCPS/],
+          ["tidings list --utc --limit 1", /1 of 2 events, the newest/],
+          ["tidings list --reason ConnectionWasResetByPer", /no reason ConnectionWasResetByPer here/],
+          ["tidings list --sort-by '.a[' --lmit 3", /error: unknown flag --lmit/],
+          ["tidings wait --timeout 0s --reason Never", /no such event came within 0s/],
+          ["tidings top", /OVER/],
+          ["tidings story mcpserver/b", /nothing yet/],
+          ["tidings doctor", /event log in/],
+          ["tidings list --help", /custom-columns/]
+        ] as const) {
+          const { out } = await collect(inTerminal(line, columns, cwd))
+          const lines = shown(out)
+          assert.match(lines.join(" ").replaceAll(/\s+/g, " "), expected, line)
+          // Each character of these texts that is not of two columns is of one.
+          const width = (text: string): number => [...text].length + (text.match(/[日本語]/g)?.length ?? 0)
+          assert.isAtMost(Math.max(...lines.map(width)), columns, out)
+        }
+      }
+    }))
+
+  it("has colours, unless NO_COLOR is set", () =>
+    inDirectory(async (cwd) => {
+      await record(cwd)
+      const coloured = await collect(inTerminal("tidings list --utc", 80, cwd))
+      assert.include(coloured.out, "\u001b[33m")
+      const plain = await collect(inTerminal("tidings list --utc", 80, cwd, { NO_COLOR: "1" }))
+      assert.notInclude(plain.out, "\u001b[")
+      assert.deepStrictEqual(shown(plain.out), shown(coloured.out))
+    }))
+
+  it("ends a follow with ctrl-c, and a list with its reader", () =>
+    inDirectory(async (cwd) => {
+      await record(cwd)
+      const following = inTerminal("tidings follow", 80, cwd)
+      const ended = collect(following)
+      await until(following, /it failed/)
+      following.stdin!.write("\u0003")
+      assert.strictEqual((await ended).code, 130)
+      const { out } = await collect(inTerminal("tidings list --reverse | head -1; echo code $?", 80, cwd))
+      assert.match(out, /NAMESPACE.*\r\ncode 0\r\n$/)
+    }))
+
+  it("may be resized while a follow runs", () =>
+    inDirectory(async (cwd) => {
+      await record(cwd)
+      // The shell resizes the terminal, and the kernel tells the command of it.
+      const following = inTerminal("(sleep 2; stty cols 60 < /dev/tty) & tidings follow", 120, cwd)
+      const ended = collect(following)
+      await until(following, /it failed/)
+      await new Promise((resolve) => setTimeout(resolve, 3_000))
+      const later = until(following, /after/)
+      await run(["emit", "Workflow/later", "Later", `after ${"x".repeat(200)}`], { cwd })
+      await later
+      following.stdin!.write("\u0003")
+      const lines = shown((await ended).out)
+      assert.isAtMost(lines.find((line) => line.includes("after"))!.length, 60)
+      assert.isAbove(Math.max(...lines.map((line) => line.length)), 60)
+    }))
+})
+
 describe("exit codes", () => {
   it("tell a wrong command line, a failure and an unusable backend apart, without a stack", () =>
     inDirectory(async (cwd) => {
@@ -200,9 +355,10 @@ describe("pipes", () => {
       // More than a pipe holds, so that the reader leaves in the middle of it.
       const log = join(cwd, ".tidings", "events.log")
       const [event] = (await readFile(log, "utf8")).split("\n")
-      const many = Array.from({ length: 3_000 }, (_, index) => {
-        const { id, metadata, ...rest } = JSON.parse(event!)
-        const seq = index + 2
+      // Lines without checksums, as the first release wrote them.
+      const { checksum: _, id, metadata, ...rest } = JSON.parse(event!)
+      const many = Array.from({ length: 3_001 }, (_, index) => {
+        const seq = index + 1
         return JSON.stringify({
           ...rest,
           metadata: { ...metadata, name: `deploy.x.${seq}` },
@@ -210,7 +366,11 @@ describe("pipes", () => {
           upTo: seq
         })
       })
-      await writeFile(log, [event, ...many, ""].join("\n"))
+      await writeFile(log, [...many, ""].join("\n"))
+      // Nor did it note what segments begin with, so that this one is not taken for a replaced one.
+      const meta = join(cwd, ".tidings", ".meta.json")
+      const { begun: _begun, ...first } = JSON.parse(await readFile(meta, "utf8"))
+      await writeFile(meta, JSON.stringify(first))
 
       const head = await shell("tidings list --limit all -o ndjson | head -1", { cwd })
       assert.deepStrictEqual([head.code, head.err], [0, ""])
@@ -220,6 +380,40 @@ describe("pipes", () => {
       const silent = await shell("tidings list --limit all 2>&1 >/dev/full", { cwd })
       assert.strictEqual(silent.code, 1)
       assert.match(silent.out, /^error: cannot write the output: /)
+    }))
+
+  it("feed emit with 10,000 lines, all of which are recorded, also where the reader of the ids has left", () =>
+    inDirectory(async (cwd) => {
+      const lines = Array.from({ length: 10_000 }, (_, index) =>
+        index === 4_999
+          ? "no JSON"
+          : JSON.stringify({
+              involvedObject: "Workflow/deploy",
+              reason: "WorkflowExecuted",
+              message: `message ${index}`
+            })
+      )
+      await writeFile(join(cwd, "drafts.ndjson"), `${lines.join("\n")}\n`)
+      const { code, err, out } = await shell("tidings emit - < drafts.ndjson | head -1", { cwd })
+      assert.strictEqual(code, 1)
+      assert.match(out, /^[0-9a-f]{32}\.1\n$/)
+      assert.match(
+        err,
+        /^stdin: line 5000: it is not JSON: .*\n9999 events recorded\nerror: 1 line was not recorded; the others are\n$/
+      )
+      const listed = JSON.parse((await run(["list", "-o", "json", "--limit", "1"], { cwd })).out)
+      assert.strictEqual(listed.total, 9_999)
+      assert.strictEqual(listed.items[0].message, "message 9999")
+    }))
+
+  it("end a follow whose reader has left, also where nothing happens any more", () =>
+    inDirectory(async (cwd) => {
+      await run(["emit", "Workflow/deploy", "WorkflowExecuted", "first"], { cwd })
+      assert.deepStrictEqual(await shell("tidings follow --no-headers -o name | head -1 | wc -l", { cwd }), {
+        code: 0,
+        out: "1\n",
+        err: ""
+      })
     }))
 
   it("end a follow whose reader has left, at the next event", () =>
@@ -249,6 +443,59 @@ describe("pipes", () => {
       assert.isFalse(await coloured([], { FORCE_COLOR: "1", NO_COLOR: "1" }))
       assert.isTrue(await coloured(["--color", "always"], { NO_COLOR: "1" }))
       assert.isFalse(await coloured(["--color", "never"], { FORCE_COLOR: "1" }))
+    }))
+})
+
+describe("a cursor file", () => {
+  it("lets runs go on where the last one ended, however it ended", () =>
+    inDirectory(async (cwd) => {
+      const emit = (message: string) => run(["emit", "Workflow/deploy", "WorkflowExecuted", message], { cwd })
+      const messages = (out: string): ReadonlyArray<string> =>
+        out
+          .split("\n")
+          .filter((line) => line !== "")
+          .map((line) => JSON.parse(line).message)
+      const how = ["-o", "ndjson", "--cursor-file", "cursor.txt"]
+      await emit("first")
+      assert.deepStrictEqual(messages((await run(["list", ...how], { cwd })).out), ["first"])
+      await emit("second")
+      const following = start(["follow", ...how], { cwd })
+      const ended = collect(following)
+      await until(following, /second/)
+      const third = until(following, /third/)
+      await emit("third")
+      await third
+      following.kill("SIGINT")
+      const { code, out } = await ended
+      assert.deepStrictEqual([code, messages(out)], [130, ["second", "third"]])
+      await emit("fourth")
+      assert.deepStrictEqual(messages((await run(["list", ...how], { cwd })).out), ["fourth"])
+      // What is taken is on disk a second later, also where nothing can be done at the end.
+      await emit("fifth")
+      const killed = start(["follow", ...how], { cwd })
+      const gone = collect(killed)
+      const fifth = until(killed, /fifth/)
+      const before = await readFile(join(cwd, "cursor.txt"), "utf8")
+      await fifth
+      while ((await readFile(join(cwd, "cursor.txt"), "utf8")) === before) {
+        await new Promise((resolve) => setTimeout(resolve, 50))
+      }
+      killed.kill("SIGKILL")
+      await gone
+      assert.deepStrictEqual(await run(["list", ...how], { cwd }), {
+        code: 0,
+        out: "",
+        err: "no events after this cursor\n"
+      })
+      assert.deepStrictEqual((await readdir(cwd)).sort(), [".tidings", "cursor.txt"])
+    }))
+
+  it("keeps its cursor where the output could not be taken", () =>
+    inDirectory(async (cwd) => {
+      await run(["emit", "Workflow/deploy", "WorkflowExecuted"], { cwd })
+      const full = await shell("tidings list --cursor-file cursor.txt > /dev/full", { cwd })
+      assert.strictEqual(full.code, 1)
+      assert.deepStrictEqual(await readdir(cwd), [".tidings"])
     }))
 })
 
@@ -362,11 +609,15 @@ describe("parked", () => {
 })
 
 describe("the bundle", () => {
-  it("needs no other file where no cluster is used", () =>
+  it("needs no file that speaks to a cluster or a database where none is used", () =>
     inDirectory(async (cwd) => {
       await mkdir(join(cwd, "bin"))
       await cp(bin, join(cwd, "bin", "tidings.mjs"))
-      await cp(join(installed, "dist", "tidings.mjs"), join(cwd, "dist", "tidings.mjs"))
+      for (const name of await readdir(join(installed, "dist"))) {
+        if (!/^tidings-(?:kubernetes|postgres|mcp)/.test(name)) {
+          await cp(join(installed, "dist", name), join(cwd, "dist", name))
+        }
+      }
       const copy = join(cwd, "bin", "tidings.mjs")
       assert.strictEqual((await run(["emit", "Workflow/deploy", "WorkflowExecuted"], { cwd, bin: copy })).code, 0)
       for (const output of ["table", "wide", "json", "ndjson", "yaml"]) {
@@ -377,6 +628,63 @@ describe("the bundle", () => {
       await symlink(copy, join(cwd, "kubectl-tidings"))
       const plugin = await run(["list", "--lmit"], { cwd, bin: join(cwd, "kubectl-tidings") })
       assert.match(plugin.err, /usage: kubectl tidings list /)
+    }))
+
+  it("loads nothing at a start that the verb does not use", () =>
+    inDirectory(async (cwd) => {
+      const preload = join(cwd, "preload.mjs")
+      await writeFile(
+        preload,
+        `const loaded = []
+        Intl.Segmenter = class extends Intl.Segmenter {
+          constructor(...all) {
+            super(...all)
+            loaded.push("Intl.Segmenter")
+          }
+        }
+        process.on("exit", () => {
+          loaded.push(...process.moduleLoadList)
+          process.stderr.write("loaded " + JSON.stringify(loaded))
+        })`
+      )
+      const watched = { cwd, env: { NODE_OPTIONS: `--import=${pathToFileURL(preload).href}` } }
+      const loadedBy = async (...args: ReadonlyArray<string>): Promise<ReadonlyArray<string>> => {
+        const { code, err } = await run(args, watched)
+        assert.strictEqual(code, 0)
+        return JSON.parse(err.slice(err.indexOf("loaded ") + "loaded ".length))
+      }
+      assert.include(
+        await loadedBy("emit", "Workflow/deploy", "WorkflowExecuted"),
+        "NativeModule internal/crypto/webcrypto"
+      )
+      // What speaks to a database needs tls.
+      const crypto = ["internal/crypto/webcrypto", "internal/crypto/keys"]
+      const modules = [...crypto, "fs/promises", "tty", "tls", "internal/blocklist"]
+      const avoided = new Set(["Intl.Segmenter", ...modules.map((name) => `NativeModule ${name}`)])
+      assert.deepStrictEqual(
+        (await loadedBy("list")).filter((name) => avoided.has(name)),
+        []
+      )
+      // Nor are other verbs and a library for YAML read with it.
+      const start = await readFile(join(installed, "dist", "tidings.mjs"), "utf8")
+      for (const text of ["Explain what a reason means", "Compress the segments", "yaml-1.1"]) {
+        assert.notInclude(start, text)
+      }
+    }))
+
+  it("makes every verb that a command line may be about", () =>
+    inDirectory(async (cwd) => {
+      const { out } = await run(["--help"], { cwd })
+      const verbs = [...out.matchAll(/^ {2}(\w+) {2,}/gm)].map(([, verb]) => verb!)
+      assert.includeMembers(verbs, ["list", "follow", "get", "emit", "explain", "template", "doctor", "parked", "mcp"])
+      for (const verb of verbs) {
+        const first = await run([verb, "--help"], { cwd })
+        const after = await run(["--color", "never", verb, "--help"], { cwd })
+        assert.deepStrictEqual(first, after)
+        assert.match(first.out, new RegExp(`Usage: .*tidings ${verb}`))
+      }
+      const script = await run(["list", "--completions", "bash"], { cwd })
+      assert.deepStrictEqual(script, await run(["--completions", "bash"], { cwd }))
     }))
 
   it("talks to a cluster with the one file beside it, also as a kubectl plugin", () =>
@@ -440,4 +748,52 @@ describe("the bundle", () => {
       assert.match(failed.err, /^error: the command cannot be built from its sources:\n/)
       assert.strictEqual(failed.out, "")
     }))
+})
+
+describe("import", () => {
+  /** As `kubectl get events -o json` prints it. */
+  const eventOf = (n: number): string =>
+    JSON.stringify(
+      {
+        apiVersion: "v1",
+        count: 1,
+        firstTimestamp: "2026-11-28T10:00:00Z",
+        involvedObject: { apiVersion: "v1", kind: "Pod", name: `web-${n}`, namespace: "default", uid: `pod-${n}` },
+        kind: "Event",
+        lastTimestamp: "2026-11-28T11:00:00Z",
+        message: `Back-off restarting failed container ${n}`,
+        metadata: { name: `web-${n}.1`, namespace: "default", resourceVersion: String(n + 1), uid: `uid-${n}` },
+        reason: "BackOff",
+        reportingComponent: "",
+        reportingInstance: "",
+        source: { component: "kubelet" },
+        type: "Warning"
+      },
+      undefined,
+      4
+    )
+
+  it(
+    "takes a hundred thousand events in 96 MB of heap, and exports them in as much",
+    { timeout: 300_000 },
+    async () => {
+      const home = await mkdtemp(join(tmpdir(), "tidings-import-"))
+      const how: How = { cwd: home, env: { TIDINGS_BACKEND: "filesystem", NODE_OPTIONS: "--max-old-space-size=96" } }
+      const child = start(["import"], how)
+      const ran = collect(child)
+      const { stdin } = child
+      assert.isNotNull(stdin)
+      stdin.write('{\n    "apiVersion": "v1",\n    "items": [\n')
+      for (let from = 0; from < 100_000; from += 1_000) {
+        const items = Array.from({ length: 1_000 }, (_, index) => eventOf(from + index))
+        if (!stdin.write(`${from === 0 ? "" : ",\n"}${items.join(",\n")}`)) await once(stdin, "drain")
+      }
+      stdin.end('\n    ],\n    "kind": "List"\n}\n')
+      const { code, err } = await ran
+      assert.deepStrictEqual([code, err.trimEnd().split("\n").at(-1)], [0, "100000 events imported"])
+      const exported = await shell("tidings export | wc -l", how)
+      assert.deepStrictEqual([exported.code, exported.out.trim()], [0, "100000"])
+      await rm(home, { recursive: true, force: true })
+    }
+  )
 })

@@ -1,5 +1,4 @@
 // docs/reference/command.md shows the help of every verb: this keeps it the help that there is.
-import * as Backend from "@tidings/core/Backend"
 import { assert, describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { readFile } from "node:fs/promises"
@@ -30,7 +29,7 @@ describe("the reference of the command", () => {
       const documented = [...(yield* Effect.promise(() => readFile(file, "utf8"))).matchAll(BLOCK)].map(
         ([, verb]) => verb
       )
-      const { subcommands } = Cli.make(Backend.layerMemory(), { name: "tidings", version: "1" })
+      const { subcommands } = Cli.make(backend, { name: "tidings", version: "1" })
       const verbs = subcommands
         .flatMap(({ commands }) => commands)
         .flatMap(({ name, subcommands }) =>
@@ -78,10 +77,10 @@ describe("help", () => {
     })
   )
 
-  it.effect("completes verbs, flags and their values", () =>
+  it.effect("completes verbs, flags and their values in PowerShell", () =>
     Effect.gen(function* () {
       const { layer } = yield* memory()
-      const { code, out } = yield* run(layer, ["--completions", "bash"])
+      const { code, out } = yield* run(layer, ["--completions", "powershell"])
       assert.strictEqual(code, 0)
       const script = out.join("\n")
       for (const word of ["follow", "--show-cursor", "ndjson", "MCPServer", "WorkflowStepFailed", "always"]) {

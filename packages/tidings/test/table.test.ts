@@ -61,16 +61,36 @@ describe("tables", () => {
     ])
   })
 
-  it("show a little of the last column on the narrowest terminal", () => {
-    const rows = table.make(plain, { room: 5 }).print([{ name: "a", text: "abcdefghijklmnopqrstuvwxyz" }])
-    assert.strictEqual(rows[1], "a     abcdefghijklmno…")
+  it("cut the widest column where little is left for the last one", () => {
+    const rows = table
+      .make(plain, { room: 30 })
+      .print([{ name: "a-name-of-twenty-five-cha", text: "a message of 25 characters" }])
+    assert.deepStrictEqual(rows, ["NAME          TEXT", "a-name-of-t…  a message of 25…"])
+  })
+
+  it("show the columns that have room on the narrowest terminal", () => {
+    const rows = table.make(plain, { room: 5 }).print([{ name: "abcdefgh", text: "abcdefghijklmnopqrstuvwxyz" }])
+    assert.deepStrictEqual(rows, ["NAME", "abcd…"])
+  })
+
+  it("follow a terminal that is resized", () => {
+    let room = 40
+    const streamed = table.make(plain, { room: () => room })
+    const row = { name: "a", text: "as long as the room allows, and not longer" }
+    assert.strictEqual(streamed.print([row])[1], "a     as long as the room allows, and n…")
+    room = 20
+    assert.strictEqual(streamed.print([row])[0], "a     as long as th…")
   })
 
   it.prop(
     "fit into the room, whatever the texts are",
-    { text: Schema.String, room: Schema.Int.check(Schema.isBetween({ minimum: 22, maximum: 80 })) },
-    ({ room, text }) => {
-      const rows = table.make(plain, { room }).print([{ name: "a", text: escape.line(text) }])
+    {
+      name: Schema.String,
+      text: Schema.String,
+      room: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 80 }))
+    },
+    ({ name, room, text }) => {
+      const rows = table.make(plain, { room }).print([{ name: escape.line(name), text: escape.line(text) }])
       return rows.every((row) => table.width(row) <= room && !row.includes("\n"))
     },
     { arbitrary: { runs: 300, size: 120 } }

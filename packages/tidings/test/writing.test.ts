@@ -48,6 +48,44 @@ describe("emit", () => {
     })
   )
 
+  it.effect("three times with the same event is a row with a count in tables, and three series elsewhere", () =>
+    Effect.gen(function* () {
+      const { layer, service } = yield* memory()
+      const ids: Array<string> = []
+      for (let minute = 0; minute < 3; minute++) {
+        yield* TestClock.setTime(minute * 60_000)
+        const { out } = yield* run(layer, ["emit", "Workflow/deploy", "WorkflowStepFailed", "it failed"])
+        ids.push(...out)
+      }
+      yield* run(layer, ["emit", "Workflow/deploy", "WorkflowStepFailed", "it failed again"])
+      assert.strictEqual((yield* service.query({})).totalCount, 4)
+      const table = yield* run(layer, ["list"])
+      assert.deepStrictEqual(
+        table.out.slice(1).map((line) => line.split(/ {2,}/)),
+        [
+          ["default", "0s (×3 over 2m)", "Warning", "WorkflowStepFailed", "Workflow/deploy", "it failed"],
+          ["default", "0s", "Warning", "WorkflowStepFailed", "Workflow/deploy", "it failed again"]
+        ]
+      )
+      assert.deepStrictEqual(table.err, [])
+      const wide = yield* run(layer, ["list", "-o", "wide"])
+      assert.deepStrictEqual(
+        wide.out.slice(1).map((line) => line.split(/ {2,}/).slice(1, 4)),
+        [
+          ["0s", "2m", "3"],
+          ["0s", "0s", "1"]
+        ]
+      )
+      const lines = yield* run(layer, ["list", "-o", "ndjson"])
+      assert.deepStrictEqual(lines.out.map((line) => (JSON.parse(line) as { id: string }).id).slice(0, 3), ids)
+      const json = JSON.parse((yield* run(layer, ["list", "-o", "json"])).out.join("\n")) as Record<string, unknown>
+      assert.strictEqual(json["total"], 4)
+      // The limit counts series, as the total does.
+      const limited = yield* run(layer, ["list", "--limit", "2"])
+      assert.deepStrictEqual(limited.err, ["2 of 4 events, the newest; show all with --limit all"])
+    })
+  )
+
   it.effect("takes message, type and namespace as given", () =>
     Effect.gen(function* () {
       const { layer, service } = yield* memory()

@@ -5,26 +5,30 @@
  */
 import * as FileBackend from "@tidings/backend-fs/FileBackend"
 import * as KubernetesConnection from "@tidings/backend-k8s/KubernetesConnection"
+import type { Place } from "@tidings/backend-postgres/PostgresBackend"
 import type * as Backend from "@tidings/core/Backend"
 import { BackendError, Unavailable } from "@tidings/core/BackendError"
 import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import { resolve } from "node:path"
 
 /**
  * The stores to choose from. `auto` is the cluster where one is configured and answers, else the event log. In a pod it
- * is the cluster, whether it answers or not, and an error where none is configured.
+ * is the cluster, whether it answers or not, and an error where none is configured. It is never a database: `postgres` is
+ * named, or a URL is given.
  *
  * @category models
  * @since 0.1.0
  */
-export type Choice = "auto" | "kubernetes" | "filesystem" | "memory"
+export type Choice = "auto" | "kubernetes" | "filesystem" | "postgres" | "memory"
 
 /** @internal */
-export const choices: ReadonlyArray<Choice> = ["auto", "kubernetes", "filesystem", "memory"]
+export const choices: ReadonlyArray<Choice> = ["auto", "kubernetes", "filesystem", "postgres", "memory"]
 
 /** @internal */
 export const choice: Config.Config<Choice> = Config.withDefault(Config.Literals(choices, "TIDINGS_BACKEND"), "auto")
@@ -36,12 +40,36 @@ export const choice: Config.Config<Choice> = Config.withDefault(Config.Literals(
  * @since 0.1.0
  */
 export interface Options {
-  /** `TIDINGS_BACKEND` unless given. */
+  /** `postgres` where a `database` is given, else `TIDINGS_BACKEND`, unless given. */
   readonly backend?: Choice | undefined
-  /** Of the event log: `TIDINGS_DIRECTORY`, else `.tidings` in the current directory, unless given. */
+  /**
+   * The URL of a PostgreSQL database, as `libpq` writes it: `postgres://user@host/database?sslmode=verify-full`. Of the backend
+   * `postgres`, and refused beside another one. `TIDINGS_DATABASE` unless given. A password that it does not have is that of
+   * `PGPASSWORD`, else of the password file.
+   */
+  readonly database?: string | Redacted.Redacted | undefined
+  /**
+   * Of the event log: `TIDINGS_DIRECTORY`, else `.tidings` in the current directory, unless given. Refused beside the backend
+   * `memory`, which keeps nothing.
+   */
   readonly directory?: string | undefined
   /** Whether the event log also prints each event through the logger. `true` unless given. */
   readonly console?: boolean | undefined
+  /**
+   * What an event in the event log survives: `process` any end of the process, `disk` also a power failure, `interval` a power
+   * failure but for the last second. `TIDINGS_DURABILITY`, else `process`, unless given.
+   */
+  readonly durability?: FileBackend.Durability | undefined
+  /**
+   * How long after the next segment of the event log was begun a segment is compressed with zstd, to about a tenth of its size;
+   * never unless given. See `compressAfter` of `FileBackend.Options`.
+   */
+  readonly compressAfter?: Duration.Input | undefined
+  /**
+   * Limits of the event log, beyond which its oldest events are removed. A new log has limits also where none are given: 90 days,
+   * 10 GiB or a quarter of the file system, 100,000,000 events. What is absent stays as it is, `"none"` removes a limit.
+   */
+  readonly retention?: FileBackend.RetentionOptions | undefined
   /** `KUBECONFIG`, else `~/.kube/config`, else the service account of the pod, unless given. */
   readonly kubeconfig?: string | undefined
   /** A `KubeConfig` of `@kubernetes/client-node` that the host has loaded, taken as it is instead of any file. */
@@ -67,6 +95,13 @@ export interface Cluster {
   readonly backend: Backend.Service
 }
 
+/** @internal */
+export interface Database {
+  readonly PostgresBackend: typeof import("@tidings/backend-postgres/PostgresBackend")
+  readonly url: string | Redacted.Redacted
+  readonly place: Place
+}
+
 /**
  * What was chosen. `isAsked`: an option or the environment names it; otherwise `auto` found it.
  *
@@ -82,11 +117,26 @@ export type Chosen =
       readonly insteadOf?: string | undefined
     }
   | (Cluster & { readonly _tag: "Cluster"; readonly isAsked: boolean })
+  | (Database & { readonly _tag: "Database" })
 
 const DEFAULT_PATIENCE: Duration.Input = "3 seconds"
 
 // Loaded only where there is a cluster: to speak to one takes longer to load than all the rest together.
 const loadBackend = Effect.promise(() => import("@tidings/backend-k8s/KubernetesBackend"))
+
+/**
+ * The database that is named; it is not connected to yet.
+ *
+ * @internal
+ */
+export const openDatabase = Effect.fnUntraced(function* (
+  given: Options["database"]
+): Effect.fn.Return<Database, BackendError | Config.ConfigError> {
+  const PostgresBackend = yield* Effect.promise(() => import("@tidings/backend-postgres/PostgresBackend"))
+  const url = given ?? Option.getOrUndefined(yield* Config.option(PostgresBackend.url))
+  if (url === undefined) return yield* noDatabase
+  return { PostgresBackend, url, place: yield* Effect.fromResult(PostgresBackend.placeOf(url)) }
+})
 
 const open = Effect.fnUntraced(function* ({
   clusterScopedNamespace,
@@ -138,6 +188,12 @@ const silence = ({ backend, connection }: Cluster, patience: Duration.Duration):
     )
   )
 
+const noDatabase = new BackendError({
+  reason: new Unavailable({
+    detail: "no database is named: give its URL, such as postgres://user@host/database, or set TIDINGS_DATABASE to it"
+  })
+})
+
 const noToken = new BackendError({
   reason: new Unavailable({
     detail:
@@ -155,6 +211,17 @@ export const directoryOf = (given: string | undefined): Effect.Effect<string, Co
   Effect.suspend(() => (given === undefined ? FileBackend.directory : Effect.succeed(resolve(given))))
 
 /**
+ * Which store is meant: the one that is named; a URL names a database.
+ *
+ * @internal
+ */
+export const meant = ({ backend, database }: Options): Effect.Effect<Choice, Config.ConfigError> =>
+  Effect.suspend(() => {
+    if (backend !== undefined) return Effect.succeed(backend)
+    return database === undefined ? choice : Effect.succeed<Choice>("postgres")
+  })
+
+/**
  * Chooses. A cluster that was chosen is connected to until the scope closes.
  *
  * @internal
@@ -162,10 +229,12 @@ export const directoryOf = (given: string | undefined): Effect.Effect<string, Co
 export const choose = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<Chosen, BackendError | Config.ConfigError, Scope.Scope> {
-  const wanted = options.backend ?? (yield* choice)
+  const wanted = yield* meant(options)
   switch (wanted) {
     case "memory":
       return { _tag: "Memory" }
+    case "postgres":
+      return { _tag: "Database", ...(yield* openDatabase(options.database)) }
     case "filesystem":
       return { _tag: "EventLog", directory: yield* directoryOf(options.directory), isAsked: true }
     case "kubernetes":

@@ -10,7 +10,7 @@ export const DefaultNamespace = Context.Reference<string | undefined>("tidings/C
 })
 
 /**
- * Where neither a context nor anybody else says which.
+ * Where neither a context nor an option names one.
  *
  * @internal
  */

@@ -3,6 +3,7 @@
  *
  * @internal
  */
+import * as Timestamp from "@tidings/core/Timestamp"
 import type { Micros } from "@tidings/core/Timestamp"
 
 const YEAR_HOURS = 24 * 365
@@ -74,3 +75,10 @@ export const local = (at: Micros): string => {
     `${digits(date.getHours())}:${digits(date.getMinutes())}:${digits(date.getSeconds())} ${zone}`
   )
 }
+
+/**
+ * The date and time in UTC, to the second.
+ *
+ * @internal
+ */
+export const utc = (at: Micros): string => Timestamp.format(at).replace(/\.\d+Z$/, "Z")

@@ -4,10 +4,17 @@
  * @internal
  */
 
+/**
+ * The first argument of a command line with which a shell asks for completions.
+ *
+ * @internal
+ */
+export const VERB = "__complete"
+
 /** The short flags that take a value. */
-const ATTACHED = /^-([on])(?!=)(.+)$/s
+const ATTACHED = /^-([onl])(?!=)(.+)$/s
 /** Flags whose value may begin with a minus sign. */
-const SIGNED = new Set(["--since", "--until"])
+const SIGNED = new Set(["--since", "--until", "--at"])
 
 /** @internal */
 export const normalise = (argv: ReadonlyArray<string>): ReadonlyArray<string> => {

@@ -6,6 +6,7 @@
 import type { EventType } from "@tidings/core/Event"
 import type { Kinds } from "@tidings/core/EventCatalogue"
 import * as EventData from "@tidings/core/EventData"
+import * as samples from "./samples.ts"
 import * as Suggestion from "@tidings/templates/Suggestion"
 import type { FieldType } from "@tidings/templates/TemplateFields"
 
@@ -45,14 +46,21 @@ export interface Catalogue {
   readonly fieldsOf: (kind: string) => FieldTypes
   /** The data fields of all kinds together. */
   readonly fields: FieldTypes
+  /** What help, hints and errors name as an example. */
+  readonly samples: samples.Samples
 }
 
 /** As Kubernetes guesses it: `serviceclasses`, `workflows`, `policies`. */
 const pluralOf = (singular: string): string =>
   singular.endsWith("s") ? `${singular}es` : singular.endsWith("y") ? `${singular.slice(0, -1)}ies` : `${singular}s`
 
-/** @internal */
-export const make = (catalogues: ReadonlyArray<{ readonly kinds: Kinds }>): Catalogue => {
+/**
+ * Of what is built in and of catalogues of a host, whose kinds come first.
+ *
+ * @internal
+ */
+export const make = (builtIn: { readonly kinds: Kinds }, own: ReadonlyArray<{ readonly kinds: Kinds }>): Catalogue => {
+  const catalogues = [...own, builtIn]
   const kinds = catalogues.flatMap((catalogue) =>
     Object.entries(catalogue.kinds).map(([kind, definition]): KnownKind => ({
       kind,
@@ -68,11 +76,13 @@ export const make = (catalogues: ReadonlyArray<{ readonly kinds: Kinds }>): Cata
     }))
   )
   const reasons = kinds.flatMap((kind) => kind.reasons)
+  // Of what is declared twice the first one counts: that of the host.
+  const reversed = kinds.toReversed()
   const kindsByName = new Map([
-    ...kinds.map((kind) => [pluralOf(kind.kind.toLowerCase()), kind] as const),
-    ...kinds.map((kind) => [kind.kind.toLowerCase(), kind] as const)
+    ...reversed.map((kind) => [pluralOf(kind.kind.toLowerCase()), kind] as const),
+    ...reversed.map((kind) => [kind.kind.toLowerCase(), kind] as const)
   ])
-  const reasonsByName = new Map(reasons.map((reason) => [reason.reason.toLowerCase(), reason]))
+  const reasonsByName = new Map(reasons.toReversed().map((reason) => [reason.reason.toLowerCase(), reason]))
   return {
     definitions: catalogues.map(({ kinds }) => kinds),
     kinds,
@@ -89,7 +99,8 @@ export const make = (catalogues: ReadonlyArray<{ readonly kinds: Kinds }>): Cata
         kinds.map(({ kind }) => kind)
       ),
     fieldsOf: (kind) => kindsByName.get(kind.toLowerCase())?.fields ?? EventData.fields,
-    // What is built in has one meaning in every kind; of what hosts declare twice the first one counts.
-    fields: Object.assign({}, ...kinds.toReversed().map(({ fields }) => fields), EventData.fields) as FieldTypes
+    samples: samples.of(own),
+    // What is built in has one meaning in every kind.
+    fields: Object.assign({}, ...reversed.map(({ fields }) => fields), EventData.fields) as FieldTypes
   }
 }

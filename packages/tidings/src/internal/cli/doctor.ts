@@ -11,10 +11,10 @@ import * as Command from "effect/cli/Command"
 import { CommandError } from "../../CommandError.ts"
 import type { Colours } from "./colour.ts"
 import * as escape from "./escape.ts"
+import * as documents from "./documents.ts"
 import { examples } from "./examples.ts"
 import * as failure from "./failure.ts"
 import * as flags from "./flags.ts"
-import * as format from "./format.ts"
 import * as session from "./session.ts"
 import * as table from "./table.ts"
 import * as words from "./words.ts"
@@ -73,32 +73,35 @@ const print = (checks: ReadonlyArray<Check>, colours: Colours): ReadonlyArray<st
 }
 
 /** @internal */
-export const doctor = Command.make(
-  "doctor",
-  { ...flags.placement, output: flags.output(["text", "json", "yaml"]) },
-  Effect.fnUntraced(function* ({ allNamespaces, namespace, output = "text" }) {
-    if (namespace === "") return yield* session.refuse("--namespace is empty: leave it out")
-    const { checks: offered } = yield* session.Session
-    const place: session.Place = { namespace, allNamespaces }
-    const checks = yield* offered === undefined ? ofAny(place) : offered(place)
-    const broken = checks.filter(({ state }) => state === "broken").length
-    if (output === "text") yield* words.lines(print(checks, yield* session.colours))
-    else {
-      const report = { healthy: broken === 0, checks }
-      yield* words.data(output === "json" ? format.json(report) : format.yaml(report))
-    }
-    if (broken === 0) return
-    // What to do stands above, next to each.
-    return yield* new CommandError({
-      lines: [`${broken} of ${checks.length} checks ${broken === 1 ? "is" : "are"} broken`],
-      exit: failure.EXIT.failed
-    })
-  }, session.verb("doctor"))
-).pipe(
-  Command.withDescription(
-    "Check whether events can be recorded and read here, and say how to fix what is broken. Changes nothing. Exits " +
-      "with 1 if a check is broken."
-  ),
-  Command.withShortDescription("Check whether events can be recorded and read here"),
-  examples("", "-n team-a --context staging", "-o json")
-)
+export const doctor = () =>
+  Command.make(
+    "doctor",
+    { ...flags.placement, output: flags.output(["text", "json", "yaml"]) },
+    Effect.fnUntraced(function* ({ allNamespaces, namespace, output = "text" }) {
+      if (namespace === "") return yield* session.refuse("--namespace is empty: leave it out")
+      const { checks: offered } = yield* session.Session
+      const place: session.Place = { namespace, allNamespaces }
+      const checks = yield* offered === undefined ? ofAny(place) : offered(place)
+      const broken = checks.filter(({ state }) => state === "broken").length
+      if (output === "text") {
+        const widest = Math.max(...checks.map((check) => table.width(check.name)))
+        yield* words.prose(print(checks, yield* session.colours), "broken".length + widest + 4)
+      } else {
+        const report = { healthy: broken === 0, checks }
+        yield* documents.print(output, report)
+      }
+      if (broken === 0) return
+      // What to do stands above, next to each.
+      return yield* new CommandError({
+        lines: [`${broken} of ${checks.length} checks ${broken === 1 ? "is" : "are"} broken`],
+        exit: failure.EXIT.failed
+      })
+    }, session.verb("doctor"))
+  ).pipe(
+    Command.withDescription(
+      "Check whether events can be recorded and read here, and say how to fix what is broken. Changes nothing. Exits " +
+        "with 1 if a check is broken."
+    ),
+    Command.withShortDescription("Check whether events can be recorded and read here"),
+    examples("", "-n team-a --context staging", "-o json")
+  )

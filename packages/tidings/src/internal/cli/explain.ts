@@ -9,14 +9,17 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
-import type { KnownKind, KnownReason } from "./catalogue.ts"
+import type { Catalogue, KnownKind, KnownReason } from "./catalogue.ts"
 import type { Colours } from "./colour.ts"
 import { examples } from "./examples.ts"
+import * as flags from "./flags.ts"
+import * as documents from "./documents.ts"
 import * as generations from "./generations.ts"
 import * as session from "./session.ts"
 import * as table from "./table.ts"
 import * as templateUses from "./templateUses.ts"
 import * as words from "./words.ts"
+import * as wrapping from "./wrapping.ts"
 
 const nameOfType = (type: FieldType): string => (typeof type === "string" ? type : type.join(" or "))
 
@@ -46,13 +49,19 @@ const overview = (
   )
   // One table, so that the columns of all kinds line up; its titles would only repeat what everybody sees.
   const [, ...lines] = rows.print(kinds.flatMap(({ reasons }) => reasons))
+  const title = ({ apiVersion, kind }: KnownKind): ReadonlyArray<string> =>
+    room === undefined || table.width(`${kind} ${apiVersion}`) <= room
+      ? [`${colours.strong(kind)} ${colours.faint(apiVersion)}`]
+      : [colours.strong(table.truncate(kind, room)), colours.faint(table.truncate(apiVersion, room))]
   let next = 0
   const sections = kinds.flatMap((kind, index) => {
     const own = lines.slice(next, next + kind.reasons.length)
     next += kind.reasons.length
-    return [...(index === 0 ? [] : [""]), `${colours.strong(kind.kind)} ${colours.faint(kind.apiVersion)}`, ...own]
+    return [...(index === 0 ? [] : [""]), ...title(kind), ...own]
   })
-  return hasMarks ? [...sections, "", "* also a reason of muster 1.7; the others are of muster 0.1 alone"] : sections
+  return hasMarks
+    ? [...sections, "", wrapping.fit("* also a reason of muster 1.7; the others are of muster 0.1 alone", room, 2)]
+    : sections
 }
 
 const card = (
@@ -83,33 +92,69 @@ const card = (
   return rows.map(([label, text]) => `${colours.strong(label)}${" ".repeat(10 - label.length)}${text}`)
 }
 
+/** A reason as an object: what `explain REASON -o json` prints, and one of `items` where there are several. */
+const objectOf = ({ meaning, message, reason, type }: KnownReason, of: KnownKind) => {
+  const { optional, required } = templateUses.of(message, of.fields)
+  const known = generations.of(reason)
+  return {
+    reason,
+    kind: of.kind,
+    apiVersion: of.apiVersion,
+    type,
+    meaning,
+    message,
+    data: [...required, ...optional].map((field) => ({
+      field,
+      type: of.fields[field]!,
+      needed: required.includes(field)
+    })),
+    ...(known === undefined ? undefined : { muster: known })
+  }
+}
+
+const documentOf = (kinds: ReadonlyArray<KnownKind>) => ({
+  items: kinds.flatMap((kind) => kind.reasons.map((reason) => objectOf(reason, kind)))
+})
+
+const FORMATS = ["text", "json", "yaml"] as const
+
 /** @internal */
-export const explain = Command.make(
-  "explain",
-  {
-    what: Argument.String("[REASON]").pipe(
-      Argument.withDescription("A reason, or a kind to see its reasons (default: all of them)"),
-      Argument.optional,
-      Argument.map(Option.getOrUndefined)
-    )
-  },
-  Effect.fnUntraced(function* ({ what }) {
-    const { catalogue, command } = yield* session.Session
-    const colours = yield* session.colours
-    if (what === undefined) return yield* words.lines(overview(catalogue.kinds, colours, yield* words.room))
-    const reason = catalogue.reason(what)
-    if (reason !== undefined) {
-      return yield* words.lines(card(command, reason, catalogue.kind(reason.kind)!, colours))
-    }
-    const kind = catalogue.kind(what)
-    if (kind !== undefined) return yield* words.lines(overview([kind], colours, yield* words.room))
-    const meant = catalogue.nearestReason(what) ?? catalogue.nearestKind(what)
-    return yield* session.refuse(
-      `the catalogue has no reason ${JSON.stringify(what)}${meant === undefined ? "" : `; did you mean ${meant}?`}`
-    )
-  }, session.verb("explain"))
-).pipe(
-  Command.withDescription("Explain what a reason means, and which data its message uses."),
-  Command.withShortDescription("Explain the reasons of events"),
-  examples("", "WorkflowStepFailed", "mcpserver")
-)
+export const explain = ({ samples }: Catalogue) =>
+  Command.make(
+    "explain",
+    {
+      what: Argument.String("[REASON]").pipe(
+        Argument.withDescription("A reason, or a kind to see its reasons (default: all of them)"),
+        Argument.optional,
+        Argument.map(Option.getOrUndefined)
+      ),
+      output: flags.output(FORMATS)
+    },
+    Effect.fnUntraced(function* ({ output = "text", what }) {
+      const { catalogue, command } = yield* session.Session
+      const colours = yield* session.colours
+      const encode = output === "text" ? undefined : yield* documents.encoder(output)
+      const show = (kinds: ReadonlyArray<KnownKind>) =>
+        encode === undefined
+          ? Effect.flatMap(words.room, (room) => words.lines(overview(kinds, colours, room)))
+          : words.data(encode(documentOf(kinds)))
+      if (what === undefined) return yield* show(catalogue.kinds)
+      const reason = catalogue.reason(what)
+      if (reason !== undefined) {
+        const kind = catalogue.kind(reason.kind)!
+        return yield* encode === undefined
+          ? words.prose(card(command, reason, kind, colours), "Meaning:  ".length)
+          : words.data(encode(objectOf(reason, kind)))
+      }
+      const kind = catalogue.kind(what)
+      if (kind !== undefined) return yield* show([kind])
+      const meant = catalogue.nearestReason(what) ?? catalogue.nearestKind(what)
+      return yield* session.refuse(
+        `the catalogue has no reason ${JSON.stringify(what)}${meant === undefined ? "" : `; did you mean ${meant}?`}`
+      )
+    }, session.verb("explain"))
+  ).pipe(
+    Command.withDescription("Explain what a reason means, and which data its message uses."),
+    Command.withShortDescription("Explain the reasons of events"),
+    examples("", samples.explained, samples.other.kind.toLowerCase(), `${samples.reason} -o json`)
+  )

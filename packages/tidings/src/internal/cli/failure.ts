@@ -14,6 +14,7 @@ import * as escape from "./escape.ts"
  * - `usage`: the command line is wrong
  * - `failed`: it was right, and something went wrong
  * - `unreachable`: the backend cannot be reached, or does not let us in
+ * - `timedOut`: what was waited for did not come, as `timeout` of the coreutils has it
  * - `hungUp`, `interrupted`, `terminated`: by SIGHUP, SIGINT, SIGTERM
  *
  * @internal
@@ -23,6 +24,7 @@ export const EXIT = {
   failed: 1,
   usage: 2,
   unreachable: 4,
+  timedOut: 124,
   hungUp: 129,
   interrupted: 130,
   terminated: 143
@@ -54,7 +56,7 @@ export class Unanswered extends Data.TaggedError("Unanswered")<{ readonly detail
 }
 
 /**
- * There is no store yet where one was looked for: whoever lists it sees nothing, and leaves nothing behind.
+ * There is no store yet where one was looked for: listing it shows nothing, and creates nothing.
  *
  * @internal
  */

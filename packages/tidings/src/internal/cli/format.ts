@@ -3,12 +3,12 @@
  *
  * @internal
  */
-import { type Event, type EventBody, namespaceOf } from "@tidings/core/Event"
+import { type ClusterRef, type Event, type EventBody, namespaceOf } from "@tidings/core/Event"
 import * as EventJson from "@tidings/core/EventJson"
 import type { Coverage, Cursor, Incomplete } from "@tidings/core/EventQuery"
+import * as EventSummary from "@tidings/core/EventSummary"
 import * as Timestamp from "@tidings/core/Timestamp"
 import type { Micros } from "@tidings/core/Timestamp"
-import { Document, visit } from "yaml"
 import * as age from "./age.ts"
 import type { Colours } from "./colour.ts"
 import * as escape from "./escape.ts"
@@ -34,36 +34,25 @@ export const json = (value: unknown): string => escape.block(JSON.stringify(valu
  */
 export const jsonLine = (event: Event): string => escape.line(JSON.stringify(EventJson.toStoredObject(event)))
 
-/** @internal */
-export const yaml = (value: unknown): string => {
-  // Readers of YAML 1.1 take a bare `no` for false; `compat` quotes what they would misread.
-  const document = new Document(value, { compat: "yaml-1.1", aliasDuplicateObjects: false })
-  visit(document, {
-    Scalar: (_, node) => {
-      // Only between double quotes can a control character be written out and still be the same text.
-      if (typeof node.value === "string" && escape.block(node.value) !== node.value) node.type = "QUOTE_DOUBLE"
-    }
-  })
-  return escape.block(document.toString({ lineWidth: 0 }).trimEnd())
-}
+const timeOf = (time: Micros | "now" | "unknown"): string => (typeof time === "number" ? Timestamp.format(time) : time)
 
 /**
- * One event, alone.
+ * For which time the history of each store is complete, in a document.
  *
  * @internal
  */
-export const one = (format: "json" | "ndjson" | "yaml", event: Event): string => {
-  switch (format) {
-    case "json":
-      return json(EventJson.toStoredObject(event))
-    case "ndjson":
-      return EventJson.encode(event)
-    case "yaml":
-      return yaml(EventJson.toStoredObject(event))
-  }
-}
-
-const timeOf = (time: Micros | "now" | "unknown"): string => (typeof time === "number" ? Timestamp.format(time) : time)
+export const coverage = (all: ReadonlyArray<Coverage>): ReadonlyArray<unknown> =>
+  all.map(({ gaps, name, since, store, until }) => ({
+    store,
+    ...(name === undefined ? undefined : { name }),
+    since: timeOf(since),
+    until: timeOf(until),
+    gaps: gaps.map(({ from, reason, to }) => ({
+      ...(from === undefined ? undefined : { from: Timestamp.format(from) }),
+      ...(to === undefined ? undefined : { to: Timestamp.format(to) }),
+      reason
+    }))
+  }))
 
 /**
  * The answer of `list` as one document: a Kubernetes `EventList` with fields of our own beside its `metadata`: how many match,
@@ -71,37 +60,28 @@ const timeOf = (time: Micros | "now" | "unknown"): string => (typeof time === "n
  *
  * @internal
  */
-export const list = (
-  format: "json" | "yaml",
-  page: {
-    readonly events: ReadonlyArray<Event>
-    readonly total: number
-    readonly cursor?: Cursor | undefined
-    readonly coverage?: ReadonlyArray<Coverage> | undefined
-    readonly incomplete?: ReadonlyArray<Incomplete> | undefined
-  }
-): string => {
+export const document = (page: {
+  readonly events: ReadonlyArray<Event>
+  readonly total: number
+  readonly searched?: { readonly events: number; readonly of: number } | undefined
+  readonly cursor?: Cursor | undefined
+  readonly coverage?: ReadonlyArray<Coverage> | undefined
+  readonly incomplete?: ReadonlyArray<Incomplete> | undefined
+}): unknown => {
+  const { searched } = page
   const remaining = page.total - page.events.length
-  const value = {
+  return {
     apiVersion: "v1",
     kind: "EventList",
     metadata: remaining > 0 ? { remainingItemCount: remaining } : {},
-    total: page.total,
+    // Of a search that ended early it is not known how many match.
+    total: searched !== undefined && searched.events < searched.of ? undefined : page.total,
+    searched,
     cursor: page.cursor,
-    coverage: page.coverage?.map(({ gaps, since, store, until }) => ({
-      store,
-      since: timeOf(since),
-      until: timeOf(until),
-      gaps: gaps.map(({ from, reason, to }) => ({
-        ...(from === undefined ? undefined : { from: Timestamp.format(from) }),
-        ...(to === undefined ? undefined : { to: Timestamp.format(to) }),
-        reason
-      }))
-    })),
+    coverage: page.coverage === undefined ? undefined : coverage(page.coverage),
     incomplete: page.incomplete?.map(({ reason, store }) => ({ store, reason })),
     items: page.events.map(EventJson.toStoredObject)
   }
-  return format === "json" ? json(value) : yaml(value)
 }
 
 // ---------------------------------------------------------------------------
@@ -114,17 +94,29 @@ export interface TableOptions {
   /** Ages count from it; a function where lines come in over time. */
   readonly now: Micros | (() => Micros)
   /** Ages of a line that stands still grow wrong, so what is followed gets the time of day. */
-  readonly time: "age" | "clock"
+  readonly time: "age" | "clock" | "utc"
   /** Left out where every row would say the same. */
   readonly namespace: boolean
+  /** Whether the events are of several clusters. */
+  readonly cluster: boolean
+  /** Whether there is a line with the titles; yes unless given. */
+  readonly titles?: boolean | undefined
   readonly colours: Colours
   /** The columns of the terminal; absent where the output is no terminal. */
-  readonly room?: number | undefined
+  readonly room?: number | undefined | (() => number | undefined)
 }
 
 /** @internal */
 export const objectOf = (event: Event): string =>
   escape.line(`${event.event.involvedObject.kind}/${event.event.involvedObject.name}`)
+
+/**
+ * The cluster of an event by its name, else its id; nothing of one that was copied from none.
+ *
+ * @internal
+ */
+export const clusterOf = ({ cluster }: Pick<Event, "cluster">): string =>
+  escape.line(cluster === undefined ? "" : (cluster.name ?? cluster.id))
 
 /** As kubectl counts: from the `eventTime`, where there is one, until now. */
 const beginningOf = ({ first, object }: Event): Micros => {
@@ -139,23 +131,41 @@ const sourceOf = ({ reportingController, reportingInstance, source }: EventBody)
   return escape.line(instance === "" ? component : `${component}, ${instance}`)
 }
 
+/**
+ * The same events of several series as one each, with the sum of their counts, for a table. What was last seen longest ago
+ * comes first.
+ *
+ * @internal
+ */
+export const grouped = (events: ReadonlyArray<Event>): ReadonlyArray<Event> => {
+  const rows = EventSummary.rows(events)
+  if (rows.length === events.length) return events
+  return rows.map(({ count, first, last, newest, series }) => {
+    if (series === 1) return newest
+    const { object: _, ...rest } = newest
+    return { ...rest, count, first, last }
+  })
+}
+
 /** @internal */
 export const events = (options: TableOptions): table.Table<Event> => {
   const { colours, format, now, time } = options
   const nowOf = typeof now === "number" ? () => now : now
-  const at = (micros: Micros): string => (time === "age" ? age.ago(micros, nowOf()) : age.clock(micros, nowOf()))
+  const at = (micros: Micros): string =>
+    time === "age" ? age.ago(micros, nowOf()) : time === "utc" ? age.utc(micros) : age.clock(micros, nowOf())
   const warn = (text: string, event: Event): string => (event.event.type === "Warning" ? colours.warning(text) : text)
   const wide = format === "wide"
   const columns: ReadonlyArray<table.Column<Event>> = [
+    ...(options.cluster ? [{ title: "CLUSTER", cell: clusterOf, paint: colours.faint }] : []),
     ...(options.namespace || wide
       ? [{ title: "NAMESPACE", cell: (event: Event) => escape.line(namespaceOf(event)), paint: colours.faint }]
       : []),
     {
-      title: time === "age" ? "LAST SEEN" : "TIME",
+      title: time === "clock" ? "TIME" : "LAST SEEN",
       cell: (event) =>
         wide || event.count === 1
           ? at(event.last)
-          : `${at(event.last)} (x${event.count} over ${age.length(nowOf() - beginningOf(event))})`
+          : `${at(event.last)} (×${event.count} over ${age.length(nowOf() - beginningOf(event))})`
     },
     ...(wide
       ? [
@@ -165,7 +175,7 @@ export const events = (options: TableOptions): table.Table<Event> => {
       : []),
     { title: "TYPE", cell: ({ event }) => escape.line(event.type), paint: warn },
     { title: "REASON", cell: ({ event }) => escape.line(event.reason), paint: warn },
-    { title: "OBJECT", cell: objectOf },
+    { title: "OBJECT", cell: objectOf, paint: (text, event) => colours.own(objectOf(event), text) },
     ...(wide
       ? [
           { title: "SUBOBJECT", cell: ({ event }: Event) => escape.line(event.involvedObject.fieldPath ?? "") },
@@ -175,12 +185,18 @@ export const events = (options: TableOptions): table.Table<Event> => {
       : []),
     { title: "MESSAGE", cell: ({ event }) => escape.message(event.message) }
   ]
-  return table.make(columns, { room: wide ? undefined : options.room, paintTitle: colours.strong })
+  return table.make(columns, {
+    room: wide ? undefined : options.room,
+    paintTitle: colours.strong,
+    titles: options.titles
+  })
 }
 
 // ---------------------------------------------------------------------------
 // one event in full
 // ---------------------------------------------------------------------------
+
+const clusterText = ({ id, name }: ClusterRef): string => (name === undefined ? id : `${name} (${id})`)
 
 const dataLine = (key: string, value: unknown): string =>
   `  ${escape.line(key)}: ${escape.line(typeof value === "string" ? value : JSON.stringify(value))}`
@@ -205,6 +221,7 @@ export const card = (event: Event, options: { readonly now: Micros; readonly col
     ["Name", event.name],
     ["Id", object.id],
     ["Namespace", namespaceOf(event)],
+    ...optional("Cluster", event.cluster === undefined ? undefined : clusterText(event.cluster)),
     ["Object", objectOf(event)],
     ...optional("Object namespace", isElsewhere ? namespace : undefined),
     ...optional("API version", apiVersion),

@@ -5,6 +5,7 @@
  */
 import type { BackendError } from "@tidings/core/BackendError"
 import { type Event, namespaceOf } from "@tidings/core/Event"
+import * as EventJson from "@tidings/core/EventJson"
 import * as EventId from "@tidings/core/EventId"
 import type { EventFilter } from "@tidings/core/EventQuery"
 import { EventReader } from "@tidings/core/EventReader"
@@ -13,6 +14,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
+import * as documents from "./documents.ts"
 import { examples } from "./examples.ts"
 import { Failure } from "./failure.ts"
 import * as flags from "./flags.ts"
@@ -56,26 +58,26 @@ const find = Effect.fnUntraced(function* (
 })
 
 /** @internal */
-export const get = Command.make(
-  "get",
-  {
-    id: Argument.String("ID").pipe(
-      Argument.withDescription("The id that emit printed, or the name of an event from list -o wide")
-    ),
-    ...flags.placement,
-    output: flags.output(["text", "json", "ndjson", "yaml"])
-  },
-  Effect.fnUntraced(function* ({ allNamespaces, id, namespace, output = "text" }) {
-    if (namespace === "") return yield* session.refuse("--namespace is empty: leave it out")
-    const event = yield* session.withReader({ create: false })(find(id, { allNamespaces, namespace }))
-    yield* words.data(
-      output === "text"
-        ? format.card(event, { now: Timestamp.now(yield* Clock.Clock), colours: yield* session.colours })
-        : format.one(output, event)
-    )
-  }, session.verb("get"))
-).pipe(
-  Command.withDescription("Show one event in full, with its data."),
-  Command.withShortDescription("Show one event in full"),
-  examples("deploy.0123456789abcdef.1", "0123456789abcdef0123456789abcdef.1 -o yaml")
-)
+export const get = () =>
+  Command.make(
+    "get",
+    {
+      id: Argument.String("ID").pipe(
+        Argument.withDescription("The id that emit printed, or the name of an event from list -o wide")
+      ),
+      ...flags.placement,
+      output: flags.output(["text", "json", "ndjson", "yaml"])
+    },
+    Effect.fnUntraced(function* ({ allNamespaces, id, namespace, output = "text" }) {
+      if (namespace === "") return yield* session.refuse("--namespace is empty: leave it out")
+      const event = yield* session.withReader({ create: false })(find(id, { allNamespaces, namespace }))
+      if (output === "ndjson") return yield* words.data(EventJson.encode(event))
+      if (output !== "text") return yield* documents.print(output, EventJson.toStoredObject(event))
+      const options = { now: Timestamp.now(yield* Clock.Clock), colours: yield* session.colours }
+      yield* words.prose(format.card(event, options).split("\n"), "First seen:  ".length)
+    }, session.verb("get"))
+  ).pipe(
+    Command.withDescription("Show one event in full, with its data."),
+    Command.withShortDescription("Show one event in full"),
+    examples("deploy.0123456789abcdef.1", "0123456789abcdef0123456789abcdef.1 -o yaml")
+  )

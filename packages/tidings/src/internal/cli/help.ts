@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as CliConfig from "effect/cli/CliConfig"
 import * as CliOutput from "effect/cli/CliOutput"
-import * as Completions from "effect/cli/Completions"
+import type * as Completions from "effect/cli/Completions"
 import * as Flag from "effect/cli/Flag"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
 import type { ArgDoc, FlagDoc, HelpDoc } from "effect/cli/HelpDoc"
@@ -17,9 +17,9 @@ import type { Colours } from "./colour.ts"
 import * as colour from "./colour.ts"
 import * as escape from "./escape.ts"
 import * as failure from "./failure.ts"
-import * as format from "./format.ts"
 import * as table from "./table.ts"
 import * as words from "./words.ts"
+import { wrap } from "./wrapping.ts"
 
 /** Longer lines are hard to read, however wide the terminal is. */
 const WIDEST = 100
@@ -28,29 +28,28 @@ const WIDEST = 100
 // help
 // ---------------------------------------------------------------------------
 
-const wrap = (text: string, room: number): ReadonlyArray<string> => {
-  const lines: Array<string> = []
-  let current = ""
-  for (const word of text.split(/\s+/)) {
-    if (current !== "" && table.width(current) + 1 + table.width(word) > room) {
-      lines.push(current)
-      current = word
-    } else current = current === "" ? word : `${current} ${word}`
-  }
-  return [...lines, current]
-}
+/** Where less is left beside the names, what is said of them stands below. */
+const LEAST_BESIDE = 28
+const BELOW = " ".repeat(10)
 
 const section = (
   title: string,
   rows: ReadonlyArray<readonly [left: string, right: string]>,
-  colours: Colours
+  colours: Colours,
+  widest: number
 ): ReadonlyArray<string> => {
   if (rows.length === 0) return []
   const left = Math.max(...rows.map(([name]) => table.width(name)))
+  const room = widest - left - 4
   const lines = rows.flatMap(([name, text]) =>
-    wrap(text, WIDEST - left - 4).map((line, index) =>
-      `  ${index === 0 ? name.padEnd(left) : " ".repeat(left)}  ${line}`.trimEnd()
-    )
+    room < LEAST_BESIDE
+      ? [
+          ...wrap(name.trim(), widest - 2).map((line) => `  ${line}`),
+          ...(text === "" ? [] : wrap(text, widest - BELOW.length).map((line) => `${BELOW}${line}`))
+        ]
+      : wrap(text, room).map((line, index) =>
+          `  ${index === 0 ? name.padEnd(left) : " ".repeat(left)}  ${line}`.trimEnd()
+        )
   )
   return ["", colours.strong(title), ...lines]
 }
@@ -71,58 +70,44 @@ const flagRow = ({ aliases, description, name, type }: FlagDoc): readonly [strin
   return [`${short === undefined ? "    " : `${short}, `}--${name}${value}`, text]
 }
 
-const render = (doc: HelpDoc, colours: Colours): string => {
+const render = (doc: HelpDoc, colours: Colours, widest: number): string => {
   const path = doc.commandPath ?? []
   const commands = (doc.subcommands ?? []).flatMap(({ commands }) => commands)
   const usage = path.length === 0 ? doc.usage : usageOf(doc, path)
   return [
-    ...(doc.description === "" ? [] : [...wrap(doc.description, WIDEST), ""]),
-    `${colours.strong("Usage:")} ${usage}`,
+    ...(doc.description === "" ? [] : [...wrap(doc.description, widest), ""]),
+    ...wrap(`Usage: ${usage}`, widest).map((line, index) =>
+      index === 0 ? line.replace("Usage:", colours.strong("Usage:")) : `  ${line}`
+    ),
     ...section(
       "Commands:",
       commands.map(({ description, name, shortDescription }) => [name, shortDescription ?? description] as const),
-      colours
+      colours,
+      widest
     ),
-    ...section("Arguments:", (doc.args ?? []).map(argumentRow), colours),
-    ...section("Flags:", doc.flags.map(flagRow), colours),
+    ...section("Arguments:", (doc.args ?? []).map(argumentRow), colours, widest),
+    ...section("Flags:", doc.flags.map(flagRow), colours, widest),
     ...section(
       "Flags of every command:",
       [...(doc.inheritedFlags ?? []), ...(doc.globalFlags ?? [])].map(flagRow),
-      colours
+      colours,
+      widest
     ),
     ...(doc.examples === undefined || doc.examples.length === 0
       ? []
-      : ["", colours.strong("Examples:"), ...doc.examples.map(({ command }) => `  ${command}`)])
+      : [
+          "",
+          colours.strong("Examples:"),
+          ...doc.examples.flatMap(({ command }) =>
+            wrap(command, widest - 4).map((line, index) => `${index === 0 ? "  " : "    "}${line}`)
+          )
+        ])
   ].join("\n")
 }
 
 // ---------------------------------------------------------------------------
 // built-in flags
 // ---------------------------------------------------------------------------
-
-/** The values that completion offers, by flag. Most come from the catalogue, which the parser does not require. */
-const valuesOf = (catalogue: Catalogue): { readonly [flag: string]: ReadonlyArray<string> | undefined } => ({
-  output: format.FORMATS,
-  color: colour.MODES,
-  type: ["Normal", "Warning"],
-  kind: catalogue.kinds.map(({ kind }) => kind),
-  reason: catalogue.kinds.flatMap(({ reasons }) => reasons.map(({ reason }) => reason))
-})
-
-const withValues = (
-  descriptor: Completions.CommandDescriptor,
-  values: { readonly [flag: string]: ReadonlyArray<string> | undefined }
-): Completions.CommandDescriptor => ({
-  ...descriptor,
-  flags: descriptor.flags.map((flag) => {
-    const known = Object.hasOwn(values, flag.name) ? values[flag.name] : undefined
-    return known === undefined ? flag : { ...flag, type: { _tag: "Choice", values: known } }
-  }),
-  arguments: descriptor.arguments.map((argument) =>
-    argument.name === "[REASON]" ? { ...argument, type: { _tag: "Choice", values: values["reason"] ?? [] } } : argument
-  ),
-  subcommands: descriptor.subcommands.map((one) => withValues(one, values))
-})
 
 const completions = (catalogue: Catalogue): GlobalFlag.Action<Option.Option<Completions.Shell>> =>
   GlobalFlag.Action({
@@ -139,12 +124,9 @@ const completions = (catalogue: Catalogue): GlobalFlag.Action<Option.Option<Comp
     run: (shell, { command }) =>
       Option.isNone(shell)
         ? Effect.void
-        : words.data(
-            Completions.generate(
-              command.name,
-              shell.value,
-              withValues(Completions.fromCommand(command), valuesOf(catalogue))
-            )
+        : Effect.flatMap(
+            Effect.promise(() => import("./completionScripts.ts")),
+            ({ script }) => words.data(script(shell.value, command, catalogue))
           )
   })
 
@@ -175,7 +157,9 @@ export const presenter: CliOutput.Presenter = {
   present: Effect.fnUntraced(function* (event) {
     switch (event._tag) {
       case "Help":
-        return yield* words.data(render(event.helpDoc, yield* colour.coloursOf("auto")))
+        return yield* words.data(
+          render(event.helpDoc, yield* colour.coloursOf("auto"), Math.min(WIDEST, (yield* words.room) ?? WIDEST))
+        )
       case "Version":
         return yield* words.data(`${event.name} ${event.version}`)
       case "InvalidInvocation": {

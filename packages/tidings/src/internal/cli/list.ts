@@ -5,7 +5,6 @@
  */
 import type { BackendError } from "@tidings/core/BackendError"
 import { CLUSTER_SCOPED_NAMESPACE, type Event } from "@tidings/core/Event"
-import * as EventJson from "@tidings/core/EventJson"
 import * as EventQuery from "@tidings/core/EventQuery"
 import { EventReader } from "@tidings/core/EventReader"
 import * as Timestamp from "@tidings/core/Timestamp"
@@ -14,10 +13,18 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as Command from "effect/cli/Command"
+import type { Catalogue } from "./catalogue.ts"
 import { examples } from "./examples.ts"
-import { Absent } from "./failure.ts"
+import { Absent, type Usage } from "./failure.ts"
 import * as flags from "./flags.ts"
+import * as forgiving from "./forgiving.ts"
 import * as format from "./format.ts"
+import * as missing from "./missing.ts"
+import * as printing from "./printing.ts"
+import { builtIn } from "./samples.ts"
+import * as resuming from "./resuming.ts"
+import * as searching from "./searching.ts"
+import * as selection from "./selection.ts"
 import * as session from "./session.ts"
 import * as words from "./words.ts"
 
@@ -25,21 +32,25 @@ const DEFAULT_LIMIT = 50
 
 interface Answer {
   /** What was asked for in the end. */
-  readonly selected: flags.Selected
+  readonly selected: selection.Selected
   /** Oldest first. */
   readonly events: ReadonlyArray<Event>
+  /** How many match; of a search that ended before everything was looked through, how many it found. */
   readonly total: number
   /** Absent where there is no store yet. */
   readonly cursor?: EventQuery.Cursor | undefined
   readonly coverage?: ReadonlyArray<EventQuery.Coverage> | undefined
   readonly incomplete?: ReadonlyArray<EventQuery.Incomplete> | undefined
-  /** What to say where nothing was found. */
-  readonly emptiness?: string | undefined
+  /** Where messages were searched: how many events were looked through, of how many. */
+  readonly searched?: { readonly events: number; readonly of: number } | undefined
+  /** What to say where something was not found. */
+  readonly hints?: ReadonlyArray<string> | undefined
 }
 
-/** The newest events of a filter. `resumable` says whether anybody gets to see the cursor. */
+/** The newest events of a filter. `resumable` says whether the cursor is printed. */
 const newest = Effect.fnUntraced(function* (
-  selected: flags.Selected,
+  selected: selection.Selected,
+  search: searching.Search | undefined,
   resumable: boolean
 ): Effect.fn.Return<Answer, BackendError, EventReader> {
   const { filter, limit, timeless } = selected
@@ -48,11 +59,13 @@ const newest = Effect.fnUntraced(function* (
   // Taken before the query: what comes in between is shown twice, never missed.
   const timelessCursor =
     resumable && hasTimes ? yield* Stream.runHead(Stream.take(reader.watch(timeless, "now"), 1)) : Option.none()
-  const page = yield* reader.query(limit === undefined ? filter : { ...filter, limit })
+  const found = search === undefined ? undefined : yield* searching.newest(filter, search, limit)
+  const page = found?.first ?? (yield* reader.query(limit === undefined ? filter : { ...filter, limit }))
   return {
     selected,
-    events: page.events.toReversed(),
-    total: page.totalCount,
+    events: (found ?? page).events.toReversed(),
+    total: found === undefined ? page.totalCount : found.events.length,
+    searched: found === undefined ? undefined : { events: found.looked, of: page.totalCount },
     coverage: page.coverage,
     incomplete: page.incomplete,
     cursor: Option.isSome(timelessCursor) ? timelessCursor.value.cursor : page.cursor
@@ -61,7 +74,8 @@ const newest = Effect.fnUntraced(function* (
 
 /** What changed after a cursor. */
 const since = Effect.fnUntraced(function* (
-  selected: flags.Selected,
+  selected: selection.Selected,
+  search: searching.Search | undefined,
   after: EventQuery.Cursor
 ): Effect.fn.Return<Answer, BackendError, EventReader> {
   const { filter, timeless } = selected
@@ -72,7 +86,7 @@ const since = Effect.fnUntraced(function* (
     Stream.takeUntil((item) => item._tag === "Live"),
     Stream.runForEach((item) => {
       cursor = item.cursor
-      if (item._tag === "Gap") return words.say(`-- gap: ${item.reason} --`)
+      if (item._tag === "Gap") return words.say(missing.gapLine(item))
       if (item._tag === "Event" && EventQuery.matches(filter, item.event)) {
         const key = `${item.event.id.origin}.${item.event.id.seq}`
         const known = changed.get(key)
@@ -82,18 +96,21 @@ const since = Effect.fnUntraced(function* (
     })
   )
   const events = [...changed.values()].sort((a, b) => a.last - b.last)
-  return { selected, events, total: events.length, cursor }
+  if (search === undefined) return { selected, events, total: events.length, cursor }
+  const found = yield* search(events)
+  const searched = { events: events.length, of: events.length }
+  return { selected, events: found.events, total: found.events.length, cursor, searched }
 })
 
-const recordOne = ({ command }: session.Session["Service"]): string =>
-  `record one with: ${command} emit Workflow/deploy WorkflowExecuted`
+const recordOne = ({ catalogue: { samples }, command }: session.Session["Service"]): string =>
+  `record one with: ${command} emit ${samples === builtIn ? `${samples.object} ${samples.reason}` : samples.emit}`
 
 /** Why there is nothing: nothing was recorded, or the filter or the namespace is to blame. */
 const emptinessOf = Effect.fnUntraced(function* ({
   after,
   filter,
-  kind
-}: flags.Selected): Effect.fn.Return<string, BackendError, EventReader | session.Session> {
+  meant
+}: selection.Selected): Effect.fn.Return<string, BackendError, EventReader | session.Session> {
   if (after !== undefined) return "no events after this cursor"
   const known = yield* session.Session
   const { namespace, ...rest } = filter
@@ -103,9 +120,11 @@ const emptinessOf = Effect.fnUntraced(function* ({
     const named = EventQuery.valuesOf(namespace).join(", ")
     // Who may read this namespace need not be allowed to read all of them.
     const here = Object.keys(rest).length === 0 ? 0 : yield* count({ namespace })
-    if (kind?.namespaced === false && namespace !== CLUSTER_SCOPED_NAMESPACE) {
+    const isElsewhere = !EventQuery.valuesOf(namespace).includes(CLUSTER_SCOPED_NAMESPACE)
+    const scoped = meant.find(({ kind }) => kind.namespaced === false)?.kind
+    if (scoped !== undefined && isElsewhere) {
       return (
-        `no events match in namespace ${named}; events about a ${kind.kind} are usually in namespace ` +
+        `no events match in namespace ${named}; events about a ${scoped.kind} are usually in namespace ` +
         `${CLUSTER_SCOPED_NAMESPACE}: ${known.command} list -n ${CLUSTER_SCOPED_NAMESPACE}`
       )
     }
@@ -113,25 +132,45 @@ const emptinessOf = Effect.fnUntraced(function* ({
       ? `no events in namespace ${named}; in all namespaces: ${known.command} list -A`
       : `no events match; without the filter there are ${here} in namespace ${named}`
   }
-  const meant = yield* session.DefaultNamespace
+  const fallback = yield* session.DefaultNamespace
   const all = Object.keys(filter).length === 0 ? 0 : yield* count({})
   return all === 0
     ? `no events yet; ${recordOne(known)}`
-    : `no events match; without the filter there are ${all}: ${known.command} list${meant === undefined ? "" : " -A"}`
+    : `no events match; without the filter there are ${all}: ${known.command} list${fallback === undefined ? "" : " -A"}`
 })
 
-const answerTo = (given: flags.Selected, resumable: boolean) =>
-  flags.place(given).pipe(
-    Effect.flatMap(
-      flags.inPlace((selected) =>
-        Effect.gen(function* () {
-          const answer: Answer = yield* selected.after === undefined
-            ? newest(selected, resumable)
-            : since(selected, selected.after)
-          return answer.total > 0 ? answer : { ...answer, emptiness: yield* emptinessOf(selected) }
-        })
-      )
-    ),
+const isOfAnotherFilter = (error: BackendError): boolean => error.reason._tag === "CursorMismatch"
+
+const answerIn = (
+  selected: selection.Selected,
+  search: searching.Search | undefined,
+  resumable: boolean
+): Effect.Effect<Answer, BackendError, EventReader | session.Session> => {
+  const ask = (selected: selection.Selected) =>
+    selected.after === undefined ? newest(selected, search, resumable) : since(selected, search, selected.after)
+  const corrected = Effect.fnUntraced(function* (error: BackendError) {
+    const nearest = yield* forgiving.nearest(selected, [])
+    // The cursor was made with what was meant then.
+    return yield* nearest.corrected === undefined ? Effect.fail(error) : ask(nearest.corrected)
+  })
+  return Effect.gen(function* () {
+    const answer = yield* Effect.catchIf(ask(selected), isOfAnotherFilter, corrected)
+    const isSearched = answer.searched !== undefined && answer.searched.of > 0
+    if (selected.after !== undefined) {
+      return answer.total > 0 || isSearched ? answer : { ...answer, hints: [yield* emptinessOf(answer.selected)] }
+    }
+    if (isSearched) return answer
+    const nearest = yield* forgiving.nearest(selected, answer.total === 0 ? [] : answer.events)
+    const meant = nearest.corrected === undefined ? answer : yield* ask(nearest.corrected)
+    return meant.total > 0 || nearest.hints.length > 0
+      ? { ...meant, hints: nearest.hints }
+      : { ...meant, hints: [yield* emptinessOf(meant.selected)] }
+  })
+}
+
+const answerTo = (given: selection.Selected, search: searching.Search | undefined, resumable: boolean) =>
+  selection.place(given).pipe(
+    Effect.flatMap(selection.inPlace((selected) => answerIn(selected, search, resumable))),
     session.withReader({ create: false }),
     Effect.catchIf(
       (error) => error instanceof Absent && given.after === undefined,
@@ -140,53 +179,89 @@ const answerTo = (given: flags.Selected, resumable: boolean) =>
           selected: given,
           events: [],
           total: 0,
-          emptiness: `${(error as Absent).detail}; ${recordOne(known)}`
+          hints: [`${(error as Absent).detail}; ${recordOne(known)}`]
         }))
     )
   )
 
+type Arrange = (events: ReadonlyArray<Event>) => ReadonlyArray<Event>
+
+const arrangement = (sortBy: string | undefined, reverse: boolean): Effect.Effect<Arrange, Usage> => {
+  const sorted: Effect.Effect<Arrange, Usage> =
+    sortBy === undefined
+      ? Effect.succeed((events) => events)
+      : Effect.flatMap(
+          Effect.promise(() => import("./shaping.ts")),
+          ({ sorter }) => session.check(sorter(sortBy))
+        )
+  return reverse ? Effect.map(sorted, (sort) => (events) => sort(events).toReversed()) : sorted
+}
+
 /** @internal */
-export const list = Command.make(
-  "list",
-  { ...flags.selection(String(DEFAULT_LIMIT)), output: flags.eventFormat, showCursor: flags.showCursor },
-  Effect.fnUntraced(function* ({ output = "table", showCursor, ...given }) {
-    const { catalogue } = yield* session.Session
-    const selected = yield* session.check(flags.select(given, catalogue, DEFAULT_LIMIT))
-    const resumable = showCursor || output === "json" || output === "yaml"
-    const answer = yield* answerTo(selected, resumable)
-    const { coverage, cursor, emptiness, events, incomplete, total } = answer
-
-    switch (output) {
-      case "table":
-      case "wide": {
-        const table = format.events({
-          format: output,
-          now: Timestamp.now(yield* Clock.Clock),
-          time: "age",
-          namespace: answer.selected.filter.namespace === undefined,
-          colours: yield* session.colours,
-          room: yield* words.room
-        })
-        if (events.length > 0) yield* words.lines(table.print(events))
-        break
+export const list = (catalogue: Catalogue) =>
+  Command.make(
+    "list",
+    {
+      ...selection.selection(catalogue, String(DEFAULT_LIMIT)),
+      ...flags.printed,
+      sortBy: flags.text("sort-by", {
+        value: "PATH",
+        description: "Sort by this field, as kubectl does: .count, .metadata.name"
+      }),
+      reverse: flags.given("reverse", "Print what would be last first: the newest"),
+      watch: flags.given("watch", "Go on with new events as they arrive, as follow does", "w"),
+      ...resuming.flags
+    },
+    Effect.fnUntraced(function* ({ cursorFile, noHeaders, output, reverse, showCursor, sortBy, utc, watch, ...given }) {
+      if (watch && (reverse || sortBy !== undefined)) {
+        return yield* session.refuse(
+          `--watch prints events as they arrive: leave out ${reverse ? "--reverse" : "--sort-by"}`
+        )
       }
-      case "ndjson":
-        yield* words.lines(events.map(EventJson.encode))
-        break
-      case "json":
-      case "yaml":
-        yield* words.data(format.list(output, { events, total, cursor, coverage, incomplete }))
-    }
+      const resumed = yield* resuming.resume(cursorFile, given)
+      const selected = yield* session.check(selection.select(resumed.given, catalogue, DEFAULT_LIMIT))
+      const printer = yield* printing.make({ noHeaders, output, utc })
+      if (watch) {
+        const search = yield* searching.make(selected.patterns)
+        const { run } = yield* Effect.promise(() => import("./following.ts"))
+        return yield* resumed.explaining(run(selected, { printer, showCursor, search, cursorFile: resumed.file }))
+      }
+      const arrange = yield* arrangement(sortBy, reverse)
+      const resumable = showCursor || resumed.file !== undefined || printer.document !== undefined
+      const answer = yield* resumed.explaining(answerTo(selected, yield* searching.make(selected.patterns), resumable))
+      const { coverage, cursor, events, hints = [], incomplete, searched, total } = answer
 
-    for (const { reason } of incomplete ?? []) yield* words.say(`note: these events are not all: ${reason}`)
-    if (emptiness !== undefined) yield* words.say(emptiness)
-    else if (events.length < total) {
-      yield* words.say(`${events.length} of ${total} events, the newest; show all with --limit all`)
-    }
-    if (showCursor && cursor !== undefined) yield* words.say(`cursor: ${cursor}`)
-  }, session.verb("list"))
-).pipe(
-  Command.withDescription("List events, oldest first. If more events match than --limit allows, the newest are shown."),
-  Command.withShortDescription("List events"),
-  examples("", "Workflow/deploy --since 1h30m", "-n team-a --type Warning -o ndjson", "-A --for Node/worker-1")
-)
+      if (printer.document !== undefined) {
+        const arranged = arrange(events)
+        const page = { events: arranged, total, searched, cursor, coverage, incomplete }
+        yield* words.data(printer.document(format.document(page)))
+      } else if (events.length > 0) {
+        const print = yield* printer.events({ time: "age", namespace: printing.isOfSeveral(answer.selected) })
+        yield* print(arrange(printer.isTable ? format.grouped(events) : events))
+      }
+
+      const { filter } = answer.selected
+      const now = Timestamp.now(yield* Clock.Clock)
+      for (const note of missing.notes({ filter, now, utc, coverage, incomplete })) yield* words.say(note)
+      for (const hint of hints) yield* words.say(hint)
+      if (searched !== undefined && selected.limit !== 0)
+        yield* words.say(searching.told(total, searched.events, searched.of))
+      else if (events.length < total) {
+        yield* words.say(`${events.length} of ${total} events, the newest; show all with --limit all`)
+      }
+      if (showCursor && cursor !== undefined) yield* words.say(`cursor: ${cursor}`)
+      if (resumed.file !== undefined && cursor !== undefined) yield* resumed.file.save(cursor)
+    }, session.verb("list"))
+  ).pipe(
+    Command.withDescription(
+      "List events, oldest first. If more events match than --limit allows, the newest are shown."
+    ),
+    Command.withShortDescription("List events"),
+    examples(
+      "",
+      `${catalogue.samples.object} --since 1h30m`,
+      "-n team-a --type Warning -o ndjson",
+      "-A --for Node/worker-1",
+      "-o ndjson --cursor-file cursor.txt"
+    )
+  )

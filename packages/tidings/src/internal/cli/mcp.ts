@@ -7,27 +7,18 @@ import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Command from "effect/cli/Command"
-import * as Flag from "effect/cli/Flag"
 import { examples } from "./examples.ts"
 import * as flags from "./flags.ts"
 import * as session from "./session.ts"
 
-const given = (name: string, description: string): Flag.Flag<boolean> =>
-  Flag.Boolean(name).pipe(
-    Flag.withDescription(description),
-    Flag.withoutNegation,
-    Flag.atLeast(0),
-    Flag.map((values) => values.at(-1) ?? false)
-  )
-
-/** Short enough to type, long enough that nobody guesses it, and of characters that a header takes. */
+/** Short enough to type, too long to guess, and of characters that a header takes. */
 const TOKEN = /^[\x21-\x7e]{8,1024}$/
 
 const readPort = (text: string) => {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN
   return port <= 65_535
     ? Effect.succeed(port)
-    : session.refuse(`--http is ${JSON.stringify(text)}, expected a port from 0 to 65535 (0: any that is free)`)
+    : session.refuse(`--http is ${JSON.stringify(text)}, expected a port from 0 to 65535 (0 chooses a free port)`)
 }
 
 interface Names {
@@ -89,13 +80,13 @@ export const mcp = (taken: ReadonlySet<string>) => {
         description:
           "With --http: what clients have to bear (default TIDINGS_TOKEN, else a random one, printed on stderr)"
       }),
-      noToken: given(names.noToken, "With --http: anybody on this machine may ask"),
+      noToken: flags.given(names.noToken, "With --http: anybody on this machine may ask"),
       namespace: flags.text("namespace", {
         alias: "n",
         value: "NAMESPACE",
         description: "The namespace of calls that name none (default all)"
       }),
-      allowRecord: given("allow-record", "Let agents record events with the tool record_event")
+      allowRecord: flags.given("allow-record", "Let agents record events with the tool record_event")
     },
     Effect.fnUntraced(function* ({ allowRecord, allowedHosts, allowedOrigins, host, http, namespace, noToken, token }) {
       if (namespace === "") return yield* session.refuse("--namespace is empty: leave it out")

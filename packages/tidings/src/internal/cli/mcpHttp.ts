@@ -49,7 +49,7 @@ const cannotListen = (host: string, port: number, error: unknown): Failure => {
           : String(cause)
   return new Failure({
     detail: `cannot listen at ${inUrl(host)}:${port}: ${why}`,
-    hint: "take another port, or --http 0 for any that is free"
+    hint: "take another port, or --http 0 for a free one"
   })
 }
 

@@ -4,6 +4,7 @@
  * @internal
  */
 import { type Backend, layerReader } from "@tidings/core/Backend"
+import * as Correlation from "@tidings/core/Correlation"
 import type { EventDraft } from "@tidings/core/EventDraft"
 import type { EventReader } from "@tidings/core/EventReader"
 import type { ObjectReference } from "@tidings/core/ObjectReference"
@@ -42,7 +43,9 @@ const templates = Layer.effect(
 )
 
 const recorder = Layer.unwrap(
-  session.Session.useSync(({ component, host }) => Recorder.layerDirect({ component, host }))
+  session.Session.useSync(({ component, host }) =>
+    Recorder.layerDirect({ component, host, correlation: Correlation.defaults })
+  )
 ).pipe(Layer.provide(templates))
 
 /** The object as kubectl looks for it: with its API version, and in no namespace where its kind is in none. */
@@ -116,7 +119,7 @@ export const stdio = (options: Options) =>
   Effect.gen(function* () {
     const { command, version } = yield* session.Session
     const server = EventServer.layerStdio({ name: command, version }).pipe(Layer.provide(tools(options)))
-    // The server interrupts whoever launched it when its input ends.
+    // The server interrupts the fiber that launched it when its input ends.
     const serving = yield* Effect.forkChild(Layer.launch(server))
     const exit = yield* Fiber.await(serving)
     if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) return yield* Effect.failCause(exit.cause)

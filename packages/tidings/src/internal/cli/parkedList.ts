@@ -12,8 +12,8 @@ import * as Command from "effect/cli/Command"
 import * as age from "./age.ts"
 import type { Colours } from "./colour.ts"
 import * as escape from "./escape.ts"
+import * as documents from "./documents.ts"
 import { examples } from "./examples.ts"
-import * as format from "./format.ts"
 import * as parking from "./parking.ts"
 import * as session from "./session.ts"
 import * as table from "./table.ts"
@@ -83,7 +83,7 @@ export const list = Effect.fnUntraced(function* ({
     case "json":
     case "yaml": {
       const value = { journal: view.directory, owner: view.owner ?? null, items: rows.map(objectOf) }
-      yield* words.data(output === "json" ? format.json(value) : format.yaml(value))
+      yield* documents.print(output, value)
     }
   }
   if (rows.length === 0) return yield* words.say(`nothing is parked in ${view.directory}`)

@@ -4,12 +4,34 @@
  * @internal
  */
 import * as Console from "effect/Console"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import { EXIT, outcomeOf, toCommandError } from "./failure.ts"
+import * as wrapping from "./wrapping.ts"
 
 const SIGNALS = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated, SIGHUP: EXIT.hungUp } as const
+
+let goesOn = false
+
+/**
+ * For verbs that do more than print: what they do goes on where the reader of their output (`| head`) has gone.
+ *
+ * @internal
+ */
+export const goOnWithoutReader: Effect.Effect<void> = Effect.sync(() => {
+  goesOn = true
+})
+
+/**
+ * With which code the process ends after a signal.
+ *
+ * @internal
+ */
+export const Ending = Context.Reference<{ terminated: number }>("tidings/internal/cli/Ending", {
+  defaultValue: () => ({ terminated: EXIT.terminated })
+})
 
 /**
  * Runs to the end of the process. A signal interrupts, so that what is open is closed; a second one ends at once. A
@@ -22,6 +44,7 @@ export const run = (program: Effect.Effect<number>): void => {
   const keepAlive = setInterval(() => {}, 2_147_483_647)
   let fiber: Fiber.Fiber<number> | undefined
   let forced: number | undefined
+  const ending = { terminated: EXIT.terminated as number }
 
   const end = (code: number): void => {
     if (forced !== undefined) process.exit(forced)
@@ -30,7 +53,7 @@ export const run = (program: Effect.Effect<number>): void => {
   }
   for (const [signal, code] of Object.entries(SIGNALS)) process.on(signal, () => end(code))
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") return end(EXIT.ok)
+    if (error.code === "EPIPE") return goesOn ? undefined : end(EXIT.ok)
     process.stderr.write(`error: cannot write the output: ${error.message}\n`)
     end(EXIT.failed)
   })
@@ -43,9 +66,12 @@ export const run = (program: Effect.Effect<number>): void => {
   })
 
   // Only now, because what runs may be through, or tell others to send signals, before this line is left.
-  fiber = Effect.runFork(Effect.provideService(program, Console.Console, output))
+  fiber = Effect.runFork(
+    program.pipe(Effect.provideService(Console.Console, output), Effect.provideService(Ending, ending))
+  )
   fiber.addObserver((exit) => {
     clearInterval(keepAlive)
+    if (forced === EXIT.terminated) forced = ending.terminated
     const code = forced ?? (Exit.isSuccess(exit) ? exit.value : outcomeOf(exit.cause).exit)
     // What went wrong with the output is told in an event of its own, which comes before this.
     const leave = () => setImmediate(() => process.exit(forced ?? code))
@@ -62,6 +88,7 @@ const output: Console.Console = {
     process.stdout.write(`${String(text)}\n`)
   },
   error: (text: unknown) => {
-    process.stderr.write(`${String(text)}\n`)
+    const room = process.stderr.isTTY && process.stderr.columns > 0 ? process.stderr.columns : undefined
+    process.stderr.write(`${wrapping.fit(String(text), room)}\n`)
   }
 }

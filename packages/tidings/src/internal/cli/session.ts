@@ -43,6 +43,8 @@ export class Session extends Context.Service<
     readonly colour: colour.Mode
     /** What the backend offers for `doctor`; absent where it offers nothing. */
     readonly checks: ((place: Place) => Effect.Effect<ReadonlyArray<Check>, unknown, Command.Environment>) | undefined
+    /** What the command line gives for each flag of the backend, in its order. */
+    readonly given: Readonly<Record<string, ReadonlyArray<string>>>
     /** Where a recorder over the backend keeps what it has accepted. */
     readonly journal: Effect.Effect<string, unknown, Command.Environment>
     /** What is read and written. `create`: whether the verb may begin a store that is not there yet. */

@@ -20,8 +20,10 @@ export interface Table<Row> {
 }
 
 const GUTTER = "  "
-/** However narrow the terminal is, this much of the last column is shown. */
+/** So much of the last column is shown before others are cut for it. */
 const LEAST_LAST = 16
+/** No column is cut to less. */
+const LEAST = 4
 
 const ASCII = /^[\u0020-\u007e]*$/
 
@@ -37,7 +39,9 @@ let graphemes: Intl.Segmenter | undefined
  * @internal
  */
 export const truncate = (text: string, room: number): string => {
+  if (text.length <= room && ASCII.test(text)) return text
   if (width(text) <= room) return text
+  if (room <= 0) return ""
   graphemes ??= new Intl.Segmenter(undefined, { granularity: "grapheme" })
   let kept = ""
   let used = 0
@@ -50,52 +54,89 @@ export const truncate = (text: string, room: number): string => {
   return `${kept}…`
 }
 
+/** How wide the columns are that are shown. */
+interface Fit {
+  /** Of all that are shown but the last one. */
+  readonly widths: ReadonlyArray<number>
+  /** Of the last one; absent where nothing is cut. */
+  readonly rest: number | undefined
+}
+
+/** The largest width at which columns that are no wider than it take no more than so much together. */
+const cap = (widths: ReadonlyArray<number>, room: number): number => {
+  let left = room
+  const rising = widths.toSorted((a, b) => a - b)
+  for (const [index, one] of rising.entries()) {
+    const share = Math.floor(left / (rising.length - index))
+    if (one > share) return share
+    left -= one
+  }
+  return Number.POSITIVE_INFINITY
+}
+
+/** The widest columns give way first, then the last one, and where no column has room for a few characters, it is left out. */
+const fit = (widths: ReadonlyArray<number>, room: number): Fit => {
+  const others = widths.slice(0, -1)
+  const gutters = others.length * GUTTER.length
+  for (const least of [Math.min(LEAST_LAST, widths.at(-1)!), LEAST]) {
+    const most = cap(others, room - gutters - least)
+    if (most < LEAST && others.some((one) => one > most)) continue
+    const cut = others.map((one) => Math.min(one, most))
+    return { widths: cut, rest: room - gutters - cut.reduce((sum, one) => sum + one, 0) }
+  }
+  return others.length === 0 ? { widths: [], rest: room } : fit(others, room)
+}
+
 /**
- * A table whose last column takes what is left of `room` columns; without `room` nothing is truncated.
+ * A table whose last column takes what is left of `room` columns; where little is left, other columns are cut too. Without `room`
+ * nothing is. A function is asked each time that something is printed.
  *
  * @internal
  */
 export const make = <Row>(
   columns: ReadonlyArray<Column<Row>>,
-  options: { readonly room?: number | undefined; readonly paintTitle?: ((text: string) => string) | undefined }
+  options: {
+    readonly room?: number | undefined | (() => number | undefined)
+    readonly paintTitle?: ((text: string) => string) | undefined
+    readonly titles?: boolean | undefined
+  }
 ): Table<Row> => {
-  const widths = columns.map(({ title }) => width(title))
-  const last = columns.length - 1
-  const paintTitle = options.paintTitle ?? ((text: string) => text)
-  let printedTitles = false
+  const { paintTitle = (text: string) => text, room, titles = true } = options
+  const widths = columns.map(({ title }) => (titles ? width(title) : 0))
+  let printedTitles = !titles
 
-  const layOut = (cells: ReadonlyArray<string>, paint: (text: string, index: number) => string): string => {
+  const layOut = (
+    { rest, widths }: Fit,
+    cells: ReadonlyArray<string>,
+    paint: (text: string, index: number) => string
+  ): string => {
     let out = ""
-    let used = 0
-    for (let index = 0; index < last; index++) {
-      const cell = cells[index]!
-      out += paint(cell, index) + " ".repeat(widths[index]! - width(cell)) + GUTTER
-      used += widths[index]! + GUTTER.length
+    for (const [index, room] of widths.entries()) {
+      const cell = truncate(cells[index]!, room)
+      out += paint(cell, index) + " ".repeat(room - width(cell)) + GUTTER
     }
-    const text = cells[last]!
-    return (
-      out + paint(options.room === undefined ? text : truncate(text, Math.max(LEAST_LAST, options.room - used)), last)
-    ).trimEnd()
+    const text = cells[widths.length]!
+    return (out + paint(rest === undefined ? text : truncate(text, rest), widths.length)).trimEnd()
   }
 
   return {
     print: (rows) => {
       const cells = rows.map((row) => columns.map(({ cell }) => cell(row)))
       for (const row of cells) {
-        for (let index = 0; index < last; index++) widths[index] = Math.max(widths[index]!, width(row[index]!))
+        for (const [index, cell] of row.entries()) widths[index] = Math.max(widths[index]!, width(cell))
       }
+      const columnsOfTerminal = typeof room === "function" ? room() : room
+      const fitting =
+        columnsOfTerminal === undefined
+          ? { widths: widths.slice(0, -1), rest: undefined }
+          : fit(widths, columnsOfTerminal)
       const lines = cells.map((row, number) =>
-        layOut(row, (text, index) => columns[index]!.paint?.(text, rows[number]!) ?? text)
+        layOut(fitting, row, (text, index) => columns[index]!.paint?.(text, rows[number]!) ?? text)
       )
       if (printedTitles) return lines
       printedTitles = true
-      return [
-        layOut(
-          columns.map(({ title }) => title),
-          paintTitle
-        ),
-        ...lines
-      ]
+      const head = columns.map(({ title }) => title)
+      return [layOut(fitting, head, paintTitle), ...lines]
     }
   }
 }

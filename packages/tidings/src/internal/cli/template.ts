@@ -9,7 +9,8 @@ import { templateRender } from "./templateRender.ts"
 import { templateTest } from "./templateTest.ts"
 
 /** @internal */
-export const template = Command.make("template").pipe(
-  Command.withDescription("Render, check and test message templates."),
-  Command.withSubcommands([templateRender, templateCheck, templateTest])
-)
+export const template = () =>
+  Command.make("template").pipe(
+    Command.withDescription("Render, check and test message templates."),
+    Command.withSubcommands([templateRender, templateCheck, templateTest])
+  )

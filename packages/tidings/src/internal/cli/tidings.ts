@@ -4,21 +4,22 @@
  * @internal
  */
 import * as FileBackend from "@tidings/backend-fs/FileBackend"
-import * as FileJournal from "@tidings/backend-fs/FileJournal"
-import * as FileCheck from "@tidings/backend-fs/FileCheck"
 import * as KubernetesConnection from "@tidings/backend-k8s/KubernetesConnection"
 import { Backend } from "@tidings/core/Backend"
 import type { Check } from "@tidings/core/BackendCheck"
 import { BackendError, Unavailable } from "@tidings/core/BackendError"
 import * as Policy from "@tidings/core/Policy"
 import type * as Config from "effect/Config"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { readdirSync } from "node:fs"
+import { resolve } from "node:path"
 import * as Cli from "../../Cli.ts"
 import * as backendChoice from "../backendChoice.ts"
+import type { Planning, Source } from "./archivePlan.ts"
 import { Absent, Usage } from "./failure.ts"
 import * as words from "./words.ts"
 
@@ -28,34 +29,55 @@ import * as words from "./words.ts"
 
 interface Values {
   readonly backend: string | undefined
+  readonly database: string | undefined
   readonly directory: string | undefined
   readonly context: string | undefined
   readonly kubeconfig: string | undefined
+  readonly "cluster-scoped-namespace": string | undefined
 }
 
-/** Memory ends with its process, so a command has none that anybody has written to. */
-const CHOICES = ["auto", "kubernetes", "filesystem"] as const
+/** Memory ends with its process, so a command has nothing to read there. */
+const CHOICES = ["auto", "kubernetes", "filesystem", "postgres"] as const
+
+/** The namespaces that the API server accepts for events about objects that are in none. */
+const CLUSTER_SCOPED_NAMESPACES = ["default", "kube-system"] as const
 
 const wrong = (detail: string): Result.Result<never, Usage> => Result.fail(new Usage({ detail }))
 
-/** The store that the flags name: `--directory` means the event log, and flags of a cluster mean that cluster. */
-const asked = ({ backend, context, directory, kubeconfig }: Values): Result.Result<backendChoice.Options, Usage> => {
+/** The flags that name a store, and which kind of store that is. */
+const NAMING = {
+  database: ["postgres", "a database"],
+  directory: ["filesystem", "an event log"],
+  context: ["kubernetes", "a cluster"],
+  kubeconfig: ["kubernetes", "a cluster"]
+} as const
+
+const KINDS = { kubernetes: "a cluster", filesystem: "the event log", postgres: "a database" } as const
+
+/** The store that the flags name: `--database` means a database, `--directory` an event log, and flags of a cluster that cluster. */
+const asked = (values: Values): Result.Result<backendChoice.Options, Usage> => {
+  const { backend, context, database, directory, kubeconfig } = values
+  const within = values["cluster-scoped-namespace"]
   const given = CHOICES.find((one) => one === backend)
-  const cluster = context !== undefined ? "--context" : kubeconfig !== undefined ? "--kubeconfig" : undefined
-  for (const [flag, value] of Object.entries({ directory, context, kubeconfig })) {
+  let meant: backendChoice.Choice | undefined
+  let named = ""
+  for (const [flag, [choice, kind]] of Object.entries(NAMING)) {
+    const value = values[flag as keyof typeof NAMING]
+    if (value === undefined) continue
     if (value === "") return wrong(`--${flag} is empty: leave it out`)
+    if (meant !== undefined && meant !== choice) return wrong(`${named} and --${flag} ${kind}: leave one out`)
+    if (given !== undefined && given !== "auto" && given !== choice) {
+      return wrong(`--${flag} names ${kind}, and --backend ${given} is ${KINDS[given]}: leave one out`)
+    }
+    if (meant === undefined) named = `--${flag} names ${kind}`
+    meant = choice
   }
-  if (directory !== undefined && cluster !== undefined) {
-    return wrong(`--directory names an event log and ${cluster} a cluster: leave one out`)
+  meant ??= given
+  if (within !== undefined && (meant === "filesystem" || meant === "postgres")) {
+    return wrong(`--cluster-scoped-namespace is about a cluster, and ${KINDS[meant]} is meant: leave it out`)
   }
-  if (directory !== undefined && given === "kubernetes") {
-    return wrong("--directory names an event log, and --backend kubernetes is a cluster: leave one out")
-  }
-  if (cluster !== undefined && given === "filesystem") {
-    return wrong(`${cluster} names a cluster, and --backend filesystem is the event log: leave one out`)
-  }
-  const meant = directory !== undefined ? "filesystem" : cluster !== undefined ? "kubernetes" : given
-  return Result.succeed({ backend: meant, directory, context, kubeconfig })
+  const clusterScopedNamespace = CLUSTER_SCOPED_NAMESPACES.find((one) => one === within)
+  return Result.succeed({ backend: meant, database, directory, context, kubeconfig, clusterScopedNamespace })
 }
 
 // ---------------------------------------------------------------------------
@@ -96,6 +118,38 @@ const log = (directory: string, use: Cli.BackendUse): Layer.Layer<Backend, Absen
 }
 
 // ---------------------------------------------------------------------------
+// the database
+// ---------------------------------------------------------------------------
+
+const warnOfPassword = (
+  given: Pick<Values, "database">,
+  { hasPassword }: backendChoice.Database["place"]
+): Effect.Effect<void> =>
+  given.database !== undefined && hasPassword
+    ? words.say("warning: others see the password of --database in ps: use PGPASSWORD or ~/.pgpass instead")
+    : Effect.void
+
+/** Nothing was recorded there yet: a verb that only shows what is stored makes no tables. */
+const absentIn = ({ description }: backendChoice.Database["place"]): Absent =>
+  new Absent({
+    detail: `there are no events in ${description} yet`,
+    hint: "record an event first, or name another database with --database"
+  })
+
+const databaseLayer = (
+  { PostgresBackend, place, url }: backendChoice.Database,
+  use: Cli.BackendUse
+): Layer.Layer<Backend, Absent | BackendError> => {
+  const layer = PostgresBackend.layer({ url, migrate: use.create, maxConnections: 4 })
+  if (use.create) return layer
+  return Layer.tap(layer, (context) =>
+    Effect.mapError(Context.get(context, Backend).target, (error) =>
+      PostgresBackend.hasNoTables(error) ? absentIn(place) : error
+    )
+  )
+}
+
+// ---------------------------------------------------------------------------
 // the choice
 // ---------------------------------------------------------------------------
 
@@ -107,6 +161,8 @@ const remark = (chosen: backendChoice.Chosen, given: Values): Effect.Effect<void
   switch (chosen._tag) {
     case "Memory":
       return Effect.void
+    case "Database":
+      return warnOfPassword(given, chosen.place)
     case "EventLog": {
       const { directory, insteadOf } = chosen
       return insteadOf === undefined
@@ -133,8 +189,8 @@ const remark = (chosen: backendChoice.Chosen, given: Values): Effect.Effect<void
 const inMemory = new BackendError({
   reason: new Unavailable({
     detail:
-      "TIDINGS_BACKEND=memory keeps events in the memory of another process; choose with --backend kubernetes or " +
-      "--backend filesystem"
+      "TIDINGS_BACKEND=memory keeps events in the memory of another process; choose with --backend kubernetes, " +
+      "--backend filesystem or --database"
   })
 })
 
@@ -166,6 +222,8 @@ const layer = (given: Values, use: Cli.BackendUse): Layer.Layer<Backend, Absent 
           return Layer.effect(Backend, Effect.fail(inMemory))
         case "EventLog":
           return log(chosen.directory, use)
+        case "Database":
+          return databaseLayer(chosen, use)
         case "Cluster":
           return Layer.merge(
             // A server that has too much to do says so, and has time a moment later.
@@ -184,13 +242,16 @@ const layer = (given: Values, use: Cli.BackendUse): Layer.Layer<Backend, Absent 
 // ---------------------------------------------------------------------------
 
 const journalOf = ({ directory }: Values): Effect.Effect<string, Config.ConfigError> =>
-  directory === undefined ? FileJournal.directory : FileJournal.directoryBeside(directory)
+  Effect.flatMap(
+    Effect.promise(() => import("@tidings/backend-fs/FileJournal")),
+    (FileJournal) => (directory === undefined ? FileJournal.directory : FileJournal.directoryBeside(directory))
+  )
 
 const checks = (given: Values, place: Cli.Place): Effect.Effect<ReadonlyArray<Check>, ChoiceError> =>
   Effect.scoped(
     Effect.gen(function* () {
       const options = yield* Effect.fromResult(asked(given))
-      const wanted = options.backend ?? (yield* backendChoice.choice)
+      const wanted = yield* backendChoice.meant(options)
       // Where a cluster is meant, its error is shown, and not an event log instead.
       const isInPod = wanted === "auto" && (yield* KubernetesConnection.isInPod)
       const chosen =
@@ -198,6 +259,7 @@ const checks = (given: Values, place: Cli.Place): Effect.Effect<ReadonlyArray<Ch
           ? ({ _tag: "Cluster", isAsked: true } as const)
           : yield* backendChoice.choose(options)
       // That of a host, whatever it delivers to.
+      const FileCheck = yield* Effect.promise(() => import("@tidings/backend-fs/FileCheck"))
       const journal = yield* FileCheck.runJournal(yield* journalOf(given))
       switch (chosen._tag) {
         case "Memory":
@@ -216,6 +278,15 @@ const checks = (given: Values, place: Cli.Place): Effect.Effect<ReadonlyArray<Ch
                 }
           return [{ ...store, facts: { mode: "filesystem" } }, ...(yield* FileCheck.run({ directory })), ...journal]
         }
+        case "Database": {
+          const { url } = chosen
+          yield* warnOfPassword(given, chosen.place)
+          const PostgresCheck = yield* Effect.promise(() => import("@tidings/backend-postgres/PostgresCheck"))
+          const why = given.database === undefined ? "TIDINGS_DATABASE names it" : "it was chosen explicitly"
+          const found = `${chosen.place.description}, because ${why}`
+          const store: Check = { name: "store", state: "ok", found, facts: { mode: "postgres" } }
+          return [store, ...(yield* PostgresCheck.run({ url })), ...journal]
+        }
         case "Cluster": {
           const KubernetesCheck = yield* Effect.promise(() => import("@tidings/backend-k8s/KubernetesCheck"))
           const { context, kubeconfig } = given
@@ -232,12 +303,85 @@ const checks = (given: Values, place: Cli.Place): Effect.Effect<ReadonlyArray<Ch
     })
   )
 
-/**
- * Each backend has its flags in this one record, and the functions decide between the backends.
- *
- * @internal
- */
-export const backend = Cli.withFlags(
+// ---------------------------------------------------------------------------
+// the archive
+// ---------------------------------------------------------------------------
+
+const clusterSource = (
+  context: string | undefined,
+  kubeconfig: string | undefined,
+  name: string | undefined
+): Effect.Effect<Source, BackendError> =>
+  Effect.gen(function* () {
+    const KubernetesBackend = yield* Effect.promise(() => import("@tidings/backend-k8s/KubernetesBackend"))
+    const source = yield* KubernetesConnection.configured({ context, kubeconfig })
+    const isInPod = yield* KubernetesConnection.isInPod
+    if (source === undefined) return yield* isInPod ? noToken : noCluster
+    if (isInPod && context === undefined && kubeconfig === undefined && name === undefined) {
+      yield* words.say(
+        "note: the cluster of a pod has no name of its own: say with --cluster what the archive calls it"
+      )
+    }
+    return {
+      name: name ?? context,
+      description: context === undefined ? `the cluster of ${source}` : `the cluster of context ${context}`,
+      reader: KubernetesBackend.layer({ context, kubeconfig })
+    }
+  })
+
+const logSource = (directory: string, name: string | undefined): Source => ({
+  name: name ?? directory,
+  description: `the event log in ${directory}`,
+  reader: FileBackend.layer({ directory, create: false, console: false })
+})
+
+const noCluster = new BackendError({
+  reason: new Unavailable({
+    detail: "no cluster is configured to archive: name a --kubeconfig or a --context, or an event log with --directory"
+  })
+})
+
+const noToken = new BackendError({
+  reason: new Unavailable({
+    detail:
+      "this is a pod without a service account's token: mount one (automountServiceAccountToken), or name a --kubeconfig"
+  })
+})
+
+/** Neither `TIDINGS_BACKEND` nor `TIDINGS_DATABASE` says what is copied: they say what others read. */
+const plan = (given: Readonly<Record<string, ReadonlyArray<string>>>): Planning =>
+  Effect.fnUntraced(function* (cluster) {
+    const of = (flag: string) => [...new Set(given[flag] ?? [])]
+    const [contexts, directories] = [of("context"), of("directory")]
+    for (const flag of ["context", "directory", "kubeconfig", "database"]) {
+      if (of(flag).includes("")) return yield* new Usage({ detail: `--${flag} is empty: leave it out` })
+    }
+    const backend = given["backend"]?.at(-1)
+    if (backend === "postgres") {
+      return yield* new Usage({ detail: "archive copies clusters and event logs into a database: leave out --backend" })
+    }
+    const isOfLog = directories.length > 0 || backend === "filesystem"
+    const kubeconfig = given["kubeconfig"]?.at(-1)
+    const hasCluster = contexts.length > 0 || kubeconfig !== undefined || backend === "kubernetes" || !isOfLog
+    const logs = !isOfLog
+      ? []
+      : directories.length > 0
+        ? directories.map((directory) => resolve(directory))
+        : [yield* backendChoice.directoryOf(undefined)]
+    const wanted = !hasCluster ? [] : contexts.length > 0 ? contexts : [undefined]
+    if (cluster !== undefined && wanted.length + logs.length > 1) {
+      return yield* new Usage({ detail: "--cluster names one cluster, and several are archived: leave it out" })
+    }
+    const database = yield* backendChoice.openDatabase(given["database"]?.at(-1))
+    yield* warnOfPassword({ database: given["database"]?.at(-1) }, database.place)
+    const clusters = yield* Effect.forEach(wanted, (context) => clusterSource(context, kubeconfig, cluster))
+    return { sources: [...clusters, ...logs.map((directory) => logSource(directory, cluster))], database }
+  })
+
+const contexts = ({ kubeconfig }: { readonly [flag: string]: string | undefined }) =>
+  KubernetesConnection.contextNames({ kubeconfig })
+
+const choosing = Cli.withFlags(
   {
     backend: {
       value: CHOICES.join("|"),
@@ -245,16 +389,39 @@ export const backend = Cli.withFlags(
       description:
         "Where the events are (default TIDINGS_BACKEND, else auto: the cluster if it answers, else the event log)"
     },
+    database: {
+      value: "URL",
+      description: "The PostgreSQL database (default TIDINGS_DATABASE, with --backend postgres)"
+    },
     directory: {
       value: "DIRECTORY",
+      path: "directory",
       description: "The event log (default TIDINGS_DIRECTORY, else .tidings in the current directory)"
     },
-    context: { value: "CONTEXT", description: "The cluster of this context (default the current one)" },
+    context: {
+      value: "CONTEXT",
+      complete: contexts,
+      description: "The cluster of this context (default the current one)"
+    },
     kubeconfig: {
       value: "FILE",
+      path: "file",
       description: "The cluster of this kubeconfig (default KUBECONFIG, else ~/.kube/config)"
+    },
+    "cluster-scoped-namespace": {
+      value: "NAMESPACE",
+      choices: CLUSTER_SCOPED_NAMESPACES,
+      description:
+        'For emit on a cluster, where events about a Node and its like go: "default" (default) or "kube-system"'
     }
   },
   layer,
   { checks, journal: journalOf }
 )
+
+/**
+ * Each backend has its flags in this one record, and the functions decide between the backends.
+ *
+ * @internal
+ */
+export const backend: typeof choosing = { ...choosing, archive: plan }

@@ -8,6 +8,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import * as escape from "./escape.ts"
+import * as wrapping from "./wrapping.ts"
 
 /** So many lines leave in one write: one by one would be slow, all in one would need a text as long as the answer. */
 const LINES_PER_WRITE = 1_000
@@ -49,6 +50,15 @@ export const Columns = Context.Reference<() => number | undefined>("tidings/inte
 })
 
 /**
+ * The rows of the same terminal.
+ *
+ * @internal
+ */
+export const Rows = Context.Reference<() => number | undefined>("tidings/internal/cli/Rows", {
+  defaultValue: () => () => (process.stdout.isTTY && process.stdout.rows > 0 ? process.stdout.rows : undefined)
+})
+
+/**
  * Whether messages beside the data are shown at a terminal.
  *
  * @internal
@@ -59,3 +69,11 @@ export const Attended = Context.Reference<() => boolean>("tidings/internal/cli/A
 
 /** @internal */
 export const room: Effect.Effect<number | undefined> = Columns.useSync((columns) => columns())
+
+/**
+ * Lines for people, no wider than the terminal: what is broken goes on under so many blanks.
+ *
+ * @internal
+ */
+export const prose = (all: ReadonlyArray<string>, hanging: number): Effect.Effect<void> =>
+  Effect.flatMap(room, (room) => lines(all.map((line) => wrapping.fit(line, room, hanging))))

@@ -128,12 +128,15 @@ export const read = (
   const {
     allowRecord = false,
     catalogues,
+    correlation,
+    compressAfter,
     drainTimeout,
     logger,
     loginTimeout,
     namespace,
     onlyTransitions,
     patience,
+    retention,
     ...rest
   } = given
   const named = readCatalogues(catalogues ?? [], issues)
@@ -143,9 +146,12 @@ export const read = (
     options: {
       ...rest,
       drainTimeout: drain,
+      correlation: options.readCorrelation(correlation),
       onlyTransitions: options.readTransitions(onlyTransitions),
+      retention: options.readRetention(retention),
       patience: patience === undefined ? undefined : options.readTimespan(patience),
-      loginTimeout: loginTimeout === undefined ? undefined : options.readTimespan(loginTimeout)
+      loginTimeout: loginTimeout === undefined ? undefined : options.readTimespan(loginTimeout),
+      compressAfter: compressAfter === undefined ? undefined : options.readTimespan(compressAfter)
     },
     drainTimeout: drain,
     namespace,
@@ -242,7 +248,10 @@ const toolsOf = (
   catalogues: ReadonlyArray<Named>,
   options: Pick<EventTools.Options, "closing" | "record">
 ): EventTools.Service => {
-  const known = catalogue.make([EventGenerator, ...catalogues.map(({ catalogue }) => catalogue)])
+  const known = catalogue.make(
+    EventGenerator,
+    catalogues.map(({ catalogue }) => catalogue)
+  )
   const kindOf = (written: string): string => kindNames.read(written, known)?.kind ?? written
   return Effect.runSync(Effect.provideService(EventTools.make({ ...options, kindOf }), EventReader, backend))
 }

@@ -1,0 +1,29 @@
+/**
+ * Answers where a value of the filter is spelled otherwise than in the store.
+ *
+ * @internal
+ */
+import type { Event } from "@tidings/core/Event"
+import type { EventReader } from "@tidings/core/EventReader"
+import * as Effect from "effect/Effect"
+import type { Nearest } from "./nearMisses.ts"
+import type { Selected } from "./selection.ts"
+
+const nothing: Nearest = { hints: [] }
+
+/** Of one value something is seen where anything is; of several each may be missed. */
+const mayMiss = ({ timeless }: Selected, seen: ReadonlyArray<Event>): boolean =>
+  seen.length === 0 ? Object.keys(timeless).length > 0 : Object.values(timeless).some(Array.isArray)
+
+/**
+ * What is meant by a selection of which this is the answer. A store that refuses to say more is no failure of the answer.
+ *
+ * @internal
+ */
+export const nearest = (selected: Selected, seen: ReadonlyArray<Event>): Effect.Effect<Nearest, never, EventReader> =>
+  mayMiss(selected, seen)
+    ? Effect.promise(() => import("./nearMisses.ts")).pipe(
+        Effect.flatMap(({ find }) => find(selected, seen)),
+        Effect.orElseSucceed(() => nothing)
+      )
+    : Effect.succeed(nothing)

@@ -1,0 +1,106 @@
+/**
+ * `retention`: how long an event log keeps its events.
+ *
+ * @internal
+ */
+import type * as FileBackend from "@tidings/backend-fs/FileBackend"
+import * as Timestamp from "@tidings/core/Timestamp"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Command from "effect/cli/Command"
+import * as eventLog from "./eventLog.ts"
+import * as documents from "./documents.ts"
+import { examples } from "./examples.ts"
+import * as flags from "./flags.ts"
+import * as session from "./session.ts"
+import * as words from "./words.ts"
+
+const given = {
+  maxAge: flags.text("max-age", {
+    value: "AGE",
+    description: "Remove events last seen longer ago than this, such as 90d or 12h; none for no limit"
+  }),
+  maxSize: flags.text("max-size", {
+    value: "SIZE",
+    description: "Remove the oldest events beyond this size, such as 10GiB; none for no limit"
+  }),
+  maxEvents: flags.text("max-events", {
+    value: "N",
+    description: "Remove the oldest events beyond this number; none for no limit"
+  }),
+  output: flags.output(["text", "json", "yaml"])
+}
+
+const read = (
+  flag: string,
+  text: string | undefined,
+  parse: (text: string) => number | undefined,
+  expected: string
+): Effect.Effect<number | "none" | undefined, unknown> => {
+  if (text === undefined || text === "none") return Effect.succeed(text)
+  const value = parse(text)
+  return value === undefined
+    ? session.refuse(`--${flag} ${JSON.stringify(text)} is not ${expected}, or none`)
+    : Effect.succeed(value)
+}
+
+const objectOf = ({ removed, retention }: FileBackend.Status) => ({
+  maxAgeSeconds: retention.maxAgeSeconds ?? null,
+  maxBytes: retention.maxBytes ?? null,
+  maxEvents: retention.maxEvents ?? null,
+  removed:
+    removed === undefined
+      ? null
+      : { ...removed, until: Timestamp.format(removed.until), at: Timestamp.format(removed.at) }
+})
+
+const linesOf = ({ removed, retention, segments }: FileBackend.Status): ReadonlyArray<string> => {
+  const { maxAgeSeconds, maxBytes, maxEvents } = retention
+  const bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0)
+  return [
+    `max age:     ${maxAgeSeconds === undefined ? "none" : eventLog.age(maxAgeSeconds)}`,
+    `max size:    ${maxBytes === undefined ? "none" : eventLog.size(maxBytes)}`,
+    `max events:  ${maxEvents === undefined ? "none" : maxEvents}`,
+    `now:         ${eventLog.size(bytes)} in ${segments.length} ${segments.length === 1 ? "segment" : "segments"}`,
+    ...(removed === undefined
+      ? []
+      : [
+          `removed:     events up to ${Timestamp.format(removed.until)}, at ${Timestamp.format(removed.at)}: ${removed.why}`
+        ])
+  ]
+}
+
+/** @internal */
+export const retention = () =>
+  Command.make(
+    "retention",
+    given,
+    Effect.fnUntraced(function* ({ maxAge, maxEvents, maxSize, output = "text" }) {
+      const seconds = yield* read("max-age", maxAge, eventLog.readAge, "an age such as 90d, 12h or 30m")
+      const changes: FileBackend.RetentionOptions = {
+        maxAge: typeof seconds === "number" ? Duration.seconds(seconds) : seconds,
+        maxBytes: yield* read("max-size", maxSize, eventLog.readSize, "a size such as 10GiB or 500MB"),
+        maxEvents: yield* read(
+          "max-events",
+          maxEvents,
+          (text) => (/^\d{1,15}$/.test(text) ? Number(text) : undefined),
+          "a whole number"
+        )
+      }
+      yield* eventLog.use("retention", (log) =>
+        Effect.gen(function* () {
+          if (Object.values(changes).some((change) => change !== undefined)) yield* log.setRetention(changes)
+          const status = yield* log.status
+          if (output === "text") yield* words.prose(linesOf(status), "max events:  ".length)
+          else yield* documents.print(output, objectOf(status))
+        })
+      )
+    }, session.verb("retention"))
+  ).pipe(
+    Command.withDescription(
+      "Show and set how long an event log keeps its events. The limits are those of the log: whoever records next applies " +
+        "them. Whole segments are removed, the oldest first; prune shows which and removes them now."
+    ),
+    Command.withShortDescription("Show and set how long an event log keeps its events"),
+    examples("", "--max-age 90d --max-size 10GiB", "--max-events none")
+  )

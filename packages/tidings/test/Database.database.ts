@@ -1,0 +1,223 @@
+// The command and the promise API on a real PostgreSQL server.
+import { assert, describe, it } from "@effect/vitest"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
+import { TestConsole } from "effect/testing"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import { backend } from "../src/internal/cli/tidings.ts"
+import * as Tidings from "../src/Tidings.ts"
+import { run } from "./harness.ts"
+import { type Place, place, server } from "./testDatabase.ts"
+
+type Environment = Readonly<Record<string, string>>
+
+/** Runs the command with an environment and nothing else around it. */
+const tidings = (argv: ReadonlyArray<string>, environment: Environment = {}) =>
+  run(backend, argv).pipe(
+    Effect.provideService(
+      ConfigProvider.ConfigProvider,
+      ConfigProvider.fromUnknown({
+        HOME: "/nowhere",
+        TIDINGS_DIRECTORY: "/nowhere/log",
+        KUBECONFIG: "",
+        ...environment
+      })
+    ),
+    Effect.provide(TestConsole.layer)
+  )
+
+const on = ({ environment, open }: Place, argv: ReadonlyArray<string>) =>
+  tidings([...argv, "--database", open], environment)
+
+const password = new URL(server).password
+
+describe("the command on a database", () => {
+  it.live("records and reads with every verb", () =>
+    Effect.gen(function* () {
+      const at = yield* place
+      assert.deepStrictEqual((yield* on(at, ["emit", "Workflow/a", "WorkflowExecuted"])).err, [])
+      yield* on(at, ["emit", "Workflow/b", "WorkflowStepFailed", "--data", "stepId=build", "--data", "error=full"])
+      const list = yield* on(at, ["list", "-o", "ndjson"])
+      assert.deepStrictEqual([list.code, list.err], [0, []])
+      const events = list.out.filter((line) => line !== "").map((line) => JSON.parse(line))
+      assert.deepStrictEqual(
+        events.map(({ involvedObject }) => involvedObject.name),
+        ["a", "b"]
+      )
+      const got = yield* on(at, ["get", events[0].id])
+      assert.isTrue(got.out.some((line) => line.includes("WorkflowExecuted")))
+      for (const [argv, expected] of [
+        [["list", "--type", "Warning", "-o", "name"], /^event\/b\./],
+        [["story", "Workflow/b"], /WorkflowStepFailed/],
+        [["top", "--by", "reason"], /WorkflowExecuted/],
+        [["export"], /"WorkflowStepFailed"/],
+        [["wait", "Workflow/b", "--reason", "WorkflowStepFailed", "--since", "1h"], /WorkflowStepFailed/]
+      ] as const) {
+        const ran = yield* on(at, argv)
+        assert.strictEqual(ran.code, 0, argv.join(" "))
+        assert.isTrue(
+          ran.out.some((line) => expected.test(line)),
+          `${argv.join(" ")}: ${ran.out.join("\n")}`
+        )
+      }
+      const cursor = (yield* on(at, ["list", "--show-cursor"])).err.find((line) => line.startsWith("cursor: "))!
+      yield* on(at, ["emit", "Workflow/c", "WorkflowExecuted"])
+      const since = yield* on(at, ["list", "-o", "name", "--after", cursor.slice("cursor: ".length)])
+      assert.match(since.out.join("\n"), /^event\/c\.[^\n]*$/)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("says where nothing was recorded yet, and makes no tables for it", () =>
+    Effect.gen(function* () {
+      const at = yield* place
+      for (let times = 0; times < 2; times++) {
+        const ran = yield* on(at, ["list"])
+        assert.deepStrictEqual([ran.code, ran.out], [0, []])
+        assert.match(ran.err.join("\n"), /^there are no events in the database .* yet; record one with: tidings emit /)
+      }
+      assert.include((yield* on(at, ["doctor"])).out.join("\n"), "none in the schema")
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("is the one of TIDINGS_DATABASE where the backend is postgres, and no other choice makes it so", () =>
+    Effect.gen(function* () {
+      const at = yield* place
+      yield* on(at, ["emit", "Workflow/a", "WorkflowExecuted"])
+      const environment = { ...at.environment, TIDINGS_DATABASE: at.url }
+      for (const [argv, more] of [
+        [["--backend", "postgres"], {}],
+        [[], { TIDINGS_BACKEND: "postgres" }]
+      ] as const) {
+        const ran = yield* tidings(["list", "-o", "name", ...argv], { ...environment, ...more })
+        assert.match(ran.out.join("\n"), /^event\/a\./)
+        assert.deepStrictEqual(ran.err, [])
+      }
+      const auto = yield* tidings(["list", "-o", "name"], environment)
+      assert.match(auto.err.join("\n"), /^there is no event log in \/nowhere\/log yet/)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("takes a password in the URL with one line of warning, that of the environment and of a file with none", () =>
+    Effect.gen(function* () {
+      const at = yield* place
+      if (password === "") return
+      const warned = yield* tidings(["emit", "Workflow/a", "WorkflowExecuted", "--database", at.url])
+      assert.deepStrictEqual(warned.err, [
+        "warning: others see the password of --database in ps: use PGPASSWORD or ~/.pgpass instead"
+      ])
+      const home = fs.mkdtempSync(path.join(os.tmpdir(), "tidings-database-"))
+      const passfile = path.join(home, "pgpass")
+      fs.writeFileSync(passfile, `*:*:*:*:${decodeURIComponent(password)}\n`, { mode: 0o600 })
+      const ofFile = yield* tidings(["list", "-o", "name", "--database", at.open], { PGPASSFILE: passfile })
+      assert.deepStrictEqual([ofFile.code, ofFile.err], [0, []])
+      fs.rmSync(home, { recursive: true })
+      const none = yield* tidings(["list", "--database", at.open], { PGPASSFILE: passfile })
+      assert.strictEqual(none.code, 4)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("names no password in any error", () =>
+    Effect.gen(function* () {
+      const at = yield* place
+      const secret = "never-to-be-seen"
+      const wrong = new URL(at.url)
+      wrong.password = secret
+      const away = new URL(wrong)
+      away.host = "127.0.0.1:1"
+      for (const url of [wrong, away]) {
+        for (const argv of [["list"], ["emit", "Workflow/a", "WorkflowExecuted"], ["doctor"], ["follow"]]) {
+          const ran = yield* tidings([...argv, "--database", url.toString()])
+          assert.notStrictEqual(ran.code, 0)
+          assert.notInclude([...ran.out, ...ran.err].join("\n"), secret)
+        }
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("takes what was exported from another store once, and refuses what only an event log has", () =>
+    Effect.gen(function* () {
+      const at = yield* place
+      const home = fs.mkdtempSync(path.join(os.tmpdir(), "tidings-database-"))
+      const log = path.join(home, "log")
+      const file = path.join(home, "events.ndjson")
+      for (const name of ["a", "b"])
+        yield* tidings(["emit", `Workflow/${name}`, "WorkflowExecuted", "--directory", log])
+      yield* tidings(["export", "--file", file, "--directory", log])
+      assert.include((yield* on(at, ["import", file])).err.join("\n"), "2 events imported")
+      assert.include((yield* on(at, ["import", file])).err.join("\n"), "0 events imported, 2 already there")
+      fs.rmSync(home, { recursive: true })
+      for (const verb of ["prune", "retention"]) {
+        const ran = yield* on(at, [verb])
+        assert.strictEqual(ran.code, 1)
+        assert.strictEqual(ran.err[0], `error: ${verb} is for an event log, and this is a database`)
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("is checked by doctor", () =>
+    Effect.gen(function* () {
+      const at = yield* place
+      yield* on(at, ["emit", "Workflow/a", "WorkflowExecuted"])
+      const ran = yield* on(at, ["doctor", "-o", "json"])
+      assert.strictEqual(ran.code, 0)
+      const { checks, healthy } = JSON.parse(ran.out.join("\n"))
+      assert.isTrue(healthy)
+      assert.deepStrictEqual(
+        checks
+          .map(({ name, state }: { readonly name: string; readonly state: string }) => `${name} ${state}`)
+          .slice(0, 6),
+        ["store ok", "database ok", "rights ok", "tables ok", "events ok", "coverage ok"]
+      )
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("the promise API on a database", () => {
+  it.live("keeps events, also through a restart of the host", () =>
+    Effect.gen(function* () {
+      const { url: database } = yield* place
+      yield* Effect.promise(async () => {
+        for (const name of ["a", "b"]) {
+          await using tidings = await Tidings.create({
+            backend: "postgres",
+            database,
+            component: "test",
+            logger: false
+          })
+          assert.isFalse(tidings.isKubernetesMode)
+          for (let times = 0; times < 3; times++) {
+            await tidings.createEvent({ kind: "Workflow", name }, "Ran", "it ran", "Normal")
+          }
+          await tidings.flush(5_000)
+        }
+        await using tidings = await Tidings.create({ database, component: "test", logger: false })
+        const { coverage, events, totalCount } = await tidings.queryEvents({})
+        assert.strictEqual(totalCount, 2)
+        assert.deepStrictEqual(
+          events.map(({ count, event }) => [event.involvedObject.name, count]),
+          [
+            ["b", 3],
+            ["a", 3]
+          ]
+        )
+        assert.strictEqual(coverage.length, 1)
+      })
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("accepts events while the server is away, and says in no log where its password is", () =>
+    Effect.promise(async () => {
+      const lines: Array<string> = []
+      const take = (...said: ReadonlyArray<unknown>) => void lines.push(said.map(String).join(" "))
+      const logger = { info: take, warn: take, error: take }
+      const database = "postgres://u:never-to-be-seen@127.0.0.1:1/events?connect_timeout=1"
+      const tidings = await Tidings.create({ backend: "postgres", database, logger, drainTimeout: 100 })
+      await tidings.createEvent({ kind: "Workflow", name: "a" }, "Ran", "it ran", "Normal")
+      await tidings.close()
+      assert.match(lines.join("\n"), /Events go to the database events at 127\.0\.0\.1:1, as configured/)
+      assert.notInclude(lines.join("\n"), "never-to-be-seen")
+    })
+  )
+})

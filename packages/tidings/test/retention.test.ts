@@ -1,0 +1,107 @@
+// retention and prune, on event logs on disk.
+import * as FileBackend from "@tidings/backend-fs/FileBackend"
+import { Backend } from "@tidings/core/Backend"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { TestClock } from "effect/testing"
+import { mkdtempSync, readdirSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { backend } from "../src/internal/cli/tidings.ts"
+import { memory, run, write } from "./harness.ts"
+
+const directoryOfTest = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "tidings-retention-"))),
+  (made) => Effect.sync(() => rmSync(made, { recursive: true, force: true }))
+)
+
+/** A log of one event in each of four segments. */
+const world = Effect.gen(function* () {
+  const directory = join(yield* directoryOfTest, "log")
+  const layer = FileBackend.layer({ directory, segmentSize: 1, console: false, retention: { maxBytes: "none" } })
+  yield* TestClock.setTime(Date.UTC(2026, 0, 1))
+  yield* Effect.provide(
+    Effect.gen(function* () {
+      const store = yield* Backend
+      for (let seq = 1; seq <= 4; seq++) yield* store.write([write(seq, { at: `2026-01-01T00:00:0${seq}Z` })])
+    }),
+    layer
+  )
+  const tidings = (...args: ReadonlyArray<string>) => run(backend, [...args, "--directory", directory])
+  return { directory, tidings, segments: () => readdirSync(directory).filter((file) => file.endsWith(".ndjson")) }
+})
+
+describe("retention", () => {
+  it.effect("shows the limits of the log, and sets those that are named", () =>
+    Effect.gen(function* () {
+      const { tidings } = yield* world
+      const shown = yield* tidings("retention")
+      assert.deepStrictEqual(shown.out.slice(0, 3), ["max age:     90d", "max size:    none", "max events:  100000000"])
+      assert.match(shown.out[3]!, /^now: {9}\d.* in 4 segments$/)
+      const set = yield* tidings("retention", "--max-age", "36h", "--max-size", "1.5GiB", "--max-events", "none")
+      assert.deepStrictEqual(set.out.slice(0, 3), ["max age:     36h", "max size:    1.5 GiB", "max events:  none"])
+      const { out } = yield* tidings("retention", "-o", "json")
+      assert.deepStrictEqual(JSON.parse(out.join("\n")), {
+        maxAgeSeconds: 129_600,
+        maxBytes: 1.5 * 1024 ** 3,
+        maxEvents: null,
+        removed: null
+      })
+    })
+  )
+
+  it.effect("refuses what is no limit, and says what would be one", () =>
+    Effect.gen(function* () {
+      const { tidings } = yield* world
+      for (const [flag, value, words] of [
+        ["--max-age", "long", "an age such as 90d"],
+        ["--max-size", "10XB", "a size such as 10GiB"],
+        ["--max-events", "-1", "a whole number"]
+      ] as const) {
+        const { code, err } = yield* tidings("retention", `${flag}=${value}`)
+        assert.strictEqual(code, 2)
+        assert.include(err.join("\n"), words)
+      }
+    })
+  )
+
+  it.effect("is for event logs only, and creates none", () =>
+    Effect.gen(function* () {
+      const { layer } = yield* memory()
+      for (const verb of ["retention", "prune"]) {
+        const { code, err } = yield* run(layer, [verb])
+        assert.strictEqual(code, 1)
+        assert.include(err.join("\n"), `${verb} is for an event log, and this is a store of mode memory`)
+        const directory = join(yield* directoryOfTest, "none")
+        const absent = yield* run(backend, [verb, "--directory", directory])
+        assert.include(absent.err.join("\n"), `there is no event log in ${directory} yet`)
+      }
+    })
+  )
+})
+
+describe("prune", () => {
+  it.effect("shows with --dry-run what it then removes", () =>
+    Effect.gen(function* () {
+      const { segments, tidings } = yield* world
+      assert.include((yield* tidings("prune")).err.join("\n"), "nothing is beyond the limits of the event log in")
+      yield* tidings("retention", "--max-events", "2")
+      const before = segments()
+      const dry = yield* tidings("prune", "--dry-run")
+      assert.deepStrictEqual(segments(), before)
+      assert.match(dry.err[0]!, /^would remove 2 segments \([\d.]+ \w+\); without --dry-run they are removed$/)
+      const done = yield* tidings("prune")
+      assert.deepStrictEqual(done.out, dry.out)
+      assert.match(
+        done.out[0]!,
+        /^events-00000001-20260101\.ndjson {2}.* 1 line, until .*: the log had more than 2 events$/
+      )
+      assert.match(done.err[0]!, /^removed 2 segments \([\d.]+ \w+\)$/)
+      assert.strictEqual(segments().length, 2)
+      assert.match(
+        (yield* tidings("retention")).out.at(-1)!,
+        /^removed: {5}events up to .*: the log had more than 2 events$/
+      )
+    })
+  )
+})
