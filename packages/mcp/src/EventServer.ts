@@ -89,7 +89,7 @@ const layerResources = Layer.effectDiscard(
  * Tools, resources and the prompt, for the `registrations` of any `McpServer`, beside those of the host.
  *
  * It watches the store for subscribers as long as it lives: only the transport knows whether there are any. `layerStdio` and
- * `layerHttp` begin to watch when somebody subscribes.
+ * `layerHttp` begin to watch when a client subscribes.
  *
  * **Example** (Beside a tool of the host's own, in a test)
  *
@@ -151,7 +151,7 @@ export interface Options {
 export interface HttpOptions extends Options {
   /** `/mcp` unless given. */
   readonly path?: HttpRouter.PathInput | undefined
-  /** The token that requests have to bear (`Authorization: Bearer TOKEN`). Without it anybody who reaches the server may ask. */
+  /** The token that requests have to bear (`Authorization: Bearer TOKEN`). Without it every client that reaches the server may ask. */
   readonly token: string | undefined
   /** Origins of pages that may ask, such as `https://inspector.example.com`, beside those of localhost, 127.0.0.1 and [::1]. */
   readonly allowedOrigins?: ReadonlyArray<string> | undefined
@@ -172,7 +172,7 @@ const SUBSCRIBING = /"(?:resources\/subscribe|subscriptions\/listen)"/
 /** One that is cut between two pieces of the input has at most so many characters in the first. */
 const OVERLAP = 24
 
-/** Input that says when somebody subscribes. That somebody else's text says it, too, does no harm. */
+/** Input that reports subscriptions. A text that only looks like one does no harm: a watch begins early. */
 const notingSubscriptions = (demand: Effect.Effect<unknown>) =>
   Layer.effect(
     Stdio.Stdio,

@@ -31,6 +31,7 @@ import * as recordTool from "./internal/recordTool.ts"
 import * as eventsTool from "./internal/eventsTool.ts"
 import * as failures from "./internal/failures.ts"
 import * as fields from "./internal/fields.ts"
+import * as sharedWatch from "./internal/sharedWatch.ts"
 import * as summaryTool from "./internal/summaryTool.ts"
 import * as text from "./internal/text.ts"
 import type { Definition, ToolResult } from "./Tool.ts"
@@ -44,7 +45,7 @@ import type { Definition, ToolResult } from "./Tool.ts"
 export interface Options {
   /** The namespace of calls that name none. All namespaces unless given. */
   readonly namespace?: string | undefined
-  /** Turns a kind as somebody wrote it (`pods`) into the one that is meant (`Pod`). Taken as written unless given. */
+  /** Turns a kind as a client wrote it (`pods`) into the one that is meant (`Pod`). Taken as written unless given. */
   readonly kindOf?: ((written: string) => string) | undefined
   /** Resolves when the host is about to end: calls that wait are answered then, and lose nothing. */
   readonly closing?: Effect.Effect<void> | undefined
@@ -126,11 +127,12 @@ export const make = (options: Options = {}): Effect.Effect<Service, never, Event
   EventReader.useSync((reader) => {
     const { closing = Effect.never, kindOf = kindAsWritten, namespace, record } = options
     const defaults = { namespace, kindOf, closing }
+    const watch = sharedWatch.make(reader)
 
     const called = new Map<string, Called>()
     const add = (tool: Definition, call: Called["call"]) => called.set(tool.name, { tool, call })
     add(eventsTool.definition, (args, now) =>
-      reading(fields.read(eventsTool.argumentsOf, args, now), (given) => eventsTool.run(reader, given, defaults))
+      reading(fields.read(eventsTool.argumentsOf, args, now), (given) => eventsTool.run(reader, watch, given, defaults))
     )
     add(summaryTool.definition, (args, now) =>
       reading(fields.read(summaryTool.argumentsOf, args, now), (given) => summaryTool.run(reader, given, defaults))

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Backend from "@tidings/core/Backend"
 import * as EventReader from "@tidings/core/EventReader"
 import * as EventTools from "@tidings/mcp/EventTools"
-import { Deferred, Effect, Fiber, Layer, Stream } from "effect"
+import { Deferred, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { answer, bytes, call, events, layer, messages, START, store, textOf, write } from "./support.ts"
 
@@ -176,47 +176,6 @@ describe("the tool events", () => {
       yield* store(write(2))
       assert.deepStrictEqual(messages(yield* events({ after: nothing.cursor, eventType: "Warning" })), ["message 2"])
     }).pipe(Effect.provide(layer()))
-  )
-
-  it.effect(
-    "opens one watch for a call that waits, asks the store nothing meanwhile, and closes it when it is cancelled",
-    () => {
-      let open = 0
-      let queries = 0
-      let watches = 0
-      const counted = Layer.effect(
-        EventReader.EventReader,
-        Effect.map(Backend.Backend, (backend) => ({
-          ...backend,
-          query: (query) => {
-            queries++
-            return backend.query(query)
-          },
-          watch: (filter, from) =>
-            Stream.unwrap(
-              Effect.sync(() => {
-                open++
-                watches++
-                return Stream.ensuring(
-                  backend.watch(filter, from),
-                  Effect.sync(() => open--)
-                )
-              })
-            )
-        }))
-      )
-      return Effect.gen(function* () {
-        const { cursor } = yield* events()
-        queries = 0
-        const waiting = yield* Effect.forkChild(call("events", { after: cursor, waitSeconds: 50 }))
-        yield* TestClock.adjust("40 seconds")
-        assert.deepStrictEqual({ open, queries, watches }, { open: 1, queries: 0, watches: 1 })
-        yield* Fiber.interrupt(waiting)
-        assert.strictEqual(open, 0)
-      }).pipe(
-        Effect.provide(EventTools.layer().pipe(Layer.provide(counted), Layer.provideMerge(Backend.layerMemory())))
-      )
-    }
   )
 
   it.effect(

@@ -20,7 +20,7 @@ const history = [
 
 /** What is another one in every store. */
 const steady = (text: string): string =>
-  text.replaceAll(/(WzIsIm|WzIsIn)[\w-]+/g, "$1…").replaceAll(/"store": "[^"]*"/g, '"store": "6d0f…"')
+  text.replaceAll(/(WzMsIm|WzMsIn)[\w-]+/g, "$1…").replaceAll(/"store": "[^"]*"/g, '"store": "6d0f…"')
 
 describe("the guide for agents", () => {
   it.effect("shows what the tools answer today (after a change: npx vitest run --project @tidings/mcp -u)", () =>

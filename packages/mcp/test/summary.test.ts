@@ -56,6 +56,33 @@ describe("the tool event_summary", () => {
     }).pipe(Effect.provide(layer()))
   )
 
+  it.effect("keeps objects of the same name in two clusters apart, and takes a cluster by name or id", () =>
+    Effect.gen(function* () {
+      const clusters = [
+        { id: "uid-1", name: "production" },
+        { id: "uid-2", name: "staging" }
+      ] as const
+      yield* store({ ...write(1), cluster: clusters[0] }, { ...write(2, { count: 3 }), cluster: clusters[1] })
+      const both = yield* summary()
+      assert.deepStrictEqual(
+        both.groups.map(({ cluster, count }) => [cluster, count]),
+        [
+          ["staging", 3],
+          ["production", 1]
+        ]
+      )
+      const text = textOf(yield* call("event_summary"))
+      assert.match(text, /\nCLUSTER +FIRST SEEN \(UTC\).*\nstaging +2026.*\nproduction +2026/)
+      for (const cluster of ["staging", "uid-2"]) {
+        assert.deepInclude(yield* summary({ cluster }), { totalCount: 1, occurrences: 3 })
+        const events = yield* call("events", { cluster })
+        assert.strictEqual(events.structuredContent?.["totalCount"], 1)
+        assert.notInclude(textOf(events), "CLUSTER")
+      }
+      assert.match(textOf(yield* call("events")), /\nCLUSTER +LAST SEEN \(UTC\).*\nstaging +2026.*\nproduction +2026/)
+    }).pipe(Effect.provide(layer()))
+  )
+
   it.effect("counts one as one", () =>
     Effect.gen(function* () {
       yield* store(write(1))

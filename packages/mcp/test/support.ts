@@ -1,11 +1,14 @@
 import { assert } from "@effect/vitest"
 import * as Backend from "@tidings/core/Backend"
 import type { Write } from "@tidings/core/Event"
-import type { EventReader } from "@tidings/core/EventReader"
+import type { BackendError } from "@tidings/core/BackendError"
+import type { WatchFrom, WatchItem } from "@tidings/core/EventQuery"
+import { EventReader } from "@tidings/core/EventReader"
 import * as EventTools from "@tidings/mcp/EventTools"
 import type { JsonSchema, ToolResult } from "@tidings/mcp/Tool"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
 
 /** Microseconds of 2026-11-28T03:00:00Z. */
 export const START = Date.UTC(2026, 10, 28, 3) * 1_000
@@ -60,6 +63,34 @@ export const layer = (
   options?: EventTools.Options
 ): Layer.Layer<EventTools.EventTools | Backend.Backend | EventReader> =>
   EventTools.layer(options).pipe(Layer.provideMerge(Backend.layerReader), Layer.provideMerge(Backend.layerMemory()))
+
+type Items = Stream.Stream<WatchItem, BackendError>
+
+/** Tools over a backend in memory whose watches are counted, and changed by a test. */
+export const observed = (change: (items: Items, from: WatchFrom) => Items = (items) => items) => {
+  const seen = { queries: 0, opened: 0, open: 0 }
+  const reader = Layer.effect(
+    EventReader,
+    Effect.map(Backend.Backend, (backend) => ({
+      ...backend,
+      query: (query) => {
+        seen.queries++
+        return backend.query(query)
+      },
+      watch: (filter, from) =>
+        Stream.suspend(() => {
+          seen.opened++
+          seen.open++
+          return Stream.ensuring(
+            change(backend.watch(filter, from), from),
+            Effect.sync(() => seen.open--)
+          )
+        })
+    }))
+  )
+  const tools = EventTools.layer().pipe(Layer.provideMerge(reader), Layer.provideMerge(Backend.layerMemory()))
+  return { seen, layer: tools }
+}
 
 export const store = (...writes: ReadonlyArray<Write>) => Backend.Backend.use((backend) => backend.write(writes))
 

@@ -1,5 +1,5 @@
 /**
- * Tells subscribers which resources have new events: one watch for all of them, which begins when somebody may subscribe.
+ * Tells subscribers which resources have new events: one watch for all of them, which begins when a client may subscribe.
  *
  * @internal
  */
@@ -21,14 +21,14 @@ const LAST_DELAY = 30_000
 const PATIENCE = "5 seconds"
 
 /**
- * Where there is one, its transport says when somebody subscribes, and announcements wait for that.
+ * Where there is one, its transport reports subscriptions, and announcements wait for that.
  *
  * @internal
  */
 export class OnDemand extends Context.Service<
   OnDemand,
   {
-    /** Somebody may subscribe: resolves when no event that comes from now on is missed. */
+    /** A client may subscribe: resolves when no event that comes from now on is missed. */
     readonly demand: Effect.Effect<void>
     readonly demanded: Effect.Effect<void>
     readonly live: Effect.Effect<void>

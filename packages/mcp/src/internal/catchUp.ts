@@ -1,5 +1,5 @@
 /**
- * What changed after a cursor, and where nothing did, waiting for it: one watch, which ends with the call.
+ * What changed after a cursor, and where nothing did, waiting for it.
  *
  * @internal
  */
@@ -9,10 +9,10 @@ import * as EventId from "@tidings/core/EventId"
 import * as EventQuery from "@tidings/core/EventQuery"
 import type * as EventReader from "@tidings/core/EventReader"
 import * as Data from "effect/Data"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import type { SharedWatch } from "./sharedWatch.ts"
 
 /** @internal */
 export interface Change {
@@ -35,36 +35,26 @@ export interface CaughtUp {
 }
 
 /** Ends the watch. */
-class Enough extends Data.TaggedError("Enough") {}
+class Live extends Data.TaggedError("Live") {}
 
 /** States of the same series beside those of the series that are asked for. */
 const MORE_STATES = 1_000
 
-/**
- * `timeless` is the filter that the cursor is bound to; `filter` is it with times, which are looked at here.
- *
- * @internal
- */
-export const catchUp = (
+/** What is stored after a cursor. `timeless` is the filter that it is bound to; `filter` is it with times, which are looked at here. */
+const read = (
   reader: EventReader.Service,
   filter: EventQuery.EventFilter,
   timeless: EventQuery.EventFilter,
   after: EventQuery.Cursor,
-  options: {
-    readonly limit: number
-    readonly wait: Duration.Duration
-    /** Ends the wait early. */
-    readonly closing: Effect.Effect<void>
-  }
+  limit: number
 ): Effect.Effect<CaughtUp, BackendError> =>
   Effect.suspend(() => {
     const changes: Array<Change> = []
     const kept = new Set<string>()
     const seen = new Set<string>()
     const gaps: Array<EventQuery.Gap> = []
-    const live = Deferred.makeUnsafe<void>()
+    const matches = EventQuery.matcher(filter)
     let cursor = after
-    let isLive = false
     let isFull = false
     let lastId: string | undefined
 
@@ -72,7 +62,7 @@ export const catchUp = (
       const id = EventId.format(event.id)
       seen.add(id)
       if (isFull) return
-      isFull = (kept.size >= options.limit && !kept.has(id)) || changes.length >= options.limit + MORE_STATES
+      isFull = (kept.size >= limit && !kept.has(id)) || changes.length >= limit + MORE_STATES
       if (isFull) return
       kept.add(id)
       // A series that only goes on counting is one change.
@@ -81,27 +71,66 @@ export const catchUp = (
       changes.push({ event, cursor })
     }
 
-    const take = (items: ReadonlyArray<EventQuery.WatchItem>): Effect.Effect<void, Enough> => {
+    const take = (items: ReadonlyArray<EventQuery.WatchItem>): Effect.Effect<void, Live> => {
+      let isLive = false
       for (const item of items) {
         cursor = item.cursor
         if (item._tag === "Live") isLive = true
         else if (item._tag === "Gap") gaps.push(item)
-        else if (EventQuery.matches(filter, item.event)) keep(item.event)
+        else if (matches(item.event)) keep(item.event)
       }
-      if (!isLive) return Effect.void
-      if (seen.size > 0 || gaps.length > 0 || Duration.isZero(options.wait)) return Effect.fail(new Enough())
-      Deferred.doneUnsafe(live, Effect.void)
-      return Effect.void
+      return isLive ? Effect.fail(new Live()) : Effect.void
     }
 
     return Stream.runForEachArray(reader.watch(timeless, after), take).pipe(
-      Effect.raceFirst(
-        Effect.andThen(Deferred.await(live), Effect.raceFirst(Effect.sleep(options.wait), options.closing))
-      ),
-      Effect.catchTag("Enough", () => Effect.void),
+      Effect.catchTag("Live", () => Effect.void),
       Effect.map(() => ({ changes, total: seen.size, isWhole: !isFull, gaps, cursor }))
     )
   })
+
+const isNews = ({ gaps, total }: CaughtUp): boolean => total > 0 || gaps.length > 0
+
+/** Of a call that waits. @internal */
+export interface Waiting {
+  readonly time: Duration.Duration
+  /** Ends the wait early. */
+  readonly closing: Effect.Effect<void>
+  /** What the store is watched with meanwhile. */
+  readonly watch: SharedWatch
+}
+
+/**
+ * `timeless` is the filter that the cursor is bound to; `filter` is it with times.
+ *
+ * @internal
+ */
+export const catchUp = (
+  reader: EventReader.Service,
+  filter: EventQuery.EventFilter,
+  timeless: EventQuery.EventFilter,
+  after: EventQuery.Cursor,
+  limit: number,
+  { closing, time, watch }: Waiting
+): Effect.Effect<CaughtUp, BackendError> => {
+  if (Duration.isZero(time)) return read(reader, filter, timeless, after, limit)
+  return Effect.gen(function* () {
+    // Before anything is read, so that what comes between reading and waiting is heard.
+    const listener = yield* watch.listen(filter)
+    const readAfter = (cursor: EventQuery.Cursor) =>
+      Effect.suspend(() => {
+        listener.reset()
+        return read(reader, filter, timeless, cursor, limit)
+      })
+    let found = yield* readAfter(after)
+    if (isNews(found)) return found
+    const next = Effect.andThen(
+      listener.heard,
+      Effect.suspend(() => Effect.map(readAfter(found.cursor), (more) => (found = more)))
+    )
+    yield* Effect.repeat(next, { until: isNews }).pipe(Effect.raceFirst(Effect.raceFirst(Effect.sleep(time), closing)))
+    return found
+  }).pipe(Effect.scoped)
+}
 
 /**
  * The last state of each series among the first so many changes, in the order of change.

@@ -3,8 +3,10 @@
  *
  * @internal
  */
-import { type Event, namespaceOf } from "@tidings/core/Event"
+import * as CoverageText from "@tidings/core/CoverageText"
+import { type ClusterRef, type Event, namespaceOf } from "@tidings/core/Event"
 import * as EventId from "@tidings/core/EventId"
+import * as EventSummary from "@tidings/core/EventSummary"
 import type { Coverage, Gap, Incomplete } from "@tidings/core/EventQuery"
 import * as Timestamp from "@tidings/core/Timestamp"
 import type { JsonSchema } from "../Tool.ts"
@@ -76,7 +78,7 @@ export const encode = (event: Event, length: number): { readonly [field: string]
     resourceName: text.plain(body.involvedObject.name),
     namespace: text.plain(namespaceOf(event)),
     source: text.plain(body.source.component),
-    ...(cluster === undefined ? undefined : { cluster: text.plain(cluster.name ?? cluster.id) }),
+    ...(cluster === undefined ? undefined : { cluster: clusterText(cluster) }),
     message: message.text,
     ...(message.isCut ? { messageLength: body.message.length } : undefined)
   }
@@ -88,42 +90,35 @@ export const objectText = (event: Event): string => {
   return `${text.plain(namespaceOf(event))}/${text.plain(kind)}/${text.plain(name)}`
 }
 
-interface Group {
-  count: number
-  first: number
-  last: number
-  readonly event: Event
-  readonly message: string
-}
+/** @internal */
+export const clusterText = (cluster: ClusterRef | undefined): string =>
+  cluster === undefined ? "" : text.plain(cluster.name ?? cluster.id)
+
+/** Whether a table has to say of which cluster each row is. @internal */
+export const isOfSeveral = (all: ReadonlyArray<{ readonly cluster?: ClusterRef | undefined }>): boolean =>
+  new Set(all.map(({ cluster }) => cluster?.id)).size > 1
 
 /**
- * The events as a table: a row for each message of an object, whatever the number of series it is in.
+ * The events as a table: a row for each event, whatever the number of series it is in, in the order of the events.
  *
  * @internal
  */
 export const table = (events: ReadonlyArray<Event>, length: number): string => {
-  const groups = new Map<string, Group>()
-  for (const event of events) {
-    const { count, event: body, first, last } = event
-    const key = JSON.stringify([body.type, body.reason, objectText(event), body.message])
-    const known = groups.get(key)
-    if (known === undefined) {
-      groups.set(key, { count, first, last, event, message: text.plain(body.message, length) })
-    } else {
-      known.count += count
-      known.first = Math.min(known.first, first)
-      known.last = Math.max(known.last, last)
-    }
-  }
-  const rows = [...groups.values()].map(({ count, event, last, message }) => [
-    seconds(last),
-    String(count),
-    text.plain(event.event.type),
-    text.plain(event.event.reason),
-    objectText(event),
-    message
-  ])
-  return text.columns([["LAST SEEN (UTC)", "COUNT", "TYPE", "REASON", "OBJECT", "MESSAGE"], ...rows])
+  const withCluster = isOfSeveral(events)
+  const places = new Map(events.map((event, place) => [event, place]))
+  const rows = [...EventSummary.rows(events)]
+    .sort((a, b) => places.get(a.newest)! - places.get(b.newest)!)
+    .map(({ count, last, newest }) => [
+      ...(withCluster ? [clusterText(newest.cluster)] : []),
+      seconds(last),
+      String(count),
+      text.plain(newest.event.type),
+      text.plain(newest.event.reason),
+      objectText(newest),
+      text.plain(newest.event.message, length)
+    ])
+  const titles = withCluster ? ["CLUSTER"] : []
+  return text.columns([[...titles, "LAST SEEN (UTC)", "COUNT", "TYPE", "REASON", "OBJECT", "MESSAGE"], ...rows])
 }
 
 // ---------------------------------------------------------------------------
@@ -133,6 +128,7 @@ export const table = (events: ReadonlyArray<Event>, length: number): string => {
 /** A damaged log may have many. */
 const MOST_GAPS = 8
 const LONGEST_REASON = 300
+const LONGEST_COVERAGE = 1_000
 
 const gapSchema = object(
   {
@@ -160,12 +156,16 @@ export const gapsSchema = array(gapSchema, "History that is gone, between the ti
 
 /** @internal */
 export const coverageSchema = array(
-  object({
-    store: string("The identity of the store"),
-    since: string("Since when everything that happened is still there, UTC; unknown where nobody can tell"),
-    until: string("Until when: now, a time, or unknown"),
-    gaps: gapsSchema
-  }),
+  object(
+    {
+      store: string("The identity of the store"),
+      name: string("What people call it, of a cluster that is archived"),
+      since: string("Since when everything that happened is still there, UTC; unknown where nobody can tell"),
+      until: string("Until when: now, a time, or unknown"),
+      gaps: gapsSchema
+    },
+    ["name"]
+  ),
   "For which time the history of each store is complete"
 )
 
@@ -173,12 +173,17 @@ const boundary = (at: Timestamp.Micros | "now" | "unknown"): string => (typeof a
 
 /** @internal */
 export const coverage = (all: ReadonlyArray<Coverage>): ReadonlyArray<unknown> =>
-  all.map(({ gaps: missing, since, store, until }) => ({
+  all.map(({ gaps: missing, name, since, store, until }) => ({
     store: text.plain(store),
+    ...(name === undefined ? undefined : { name: text.plain(name) }),
     since: boundary(since),
     until: boundary(until),
     gaps: gaps(missing)
   }))
+
+/** The lines of the text that say for which time an archive is complete. @internal */
+export const coverageLines = (all: ReadonlyArray<Coverage>): ReadonlyArray<string> =>
+  CoverageText.sentences(all, seconds).map((line) => `coverage: ${text.plain(line, LONGEST_COVERAGE)}`)
 
 /** @internal */
 export const incompleteSchema = array(

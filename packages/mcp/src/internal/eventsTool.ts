@@ -19,6 +19,7 @@ import * as fields from "./fields.ts"
 import * as filters from "./filters.ts"
 import * as fitting from "./fitting.ts"
 import * as pages from "./pages.ts"
+import type { SharedWatch } from "./sharedWatch.ts"
 import * as text from "./text.ts"
 import * as uris from "./uris.ts"
 
@@ -38,10 +39,10 @@ export const argumentsOf = {
     most: MOST,
     normal: DEFAULT_LIMIT
   }),
-  page: fields.token("The next of an earlier answer: older events of the same arguments", "..0.!WzIsInAiXQ"),
+  page: fields.token("The next of an earlier answer: older events of the same arguments", "..0.!WzMsInAiXQ"),
   after: fields.token(
     "The cursor of an earlier answer with the same filter: what changed since, oldest first",
-    "WzIsImMiXQ"
+    "WzMsImMiXQ"
   ),
   waitSeconds: fields.whole(
     "With after: where nothing has changed yet, wait so many seconds for it. Answers at the first change",
@@ -108,12 +109,14 @@ interface Answer {
   readonly total: number
   readonly heading: string
   readonly more: { readonly [field: string]: unknown }
+  /** Lines that say for which time the answer is complete. */
+  readonly coverage: ReadonlyArray<string>
   readonly cursor: Cursor | undefined
   readonly notes: ReadonlyArray<string>
 }
 
 /** The answer with messages of at most so many characters. */
-const render = ({ cursor, events, heading, more, notes, total }: Answer, length: number): ToolResult => {
+const render = ({ coverage, cursor, events, heading, more, notes, total }: Answer, length: number): ToolResult => {
   const encoded = events.map((event) => eventSchema.encode(event, length))
   const cut = encoded.filter((event) => "messageLength" in event).length
   const said =
@@ -133,6 +136,7 @@ const render = ({ cursor, events, heading, more, notes, total }: Answer, length:
   const lines = [
     `${heading} ${eventSchema.DATA_NOT_INSTRUCTIONS}`,
     ...(events.length === 0 ? [] : [eventSchema.table(events, length)]),
+    ...coverage,
     ...said.map((note) => `note: ${note}`),
     ...(typeof more["next"] === "string" ? [`next: ${more["next"]}`] : []),
     ...(cursor === undefined ? [] : [`cursor: ${cursor}`])
@@ -245,6 +249,7 @@ const stored = Effect.fnUntraced(function* (
           total: found.total,
           heading: `${shown} of ${text.counted(found.total, "event")}, newest first.`,
           cursor: isRest ? undefined : hasTimes ? early : found.cursor,
+          coverage: eventSchema.coverageLines(found.coverage),
           notes,
           more: {
             ...(next === undefined ? undefined : { next }),
@@ -276,14 +281,14 @@ const changed = Effect.fnUntraced(function* (
   filter: EventFilter,
   timeless: EventFilter,
   after: Cursor,
+  watch: SharedWatch,
   defaults: filters.Defaults
 ): Effect.fn.Return<ToolResult, BackendError> {
   const limit = given.limit ?? DEFAULT_LIMIT
-  const waitSeconds = given.waitSeconds ?? 0
-  const found = yield* catchUp.catchUp(reader, filter, timeless, after, {
-    limit,
-    wait: Duration.seconds(waitSeconds),
-    closing: defaults.closing
+  const found = yield* catchUp.catchUp(reader, filter, timeless, after, limit, {
+    time: Duration.seconds(given.waitSeconds ?? 0),
+    closing: defaults.closing,
+    watch
   })
   const { changes, gaps, isWhole, total } = found
   const follow = followNotes(given, defaults.kindOf)
@@ -299,6 +304,7 @@ const changed = Effect.fnUntraced(function* (
           total === 0
             ? `Nothing changed since that cursor.`
             : `${events.length} of ${text.counted(total, "event")} that changed since that cursor, oldest first.`,
+        coverage: [],
         cursor: isAll ? found.cursor : (changes[count - 1]?.cursor ?? after),
         notes: [
           ...(isAll ? [] : [`newer ones are left out: call ${NAME} again with the same filter and after = cursor`]),
@@ -317,6 +323,7 @@ const changed = Effect.fnUntraced(function* (
 /** @internal */
 export const run = (
   reader: EventReader.Service,
+  watch: SharedWatch,
   given: Arguments,
   defaults: filters.Defaults
 ): Effect.Effect<ToolResult, BackendError | filters.Wrong> =>
@@ -331,5 +338,5 @@ export const run = (
     const filter = filters.withTimes(timeless, begun ?? given)
     return given.after === undefined
       ? stored(reader, given, filter, timeless, begun, defaults.kindOf)
-      : changed(reader, given, filter, timeless, given.after as Cursor, defaults)
+      : changed(reader, given, filter, timeless, given.after as Cursor, watch, defaults)
   })

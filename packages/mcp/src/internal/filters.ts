@@ -40,6 +40,7 @@ export const fields = {
   resourceType: field.word("The kind of the object, as its type spells it: Pod, Workflow", "Workflow"),
   resourceName: field.word("The name of the object", "deploy"),
   namespace: field.word("The namespace of the events; all unless given", "default"),
+  cluster: field.word("The cluster of the events, by its name or id, where the store has several", "production"),
   eventType: field.eventType("Normal or Warning"),
   reason: field.word("The reason, as the event spells it: BackOff", "BackOff"),
   source: field.word("The component that reported: kubelet", "kubelet"),
@@ -53,12 +54,13 @@ export const fields = {
 
 /** @internal */
 export const timelessOf = (given: field.Arguments<typeof fields>, defaults: Defaults): EventFilter => {
-  const { eventType, match, reason, resourceName, resourceType, source } = given
+  const { cluster, eventType, match, reason, resourceName, resourceType, source } = given
   const namespace = given.namespace ?? defaults.namespace
   return {
     ...(resourceType === undefined ? undefined : { resourceType: defaults.kindOf(resourceType) }),
     ...(resourceName === undefined ? undefined : { resourceName }),
     ...(namespace === undefined ? undefined : { namespace }),
+    ...(cluster === undefined ? undefined : { cluster }),
     ...(eventType === undefined ? undefined : { eventType }),
     ...(reason === undefined ? undefined : { reason }),
     ...(source === undefined ? undefined : { source }),

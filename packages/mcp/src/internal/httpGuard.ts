@@ -1,7 +1,7 @@
 /**
  * Who may ask over HTTP: pages and programs of this machine, with the token.
  *
- * A page of another site must not reach the server through the browser of somebody at this machine: the browser names the site
+ * A page of another site must not reach the server through a browser on this machine: the browser names the site
  * as `Origin`, and where the name of the site leads to this machine (DNS rebinding), as `Host`.
  *
  * @internal

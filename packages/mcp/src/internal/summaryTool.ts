@@ -40,7 +40,8 @@ const integer = (description: string) => ({ type: "integer", description })
 const objectProperties = {
   resourceType: string("The kind of the object"),
   resourceName: string("The name of the object"),
-  namespace: string("The namespace of the object; empty where it is in none")
+  namespace: string("The namespace of the object; empty where it is in none"),
+  cluster: string("The cluster of the object, where the store has several")
 }
 
 const tallyProperties = {
@@ -67,13 +68,16 @@ export const definition: Definition = {
       occurrences: integer("The occurrences of all of them"),
       objects: integer("The objects that they are about"),
       turned: eventSchema.array(
-        eventSchema.object({
-          ...objectProperties,
-          since: string("Since when, UTC"),
-          from: string("The reason of the last Normal event"),
-          to: string("The reason of the first Warning after it"),
-          message
-        }),
+        eventSchema.object(
+          {
+            ...objectProperties,
+            since: string("Since when, UTC"),
+            from: string("The reason of the last Normal event"),
+            to: string("The reason of the first Warning after it"),
+            message
+          },
+          ["cluster"]
+        ),
         "Objects that turned from Normal to Warning and have not turned back, the most recent first"
       ),
       reasons: eventSchema.array(
@@ -86,13 +90,16 @@ export const definition: Definition = {
         "By reason, the most frequent first"
       ),
       groups: eventSchema.array(
-        eventSchema.object({
-          ...objectProperties,
-          reason: string("What happened, in a word"),
-          type: string("Normal, Warning, or a type that another writer made up"),
-          ...tallyProperties,
-          message
-        }),
+        eventSchema.object(
+          {
+            ...objectProperties,
+            reason: string("What happened, in a word"),
+            type: string("Normal, Warning, or a type that another writer made up"),
+            ...tallyProperties,
+            message
+          },
+          ["cluster"]
+        ),
         "By object and reason, what was last seen first"
       ),
       groupCount: integer("All groups, also those that are not in groups"),
@@ -111,10 +118,11 @@ export const definition: Definition = {
   }
 }
 
-const objectOf = ({ kind, name, namespace }: EventSummary.SummaryObject) => ({
+const objectOf = ({ cluster, kind, name, namespace }: EventSummary.SummaryObject) => ({
   resourceType: text.plain(kind),
   resourceName: text.plain(name),
-  namespace: text.plain(namespace)
+  namespace: text.plain(namespace),
+  ...(cluster === undefined ? undefined : { cluster: eventSchema.clusterText(cluster) })
 })
 
 const objectText = ({ kind, name, namespace }: EventSummary.SummaryObject): string =>
@@ -123,6 +131,15 @@ const objectText = ({ kind, name, namespace }: EventSummary.SummaryObject): stri
     .map((part) => text.plain(part))
     .join("/")
 
+/** The first column, where the objects are of several clusters. */
+const clusterColumn = (objects: ReadonlyArray<EventSummary.SummaryObject>) => {
+  const isShown = eventSchema.isOfSeveral(objects)
+  return {
+    title: isShown ? ["CLUSTER"] : [],
+    of: ({ cluster }: EventSummary.SummaryObject) => (isShown ? [eventSchema.clusterText(cluster)] : [])
+  }
+}
+
 const tallyOf = ({ count, first, last, series }: EventSummary.Tally) => ({
   series,
   count,
@@ -130,10 +147,12 @@ const tallyOf = ({ count, first, last, series }: EventSummary.Tally) => ({
   lastSeen: eventSchema.time(last)
 })
 
-const turnTable = (turned: ReadonlyArray<EventSummary.Turn>, length: number): string =>
-  text.columns([
-    ["TURNED AT (UTC)", "FROM", "TO", "OBJECT", "MESSAGE"],
+const turnTable = (turned: ReadonlyArray<EventSummary.Turn>, length: number): string => {
+  const cluster = clusterColumn(turned.map(({ object }) => object))
+  return text.columns([
+    [...cluster.title, "TURNED AT (UTC)", "FROM", "TO", "OBJECT", "MESSAGE"],
     ...turned.map(({ at, from, object, to }) => [
+      ...cluster.of(object),
       eventSchema.seconds(at),
       text.plain(from.event.reason),
       text.plain(to.event.reason),
@@ -141,11 +160,14 @@ const turnTable = (turned: ReadonlyArray<EventSummary.Turn>, length: number): st
       text.plain(to.event.message, length)
     ])
   ])
+}
 
-const groupTable = (groups: ReadonlyArray<EventSummary.Group>, length: number): string =>
-  text.columns([
-    ["FIRST SEEN (UTC)", "LAST SEEN (UTC)", "COUNT", "TYPE", "REASON", "OBJECT", "NEWEST MESSAGE"],
+const groupTable = (groups: ReadonlyArray<EventSummary.Group>, length: number): string => {
+  const cluster = clusterColumn(groups.map(({ object }) => object))
+  return text.columns([
+    [...cluster.title, "FIRST SEEN (UTC)", "LAST SEEN (UTC)", "COUNT", "TYPE", "REASON", "OBJECT", "NEWEST MESSAGE"],
     ...groups.map(({ count, first, last, newest, object, reason, type }) => [
+      ...cluster.of(object),
       eventSchema.seconds(first),
       eventSchema.seconds(last),
       String(count),
@@ -155,6 +177,7 @@ const groupTable = (groups: ReadonlyArray<EventSummary.Group>, length: number): 
       text.plain(newest.event.message, length)
     ])
   ])
+}
 
 const render = (summary: EventSummary.StoreSummary, limit: number, count: number, length: number): ToolResult => {
   const groups = summary.groups.slice(0, count)
@@ -181,6 +204,7 @@ const render = (summary: EventSummary.StoreSummary, limit: number, count: number
     `${text.counted(total.series, "event")} with ${text.counted(total.count, "occurrence")} about ${text.counted(objects, "object")}. ${eventSchema.DATA_NOT_INSTRUCTIONS}`,
     ...(turned.length === 0 ? [] : ["Turned from Normal to Warning:", turnTable(turned, length), ""]),
     ...(groups.length === 0 ? [] : ["By object and reason:", groupTable(groups, length)]),
+    ...eventSchema.coverageLines(coverage),
     ...notes.map((note) => `note: ${note}`)
   ]
   return {

@@ -5,7 +5,7 @@
  */
 import * as ControlCharacters from "@tidings/core/ControlCharacters"
 
-/** Characters that nobody sees and that models read: the tags of Unicode. As halves of surrogate pairs. */
+/** Characters that are invisible to people and that models read: the tags of Unicode. As halves of surrogate pairs. */
 const TAG = /\udb40[\udc00-\udc7f]/g
 
 const escapeTag = (pair: string): string => `\\u{${pair.codePointAt(0)!.toString(16)}}`
