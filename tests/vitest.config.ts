@@ -1,4 +1,7 @@
 import { defineConfig, mergeConfig } from "vitest/config"
-import { shared } from "../vitest.shared.ts"
+import { inBoth, shared } from "../vitest.shared.ts"
 
-export default mergeConfig(shared, defineConfig({ test: { name: "@tidings/tests" } }))
+export default mergeConfig(
+  mergeConfig(shared, inBoth("test/DiskDelivery.test.ts", "test/kubernetes/Double.test.ts")),
+  defineConfig({ test: { name: "@tidings/tests" } })
+)

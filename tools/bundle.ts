@@ -1,7 +1,8 @@
 /**
  * Makes the command few files, from the sources, with everything they import: `packages/tidings/dist/tidings.mjs`, and
- * beside it what speaks to a cluster, which the first one loads where a cluster is meant, what renews the logins of old
- * kubeconfigs, which that one loads where there is one, and what serves agents, which `tidings mcp` loads.
+ * beside it what speaks to a cluster, which the first one loads where a cluster is meant, what speaks to a database, what archives, what renews the logins of old
+ * kubeconfigs, which that one loads where there is one, what serves agents, which `tidings mcp` loads, what reads events
+ * from texts, which `tidings import` loads, regular expressions, which `--grep` loads, and what only some answers need.
  *
  * As separate modules it would take four times as long to start. As one file it would take a third longer: what speaks
  * to a cluster is twice as large as all the rest, and has to be loaded even where it is not used.
@@ -9,6 +10,7 @@
 import { mkdir, readdir, readFile, rename, rm, utimes, writeFile } from "node:fs/promises"
 import { join, relative, sep } from "node:path"
 import { fileURLToPath } from "node:url"
+import { markCalled } from "./eagerFunctions.ts"
 import { rolldown, type OutputChunk, type Plugin } from "rolldown"
 
 const root = join(import.meta.dirname, "..")
@@ -17,30 +19,78 @@ const tidings = join(root, "packages", "tidings")
 const dist = join(tidings, "dist")
 
 const FILE = "tidings.mjs"
-const CHUNK = /^tidings-(?:kubernetes|mcp)-.*\.mjs$/
+const CHUNK = /^tidings-(?:kubernetes|postgres|archive|mcp|import|patterns|views|record|yaml|verbs)-.*\.mjs$/
 
 export const file = join(dist, FILE)
 
 const BROKEN = new Set(["IMPORT_IS_UNDEFINED", "MISSING_EXPORT", "UNRESOLVED_IMPORT"])
 
-/**
- * `node:crypto` takes as long to load as a tenth of a start, and hardly any run calls it: its functions stand in for it
- * and load it when they are called. One that is missing here is an import without an export, which ends the build.
- */
-const lazyCrypto: Plugin = {
-  name: "lazy-crypto",
+/** What a start may do without: loading each takes between a twentieth and a tenth of what Node itself needs to start. */
+const LAZY = new Set(["node:crypto", "node:fs/promises", "node:net", "node:tty", "node:zlib"])
+/** Their classes of which instances are made and nothing else is used. */
+const CONSTRUCTED = new Set(["BlockList", "X509Certificate"])
+/** What every start uses. An import of it would read all its exports, some of which load further modules when they are read. */
+const NEEDED = new Set(["node:buffer", "node:fs", "node:module", "node:os", "node:path", "node:stream", "node:url"])
+
+/** What stands for a module of Node: functions of a lazy one load it when they are called, and what is not used is left out. */
+const standIn = (id: string): string => {
+  const load = "const load = () => (loaded ??= process.getBuiltinModule(id))"
+  const names = Object.keys(process.getBuiltinModule(id) ?? {}).filter((name) => /^[a-z]\w*$/i.test(name))
+  return [
+    `const id = ${JSON.stringify(id)}`,
+    "let loaded",
+    load,
+    ...names.map((name) =>
+      // To read it loads what only listing a directory through Effect needs.
+      id === "node:fs" && name === "promises"
+        ? `export const promises = /*#__PURE__*/ new Proxy({}, { get: (_, name) => load().promises[name] })`
+        : LAZY.has(id) && (/^[a-z]/.test(name) || CONSTRUCTED.has(name))
+          ? `export const ${name} = function (...all) { return new.target ? new (load().${name})(...all) : load().${name}(...all) }`
+          : `export const ${name} = /*#__PURE__*/ (() => load().${name})()`
+    ),
+    "export default /*#__PURE__*/ load()"
+  ].join("\n")
+}
+
+const nodeModules: Plugin = {
+  name: "node-modules",
   resolveId: (id, importer = "") =>
-    // What speaks to a cluster calls most of them, and is not part of a start.
-    id === "node:crypto" && /\/packages\/|\/node_modules\/@?effect\//.test(importer) ? "\0lazy-crypto" : undefined,
-  load: (id) =>
-    id === "\0lazy-crypto"
-      ? ["createHash", "randomBytes", "randomUUID"]
-          .map((name) => `export const ${name} = (...all) => process.getBuiltinModule("node:crypto").${name}(...all)`)
-          .concat(
-            `export const X509Certificate = function (...all) { return new (process.getBuiltinModule("node:crypto").X509Certificate)(...all) }`
-          )
-          .join("\n")
-      : undefined
+    // What speaks to a cluster uses much of them, and is not part of a start.
+    (LAZY.has(id) || NEEDED.has(id)) && /\/packages\/|\/node_modules\/@?effect\//.test(importer)
+      ? { id: `\0${id}`, moduleSideEffects: false }
+      : undefined,
+  load: (id) => (id.startsWith("\0node:") ? standIn(id.slice(1)) : undefined)
+}
+
+/**
+ * `Intl.Segmenter` takes as long to make as a third of what Node itself needs to start, and only help measures texts with
+ * it: it is made when the first is measured.
+ */
+const lazySegmenter: Plugin = {
+  name: "lazy-segmenter",
+  transform: {
+    filter: { id: /[\\/]effect[\\/]dist[\\/]cli[\\/]CliOutput\.js$/ },
+    handler: (code) => {
+      const made = /const (\w+) = (?:\/\*#__PURE__\*\/)?(new Intl\.Segmenter\([^)]*\))/.exec(code)
+      if (made === null) throw new Error("effect/cli/CliOutput makes no Intl.Segmenter any more: remove this plugin")
+      const [whole, name, make] = made
+      return code.replace(
+        whole,
+        () => `let segmenterOnce\nconst ${name} = { segment: (text) => (segmenterOnce ??= ${make}).segment(text) }`
+      )
+    }
+  }
+}
+
+/**
+ * `Cli.make` has all verbs at once, for hosts that hang the command into a larger one. The command itself loads the verb that it is
+ * asked for, and would load all of them at every start by this import alone.
+ */
+const withoutMake: Plugin = {
+  name: "without-make",
+  resolveId: (id, importer = "") =>
+    id.endsWith("/verbs.ts") && importer.endsWith(`${sep}src${sep}Cli.ts`) ? "\0without-make" : undefined,
+  load: (id) => (id === "\0without-make" ? "export const all = undefined" : undefined)
 }
 
 /** The directory of the package that a module belongs to, for modules of others. */
@@ -99,7 +149,7 @@ export const bundle = async (): Promise<{ readonly bytes: Readonly<Record<string
   const build = await rolldown({
     input: join(tidings, "src", "internal", "cli", "main.ts"),
     platform: "node",
-    plugins: [lazyCrypto],
+    plugins: [nodeModules, lazySegmenter, withoutMake],
     resolve: {
       conditionNames: ["@tidings/source", "node", "import", "module", "default"],
       // The build for browsers is the same code as modules, of which only what is used gets in.
@@ -128,12 +178,42 @@ export const bundle = async (): Promise<{ readonly bytes: Readonly<Record<string
       chunkFileNames: "tidings-[name]-[hash].mjs",
       codeSplitting: {
         groups: [
-          { name: "start", tags: ["$initial"], priority: 2 },
+          { name: "start", tags: ["$initial"], priority: 3 },
+          // What emit uses, and agents and imports too: it must lead to none of theirs.
+          {
+            name: "record",
+            test: /[\\/]internal[\\/]cli[\\/](?:emitting|emittingLines|drafting|draftLines|importItems)\.ts$/,
+            priority: 2
+          },
           { name: "kubernetes", test: /[\\/]packages[\\/]backend-k8s[\\/]/, priority: 1 },
+          {
+            name: "archive",
+            test: /[\\/]internal[\\/]cli[\\/]archiving\.ts$|[\\/]backend-postgres[\\/]src[\\/](?:Archive|internal[\\/](?:copying|archiveMetrics))\.ts$|[\\/]effect[\\/]dist[\\/]observability[\\/]/,
+            priority: 1
+          },
+          {
+            name: "postgres",
+            test: /[\\/]packages[\\/]backend-postgres[\\/]|[\\/]node_modules[\\/](?:@effect[\\/]sql-pg|effect[\\/]dist[\\/]sql)[\\/]/,
+            priority: 1
+          },
           { name: "mcp", test: /[\\/]internal[\\/]cli[\\/]mcpServer\.ts$/, priority: 1 },
           { name: "mcp-http", test: /[\\/]internal[\\/]cli[\\/]mcpHttp\.ts$/, priority: 1 },
+          { name: "import", test: /[\\/]internal[\\/]cli[\\/]import(?:ing|edEvent)\.ts$/, priority: 1 },
+          {
+            name: "patterns",
+            test: /[\\/]node_modules[\\/]re2js[\\/]|[\\/]internal[\\/]cli[\\/]patterns\.ts$/,
+            priority: 1
+          },
+          {
+            name: "views",
+            test: /[\\/]internal[\\/]cli[\\/](?:nearMisses|waiting|tops|sparkline|stories|owners|shaping|jsonPath)\.ts$/,
+            priority: 1
+          },
+          { name: "yaml", test: /[\\/]node_modules[\\/]yaml[\\/]|[\\/]internal[\\/]cli[\\/]yaml\.ts$/, priority: 2 },
           // What only an auth-provider of the kubeconfig needs.
-          { name: "kubernetes-client", priority: 0 }
+          { name: "kubernetes-client", test: /[\\/]node_modules[\\/]@kubernetes[\\/]/, priority: 1 },
+          // What one verb or another needs, as soon as it is clear that it is the one.
+          { name: "verbs", priority: 0 }
         ]
       }
     })
@@ -141,15 +221,19 @@ export const bundle = async (): Promise<{ readonly bytes: Readonly<Record<string
     const names = new Set(chunks.map(({ fileName }) => fileName))
     if (chunks.length !== output.length || ![...names].every((name) => name === FILE || CHUNK.test(name))) {
       throw new Error(
-        `expected the command, what speaks to a cluster and what serves agents, got ${[...names].join(", ")}`
+        `expected the command, what speaks to a cluster, to a database, what serves agents and what imports, got ${[...names].join(", ")}`
       )
     }
     await mkdir(dist, { recursive: true })
     const before = await readFile(file, "utf8").catch(() => "")
     const bytes: Record<string, number> = {}
+    const codes = await markCalled(
+      new Map(chunks.map(({ code, fileName }) => [fileName, toAscii(code.trimEnd())])),
+      FILE
+    )
     // The command last, because it names the other one.
     for (const chunk of chunks.toSorted((a, b) => Number(a.isEntry) - Number(b.isEntry))) {
-      const code = `${toAscii(chunk.code.trimEnd())}\n${await notices(packagesIn(chunk))}`
+      const code = `${codes.get(chunk.fileName)!}\n${await notices(packagesIn(chunk))}`
       const path = join(dist, chunk.fileName)
       const draft = `${path}.${process.pid}`
       await writeFile(draft, code)

@@ -3,7 +3,7 @@ import { globSync, readFileSync } from "node:fs"
 import { join, posix } from "node:path"
 import { parseSync, Visitor } from "oxc-parser"
 
-/** An import, a re-export, an `import()` or a type `import("…").T`. */
+/** An import, a re-export, an `import()`, a type `import("…").T`, an `import x = require()` or a `require()`. */
 export interface Import {
   readonly specifier: string
   /** From 1. */
@@ -48,9 +48,17 @@ const specifiersOf = (
     const literal = /^(["'`])(.*)\1$/.exec(text.slice(moduleRequest.start, moduleRequest.end))
     if (literal !== null) found.push({ specifier: literal[2]!, at: moduleRequest.start })
   }
-  if (/\bimport\(/.test(text)) {
+  if (/\b(?:import|require)\s*\(/.test(text)) {
     new Visitor({
-      TSImportType: ({ source }) => void found.push({ specifier: source.value, at: source.start })
+      TSImportType: ({ source }) => void found.push({ specifier: source.value, at: source.start }),
+      TSExternalModuleReference: ({ expression }) =>
+        void found.push({ specifier: expression.value, at: expression.start }),
+      CallExpression: ({ arguments: [first], callee }) => {
+        if (callee.type !== "Identifier" || callee.name !== "require") return
+        if (first?.type === "Literal" && typeof first.value === "string") {
+          found.push({ specifier: first.value, at: first.start })
+        }
+      }
     }).visit(parsed.program)
   }
   return found

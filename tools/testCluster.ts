@@ -1,10 +1,8 @@
 // `npm run test:cluster`: what only a real API server can show. It runs on a fresh one, built by Go, or on that of
 // $KUBECONFIG where TIDINGS_TEST_CLUSTER=kubeconfig says so.
 import { spawnSync } from "node:child_process"
-import { mkdtempSync, readFileSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
 import * as Cluster from "./cluster/Cluster.ts"
+import { vitest } from "./vitest.ts"
 
 const theirs = process.env["TIDINGS_TEST_CLUSTER"] === "kubeconfig"
 let passed = 0
@@ -26,41 +24,9 @@ if (why !== undefined) {
   console.error(`\n*** THE CLUSTER TESTS DID NOT RUN: ${why.split("\n")[0]} ***`)
   if (process.env["CI"] !== undefined) failed++
 } else {
-  const scratch = mkdtempSync(join(tmpdir(), "tidings-cluster-tests-"))
-  const report = join(scratch, "report.json")
-  const vitest = spawnSync(
-    process.execPath,
-    [
-      "node_modules/vitest/vitest.mjs",
-      "run",
-      "--root",
-      "tests",
-      "--config",
-      "vitest.cluster.config.ts",
-      "--reporter=default",
-      "--reporter=json",
-      `--outputFile.json=${report}`,
-      ...process.argv.slice(2)
-    ],
-    { stdio: "inherit" }
-  )
-  try {
-    const { numFailedTests, numPassedTests, testResults } = JSON.parse(readFileSync(report, "utf8")) as {
-      readonly numPassedTests: number
-      readonly numFailedTests: number
-      readonly testResults: ReadonlyArray<{
-        readonly status: string
-        readonly assertionResults: ReadonlyArray<unknown>
-      }>
-    }
-    passed += numPassedTests
-    failed += numFailedTests
-    for (const one of testResults) if (one.status === "failed" && one.assertionResults.length === 0) failed++
-  } catch {
-    failed++
-  }
-  if (vitest.status !== 0 && failed === 0) failed++
-  rmSync(scratch, { recursive: true, force: true })
+  const counts = vitest(["--root", "tests", "--config", "vitest.cluster.config.ts", ...process.argv.slice(2)])
+  passed += counts.passed
+  failed += counts.failed
 
   const example = spawnSync(process.execPath, ["--conditions=@tidings/source", "examples/cluster/main.ts"], {
     encoding: "utf8",

@@ -8,7 +8,17 @@ import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 
 const root = resolve(import.meta.dirname, "..")
-const PACKAGES = ["templates", "core", "backend-fs", "backend-k8s", "testing", "testing-k8s", "mcp", "tidings"]
+const PACKAGES = [
+  "templates",
+  "core",
+  "backend-fs",
+  "backend-k8s",
+  "backend-postgres",
+  "testing",
+  "testing-k8s",
+  "mcp",
+  "tidings"
+]
 /** What a host installs beside the packages; the compilers and runtimes are the ones that are promised to work. */
 const BESIDE = {
   "@types/node": "24.19.2",

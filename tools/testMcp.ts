@@ -1,6 +1,7 @@
 // `npm run test:mcp`: installs the official clients, conformance suite and inspector of the Model Context Protocol, in the
 // versions of tests/mcp/package-lock.json, in a folder outside of this repository, and lets them ask `tidings mcp` over stdio
-// and over HTTP. Closes with `N passed, M failed`.
+// and over HTTP: what they get, what a hundred of them cost the server, and whether they get each of 10,000 events. Closes with
+// `N passed, M failed`.
 import { spawn, spawnSync, type ChildProcess } from "node:child_process"
 import { once } from "node:events"
 import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs"
@@ -10,7 +11,6 @@ import { join, resolve } from "node:path"
 const root = resolve(import.meta.dirname, "..")
 const command = join(root, "packages", "tidings", "bin", "tidings.mjs")
 const TOKEN = "a-token-of-the-test"
-const REVISIONS = ["2025-11-25", "2026-07-28"]
 
 let passed = 0
 let failed = 0
@@ -49,7 +49,7 @@ const run = (home: string, timeout: number, ...args: ReadonlyArray<string>): Pro
   })
 
 const install = (folder: string): void => {
-  for (const file of ["package.json", "package-lock.json", "clients.mjs"]) {
+  for (const file of ["package.json", "package-lock.json", "clients.mjs", "scale.mjs"]) {
     cpSync(join(root, "tests", "mcp", file), join(folder, file))
   }
   const script = process.env["npm_execpath"]
@@ -66,8 +66,9 @@ interface Server {
   readonly child: ChildProcess
 }
 
-const serve = async (home: string, ...args: ReadonlyArray<string>): Promise<Server> => {
-  const child = spawn(process.execPath, [command, "mcp", "--http", "0", "--backend", "filesystem", ...args], {
+/** A program that says where it is serving. */
+const listen = async (home: string, ...program: ReadonlyArray<string>): Promise<Server> => {
+  const child = spawn(process.execPath, program, {
     cwd: home,
     env: envOf(home),
     stdio: ["ignore", "ignore", "pipe"]
@@ -76,7 +77,7 @@ const serve = async (home: string, ...args: ReadonlyArray<string>): Promise<Serv
     let said = ""
     child.stderr.on("data", (chunk) => {
       said += String(chunk)
-      const match = /serving at (http:\S+\/mcp);/.exec(said)
+      const match = /serving at (http:\S+\/mcp)[;\s]/.exec(said)
       if (match !== null) begun(match[1]!)
     })
     child.once("close", () => reject(new Error(`the server ended: ${said}`)))
@@ -84,50 +85,124 @@ const serve = async (home: string, ...args: ReadonlyArray<string>): Promise<Serv
   return { url, child }
 }
 
+const serve = (home: string, ...args: ReadonlyArray<string>): Promise<Server> =>
+  listen(home, command, "mcp", "--http", "0", "--backend", "filesystem", ...args)
+
 const end = async ({ child }: Server): Promise<void> => {
   const closed = once(child, "close")
   child.kill("SIGTERM")
   await closed
 }
 
+/** Counts the checks that a script printed, and whether it came to its end. */
+const countAll = ({ status, stderr, stdout }: Ran, end: string): void => {
+  for (const part of stdout.split(/^(?=ok {6}|FAILED {2})/m)) {
+    const [line = "", ...why] = part.trimEnd().split("\n")
+    if (line.startsWith("ok ") || line.startsWith("FAILED "))
+      count(line.startsWith("ok "), line.slice(8), why.join("\n"))
+  }
+  count(status === 0, end, `ended with ${status}\n${stderr}`)
+}
+
 const clients = async (folder: string, home: string): Promise<void> => {
   const server = await serve(home, "--token", TOKEN)
   try {
     const script = join(folder, "clients.mjs")
-    const { status, stderr, stdout } = await run(home, 600_000, script, command, home, server.url, TOKEN)
-    for (const part of stdout.split(/^(?=ok {6}|FAILED {2})/m)) {
-      const [line = "", ...why] = part.trimEnd().split("\n")
-      if (line.startsWith("ok ") || line.startsWith("FAILED "))
-        count(line.startsWith("ok "), line.slice(8), why.join("\n"))
-    }
-    count(status === 0, "the official clients asked to the end", `ended with ${status}\n${stderr}`)
+    countAll(
+      await run(home, 600_000, script, command, home, server.url, TOKEN),
+      "the official clients asked to the end"
+    )
   } finally {
     await end(server)
   }
 }
 
+/**
+ * Runs the suite, and tells which scenarios passed without a warning, and which ran no check.
+ *
+ * Its list of failures holds those with a warning, its summary does not; a failure that is expected and does not come is one.
+ */
+const suite = async (folder: string, home: string, url: string, revision: string) => {
+  const script = join(folder, "node_modules", "@modelcontextprotocol", "conformance", "dist", "index.js")
+  const expected = join(root, "tests", "mcp", `expected-${revision}.yaml`)
+  const args = ["--url", url, "--suite", "all", "--spec-version", revision, "--expected-failures", expected]
+  const { status, stderr, stdout } = await run(home, 300_000, script, "server", ...args)
+  const summary = stdout.slice(Math.max(0, stdout.indexOf("=== SUMMARY ===")))
+  const failing = new Set([...summary.matchAll(/^ {2}[~✗] (\S+)/gm)].map(([, scenario]) => scenario!))
+  const unfailing = [...summary.matchAll(/^✓ (\S+): (\d+) passed, 0 failed/gm)].filter(
+    ([, name]) => !failing.has(name!)
+  )
+  const names = (isIdle: boolean) =>
+    unfailing.filter(([, , checks]) => (checks === "0") === isIdle).map(([, name]) => name!)
+  return { status, summary: summary + stderr, passing: names(false), idle: names(true) }
+}
+
+/** A server of this package that also has what the suite asks for: everything passes but what is expected to fail. */
+const fixtureServer = async (folder: string, home: string, revision: string): Promise<void> => {
+  const server = await listen(home, "--conditions=@tidings/source", join(root, "tests", "mcp", "fixtureServer.ts"))
+  try {
+    const found = await suite(folder, home, server.url, revision)
+    const name = `a server with the suite's fixtures conforms to ${revision}`
+    // A suite that found nothing to run has shown nothing, nor has a scenario that ran no check.
+    const isRun = found.passing.length > 25 && found.idle.length === 0
+    count(found.status === 0 && isRun, name, `ended with ${found.status}\n${found.summary}`)
+    for (const scenario of found.passing) count(true, `conformance ${revision}: ${scenario}`)
+  } finally {
+    await end(server)
+  }
+}
+
+/** The scenarios that need none of the suite's fixtures. */
+const WITHOUT_FIXTURES: Readonly<Record<string, ReadonlyArray<string>>> = {
+  "2025-11-25": [
+    "server-initialize",
+    "server-session-lifecycle",
+    "logging-set-level",
+    "ping",
+    "tools-list",
+    "server-sse-multiple-streams",
+    "resources-list",
+    "prompts-list",
+    "dns-rebinding-protection"
+  ],
+  "2026-07-28": [
+    "tools-list",
+    "server-sse-multiple-streams",
+    "resources-list",
+    "sep-2164-resource-not-found",
+    "prompts-list",
+    "dns-rebinding-protection",
+    "caching",
+    "http-header-validation",
+    "input-required-result-unsupported-methods"
+  ]
+}
+
 const conformance = async (folder: string, home: string): Promise<void> => {
-  const suite = join(folder, "node_modules", "@modelcontextprotocol", "conformance", "dist", "index.js")
-  for (const revision of REVISIONS) {
+  for (const [revision, scenarios] of Object.entries(WITHOUT_FIXTURES)) {
+    await fixtureServer(folder, home, revision)
     const server = await serve(home, "--no-token")
     try {
-      const expected = join(root, "tests", "mcp", `expected-${revision}.yaml`)
-      const args = ["server", "--url", server.url, "--suite", "all", "--spec-version", revision]
-      const { status, stderr, stdout } = await run(home, 300_000, suite, ...args, "--expected-failures", expected)
-      const summary = stdout.slice(Math.max(0, stdout.indexOf("=== SUMMARY ===")))
-      const baseline = new Set([...summary.matchAll(/^ {2}~ (\S+)/gm)].map(([, scenario]) => scenario))
-      // A scenario that ran no check, or is expected to fail, has shown nothing.
-      const scenarios = [...summary.matchAll(/^✓ (\S+): [1-9]\d* passed, 0 failed/gm)]
-        .map(([, scenario]) => scenario!)
-        .filter((scenario) => !baseline.has(scenario))
-      const name = `tidings mcp conforms to ${revision}, where it has what the suite asks for`
-      // A suite that found nothing to run has shown nothing.
-      count(status === 0 && scenarios.length > 5, name, `ended with ${status}\n${summary}${stderr}`)
-      for (const scenario of scenarios) count(true, `conformance ${revision}: ${scenario}`)
+      const { passing, summary } = await suite(folder, home, server.url, revision)
+      for (const scenario of scenarios) {
+        count(passing.includes(scenario), `conformance ${revision}: ${scenario}, of tidings mcp`, summary)
+      }
     } finally {
       await end(server)
     }
   }
+}
+
+/** Many clients, and many events, at a server of its own: of the program that is given. */
+const scale = async (folder: string, ...program: ReadonlyArray<string>): Promise<void> => {
+  const home = join(folder, "scale")
+  mkdirSync(home)
+  const [writer, readings] = ["writeEvents.ts", "readings.mjs"].map((file) => join(root, "tests", "mcp", file))
+  const script = join(folder, "scale.mjs")
+  countAll(
+    await run(home, 600_000, script, home, writer!, readings!, ...program),
+    "many clients and many events were measured to the end"
+  )
 }
 
 const inspector = async (folder: string, home: string): Promise<void> => {
@@ -184,6 +259,7 @@ try {
   await clients(folder, home)
   await conformance(folder, home)
   await inspector(folder, home)
+  await scale(folder, command, "mcp")
 } catch (error) {
   failed++
   console.error(error instanceof Error ? error.message : error)

@@ -224,7 +224,8 @@ describe("the events of a namespace", () => {
 
   it("are shown with the same ages, counts, types, objects and messages", async () => {
     const theirs = await kubectl(["events", "-n", "default"])
-    const ours = (await tidings("list", "-n", "default")).stdout
+    // kubectl has a letter before the count.
+    const ours = (await tidings("list", "-n", "default")).stdout.replaceAll("(×", "(x")
     assert.deepStrictEqual(rowsOf(ours), rowsOf(theirs))
     const lastSeenOf = (table: string, reason: string): string => {
       const line = table.split("\n").find((one) => one.includes(reason))!

@@ -1,6 +1,6 @@
 /**
  * A host that records until it is killed, and says each event that was accepted, one line each: its key and its id.
- * With `drain` it records one more, so that whoever reads it knows how far the journal goes, delivers what is left, says
+ * With `drain` it records one more, so that a reader knows how far the journal goes, delivers what is left, says
  * whether that is everything, and ends.
  */
 import * as FileJournal from "@tidings/backend-fs/FileJournal"
@@ -36,7 +36,7 @@ export interface Options {
   readonly durability: "process" | "disk"
   readonly segmentSize: number
   readonly drain: boolean
-  /** Which call of the disk kills, and the how manieth of its kind. */
+  /** The call of the disk that kills the process: its kind and its number among those. */
   readonly die?: { readonly call: keyof Disk; readonly nth: number } | undefined
 }
 

@@ -32,7 +32,7 @@ module.exports.run = async ({ EventCatalogue, Rejection, Tidings }) => {
     for (const backend of ["memory", "filesystem"]) {
       const tidings = await Tidings.create({
         backend,
-        directory,
+        ...(backend === "filesystem" ? { directory } : undefined),
         component: "host",
         catalogues: [Orders],
         console: false

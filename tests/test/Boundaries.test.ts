@@ -127,6 +127,43 @@ describe("the boundaries between sources", () => {
     ])
   })
 
+  it("see imports in every form that TypeScript has", () => {
+    for (const text of [
+      `import fs = require("@tidings/testing/Simulation")\n`,
+      `export import fs = require("@tidings/testing/Simulation")\n`,
+      `import type fs = require("@tidings/testing/Simulation")\n`,
+      `const fs = require("@tidings/testing/Simulation")\n`,
+      `const fs = await import("@tidings/testing/Simulation")\n`,
+      `export type Fs = typeof import("@tidings/testing/Simulation")\n`
+    ]) {
+      assert.deepStrictEqual(
+        refused(["packages/core/src/planted.ts", text]),
+        ["packages/core/src/planted.ts:1: core must not import @tidings/testing/Simulation"],
+        text
+      )
+    }
+    const files = ["a", "b"].map((name) => `tools/planted/${name}.ts`)
+    assert.deepStrictEqual(
+      refused([files[0]!, `import b = require("./b.ts")\n`], [files[1]!, `import a = require("./a.ts")\n`]),
+      [`imports in a circle: ${[...files, files[0]].join(" -> ")}`]
+    )
+    assert.deepStrictEqual(
+      refused([files[0]!, `import b = c.d\nconst require = load\nrequire(name)\nb.require("./a.ts")\n`]),
+      []
+    )
+  })
+
+  it("say wrong directions first, then circles, then the rest", () => {
+    assert.deepStrictEqual(
+      refused(
+        ["packages/core/src/a.ts", `import "./b.ts"\nexport const now = Date.now()\n`],
+        ["packages/core/src/b.ts", `import "./a.ts"\n`],
+        ["packages/templates/src/planted.ts", `export * from "@tidings/core/Timestamp"\n`]
+      ).map((problem) => problem.split(" ")[0]),
+      ["packages/templates/src/planted.ts:1:", "imports", "packages/core/src/a.ts:2:"]
+    )
+  })
+
   it("refuse an exception that is not needed any more", () => {
     const file = "benchmarks/kubernetes/server.ts"
     assert.include(

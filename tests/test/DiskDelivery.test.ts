@@ -12,6 +12,9 @@ import * as fileJournal from "../../packages/backend-fs/src/internal/journal/fil
 
 const DIRECTORY = "/data/journal"
 
+/** `npm run test:slow` goes through more seeds. */
+const isSlow = process.env["TIDINGS_TESTS"] === "slow"
+
 const templates = Layer.succeed(Templates.Templates, Effect.runSync(Templates.make))
 
 const check = (holds: boolean, what: () => string): void => {
@@ -224,7 +227,7 @@ const wholeStack =
 
 const OPTIONS = {
   name: "the whole stack",
-  seeds: 400,
+  seeds: isSlow ? 400 : 200,
   maximumSteps: 20_000,
   command: "npx vitest run --project @tidings/tests test/DiskDelivery.test.ts -t 'delivers what it accepted'",
   sometimes: [

@@ -180,7 +180,7 @@ export const build = async (options: BuildOptions = {}): Promise<Tools> => {
   }
   const unlock = await lock(path.join(home, "lock"), progress, options.signal)
   try {
-    // Whoever had the lock before us has probably built what we want.
+    // The process that had the lock before has probably built what is needed.
     const wanted = missing()
     removeLeftovers(home)
     if (wanted.length > 0) {
@@ -348,7 +348,7 @@ const lock = async (
     try {
       fs.utimesSync(file, now, now)
     } catch {
-      // Somebody removed the cache; the build will say so.
+      // The cache was removed; the build will say so.
     }
   }, lockHeartbeatMillis)
   heartbeat.unref()

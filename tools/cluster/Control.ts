@@ -1,6 +1,6 @@
 /**
  * The faults of a cluster, for other processes than the one that runs it: a socket in its directory that takes one
- * call per connection, a line of JSON each way. Whoever can read the kubeconfig beside it can use it.
+ * call per connection, a line of JSON each way. Every user who can read the kubeconfig beside it can use it.
  */
 import * as net from "node:net"
 import * as path from "node:path"

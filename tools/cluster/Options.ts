@@ -30,7 +30,7 @@ export interface ApiServerOptions {
   readonly apiServerArguments?: ReadonlyArray<string> | undefined
 }
 
-/** Somebody with a token, and a context in the kubeconfig named like them. */
+/** A user with a token, and a context of that name in the kubeconfig. */
 export interface User {
   readonly name: string
   /** Default: `system:serviceaccounts`, whose requests meet priority and fairness. */

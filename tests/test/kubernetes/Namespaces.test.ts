@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as KubernetesBackend from "@tidings/backend-k8s/KubernetesBackend"
 import * as Backend from "@tidings/core/Backend"
 import type { Write } from "@tidings/core/Event"
-import type { EventPage, PageToken, WatchItem } from "@tidings/core/EventQuery"
+import type { EventFilter, EventPage, PageToken, WatchItem } from "@tidings/core/EventQuery"
 import * as ApiServer from "@tidings/testing-k8s/ApiServer"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -117,6 +117,72 @@ describe("a filter that names several namespaces", () => {
       assert.strictEqual(refused.reason._tag, "Unauthorized")
       assert.include(refused.reason.detail, "team-c")
       assert.strictEqual((yield* Effect.flip(none.query(filter))).reason._tag, "Unauthorized")
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a filter that names namespaces which there cannot be, or that nothing matches", () => {
+  const impossible = ["", "Team A", "../nodes", "a/b", "-", "x".repeat(64), "\ud800"]
+
+  it.live("needs no right of any namespace but those that can be", () =>
+    Effect.gen(function* () {
+      const { two, writer } = yield* open
+      yield* writer.write([write(1, "team-a"), write(2, "team-b"), write(3, "team-c")])
+      for (const name of impossible) {
+        for (const [namespace, expected] of [
+          [[name, "team-a"], [1]],
+          [
+            ["team-b", name, "team-a"],
+            [2, 1]
+          ]
+        ] as const) {
+          const page = yield* two.query({ namespace })
+          assert.deepStrictEqual(seqs(page), expected, JSON.stringify(namespace))
+          assert.isUndefined(page.incomplete)
+          const items = yield* Stream.toQueue(two.watch({ namespace }, page.cursor), { capacity: "unbounded" })
+          assert.strictEqual(told(yield* Queue.take(items)), "Live")
+        }
+        // Beside one that may not be read, it is no answer.
+        const refused = yield* Effect.flip(two.query({ namespace: [name, "team-c"] }))
+        assert.strictEqual(refused.reason._tag, "Unauthorized")
+        assert.include(refused.reason.detail, "team-c")
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("is answered without a right, and its cursor and its watch hold", () =>
+    Effect.gen(function* () {
+      const { none, server, writer } = yield* open
+      yield* writer.write([write(1, "team-a")])
+      const before = (yield* server.requests).length
+      const filters: ReadonlyArray<EventFilter> = [
+        { namespace: [] },
+        { namespace: "Team A" },
+        { namespace: impossible },
+        { namespace: "team-c", reason: [] },
+        { object: [] },
+        { since: 2, until: 1 }
+      ]
+      for (const filter of filters) {
+        const page = yield* none.query(filter)
+        assert.deepStrictEqual([page.totalCount, page.events, page.next], [0, [], undefined], JSON.stringify(filter))
+        assert.strictEqual(page.coverage[0]!.since, "unknown")
+        for (const from of ["beginning", "now", { last: 3 }, page.cursor] as const) {
+          const items = yield* Stream.toQueue(none.watch(filter, from), { capacity: "unbounded" })
+          const live = yield* Queue.take(items)
+          assert.strictEqual(told(live), "Live")
+          const again = yield* Stream.runCollect(Stream.take(none.watch(filter, live.cursor), 1))
+          assert.deepStrictEqual(again.map(told), ["Live"])
+          assert.strictEqual(yield* Queue.size(items), 0)
+        }
+        const foreign = yield* Effect.flip(Stream.runDrain(none.watch({ ...filter, reason: ["x"] }, page.cursor)))
+        assert.strictEqual(foreign.reason._tag, "CursorMismatch")
+      }
+      const asked = (yield* server.requests).slice(before).map(({ path }) => path)
+      assert.deepStrictEqual(
+        asked.filter((path) => path.includes("/events")),
+        []
+      )
     }).pipe(Effect.scoped)
   )
 })
