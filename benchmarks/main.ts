@@ -1,22 +1,63 @@
-// `npm run bench [-- NAME …] [-- --json]`: measures side by side with what a user would have instead, and prints ratios.
+// `npm run bench [-- NAME …] [--json]`: measures side by side with what a user would have instead, and prints ratios.
+import { parseArgs } from "node:util"
 import { type Group, table } from "./Measurement.ts"
+
+const { positionals: names, values } = parseArgs({
+  allowPositionals: true,
+  options: {
+    json: { type: "boolean", default: false },
+    // Of the suites `log` and `postgres`.
+    baseline: { type: "string" },
+    events: { type: "string", default: "1000000" },
+    large: { type: "string", default: "20000000" },
+    logs: { type: "string" },
+    only: { type: "string" }
+  }
+})
 
 const suites: Readonly<Record<string, () => Promise<{ readonly run: () => Promise<ReadonlyArray<Group>> }>>> = {
   templates: () => import("./templates.ts"),
   record: () => import("./record.ts"),
-  log: () => import("./log.ts"),
+  log: async () => {
+    const { PARTS, run } = await import("./log.ts")
+    const only = PARTS.find((part) => part === values.only)
+    if (only !== values.only) {
+      console.error(`There is no part ${values.only} that is measured alone; there are: ${PARTS.join(", ")}`)
+      process.exit(2)
+    }
+    const options = {
+      baseline: values.baseline,
+      events: Number(values.events),
+      large: Number(values.large),
+      logs: values.logs,
+      only
+    }
+    return { run: () => run(options) }
+  },
+  postgres: async () => {
+    const { PARTS, run } = await import("./postgres.ts")
+    const only = PARTS.find((part) => part === values.only)
+    if (only !== values.only) {
+      console.error(`There is no part ${values.only} that is measured alone; there are: ${PARTS.join(", ")}`)
+      process.exit(2)
+    }
+    return { run: () => run({ events: Number(values.events), only }) }
+  },
   recorder: () => import("./recorder.ts"),
   fairness: () => import("./fairness.ts"),
-  start: () => import("./start.ts"),
+  start: async () => {
+    const { run } = await import("./start.ts")
+    return { run: () => run(names.includes("start")) }
+  },
+  mcp: () => import("./mcp.ts"),
   types: () => import("./types.ts"),
   kubernetes: () => import("./kubernetes.ts")
 }
 
 /** What runs without a name: a minute or two. The others take longer, or need a cluster, and are asked for by name. */
-const SHORT = ["templates", "record", "log", "start"]
+const SHORT = ["templates", "record", "start", "mcp"]
 
-const json = process.argv.includes("--json")
-const names = process.argv.slice(2).filter((argument) => !argument.startsWith("--"))
+const { json } = values
 const unknown = names.filter((name) => !(name in suites))
 if (unknown.length > 0) {
   console.error(`There is no benchmark ${unknown.join(", ")}; there are: ${Object.keys(suites).join(", ")}`)

@@ -1,5 +1,6 @@
 // `npm run torture [-- --json] [-- --only NAME]`: client-go's two recorders and Tidings, side by side on a real API server,
-// as an ordinary user of it. What arrived is read back with `kubectl get events -o json`.
+// as an ordinary user of it. What arrived is read back with `kubectl get events -o json`. `npm run torture -- archive` is
+// another one, of an archive (archive/main.ts).
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -9,6 +10,15 @@ import { parseArgs } from "node:util"
 import * as Cluster from "../../tools/cluster/Cluster.ts"
 import { buildPeer } from "./peer.ts"
 import * as Gateway from "./gateway.ts"
+
+if (process.argv[2] === "archive") {
+  const { status } = spawnSync(
+    process.execPath,
+    ["--conditions=@tidings/source", "benchmarks/torture/archive/main.ts", ...process.argv.slice(3)],
+    { stdio: "inherit" }
+  )
+  process.exit(status ?? 1)
+}
 
 const { values: options } = parseArgs({
   options: { json: { type: "boolean", default: false }, only: { type: "string" } }
