@@ -150,7 +150,7 @@ const writerOf = (database: DatabaseSync): Service["write"] => {
 
   return (batch) =>
     attempt(() => {
-      // One transaction: all of the batch or nothing, so a failure never leaves anybody in doubt.
+      // One transaction: all of the batch or nothing, so a failure means that nothing was written.
       database.exec("BEGIN IMMEDIATE")
       try {
         const outcomes = batch.map(writeOne)

@@ -12,7 +12,7 @@ export const make = async (): Promise<FastifyInstance> => {
   const app = Fastify({
     // stdout belongs to the program.
     logger: { level: "info", stream: process.stderr },
-    // Streams that have ended leave connections open, for which closing would wait a minute.
+    // When all requests are answered: browsers keep connections for later, for which closing would wait a minute.
     forceCloseConnections: true
   })
 
@@ -20,8 +20,20 @@ export const make = async (): Promise<FastifyInstance> => {
   const tidings = await Tidings.create({ component: "shop", console: false, catalogues: [ShopEvents], logger: app.log })
   registerEventManager(tidings)
 
-  // Before the server waits for its connections: the streams end, and what is accepted is delivered.
-  app.addHook("preClose", () => tidings.close())
+  // At the end the streams end first, which would not by themselves; then the requests that are under way are answered, and
+  // record; then what is accepted is delivered.
+  const ending = new AbortController()
+  const underWay = new Set<Promise<void>>()
+  app.addHook("onRequest", async (_request, reply) => {
+    const answered = new Promise<void>((done) => reply.raw.once("close", done))
+    underWay.add(answered)
+    void answered.then(() => underWay.delete(answered))
+  })
+  app.addHook("preClose", async () => {
+    ending.abort()
+    await Promise.all(underWay)
+  })
+  app.addHook("onClose", () => tidings.close())
 
   app.post<OfOrder>("/orders/:name", ({ params }) => ship(params.name))
 
@@ -48,7 +60,8 @@ export const make = async (): Promise<FastifyInstance> => {
     reply.raw.on("close", () => left.abort())
     reply.raw.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" })
     const from = typeof after === "string" ? after : "now"
-    for await (const item of tidings.watchEvents({ namespace: "shop" }, from, { signal: left.signal })) {
+    const signal = AbortSignal.any([left.signal, ending.signal])
+    for await (const item of tidings.watchEvents({ namespace: "shop" }, from, { signal })) {
       const data = item._tag === "Event" ? item.event.event : item
       reply.raw.write(`event: ${item._tag}\nid: ${item.cursor}\ndata: ${JSON.stringify(data)}\n\n`)
     }

@@ -1,9 +1,14 @@
-// A Fastify service on the promise API: it records events, answers them, and streams them without a gap.
+// A Fastify service on the promise API: it records events, answers them, streams them without a gap, and answers what is under
+// way when SIGTERM ends it.
 import assert from "node:assert/strict"
+import { spawn } from "node:child_process"
+import { once } from "node:events"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { createInterface } from "node:readline/promises"
 import { getEventManager } from "tidings/Locator"
+import * as Tidings from "tidings/Tidings"
 import { make } from "./app.ts"
 
 interface Message {
@@ -38,7 +43,7 @@ const take = async (messages: AsyncGenerator<Message, void>, count: number): Pro
   return taken
 }
 
-// As whoever starts the service would say it: here never a cluster, and a log that nobody keeps.
+// As the environment of the service would choose: here never a cluster, and a temporary log.
 const directory = mkdtempSync(join(tmpdir(), "tidings-fastify-"))
 process.once("exit", () => rmSync(directory, { recursive: true, force: true }))
 process.env["TIDINGS_BACKEND"] = "filesystem"
@@ -74,3 +79,38 @@ assert.equal(events.total, 1)
 
 await app.close()
 assert.equal(getEventManager(), undefined)
+
+// The same service as a process, ended by SIGTERM while an order is under way and a browser listens.
+const service = spawn(process.execPath, ["--conditions=@tidings/source", join(import.meta.dirname, "service.ts")], {
+  env: { ...process.env, PORT: "0" },
+  stdio: ["ignore", "pipe", "pipe"]
+})
+try {
+  const said = createInterface(service.stdout)[Symbol.asyncIterator]()
+  const { port } = JSON.parse((await said.next()).value as string) as { readonly port: number }
+  const url = `http://127.0.0.1:${port}`
+  const listening = listen(`${url}/events`)
+  assert.equal((await listening.next()).value?.event, "Live")
+  const logged = createInterface(service.stderr)[Symbol.asyncIterator]()
+  const shipping = fetch(`${url}/orders/order-4`, { method: "POST" }).then((answer) => answer.json())
+  for (let line = await logged.next(); !line.value?.includes("/orders/order-4"); line = await logged.next()) {
+    assert.ok(line.done !== true, "the service ended early")
+  }
+  const ended = once(service, "close")
+  service.kill("SIGTERM")
+  assert.equal((await listening.next()).done, true)
+  const shipment = await shipping
+  console.log(JSON.stringify(shipment))
+  assert.deepEqual(shipment, { order: "order-4", shipped: true })
+  const [, signal] = (await ended) as [number | null, string | null]
+  console.log(`the service was ended by ${signal}`)
+  assert.equal(signal, "SIGTERM")
+} finally {
+  service.kill("SIGKILL")
+}
+await using log = await Tidings.create({ backend: "filesystem", directory, logger: false })
+const shipped = await log.queryEvents({ namespace: "shop", resourceName: "order-4" })
+assert.deepEqual(
+  shipped.events.map(({ event }) => event.reason),
+  ["OrderShipped"]
+)

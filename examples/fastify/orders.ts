@@ -1,5 +1,6 @@
 // The work of the service. It knows nothing of HTTP and is not handed the event manager: it looks it up.
 import * as EventCatalogue from "@tidings/core/EventCatalogue"
+import { setTimeout as sleep } from "node:timers/promises"
 import { getEventManager } from "tidings/Locator"
 import * as Rejection from "tidings/Rejection"
 
@@ -28,7 +29,11 @@ export interface Shipment {
   readonly eventMissing?: string
 }
 
+/** What would talk to the warehouse. */
+const pack = (): Promise<void> => sleep(300)
+
 export const ship = async (order: string): Promise<Shipment> => {
+  await pack()
   const shipped = !order.startsWith("lost")
   const object = { metadata: { name: order, namespace: "shop" } }
   const shop = getEventManager(ShopEvents)?.shop

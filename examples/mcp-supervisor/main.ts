@@ -205,7 +205,7 @@ ${totalCount - before} events in ${seconds.toFixed(1)} seconds, ${warnings.total
 Next, type:
 
   npx tidings list --type warning                 what went wrong
-  npx tidings list Workflow/report                the story of one workflow
+  npx tidings story Workflow/report               the story of one workflow
   npx tidings list MCPServer/everything -o wide   the story of the server that was killed
   npx tidings explain WorkflowStepFailed          what a reason means
   npx tidings follow                              the live table; in a second terminal: npm start
