@@ -15,7 +15,6 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stdio from "effect/Stdio"
-import * as Stream from "effect/Stream"
 import * as McpProtocol from "effect/ai/McpProtocol"
 import * as McpSchema from "effect/ai/McpSchema"
 import * as McpServer from "effect/ai/McpServer"
@@ -25,6 +24,7 @@ import * as announcements from "./internal/announcements.ts"
 import * as httpGuard from "./internal/httpGuard.ts"
 import * as pushing from "./internal/pushing.ts"
 import * as resources from "./internal/resources.ts"
+import * as stdioMessages from "./internal/stdioMessages.ts"
 import * as whyPrompt from "./internal/whyPrompt.ts"
 
 /**
@@ -167,34 +167,9 @@ const serverOptions = ({ instructions = INSTRUCTIONS, name = "tidings", registra
   registrations: registrations === undefined ? layer : Layer.merge(layer, registrations)
 })
 
-/** Methods that subscribe, in any revision. */
-const SUBSCRIBING = /"(?:resources\/subscribe|subscriptions\/listen)"/
-/** One that is cut between two pieces of the input has at most so many characters in the first. */
-const OVERLAP = 24
-
-/** Input that reports subscriptions. A text that only looks like one does no harm: a watch begins early. */
-const notingSubscriptions = (demand: Effect.Effect<unknown>) =>
-  Layer.effect(
-    Stdio.Stdio,
-    Stdio.Stdio.useSync((stdio) => {
-      const decoder = new TextDecoder()
-      let before = ""
-      const subscribes = (bytes: Uint8Array): boolean => {
-        const text = before + decoder.decode(bytes, { stream: true })
-        before = text.slice(-OVERLAP)
-        return SUBSCRIBING.test(text)
-      }
-      return {
-        ...stdio,
-        stdin: Stream.mapEffect(stdio.stdin, (bytes) =>
-          Effect.suspend(() => (subscribes(bytes) ? Effect.as(demand, bytes) : Effect.succeed(bytes)))
-        )
-      }
-    })
-  )
-
 /**
  * A server on the standard input and output of the process. The layer interrupts the fiber that built it when the input ends.
+ * A line that is no message is answered with an error of JSON-RPC, and the lines after it are read.
  *
  * @category layers
  * @since 0.2.0
@@ -205,7 +180,7 @@ export const layerStdio = (options: Options): Layer.Layer<never, never, EventToo
       McpServer.layerStdio(serverOptions(options)).pipe(
         Layer.provide(Layer.succeed(announcements.OnDemand, onDemand)),
         Layer.provide(Layer.succeed(pushing.CanPush, true)),
-        Layer.provide(notingSubscriptions(onDemand.demand)),
+        Layer.provide(Layer.effect(Stdio.Stdio, stdioMessages.make(onDemand.demand))),
         Layer.orDie
       )
     )

@@ -3,6 +3,7 @@
  *
  * @internal
  */
+import * as Cause from "effect/Cause"
 import * as Console from "effect/Console"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -34,8 +35,10 @@ export const say = (text: string): Effect.Effect<void> => Console.error(escape.l
  *
  * @internal
  */
-export const logger: Logger.Logger<unknown, void> = Logger.make(({ fiber, logLevel, message }) => {
-  const text = (Array.isArray(message) ? message : [message]).map(String).join(" ")
+export const logger: Logger.Logger<unknown, void> = Logger.make(({ cause, fiber, logLevel, message }) => {
+  const said = (Array.isArray(message) ? message : [message]).map(String).join(" ")
+  // A cause that is logged alone comes beside an empty message.
+  const text = said.trim() === "" ? Cause.pretty(cause).split("\n", 1)[0]! : said
   const kind = logLevel === "Error" || logLevel === "Fatal" ? "error" : "warning"
   fiber.getRef(Console.Console).error(escape.line(`${kind}: ${text}`))
 })
