@@ -8,6 +8,7 @@
  * @since 0.2.0
  */
 import * as Result from "effect/Result"
+import * as Timestamp from "./Timestamp.ts"
 import type { Micros } from "./Timestamp.ts"
 
 /**
@@ -67,10 +68,16 @@ const millisOf = (
   hour: number,
   minute: number,
   second: number
-): number =>
-  zone === "utc"
-    ? Date.UTC(year, month, day, hour, minute, second)
-    : new Date(year, month, day, hour, minute, second).getTime()
+): number => {
+  // Constructors of Date take the years 0 to 99 for 1900 to 1999; the setters do not.
+  const date = new Date(0)
+  if (zone === "utc") {
+    date.setUTCFullYear(year, month, day)
+    return date.setUTCHours(hour, minute, second, 0)
+  }
+  date.setFullYear(year, month, day)
+  return date.setHours(hour, minute, second, 0)
+}
 
 /** A time of day of today, or of a day so many days later. */
 const onDay = (zone: Zone, now: Micros, days: number, hour: number, minute: number, second: number): Micros => {
@@ -104,7 +111,7 @@ const readDate = (match: RegExpExecArray, meant: Zone): Result.Result<Micros, st
   const zone = match[8]
   if (zone !== undefined && match[4] === undefined) return refuse(" (a zone needs a time of day before it)")
   // Read as UTC first: JavaScript rolls 30 February over into March, and another day than the given one is never meant.
-  const asUtc = new Date(Date.UTC(year, month - 1, day, hour, minute, second))
+  const asUtc = new Date(millisOf("utc", year, month - 1, day, hour, minute, second))
   if (
     asUtc.getUTCMonth() !== month - 1 ||
     asUtc.getUTCDate() !== day ||
@@ -151,6 +158,13 @@ const readDate = (match: RegExpExecArray, meant: Zone): Result.Result<Micros, st
  * @since 0.2.0
  */
 export const parse = (input: string, now: Micros, zone: Zone = "local"): Result.Result<Micros, string> => {
+  const read = readAny(input, now, zone)
+  return Result.isSuccess(read) && !Timestamp.isMicros(read.success)
+    ? refuse(" (too far away, expected a time in the years 0 to 9999)")
+    : read
+}
+
+const readAny = (input: string, now: Micros, zone: Zone): Result.Result<Micros, string> => {
   const text = input.trim()
   const word = text.toLowerCase()
   if (word === "now") return Result.succeed(now)
@@ -180,8 +194,7 @@ export const parse = (input: string, now: Micros, zone: Zone = "local"): Result.
   const length = readLength(relative[2]!)
   if (length !== undefined) {
     if (ahead && relative[3] !== undefined) return refuse(" (it is either ahead or ago)")
-    const result = now + (ahead ? length : -length)
-    return Number.isSafeInteger(result) ? Result.succeed(result) : refuse(" (too far away)")
+    return Result.succeed(now + (ahead ? length : -length))
   }
   return /\d+\s*M$/.test(text) ? refuse(" (a month has no fixed length; minutes are m)") : refuse("")
 }
