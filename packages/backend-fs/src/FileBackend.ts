@@ -139,6 +139,8 @@ export interface Pruned {
   }>
   /** Why ages are not counted up to now, in words: the clock seems to have jumped. Absent where they are. */
   readonly doubt: string | undefined
+  /** Which limit the newest segment is beyond by itself, in words; it always stays. Absent where it is within the limits. */
+  readonly stays: string | undefined
 }
 
 /**
@@ -404,9 +406,10 @@ export const layer = (options: Options = {}): Layer.Layer<Backend.Backend | Even
             ),
           setRetention: made.setRetention,
           prune: (options) =>
-            Effect.map(made.prune(options?.dryRun ?? false), ({ doubt, removed }) => ({
+            Effect.map(made.prune(options?.dryRun ?? false), ({ doubt, removed, stays }) => ({
               segments: removed.map(({ name, ...segment }) => ({ file: name.file, ...segment })),
-              doubt
+              doubt,
+              stays
             }))
         })
       )
@@ -433,11 +436,15 @@ const storedAs = (compressed: ReadonlyArray<Compressed>): ReadonlyArray<Compress
     uncompressedBytes: bytes
   }))
 
+/** `SchemaError(Expected … at ["VARIABLE"])`, the variable first. */
+const inWords = (message: string): string =>
+  message.replace(/^SchemaError\(Expected (.*?)\s+at \["([^"]*)"\]\)$/s, "$2 is none of $1")
+
 const notConfigured =
   (what: string) =>
   (error: Config.ConfigError): BackendError =>
     new BackendError({
-      reason: new Unavailable({ detail: `the ${what} of the event log is not known: ${error.message}` }),
+      reason: new Unavailable({ detail: `the ${what} of the event log is not known: ${inWords(error.message)}` }),
       cause: error
     })
 

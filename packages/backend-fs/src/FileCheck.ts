@@ -92,7 +92,11 @@ const permissionCheck = (disk: Disk, directory: string): Check => {
     return { ...common, state: mayRead ? "note" : "broken", advice: problem }
   }
   if (!may(directory, fs.constants.R_OK | fs.constants.W_OK | fs.constants.X_OK)) {
-    return { ...common, state: "broken", advice: `chmod u+rwx ${directory}; or mount its file system writable` }
+    const own =
+      owner === disk.user
+        ? `chmod u+rwx ${directory}; or mount its file system writable`
+        : `this process runs as user ${disk.user}: run as user ${owner}, chown -R ${disk.user} ${directory}, ${elsewhere}`
+    return { ...common, state: "broken", advice: own }
   }
   const unusable = disk
     .list(directory)

@@ -229,7 +229,10 @@ describe("the default durability", () => {
           Effect.provide(ConfigProvider.layer(ConfigProvider.fromUnknown({ TIDINGS_DURABILITY: "disc" })))
         )
       )
-      assert.include(error.message, "the durability of the event log is not known")
+      assert.include(
+        error.message,
+        `the durability of the event log is not known: TIDINGS_DURABILITY is none of "process" | "interval" | "disk"`
+      )
     })
   )
 })

@@ -147,6 +147,29 @@ describe("the event log", () => {
       })
   )
 
+  it.effect("a directory that this user may not use is told with what helps: another mode, or another owner", () =>
+    Effect.gen(function* () {
+      // The system lets no user into what is not there.
+      const directory = path.join(yield* log, "closed")
+      const checkedAs = (user: number) =>
+        Effect.map(
+          Effect.provideService(FileCheck.run({ directory }), Disk, {
+            ...node,
+            user,
+            groups: [],
+            status: (file) => node.status(file === directory ? path.dirname(directory) : file)
+          }),
+          (checks) => named(checks, "permissions")
+        )
+      const own = yield* checkedAs(node.user!)
+      assert.deepStrictEqual([own.state, own.advice?.startsWith("chmod u+rwx ")], ["broken", true])
+      if (node.user !== 0) return
+      const others = yield* checkedAs(4_711)
+      assert.strictEqual(others.state, "broken")
+      assert.match(others.advice!, /^this process runs as user 4711: run as user 0, chown -R 4711 /)
+    })
+  )
+
   it.effect("the limits of the log are told, and that it has none is noted", () =>
     Effect.gen(function* () {
       const directory = yield* log

@@ -282,7 +282,7 @@ describe("retention", () => {
           // Set back, everything is as before.
           yield* setTime(START + 3 * DAY)
           yield* backend.write([on(13, START + 3 * DAY)])
-          assert.deepStrictEqual(yield* log.prune(), { segments: [], doubt: undefined })
+          assert.deepStrictEqual(yield* log.prune(), { segments: [], doubt: undefined, stays: undefined })
         })
       )
     }).pipe(silent)

@@ -55,8 +55,12 @@ describe("retention", () => {
       const { tidings } = yield* world
       for (const [flag, value, words] of [
         ["--max-age", "long", "an age such as 90d"],
-        ["--max-size", "10XB", "a size such as 10GiB"],
-        ["--max-events", "-1", "a whole number"]
+        ["--max-size", "10XB", "a size with its unit such as 10GiB"],
+        ["--max-size", "50", "a size with its unit such as 10GiB"],
+        ["--max-events", "-1", "a whole number"],
+        ["--max-age", "0d", "would keep nothing: give an age such as 90d, 12h or 30m, or none for no limit"],
+        ["--max-size", "0GiB", "would keep nothing"],
+        ["--max-events", "0", "would keep nothing"]
       ] as const) {
         const { code, err } = yield* tidings("retention", `${flag}=${value}`)
         assert.strictEqual(code, 2)
@@ -81,6 +85,20 @@ describe("retention", () => {
 })
 
 describe("prune", () => {
+  it.effect("says which limit the newest segment is beyond by itself, because it always stays", () =>
+    Effect.gen(function* () {
+      const { segments, tidings } = yield* world
+      yield* tidings("retention", "--max-size", "1B")
+      assert.match((yield* tidings("prune")).err[1]!, /^removed 3 segments /)
+      for (const args of [["prune", "--dry-run"], ["prune"]]) {
+        const { err } = yield* tidings(...args)
+        assert.match(err[0]!, /^note: the newest segment alone has more than 1 byte.*, and always stays/)
+        assert.match(err[1]!, /^nothing can be removed from the event log in /)
+      }
+      assert.lengthOf(segments(), 1)
+    })
+  )
+
   it.effect("shows with --dry-run what it then removes", () =>
     Effect.gen(function* () {
       const { segments, tidings } = yield* world

@@ -51,6 +51,8 @@ export interface Plan {
   readonly expired: ReadonlyArray<Expired>
   /** The time up to which ages are counted, in words, where it is not now. */
   readonly doubt: string | undefined
+  /** Which limit the newest segment is beyond by itself, in words; absent where it is not. */
+  readonly stays: string | undefined
   /** What is to be noted of the time. */
   readonly time: LogMeta["time"]
 }
@@ -181,7 +183,12 @@ export const plan = (directory: LogDirectory, clock: Clock.Clock): Effect.Effect
       bytes -= segment.bytes
       events -= lines
     }
-    return { expired, doubt, time }
+    let stays: string | undefined
+    if (expired.length >= segments.length - 1) {
+      if (maxBytes !== undefined && bytes > maxBytes) stays = `more than ${Limits.size(maxBytes)}`
+      else if (maxEvents !== undefined && events > maxEvents) stays = `more than ${Limits.count(maxEvents)}`
+    }
+    return { expired, doubt, stays, time }
   })
 
 /**

@@ -20,6 +20,7 @@ import * as SegmentMark from "./segmentMark.ts"
 export interface Pruned {
   readonly removed: ReadonlyArray<Retention.Expired>
   readonly doubt: string | undefined
+  readonly stays: string | undefined
 }
 
 interface UpkeepOptions {
@@ -80,16 +81,21 @@ export class Upkeep {
   }
 
   readonly dryRun: Effect.Effect<Pruned, BackendError> = Effect.suspend(() =>
-    Effect.map(Retention.plan(this.options.directory, this.options.clock), ({ doubt, expired }) => ({
+    Effect.map(Retention.plan(this.options.directory, this.options.clock), ({ doubt, expired, stays }) => ({
       removed: expired,
-      doubt
+      doubt,
+      stays
     }))
   )
 
   readonly prune: Effect.Effect<Pruned, BackendError> = Effect.suspend(() => {
     const { clock, directory } = this.options
     return Effect.flatMap(Retention.plan(directory, clock), (plan) =>
-      Effect.map(Retention.apply(directory, clock, plan), (removed) => ({ removed, doubt: plan.doubt }))
+      Effect.map(Retention.apply(directory, clock, plan), (removed) => ({
+        removed,
+        doubt: plan.doubt,
+        stays: plan.stays
+      }))
     )
   })
 

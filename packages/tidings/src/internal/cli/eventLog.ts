@@ -34,7 +34,6 @@ export const use = <A, E, R>(verb: string, use: (log: Log) => Effect.Effect<A, E
   }).pipe(session.withBackend({ create: false }))
 
 const UNITS: Readonly<Record<string, number>> = {
-  "": 1,
   B: 1,
   K: 1_024,
   KIB: 1_024,
@@ -51,7 +50,8 @@ const UNITS: Readonly<Record<string, number>> = {
 }
 
 /**
- * A size such as `500MB`, `10GiB` or `10G` in bytes; absent where it is none.
+ * A size such as `500MB`, `10GiB` or `10G` in bytes; absent where it is none. A number without a unit is none: `50` may be meant
+ * as GiB, and what is beyond 50 bytes would be removed.
  *
  * @internal
  */

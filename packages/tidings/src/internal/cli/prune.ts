@@ -27,7 +27,7 @@ export const prune = () =>
     Effect.fnUntraced(function* ({ dryRun }) {
       yield* eventLog.use("prune", (log) =>
         Effect.gen(function* () {
-          const { doubt, segments } = yield* log.prune({ dryRun })
+          const { doubt, segments, stays } = yield* log.prune({ dryRun })
           yield* words.prose(
             segments.map(
               ({ bytes, file, lines, until, why }) =>
@@ -37,11 +37,18 @@ export const prune = () =>
             2
           )
           if (doubt !== undefined) yield* words.say(`note: ${doubt}`)
+          if (stays !== undefined) {
+            yield* words.say(
+              `note: the newest segment alone has ${stays}, and always stays: it goes when there are newer ones`
+            )
+          }
           const bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0)
           const what = `${segments.length} ${segments.length === 1 ? "segment" : "segments"} (${eventLog.size(bytes)})`
           yield* words.say(
             segments.length === 0
-              ? `nothing is beyond the limits of the event log in ${log.directory}`
+              ? stays === undefined
+                ? `nothing is beyond the limits of the event log in ${log.directory}`
+                : `nothing can be removed from the event log in ${log.directory}`
               : dryRun
                 ? `would remove ${what}; without --dry-run they are removed`
                 : `removed ${what}`

@@ -39,8 +39,10 @@ const read = (
 ): Effect.Effect<number | "none" | undefined, unknown> => {
   if (text === undefined || text === "none") return Effect.succeed(text)
   const value = parse(text)
-  return value === undefined
-    ? session.refuse(`--${flag} ${JSON.stringify(text)} is not ${expected}, or none`)
+  if (value === undefined) return session.refuse(`--${flag} ${JSON.stringify(text)} is not ${expected}, or none`)
+  // Elsewhere 0 often means no limit; here it would remove all that can be removed.
+  return value === 0
+    ? session.refuse(`--${flag} ${JSON.stringify(text)} would keep nothing: give ${expected}, or none for no limit`)
     : Effect.succeed(value)
 }
 
@@ -79,7 +81,7 @@ export const retention = () =>
       const seconds = yield* read("max-age", maxAge, eventLog.readAge, "an age such as 90d, 12h or 30m")
       const changes: FileBackend.RetentionOptions = {
         maxAge: typeof seconds === "number" ? Duration.seconds(seconds) : seconds,
-        maxBytes: yield* read("max-size", maxSize, eventLog.readSize, "a size such as 10GiB or 500MB"),
+        maxBytes: yield* read("max-size", maxSize, eventLog.readSize, "a size with its unit such as 10GiB or 500MB"),
         maxEvents: yield* read(
           "max-events",
           maxEvents,
