@@ -19,16 +19,16 @@ import type { Micros } from "./Timestamp.ts"
  */
 export type Zone = "local" | "utc"
 
-const MICROS: { readonly [unit: string]: number } = {
-  ms: 1_000,
-  s: 1_000_000,
-  m: 60_000_000,
-  h: 3_600_000_000,
-  d: 86_400_000_000,
-  w: 604_800_000_000
-}
+const MICROS: ReadonlyMap<string, number> = new Map([
+  ["ms", 1_000],
+  ["s", 1_000_000],
+  ["m", 60_000_000],
+  ["h", 3_600_000_000],
+  ["d", 86_400_000_000],
+  ["w", 604_800_000_000]
+])
 
-const WORDS: { readonly [word: string]: string } = Object.fromEntries(
+const WORDS: ReadonlyMap<string, string> = new Map(
   Object.entries({
     ms: ["milli", "millis", "millisecond", "milliseconds"],
     s: ["sec", "secs", "second", "seconds"],
@@ -40,7 +40,8 @@ const WORDS: { readonly [word: string]: string } = Object.fromEntries(
 )
 
 // Short units are lower case only: an "M" may be meant as a month, and a month has no fixed length.
-const microsOf = (unit: string): number | undefined => MICROS[unit] ?? MICROS[WORDS[unit.toLowerCase()] ?? ""]
+const microsOf = (unit: string): number | undefined =>
+  MICROS.get(unit) ?? MICROS.get(WORDS.get(unit.toLowerCase()) ?? "")
 
 const PART = /(\d+(?:\.\d+)?)\s*([A-Za-z]+)(?:\s*,\s*|\s+and\s+|\s*)/y
 

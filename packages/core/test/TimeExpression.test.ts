@@ -94,7 +94,8 @@ describe("time grammar", () => {
     ["0000-01-01T00:00:00+02:00", /too far away/],
     ["0095-02-29T10:00:00Z", /no such day/],
     ["2026-08-22T10", /such as/],
-    ["12345", /no unit/]
+    ["12345", /no unit/],
+    ["1 constructor", /@1755856800$/]
   ])("refuses %j", (text, expected) => {
     assert.match(iso(text), /^! a time such as 1h30m, "2 hours ago"/)
     assert.match(iso(text), expected)

@@ -360,11 +360,14 @@ const commandFor = <E>(
   backend: BackendSource<E>,
   options: Options,
   name: string | undefined
-): Effect.Effect<Command.Command<string, never, {}, CliError.CliError | CommandError, Command.Environment>> => {
+): Effect.Effect<{
+  readonly command: Command.Command<string, never, {}, CliError.CliError | CommandError, Command.Environment>
+  readonly verbs: ReadonlyArray<string>
+}> => {
   const { context, root, run } = rootOf(backend, options)
   return Effect.map(
     Effect.promise(() => verb.load(name, context, run)),
-    (loaded) => root.pipe(Command.withSubcommands(loaded))
+    (loaded) => ({ command: root.pipe(Command.withSubcommands(loaded)), verbs: loaded.map(({ name }) => name) })
   )
 }
 
@@ -408,7 +411,7 @@ const complete = <E>(
 ): Effect.Effect<number, never, Services> =>
   Effect.gen(function* () {
     const source = sourceOf(backend)
-    const command = yield* commandFor(backend, options, undefined)
+    const { command } = yield* commandFor(backend, options, undefined)
     const { run } = yield* Effect.promise(() => import("./internal/cli/completing.ts"))
     const store = (values: { readonly [flag: string]: string | undefined }) => source.layer(values, { create: false })
     yield* run({ command, catalogue: catalogueOf(options), values: source.flags, store }, asked)
@@ -457,9 +460,12 @@ export const runWith = <E>(
   return (written) => {
     if (written[0] === argv.VERB) return complete(backend, options, written.slice(1))
     const args = argv.normalise(written)
-    return Effect.flatMap(commandFor(backend, options, verbOf(args)), (command) =>
-      Command.runWith(command, { version: options.version })(args)
-    ).pipe(
+    return Effect.flatMap(commandFor(backend, options, verbOf(args)), ({ command, verbs }) => {
+      const [asked = ""] = args
+      // The parser shows the help of the whole command where a verb is not known.
+      const isUnknown = written[0] === "help" && asked !== "" && !asked.startsWith("-") && !verbs.includes(asked)
+      return Command.runWith(command, { version: options.version })(isUnknown ? [asked] : args)
+    }).pipe(
       Effect.as(0),
       Effect.catchCause((cause) => {
         const { exit, untold } = failure.outcomeOf(cause)

@@ -27,6 +27,18 @@ it.each([
     ["list", "--since", "-n", "a"]
   ],
   [
+    ["wait", "--timeout", "-1s"],
+    ["wait", "--timeout=-1s"]
+  ],
+  [
+    ["list", "--grep", "-> gone", "--exclude", "-5"],
+    ["list", "--grep=-> gone", "--exclude=-5"]
+  ],
+  [
+    ["list", "--grep", "-A", "--exclude", "-ojson", "--grep", "--type", "Normal"],
+    ["list", "--grep", "-A", "--exclude", "-o", "json", "--grep", "--type", "Normal"]
+  ],
+  [
     ["list", "--since"],
     ["list", "--since"]
   ],

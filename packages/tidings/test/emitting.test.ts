@@ -143,6 +143,11 @@ describe("emit -", () => {
     [`{"involvedObject":"Workflow/deploy",`, "it is not JSON"],
     ["[]  17", "it is not JSON"],
     ["17", "it is no JSON object, expected one with involvedObject and reason"],
+    [{ ...workflow, constructor: 1 }, `"constructor" is no field of an event, which has involvedObject, reason, `],
+    [
+      `{"involvedObject":"Workflow/deploy","reason":"A","__proto__":1}`,
+      `"__proto__" is no field of an event, which has`
+    ],
     [{ object: "Workflow/deploy", reason: "A" }, `"object" is no field of an event; did you mean involvedObject?`],
     [{ reason: "A" }, "involvedObject is missing, expected KIND/NAME such as Workflow/deploy"],
     [{ ...workflow, involvedObject: "Workflow" }, `involvedObject is "Workflow", expected KIND/NAME`],

@@ -340,7 +340,7 @@ describe("expressions", () => {
   )
 
   it.effect.each([
-    ["(", /--grep "\(": missing closing \)/],
+    ["(", /--grep "\(": missing closing \): `\(`$/m],
     ["(?=a)b", /which has no lookahead, lookbehind and no backreferences/],
     [String.raw`(a)\1`, /which has no lookahead, lookbehind and no backreferences/],
     ["((a{1,100}){1,100}){1,100}", /invalid repeat count/],

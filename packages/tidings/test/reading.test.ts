@@ -414,7 +414,11 @@ describe("list", () => {
     ],
     [["list", "--lmit", "3"], "error: unknown flag --lmit; did you mean --limit?"],
     [["list", "--kind"], "error: --kind has no value, expected KIND"],
-    [["list", "a", "b"], `error: unexpected "b": quote a text that has spaces, and put flags before --`]
+    [["list", "-x"], "error: unknown flag -x"],
+    [["list", "--by=reason"], "error: unknown flag --by"],
+    [["list", "-a"], "error: unknown flag -a; did you mean -A?"],
+    [["list", "a", "b"], `error: unexpected "b": an object is a/b, two kinds are a,b`],
+    [["list", "a/b", "c"], `error: unexpected "c": quote a text that has spaces, and put flags before --`]
   ] as const)("refuses %j", ([argv, expected]) =>
     Effect.gen(function* () {
       const { layer } = yield* memory()

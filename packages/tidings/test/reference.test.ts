@@ -43,6 +43,17 @@ describe("the reference of the command", () => {
 })
 
 describe("help", () => {
+  it.effect("of a verb that there is not is an error, with the verb that may be meant", () =>
+    Effect.gen(function* () {
+      const { layer } = yield* memory()
+      const { code, err, out } = yield* run(layer, ["help", "lst"])
+      assert.deepStrictEqual([code, out, err[0]], [2, [], `error: unknown command "lst"; did you mean list?`])
+      for (const args of [["help"], ["help", "list"], ["help", "--color", "never"]]) {
+        assert.strictEqual((yield* run(layer, args)).code, 0, args.join(" "))
+      }
+    })
+  )
+
   it.effect("that is asked for is the answer; a verb left out shows it too", () =>
     Effect.gen(function* () {
       const { layer } = yield* memory()

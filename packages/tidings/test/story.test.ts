@@ -181,6 +181,7 @@ describe("the story of an object", () => {
         write(8, { at, kind: "Job", name: "backup-1", reason: "Completed" }),
         controller(9, "CronJob", "backup", "Created job backup-1"),
         write(10, { at, kind: "Workflow", name: "w", reason: "Ran" }),
+        write(12, { at, kind: "constructor", name: "w", reason: "Ran" }),
         controller(11, "ReplicaSet", "liar", "Created pod: w")
       ])
       const ownersOf = (object: string) =>
@@ -195,6 +196,7 @@ describe("the story of an object", () => {
       assert.deepStrictEqual(yield* ownersOf("pod/db-0"), [{ kind: "StatefulSet", name: "db" }])
       assert.deepStrictEqual(yield* ownersOf("job/backup-1"), [{ kind: "CronJob", name: "backup" }])
       assert.isUndefined(yield* ownersOf("Workflow/w"))
+      assert.isUndefined(yield* ownersOf("constructor/w"))
     })
   )
 

@@ -189,7 +189,7 @@ describe("template test", () => {
       ])
       assert.match(of(11)[0]!, /^ {2}data: "Customer" is not a field\. Anything of your own goes under arguments/)
       assert.deepStrictEqual(of(12), [`  data.StepCount is "3", expected a whole number`])
-      assert.deepStrictEqual(of(13), ["  data is not an object"])
+      assert.deepStrictEqual(of(13), [`  data is [], expected an object such as {"stepId":"build"}`])
     })
   )
 

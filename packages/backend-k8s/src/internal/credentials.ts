@@ -163,15 +163,17 @@ const tokenOf = async (user: User): Promise<string | undefined> => {
   }
 }
 
-const REMOVED: Readonly<Record<string, string>> = {
-  azure: "use the credential plugin kubelogin, as kubectl since 1.26",
-  gcp: "use the credential plugin gke-gcloud-auth-plugin, as kubectl since 1.26",
-  openstack: "use the credential plugin client-keystone-auth, as kubectl since 1.22"
-}
+const REMOVED: ReadonlyMap<string, string> = new Map([
+  ["azure", "use the credential plugin kubelogin, as kubectl since 1.26"],
+  ["gcp", "use the credential plugin gke-gcloud-auth-plugin, as kubectl since 1.26"],
+  ["openstack", "use the credential plugin client-keystone-auth, as kubectl since 1.22"]
+])
 
 const readAuthProvider = async ({ config, name }: NonNullable<User["authProvider"]>): Promise<string> => {
   if (name !== "oidc") {
-    throw new Error(`the auth-provider "${name}" is not known any more; ${REMOVED[name] ?? "use a credential plugin"}`)
+    throw new Error(
+      `the auth-provider "${name}" is not known any more; ${REMOVED.get(name) ?? "use a credential plugin"}`
+    )
   }
   const { readOidc } = await import("./givenKubeConfig.ts")
   return readOidc(config)

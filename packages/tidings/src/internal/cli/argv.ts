@@ -13,8 +13,12 @@ export const VERB = "__complete"
 
 /** The short flags that take a value. */
 const ATTACHED = /^-([onl])(?!=)(.+)$/s
-/** Flags whose value may begin with a minus sign. */
-const SIGNED = new Set(["--since", "--until", "--at"])
+/** Flags whose value may begin with a minus sign before a digit. */
+const SIGNED = new Set(["--since", "--until", "--at", "--before", "--timeout"])
+/** Flags whose value may begin with a minus sign: a text of messages. What could be a flag of one letter stays one. */
+const TEXTS = new Set(["--grep", "--exclude"])
+const isText = (value: string): boolean =>
+  /^-(?:\d|[^-].)/s.test(value) && !ATTACHED.test(value) && !/^-[A-Za-z]=/.test(value)
 
 /** @internal */
 export const normalise = (argv: ReadonlyArray<string>): ReadonlyArray<string> => {
@@ -26,7 +30,10 @@ export const normalise = (argv: ReadonlyArray<string>): ReadonlyArray<string> =>
     const attached = ATTACHED.exec(argument)
     const next = argv[index + 1]
     if (attached !== null) out.push(`-${attached[1]!}`, attached[2]!)
-    else if (SIGNED.has(argument) && next !== undefined && /^-\d/.test(next)) {
+    else if (
+      next !== undefined &&
+      ((SIGNED.has(argument) && /^-\d/.test(next)) || (TEXTS.has(argument) && isText(next)))
+    ) {
       out.push(`${argument}=${next}`)
       index++
     } else out.push(argument)

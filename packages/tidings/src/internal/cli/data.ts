@@ -197,7 +197,8 @@ const expectations: Readonly<Record<Extract<FieldTypes[string], string>, Expecta
  * @internal
  */
 export const fromJson = (value: unknown, fields: FieldTypes): Result.Result<Data, string> => {
-  if (!isObject(value)) return Result.fail("data is not an object")
+  if (!isObject(value))
+    return Result.fail(`data is ${JSON.stringify(value).slice(0, 60)}, expected an object such as {"stepId":"build"}`)
   const all: FieldTypes = { ...OF_THE_OBJECT, arguments: "open", ...fields }
   const entries: Array<readonly [string, unknown]> = []
   for (const [key, member] of Object.entries(value)) {

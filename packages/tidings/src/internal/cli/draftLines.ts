@@ -58,18 +58,18 @@ const FIELDS = [
 const REFERENCE_FIELDS = ["kind", "name", "namespace", "apiVersion", "uid", "fieldPath", "resourceVersion"] as const
 
 /** What others call a field. */
-const OTHER_NAMES: { readonly [name: string]: (typeof FIELDS)[number] | undefined } = {
-  object: "involvedObject",
-  regarding: "involvedObject",
-  note: "message",
-  time: "at",
-  timestamp: "at",
-  lasttimestamp: "at",
-  firsttimestamp: "at",
-  eventtime: "at",
-  component: "source",
-  reportingcontroller: "source"
-}
+const OTHER_NAMES: ReadonlyMap<string, (typeof FIELDS)[number]> = new Map([
+  ["object", "involvedObject"],
+  ["regarding", "involvedObject"],
+  ["note", "message"],
+  ["time", "at"],
+  ["timestamp", "at"],
+  ["lasttimestamp", "at"],
+  ["firsttimestamp", "at"],
+  ["eventtime", "at"],
+  ["component", "source"],
+  ["reportingcontroller", "source"]
+])
 
 interface Fields {
   readonly [field: string]: unknown
@@ -81,7 +81,8 @@ const isObject = (value: unknown): value is Fields =>
 const refuseUnknown = (value: Fields, fields: ReadonlyArray<string>, where: string): void => {
   const unknown = Object.keys(value).find((key) => !fields.includes(key))
   if (unknown === undefined) return
-  const meant = (where === "" ? OTHER_NAMES[unknown.toLowerCase()] : undefined) ?? Suggestion.nearest(unknown, fields)
+  const meant =
+    (where === "" ? OTHER_NAMES.get(unknown.toLowerCase()) : undefined) ?? Suggestion.nearest(unknown, fields)
   throw new Wrong(
     `${where}${JSON.stringify(unknown)} is no field of an event` +
       (meant === undefined ? `, which has ${fields.join(", ")}` : `; did you mean ${meant}?`)

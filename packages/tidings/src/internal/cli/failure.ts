@@ -81,6 +81,10 @@ export class Usage extends Data.TaggedError("Usage")<{ readonly detail: string }
 export const usage = (path: ReadonlyArray<string>, error: Usage): CliError.ShowHelp =>
   new CliError.ShowHelp({ commandPath: path, errors: [new CliError.ValidationError({ message: error.detail })] })
 
+/** A flag of one letter is near to every other one: only the same letter is meant, in the other case or after one dash too many. */
+const isMeant = (suggestion: string, option: string): boolean =>
+  suggestion.startsWith("--") || suggestion.slice(1).toLowerCase() === option.replace(/^-+/, "").toLowerCase()
+
 const suggested = (suggestions: ReadonlyArray<string>): string =>
   suggestions.length === 0 ? "" : `; did you mean ${suggestions.join(" or ")}?`
 
@@ -94,7 +98,7 @@ const flagOf = (name: string): string => (name.length === 1 ? `-${name}` : `--${
 export const describe = (error: CliError.CliError): string => {
   switch (error._tag) {
     case "UnrecognizedOption":
-      return `unknown flag ${error.option}${suggested(error.suggestions)}`
+      return `unknown flag ${error.option}${suggested(error.suggestions.filter((one) => isMeant(one, error.option)))}`
     case "MissingOption":
       return `${flagOf(error.option)} is missing`
     case "MissingArgument":

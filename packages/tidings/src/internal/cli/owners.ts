@@ -15,11 +15,11 @@ export interface Owner {
 }
 
 /** The messages of kube-controller-manager, by the kind of what they name: pkg/controller of Kubernetes 1.36. */
-const NAMED: { readonly [kind: string]: ReadonlyArray<RegExp> | undefined } = {
-  Pod: [/^(?:Created|Deleted) pod: (\S+)$/, /^(?:create|delete) Pod (\S+) in StatefulSet \S+ successful$/],
-  ReplicaSet: [/^Scaled (?:up|down) replica set (\S+) (?:to|from) /],
-  Job: [/^Created job (\S+)$/]
-}
+const NAMED: ReadonlyMap<string, ReadonlyArray<RegExp>> = new Map([
+  ["Pod", [/^(?:Created|Deleted) pod: (\S+)$/, /^(?:create|delete) Pod (\S+) in StatefulSet \S+ successful$/]],
+  ["ReplicaSet", [/^Scaled (?:up|down) replica set (\S+) (?:to|from) /]],
+  ["Job", [/^Created job (\S+)$/]]
+])
 
 /** A Deployment owns a ReplicaSet, which owns a Pod. */
 const MOST = 3
@@ -41,7 +41,7 @@ export const of = Effect.fnUntraced(function* (
   let owned: Owner = object
   while (owners.length < MOST) {
     const { kind, name } = owned
-    const patterns = NAMED[kind]
+    const patterns = NAMED.get(kind)
     if (patterns === undefined) break
     const page = yield* Effect.option(
       reader.query({

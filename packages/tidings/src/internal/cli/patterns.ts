@@ -30,7 +30,11 @@ const compileOne = (flag: string, expression: string): Result.Result<RE2JS, stri
       ? refused("the expression is too large: use smaller numbers of repeats")
       : Result.succeed(compiled)
   } catch (error) {
-    const said = error instanceof Error ? error.message.replace(/^error parsing regexp: /, "") : String(error)
+    // What the flag for both cases puts before the expression is nothing that was written.
+    const said =
+      error instanceof Error
+        ? error.message.replace(/^error parsing regexp: /, "").replace("`(?i)", "`")
+        : String(error)
     return refused(
       /Perl syntax|escape sequence/.test(said)
         ? `${said}; this is RE2's syntax, which has no lookahead, lookbehind and no backreferences`

@@ -225,7 +225,13 @@ const readObjects = (
 ): Result.Result<ReadonlyArray<Meant>, string> => {
   const stray = written.slice(1).find((one) => !one.includes("/"))
   if (stray !== undefined) {
-    return Result.fail(`unexpected ${JSON.stringify(stray)}: quote a text that has spaces, and put flags before --`)
+    const [first = ""] = written
+    return Result.fail(
+      `unexpected ${JSON.stringify(stray)}: ` +
+        (first.includes("/")
+          ? "quote a text that has spaces, and put flags before --"
+          : `an object is ${first}/${stray}, two kinds are ${first},${stray}`)
+    )
   }
   const meant: Array<Meant> = []
   const all = written.flatMap(split)

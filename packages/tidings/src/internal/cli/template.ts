@@ -12,5 +12,6 @@ import { templateTest } from "./templateTest.ts"
 export const template = () =>
   Command.make("template").pipe(
     Command.withDescription("Render, check and test message templates."),
+    Command.withShortDescription("Render, check and test message templates"),
     Command.withSubcommands([templateRender, templateCheck, templateTest])
   )

@@ -34,5 +34,6 @@ export const templateRender = Command.make(
   )
 ).pipe(
   Command.withDescription("Render a template with the data given."),
+  Command.withShortDescription("Render a template with the data given"),
   examples("'Workflow {{.Name}} failed{{if .Error}}: {{.Error}}{{end}}' --data name=deploy --data error=timeout")
 )
