@@ -61,7 +61,16 @@ const may = (file: string, mode: number): boolean => {
 const elsewhere = "or choose another directory (TIDINGS_DIRECTORY)"
 
 const absentCheck = (disk: Disk, directory: string): Check => {
-  const { path: parent } = access.nearestAncestor(disk, directory)
+  const { path: parent, status } = access.nearestAncestor(disk, directory)
+  if (status !== undefined && status.kind !== "directory") {
+    return {
+      name: "directory",
+      state: "broken",
+      found: `${directory} cannot be there: ${parent} is a file where a directory should be`,
+      advice: `move it away, ${elsewhere}`,
+      facts: { directory, exists: false }
+    }
+  }
   return may(parent, fs.constants.W_OK | fs.constants.X_OK)
     ? {
         name: "directory",

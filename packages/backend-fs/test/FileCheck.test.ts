@@ -103,6 +103,7 @@ describe("the event log", () => {
       for (const directory of [file, path.join(file, "log")]) {
         const checks = yield* FileCheck.run({ directory })
         assert.deepStrictEqual(states(checks), { directory: "broken" }, directory)
+        assert.include(checks[0]!.found, `${file} is a file where a directory should be`)
         assert.isDefined(checks[0]!.advice)
       }
     })

@@ -455,7 +455,7 @@ describe("failing backends", () => {
     [
       new BackendError.Transient({ applied: "no", detail: "reset\nstack\nstack\nstack" }),
       4,
-      /^error: the store returned an unexpected answer: reset$/
+      /^error: the store did not answer as it should: reset$/
     ]
   ] as const)("%s", ([reason, code, expected]) =>
     Effect.gen(function* () {

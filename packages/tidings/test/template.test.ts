@@ -210,6 +210,7 @@ describe("template test", () => {
       })
       const directory = yield* runs(["template", "test", tmpdir()])
       assert.strictEqual(directory.code, 1)
+      assert.match(directory.err[0]!, /^error: cannot read ".*": it is a directory$/)
       assert.strictEqual(directory.err.length, 2)
     })
   )

@@ -317,6 +317,8 @@ describe("import", () => {
       )
       const absent = yield* run(layer, ["import", join(path, "absent")])
       assert.match(absent.err.at(-1)!, /error: cannot read ".*absent": there is no such file/)
+      const folder = yield* run(layer, ["import", tmpdir()])
+      assert.match(folder.err.at(-1)!, /error: cannot read ".*": it is a directory$/)
     })
   )
 

@@ -162,9 +162,15 @@ export class StoreDirectory {
   private checkDirectory(create: boolean, use: access.Use): void {
     let status = this.disk.status(this.path)
     if (status === undefined) {
+      const ancestor = access.nearestAncestor(this.disk, this.path)
+      if (ancestor.status !== undefined && ancestor.status.kind !== "directory") {
+        throw unavailable(
+          `${this.path} cannot be there: ${ancestor.path} is a file where a directory should be; move it away${ADVICE[this.kind]}`
+        )
+      }
       if (!create) throw this.missing()
       try {
-        const { status } = access.nearestAncestor(this.disk, this.path)
+        const { status } = ancestor
         this.disk.makeDirectory(this.path, access.directoryMode(status))
       } catch (cause) {
         throw fromDisk(cause, pathOf(cause) ?? this.path, this.kind === "log" ? "log" : "newJournal")

@@ -9,7 +9,9 @@
 import type { Cursor } from "@tidings/core/EventQuery"
 import * as Effect from "effect/Effect"
 import {
+  accessSync,
   closeSync,
+  constants,
   fsyncSync,
   openSync,
   readFileSync,
@@ -19,6 +21,7 @@ import {
   statSync,
   writeSync
 } from "node:fs"
+import { dirname } from "node:path"
 import { BackendError } from "@tidings/core/BackendError"
 import { Failure } from "./failure.ts"
 import * as reader from "./reader.ts"
@@ -83,12 +86,39 @@ const replace = (path: string, text: string): void => {
   }
 }
 
+/** Fails where no cursor can be written, before there is output that the next run would show again. */
+const checkDirectory = (path: string): void => {
+  let target = path
+  try {
+    target = realpathSync(path)
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT") throw error
+  }
+  const directory = dirname(target)
+  try {
+    accessSync(directory, constants.W_OK | constants.X_OK)
+  } catch (error) {
+    throw new Error(
+      codeOf(error) === "ENOENT"
+        ? `there is no directory ${directory}: make it`
+        : `this user may not write in ${directory}: its files are replaced as a whole`
+    )
+  }
+}
+
 /** @internal */
 export const open = (path: string): Effect.Effect<CursorFile, Failure> =>
   Effect.try({
     try: () => read(path),
     catch: (error) => new Failure({ detail: `cannot read the cursor file ${JSON.stringify(path)}: ${whyOf(error)}` })
   }).pipe(
+    Effect.tap(
+      Effect.try({
+        try: () => checkDirectory(path),
+        catch: (error) =>
+          new Failure({ detail: `cannot write the cursor file ${JSON.stringify(path)}: ${whyOf(error)}` })
+      })
+    ),
     Effect.map((cursor) => ({
       path,
       cursor,

@@ -6,6 +6,7 @@
 import type { BackendError } from "@tidings/core/BackendError"
 import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
+import type { PlatformError } from "effect/PlatformError"
 import * as CliError from "effect/cli/CliError"
 import { CommandError } from "../../CommandError.ts"
 import * as escape from "./escape.ts"
@@ -122,6 +123,26 @@ export const describe = (error: CliError.CliError): string => {
   }
 }
 
+/** What the system calls what it refuses, in words. */
+const REFUSALS: ReadonlyMap<unknown, string> = new Map([
+  ["EISDIR", "it is a directory"],
+  ["ENOTDIR", "a part of its path is no directory"],
+  ["EACCES", "this user may not read it"],
+  ["EPERM", "this user may not read it"]
+])
+
+/**
+ * Why a file cannot be read.
+ *
+ * @internal
+ */
+export const whyOf = ({ message, reason }: PlatformError): string => {
+  if (reason._tag === "NotFound") return "there is no such file"
+  const { cause } = reason
+  const code = typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined
+  return REFUSALS.get(code) ?? message
+}
+
 // ---------------------------------------------------------------------------
 // run-time failures
 // ---------------------------------------------------------------------------
@@ -142,7 +163,7 @@ const ofBackend = (error: BackendError): Report => {
       // Whether something was written means nothing to who reads; who records is told by the recorder.
       return {
         exit: EXIT.unreachable,
-        detail: `the store returned an unexpected answer: ${error.reason.detail}`,
+        detail: `the store did not answer as it should: ${error.reason.detail}`,
         hint: "this may be temporary: try again"
       }
     case "CursorMismatch":

@@ -10,6 +10,7 @@ import * as Stream from "effect/Stream"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import { examples } from "./examples.ts"
+import * as failure from "./failure.ts"
 import { Failure } from "./failure.ts"
 import * as flags from "./flags.ts"
 import type { Source } from "./importing.ts"
@@ -28,10 +29,10 @@ const sourceOf = Effect.fnUntraced(function* (
     return { name: "stdin", text }
   }
   const files = yield* FileSystem.FileSystem
-  const text = Stream.mapError(Stream.decodeText(files.stream(path)), ({ message, reason }) => {
-    const why = reason._tag === "NotFound" ? "there is no such file" : message
-    return new Failure({ detail: `cannot read ${JSON.stringify(path)}: ${why}` })
-  })
+  const text = Stream.mapError(
+    Stream.decodeText(files.stream(path)),
+    (error) => new Failure({ detail: `cannot read ${JSON.stringify(path)}: ${failure.whyOf(error)}` })
+  )
   return { name: path, text }
 })
 

@@ -38,9 +38,9 @@ export const read = Effect.fnUntraced(function* (file: string) {
   const files = yield* FileSystem.FileSystem
   return yield* Effect.mapError(
     files.readFileString(file),
-    ({ reason }) =>
+    (error) =>
       new failure.Failure({
-        detail: `cannot read ${JSON.stringify(file)}: ${reason._tag === "NotFound" ? "there is no such file" : reason.message}`,
+        detail: `cannot read ${JSON.stringify(file)}: ${failure.whyOf(error)}`,
         hint: "give the path of a file with one test per line, or - for standard input"
       })
   )
