@@ -86,23 +86,21 @@ const replace = (path: string, text: string): void => {
   }
 }
 
-/** Fails where no cursor can be written, before there is output that the next run would show again. */
-const checkDirectory = (path: string): void => {
-  let target = path
+/** Why no cursor can be written: found before there is output, which the next run would show again. */
+const whyUnwritable = (path: string): string | undefined => {
+  let directory = dirname(path)
   try {
-    target = realpathSync(path)
+    directory = dirname(realpathSync(path))
   } catch (error) {
-    if (codeOf(error) !== "ENOENT") throw error
+    if (codeOf(error) !== "ENOENT") return whyOf(error)
   }
-  const directory = dirname(target)
   try {
     accessSync(directory, constants.W_OK | constants.X_OK)
+    return undefined
   } catch (error) {
-    throw new Error(
-      codeOf(error) === "ENOENT"
-        ? `there is no directory ${directory}: make it`
-        : `this user may not write in ${directory}: its files are replaced as a whole`
-    )
+    return codeOf(error) === "ENOENT"
+      ? `there is no directory ${directory}: make it`
+      : `this user may not write in ${directory}, where it is replaced as a whole`
   }
 }
 
@@ -112,13 +110,12 @@ export const open = (path: string): Effect.Effect<CursorFile, Failure> =>
     try: () => read(path),
     catch: (error) => new Failure({ detail: `cannot read the cursor file ${JSON.stringify(path)}: ${whyOf(error)}` })
   }).pipe(
-    Effect.tap(
-      Effect.try({
-        try: () => checkDirectory(path),
-        catch: (error) =>
-          new Failure({ detail: `cannot write the cursor file ${JSON.stringify(path)}: ${whyOf(error)}` })
-      })
-    ),
+    Effect.tap(() => {
+      const why = whyUnwritable(path)
+      return why === undefined
+        ? Effect.void
+        : Effect.fail(new Failure({ detail: `cannot write the cursor file ${JSON.stringify(path)}: ${why}` }))
+    }),
     Effect.map((cursor) => ({
       path,
       cursor,
