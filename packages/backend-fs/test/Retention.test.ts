@@ -2,7 +2,7 @@ import { FileBackend } from "@tidings/backend-fs"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, References } from "effect"
 import { TestClock } from "effect/testing"
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import * as path from "node:path"
 import { node } from "../src/internal/disk.ts"
 import { line, open, run, segmentsOf, watch } from "./openLog.ts"
@@ -74,6 +74,33 @@ describe("the limits of a log", () => {
       assert.strictEqual(said.length, 1)
       assert.include(said[0], `Info A new event log in ${directory} keeps events for 90 days, up to `)
       assert.include(said[0], "100,000,000 events; what is beyond is removed, the oldest first")
+    })
+  )
+
+  it.effect("segments whose meta file is gone are kept without limits until some are set, which is said", () =>
+    Effect.gen(function* () {
+      const directory = path.join(yield* TestDirectory.make, "log")
+      yield* daily(directory, 3, { retention: { maxAge: "none" } })
+      rmSync(path.join(directory, ".meta.json"))
+      const said: Array<string> = []
+      const logger = Logger.make(({ logLevel, message }) => void said.push(`${logLevel} ${String(message)}`))
+      yield* setTime(START + 400 * DAY)
+      const write = (seq: number) =>
+        Effect.scoped(
+          Effect.gen(function* () {
+            const { backend } = yield* open({ directory })
+            yield* backend.write([on(seq, START + 400 * DAY)])
+            yield* settle
+          })
+        )
+      yield* Effect.provide(write(4), Logger.layer([logger]))
+      assert.deepStrictEqual(numbersOf(directory), [1, 2, 3, 4])
+      assert.deepStrictEqual(meta(directory)["retention"], {})
+      assert.match(said[0]!, /^Warn The event log in .* had no \.meta\.json: .* keeps events without limit until/)
+      // Once they are set, they hold.
+      yield* run(directory, ({ log }) => log.setRetention({ maxAge: "90 days" }))
+      yield* write(5)
+      assert.deepStrictEqual(numbersOf(directory), [4])
     })
   )
 

@@ -46,8 +46,8 @@ const FORMATS = { log: [1, 2], journal: [1, 2] } as const
 const NEWEST_FORMAT = { log: 2, journal: 2 } as const
 const NAMES = { log: "event log", journal: "journal" } as const
 const WITH_NEW_IDENTITY = {
-  log: "earlier cursors become invalid",
-  journal: "what the first release accepted into it may be delivered twice"
+  log: "no limits until some are set (tidings retention), and earlier cursors become invalid",
+  journal: "and what the first release accepted into it may be delivered twice"
 } as const
 const WITH_ARTICLE = { log: "an event log", journal: "a journal" } as const
 
@@ -220,7 +220,7 @@ export class StoreDirectory {
     if (text === undefined) return undefined
     const damaged = (what: string) =>
       unavailable(
-        `${file} ${what}: restore it from a copy; or remove it, then the ${NAMES[this.kind]} gets a new identity, and ${WITH_NEW_IDENTITY[this.kind]}`
+        `${file} ${what}: restore it from a copy; or remove it, then the ${NAMES[this.kind]} gets a new identity, ${WITH_NEW_IDENTITY[this.kind]}`
       )
     let meta: unknown
     try {

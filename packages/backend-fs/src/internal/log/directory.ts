@@ -73,6 +73,8 @@ export class LogDirectory extends StoreDirectory {
   readonly files: Disk
   /** What its host wants of the limits of the log. */
   private readonly limits: Limits.Changes
+  /** Whether there were segments and nothing that tells their limits when an identity was made. */
+  hasUnknownLimits = false
 
   constructor(options: StoreOptions & { readonly limits?: Limits.Changes | undefined }) {
     super({ ...options, disk: SegmentDisk.make(options.disk) }, "log")
@@ -279,9 +281,12 @@ export class LogDirectory extends StoreDirectory {
     return this.logMeta()
   }
 
-  /** A new log has limits from the beginning. */
+  /** A new log has limits from the beginning; segments without a meta file have none until some are set. */
   protected override firstFields(): Readonly<Record<string, unknown>> {
-    return LogMeta.fieldsOf({ limits: Limits.change(Limits.defaults(this.disk.capacity(this.path)), this.limits) })
+    // Segments that are there are a log whose limits are not known: those of a new log could remove what was to be kept.
+    this.hasUnknownLimits = this.segments().some(({ file }) => this.isFile(file))
+    const before = this.hasUnknownLimits ? {} : Limits.defaults(this.disk.capacity(this.path))
+    return LogMeta.fieldsOf({ limits: Limits.change(before, this.limits) })
   }
 
   change(meta: Meta, changes: Parameters<typeof LogMeta.fieldsOf>[0]): void {

@@ -56,10 +56,15 @@ export class Upkeep {
     return Effect.flatMap(
       directory.attempt(() => directory.logMeta()),
       ({ limits }) =>
-        say(
-          `A new event log in ${directory.path} keeps events ${Limits.words(limits)}` +
-            (Limits.isSame(limits, {}) ? "" : "; what is beyond is removed, the oldest first (tidings retention)")
-        )
+        directory.hasUnknownLimits
+          ? warn(
+              `The event log in ${directory.path} had no .meta.json: it has a new identity, and keeps events ` +
+                `${Limits.words(limits)} until other limits are set (tidings retention)`
+            )
+          : say(
+              `A new event log in ${directory.path} keeps events ${Limits.words(limits)}` +
+                (Limits.isSame(limits, {}) ? "" : "; what is beyond is removed, the oldest first (tidings retention)")
+            )
     )
   })
 
