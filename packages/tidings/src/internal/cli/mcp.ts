@@ -80,7 +80,7 @@ export const mcp = (taken: ReadonlySet<string>) => {
         description:
           "With --http: what clients have to bear (default TIDINGS_TOKEN, else a random one, printed on stderr)"
       }),
-      noToken: flags.given(names.noToken, "With --http: anybody on this machine may ask"),
+      noToken: flags.given(names.noToken, "With --http: every process on this machine may ask"),
       namespace: flags.text("namespace", {
         alias: "n",
         value: "NAMESPACE",

@@ -102,8 +102,8 @@ export const http = (options: mcpServer.Options, { allowedHosts, allowedOrigins,
         if (token === undefined) {
           yield* words.say(
             ALL_ADDRESSES.has(host)
-              ? "note: there is no token, so anybody who reaches this machine may ask"
-              : "note: there is no token, so anybody on this machine may ask"
+              ? "note: there is no token, so every program that reaches this machine may ask"
+              : "note: there is no token, so every process on this machine may ask"
           )
         } else if (tokens._tag === "Random") yield* words.say(`token: ${token}`)
         return yield* Effect.never

@@ -58,7 +58,7 @@ export const prune = () =>
     }, session.verb("prune"))
   ).pipe(
     Command.withDescription(
-      "Remove the oldest segments of an event log that are beyond its limits (see retention). Whoever records does the same " +
+      "Remove the oldest segments of an event log that are beyond its limits (see retention). A process that records does the same " +
         "with each new segment. The newest segment always stays."
     ),
     Command.withShortDescription("Remove what an event log has beyond its limits"),

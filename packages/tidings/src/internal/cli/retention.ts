@@ -100,7 +100,7 @@ export const retention = () =>
     }, session.verb("retention"))
   ).pipe(
     Command.withDescription(
-      "Show and set how long an event log keeps its events. The limits are those of the log: whoever records next applies " +
+      "Show and set how long an event log keeps its events. The limits are those of the log: the process that records next applies " +
         "them. Whole segments are removed, the oldest first; prune shows which and removes them now."
     ),
     Command.withShortDescription("Show and set how long an event log keeps its events"),
