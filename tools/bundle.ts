@@ -32,18 +32,24 @@ const CONSTRUCTED = new Set(["BlockList", "X509Certificate"])
 /** What every start uses. An import of it would read all its exports, some of which load further modules when they are read. */
 const NEEDED = new Set(["node:buffer", "node:fs", "node:module", "node:os", "node:path", "node:stream", "node:url"])
 
-/** What stands for a module of Node: functions of a lazy one load it when they are called, and what is not used is left out. */
+/**
+ * What stands for a module of Node: functions of a lazy one load it when they are called, objects such as `constants` when a field
+ * is read, and what is not used is left out.
+ */
 const standIn = (id: string): string => {
   const load = "const load = () => (loaded ??= process.getBuiltinModule(id))"
-  const names = Object.keys(process.getBuiltinModule(id) ?? {}).filter((name) => /^[a-z]\w*$/i.test(name))
+  const found = (process.getBuiltinModule(id) ?? {}) as Readonly<Record<string, unknown>>
+  const names = Object.keys(found).filter((name) => /^[a-z]\w*$/i.test(name))
+  const isObject = (name: string) => LAZY.has(id) && typeof found[name] === "object" && found[name] !== null
   return [
+    "const field = (value, name) => (typeof value[name] === 'function' ? value[name].bind(value) : value[name])",
     `const id = ${JSON.stringify(id)}`,
     "let loaded",
     load,
     ...names.map((name) =>
       // To read it loads what only listing a directory through Effect needs.
-      id === "node:fs" && name === "promises"
-        ? `export const promises = /*#__PURE__*/ new Proxy({}, { get: (_, name) => load().promises[name] })`
+      (id === "node:fs" && name === "promises") || isObject(name)
+        ? `export const ${name} = /*#__PURE__*/ new Proxy({}, { get: (_, key) => field(load().${name}, key) })`
         : LAZY.has(id) && (/^[a-z]/.test(name) || CONSTRUCTED.has(name))
           ? `export const ${name} = function (...all) { return new.target ? new (load().${name})(...all) : load().${name}(...all) }`
           : `export const ${name} = /*#__PURE__*/ (() => load().${name})()`

@@ -1,4 +1,6 @@
 // bin/tidings.mjs as users run it: processes, pipes, signals, files.
+import * as FileBackend from "@tidings/backend-fs/FileBackend"
+import * as Backend from "@tidings/core/Backend"
 import * as ApiServer from "@tidings/testing-k8s/ApiServer"
 import { afterAll, assert, beforeAll, describe, it, vi } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -12,6 +14,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { stripVTControlCharacters } from "node:util"
+import { write } from "./harness.ts"
 
 const own = join(import.meta.dirname, "..")
 
@@ -120,6 +123,28 @@ describe("the event log", () => {
       assert.deepStrictEqual(await names([], { cwd }), ["here"])
       assert.deepStrictEqual(await names([], { cwd, env }), ["there"])
       assert.deepStrictEqual(await names(["--directory=flag"], { cwd, env }), ["flagged"])
+    }))
+
+  it("is compressed, and read as before", () =>
+    inDirectory(async (cwd) => {
+      const directory = join(cwd, ".tidings")
+      const layer = FileBackend.layer({ directory, segmentSize: 1, console: false })
+      const writes = Backend.Backend.use((store) =>
+        Effect.forEach([1, 2, 3], (seq) => store.write([write(seq, { at: `2026-01-01T00:00:0${seq}Z` })]))
+      )
+      await Effect.runPromise(Effect.provide(writes, layer))
+      const listed = await run(["list", "-ondjson"], { cwd })
+      // A segment is left alone for a moment after the next one was begun.
+      await vi.waitFor(
+        async () => {
+          const { code, err } = await run(["compress", "--before", "0s"], { cwd })
+          assert.strictEqual(code, 0, err)
+          const compressed = (await readdir(directory)).filter((file) => file.endsWith(".zst"))
+          assert.lengthOf(compressed, 2, err)
+        },
+        { timeout: 20_000, interval: 300 }
+      )
+      assert.deepStrictEqual(ids((await run(["list", "-ondjson"], { cwd })).out), ids(listed.out))
     }))
 
   it("is created by verbs that record or follow, and not by those that only read", () =>
