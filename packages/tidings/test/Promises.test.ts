@@ -529,6 +529,8 @@ describe("plain types", () => {
     assert.isString(cursor)
     const status = await tidings.status()
     assert.strictEqual(status.sinks["default"]?.oldestAgeMillis, 0)
+    // What is answered is plain data: a host prints it as JSON.
+    assert.deepStrictEqual(JSON.parse(JSON.stringify(status)), status)
     assert.isTrue((await tidings.flush(1_000)).complete)
     assert.isTrue((await tidings.flush("1m30s")).complete)
   })

@@ -713,6 +713,7 @@ describe("get", () => {
         err: []
       })
       assert.deepStrictEqual(yield* run(layer, ["get", "deploy.0123456789abcdef.6"]), byId)
+      assert.deepStrictEqual(yield* run(layer, ["get", "event/deploy.0123456789abcdef.6"]), byId)
       const event = (yield* service.query({ reason: "WorkflowStepFailed", limit: 1 })).events[0]!
       const json = yield* run(layer, ["get", `${origin}.6`, "-o", "json"])
       assert.deepStrictEqual(JSON.parse(json.out.join("\n")), JSON.parse(EventJson.encode(event)))

@@ -29,9 +29,11 @@ const isIdentity = (text: string): boolean => {
 }
 
 const find = Effect.fnUntraced(function* (
-  wanted: string,
+  written: string,
   given: { readonly namespace: string | undefined; readonly allNamespaces: boolean }
 ): Effect.fn.Return<Event, BackendError | Failure, EventReader | session.Session> {
+  // As -o name prints it.
+  const wanted = written.replace(/^events?\//i, "")
   const reader = yield* EventReader
   const meant = yield* session.DefaultNamespace
   const namespace = given.allNamespaces ? undefined : (given.namespace ?? meant)

@@ -181,9 +181,9 @@ const itemOf = (item: WatchItem): Promised.WatchItem =>
 const statusOf = (status: Recorder.RecorderStatus): Promised.Status => ({
   ...status,
   sinks: Object.fromEntries(
-    Object.entries(status.sinks).map(([name, sink]) => [
+    Object.entries(status.sinks).map(([name, { oldestAge, ...sink }]) => [
       name,
-      { ...sink, oldestAgeMillis: Duration.toMillis(sink.oldestAge) }
+      { ...sink, oldestAgeMillis: Duration.toMillis(oldestAge) }
     ])
   )
 })
