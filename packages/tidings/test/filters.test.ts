@@ -190,7 +190,8 @@ describe("spellings", () => {
       [5, 6]
     ],
     [["--source", "NIGHTLY"], [5]],
-    [["-n", "Team-A"], [4]]
+    [["-n", "Team-A"], [4]],
+    [["-n", "Team-A", "--reason", "mcpserverfailed"], [4]]
   ] as const)("that only the store knows are forgiven in case and number: %j", ([argv, expected]) =>
     Effect.gen(function* () {
       const { layer } = yield* eight

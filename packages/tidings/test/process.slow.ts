@@ -289,7 +289,7 @@ describe("a terminal", () => {
           ["tidings list --utc --limit 1", /1 of 2 events, the newest/],
           ["tidings list --reason ConnectionWasResetByPer", /no reason ConnectionWasResetByPer here/],
           ["tidings list --sort-by '.a[' --lmit 3", /error: unknown flag --lmit/],
-          ["tidings wait --timeout 0s --reason Never", /no such event came within 0s/],
+          ["tidings wait --timeout 0s --reason Never", /there is no such event since the start/],
           ["tidings top", /OVER/],
           ["tidings story mcpserver/b", /nothing yet/],
           ["tidings doctor", /event log in/],

@@ -106,7 +106,7 @@ describe("the story of an object", () => {
           "-- recovered, normal for 60s --"
         ]
       )
-      assert.deepStrictEqual(both.err, ["the newest 2 of 5 rows; show all with --limit all"])
+      assert.deepStrictEqual(both.err, ["the newest 2 of 5 rows of Pod/web in default; show all with --limit all"])
     })
   )
 

@@ -103,6 +103,33 @@ describe("export", () => {
     })
   )
 
+  it.effect("exports what is meant by a filter, in another case too, and says what is near", () =>
+    Effect.gen(function* () {
+      const { layer, service } = yield* memory()
+      yield* service.write([
+        write(1, { at, reason: "Failed", name: "Weather" }),
+        write(2, { at, reason: "Started" }),
+        write(3, { at, reason: "Failed", namespace: "team-b" })
+      ])
+      const exported = (...argv: ReadonlyArray<string>) => run(layer, ["export", ...argv])
+      assert.deepStrictEqual((yield* exported("--reason", "failed")).err, ["2 events exported"])
+      assert.deepStrictEqual((yield* exported("--reason", "failed,Started")).err, ["3 events exported"])
+      assert.deepStrictEqual((yield* exported("--name", "weather", "-n", "DEFAULT")).err, ["1 event exported"])
+      assert.deepStrictEqual((yield* exported("--reason", "Faild")).err, [
+        "0 events exported",
+        "no reason Faild here; Failed has 2 events"
+      ])
+      // The cursor is bound to what was meant, and the next run means the same.
+      const { err } = yield* exported("--reason", "failed", "--show-cursor")
+      const cursor = err.at(-1)!.slice("cursor: ".length)
+      yield* service.write([write(4, { at, reason: "Failed" })])
+      assert.deepStrictEqual((yield* exported("--reason", "failed", "--after", cursor)).err, ["1 event exported"])
+      const wrong = yield* exported("--reason", "Started", "--after", cursor)
+      assert.deepStrictEqual([wrong.code, wrong.out.join("")], [1, ""])
+      assert.match(wrong.err[0]!, /^error: the cursor is not valid here/)
+    })
+  )
+
   it.effect("goes on from a cursor, at the end of its file, without a gap or a repeat", () =>
     Effect.gen(function* () {
       const file = join(yield* directory, "backup.ndjson")

@@ -145,7 +145,12 @@ describe("wait", () => {
   it.effect("only looks with a timeout of 0s", () =>
     Effect.gen(function* () {
       const { layer } = yield* begun
-      assert.strictEqual((yield* run(layer, ["wait", "Workflow/deploy", "--timeout", "0s"])).code, 124)
+      const { code, err } = yield* run(layer, ["wait", "Workflow/deploy", "--timeout", "0s"])
+      assert.strictEqual(code, 124)
+      assert.deepStrictEqual(err, [
+        "error: there is no such event since the start",
+        "what was last seen before the start counts only with --since"
+      ])
       assert.strictEqual((yield* run(layer, ["wait", "Workflow/deploy", "--timeout", "0", "--since", "1h"])).code, 0)
     })
   )

@@ -8,13 +8,17 @@ import type { Event } from "@tidings/core/Event"
 import * as EventJson from "@tidings/core/EventJson"
 import * as EventQuery from "@tidings/core/EventQuery"
 import { EventReader } from "@tidings/core/EventReader"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Command from "effect/cli/Command"
 import { closeSync, fsyncSync, openSync, writeSync } from "node:fs"
 import type { Catalogue } from "./catalogue.ts"
 import { examples } from "./examples.ts"
+import * as forgiving from "./forgiving.ts"
 import { Failure } from "./failure.ts"
 import * as flags from "./flags.ts"
 import * as missing from "./missing.ts"
@@ -67,6 +71,33 @@ const sync = (path: string): Effect.Effect<void> =>
       // A pipe or a device has nothing to sync.
     }
   })
+
+/** So many events of an answer tell which values of a filter the store has, as in `list`. */
+const LOOKED_AT = 50
+
+const isOfAnotherFilter = (error: BackendError | Failure): boolean =>
+  error._tag === "BackendError" && error.reason._tag === "CursorMismatch"
+
+/** Exports what is meant where a value of the filter is spelled otherwise than in the store. */
+const exportMeant = Effect.fnUntraced(function* (given: selection.Selected, how: How) {
+  if (given.after !== undefined) {
+    return yield* Effect.catchIf(
+      exportEvents(given, how),
+      isOfAnotherFilter,
+      // The cursor was made with what was meant then.
+      Effect.fnUntraced(function* (error) {
+        const { corrected } = yield* forgiving.nearest(given, [])
+        return yield* corrected === undefined ? Effect.fail(error) : exportEvents(corrected, how)
+      })
+    )
+  }
+  if (Object.keys(given.timeless).length === 0) return yield* exportEvents(given, how)
+  const reader = yield* EventReader
+  const { events, totalCount } = yield* reader.query({ ...given.filter, limit: LOOKED_AT })
+  const nearest = yield* forgiving.nearest(given, totalCount === 0 ? [] : events)
+  yield* exportEvents(nearest.corrected ?? given, how)
+  for (const hint of nearest.hints) yield* words.say(hint)
+})
 
 const exportEvents = Effect.fnUntraced(function* (selected: selection.Selected, how: How) {
   const reader = yield* EventReader
@@ -123,8 +154,10 @@ const exportEvents = Effect.fnUntraced(function* (selected: selection.Selected, 
   const all = isFollowing
     ? reconnecting.run(watch, after ?? "beginning", take)
     : Stream.runForEachArray(watch(after ?? "beginning"), take)
-  yield* Effect.onExit(all, () =>
+  yield* Effect.onExit(all, (exit) =>
     Effect.gen(function* () {
+      const failure = Exit.isFailure(exit) ? Cause.findErrorOption(exit.cause) : Option.none()
+      if (Option.isSome(failure) && isOfAnotherFilter(failure.value)) return
       if (file !== undefined) yield* sync(file)
       yield* progress.clear
       if (search !== undefined) yield* words.say(searching.told(exported, looked))
@@ -162,7 +195,7 @@ export const exportVerb = (catalogue: Catalogue) => {
       yield* selection
         .place(selected)
         .pipe(
-          Effect.flatMap(selection.inPlace((placed) => Effect.scoped(exportEvents(placed, how)))),
+          Effect.flatMap(selection.inPlace((placed) => Effect.scoped(exportMeant(placed, how)))),
           session.withReader({ create: follow })
         )
     }, session.verb("export"))

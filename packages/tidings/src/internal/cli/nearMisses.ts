@@ -68,6 +68,8 @@ const renamed = (selected: selection.Selected, from: string, to: string): select
 const textOf = ({ kind, name }: selection.Meant): string => (name === undefined ? kind.kind : `${kind.kind}/${name}`)
 
 const FIELDS: ReadonlyArray<Field> = [
+  // First, because the others are looked for in the namespace that is meant.
+  inRest("namespace", "namespace", namespaceOf),
   {
     title: "kind",
     values: ({ meant }) => meant.filter(({ name }) => name === undefined).map(textOf),
@@ -86,7 +88,6 @@ const FIELDS: ReadonlyArray<Field> = [
     replace: renamed
   },
   inRest("name", "resourceName", ({ event }) => event.involvedObject.name),
-  inRest("namespace", "namespace", namespaceOf),
   inRest("cluster", "cluster", ({ cluster }) => cluster?.name ?? cluster?.id ?? ""),
   inRest("type", "eventType", ({ event }) => event.type),
   inRest("reason", "reason", ({ event }) => event.reason),
@@ -148,12 +149,13 @@ export const find = Effect.fnUntraced(function* (
   seen: ReadonlyArray<Event>
 ): Effect.fn.Return<Nearest, BackendError, EventReader> {
   const reader = yield* EventReader
-  const { namespace } = selected.rest
-  const inside: EventFilter = namespace === undefined ? {} : { namespace }
   const samples = new Map<EventFilter, ReadonlyArray<Event>>()
   const nowhere: EventFilter = {}
   const hints: Array<string> = []
   let corrected: selection.Selected | undefined
+  const insideOf = ({ rest: { namespace } }: selection.Selected): EventFilter =>
+    namespace === undefined ? {} : { namespace }
+  let inside = insideOf(selected)
   // A cluster has a namespace that is meant, and its other namespaces are not asked for unless they are named.
   const isOneOfMany = (yield* DefaultNamespace) !== undefined
   for (const field of FIELDS) {
@@ -177,6 +179,7 @@ export const find = Effect.fnUntraced(function* (
         if (hint !== undefined) hints.push(hint)
       }
     }
+    if (field.title === "namespace" && corrected !== undefined) inside = insideOf(corrected)
   }
   return { corrected, hints }
 })

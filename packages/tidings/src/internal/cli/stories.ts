@@ -389,7 +389,8 @@ export const tell = Effect.fnUntraced(function* (given: selection.Selected, how:
   }
   for (const one of namesObjects ? told : []) {
     if (one.rows.length > how.limit && how.output === "table") {
-      yield* words.say(`the newest ${how.limit} of ${one.rows.length} rows; show all with --limit all`)
+      const of = told.length === 1 ? "" : ` of ${objectText(one.story.object)}${placeOf(one.story.object)}`
+      yield* words.say(`the newest ${how.limit} of ${one.rows.length} rows${of}; show all with --limit all`)
     }
   }
 })

@@ -118,5 +118,11 @@ export const until = Effect.fnUntraced(function* (selected: selection.Selected, 
   const event =
     limit === undefined || limit === 0 ? yield* waiting : Option.flatten(yield* Effect.timeoutOption(waiting, limit))
   if (Option.isSome(event)) return yield* show(event.value, printer)
-  return yield* new CommandError({ lines: [`no such event came within ${timeout}`], exit: EXIT.timedOut })
+  const lines =
+    limit !== 0
+      ? [`no such event came within ${timeout}`]
+      : selected.times?.since === undefined
+        ? ["there is no such event since the start", "what was last seen before the start counts only with --since"]
+        : ["there is no such event since then"]
+  return yield* new CommandError({ lines, exit: EXIT.timedOut })
 })
