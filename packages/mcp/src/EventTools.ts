@@ -154,7 +154,7 @@ export const make = (options: Options = {}): Effect.Effect<Service, never, Event
           return tool.call(args, Timestamp.now(clock)).pipe(
             Effect.catchTags({
               Wrong: ({ wrong }) => Effect.succeed(failures.ofArguments(name, wrong)),
-              BackendError: (error) => Effect.succeed(failures.ofBackend(error))
+              BackendError: (error) => Effect.succeed(failures.ofBackend(error, reader.mode))
             })
           )
         })

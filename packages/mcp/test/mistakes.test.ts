@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Backend from "@tidings/core/Backend"
 import * as BackendError from "@tidings/core/BackendError"
+import { EventReader } from "@tidings/core/EventReader"
 import * as EventTools from "@tidings/mcp/EventTools"
 import * as FaultyBackend from "@tidings/testing/FaultyBackend"
 import { Effect, Layer } from "effect"
@@ -80,8 +81,14 @@ describe("bad arguments", () => {
 })
 
 describe("a store that is away", () => {
-  const failing = (reason: BackendError.BackendErrorReason) =>
+  const failing = (reason: BackendError.BackendErrorReason, mode = "memory") =>
     EventTools.layer().pipe(
+      Layer.provide(
+        Layer.effect(
+          EventReader,
+          EventReader.useSync((reader) => ({ ...reader, mode }))
+        )
+      ),
       Layer.provide(Backend.layerReader),
       Layer.provide(
         Backend.layerMemory().pipe(
@@ -92,15 +99,20 @@ describe("a store that is away", () => {
 
   it.effect("is an error that says what to do", () =>
     Effect.gen(function* () {
-      for (const [reason, expected] of [
+      for (const [reason, expected, mode] of [
         [new BackendError.Unavailable({ detail: "connection refused" }), /connection refused.*call again later/s],
         [new BackendError.Transient({ applied: "no", detail: "502" }), /502.*in a few seconds/s],
         [
+          new BackendError.Unauthorized({ detail: "password authentication failed" }),
+          /password authentication failed\. This server may not read its store, .* `tidings doctor`/s
+        ],
+        [
           new BackendError.Unauthorized({ detail: "cannot list events" }),
-          /cannot list events.*\{"namespace":"default"\}/s
+          /cannot list events.*\{"namespace":"default"\}/s,
+          "kubernetes"
         ]
       ] as const) {
-        const result = yield* Effect.provide(call("events"), failing(reason))
+        const result = yield* Effect.provide(call("events"), failing(reason, mode))
         assert.isTrue(result.isError)
         assert.isUndefined(result.structuredContent)
         assert.match(textOf(result), expected)

@@ -17,12 +17,16 @@ export const result = (message: string): ToolResult => ({ content: [{ type: "tex
 export const ofArguments = (tool: string, wrong: ReadonlyArray<string>): ToolResult =>
   result(`The tool ${tool} was not run: ${wrong.join("; ")}`)
 
-const adviceFor = ({ reason }: BackendError): string => {
+const adviceFor = ({ reason }: BackendError, mode: string): string => {
   switch (reason._tag) {
     case "Transient":
     case "Throttled":
       return "It may pass by itself: call again in a few seconds."
     case "Unauthorized":
+      // Of other stores a namespace is no right of its own.
+      if (mode !== "kubernetes") {
+        return "This server may not read its store, which no argument of a call changes: `tidings doctor` on its machine says what to grant."
+      }
       return 'Name a namespace that may be read, for example {"namespace":"default"}, or ask for the right to list and watch events.'
     case "Unavailable":
       return "The store is away or not set up: call again later; `tidings doctor` on the machine of this server says what is wrong."
@@ -36,8 +40,8 @@ const adviceFor = ({ reason }: BackendError): string => {
 }
 
 /** @internal */
-export const ofBackend = (error: BackendError): ToolResult => {
+export const ofBackend = (error: BackendError, mode: string): ToolResult => {
   const { reason } = error
   const said = reason._tag === "Transient" ? `the store does not answer as it should: ${reason.detail}` : error.message
-  return result(`No events could be read: ${text.plain(said, LONGEST_DETAIL)}. ${adviceFor(error)}`)
+  return result(`No events could be read: ${text.plain(said, LONGEST_DETAIL)}. ${adviceFor(error, mode)}`)
 }
