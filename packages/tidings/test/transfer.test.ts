@@ -293,6 +293,8 @@ describe("import", () => {
         JSON.stringify(foreign(4, { metadata: { ...foreign(4).metadata, uid: undefined } })),
         JSON.stringify(foreign(4, { metadata: { ...foreign(4).metadata, resourceVersion: "now" } })),
         "7",
+        JSON.stringify({ involvedObject: "Pod/web", reason: "Started" }),
+        JSON.stringify({ apiVersion: "v1", kind: "List" }),
         good(2)
       ]
       const { layer, service } = yield* memory()
@@ -306,8 +308,10 @@ describe("import", () => {
         /^stdin: line 6: metadata.uid is missing/,
         /^stdin: line 7: metadata.resourceVersion is "now", expected a whole number$/,
         /^stdin: line 8: it is not an object, expected an Event$/,
+        /^stdin: line 9: it is no stored event, but what describes one: emit - records such lines$/,
+        /^stdin: line 10: it is a List without items/,
         /^2 events imported$/,
-        /^error: 6 items could not be imported; the rest is stored$/
+        /^error: 8 items could not be imported; the rest is stored$/
       ]
       assert.lengthOf(ran.err, expected.length)
       for (const [index, pattern] of expected.entries()) assert.match(ran.err[index]!, pattern)

@@ -49,6 +49,11 @@ const show = (value: unknown): string => (value === undefined ? "missing" : JSON
 export const read = (value: unknown, cluster: ClusterRef | undefined): Result.Result<Write, string> => {
   if (!isRecord(value)) return Result.fail("it is not an object, expected an Event")
   const { apiVersion, kind, metadata } = value
+  if (kind === "List" || kind === "EventList")
+    return Result.fail(`it is a ${kind} without items, expected a list of them`)
+  if (typeof value["involvedObject"] === "string") {
+    return Result.fail("it is no stored event, but what describes one: emit - records such lines")
+  }
   if (kind !== undefined && kind !== "Event") return Result.fail(`kind is ${show(kind)}, expected "Event"`)
   if (apiVersion !== undefined && apiVersion !== "v1") {
     return Result.fail(`apiVersion is ${show(apiVersion)}, expected "v1", which kubectl get events prints`)
