@@ -318,6 +318,12 @@ describe("emit", () => {
       assert.deepStrictEqual(typo.err, [
         "note: the catalogue has no reason WorkflowExecutd; did you mean WorkflowExecuted?"
       ])
+      const two = yield* run(layer, ["emit", "Pod/a,Pod/b", "Started"])
+      assert.deepStrictEqual(
+        [two.code, ...two.err],
+        [0, 'note: an event is about one object, and this one is named "a,Pod/b": emit one for each']
+      )
+      assert.deepStrictEqual((yield* run(layer, ["emit", "Pod/a,b (c/d)", "Started"])).err.join(""), "")
     })
   )
 

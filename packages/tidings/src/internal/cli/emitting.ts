@@ -138,6 +138,12 @@ export const remarks = Effect.fnUntraced(function* (
   if (meant !== undefined) yield* words.say(`note: the catalogue has no reason ${reason}; did you mean ${meant}?`)
 })
 
+/** Where other verbs take several objects, and this one has recorded one of a long name. */
+const remarkOnName = ({ name }: drafting.Named): Effect.Effect<void> =>
+  /,\s*[A-Za-z][\w.]*\//.test(name)
+    ? words.say(`note: an event is about one object, and this one is named ${JSON.stringify(name)}: emit one for each`)
+    : Effect.void
+
 /** A kind that is cluster-scoped takes no namespace, and who gave one is told so. */
 const remarkOnNamespace = (
   { kind, namespaced }: kindNames.KindName,
@@ -163,6 +169,7 @@ export const one = Effect.fnUntraced(function* (said: drafting.Said, reporter: R
   )
   const id = yield* Effect.gen(function* () {
     const recorder = yield* (yield* recorders)(reporter)
+    yield* remarkOnName(said.object)
     yield* remarkOnNamespace(yield* kindNames.resolve(said.object.kind), said.object)
     const draft = yield* session.check(yield* drafting.draftOf(said, kindNames.resolve))
     return yield* patiently(record(recorder, draft))
