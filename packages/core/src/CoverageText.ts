@@ -26,7 +26,7 @@ const gapText = ({ from, reason, to }: Gap, time: WriteTime): string => {
 }
 
 const sentence = ({ gaps, name, since, until }: Coverage, time: WriteTime): string => {
-  const what = name ?? "what was recorded here itself"
+  const what = name ?? "what was recorded in this store directly"
   const complete =
     since === "unknown"
       ? "not known since when it is complete"

@@ -45,7 +45,7 @@ describe("the sentences of a coverage", () => {
   it("are none where no store is archived, and name what was recorded beside those that are", () => {
     assert.deepStrictEqual(sentences({}), [])
     assert.deepStrictEqual(sentences({}, { name: "production" }), [
-      "what was recorded here itself: complete since t1",
+      "what was recorded in this store directly: complete since t1",
       "production: complete since t1"
     ])
   })
