@@ -100,6 +100,20 @@ describe("outputs", () => {
 })
 
 describe("order and times", () => {
+  it.effect("are as usual where no event has the field, which is said", () =>
+    Effect.gen(function* () {
+      const { layer } = yield* three
+      for (const path of [".nope", ".count,.reason"]) {
+        const { code, err } = yield* run(layer, ["list", "--sort-by", path])
+        assert.deepStrictEqual(
+          [code, ...err],
+          [0, `note: no event here has the field ${path}, so --sort-by changes nothing`]
+        )
+      }
+      assert.deepStrictEqual((yield* run(layer, ["list", "--sort-by", ".count"])).err.join(""), "")
+    })
+  )
+
   it.effect.each([
     [["--reverse"], ["Three", "One", "Two"]],
     [

@@ -417,6 +417,7 @@ describe("list", () => {
     [["list", "-x"], "error: unknown flag -x"],
     [["list", "--by=reason"], "error: unknown flag --by"],
     [["list", "-a"], "error: unknown flag -a; did you mean -A?"],
+    [["list", "pod/a,"], `error: "pod/a,": a value between commas is empty`],
     [["list", "a", "b"], `error: unexpected "b": an object is a/b, two kinds are a,b`],
     [["list", "a/b", "c"], `error: unexpected "c": quote a text that has spaces, and put flags before --`]
   ] as const)("refuses %j", ([argv, expected]) =>

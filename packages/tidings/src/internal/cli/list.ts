@@ -26,6 +26,7 @@ import * as resuming from "./resuming.ts"
 import * as searching from "./searching.ts"
 import * as selection from "./selection.ts"
 import * as session from "./session.ts"
+import type { Order } from "./shaping.ts"
 import * as words from "./words.ts"
 
 const DEFAULT_LIMIT = 50
@@ -184,17 +185,17 @@ const answerTo = (given: selection.Selected, search: searching.Search | undefine
     )
   )
 
-type Arrange = (events: ReadonlyArray<Event>) => ReadonlyArray<Event>
-
-const arrangement = (sortBy: string | undefined, reverse: boolean): Effect.Effect<Arrange, Usage> => {
-  const sorted: Effect.Effect<Arrange, Usage> =
+const arrangement = (sortBy: string | undefined, reverse: boolean): Effect.Effect<Order, Usage> => {
+  const sorted: Effect.Effect<Order, Usage> =
     sortBy === undefined
-      ? Effect.succeed((events) => events)
+      ? Effect.succeed({ sort: (events) => events, hasField: () => true })
       : Effect.flatMap(
           Effect.promise(() => import("./shaping.ts")),
           ({ sorter }) => session.check(sorter(sortBy))
         )
-  return reverse ? Effect.map(sorted, (sort) => (events) => sort(events).toReversed()) : sorted
+  return reverse
+    ? Effect.map(sorted, (order) => ({ ...order, sort: (events) => order.sort(events).toReversed() }))
+    : sorted
 }
 
 /** @internal */
@@ -226,24 +227,27 @@ export const list = (catalogue: Catalogue) =>
         const { run } = yield* Effect.promise(() => import("./following.ts"))
         return yield* resumed.explaining(run(selected, { printer, showCursor, search, cursorFile: resumed.file }))
       }
-      const arrange = yield* arrangement(sortBy, reverse)
+      const order = yield* arrangement(sortBy, reverse)
       const resumable = showCursor || resumed.file !== undefined || printer.document !== undefined
       const answer = yield* resumed.explaining(answerTo(selected, yield* searching.make(selected.patterns), resumable))
       const { coverage, cursor, events, hints = [], incomplete, searched, total } = answer
 
       if (printer.document !== undefined) {
-        const arranged = arrange(events)
+        const arranged = order.sort(events)
         const page = { events: arranged, total, searched, cursor, coverage, incomplete }
         yield* words.data(printer.document(format.document(page)))
       } else if (events.length > 0) {
         const print = yield* printer.events({ time: "age", namespace: printing.isOfSeveral(answer.selected) })
-        yield* print(arrange(printer.isTable ? format.grouped(events) : events))
+        yield* print(order.sort(printer.isTable ? format.grouped(events) : events))
       }
 
       const { filter } = answer.selected
       const now = Timestamp.now(yield* Clock.Clock)
       for (const note of missing.notes({ filter, now, utc, coverage, incomplete })) yield* words.say(note)
       for (const hint of hints) yield* words.say(hint)
+      if (events.length > 0 && !order.hasField(events)) {
+        yield* words.say(`note: no event here has the field ${sortBy}, so --sort-by changes nothing`)
+      }
       if (searched !== undefined && selected.limit !== 0)
         yield* words.say(searching.told(total, searched.events, searched.of))
       else if (events.length < total) {

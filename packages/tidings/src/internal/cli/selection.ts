@@ -233,6 +233,8 @@ const readObjects = (
           : `an object is ${first}/${stray}, two kinds are ${first},${stray}`)
     )
   }
+  const gap = written.find((one) => one !== "" && split(one).includes(""))
+  if (gap !== undefined) return Result.fail(`${JSON.stringify(gap)}: a value between commas is empty`)
   const meant: Array<Meant> = []
   const all = written.flatMap(split)
   for (const one of all) {

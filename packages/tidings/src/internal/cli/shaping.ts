@@ -60,22 +60,32 @@ const compare = (a: unknown, b: unknown): number => {
   return left < right ? -1 : left > right ? 1 : 0
 }
 
+/** @internal */
+export interface Order {
+  readonly sort: (events: ReadonlyArray<Event>) => ReadonlyArray<Event>
+  /** Whether one of them has the field. */
+  readonly hasField: (events: ReadonlyArray<Event>) => boolean
+}
+
 /**
  * Sorts by a path, as `kubectl get --sort-by` has it; what has no such field comes first. Fields that a writer left out and the
  * event log has, such as `lastTimestamp`, count as the event log has them.
  *
  * @internal
  */
-export const sorter = (
-  written: string
-): Result.Result<(events: ReadonlyArray<Event>) => ReadonlyArray<Event>, string> =>
+export const sorter = (written: string): Result.Result<Order, string> =>
   Result.mapBoth(jsonPath.parsePath(written), {
     onFailure: (detail) => `--sort-by: ${detail}`,
-    onSuccess: (path) => (events) => {
+    onSuccess: (path) => {
       const first = (object: unknown) => jsonPath.select(path, object).find((value) => value !== null)
-      return events
-        .map((event) => ({ event, key: first(objectOf(event)) ?? first(EventJson.toObject(event)) }))
-        .sort((a, b) => compare(a.key, b.key))
-        .map(({ event }) => event)
+      const keyOf = (event: Event) => first(objectOf(event)) ?? first(EventJson.toObject(event))
+      return {
+        sort: (events) =>
+          events
+            .map((event) => ({ event, key: keyOf(event) }))
+            .sort((a, b) => compare(a.key, b.key))
+            .map(({ event }) => event),
+        hasField: (events) => events.some((event) => keyOf(event) !== undefined)
+      }
     }
   })
