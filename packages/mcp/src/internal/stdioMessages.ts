@@ -1,6 +1,6 @@
 /**
- * The messages on standard input, one on each line. What is no message is answered here, because the server that reads them
- * ends with the first line that it cannot read.
+ * The messages on standard input, one on each line. What is no message is answered here, so that the server behind it reads
+ * nothing but messages.
  *
  * @internal
  */
