@@ -68,22 +68,43 @@ const nodeModules: Plugin = {
   load: (id) => (id.startsWith("\0node:") ? standIn(id.slice(1)) : undefined)
 }
 
-/**
- * `Intl.Segmenter` takes as long to make as a third of what Node itself needs to start, and only help measures texts with
- * it: it is made when the first is measured.
- */
-const lazySegmenter: Plugin = {
-  name: "lazy-segmenter",
+/** What modules of Effect do when they are loaded or first used, that a start of the command can do without. */
+const SPARED: ReadonlyArray<{
+  readonly module: string
+  readonly found: RegExp
+  readonly instead: (...groups: ReadonlyArray<string>) => string
+}> = [
+  {
+    // It takes as long to make as a third of what Node itself needs to start, and only help measures texts with it: it is made
+    // when the first is measured.
+    module: "cli/CliOutput.js",
+    found: /const (\w+) = (?:\/\*#__PURE__\*\/)?(new Intl\.Segmenter\([^)]*\))/,
+    instead: (name, make) =>
+      `let segmenterOnce\nconst ${name} = { segment: (text) => (segmenterOnce ??= ${make}).segment(text) }`
+  },
+  // These two ask whether stack traces name the functions of Effect, which they do on Node. To find out, V8 compiles the whole
+  // bundle a second time, because it keeps the positions in the code only of what was in a stack trace.
+  { module: "Utils.js", found: /error\.stack\?\.includes\(InternalTypeId\) === true/, instead: () => "true" },
+  {
+    module: "internal/effect.js",
+    found: /error\.stack\?\.includes\("\[as " \+ marker \+ "\]"\) === true/,
+    instead: () => "true"
+  },
+  // To ask whether stdin is a terminal opens it. The command asks its user nothing.
+  { module: "cli/TerminalCapabilities.js", found: /process\?\.stdin\?\.isTTY === true/, instead: () => "false" }
+]
+
+const spare: Plugin = {
+  name: "spare",
   transform: {
-    filter: { id: /[\\/]effect[\\/]dist[\\/]cli[\\/]CliOutput\.js$/ },
-    handler: (code) => {
-      const made = /const (\w+) = (?:\/\*#__PURE__\*\/)?(new Intl\.Segmenter\([^)]*\))/.exec(code)
-      if (made === null) throw new Error("effect/cli/CliOutput makes no Intl.Segmenter any more: remove this plugin")
-      const [whole, name, make] = made
-      return code.replace(
-        whole,
-        () => `let segmenterOnce\nconst ${name} = { segment: (text) => (segmenterOnce ??= ${make}).segment(text) }`
-      )
+    filter: { id: /[\\/]effect[\\/]dist[\\/]/ },
+    handler: (code, id) => {
+      const [, path = ""] = id.split(`${sep}effect${sep}dist${sep}`)
+      const spared = SPARED.filter(({ module }) => module === path.replaceAll(sep, "/"))
+      return spared.reduce((before, { found, instead, module }) => {
+        if (!found.test(before)) throw new Error(`effect/${module} has no ${found.source} any more: look at SPARED`)
+        return before.replace(found, (_, ...groups: ReadonlyArray<string>) => instead(...groups))
+      }, code)
     }
   }
 }
@@ -155,7 +176,7 @@ export const bundle = async (): Promise<{ readonly bytes: Readonly<Record<string
   const build = await rolldown({
     input: join(tidings, "src", "internal", "cli", "main.ts"),
     platform: "node",
-    plugins: [nodeModules, lazySegmenter, withoutMake],
+    plugins: [nodeModules, spare, withoutMake],
     resolve: {
       conditionNames: ["@tidings/source", "node", "import", "module", "default"],
       // The build for browsers is the same code as modules, of which only what is used gets in.
