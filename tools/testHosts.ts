@@ -126,9 +126,11 @@ const look = async (directory: string, { files, name, unpackedSize }: Packed): P
       const pattern = new RegExp(`^${target.slice(2).replaceAll(".", "\\.").replace("*", "[^/]+")}$`)
       if (![...paths].some((path) => pattern.test(path))) throw new Error(`nothing is at ${target}`)
     }
-    // A source map without its source, or a source without its output, is half of a package; declarations have none.
+    // A source map without its source, or a source without its output, is half of a package; declarations have none, and of
+    // some packages all private modules are in one.
+    const ofSource = paths.has("dist/internal/modules.js") ? /^src\/([^/]*)(?<!\.d)\.ts$/ : /^src\/(.*)(?<!\.d)\.ts$/
     for (const path of paths) {
-      const output = /^src\/(.*)(?<!\.d)\.ts$/.exec(path)?.[1]
+      const output = ofSource.exec(path)?.[1]
       if (output !== undefined && !paths.has(`dist/${output}.js`)) throw new Error(`there is no output of ${path}`)
     }
     if (unpackedSize > MAXIMUM_BYTES) throw new Error(`it has ${unpackedSize} bytes`)
