@@ -134,6 +134,9 @@ describe("rows of lines", () => {
       Effect.sync(() => {
         const bytes = Buffer.from(events.map(LogLine.encode).join(""))
         const lines = new SliceLines()
+        // Few bytes are checked line by line.
+        const many = Buffer.from("\n".repeat(65_536))
+        lines.find(bytesOf(many), many.length, 0, 0)
         const find = () => lines.find(bytesOf(bytes), bytes.length, before, crc32(bytes, before))
         const isShort = events.every((event) => Buffer.from(LogLine.encode(event)).length < 8_192)
         assert.strictEqual(find(), isShort)

@@ -27,14 +27,17 @@ const words = (text: string): readonly [number, number, number, number] => {
   return [a, b, c, d]
 }
 
-const PAIRS = Array.from({ length: 36 ** 2 }, (_, n) => n.toString(36).padStart(2, "0"))
+/** Filled as they are needed, which few programs do. */
+const PAIRS: Array<string | undefined> = Array.from({ length: 36 ** 2 })
+
+const pair = (n: number): string => (PAIRS[n] ??= n.toString(36).padStart(2, "0"))
 
 /** Seven digits of base 36. A checkpoint needs ten thousands of them, and `toString(36)` is slow. */
 const base36 = (word: number): string => {
   const all = word >>> 0
   const [last, upper] = [all % 1_296, Math.floor(all / 1_296)]
   const [middle, rest] = [upper % 1_296, Math.floor(upper / 1_296)]
-  return `${Math.floor(rest / 1_296)}${PAIRS[rest % 1_296]!}${PAIRS[middle]!}${PAIRS[last]!}`
+  return `${Math.floor(rest / 1_296)}${pair(rest % 1_296)}${pair(middle)}${pair(last)}`
 }
 
 /**

@@ -78,8 +78,12 @@ export const encode = (event: Event): string => {
 // checksums
 // ---------------------------------------------------------------------------
 
-/** CRC-32 of each byte, for the short start of a line: the call of `crc32` takes longer than the computation. */
-const CRC_TABLE = Int32Array.from({ length: 256 }, (_, byte) => {
+/**
+ * CRC-32 of each byte, for the short start of a line: the call of `crc32` takes longer than the computation.
+ *
+ * @internal
+ */
+export const CRC_TABLE = Int32Array.from({ length: 256 }, (_, byte) => {
   let crc = byte
   for (let bit = 0; bit < 8; bit++) crc = (crc & 1) === 1 ? 0xedb88320 ^ (crc >>> 1) : crc >>> 1
   return crc

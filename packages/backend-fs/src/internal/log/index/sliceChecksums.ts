@@ -8,30 +8,16 @@
  * Where the result is another one, the lines have to be checked one by one.
  */
 import { type Bytes, bytesOf, isSame } from "../bytes.ts"
-import { BEGINNING, CHECKSUM_PLACES } from "../line.ts"
-
-const POLYNOMIAL = 0xedb88320
+import { BEGINNING, CHECKSUM_PLACES, CRC_TABLE } from "../line.ts"
 
 const NEWLINE = 0x0a
 
 /** What one byte does to a checksum, where 0 to 3 other bytes follow it. */
-const TABLES: ReadonlyArray<Int32Array> = (() => {
-  const tables = Array.from({ length: 4 }, () => new Int32Array(256))
-  const [first] = tables
-  for (let byte = 0; byte < 256; byte++) {
-    let crc = byte
-    for (let bit = 0; bit < 8; bit++) crc = (crc & 1) === 1 ? POLYNOMIAL ^ (crc >>> 1) : crc >>> 1
-    first![byte] = crc
-  }
-  for (let others = 1; others < 4; others++) {
-    for (let byte = 0; byte < 256; byte++) {
-      const crc = tables[others - 1]![byte]!
-      tables[others]![byte] = (crc >>> 8) ^ first![crc & 0xff]!
-    }
-  }
-  return tables
-})()
-const [TABLE_0, TABLE_1, TABLE_2, TABLE_3] = TABLES as [Int32Array, Int32Array, Int32Array, Int32Array]
+const TABLE_0 = CRC_TABLE
+const followed = (table: Int32Array): Int32Array => table.map((crc) => (crc >>> 8) ^ TABLE_0[crc & 0xff]!)
+const TABLE_1 = followed(TABLE_0)
+const TABLE_2 = followed(TABLE_1)
+const TABLE_3 = followed(TABLE_2)
 
 /** The state of a checksum after more bytes. */
 const continued = (state: number, { view }: Bytes, start: number, end: number): number => {
@@ -73,6 +59,10 @@ const SHORT = 1 << BITS
 /** Shifts by fewer bytes than `SHORT`, and by multiples of it, as far as they were needed. */
 const short: Array<Shift> = [shiftOf((crc) => crc)]
 const long: Array<Shift> = [shiftOf((crc) => crc)]
+
+/** As many bytes are checked line by line in the time that it takes to make the shifts: a short log never needs them. */
+const WORTHWHILE = 65_536
+let checkedBytes = 0
 
 /** Longer lines are checked one by one. */
 const LONGEST = 8_192
@@ -149,11 +139,13 @@ export class SliceLines {
 
   /**
    * Finds the lines at the start of some bytes, and answers whether all of them have the checksum that they say they have: `before` is
-   * the checksum of what was before the bytes, `after` with them. False also where some line says nothing.
+   * the checksum of what was before the bytes, `after` with them. False also where some line says nothing, and as long as few bytes
+   * were checked.
    */
   find(bytes: Bytes, length: number, before: number, after: number): boolean {
     const { buffer } = bytes
-    let isSaid = true
+    checkedBytes += length
+    let isSaid = checkedBytes >= WORTHWHILE
     let state = ~before
     let start = 0
     this.count = 0
