@@ -15,7 +15,7 @@ export const installCommand = (folder: string): string => {
   cpSync(join(own, "bin"), join(folder, "bin"), { recursive: true })
   mkdirSync(join(folder, "dist"))
   for (const name of readdirSync(join(own, "dist"))) {
-    if (name.endsWith(".mjs")) cpSync(join(own, "dist", name), join(folder, "dist", name))
+    if (name.endsWith(".cjs")) cpSync(join(own, "dist", name), join(folder, "dist", name))
   }
   return join(folder, "bin", "tidings.mjs")
 }

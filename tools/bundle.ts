@@ -1,5 +1,5 @@
 /**
- * Makes the command few files, from the sources, with everything they import: `packages/tidings/dist/tidings.mjs`, and
+ * Makes the command few files, from the sources, with everything they import: `packages/tidings/dist/tidings.cjs`, and
  * beside it what speaks to a cluster, which the first one loads where a cluster is meant, what speaks to a database, what archives, what renews the logins of old
  * kubeconfigs, which that one loads where there is one, what serves agents, which `tidings mcp` loads, what reads events
  * from texts, which `tidings import` loads, regular expressions, which `--grep` loads, and what only some answers need.
@@ -7,10 +7,10 @@
  * As separate modules it would take four times as long to start. As one file it would take a third longer: what speaks
  * to a cluster is twice as large as all the rest, and has to be loaded even where it is not used.
  */
+import { createHash } from "node:crypto"
 import { mkdir, readdir, readFile, rename, rm, utimes, writeFile } from "node:fs/promises"
 import { join, relative, sep } from "node:path"
 import { fileURLToPath } from "node:url"
-import { markCalled } from "./eagerFunctions.ts"
 import { rolldown, type OutputChunk, type Plugin } from "rolldown"
 
 const root = join(import.meta.dirname, "..")
@@ -18,8 +18,8 @@ const tidings = join(root, "packages", "tidings")
 
 const dist = join(tidings, "dist")
 
-const FILE = "tidings.mjs"
-const CHUNK = /^tidings-(?:kubernetes|postgres|archive|mcp|import|patterns|views|record|yaml|verbs)-.*\.mjs$/
+const FILE = "tidings.cjs"
+const CHUNK = /^tidings-(?:kubernetes|postgres|archive|mcp|import|patterns|views|record|yaml|verbs)-.*\.cjs$/
 
 export const file = join(dist, FILE)
 
@@ -188,7 +188,7 @@ export const bundle = async (): Promise<{ readonly bytes: Readonly<Record<string
     },
     // Its modules only define things; what they begin with is for a Node of before 20.
     treeshake: { moduleSideEffects: (id) => !id.includes(`${sep}@kubernetes${sep}client-node${sep}dist${sep}`) },
-    transform: { define: { TIDINGS_VERSION: JSON.stringify(version) } },
+    transform: { define: { TIDINGS_VERSION: JSON.stringify(version), "import.meta.env": "undefined" } },
     onLog: (level, log, report) => {
       // A bundle could be made all the same, and would fail where it is used.
       if (BROKEN.has(log.code ?? "")) throw new Error(log.message)
@@ -198,11 +198,14 @@ export const bundle = async (): Promise<{ readonly bytes: Readonly<Record<string
   })
   try {
     const { output } = await build.generate({
-      format: "esm",
+      // Scripts, because only of those V8 can be asked what it has compiled after they have run.
+      format: "cjs",
+      dynamicImportInCjs: false,
+      strict: true,
       minify: true,
       comments: false,
       entryFileNames: FILE,
-      chunkFileNames: "tidings-[name]-[hash].mjs",
+      chunkFileNames: "tidings-[name]-[hash].cjs",
       codeSplitting: {
         groups: [
           { name: "start", tags: ["$initial"], priority: 3 },
@@ -254,13 +257,11 @@ export const bundle = async (): Promise<{ readonly bytes: Readonly<Record<string
     await mkdir(dist, { recursive: true })
     const before = await readFile(file, "utf8").catch(() => "")
     const bytes: Record<string, number> = {}
-    const codes = await markCalled(
-      new Map(chunks.map(({ code, fileName }) => [fileName, toAscii(code.trimEnd())])),
-      FILE
-    )
     // The command last, because it names the other one.
     for (const chunk of chunks.toSorted((a, b) => Number(a.isEntry) - Number(b.isEntry))) {
-      const code = `${codes.get(chunk.fileName)!}\n${await notices(packagesIn(chunk))}`
+      const text = `${toAscii(chunk.code.trimEnd())}\n${await notices(packagesIn(chunk))}`
+      // What was compiled of it is kept under this name.
+      const code = `${text}//${createHash("sha256").update(text).digest("hex").slice(0, 32)}\n`
       const path = join(dist, chunk.fileName)
       const draft = `${path}.${process.pid}`
       await writeFile(draft, code)

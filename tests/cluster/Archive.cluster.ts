@@ -15,7 +15,7 @@ const { own } = cluster
 
 const root = path.resolve(import.meta.dirname, "..", "..")
 const manifest = path.join(root, "deploy", "archive.yaml")
-const command = path.join(root, "packages", "tidings", "dist", "tidings.mjs")
+const command = path.join(root, "packages", "tidings", "dist", "tidings.cjs")
 const ACCOUNT = "system:serviceaccount:tidings:tidings-archive"
 
 const folder = new Folder()

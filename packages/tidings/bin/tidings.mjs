@@ -3,11 +3,13 @@ import module from "node:module"
 
 // An import of node:fs reads all its exports, some of which load what most starts do without. An older Node has no such function.
 const load = process.getBuiltinModule ?? module.createRequire(import.meta.url)
-const { existsSync, readdirSync, statSync } = load("node:fs")
+const fs = load("node:fs")
 const { join } = load("node:path")
 const { fileURLToPath } = load("node:url")
+const { existsSync, readdirSync, statSync } = fs
 
-const bundle = fileURLToPath(new URL("../dist/tidings.mjs", import.meta.url))
+const dist = fileURLToPath(new URL("../dist/", import.meta.url))
+const bundle = join(dist, "tidings.cjs")
 const root = fileURLToPath(new URL("../../../", import.meta.url))
 const builder = join(root, "tools", "bundle.ts")
 const inCheckout = existsSync(builder)
@@ -44,6 +46,101 @@ const isStale = () => {
   })
 }
 
+/**
+ * Where what V8 compiles is kept: a directory of this user alone, because it is code. Others may create one of the same name in
+ * the directory for temporary files, and then it is not used.
+ */
+const codeDirectory = () => {
+  const { NODE_COMPILE_CACHE, NODE_DISABLE_COMPILE_CACHE } = process.env
+  // Others have caches of their own, and for them the bundle is a module like any other.
+  if (NODE_DISABLE_COMPILE_CACHE || process.versions.bun || process.versions.deno) return undefined
+  const user = process.getuid?.()
+  const directory = join(NODE_COMPILE_CACHE || load("node:os").tmpdir(), `tidings-code-${user ?? "cache"}`)
+  try {
+    if (!existsSync(directory)) fs.mkdirSync(directory, { recursive: true, mode: 0o700 })
+    const { mode, uid } = fs.lstatSync(directory)
+    const isOurs = (mode & fs.constants.S_IFMT) === fs.constants.S_IFDIR && (mode & 0o022) === 0 && uid === user
+    // Windows has neither, and a directory for temporary files for each user.
+    return isOurs || user === undefined ? directory : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const MONTH_MILLIS = 30 * 24 * 60 * 60 * 1_000
+
+/**
+ * Runs the bundle with what V8 has compiled of it in an earlier run of the same verb. Node's own compile cache is made before a
+ * file runs, and has only the functions that V8 expects to be called.
+ */
+const runCompiled = (directory) => {
+  const { Script } = load("node:vm")
+  const { crc32 } = load("node:zlib")
+  const native = module.createRequire(import.meta.url)
+  const verb = /^[a-z]+$/.exec(process.argv[2] ?? "")?.[0] ?? "none"
+  const chunks = new Map()
+  const compiled = []
+
+  // What was compiled of another source, or was damaged on the disk, must not get to V8.
+  const seal = (code, stamp) => {
+    const sum = Buffer.alloc(4)
+    sum.writeUInt32LE(crc32(stamp, crc32(code)))
+    return Buffer.concat([code, sum])
+  }
+  const read = (file, stamp) => {
+    if (!existsSync(file)) return undefined
+    const bytes = fs.readFileSync(file)
+    const code = bytes.subarray(0, -4)
+    return bytes.length > 4 && crc32(stamp, crc32(code)) === bytes.readUInt32LE(code.length) ? code : undefined
+  }
+
+  const keep = () => {
+    try {
+      for (const { file, script, stamp } of compiled.splice(0)) {
+        const draft = `${file}.${process.pid}`
+        fs.writeFileSync(draft, seal(script.createCachedData(), stamp), { mode: 0o600 })
+        fs.renameSync(draft, file)
+      }
+      // Those of installations that are gone.
+      for (const name of readdirSync(directory)) {
+        const file = join(directory, name)
+        if (Date.now() - statSync(file).mtimeMs > MONTH_MILLIS) fs.rmSync(file)
+      }
+    } catch {
+      // The next run compiles again.
+    }
+  }
+
+  const requireChunk = (id) => {
+    if (!id.startsWith("./")) return native(id)
+    const known = chunks.get(id)
+    if (known !== undefined) return known.exports
+    // Without a prototype, because V8 would otherwise make a hidden class for each of hundreds of exports.
+    const chunk = { exports: Object.create(null) }
+    chunks.set(id, chunk)
+    const filename = join(dist, id)
+    // Its code is in ASCII, only its licences may not be, and its last line tells what is in it.
+    const source = fs.readFileSync(filename, "latin1")
+    const stamp = source.slice(source.lastIndexOf("\n", source.length - 2))
+    // The next version of the same installation takes its place.
+    const place = crc32(filename.replace(/-[\w-]{8}\.cjs$/, "")).toString(16)
+    const file = join(directory, `${process.version}-${process.arch}-${verb}-${place}`)
+    const cachedData = read(file, stamp)
+    const script = new Script(`(function(exports,require,module,__filename,__dirname){${source}})`, {
+      filename,
+      cachedData
+    })
+    if (cachedData === undefined || script.cachedDataRejected) compiled.push({ file, script, stamp })
+    script.runInThisContext()(chunk.exports, requireChunk, chunk, filename, dist)
+    return chunk.exports
+  }
+
+  // A verb that does not exist must not be kept, and one that goes on for days is not kept at its end alone.
+  process.on("exit", (code) => code === 0 && compiled.length > 0 && keep())
+  setTimeout(keep, 10_000).unref()
+  requireChunk("./tidings.cjs")
+}
+
 const [major, minor] = process.versions.node.split(".").map(Number)
 if (major < 22 || (major === 22 && minor < 19)) {
   const node = join(root, "node_modules", ".bin", "node")
@@ -59,6 +156,7 @@ if (major < 22 || (major === 22 && minor < 19)) {
     })
     if (built.status !== 0) fail(`the command cannot be built from its sources:\n${built.stderr}`)
   }
-  module.enableCompileCache?.()
-  await import("../dist/tidings.mjs")
+  const directory = codeDirectory()
+  if (directory === undefined) module.createRequire(import.meta.url)(bundle)
+  else runCompiled(directory)
 }

@@ -36,7 +36,7 @@ type Environment = Readonly<Record<string, string>>
 const start = (argv: ReadonlyArray<string>, environment: Environment): Effect.Effect<Started, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => {
-      const child = spawn(process.execPath, [path.join(own, "dist", "tidings.mjs"), ...argv], {
+      const child = spawn(process.execPath, [path.join(own, "dist", "tidings.cjs"), ...argv], {
         env: { PATH: process.env["PATH"], HOME: "/nowhere", TIDINGS_DIRECTORY: "/nowhere/log", ...environment },
         stdio: ["ignore", "ignore", "pipe"]
       })
@@ -320,7 +320,7 @@ const askAgent = async (
   { environment, open }: Place,
   calls: ReadonlyArray<readonly [tool: string, given: object]>
 ): Promise<ReadonlyArray<string>> => {
-  const child = spawn(process.execPath, [path.join(own, "dist", "tidings.mjs"), "mcp", "--database", open], {
+  const child = spawn(process.execPath, [path.join(own, "dist", "tidings.cjs"), "mcp", "--database", open], {
     env: { PATH: process.env["PATH"], HOME: "/nowhere", ...environment },
     stdio: ["pipe", "pipe", "inherit"]
   })

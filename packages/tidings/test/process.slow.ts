@@ -9,8 +9,8 @@ import * as Scope from "effect/Scope"
 import { spawn, type ChildProcess } from "node:child_process"
 import { once } from "node:events"
 import { mkdtempSync } from "node:fs"
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from "node:fs/promises"
-import { tmpdir } from "node:os"
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, utimes, writeFile } from "node:fs/promises"
+import { tmpdir, userInfo } from "node:os"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { stripVTControlCharacters } from "node:util"
@@ -97,7 +97,7 @@ beforeAll(async () => {
   await cp(join(own, "bin"), join(installed, "bin"), { recursive: true })
   await mkdir(join(installed, "dist"))
   for (const name of await readdir(join(own, "dist"))) {
-    if (name.endsWith(".mjs")) await cp(join(own, "dist", name), join(installed, "dist", name))
+    if (name.endsWith(".cjs")) await cp(join(own, "dist", name), join(installed, "dist", name))
   }
 }, 60_000)
 
@@ -691,9 +691,66 @@ describe("the bundle", () => {
         []
       )
       // Nor are other verbs and a library for YAML read with it.
-      const start = await readFile(join(installed, "dist", "tidings.mjs"), "utf8")
+      const start = await readFile(join(installed, "dist", "tidings.cjs"), "utf8")
       for (const text of ["Explain what a reason means", "Compress the segments", "yaml-1.1"]) {
         assert.notInclude(start, text)
+      }
+    }))
+
+  it("keeps what is compiled of a verb where no other user may write, and does without what was damaged", () =>
+    inDirectory(async (cwd) => {
+      const how: How = { cwd, env: { NODE_COMPILE_CACHE: cwd, TIDINGS_DIRECTORY: join(cwd, "log") } }
+      const { uid, username } = userInfo()
+      const directory = join(cwd, `tidings-code-${uid === -1 ? "cache" : uid}`)
+      const kept = async () =>
+        Promise.all(
+          (await readdir(directory)).map(async (name) => ({ name, at: (await stat(join(directory, name))).mtimeMs }))
+        )
+      assert.strictEqual((await run(["emit", "Workflow/deploy", "WorkflowExecuted"], how)).code, 0)
+      await rm(directory, { recursive: true })
+
+      const listed = await run(["list", "-ondjson"], how)
+      assert.strictEqual(listed.code, 0)
+      assert.strictEqual((await stat(directory)).mode & 0o777, 0o700, username)
+      const first = await kept()
+      assert.match(first.map(({ name }) => name).join(), /^v[\d.]+-\w+-list-[0-9a-f]+$/)
+      assert.deepStrictEqual(await run(["list", "-ondjson"], how), listed)
+      assert.deepStrictEqual(await kept(), first)
+      assert.strictEqual((await run(["lst"], how)).code, 2)
+      assert.deepStrictEqual(await kept(), first)
+
+      const file = join(directory, first[0]!.name)
+      const bytes = await readFile(file)
+      bytes[bytes.length >> 1]! ^= 0xff
+      await writeFile(file, bytes)
+      assert.deepStrictEqual(await run(["list", "-ondjson"], how), listed)
+      assert.notDeepEqual(await readFile(file), bytes)
+
+      // Another version, of as many characters.
+      const copy = join(cwd, "copy")
+      await cp(installed, copy, { recursive: true })
+      const other = { ...how, bin: join(copy, "bin", "tidings.mjs") }
+      const version = async () => (await run(["list", "--version"], other)).out
+      const before = await version()
+      const start = join(copy, "dist", "tidings.cjs")
+      const [, number] = /^tidings (\S+)\n$/.exec(before)!
+      const changed = (await readFile(start, "latin1")).replaceAll(`\`${number}\``, `\`${"9".repeat(number!.length)}\``)
+      await writeFile(
+        start,
+        changed.replace(/\n\/\/\w+\n$/, (stamp) => stamp.replace(/\w/g, "0")),
+        "latin1"
+      )
+      assert.strictEqual(await version(), before.replace(number!, "9".repeat(number!.length)))
+
+      for (const name of await readdir(directory)) if (name !== first[0]!.name) await rm(join(directory, name))
+      for (const [mode, env] of [
+        [0o700, { NODE_DISABLE_COMPILE_CACHE: "1" }],
+        [0o777, {}]
+      ] as const) {
+        await rm(file, { force: true })
+        await chmod(directory, mode)
+        assert.deepStrictEqual(await run(["list", "-ondjson"], { ...how, env: { ...how.env, ...env } }), listed)
+        assert.deepStrictEqual(await readdir(directory), [])
       }
     }))
 
@@ -754,7 +811,7 @@ describe("the bundle", () => {
       const copy = join(package_, "bin", "tidings.mjs")
       await cp(bin, copy)
       const source = join(package_, "src", "internal", "main.ts")
-      const bundle = join(package_, "dist", "tidings.mjs")
+      const bundle = join(package_, "dist", "tidings.cjs")
       const builder = (body: string) => writeFile(join(cwd, "tools", "bundle.ts"), body)
       await builder(
         `import { writeFileSync } from "node:fs"\nwriteFileSync(${JSON.stringify(bundle)}, "console.log('new')")\n`
