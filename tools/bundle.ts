@@ -23,6 +23,9 @@ const CHUNK = /^tidings-(?:kubernetes|postgres|archive|mcp|import|patterns|views
 
 export const file = join(dist, FILE)
 
+const DEFINITIONS =
+  /^node:|[\\/]packages[\\/][\w-]+[\\/]src[\\/]|[\\/]node_modules[\\/](?:effect|@effect[\\/][\w-]+|@kubernetes[\\/]client-node)[\\/]dist[\\/]/
+
 const BROKEN = new Set(["IMPORT_IS_UNDEFINED", "MISSING_EXPORT", "UNRESOLVED_IMPORT"])
 
 /** What a start may do without: loading each takes between a twentieth and a tenth of what Node itself needs to start. */
@@ -186,8 +189,9 @@ export const bundle = async (): Promise<{ readonly bytes: Readonly<Record<string
         "@kubernetes/client-node": join(root, "node_modules", "@kubernetes", "client-node", "dist", "config.js")
       }
     },
-    // Its modules only define things; what they begin with is for a Node of before 20.
-    treeshake: { moduleSideEffects: (id) => !id.includes(`${sep}@kubernetes${sep}client-node${sep}dist${sep}`) },
+    // These modules only define things: a file is not loaded where nothing of it is used. What those of the Kubernetes client begin
+    // with is for a Node of before 20.
+    treeshake: { moduleSideEffects: (id) => !DEFINITIONS.test(id) },
     transform: { define: { TIDINGS_VERSION: JSON.stringify(version), "import.meta.env": "undefined" } },
     onLog: (level, log, report) => {
       // A bundle could be made all the same, and would fail where it is used.

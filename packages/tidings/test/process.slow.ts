@@ -650,6 +650,13 @@ describe("the bundle", () => {
       }
       const manifest = JSON.parse(await readFile(join(own, "package.json"), "utf8"))
       assert.strictEqual((await run(["--version"], { cwd, bin: copy })).out, `tidings ${manifest.version}\n`)
+      for (const name of await readdir(join(installed, "dist"))) {
+        if (name.startsWith("tidings-mcp")) await cp(join(installed, "dist", name), join(cwd, "dist", name))
+      }
+      const serving = start(["mcp"], { cwd, bin: copy })
+      const served = collect(serving)
+      serving.stdin!.end()
+      assert.deepStrictEqual(await served, { code: 0, out: "", err: "" })
       await symlink(copy, join(cwd, "kubectl-tidings"))
       const plugin = await run(["list", "--lmit"], { cwd, bin: join(cwd, "kubectl-tidings") })
       assert.match(plugin.err, /usage: kubectl tidings list /)
