@@ -8,7 +8,7 @@ const { positionals: names, values } = parseArgs({
     json: { type: "boolean", default: false },
     // Of the suites `log` and `postgres`.
     baseline: { type: "string" },
-    events: { type: "string", default: "1000000" },
+    events: { type: "string" },
     large: { type: "string", default: "20000000" },
     logs: { type: "string" },
     only: { type: "string" }
@@ -27,7 +27,7 @@ const suites: Readonly<Record<string, () => Promise<{ readonly run: () => Promis
     }
     const options = {
       baseline: values.baseline,
-      events: Number(values.events),
+      events: Number(values.events ?? 1_000_000),
       large: Number(values.large),
       logs: values.logs,
       only
@@ -41,7 +41,7 @@ const suites: Readonly<Record<string, () => Promise<{ readonly run: () => Promis
       console.error(`There is no part ${values.only} that is measured alone; there are: ${PARTS.join(", ")}`)
       process.exit(2)
     }
-    return { run: () => run({ events: Number(values.events), only }) }
+    return { run: () => run({ events: Number(values.events ?? 5_000_000), only }) }
   },
   recorder: () => import("./recorder.ts"),
   fairness: () => import("./fairness.ts"),

@@ -9,6 +9,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { selfSigned } from "../packages/backend-k8s/test/certificates.ts"
+import { cpuTurns } from "./cpuTurns.ts"
 import { buildPackage, installCommand } from "./installed.ts"
 import * as listing from "./listing.ts"
 import { compare, type Group, median } from "./Measurement.ts"
@@ -34,35 +35,6 @@ const turns = (
     }
   }
   return new Map([...times].map(([name, list]) => [name, median(list)]))
-}
-
-/** Tells what a process has used at its end, on a descriptor of its own. */
-const TELL_CPU = `process.on("exit", () => {
-  const { system, user } = process.cpuUsage()
-  require("node:fs").writeSync(3, String((system + user) / 1_000))
-})`
-
-/** The same in milliseconds of CPU, of user and system, which other processes of the machine change least. */
-const cpuTurns = (
-  contenders: Readonly<Record<string, ReadonlyArray<string>>>,
-  env: NodeJS.ProcessEnv,
-  folder: string
-): ReadonlyMap<string, number> => {
-  const preload = join(folder, "tell-cpu.cjs")
-  writeFileSync(preload, TELL_CPU)
-  const costs = new Map<string, Array<number>>(Object.keys(contenders).map((name) => [name, []]))
-  for (let round = -1; round < ROUNDS; round++) {
-    for (const [name, args] of Object.entries(contenders)) {
-      const { output, status } = spawnSync(process.execPath, ["--require", preload, ...args], {
-        env,
-        encoding: "utf8",
-        stdio: ["ignore", "ignore", "inherit", "pipe"]
-      })
-      if (status !== 0) throw new Error(`${args.join(" ")} ended with ${status}`)
-      if (round >= 0) costs.get(name)!.push(Number(output[3]))
-    }
-  }
-  return new Map([...costs].map(([name, list]) => [name, median(list)]))
 }
 
 /** The modules of Effect that the core itself imports, and no line of its own. */

@@ -19,7 +19,7 @@ const tidings = join(root, "packages", "tidings")
 const dist = join(tidings, "dist")
 
 const FILE = "tidings.cjs"
-const CHUNK = /^tidings-(?:kubernetes|postgres|archive|mcp|import|patterns|views|record|yaml|verbs)-.*\.cjs$/
+const CHUNK = /^tidings-(?:kubernetes|postgres|archive|pool|http|mcp|import|patterns|views|record|yaml|verbs)-.*\.cjs$/
 
 export const file = join(dist, FILE)
 
@@ -29,7 +29,7 @@ const DEFINITIONS =
 const BROKEN = new Set(["IMPORT_IS_UNDEFINED", "MISSING_EXPORT", "UNRESOLVED_IMPORT"])
 
 /** What a start may do without: loading each takes between a twentieth and a tenth of what Node itself needs to start. */
-const LAZY = new Set(["node:crypto", "node:fs/promises", "node:net", "node:tty", "node:zlib"])
+const LAZY = new Set(["node:crypto", "node:fs/promises", "node:net", "node:tls", "node:tty", "node:zlib"])
 /** Their classes of which instances are made and nothing else is used. */
 const CONSTRUCTED = new Set(["BlockList", "X509Certificate"])
 /** What every start uses. An import of it would read all its exports, some of which load further modules when they are read. */
@@ -64,8 +64,11 @@ const standIn = (id: string): string => {
 const nodeModules: Plugin = {
   name: "node-modules",
   resolveId: (id, importer = "") =>
-    // What speaks to a cluster uses much of them, and is not part of a start.
-    (LAZY.has(id) || NEEDED.has(id)) && /\/packages\/|\/node_modules\/@?effect\//.test(importer)
+    // What speaks to a cluster uses much of them, and is not part of a start. Of node:tls it uses a class.
+    (LAZY.has(id) || NEEDED.has(id)) &&
+    (id === "node:tls" ? /[\\/](?:backend-postgres|sql-pg)[\\/]/ : /\/packages\/|\/node_modules\/@?effect\//).test(
+      importer
+    )
       ? { id: `\0${id}`, moduleSideEffects: false }
       : undefined,
   load: (id) => (id.startsWith("\0node:") ? standIn(id.slice(1)) : undefined)
@@ -227,9 +230,13 @@ export const bundle = async (): Promise<{ readonly bytes: Readonly<Record<string
           },
           {
             name: "postgres",
-            test: /[\\/]packages[\\/]backend-postgres[\\/]|[\\/]node_modules[\\/](?:@effect[\\/]sql-pg|effect[\\/]dist[\\/]sql)[\\/]/,
-            priority: 1
+            test: /[\\/]packages[\\/]backend-postgres[\\/]src[\\/](?!(?:Archive|internal[\\/](?:copying|archiveMetrics))\.ts$)|[\\/]node_modules[\\/](?:@effect[\\/]sql-pg|effect[\\/]dist[\\/]sql)[\\/]/,
+            priority: 2
           },
+          // What speaks to a database and what serves agents both use, and what serves agents and what archives: without these
+          // the one would load the other at every start.
+          { name: "pool", test: /[\\/]node_modules[\\/]effect[\\/]dist[\\/]Pool\.js$/, priority: 3 },
+          { name: "http", test: /[\\/]node_modules[\\/]effect[\\/]dist[\\/](?:http|socket)[\\/]/, priority: 2 },
           { name: "mcp", test: /[\\/]internal[\\/]cli[\\/]mcpServer\.ts$/, priority: 1 },
           { name: "mcp-http", test: /[\\/]internal[\\/]cli[\\/]mcpHttp\.ts$/, priority: 1 },
           { name: "import", test: /[\\/]internal[\\/]cli[\\/]import(?:ing|edEvent)\.ts$/, priority: 1 },

@@ -761,6 +761,39 @@ describe("the bundle", () => {
       }
     }))
 
+  it("asks a database, and serves agents, without what only archives need", () =>
+    inDirectory(async (cwd) => {
+      await mkdir(join(cwd, "bin"))
+      const copy = join(cwd, "bin", "tidings.mjs")
+      await cp(bin, copy)
+      const take = async (without: RegExp): Promise<void> => {
+        await rm(join(cwd, "dist"), { recursive: true, force: true })
+        for (const name of await readdir(join(installed, "dist"))) {
+          if (!without.test(name)) await cp(join(installed, "dist", name), join(cwd, "dist", name))
+        }
+      }
+      await take(/^tidings-(?:archive|http|mcp|kubernetes)/)
+      const preload = join(cwd, "preload.mjs")
+      await writeFile(
+        preload,
+        `process.on("exit", () => process.stderr.write("loaded " + process.moduleLoadList.join("; ") + ";"))`
+      )
+      const asked = await run(["list", "--database", "postgres://127.0.0.1:1/events?sslmode=disable"], {
+        cwd,
+        bin: copy,
+        env: { NODE_OPTIONS: `--import=${pathToFileURL(preload).href}` }
+      })
+      assert.match(asked.err, /ECONNREFUSED/)
+      for (const name of ["http", "tls", "internal/deps/undici/undici"]) {
+        assert.notInclude(asked.err, `NativeModule ${name};`)
+      }
+      await take(/^tidings-(?:archive|postgres|kubernetes)/)
+      const server = start(["mcp"], { cwd, bin: copy })
+      server.stdin!.end()
+      const served = await collect(server)
+      assert.deepStrictEqual([served.code, served.out], [0, ""], served.err)
+    }))
+
   it("makes every verb that a command line may be about", () =>
     inDirectory(async (cwd) => {
       const { out } = await run(["--help"], { cwd })

@@ -25,14 +25,11 @@ export const scopeOf = (opened: Opened, filter: EventQuery.EventFilter): Positio
 })
 
 /** Reads the line of an event; the database has nothing else in that column. */
-export const eventOf = (line: string): Effect.Effect<Event, BackendError> => {
-  const event = EventJson.decode(line)
-  return Result.isSuccess(event)
-    ? Effect.succeed(event.success)
-    : Effect.fail(
-        new BackendError({ reason: new Unavailable({ detail: `an event cannot be read: ${event.failure}` }) })
-      )
-}
+export const eventOf = (line: string): Result.Result<Event, BackendError> =>
+  Result.mapError(
+    EventJson.decode(line),
+    (failure) => new BackendError({ reason: new Unavailable({ detail: `an event cannot be read: ${failure}` }) })
+  )
 
 export const mismatch = (detail: string) => new BackendError({ reason: new CursorMismatch({ detail }) })
 
@@ -50,12 +47,16 @@ export interface Head {
   readonly forgotten_last: bigint | null
 }
 
-interface Row extends Head {
-  readonly total: bigint
+/** The first row of an answer says what is of the whole store, each further one is an event of the page. */
+interface Row {
+  readonly position: bigint | null
+  readonly forgotten: bigint | null
+  readonly forgotten_last: bigint | null
+  readonly total: bigint | null
+  readonly archived: string | null
   readonly found: bigint | null
   readonly last: bigint | null
   readonly event: string | null
-  readonly archived: string
 }
 
 export const make =
@@ -89,34 +90,37 @@ export const make =
           ), counted as (
             select count(*) as total from ${database.table("current")} c where ${condition}
           )
-          select h.position, h.forgotten, h.forgotten_last, t.total, p.position as found, p.last, s.event,
-            ${coverage.archived(database, opened)} as archived
-          from ${database.table("store")} h cross join counted t left join page p on true
-          left join ${database.table("states")} s on s.position = p.position and s.day = p.day
-          order by p.last desc, p.position desc`
-        const head = rows[0]
-        if (head === undefined) {
+          select h.position, h.forgotten, h.forgotten_last, t.total, ${coverage.archived(database, opened)} as archived,
+            null::bigint as found, null::bigint as last, null::text as event
+          from ${database.table("store")} h cross join counted t
+          union all
+          select null, null, null, null, null, p.position, p.last, s.event
+          from page p left join ${database.table("states")} s on s.position = p.position and s.day = p.day
+          order by last desc nulls first, found desc nulls first`
+        const [head, ...page] = rows
+        if (head === undefined || head.position === null || head.archived === null) {
           return yield* Effect.fail(
             new BackendError({ reason: new Unavailable({ detail: "the store has no row of its own" }) })
           )
         }
         const events: Array<Event> = []
-        const end = limit ?? rows.length
-        for (const { event, found } of rows.slice(0, end)) {
-          if (found === null) continue
+        const end = limit ?? page.length
+        for (const { event } of page.slice(0, end)) {
           // Retention removes the current state before the partition with its line.
           if (event === null) continue
-          events.push(yield* eventOf(event))
+          const read = eventOf(event)
+          if (Result.isFailure(read)) return yield* Effect.fail(read.failure)
+          events.push(read.success)
         }
-        const oldest = end > 0 ? rows[end - 1] : undefined
-        const page: EventQuery.EventPage = {
+        const oldest = end > 0 ? page[end - 1] : undefined
+        const answer: EventQuery.EventPage = {
           events,
           totalCount: Number(head.total),
           cursor: Position.cursorEncoder(scope)(String(head.position)),
           coverage: coverage.of(opened, head, coverage.parse(head.archived), filter)
         }
-        return rows.length > end && oldest !== undefined
-          ? { ...page, next: Position.pageTokenEncoder(scope)(`${oldest.last} ${oldest.found}`) }
-          : page
+        return page.length > end && oldest !== undefined
+          ? { ...answer, next: Position.pageTokenEncoder(scope)(`${oldest.last} ${oldest.found}`) }
+          : answer
       })
     )

@@ -123,7 +123,9 @@ class Watching {
     return Effect.gen({ self: this }, function* () {
       const items: Array<EventQuery.WatchItem> = []
       for (const { event: line, position } of rows) {
-        const event = yield* eventOf(line)
+        const read = eventOf(line)
+        if (Result.isFailure(read)) return yield* Effect.fail(read.failure)
+        const event = read.success
         if (isMatching || this.matches(event)) {
           items.push({ _tag: "Event", event, cursor: this.cursorAt(String(position)) })
         }
