@@ -107,6 +107,8 @@ export interface Committed {
   readonly gaps: number
   /** Whether there is a gap that another replica may still cover, so that it is not told yet. */
   readonly isPending: boolean
+  /** Whether another process that runs commits under the name of this replica too. */
+  readonly isShared?: boolean
 }
 
 /**

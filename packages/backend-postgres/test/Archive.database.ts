@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as FileBackend from "@tidings/backend-fs/FileBackend"
 import { Archive, ArchiveStore, PostgresBackend } from "@tidings/backend-postgres"
 import * as Backend from "@tidings/core/Backend"
+import * as Target from "@tidings/core/Target"
 import * as PgClient from "@effect/sql-pg/PgClient"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -94,6 +95,69 @@ describe("an archive", () => {
       )
       // The log may have events of any cluster, so its gaps matter to all of them.
       assert.strictEqual((yield* backend.query({ cluster: "west" })).coverage.length, 1)
+    })
+  )
+
+  it.live("says of an event log that it is complete since the log is, and not since it was copied", () =>
+    Effect.gen(function* () {
+      const name = yield* schema
+      const directory = yield* Effect.acquireRelease(
+        Effect.sync(() => mkdtempSync(join(tmpdir(), "tidings-archive-"))),
+        (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
+      )
+      const log = Context.get(yield* Layer.build(FileBackend.layer({ directory })), Backend.Backend)
+      yield* log.write([first(1)])
+      const since = (yield* log.query({ limit: 0 })).coverage[0]!.since as number
+      yield* Effect.sleep("300 millis")
+      const begun = Date.now() * 1_000
+      const { backend } = yield* openArchive({ schema: name })
+      const one = yield* replica("one", { log }, { schema: name })
+      yield* eventually(one.status, isLive)
+      const coverage = yield* eventually(
+        Effect.map(backend.query({}), (page) => page.coverage[0]!),
+        ({ until }) => until === "now"
+      )
+      assert.isBelow(since, begun)
+      assert.deepInclude(coverage, { since, gaps: [] })
+      yield* one.end
+      const { until } = (yield* backend.query({})).coverage[0]!
+      assert.isAtLeast(until as number, begun)
+    })
+  )
+
+  it.live("two processes with one name are told so, and one that is started again is not", () =>
+    Effect.gen(function* () {
+      const name = yield* schema
+      const target = Target.make("uid-1")
+      const committing = Effect.fnUntraced(function* () {
+        const { store } = yield* openArchive({ schema: name })
+        const { key } = yield* store.open({ target, replica: "host" })
+        return Effect.map(
+          store.commit({
+            key,
+            replica: "host",
+            epoch: 0,
+            rows: [],
+            isMixed: false,
+            isLive: true,
+            tell: false,
+            isFirst: false
+          }),
+          ({ isShared }) => isShared
+        )
+      })
+      const one = yield* committing()
+      for (let n = 0; n < 5; n++) assert.isFalse(yield* one)
+      const two = yield* committing()
+      // The first one ends now: it commits once more.
+      assert.deepStrictEqual(
+        [yield* two, yield* one, yield* two, yield* two, yield* two],
+        [false, false, false, false, false]
+      )
+      const told: Array<boolean | undefined> = []
+      for (let n = 0; n < 4; n++) told.push(yield* one, yield* two)
+      // The first one has seen a commit of the other before.
+      assert.deepStrictEqual(told, [false, false, true, false, true, true, true, true])
     })
   )
 

@@ -119,6 +119,8 @@ export type Cursor = Brand.Branded<string, "@tidings/core/Cursor">
 export interface Gap {
   /** The id of the store (`Target.id`). */
   readonly store: string
+  /** What people call it, in a watch of an archive, such as a cluster. */
+  readonly name?: string
   readonly from?: Micros
   readonly to?: Micros
   /** What is missing and why, for people. */

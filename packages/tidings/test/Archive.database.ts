@@ -1,4 +1,5 @@
 // `tidings archive` as its users run it: processes that are started, killed and told to end, on a real PostgreSQL server.
+import * as PgClient from "@effect/sql-pg/PgClient"
 import * as ApiServer from "@tidings/testing-k8s/ApiServer"
 import { assert, beforeAll, describe, it } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -12,7 +13,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { backend } from "../src/internal/cli/tidings.ts"
 import { type Ran, run } from "./harness.ts"
-import { type Place, place } from "./testDatabase.ts"
+import { clientLayer, type Place, place } from "./testDatabase.ts"
 
 const own = path.join(import.meta.dirname, "..")
 
@@ -273,7 +274,7 @@ describe("tidings archive", () => {
       yield* eventually(Effect.sync(second.said), (said) => /-- gap of production from \S+ to \S+: .* --/.test(said))
 
       const exported = (yield* read("export")).err.join("\n")
-      assert.match(exported, /^-- gap of \S+ from \S+Z to \S+Z: .+ --$/m)
+      assert.match(exported, /^-- gap of production from \S+Z to \S+Z: .+ --$/m)
 
       const doctor = yield* read("doctor", "-o", "json")
       const check = JSON.parse(doctor.out.join("\n")).checks.find(
@@ -287,6 +288,37 @@ describe("tidings archive", () => {
       const stopped = yield* read("doctor")
       assert.strictEqual(stopped.code, 1)
       assert.match(stopped.out.join("\n"), /broken +archive .*no replica archives it now; /)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("removes what was written longer ago than --max-age, as whole days, and says since when it is complete", () =>
+    Effect.gen(function* () {
+      const at = yield* place
+      const { kubeconfig } = yield* clusters("production")
+      const environment = environmentOf(at, kubeconfig)
+      const sql = (text: string) =>
+        PgClient.PgClient.use((client) => client.unsafe(text)).pipe(Effect.provide(clientLayer()), Effect.orDie)
+      yield* record(kubeconfig, "production", "old")
+      const first = yield* start(["archive", "--context", "production"], environment)
+      yield* eventually(archived(at), (found) => found.length === 1)
+      yield* first.end()
+      // As if it had been written long ago.
+      yield* sql(`select ${at.schema}.add_partition('2020-01-01')`)
+      for (const table of ["states", "current"]) yield* sql(`update ${at.schema}.${table} set day = '2020-01-01'`)
+      yield* record(kubeconfig, "production", "new")
+      const second = yield* start(["archive", "--context", "production", "--max-age", "2d"], environment)
+      assert.deepStrictEqual(
+        yield* eventually(archived(at), (found) => found.length === 1 && found[0] === "production/new"),
+        ["production/new"]
+      )
+      const partitions = sql(`select to_regclass('${at.schema}.states_20200101')::text as name`)
+      yield* eventually(partitions, (rows) => (rows[0] as { readonly name: string | null }).name === null)
+      assert.strictEqual(yield* second.end(), 0)
+      for (const age of ["1h", "soon"]) {
+        const refused = yield* tidings(["archive", "--max-age", age, "--context", "production"], environment)
+        assert.strictEqual(refused.code, 2)
+        assert.include(refused.err.join("\n"), `--max-age is "${age}", expected an age of at least a day, such as 90d`)
+      }
     }).pipe(Effect.scoped)
   )
 

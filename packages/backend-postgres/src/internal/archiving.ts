@@ -39,6 +39,34 @@ interface ReplicaRow {
   readonly gone: boolean
 }
 
+/** When the row of a replica was written, and when it had been written before. */
+interface Noted {
+  readonly seen: bigint
+  readonly before: bigint | null
+}
+
+/** After how many commits in a row, each after one of another process, a name counts as shared: one that ends commits for the last time. */
+const SHARED = 3
+
+/** Finds out that another process commits under the name of a replica: then its row is not as this one has left it. */
+class Names {
+  private readonly known = new Map<string, { seen: bigint; others: number }>()
+
+  /** After a commit. */
+  isShared({ key, replica }: Pick<Commit, "key" | "replica">, { before, seen }: Noted): boolean {
+    const name = `${key} ${replica}`
+    const last = this.known.get(name)
+    const others = last === undefined || before === last.seen ? 0 : last.others + 1
+    this.known.set(name, { seen, others })
+    return others >= SHARED
+  }
+
+  /** After what this one wrote otherwise, or where it is not known whether it did. */
+  forget({ key, replica }: Pick<Commit, "key" | "replica">): void {
+    this.known.delete(`${key} ${replica}`)
+  }
+}
+
 const numberOf = (value: bigint | null): number | undefined => (value === null ? undefined : Number(value))
 
 const spanOf = ({ since, until, why }: Pick<ReplicaRow, "since" | "until" | "why">): Span | undefined =>
@@ -63,14 +91,17 @@ const statements = (table: Database["table"]) => {
       on conflict do nothing`
 
   const note = (sql: Opened["sql"], { cursor, epoch, isLive, key, replica, span, until }: Commit, written: bigint) =>
-    sql`
+    sql<Noted>`
+      with before as (select seen from ${table("replicas")} where source = ${key} and replica = ${replica})
       insert into ${table("replicas")} as r (source, replica, epoch, cursor, since, until, why, live, running, problem, states, seen)
       values (${key}, ${replica}, ${epoch}, ${cursor ?? null}, ${span === undefined ? null : BigInt(span.since)}::bigint,
         ${until === undefined ? null : BigInt(until)}::bigint, ${span?.why ?? null}, ${isLive}, true, null,
         ${written}::bigint, now())
       on conflict (source, replica) do update set epoch = excluded.epoch, cursor = excluded.cursor, since = excluded.since,
         until = excluded.until, why = excluded.why, live = excluded.live, running = true, problem = excluded.problem,
-        states = r.states + excluded.states, seen = excluded.seen`
+        states = r.states + excluded.states, seen = excluded.seen
+      returning (extract(epoch from seen) * 1000000)::bigint as seen,
+        (select (extract(epoch from seen) * 1000000)::bigint from before) as before`
 
   /** Whether another replica has copied everything in the epoch of a commit. */
   const isPreceded = (sql: Opened["sql"], { epoch, key, replica }: Commit) =>
@@ -228,15 +259,18 @@ const openSource = (
     })
   )
 
+type NotedCommit = Omit<Committed, "isShared"> & { readonly noted: Noted }
+
 export const make = (database: Database, wrote: () => void): ArchiveStore["Service"] => {
   const { table } = database
   const { endSpan, epochNow, isPreceded, note } = statements(table)
+  const names = new Names()
 
   const commitAll = (
     { id, sql }: Opened,
     commit: Commit,
     committing: () => void
-  ): Effect.Effect<Committed, SqlError | BackendError> =>
+  ): Effect.Effect<NotedCommit, SqlError | BackendError> =>
     transaction(
       sql,
       Effect.gen(function* () {
@@ -248,7 +282,7 @@ export const make = (database: Database, wrote: () => void): ArchiveStore["Servi
         }
         if (commit.ended !== undefined) yield* endSpan(sql, commit.key, commit.ended)
         const isFirst = !commit.isFirst || !(yield* isPreceded(sql, commit))
-        yield* note(
+        const [noted] = yield* note(
           sql,
           isFirst ? commit : { ...commit, cursor: undefined, span: undefined, until: undefined },
           written
@@ -262,16 +296,16 @@ export const make = (database: Database, wrote: () => void): ArchiveStore["Servi
             returning pg_notify(${channelOf(id)}, position::text)::text as told`
         }
         committing()
-        return { ...told, written: Number(written), isOvertaken: epoch > commit.epoch || !isFirst }
+        return { ...told, written: Number(written), isOvertaken: epoch > commit.epoch || !isFirst, noted: noted! }
       })
     )
 
   /** Where nothing but the replica's own row changes, nobody else is in the way. */
-  const commitNote = ({ sql }: Opened, commit: Commit): Effect.Effect<Committed, SqlError | BackendError> =>
+  const commitNote = ({ sql }: Opened, commit: Commit): Effect.Effect<NotedCommit, SqlError | BackendError> =>
     Effect.gen(function* () {
       const epoch = yield* epochNow(sql, commit.key)
-      yield* note(sql, commit, 0n)
-      return { written: 0, isOvertaken: epoch > commit.epoch, gaps: 0, isPending: false }
+      const [noted] = yield* note(sql, commit, 0n)
+      return { written: 0, isOvertaken: epoch > commit.epoch, gaps: 0, isPending: false, noted: noted! }
     })
 
   const withOutcome = <A>(run: (opened: Opened, committing: () => void) => Effect.Effect<A, SqlError | BackendError>) =>
@@ -288,7 +322,11 @@ export const make = (database: Database, wrote: () => void): ArchiveStore["Servi
     )
 
   return {
-    open: (options) => withOutcome((opened) => openSource(database, opened, options)),
+    open: (options) =>
+      Effect.tap(
+        withOutcome((opened) => openSource(database, opened, options)),
+        ({ key }) => Effect.sync(() => names.forget({ key, replica: options.replica }))
+      ),
     commit: (commit) =>
       withOutcome((opened, committing) =>
         commit.rows.length === 0 && commit.ended === undefined && !commit.tell && !commit.isFirst
@@ -296,10 +334,14 @@ export const make = (database: Database, wrote: () => void): ArchiveStore["Servi
           : Effect.tap(commitAll(opened, commit, committing), ({ gaps, written }) =>
               written + gaps > 0 ? Effect.sync(wrote) : Effect.void
             )
+      ).pipe(
+        Effect.map(({ noted, ...committed }): Committed => ({ ...committed, isShared: names.isShared(commit, noted) })),
+        Effect.tapError(() => Effect.sync(() => names.forget(commit)))
       ),
     newEpoch: ({ ended, epoch, key, replica }) =>
-      withOutcome(({ id, sql }) =>
-        transaction(
+      withOutcome(({ id, sql }) => {
+        names.forget({ key, replica })
+        return transaction(
           sql,
           Effect.gen(function* () {
             yield* lockStore(database, { id, sql })
@@ -310,13 +352,14 @@ export const make = (database: Database, wrote: () => void): ArchiveStore["Servi
               where source = ${key} and replica = ${replica}`
           })
         )
-      ),
+      }),
     leave: ({ key, problem, replica }) =>
-      withOutcome(({ sql }) =>
-        Effect.asVoid(sql`
+      withOutcome(({ sql }) => {
+        names.forget({ key, replica })
+        return Effect.asVoid(sql`
           update ${table("replicas")} set live = false, running = ${problem !== undefined}, problem = ${problem ?? null}, seen = now()
           where source = ${key} and replica = ${replica}`)
-      ),
+      }),
     stores: coverage.storesOf(database)
   }
 }

@@ -5,10 +5,11 @@
  * Two fibers share a queue that is bounded in items and in bytes: one reads, and waits where the queue is full, so that the store
  * that is read holds the backlog. The other takes what is there, so batches are as large as the database is slow.
  */
+import * as BackendErrors from "@tidings/core/BackendError"
 import type { BackendError } from "@tidings/core/BackendError"
 import type { ClusterRef, Event } from "@tidings/core/Event"
 import * as EventJson from "@tidings/core/EventJson"
-import type { Cursor, WatchItem } from "@tidings/core/EventQuery"
+import type { Coverage, Cursor, WatchItem } from "@tidings/core/EventQuery"
 import type * as EventReader from "@tidings/core/EventReader"
 import * as Timestamp from "@tidings/core/Timestamp"
 import type { Micros } from "@tidings/core/Timestamp"
@@ -48,6 +49,10 @@ export interface Progress {
   present: number
   gaps: number
   restarts: number
+  /** Whether the store counts as not answering: until something is heard from it, also where the watch is begun anew. */
+  isUnheard: boolean
+  /** Whether it was said that another process has the name of this replica. */
+  isShared: boolean
   /** How many were written at the last beats, newest first. */
   readonly rates: Array<number>
 }
@@ -64,6 +69,8 @@ export const begin = (name: string | undefined): Progress => ({
   present: 0,
   gaps: 0,
   restarts: 0,
+  isUnheard: false,
+  isShared: false,
   rates: []
 })
 
@@ -76,6 +83,18 @@ const QUIET_MILLIS = 1_500
 
 const FIRST_PAUSE_MILLIS = 250
 const LONGEST_PAUSE_MILLIS = 30_000
+
+/**
+ * How long a store with `copy` may say nothing before it counts as not answering: a cluster says something at the end of each
+ * watch, which is over after 45 seconds at the most.
+ */
+const UNHEARD_MILLIS = 75_000
+
+/** How long a commit may take before the database counts as not answering. */
+const UNANSWERED_MILLIS = 60_000
+
+/** How often it is looked for both. */
+const GUARD_MILLIS = 5_000
 
 /** How long one who ends waits until the others know. */
 const LEAVING = "2 seconds"
@@ -129,6 +148,21 @@ interface State {
 const pauseOf = (failures: number): number =>
   Math.min(LONGEST_PAUSE_MILLIS, FIRST_PAUSE_MILLIS * 2 ** Math.min(10, failures))
 
+/** Since when a store is complete, by what it says itself; undefined where it does not know. */
+const sinceOf = (coverage: ReadonlyArray<Coverage>): Micros | undefined => {
+  const times: Array<Micros> = []
+  for (const { gaps, since } of coverage) {
+    if (since === "unknown") return undefined
+    times.push(since)
+    // What an archive has of its own are its gaps alone: those of the store lie before it.
+    for (const { to } of gaps) {
+      if (to === undefined) return undefined
+      times.push(to)
+    }
+  }
+  return times.length === 0 ? undefined : Math.max(...times)
+}
+
 /** The event as the archive has it: in its cluster, and without the object, of which the line has all that is kept. */
 const rowOf = (event: Event, cluster: ClusterRef): Row => {
   const { object: _, ...kept } = event
@@ -152,6 +186,8 @@ class Attempt {
   /** Whether a copy from the beginning is not complete yet. */
   isBeginning: boolean
   lastItemAt: Micros
+  /** When the commit began whose answer is not there. */
+  committingSince: Micros | undefined
   isBeating = false
   hasItem = false
 
@@ -202,6 +238,7 @@ class Attempt {
   private read(item: WatchItem): Effect.Effect<unknown> {
     const at = this.now()
     this.lastItemAt = at
+    this.progress.isUnheard = false
     this.progress.waitingSince ??= at
     switch (item._tag) {
       case "Live":
@@ -249,6 +286,30 @@ class Attempt {
     )
   }
 
+  /** Finds out that the store or the database hangs: neither fails then, and probes are to be told all the same. */
+  get guarding(): Effect.Effect<never> {
+    const seconds = (since: Micros): number => Math.round((this.now() - since) / 1_000_000)
+    const look = Effect.suspend(() => {
+      const { committingSince, lastItemAt, progress } = this
+      let problem: string | undefined
+      if (committingSince !== undefined && seconds(committingSince) * 1_000 >= UNANSWERED_MILLIS) {
+        problem = `the database has not answered for ${seconds(committingSince)} seconds`
+      } else if (
+        this.source.reader.copy !== undefined &&
+        Queue.sizeUnsafe(this.queue) === 0 &&
+        committingSince === undefined &&
+        seconds(lastItemAt) * 1_000 >= UNHEARD_MILLIS
+      ) {
+        progress.isUnheard = true
+        problem = `nothing was heard from it for ${seconds(lastItemAt)} seconds`
+      }
+      if (problem === undefined || progress.phase === "failing") return Effect.void
+      failed(progress, this.now(), problem)
+      return Effect.logWarning(`${progress.name ?? progress.store} is not copied now: ${problem}`)
+    })
+    return Effect.forever(Effect.andThen(Effect.sleep(GUARD_MILLIS), look))
+  }
+
   // -------------------------------------------------------------------------
   // committing
   // -------------------------------------------------------------------------
@@ -260,9 +321,25 @@ class Attempt {
     this.state.until = Math.max(until, span.until)
   }
 
-  /** From here on everything is complete. */
-  private complete(at: Micros): void {
-    const { since = at, why } = this.state
+  /**
+   * Since when the store itself is complete: what it had at the beginning is copied, so the archive is so too. Asked when it is
+   * copied, because meanwhile the store may have removed what is old. One with `copy` forgets by itself, and cannot say it.
+   */
+  private get known(): Effect.Effect<Micros | undefined, BackendError> {
+    const { copy, query } = this.source.reader
+    if (copy !== undefined || this.state.span !== undefined || this.state.why !== undefined || !this.isBeginning) {
+      return Effect.undefined
+    }
+    return Effect.catch(
+      Effect.map(query({ limit: 0 }), ({ coverage }) => sinceOf(coverage)),
+      (error) => (BackendErrors.isTemporary(error) ? Effect.fail(error) : Effect.undefined)
+    )
+  }
+
+  /** From here on everything is complete; `known`: so it is since then already. */
+  private complete(at: Micros, known?: Micros): void {
+    const { why } = this.state
+    const since = Math.min(this.state.since ?? at, known ?? Number.POSITIVE_INFINITY)
     this.state.span ??= { since, until: since, ...(why === undefined ? undefined : { why }) }
     this.cover(since)
   }
@@ -287,6 +364,7 @@ class Attempt {
     })
     const attempt = (failures: number): Effect.Effect<Committed, BackendError> =>
       Effect.catch(once, (error) => {
+        this.committingSince = undefined
         // The store that this was opened in is gone: nothing of it is good in another one.
         if (error.reason._tag === "TargetMismatch") return Effect.fail(error)
         failed(this.progress, this.now(), error.message)
@@ -296,28 +374,46 @@ class Attempt {
             : Effect.void,
           Effect.andThen(
             Effect.sleep(pauseOf(failures)),
-            Effect.suspend(() => attempt(failures + 1))
+            Effect.suspend(() => {
+              this.committingSince = this.now()
+              return attempt(failures + 1)
+            })
           )
         )
       })
+    this.committingSince = this.now()
     return Effect.tap(attempt(0), (committed) => this.committed(rows.length, committed))
   }
 
-  private committed(rows: number, { gaps, isPending, written }: Committed): Effect.Effect<void> {
+  private committed(rows: number, { gaps, isPending, isShared, written }: Committed): Effect.Effect<void> {
     const { progress, state } = this
+    this.committingSince = undefined
     if (state.span !== undefined) {
       state.tell = isPending
       this.isBeginning = false
     }
-    progress.problem = undefined
-    progress.failingSince = undefined
-    progress.phase = state.isLive ? "live" : "copying"
+    // That the database answers says nothing about the store.
+    if (!progress.isUnheard) {
+      progress.problem = undefined
+      progress.failingSince = undefined
+      progress.phase = state.isLive ? "live" : "copying"
+    }
     progress.until = state.span?.until ?? progress.until
     progress.written += written
     progress.present += rows - written
     progress.gaps += gaps
     progress.rates[0] = (progress.rates[0] ?? 0) + written
-    return metrics.committed(progress, { written, present: rows - written, gaps })
+    const counted = metrics.committed(progress, { written, present: rows - written, gaps })
+    if (isShared !== true || progress.isShared) return counted
+    progress.isShared = true
+    return Effect.andThen(
+      counted,
+      Effect.logWarning(
+        `another process archives ${progress.name ?? progress.store} into the same database as the replica ` +
+          `${JSON.stringify(this.settings.replica)}: nothing is lost, but give each a name of its own (--replica), so that ` +
+          "what one of them covered is not taken for what the other did"
+      )
+    )
   }
 
   /** Commits what the queue has; says why where the attempt is over. */
@@ -358,7 +454,7 @@ class Attempt {
             state.cursor = message.cursor
             const wasLive = state.isLive
             state.isLive = true
-            this.complete(message.at)
+            this.complete(message.at, yield* this.known)
             // The first one says less than that nothing is missing: what a store has read for it is of the time when the watch
             // began, and where history is gone, only the watch that follows finds that out.
             if (wasLive) this.cover(message.at)
@@ -391,6 +487,7 @@ class Attempt {
             const quiet = Queue.sizeUnsafe(this.queue) === 0 ? (this.now() - this.lastItemAt) / 1_000 : 0
             // Of a store that says nothing after its watch was resumed, there is nothing to catch up with.
             if (state.span !== undefined && quiet >= QUIET_MILLIS) state.isLive = true
+            if (this.progress.isUnheard) state.isLive = false
             if (quiet > this.settings.silenceMillis) end = { _tag: "Silent" }
             break
           }
@@ -474,9 +571,10 @@ export const run = (
           startedAt,
           names: new Set([opening.cluster.id, target.id, ...target.aliases])
         })
-        progress.phase = "copying"
+        if (!progress.isUnheard) progress.phase = "copying"
         yield* Effect.forkScoped(one.reading)
         yield* Effect.forkScoped(one.beating)
+        yield* Effect.forkScoped(one.guarding)
         const end = yield* one.committing
         if (one.state.isLive) failures = 0
         if (end._tag === "PutBack") {

@@ -33,6 +33,7 @@ interface Row {
 interface GapRow {
   readonly position: bigint
   readonly source: string
+  readonly name: string | null
   readonly since: bigint
   readonly until: bigint
   readonly reason: string
@@ -100,17 +101,19 @@ class Watching {
   /** The gaps of archived stores between two positions, both included, in their order. */
   private gapsOf(from: bigint, upTo: bigint) {
     return this.opened.sql<GapRow>`
-      select position, store as source, since, until, reason from ${this.database.table("gaps")}
-      where position >= ${from}::bigint and position <= ${upTo}::bigint order by position`
+      select g.position, g.store as source, s.name, g.since, g.until, g.reason
+      from ${this.database.table("gaps")} g left join ${this.database.table("sources")} s on s.key = g.source
+      where g.position >= ${from}::bigint and g.position <= ${upTo}::bigint order by g.position`
   }
 
   /** What a gap of an archived store is to this watch: an item, unless it asks for other stores. */
-  private told({ position, reason, since, source, until }: GapRow): ReadonlyArray<EventQuery.WatchItem> {
+  private told({ name, position, reason, since, source, until }: GapRow): ReadonlyArray<EventQuery.WatchItem> {
     if (this.stores !== undefined && !this.stores.has(source)) return []
     return [
       {
         _tag: "Gap",
         store: source,
+        ...(name === null ? undefined : { name }),
         from: Number(since),
         to: Number(until),
         reason,

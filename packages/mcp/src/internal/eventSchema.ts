@@ -132,14 +132,16 @@ const LONGEST_COVERAGE = 1_000
 
 const gapSchema = object(
   {
+    name: string("What people call the cluster that is archived and has it"),
     from: string("UTC, where it is known"),
     to: string("UTC, where it is known"),
     reason: string("What is missing and why")
   },
-  ["from", "to"]
+  ["name", "from", "to"]
 )
 
-const encodeGap = ({ from, reason, to }: Gap) => ({
+const encodeGap = ({ from, name, reason, to }: Gap) => ({
+  ...(name === undefined ? undefined : { name: text.plain(name) }),
   ...(from === undefined ? undefined : { from: time(from) }),
   ...(to === undefined ? undefined : { to: time(to) }),
   reason: text.plain(reason, LONGEST_REASON)

@@ -22,7 +22,7 @@ const timesOf = ({ from, to }: Gap): string =>
 export const gapLine = (gap: Gap): string =>
   gap.from === undefined || gap.to === undefined
     ? `-- gap: ${gap.reason} --`
-    : `-- gap of ${gap.store} from ${Timestamp.formatSeconds(gap.from)} to ${Timestamp.formatSeconds(gap.to)}: ${gap.reason} --`
+    : `-- gap of ${gap.name ?? gap.store} from ${Timestamp.formatSeconds(gap.from)} to ${Timestamp.formatSeconds(gap.to)}: ${gap.reason} --`
 
 /** Whether a gap may hold events that the filter asks for; of a gap without times it is not known. */
 const mayConcern =
