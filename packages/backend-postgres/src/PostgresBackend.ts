@@ -115,9 +115,12 @@ export class EventDatabase extends Context.Service<
     readonly status: Effect.Effect<Status, BackendError>
     /**
      * Removes the states that were written on days (UTC) that ended so long ago, and the series that have not changed since.
-     * Takes the owner of the tables.
+     * Takes the owner of the tables. With `dryRun` it only answers what it would remove.
      */
-    readonly prune: (maxAge: Duration.Input) => Effect.Effect<Pruned, BackendError>
+    readonly prune: (
+      maxAge: Duration.Input,
+      options?: { readonly dryRun?: boolean | undefined }
+    ) => Effect.Effect<Pruned, BackendError>
   }
 >()("@tidings/backend-postgres/PostgresBackend/EventDatabase") {}
 
@@ -281,7 +284,10 @@ export const layer = (
       if (maxAge !== undefined) yield* dayBefore(maxAge)
       const { db, place } = yield* opening.open(options)
       const listener = yield* listening.make(db)
-      const prune = (age: Duration.Input) => Effect.flatMap(dayBefore(age), (day) => retention.prune(db, day))
+      const prune: EventDatabase["Service"]["prune"] = (age, options) =>
+        Effect.flatMap(dayBefore(age), (day) =>
+          options?.dryRun === true ? retention.preview(db, day) : retention.prune(db, day)
+        )
       if (maxAge !== undefined) {
         const once = Effect.catch(prune(maxAge), (error) =>
           Effect.logWarning(`old events could not be removed from ${place}: ${error.message}`)

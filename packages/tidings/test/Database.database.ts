@@ -1,4 +1,5 @@
 // The command and the promise API on a real PostgreSQL server.
+import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
@@ -9,7 +10,7 @@ import * as path from "node:path"
 import { backend } from "../src/internal/cli/tidings.ts"
 import * as Tidings from "../src/Tidings.ts"
 import { run } from "./harness.ts"
-import { type Place, place, server } from "./testDatabase.ts"
+import { clientLayer, type Place, place, server } from "./testDatabase.ts"
 
 type Environment = Readonly<Record<string, string>>
 
@@ -148,11 +149,40 @@ describe("the command on a database", () => {
       assert.include((yield* on(at, ["import", file])).err.join("\n"), "2 events imported")
       assert.include((yield* on(at, ["import", file])).err.join("\n"), "0 events imported, 2 already there")
       fs.rmSync(home, { recursive: true })
-      for (const verb of ["prune", "retention"]) {
-        const ran = yield* on(at, [verb])
-        assert.strictEqual(ran.code, 1)
-        assert.strictEqual(ran.err[0], `error: ${verb} is for an event log, and this is a database`)
-      }
+      const ran = yield* on(at, ["retention"])
+      assert.strictEqual(ran.code, 1)
+      assert.deepStrictEqual(ran.err, [
+        "error: retention is for an event log, and this is a database",
+        "a database keeps everything until it is removed: tidings prune --max-age 90d does it once, tidings archive --max-age 90d every hour"
+      ])
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("removes by prune the days that ended longer ago than it is told, and shows them first", () =>
+    Effect.gen(function* () {
+      const at = yield* place
+      const sql = (text: string) =>
+        PgClient.PgClient.use((client) => client.unsafe(text)).pipe(Effect.provide(clientLayer()), Effect.orDie)
+      for (const name of ["a", "b"]) yield* on(at, ["emit", `Workflow/${name}`, "WorkflowExecuted"])
+      yield* sql(`select ${at.schema}.add_partition('2020-01-31')`)
+      for (const table of ["states", "current"]) yield* sql(`update ${at.schema}.${table} set day = '2020-01-31'`)
+      yield* on(at, ["emit", "Workflow/c", "WorkflowExecuted"])
+      const count = Effect.map(on(at, ["list", "-o", "name"]), ({ out }) => out.length)
+      const dry = yield* on(at, ["prune", "--max-age", "30d", "--dry-run"])
+      assert.deepStrictEqual(
+        [dry.out, dry.err],
+        [["2020-01-31"], ["would remove 1 day (2 states); without --dry-run they are removed"]]
+      )
+      assert.strictEqual(yield* count, 3)
+      assert.deepStrictEqual((yield* on(at, ["prune", "--max-age", "30d"])).err, ["removed 1 day (2 states)"])
+      assert.strictEqual(yield* count, 1)
+      assert.deepStrictEqual((yield* on(at, ["prune", "--max-age", "30d"])).err, [
+        "nothing was written to the database on days (UTC) that ended 30d ago"
+      ])
+      const without = yield* on(at, ["prune"])
+      assert.strictEqual(without.code, 2)
+      assert.include(without.err.join("\n"), "say with --max-age what is to be removed")
+      assert.strictEqual((yield* on(at, ["prune", "--max-age", "1h"])).code, 2)
     }).pipe(Effect.scoped)
   )
 

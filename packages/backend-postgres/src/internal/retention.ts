@@ -4,7 +4,7 @@
  */
 import type { BackendError } from "@tidings/core/BackendError"
 import * as Effect from "effect/Effect"
-import { type Database, transaction } from "./database.ts"
+import { type Database, type Opened, transaction } from "./database.ts"
 
 /** The most positions that one transaction forgets: writers wait as long as it takes. */
 const PART = 10_000n
@@ -19,11 +19,35 @@ export interface Pruned {
   readonly states: number
 }
 
+/** The partitions of what was written before a day, oldest first. */
+const partitionsBefore = (database: Database, { sql }: Opened, before: string) =>
+  sql<{ name: string }>`
+    select c.relname::text as name
+    from pg_catalog.pg_inherits i join pg_catalog.pg_class c on c.oid = i.inhrelid
+    where i.inhparent = ${`${database.schema}.states`}::regclass
+      and c.relname::text < ${`states_${before.replaceAll("-", "")}`} collate "C"
+    order by c.relname::text collate "C"`
+
+const statesIn = ({ table }: Database, { sql }: Opened, partition: string) =>
+  Effect.map(sql<{ n: bigint }>`select count(*) as n from ${table(partition)}`, (rows) => rows[0]!.n)
+
+/** What {@link prune} would remove. */
+export const preview = (database: Database, before: string): Effect.Effect<Pruned, BackendError> =>
+  database.run((opened) =>
+    Effect.gen(function* () {
+      const partitions = yield* partitionsBefore(database, opened, before)
+      let states = 0n
+      for (const { name } of partitions) states += yield* statesIn(database, opened, name)
+      return { partitions: partitions.map(({ name }) => name), states: Number(states) }
+    })
+  )
+
 /** Forgets what was written before a day, such as `2026-11-01`. */
 export const prune = (database: Database, before: string): Effect.Effect<Pruned, BackendError> =>
-  database.run(({ sql }) =>
+  database.run((opened) =>
     Effect.gen(function* () {
-      const { schema, table } = database
+      const { sql } = opened
+      const { table } = database
       const ends = yield* sql<{ upTo: bigint | null; forgotten: bigint }>`
         select (select max(position) from ${table("states")} where day < ${before}::date) as "upTo", forgotten
         from ${table("store")}`
@@ -45,12 +69,7 @@ export const prune = (database: Database, before: string): Effect.Effect<Pruned,
         )
         from = to
       }
-      const partitions = yield* sql<{ name: string; count: bigint }>`
-        select c.relname::text as name, 0::bigint as count
-        from pg_catalog.pg_inherits i join pg_catalog.pg_class c on c.oid = i.inhrelid
-        where i.inhparent = ${`${schema}.states`}::regclass
-          and c.relname::text < ${`states_${before.replaceAll("-", "")}`} collate "C"
-        order by c.relname::text collate "C"`
+      const partitions = yield* partitionsBefore(database, opened, before)
       const dropped: Array<string> = []
       let states = 0n
       for (const { name } of partitions) {
@@ -58,9 +77,9 @@ export const prune = (database: Database, before: string): Effect.Effect<Pruned,
           sql,
           Effect.gen(function* () {
             yield* sql`select set_config('lock_timeout', ${LOCK_TIMEOUT}, true)`
-            const counted = yield* sql<{ n: bigint }>`select count(*) as n from ${table(name)}`
+            const counted = yield* statesIn(database, opened, name)
             yield* sql`drop table ${table(name)}`
-            return counted[0]!.n
+            return counted
           })
         )
         dropped.push(name)

@@ -19,16 +19,6 @@ const readPort = (text: string | undefined) => {
     : session.refuse(`--health is ${JSON.stringify(text)}, expected a port from 0 to 65535 (0 chooses a free port)`)
 }
 
-const DAY = 86_400
-
-const readAge = (text: string | undefined) => {
-  if (text === undefined) return Effect.undefined
-  const seconds = eventLog.readAge(text)
-  return seconds === undefined || seconds < DAY
-    ? session.refuse(`--max-age is ${JSON.stringify(text)}, expected an age of at least a day, such as 90d`)
-    : Effect.succeed(seconds)
-}
-
 /** @internal */
 export const archive = (planning: (given: Readonly<Record<string, ReadonlyArray<string>>>) => Planning) =>
   Command.make(
@@ -57,7 +47,7 @@ export const archive = (planning: (given: Readonly<Record<string, ReadonlyArray<
       }
       const { given } = yield* session.Session
       const plan = yield* planning(given)(cluster)
-      const how = { replica, port: yield* readPort(health), maxAgeSeconds: yield* readAge(maxAge) }
+      const how = { replica, port: yield* readPort(health), maxAgeSeconds: yield* eventLog.readDays(maxAge) }
       const { run } = yield* Effect.promise(() => import("./archiving.ts"))
       return yield* run(plan, how)
     }, session.verb("archive"))

@@ -7,7 +7,7 @@ import * as FileBackend from "@tidings/backend-fs/FileBackend"
 import { Backend } from "@tidings/core/Backend"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { Failure } from "./failure.ts"
+import { Failure, type Usage } from "./failure.ts"
 import * as session from "./session.ts"
 
 const STORES: Readonly<Record<string, string>> = { kubernetes: "a cluster", postgres: "a database" }
@@ -15,19 +15,28 @@ const STORES: Readonly<Record<string, string>> = { kubernetes: "a cluster", post
 type Log = FileBackend.EventLog["Service"]
 
 /**
- * Uses the event log; fails where the store is another one.
+ * Uses the event log; fails where the store is another one, unless the verb does something of its own in a database.
  *
  * @internal
  */
-export const use = <A, E, R>(verb: string, use: (log: Log) => Effect.Effect<A, E, R>) =>
+export const use = <A, E, R, E2 = never, R2 = never>(
+  verb: string,
+  use: (log: Log) => Effect.Effect<A, E, R>,
+  inDatabase?: Effect.Effect<A, E2, R2>
+) =>
   Effect.gen(function* () {
     const { mode } = yield* Backend
+    if (mode === "postgres" && inDatabase !== undefined) return yield* inDatabase
     const log = yield* Effect.serviceOption(FileBackend.EventLog)
     if (Option.isNone(log)) {
       const { command } = yield* session.Session
       return yield* new Failure({
         detail: `${verb} is for an event log, and this is ${STORES[mode] ?? `a store of mode ${mode}`}`,
-        hint: `name the log: ${command} ${verb} --directory DIRECTORY`
+        hint:
+          mode === "postgres"
+            ? `a database keeps everything until it is removed: ${command} prune --max-age 90d does it once, ` +
+              `${command} archive --max-age 90d every hour`
+            : `name the log: ${command} ${verb} --directory DIRECTORY`
       })
     }
     return yield* use(log.value)
@@ -71,6 +80,21 @@ const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86
 export const readAge = (text: string): number | undefined => {
   const match = /^(\d+(?:\.\d+)?)\s*([smhdw])$/.exec(text.trim())
   return match === null ? undefined : Number(match[1]) * SECONDS[match[2]!]!
+}
+
+const DAY = 86_400
+
+/**
+ * The age beyond which a database removes what it has, in seconds: it does so by whole days.
+ *
+ * @internal
+ */
+export const readDays = (text: string | undefined): Effect.Effect<number | undefined, Usage> => {
+  if (text === undefined) return Effect.undefined
+  const seconds = readAge(text)
+  return seconds === undefined || seconds < DAY
+    ? session.refuse(`--max-age is ${JSON.stringify(text)}, expected an age of at least a day, such as 90d`)
+    : Effect.succeed(seconds)
 }
 
 const SIZES = ["bytes", "KiB", "MiB", "GiB", "TiB"]

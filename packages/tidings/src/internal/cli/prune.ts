@@ -1,14 +1,18 @@
 /**
- * `prune`: removes what an event log has beyond its limits.
+ * `prune`: removes what an event log has beyond its limits, or what a database has from longer ago than is given.
  *
  * @internal
  */
+import type * as FileBackend from "@tidings/backend-fs/FileBackend"
 import * as Timestamp from "@tidings/core/Timestamp"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as eventLog from "./eventLog.ts"
 import { examples } from "./examples.ts"
+import * as flags from "./flags.ts"
 import * as session from "./session.ts"
 import * as words from "./words.ts"
 
@@ -19,14 +23,51 @@ const dryRun = Flag.Boolean("dry-run").pipe(
   Flag.map((values) => values.at(-1) ?? false)
 )
 
+/** The day of a partition. */
+const dayOf = (partition: string): string => partition.replace(/^.*_(\d{4})(\d\d)(\d\d)$/, "$1-$2-$3")
+
+const counted = (n: number, what: string): string => `${n} ${n === 1 ? what : `${what}s`}`
+
+/** Removes whole days from a database, which has no limits of its own. */
+const inDatabase = (age: string | undefined, seconds: number | undefined, dryRun: boolean) =>
+  Effect.gen(function* () {
+    if (seconds === undefined) {
+      return yield* session.refuse("a database has no limits of its own: say with --max-age what is to be removed")
+    }
+    const { EventDatabase } = yield* Effect.promise(() => import("@tidings/backend-postgres/PostgresBackend"))
+    const database = Option.getOrThrow(yield* Effect.serviceOption(EventDatabase))
+    const { partitions, states } = yield* database.prune(Duration.seconds(seconds), { dryRun })
+    yield* words.prose(partitions.map(dayOf), 2)
+    const what = `${counted(partitions.length, "day")} (${counted(states, "state")})`
+    yield* words.say(
+      partitions.length === 0
+        ? `nothing was written to the database on days (UTC) that ended ${age} ago`
+        : dryRun
+          ? `would remove ${what}; without --dry-run they are removed`
+          : `removed ${what}`
+    )
+  })
+
 /** @internal */
 export const prune = () =>
   Command.make(
     "prune",
-    { dryRun },
-    Effect.fnUntraced(function* ({ dryRun }) {
-      yield* eventLog.use("prune", (log) =>
+    {
+      dryRun,
+      maxAge: flags.text("max-age", {
+        value: "AGE",
+        description: "Of a database: remove what was written longer ago, in whole days: 90d"
+      })
+    },
+    Effect.fnUntraced(function* ({ dryRun, maxAge }) {
+      const seconds = yield* eventLog.readDays(maxAge)
+      const inLog = (log: FileBackend.EventLog["Service"]) =>
         Effect.gen(function* () {
+          if (maxAge !== undefined) {
+            return yield* session.refuse(
+              "--max-age is about a database: an event log has limits of its own, which retention sets"
+            )
+          }
           const { doubt, segments, stays } = yield* log.prune({ dryRun })
           yield* words.prose(
             segments.map(
@@ -54,13 +95,14 @@ export const prune = () =>
                 : `removed ${what}`
           )
         })
-      )
+      yield* eventLog.use("prune", inLog, inDatabase(maxAge, seconds, dryRun))
     }, session.verb("prune"))
   ).pipe(
     Command.withDescription(
       "Remove the oldest segments of an event log that are beyond its limits (see retention). A process that records does the same " +
-        "with each new segment. The newest segment always stays."
+        "with each new segment. The newest segment always stays. Of a database, remove what was written on days (UTC) that " +
+        "ended longer ago than --max-age, which takes the owner of its tables; archive --max-age does so every hour."
     ),
-    Command.withShortDescription("Remove what an event log has beyond its limits"),
-    examples("--dry-run", "")
+    Command.withShortDescription("Remove what an event log or a database has beyond its limits"),
+    examples("--dry-run", "", "--database postgres://db.example.com/events --max-age 90d")
   )
