@@ -23,12 +23,12 @@ export const cpuTurns = (
   const costs = new Map<string, Array<number>>(Object.keys(contenders).map((name) => [name, []]))
   for (let round = -1; round < ROUNDS; round++) {
     for (const [name, args] of Object.entries(contenders)) {
-      const { output, status } = spawnSync(process.execPath, ["--require", preload, ...args], {
+      const { output, status, stderr } = spawnSync(process.execPath, ["--require", preload, ...args], {
         env,
         encoding: "utf8",
-        stdio: ["ignore", "ignore", "inherit", "pipe"]
+        stdio: ["ignore", "ignore", "pipe", "pipe"]
       })
-      if (status !== 0) throw new Error(`${args.join(" ")} ended with ${status}`)
+      if (status !== 0) throw new Error(`${args.join(" ")} ended with ${status}: ${stderr}`)
       if (round >= 0) costs.get(name)!.push(Number(output[3]))
     }
   }

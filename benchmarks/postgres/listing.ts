@@ -15,7 +15,14 @@ export const run = (url: string, events: number): Group => {
   const folder = mkdtempSync(join(tmpdir(), "tidings-bench-"))
   try {
     const command = installCommand(folder)
-    const env = { ...process.env, TIDINGS_DIRECTORY: join(folder, "log"), NODE_OPTIONS: "" }
+    const place = new URL(url)
+    const env = {
+      ...process.env,
+      TIDINGS_DIRECTORY: join(folder, "log"),
+      NODE_OPTIONS: "",
+      PGPASSWORD: decodeURIComponent(place.password)
+    }
+    place.password = ""
     const lines = Array.from({ length: EVENTS }, (_, n) =>
       JSON.stringify({
         involvedObject: { apiVersion: "v1", kind: "Pod", name: `web-${n}`, namespace: "default" },
@@ -30,7 +37,11 @@ export const run = (url: string, events: number): Group => {
       encoding: "utf8"
     })
     if (emitted.status !== 0) throw new Error(`tidings emit ended with ${emitted.status}: ${emitted.stderr}`)
-    const costs = cpuTurns({ [LOG]: [command, "list"], [DATABASE]: [command, "list", "--database", url] }, env, folder)
+    const costs = cpuTurns(
+      { [LOG]: [command, "list"], [DATABASE]: [command, "list", "--database", place.href] },
+      env,
+      folder
+    )
     return {
       title: `tidings list of ${events} series in a database (CPU of the command)`,
       rows: compare(costs, LOG, { [DATABASE]: { atMost: 1.5 } }, "ms")
