@@ -13,6 +13,8 @@ import type { Group } from "../Measurement.ts"
 
 /** 145,259 events in five minutes in one cluster (kubernetes/kubernetes#141022), times 15. */
 const RATE = 7_260
+/** A little more is offered, so that it is not less by what timers are late. */
+const OFFERED = 7_300
 const SECONDS = 30
 
 /** The most memory that the process had at any time, which only the process itself knows, and the CPU that it took. */
@@ -33,7 +35,7 @@ interface Fed {
 }
 
 const startCluster = async (): Promise<{ readonly child: ChildProcess; readonly kubeconfig: string }> => {
-  const child = fork(join(import.meta.dirname, "cluster.ts"), [String(RATE), String(SECONDS)], {
+  const child = fork(join(import.meta.dirname, "cluster.ts"), [String(OFFERED), String(SECONDS)], {
     execArgv: ["--conditions=@tidings/source"],
     stdio: ["ignore", "pipe", "inherit", "ipc"]
   })
@@ -90,14 +92,14 @@ export const run = async (url: string, count: () => Promise<number>): Promise<Gr
     }
     const rate = Math.round((fed.stored / fed.millis) * 1_000)
     return {
-      title: `tidings archive, fed ${RATE} events a second for ${SECONDS} seconds by the double of an API server`,
+      title: `tidings archive, fed ${OFFERED} events a second for ${SECONDS} seconds by the double of an API server`,
       rows: [
         {
           name: "events a second that the double stored",
           cost: rate,
           unit: "",
-          bar: `at least ${RATE * 0.99}`,
-          met: rate >= RATE * 0.99
+          bar: `at least ${RATE}`,
+          met: rate >= RATE
         },
         {
           name: "events that are not in the archive",

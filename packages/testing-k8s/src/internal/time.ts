@@ -92,8 +92,14 @@ const parseWith = (value: string, layout: string, withMicros: boolean): ParsedTi
   return { _tag: "Valid", text: `${shown}${withMicros ? fraction : ""}Z` }
 }
 
+/** The time that was read last: what is written at the same time has the same text, and an event has it three times. */
+let last: readonly [value: string, parsed: ParsedTime] | undefined
+
 /** `metav1.Time`: a fraction is read and forgotten. @internal */
-export const parseTime = (value: string): ParsedTime => parseWith(value, secondsLayout, false)
+export const parseTime = (value: string): ParsedTime => {
+  if (last?.[0] !== value) last = [value, parseWith(value, secondsLayout, false)]
+  return last[1]
+}
 
 /** `metav1.MicroTime`: exactly six digits. @internal */
 export const parseMicroTime = (value: string): ParsedTime => parseWith(value, microsLayout, true)
