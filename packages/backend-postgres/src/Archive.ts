@@ -58,8 +58,8 @@ export interface Options {
   /** At least one. A store that is given twice is copied once more than is needed, and stored once. */
   readonly sources: ReadonlyArray<Source>
   /**
-   * What tells this replica from the others that fill the same archive: two that run at once never have the same one. The
-   * name of the host unless given, which in a cluster is that of the pod.
+   * What tells this replica from the others that fill the same archive: two that run at once never have the same one, and warn
+   * where they have. The name of the host unless given, which in a cluster is that of the pod.
    */
   readonly replica?: string | undefined
   /** How many states are committed at once at the most. 1,000 unless given, which is also the most. */
@@ -82,7 +82,8 @@ export interface SourceStatus {
    * - `starting`: neither the store nor the archive has answered yet
    * - `copying`: what there is, or what was missed, is being copied
    * - `live`: up to date
-   * - `failing`: the store or the archive does not answer, or refuses; `problem` says why. It is tried again
+   * - `failing`: the store or the archive does not answer, or refuses; `problem` says why. It is tried again. One that hangs is
+   *   found by time: a cluster from which nothing was heard for 75 seconds, a commit that was not answered for 60
    */
   readonly phase: "starting" | "copying" | "live" | "failing"
   readonly problem?: string | undefined

@@ -15,7 +15,7 @@ const cursor = "cursor" as Cursor
 const live: WatchItem = { _tag: "Live", cursor }
 
 /** A replica over a store that says what the test puts into a queue, and a database that answers as long as it is to. */
-const running = Effect.gen(function* () {
+const running = Effect.fnUntraced(function* (options: Pick<Archive.Options, "silence"> = {}) {
   const said = yield* Queue.unbounded<WatchItem>()
   const database = { hangs: false, isLive: false, shared: false }
   const reader: EventReader.Service = {
@@ -44,6 +44,7 @@ const running = Effect.gen(function* () {
     stores: Effect.succeed([])
   }
   const archive = yield* Archive.make({
+    ...options,
     replica: "a",
     sources: [{ name: "production", reader: Layer.succeed(EventReader.EventReader, reader) }]
   }).pipe(Effect.provideService(ArchiveStore.ArchiveStore, store))
@@ -58,7 +59,7 @@ const running = Effect.gen(function* () {
 describe("a replica", () => {
   it.effect("is failing 80 seconds after the last word of a cluster at the latest, until it hears of it again", () =>
     Effect.gen(function* () {
-      const { database, say, status } = yield* running
+      const { database, say, status } = yield* running()
       for (let round = 0; round < 5; round++) {
         yield* TestClock.adjust("45 seconds")
         assert.strictEqual((yield* status).phase, "live")
@@ -81,9 +82,21 @@ describe("a replica", () => {
     })
   )
 
+  it.effect("is failing as soon where its watch is begun anew again and again meanwhile", () =>
+    Effect.gen(function* () {
+      const { say, status } = yield* running({ silence: "20 seconds" })
+      yield* TestClock.adjust("70 seconds")
+      assert.strictEqual((yield* status).phase, "copying")
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual((yield* status).phase, "failing")
+      yield* say
+      assert.strictEqual((yield* status).phase, "live")
+    })
+  )
+
   it.effect("is failing 65 seconds after a commit that is not answered at the latest", () =>
     Effect.gen(function* () {
-      const { database, say, status } = yield* running
+      const { database, say, status } = yield* running()
       database.hangs = true
       yield* say
       yield* TestClock.adjust("50 seconds")
@@ -98,7 +111,7 @@ describe("a replica", () => {
       const logged: Array<string> = []
       const logger = Logger.make(({ message }) => void logged.push(String(message)))
       yield* Effect.gen(function* () {
-        const { database, say } = yield* running
+        const { database, say } = yield* running()
         database.shared = true
         for (let n = 0; n < 3; n++) yield* say
       }).pipe(Effect.provide(Logger.layer([logger])))

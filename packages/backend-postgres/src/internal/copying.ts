@@ -49,6 +49,8 @@ export interface Progress {
   present: number
   gaps: number
   restarts: number
+  /** When something was heard from the store, or a watch was begun that was to say something. */
+  heardAt: Micros | undefined
   /** Whether the store counts as not answering: until something is heard from it, also where the watch is begun anew. */
   isUnheard: boolean
   /** Whether it was said that another process has the name of this replica. */
@@ -69,6 +71,7 @@ export const begin = (name: string | undefined): Progress => ({
   present: 0,
   gaps: 0,
   restarts: 0,
+  heardAt: undefined,
   isUnheard: false,
   isShared: false,
   rates: []
@@ -235,9 +238,14 @@ class Attempt {
   // reading
   // -------------------------------------------------------------------------
 
+  private heard(at: Micros): void {
+    this.lastItemAt = at
+    this.progress.heardAt = at
+  }
+
   private read(item: WatchItem): Effect.Effect<unknown> {
     const at = this.now()
-    this.lastItemAt = at
+    this.heard(at)
     this.progress.isUnheard = false
     this.progress.waitingSince ??= at
     switch (item._tag) {
@@ -267,7 +275,9 @@ class Attempt {
     const { reader } = this.source
     const from = this.state.cursor ?? "beginning"
     const items = reader.copy === undefined ? reader.watch({}, from) : reader.copy({}, from)
-    return Stream.runForEach(items, (item) => this.read(item)).pipe(
+    // Who waits for room in the queue has not waited for the store.
+    const heard = Effect.sync(() => this.heard(this.now()))
+    return Stream.runForEach(items, (item) => Effect.andThen(this.read(item), heard)).pipe(
       Effect.exit,
       Effect.flatMap((exit) => Queue.offer(this.queue, { _tag: "Ended", exit })),
       Effect.asVoid
@@ -290,7 +300,8 @@ class Attempt {
   get guarding(): Effect.Effect<never> {
     const seconds = (since: Micros): number => Math.round((this.now() - since) / 1_000_000)
     const look = Effect.suspend(() => {
-      const { committingSince, lastItemAt, progress } = this
+      const { committingSince, progress } = this
+      const { heardAt = this.startedAt } = progress
       let problem: string | undefined
       if (committingSince !== undefined && seconds(committingSince) * 1_000 >= UNANSWERED_MILLIS) {
         problem = `the database has not answered for ${seconds(committingSince)} seconds`
@@ -298,10 +309,10 @@ class Attempt {
         this.source.reader.copy !== undefined &&
         Queue.sizeUnsafe(this.queue) === 0 &&
         committingSince === undefined &&
-        seconds(lastItemAt) * 1_000 >= UNHEARD_MILLIS
+        seconds(heardAt) * 1_000 >= UNHEARD_MILLIS
       ) {
         progress.isUnheard = true
-        problem = `nothing was heard from it for ${seconds(lastItemAt)} seconds`
+        problem = `nothing was heard from it for ${seconds(heardAt)} seconds`
       }
       if (problem === undefined || progress.phase === "failing") return Effect.void
       failed(progress, this.now(), problem)
@@ -571,6 +582,7 @@ export const run = (
           startedAt,
           names: new Set([opening.cluster.id, target.id, ...target.aliases])
         })
+        progress.heardAt ??= startedAt
         if (!progress.isUnheard) progress.phase = "copying"
         yield* Effect.forkScoped(one.reading)
         yield* Effect.forkScoped(one.beating)
@@ -598,6 +610,8 @@ export const run = (
         progress.restarts++
         progress.waitingSince = undefined
         let problem: string | undefined
+        // A watch that is begun anew because it was silent has said nothing for as long.
+        if (Exit.isFailure(exit) || exit.value._tag !== "Silent") progress.heardAt = undefined
         if (Exit.isSuccess(exit)) {
           const end = exit.value
           yield* metrics.restarted(progress, end._tag)
