@@ -17,6 +17,7 @@ import * as Timestamp from "@tidings/core/Timestamp"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -264,14 +265,19 @@ export const querying = (sql: PgClient.PgClient, backend: Backend["Service"], ev
     return groups
   })
 
-/** How long a commit of one state takes to arrive at a watch of another program, which is told by a notification. */
+/**
+ * How long a commit of one state takes to arrive at a watch of another program, which is told by a notification; beside the
+ * notification itself, at a connection that does nothing else: what of it is the machine's.
+ */
 const following = (
   url: string,
+  sql: PgClient.PgClient,
   commit: (rows: ReadonlyArray<ArchiveStore.Row>) => Effect.Effect<unknown, BackendError>,
   events: number
 ) =>
   Effect.gen(function* () {
     const arrivals = new Map<number, number>()
+    const notified = new Map<number, number>()
     const commits = new Map<number, number>()
     const follower = (yield* open(url, "ours")).backend
     const { cursor } = yield* follower.query({ limit: 0 })
@@ -282,6 +288,12 @@ const following = (
         })
       )
     )
+    const notifications = yield* sql.listen(`tidings_${(yield* follower.target).id}`)
+    yield* Effect.forkScoped(
+      Effect.forever(
+        Effect.map(Queue.take(notifications), ({ payload }) => void notified.set(Number(payload), performance.now()))
+      )
+    )
     yield* Effect.sleep("3 seconds")
     for (let n = events + 1; n <= events + FOLLOWED; n++) {
       const one = event(n)
@@ -290,16 +302,18 @@ const following = (
       yield* Effect.sleep("10 millis")
     }
     yield* Effect.sleep("1 second")
-    // The item may be there before the answer to the commit is. One that never came counts as a second.
-    const sorted = [...commits]
-      .map(([n, at]) => Math.max(0, (arrivals.get(n) ?? at + 1_000) - at))
-      .sort((one, other) => one - other)
-    const p99 = sorted[Math.floor(sorted.length * 0.99)]!
+    // Each may be there before the answer to the commit is. One that never came counts as a second.
+    const delays = (of: ReadonlyMap<number, number>) =>
+      [...commits].map(([n, at]) => Math.max(0, (of.get(n) ?? at + 1_000) - at)).sort((one, other) => one - other)
+    const p99Of = (sorted: ReadonlyArray<number>) => sorted[Math.floor(sorted.length * 0.99)]!
+    const items = delays(arrivals)
+    const p99 = p99Of(items)
     const group: Group = {
       title: `following: from a commit to the item, ${FOLLOWED} times`,
       rows: [
-        { name: "median", cost: median(sorted), unit: "ms" },
-        { name: "p99", cost: p99, unit: "ms", bar: "at most 30 ms", met: p99 <= 30 }
+        { name: "the notification alone, p99", cost: p99Of(delays(notified)), unit: "ms" },
+        { name: "the item, median", cost: median(items), unit: "ms" },
+        { name: "the item, p99", cost: p99, unit: "ms", bar: "at most 30 ms", met: p99 <= 30 }
       ]
     }
     return group
@@ -321,7 +335,7 @@ const reading = (url: string, events: number) =>
     return [
       ...(yield* querying(sql, backend, events)),
       listing.run(`${url}&schema=ours`, events),
-      yield* following(url, commit, events)
+      yield* following(url, sql, commit, events)
     ]
   })
 
