@@ -2,7 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, References, type Scope } from "effect"
 import { readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs"
 import * as path from "node:path"
+import { bytesOf } from "../src/internal/log/bytes.ts"
 import { Step } from "../src/internal/log/index/segmentBuilder.ts"
+import { isWritten } from "../src/internal/log/index/sliceChecksums.ts"
 import * as LogLine from "../src/internal/log/line.ts"
 import { line, newestOf, open, run, segmentsOf, watch, withoutChecksums } from "./openLog.ts"
 import * as TestDirectory from "./TestDirectory.ts"
@@ -34,6 +36,24 @@ const firstRelease = (count: number): Effect.Effect<string, never, Scope.Scope> 
   })
 
 describe("checksums of a log", () => {
+  it("the fast way to check a line takes no line for right that the other one does not", () => {
+    const bytes = Buffer.from(`\n${line(1)}${line(2)}`)
+    const end = 1 + Buffer.byteLength(line(1)) - 1
+    const check = (): boolean => isWritten(bytesOf(bytes), 1, end)
+    assert.isTrue(check())
+    assert.isFalse(isWritten(bytesOf(bytes), 1, end + 1))
+    assert.isFalse(isWritten(bytesOf(bytes), 1, bytes.length - 1))
+    assert.isFalse(isWritten(bytesOf(bytes), 1, 20))
+    for (let at = 1; at < end; at++) {
+      for (let bit = 0; bit < 8; bit++) {
+        bytes[at]! ^= 1 << bit
+        assert.isFalse(check(), `bit ${bit} of byte ${at}`)
+        assert.isFalse(LogLine.isIntact(bytes, 1, end))
+        bytes[at]! ^= 1 << bit
+      }
+    }
+  })
+
   it.effect("a changed digit of an id hides no other event, and is counted as damage", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make

@@ -4,6 +4,7 @@ import * as EventJson from "@tidings/core/EventJson"
 import * as Arbitraries from "@tidings/testing/Arbitraries"
 import { Arbitrary, Effect, Result } from "effect"
 import * as LogLine from "../src/internal/log/line.ts"
+import { bytesOf } from "../src/internal/log/bytes.ts"
 import { LineDecoder } from "../src/internal/log/lineDecoder.ts"
 import { diceOf, eventOf } from "./RandomEvents.ts"
 import { first } from "./writes.ts"
@@ -13,7 +14,7 @@ const decoded = (text: string): Event | undefined => Result.getOrUndefined(Event
 /** Reads one line, which has others before and after it. */
 const read = (decoder: LineDecoder, line: string): Event | undefined => {
   const buffer = Buffer.from(`ü\n${line}\n{"lastTimestamp":"`)
-  return decoder.read(buffer, 3, 3 + Buffer.byteLength(line))
+  return decoder.read(bytesOf(buffer), 3, 3 + Buffer.byteLength(line))
 }
 
 const lineOf = (event: Event): string => LogLine.encode(event).slice(0, -1)

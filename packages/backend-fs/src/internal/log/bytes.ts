@@ -27,8 +27,14 @@ export const isSame = (one: Bytes, at: number, other: Bytes, otherAt: number, le
   let index = 0
   const { view } = one
   const { view: otherView } = other
-  for (; index + 4 <= length; index += 4) {
+  for (; index + 8 <= length; index += 8) {
+    const first = view.getInt32(at + index, true) ^ otherView.getInt32(otherAt + index, true)
+    const second = view.getInt32(at + index + 4, true) ^ otherView.getInt32(otherAt + index + 4, true)
+    if ((first | second) !== 0) return false
+  }
+  if (index + 4 <= length) {
     if (view.getInt32(at + index, true) !== otherView.getInt32(otherAt + index, true)) return false
+    index += 4
   }
   for (; index < length; index++) if (view.getUint8(at + index) !== otherView.getUint8(otherAt + index)) return false
   return true

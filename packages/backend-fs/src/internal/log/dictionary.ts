@@ -1,5 +1,5 @@
 import { type Bytes, bytesOf, isSame } from "./bytes.ts"
-import { hashOf } from "./hash.ts"
+import { quickHashOf } from "./hash.ts"
 
 /** Entries longer than this are not kept: only the line tells. */
 const LONGEST_ENTRY = 4_096
@@ -44,7 +44,7 @@ export class Dictionary {
   /** The number of an entry that is a part of some bytes; 0 where it is too long. */
   at(bytes: Bytes, start: number, end: number): number {
     if (end - start > LONGEST_ENTRY) return 0
-    const hash = hashOf(bytes.view, start, end)
+    const hash = quickHashOf(bytes.view, start, end)
     const known = this.find(hash, bytes, start, end)
     if (known !== 0) return known
     if (this.remembered >= this.limit) this.forget()
@@ -73,7 +73,7 @@ export class Dictionary {
   remember(text: string, number: number): void {
     if (this.remembered >= this.limit) return
     const bytes = bytesOf(Buffer.from(text, "latin1"))
-    const hash = hashOf(bytes.view, 0, text.length)
+    const hash = quickHashOf(bytes.view, 0, text.length)
     if (this.find(hash, bytes, 0, text.length) === 0) this.put(hash, bytes, 0, text.length, number)
   }
 

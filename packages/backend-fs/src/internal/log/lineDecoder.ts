@@ -4,7 +4,7 @@ import * as EventId from "@tidings/core/EventId"
 import * as EventJson from "@tidings/core/EventJson"
 import type { ObjectReference } from "@tidings/core/ObjectReference"
 import * as Result from "effect/Result"
-import { type Bytes, bytesOf, plainEnd, wholeIn } from "./bytes.ts"
+import { type Bytes, wholeIn } from "./bytes.ts"
 import { Dictionary } from "./dictionary.ts"
 import { LineData } from "./lineData.ts"
 import { COUNT_AT, LineParts } from "./lineParts.ts"
@@ -127,21 +127,19 @@ export class LineDecoder {
   /** What the lines have that were read last, and its value. */
   private senderBytes = this.parts.sender
   private sender: Sender | undefined
-  private bytes = bytesOf(Buffer.alloc(0))
 
   /** The event of a line with a checksum, which is right; undefined where it is no event. `end` is without the line end. */
-  read(buffer: Buffer, start: number, end: number): Event | undefined {
-    if (this.bytes.buffer !== buffer) this.bytes = bytesOf(buffer)
-    const quick = this.readQuick(this.bytes, start, end)
+  read(bytes: Bytes, start: number, end: number): Event | undefined {
+    const quick = this.readQuick(bytes, start, end)
     if (quick !== undefined) return quick
-    const decoded = EventJson.decode(buffer.toString("utf8", start, end))
+    const decoded = EventJson.decode(bytes.buffer.toString("utf8", start, end))
     return Result.isSuccess(decoded) ? decoded.success : undefined
   }
 
   /** Undefined where the line is spelled in another way, or has rare fields. */
   private readQuick(bytes: Bytes, start: number, end: number): Event | undefined {
     const { parts } = this
-    if (!parts.find(bytes, start, end) || !this.areNamesPlain(bytes)) return undefined
+    if (!parts.find(bytes, start, end)) return undefined
     const { data, dataEnd, message, messageEnd, name, nameEnd, related } = parts
     const { buffer } = bytes
     const first = parts.firstOf(bytes, start)
@@ -158,7 +156,8 @@ export class LineDecoder {
     const all = buffer.toString("utf8", message, dataEnd)
     const isAscii = all.length === dataEnd - message
     const shared: Shared = isAscii ? all : undefined
-    const messageText = messageOf(textOf(bytes, shared, message, message, messageEnd), bytes, message, messageEnd)
+    const raw = textOf(bytes, shared, message, message, messageEnd)
+    const messageText = parts.isMessagePlain ? raw : messageOf(raw)
     const values =
       (isAscii ? this.data.read(bytes, data, dataEnd, all, data - message) : undefined) ??
       dataOf(textOf(bytes, shared, message, data, dataEnd))
@@ -167,15 +166,6 @@ export class LineDecoder {
     const nameText = textOf(bytes, shared, message, name, nameEnd)
     const id = new EventIdOf(origin, parts.seq)
     return new EventOf(id, parts.upTo, count, first, parts.last, body, nameText, this.namespaceOf(bytes))
-  }
-
-  /** Whether name and namespace have nothing that a string of JSON cannot have; that they have no escapes is known. */
-  private areNamesPlain(bytes: Bytes): boolean {
-    const { name, nameEnd, namespace, namespaceEnd } = this.parts
-    return (
-      plainEnd(bytes, name, nameEnd) === nameEnd &&
-      (namespaceEnd === namespace || plainEnd(bytes, namespace + 1, namespaceEnd) === namespaceEnd - 1)
-    )
   }
 
   private namespaceOf(bytes: Bytes): string | undefined {
@@ -251,8 +241,7 @@ const EventOf = PlainObject.make<
 })
 
 /** The text of a string of JSON, without its quotes; undefined where there is something else. */
-const messageOf = (raw: string, bytes: Bytes, start: number, end: number): string | undefined => {
-  if (plainEnd(bytes, start, end) === end) return raw
+const messageOf = (raw: string): string | undefined => {
   const parsed = parse(`"${raw}"`)
   return typeof parsed === "string" ? parsed : undefined
 }

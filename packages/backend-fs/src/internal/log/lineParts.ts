@@ -1,4 +1,4 @@
-import { type Bytes, bytesOf, isDigit, isSame, Literal, placeOf, stringEnd, wholeIn } from "./bytes.ts"
+import { type Bytes, bytesOf, isDigit, isSame, Literal, placeOf, plainEnd, stringEnd, wholeIn } from "./bytes.ts"
 import { BEGINNING } from "./line.ts"
 import { LineTime, TIME_LENGTH } from "./lineTime.ts"
 
@@ -37,7 +37,6 @@ const END = new Literal(',"apiVersion":"v1","kind":"Event"}')
 const SHORTEST = 300
 
 const QUOTE = 0x22
-const BACKSLASH = 0x5c
 const BRACE = 0x7d
 const DOT = 0x2e
 
@@ -60,6 +59,8 @@ export class LineParts {
   /** Without its quotes. */
   message = 0
   messageEnd = 0
+  /** Its text is its bytes. */
+  isMessagePlain = false
   object = 0
   objectEnd = 0
   /** 0 where there is none. */
@@ -67,10 +68,10 @@ export class LineParts {
   relatedEnd = 0
   source = 0
   sourceEnd = 0
-  /** Without its quotes, and without escapes. */
+  /** Without its quotes; its text is its bytes. */
   name = 0
   nameEnd = 0
-  /** With its quotes, and without escapes; the end is the start where there is none. */
+  /** With its quotes, its text is its bytes; the end is the start where there is none. */
   namespace = 0
   namespaceEnd = 0
   origin = 0
@@ -140,7 +141,9 @@ export class LineParts {
     this.actionEnd = at + 1
     if (at >= end || !MESSAGE_KEY.isAt(bytes, at)) return false
     this.message = at + MESSAGE_KEY.length
-    at = stringEnd(bytes, this.message, end)
+    at = plainEnd(bytes, this.message, end)
+    this.isMessagePlain = at < end && buffer[at] === QUOTE
+    if (!this.isMessagePlain) at = stringEnd(bytes, this.message, end)
     this.messageEnd = at
     if (at >= end || !OBJECT_KEY.isAt(bytes, at)) return false
     at += OBJECT_KEY.length
@@ -197,18 +200,20 @@ export class LineParts {
   }
 
   private findName(bytes: Bytes, name: number, end: number): boolean {
+    const { buffer } = bytes
     this.name = name
-    this.nameEnd = placeOf(bytes, QUOTE, name, end)
+    this.nameEnd = plainEnd(bytes, name, end)
     let at = this.nameEnd + 1
+    if (at >= end || buffer[this.nameEnd] !== QUOTE) return false
     this.namespace = at
     this.namespaceEnd = at
-    if (at < end && NAMESPACE_KEY.isAt(bytes, at)) {
+    if (NAMESPACE_KEY.isAt(bytes, at)) {
       this.namespace = at + NAMESPACE_KEY.length - 1
-      at = placeOf(bytes, QUOTE, this.namespace + 1, end) + 1
+      at = plainEnd(bytes, this.namespace + 1, end) + 1
       this.namespaceEnd = at
+      if (at >= end || buffer[at - 1] !== QUOTE) return false
     }
     this.data = at + DATA_KEY.length - 1
-    // After an escaped quote comes something else than this.
-    return at < end && DATA_KEY.isAt(bytes, at) && placeOf(bytes, BACKSLASH, name, at) === at
+    return DATA_KEY.isAt(bytes, at)
   }
 }

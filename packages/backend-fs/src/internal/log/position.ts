@@ -47,6 +47,72 @@ const hexadecimal = (check: number): string =>
 export const format = ({ check, offset, segment }: LogPosition): string =>
   segment === undefined ? "beginning" : `${segment.key}:${offset}:${hexadecimal(check)}`
 
+const COLON = 0x3a
+const DIGIT = 0x30
+const HEXADECIMAL = Buffer.from("0123456789abcdef")
+/** Length of the longest offset and a check. */
+const MOST_AFTER_KEY = "123456789012345:00000000".length
+
+/**
+ * Makes cursors. Those of one segment differ in a few digits, which are put into the bytes of a cursor that was made before: the
+ * watch of a long log makes one for each event.
+ *
+ * @internal
+ */
+export class CursorEncoder<A extends string> {
+  private readonly encode: (position: string) => A
+  /** The segment whose cursors the bytes are of, and how many bytes come before the offset and after the check. */
+  private key = ""
+  private bytes = Buffer.alloc(0)
+  private before = 0
+  private after = Buffer.alloc(0)
+
+  constructor(encode: (position: string) => A) {
+    this.encode = encode
+  }
+
+  of(position: LogPosition): A {
+    const { offset, segment } = position
+    if (segment === undefined || !(offset < 1e15)) return this.encode(format(position))
+    if (segment.key !== this.key) this.learn(segment.key)
+    if (this.before === 0) return this.encode(format(position))
+    const { after, bytes } = this
+    let length = 1
+    for (let limit = 10; offset >= limit; limit *= 10) length += 1
+    const end = this.before + length
+    let left = offset
+    for (let at = end - 1; at >= this.before; at--) {
+      const rest = Math.floor(left / 10)
+      bytes[at] = DIGIT + left - 10 * rest
+      left = rest
+    }
+    bytes[end] = COLON
+    let check = position.check
+    for (let at = end + 8; at > end; at--) {
+      bytes[at] = HEXADECIMAL[check & 0xf]!
+      check >>>= 4
+    }
+    for (let index = 0; index < after.length; index++) bytes[end + 9 + index] = after[index]!
+    return bytes.toString("base64url", 0, end + 9 + after.length) as A
+  }
+
+  /** Takes a cursor of a segment apart; where it is not the position between other texts, each cursor is encoded as a whole. */
+  private learn(key: string): void {
+    this.key = key
+    this.before = 0
+    const position = `${key}:0:00000000`
+    const token = this.encode(position)
+    const bytes = Buffer.from(token, "base64url")
+    const at = bytes.lastIndexOf(position)
+    if (at === -1 || bytes.toString("base64url") !== token) return
+    const before = at + key.length + 1
+    this.after = bytes.subarray(at + position.length)
+    this.bytes = Buffer.alloc(before + MOST_AFTER_KEY + this.after.length)
+    bytes.copy(this.bytes, 0, 0, before)
+    this.before = before
+  }
+}
+
 const POSITION = /^([\d-]+):(\d{1,15}):([0-9a-f]{1,8})$/
 
 /** @internal */

@@ -61,7 +61,7 @@ export class LogTail {
   private readonly options: TailOptions
   private readonly matches: (record: LogRecord) => boolean
   private target: string
-  private encodeCursor: (position: string) => WatchItem["cursor"]
+  private cursors: LogPosition.CursorEncoder<WatchItem["cursor"]>
   private position = LogPosition.beginning
   /** What this tail has read. */
   private readonly read = new SeriesIndex()
@@ -85,7 +85,7 @@ export class LogTail {
     this.options = options
     this.matches = LineMatcher.make(options.filter)
     this.target = options.target
-    this.encodeCursor = this.encoderOf(options.target)
+    this.cursors = this.encoderOf(options.target)
   }
 
   /** Starts after a position, where this watch has shown series before. */
@@ -104,7 +104,7 @@ export class LogTail {
   }
 
   cursorAt(position: LogPosition.LogPosition): WatchItem["cursor"] {
-    return this.encodeCursor(LogPosition.format(position))
+    return this.cursors.of(position)
   }
 
   /** What is gone after a position. Its time is known where retention removed it, which notes it. */
@@ -119,8 +119,11 @@ export class LogTail {
     }
   }
 
-  private encoderOf(target: string): (position: string) => WatchItem["cursor"] {
-    return Position.cursorEncoder({ mode: "filesystem", target: Target.make(target), filter: this.options.filter })
+  private encoderOf(target: string): LogPosition.CursorEncoder<WatchItem["cursor"]> {
+    const { filter } = this.options
+    return new LogPosition.CursorEncoder(
+      Position.cursorEncoder({ mode: "filesystem", target: Target.make(target), filter })
+    )
   }
 
   /** The next items; waits until there are some. */
@@ -237,7 +240,7 @@ export class LogTail {
     if (identity === undefined) return { _tag: "Idle" }
     if (identity !== this.target) {
       this.target = identity
-      this.encodeCursor = this.encoderOf(identity)
+      this.cursors = this.encoderOf(identity)
       this.position = LogPosition.beginning
       this.lossesAfter = undefined
       this.stored = "read"

@@ -1,13 +1,16 @@
 import type { Event } from "@tidings/core/Event"
 import { crc32 } from "node:zlib"
+import { bytesOf } from "../bytes.ts"
 import type { LogDirectory, OpenSegment } from "../directory.ts"
 import * as LogLine from "../line.ts"
 import type { LineDecoder } from "../lineDecoder.ts"
 import * as LogPosition from "../position.ts"
 import * as SegmentFormat from "../segmentFormat.ts"
 import { IndexDamaged, type IndexedSegment } from "./segmentIndex.ts"
+import { isWritten } from "./sliceChecksums.ts"
 
 const NO_BUFFER = Buffer.alloc(0)
+const NO_BYTES = bytesOf(NO_BUFFER)
 
 /** Bytes that the checksum of a position covers. */
 const CHECKED = 256
@@ -26,6 +29,7 @@ export class LineReader {
   private readonly ahead: number
   private opened: OpenSegment | undefined
   private buffer: Buffer
+  private bytes = NO_BYTES
   /** Which bytes of the segment are in the buffer. */
   private from = 0
   private to = 0
@@ -89,14 +93,26 @@ export class LineReader {
   read(start: number, before: number, last: number): Event {
     const at = this.load(start, before)
     const { buffer } = this
+    if (this.bytes.buffer !== buffer) this.bytes = bytesOf(buffer)
+    const upTo = at + before - start - 1
+    // Between two rows is one line, in nearly all cases.
+    if (buffer[upTo] === 0x0a && isWritten(this.bytes, at, upTo)) {
+      this.format ??= SegmentFormat.formatOf(this.directory.disk, this.open())
+      const event = this.format === "checked" ? this.decoder.read(this.bytes, at, upTo) : undefined
+      if (event?.last === last) {
+        this.next = before
+        return event
+      }
+    }
     const lineEnd = buffer.indexOf(0x0a, at)
     const end = lineEnd === -1 || lineEnd >= at + before - start ? at + before - start : lineEnd
     const next = start + Math.min(end + 1 - at, before - start)
     const format = (this.format ??= SegmentFormat.formatOf(this.directory.disk, this.open()))
     this.next = next
     const event =
-      (format === "checked" && LogLine.isIntact(buffer, at, end) ? this.decoder.read(buffer, at, end) : undefined) ??
-      this.readOdd(at, end, start, next, format)
+      (format === "checked" && LogLine.isIntact(buffer, at, end)
+        ? this.decoder.read(this.bytes, at, end)
+        : undefined) ?? this.readOdd(at, end, start, next, format)
     if (event?.last !== last) throw new IndexDamaged(this.segment.name.key, true)
     return event
   }

@@ -209,6 +209,9 @@ export class Rows {
   readonly columns: Array<Float64Array<ArrayBuffer>>
   private readonly lines = new SliceLines()
   private readonly parts = new LineParts()
+  /** What the line before has as its sender, and the number of its source. */
+  private sender: Bytes | undefined
+  private source = 0
 
   constructor(dictionaries: Dictionaries) {
     this.dictionaries = dictionaries
@@ -343,7 +346,7 @@ export class Rows {
     const isOwn = this.isOwnNamespace(bytes, object)
     this.put(
       all[Block.DICTIONARY.reason]!.at(bytes, parts.reason, parts.reasonEnd),
-      all[Block.DICTIONARY.source]!.at(bytes, parts.source, parts.sourceEnd),
+      this.sourceIn(bytes),
       object,
       all[Block.DICTIONARY.namespace]!.ofText(isOwn ? buffer.toString("utf8", namespace, namespaceEnd) : ""),
       all[Block.DICTIONARY.context]!.ofText(NO_CONTEXT),
@@ -355,6 +358,16 @@ export class Rows {
       position + start
     )
     return true
+  }
+
+  /** The number of the source. */
+  private sourceIn(bytes: Bytes): number {
+    const { dictionaries, parts } = this
+    if (parts.sender !== this.sender) {
+      this.sender = parts.sender
+      this.source = dictionaries.all[Block.DICTIONARY.source]!.at(bytes, parts.source, parts.sourceEnd)
+    }
+    return this.source
   }
 
   /** Whether it is known what follows from the object of the line; not where it is none. */

@@ -7,6 +7,7 @@
  *
  * Where the result is another one, the lines have to be checked one by one.
  */
+import { crc32 } from "node:zlib"
 import { type Bytes, bytesOf, isSame } from "../bytes.ts"
 import { BEGINNING, CHECKSUM_PLACES, CRC_TABLE } from "../line.ts"
 
@@ -125,6 +126,19 @@ const claimOf = (bytes: Bytes, start: number, end: number): number => {
     claim = (claim << 4) | (digit & 0xf)
   }
   return isWrong < 0 ? -1 : claim >>> 0
+}
+
+/**
+ * Whether a line has the checksum that it says it has, where it says so as the encoder does; false for all others. `end` is without the
+ * line end.
+ *
+ * @internal
+ */
+export const isWritten = (bytes: Bytes, start: number, end: number): boolean => {
+  const claim = claimOf(bytes, start, end)
+  if (claim === -1) return false
+  const state = continued(AFTER_BEGINNING, bytes, start + BEGINNING.length, start + memberAt)
+  return crc32(bytes.buffer.subarray(start + memberEnd, end), ~state >>> 0) === claim
 }
 
 /**
