@@ -141,6 +141,38 @@ describe("checksums of a log", () => {
     })
   )
 
+  it.effect(
+    "a line that was changed after it was indexed is not shown, also where all lines of a block are read at once",
+    () =>
+      Effect.gen(function* () {
+        for (const read of ["watch", "pages"] as const) {
+          const directory = yield* TestDirectory.make
+          yield* run(directory, ({ backend }) =>
+            Effect.gen(function* () {
+              yield* backend.write([first(1), first(2), first(3), first(4), first(5)])
+              const segment = newestOf(directory)
+              utimesSync(segment, 1_790_000_000, 1_790_000_000)
+              const indexed = yield* backend.query({ limit: 2 })
+              assert.deepStrictEqual(seqsOf(indexed.events), [5, 4])
+              const bytes = readFileSync(segment)
+              const at = bytes.indexOf('"message":"', 2 * line(1).length) + '"message":"'.length
+              bytes[at]! ^= 1
+              writeFileSync(segment, bytes)
+              utimesSync(segment, 1_790_000_000, 1_790_000_000)
+              if (read === "pages") {
+                const later = yield* backend.query({ limit: 2, page: indexed.next! })
+                const seqs = seqsOf(later.events)
+                assert.deepStrictEqual(seqs, [2, 1])
+                return
+              }
+              const all = yield* watch(backend, "beginning")
+              assert.deepStrictEqual(yield* all.take(5), [1, 2, 4, 5, "Live"])
+            })
+          ).pipe(Effect.provideService(Step, 600))
+        }
+      }).pipe(quietly)
+  )
+
   /** Two segments, of which the first has three lines, and side files of both. */
   const indexed = Effect.gen(function* () {
     const directory = yield* TestDirectory.make

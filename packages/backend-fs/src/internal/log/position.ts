@@ -2,6 +2,7 @@ import { BackendError, CursorMismatch } from "@tidings/core/BackendError"
 import * as Result from "effect/Result"
 import { crc32 } from "node:zlib"
 import type { Disk } from "../disk.ts"
+import * as PlainObject from "./plainObject.ts"
 import * as SegmentName from "./segmentName.ts"
 
 /** Number of bytes before a position that its checksum covers. */
@@ -19,6 +20,16 @@ export interface LogPosition {
   /** Checksum of the bytes before the offset: it differs when the file was replaced, or cut and written again. */
   readonly check: number
 }
+
+/** @internal */
+export const LogPositionOf = PlainObject.make<
+  [segment: LogPosition["segment"], offset: number, check: number],
+  LogPosition
+>(function (segment, offset, check) {
+  this.segment = segment
+  this.offset = offset
+  this.check = check
+})
 
 /** @internal */
 export const beginning: LogPosition = { segment: undefined, offset: 0, check: 0 }

@@ -55,7 +55,7 @@ export const query = (
         const places = walk.rows()
         const count = Math.min(limit, places.length)
         const events: Array<Event> = []
-        const reader = new RowReader(index, directory, snapshot)
+        const reader = new RowReader(index, directory, snapshot, page !== undefined)
         yield* repeat(directory, () => {
           reader.read(places, events.length, Math.min(count, events.length + DECODED_AT_ONCE), events)
           return events.length < count

@@ -9,6 +9,9 @@ const FIRST_READ = 4_096
 const READ = 65_536
 const MOST_READ = 16 * 1_048_576
 
+/** Each query reads the start of a segment. */
+const first = Buffer.allocUnsafeSlow(FIRST_READ)
+
 const known = new WeakMap<OpenSegment, LogLine.Format>()
 
 /**
@@ -26,7 +29,7 @@ export const formatOf = (disk: Disk, segment: OpenSegment): LogLine.Format => {
 }
 
 const find = (disk: Disk, { opened }: OpenSegment): LogLine.Format | undefined => {
-  let buffer = Buffer.allocUnsafe(FIRST_READ)
+  let buffer = first
   let position = 0
   while (position < MOST_READ) {
     const read = disk.read(opened, buffer, 0, buffer.length, position)

@@ -5,6 +5,8 @@ import * as SegmentName from "../segmentName.ts"
 import type * as Block from "./block.ts"
 import { type FilterPlan, SegmentFilter } from "./filterPlan.ts"
 import type { History } from "./history.ts"
+import { LineBytes } from "./lineBytes.ts"
+import { Lists } from "./lists.ts"
 import { LineReader } from "./lineReader.ts"
 import type { LogIndex } from "./logIndex.ts"
 import type { Snapshot } from "./snapshot.ts"
@@ -13,6 +15,9 @@ import { Selection } from "./selection.ts"
 
 /** Blocks that are looked at before other fibers get a turn. */
 const BLOCKS_AT_ONCE = 128
+
+/** Where more than this part of the rows of a block are shown, all of its lines are read at once. */
+const PART_AT_ONCE = 2
 
 /** Bytes of lines that are read at once. */
 const READ_AHEAD = 131_072
@@ -50,7 +55,7 @@ export class ChangeWalk {
   private readonly history: History
   private readonly selection: Selection
   private readonly filters = new Map<number, SegmentFilter>()
-  private readonly buffer = Buffer.allocUnsafeSlow(READ_AHEAD)
+  private readonly buffer = new LineBytes(Buffer.allocUnsafeSlow(READ_AHEAD))
   private segment: number
   private block = -1
   /** The place of the next row among those of the block that are selected, and how many more rows are left out. */
@@ -70,7 +75,7 @@ export class ChangeWalk {
     this.plan = plan
     this.from = from
     this.history = index.historyOf(snapshot)
-    this.selection = new Selection(index, plan, this.history)
+    this.selection = new Selection(index, plan, this.history, new Lists())
     this.segment = snapshot.segments.length
   }
 
@@ -191,6 +196,9 @@ export class ChangeWalk {
       if (!selection.select(segment, this.filterOf(segment, reader), reader, block, lines)) return
       selection.readStarts(reader, block)
       this.isSelected = true
+      if (selection.count > block.rows / PART_AT_ONCE) {
+        lines.prepareBlock(block, block.depth === 0 ? 0 : reader.block(block.depth - 1).contentCheck)
+      }
     }
     const { count, lasts, rows, starts } = selection
     const isCut = after?.segment !== undefined && SegmentName.order(segment.name, after.segment) === 0

@@ -19,6 +19,9 @@ const ROWS_OF_BLOCK = 1_000
 const GAP = 8_192
 const TOGETHER = 131_072
 
+/** Where a later page has more than this part of the rows of a block, all lines of the block are read at once. */
+const PART_OF_BLOCK = 8
+
 const TWO_32 = 4_294_967_296
 
 /**
@@ -151,7 +154,7 @@ export class QueryWalk {
     this.found = new FoundRows(limit + 1)
     this.afterSegment = this.segmentOf(after)
     this.history = index.historyOf(snapshot)
-    this.selection = new Selection(index, plan, this.history)
+    this.selection = new Selection(index, plan, this.history, index.scratch.lists)
     let maxLast = Block.NO_LAST
     for (const segment of snapshot.segments) {
       maxLast = Math.max(maxLast, topOf(segment)?.maxLastSoFar ?? Block.NO_LAST)
@@ -276,23 +279,24 @@ export class RowReader {
   private readonly index: LogIndex
   private readonly directory: LogDirectory
   private readonly snapshot: Snapshot
+  /** It is one of several pages. */
+  private readonly isLater: boolean
   private block: Block.Block | undefined
   private segment = -1
   /** The row that was read last. */
   lastRead: After | undefined
 
-  constructor(index: LogIndex, directory: LogDirectory, snapshot: Snapshot) {
+  /** `isLater`: for a page after another one. */
+  constructor(index: LogIndex, directory: LogDirectory, snapshot: Snapshot, isLater: boolean) {
     this.index = index
     this.directory = directory
     this.snapshot = snapshot
+    this.isLater = isLater
   }
 
   /** Reads the events of some rows, in order. */
   read(rows: ReadonlyArray<Place>, from: number, to: number, into: Array<Event>): void {
     const { decoder, scratch } = this.index
-    // What another reader has left there is not that of the block.
-    if (scratch.places.takenBy !== this) this.block = undefined
-    scratch.places.takenBy = this
     let at = from
     while (at < to) {
       const { segment } = rows[at]!
@@ -319,10 +323,14 @@ export class RowReader {
   ): Event {
     const place = rows[at]!
     const block = this.blockOf(segment, reader, place)
+    // Another reader may have left those of another block there, and the page before those of this one.
+    if (this.index.scratch.places.block !== block) this.readColumns(reader, block)
     if (block !== this.block || this.segment !== place.segment) {
-      this.readColumns(reader, block)
       this.block = block
       this.segment = place.segment
+      if (this.isLater && this.isFull(rows, at, block)) {
+        lines.prepareBlock(block, block.depth === 0 ? 0 : reader.block(block.depth - 1).contentCheck)
+      }
     }
     const { places } = this.index.scratch
     const row = place.row - block.firstRow
@@ -334,6 +342,17 @@ export class RowReader {
     if (event.id.seq !== places.seq[row]) throw new IndexDamaged(segment.name.key)
     if (isLast) this.lastRead = { last, segment: segment.name.key, start }
     return event
+  }
+
+  /**
+   * Whether so many of the rows are in the block that the pages after this one are likely to have the rest of its rows. Then its lines
+   * stay in memory for them.
+   */
+  private isFull(rows: ReadonlyArray<Place>, at: number, block: Block.Block): boolean {
+    const { segment } = rows[at]!
+    let end = at
+    while (end < rows.length && rows[end]!.segment === segment && rows[end]!.row >= block.firstRow) end++
+    return end - at > block.rows / PART_OF_BLOCK
   }
 
   private readColumns(reader: IndexReader, block: Block.Block): void {
@@ -352,6 +371,7 @@ export class RowReader {
       at += start[row]!
       start[row] = at
     }
+    scratch.places.block = block
   }
 
   /** Where the first of the lines starts that come next, so that those which are close together are read at once. */

@@ -5,7 +5,7 @@ import * as Block from "./block.ts"
 import { Dictionaries, Rows } from "./rows.ts"
 import { type IndexedSegment, type IndexReader, Scratch, type SegmentIndex } from "./segmentIndex.ts"
 import { SegmentOrigins } from "./segmentOrigins.ts"
-import { BlockSeries, Identities, mayHave, search } from "./series.ts"
+import { BlockSeries, Identities, mayHave, search, SeriesRoom } from "./series.ts"
 
 /**
  * Bytes of a segment that one block covers, at least, while the segment grows. Tests use smaller blocks.
@@ -80,6 +80,7 @@ export class SegmentBuilder {
   private readonly origins: SegmentOrigins
   private readonly identities = new Identities()
   private readonly room = new Scratch()
+  private readonly seriesRoom = new SeriesRoom()
   private readonly ranges: Array<Block.Ranges | undefined> = []
   /** By their numbers in the notes. */
   private readonly segments: Array<string>
@@ -193,7 +194,7 @@ export class SegmentBuilder {
     const { count } = rows
     this.nameOrigins()
     const counts = isTaken ? undefined : this.counts()
-    const series = new BlockSeries(rows)
+    const series = new BlockSeries(rows, this.seriesRoom)
     const relations = this.relate(series)
     const depth = tip === undefined ? 0 : tip.depth + 1
     const ranges = series.ranges()

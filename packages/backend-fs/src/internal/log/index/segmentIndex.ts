@@ -5,6 +5,8 @@ import { closing } from "../../fileOperations.ts"
 import type * as SegmentName from "../segmentName.ts"
 import * as Block from "./block.ts"
 import { Words } from "./column.ts"
+import { LineBytes } from "./lineBytes.ts"
+import { Lists } from "./lists.ts"
 
 /**
  * Thrown where a side file is not what it was, or does not agree with its segment: it is made again, and the question is asked
@@ -49,28 +51,29 @@ export class Scratch {
   words = new Words(FIRST_CAPACITY)
   /** Bytes of a side file of which all blocks are read. They are good for as long as its index: a file is only ever appended to. */
   readonly window = { index: undefined as SegmentIndex | undefined, bytes: Buffer.alloc(0), from: 0, to: 0 }
-  /** Columns of the block of which lines are read, and who reads them. */
+  /** Columns of the block of which lines are read. */
   places = {
-    takenBy: undefined as object | undefined,
+    block: undefined as Block.Block | undefined,
     last: new Float64Array(),
     start: new Float64Array(),
     seq: new Float64Array()
   }
-  private lineBytes: Buffer = Buffer.alloc(0)
+  /** Rows of the block that a query looks at. */
+  readonly lists = new Lists()
+  private lineBytes: LineBytes | undefined
 
   /** Memory for the lines of a page: memory that is taken anew for each is given back late. */
-  get lines(): Buffer {
-    if (this.lineBytes.length === 0) this.lineBytes = Buffer.allocUnsafeSlow(LINES)
-    return this.lineBytes
+  get lines(): LineBytes {
+    return (this.lineBytes ??= new LineBytes(Buffer.allocUnsafeSlow(LINES)))
   }
 
-  /** The columns, for so many rows at least. */
+  /** The columns, for so many rows at least, to be read into; then they are those of no block. */
   placesFor(rows: number): Scratch["places"] {
     if (this.places.last.length < rows) {
-      const { takenBy } = this.places
       const [last, start, seq] = [new Float64Array(rows), new Float64Array(rows), new Float64Array(rows)]
-      this.places = { takenBy, last, start, seq }
+      this.places = { block: undefined, last, start, seq }
     }
+    this.places.block = undefined
     return this.places
   }
 

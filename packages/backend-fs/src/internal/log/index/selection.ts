@@ -2,11 +2,10 @@ import * as Block from "./block.ts"
 import * as Column from "./column.ts"
 import type { FilterPlan, SegmentFilter } from "./filterPlan.ts"
 import type { History } from "./history.ts"
+import type { Lists } from "./lists.ts"
 import type { LineReader } from "./lineReader.ts"
 import type { LogIndex } from "./logIndex.ts"
 import type { IndexedSegment, IndexReader } from "./segmentIndex.ts"
-
-const FIRST_CAPACITY = 2_048
 
 /** Where fewer rows than this part of a block are meant, their numbers are read one by one. */
 const FEW_OF = 8
@@ -17,24 +16,40 @@ const FEW_OF = 8
  * @internal
  */
 export class Selection {
-  /** The rows that are meant, in order: the first so many of the list. */
-  rows = new Uint32Array(FIRST_CAPACITY)
   count = 0
-  /** By the row: when it was last seen, for the rows that are meant; and where the lines start, after `readStarts`. */
-  lasts = new Float64Array(FIRST_CAPACITY)
-  starts = new Float64Array(FIRST_CAPACITY)
   /** Lines that were read for the last block. */
   linesRead = 0
-  /** 1 for each row that can match. */
-  private candidates = new Uint8Array(FIRST_CAPACITY)
+  private readonly lists: Lists
   private readonly index: LogIndex
   private readonly plan: FilterPlan
   private readonly history: History
 
-  constructor(index: LogIndex, plan: FilterPlan, history: History) {
+  /** What is selected is in `lists`, until others use them. */
+  constructor(index: LogIndex, plan: FilterPlan, history: History, lists: Lists) {
     this.index = index
     this.plan = plan
     this.history = history
+    this.lists = lists
+  }
+
+  /** The rows that are meant, in order: the first so many of the list. */
+  get rows(): Uint32Array {
+    return this.lists.rows
+  }
+
+  /** By the row, for the rows that are meant: when it was last seen. */
+  get lasts(): Float64Array {
+    return this.lists.lasts
+  }
+
+  /** By the row: where the lines start, after `readStarts`. */
+  get starts(): Float64Array {
+    return this.lists.starts
+  }
+
+  /** 1 for each row that can match. */
+  private get candidates(): Uint8Array {
+    return this.lists.candidates
   }
 
   /** Selects rows of a block; false where there are none. */
@@ -48,7 +63,7 @@ export class Selection {
     const { plan } = this
     const { rows } = block
     this.linesRead = 0
-    this.reserve(rows)
+    this.lists.reserve(rows)
     const words = reader.group(block, Block.GROUP.filter, this.index.scratch)
     this.keepColumns(filter, block, words)
     if (this.count > 0) this.keepAlive(segment, block, words)
@@ -58,14 +73,6 @@ export class Selection {
     }
     if (this.count > 0 && (plan.needsLine || (block.flags & Block.UNTOLD) !== 0)) this.keepLines(reader, block, lines)
     return this.count > 0
-  }
-
-  private reserve(rows: number): void {
-    if (this.rows.length >= rows) return
-    this.rows = new Uint32Array(2 * rows)
-    this.lasts = new Float64Array(2 * rows)
-    this.starts = new Float64Array(2 * rows)
-    this.candidates = new Uint8Array(2 * rows)
   }
 
   /** Leaves out rows of the list. */
@@ -127,6 +134,11 @@ export class Selection {
   private keepAllColumns(filter: SegmentFilter, block: Block.Block, words: Column.Words, offset: number): void {
     const { candidates } = this
     const { rows } = block
+    if (this.plan.dictionaries === 0) {
+      for (let row = 0; row < rows; row++) this.rows[row] = row
+      this.count = rows
+      return
+    }
     candidates.fill(1, 0, rows)
     for (const [dictionary, allowed] of filter.allowed.entries()) {
       if (allowed === undefined || dictionary === Block.DICTIONARY.namespace) continue

@@ -15,6 +15,35 @@ interface Wanted {
 }
 
 /**
+ * Memory for the series of one block after the other: memory that is taken anew for each is given back late.
+ *
+ * @internal
+ */
+export class SeriesRoom {
+  table = new Int32Array()
+  origin = new Float64Array()
+  seq = new Float64Array()
+  row = new Uint32Array()
+  upTo = new Float64Array()
+  settled = new Uint8Array()
+
+  /** Makes it ready for so many rows, and for a table of a size. */
+  clear(rows: number, size: number): void {
+    if (this.table.length < size) this.table = new Int32Array(size)
+    if (this.seq.length < rows) {
+      const most = rows + (rows >> 2)
+      this.origin = new Float64Array(most)
+      this.seq = new Float64Array(most)
+      this.row = new Uint32Array(most)
+      this.upTo = new Float64Array(most)
+      this.settled = new Uint8Array(most)
+    }
+    this.table.fill(-1, 0, size)
+    this.settled.fill(0, 0, rows)
+  }
+}
+
+/**
  * The series of a block that is being made, each with its state in the block. Rows that are not that state are marked as dead.
  *
  * @internal
@@ -35,7 +64,8 @@ export class BlockSeries {
   private readonly table: Int32Array
   private readonly mask: number
 
-  constructor(rows: Rows) {
+  /** It is good until the next one is made in the same room. */
+  constructor(rows: Rows, room: SeriesRoom) {
     const { columns, count } = rows
     const origins = columns[Block.COLUMN.origin]!
     const seqs = columns[Block.COLUMN.seq]!
@@ -44,12 +74,13 @@ export class BlockSeries {
     let size = 16
     while (size < 2 * count) size *= 2
     this.mask = size - 1
-    this.table = new Int32Array(size).fill(-1)
-    this.origin = new Float64Array(count)
-    this.seq = new Float64Array(count)
-    this.row = new Uint32Array(count)
-    this.upTo = new Float64Array(count)
-    this.settled = new Uint8Array(count)
+    room.clear(count, size)
+    this.table = room.table
+    this.origin = room.origin
+    this.seq = room.seq
+    this.row = room.row
+    this.upTo = room.upTo
+    this.settled = room.settled
     for (let row = 0; row < count; row++) {
       const origin = origins[row]!
       const seq = seqs[row]!
