@@ -22,6 +22,9 @@ import type { Snapshot } from "./snapshot.ts"
 /** Segments that are compared before other fibers get a turn. */
 const COMPARED_AT_ONCE = 256
 
+/** Lines of a page that `tidings list` shows, which is all that a short process reads. */
+const DECODED_FIRST = 64
+
 /** How often side files are made again for one question, beside once for each segment. */
 const MOST_TRIES = 4
 
@@ -33,7 +36,7 @@ const MOST_TRIES = 4
 export class LogIndex {
   readonly scratch = new Scratch()
   /** It knows what lines repeat from one question to the next. */
-  readonly decoder = new LineDecoder()
+  readonly decoder = new LineDecoder(DECODED_FIRST)
   private readonly comparison: Comparison
   private readonly directory: LogDirectory
   private readonly ledger: DamageLedger

@@ -8,7 +8,13 @@ import { type Format, GROUP, isIntact, type LogRecord, readLine } from "../line.
 import * as Block from "./block.ts"
 import { Dictionary } from "../dictionary.ts"
 import { LineParts } from "../lineParts.ts"
-import { SliceLines } from "./sliceChecksums.ts"
+import { isWritten, SliceLines } from "./sliceChecksums.ts"
+
+/**
+ * The lines of a shorter slice are checked one by one: in a new process it takes longer to prepare the lists that checksums are put
+ * together with than to check the lines that were written since a block was made.
+ */
+const SHORTEST_SLICE = 131_072
 
 /** Longest stem of a name that is never cut. */
 const LONGEST_STEM = 200
@@ -316,12 +322,13 @@ export class Rows {
     const isQuick = format === "checked" && !isStrict
     const { lines } = this
     const bytes = bytesOf(buffer)
-    const areIntact = lines.find(bytes, length, before, after)
+    const areIntact = lines.find(bytes, length, before, after, length < SHORTEST_SLICE)
     let start = 0
     for (let index = 0; index < lines.count; index++) {
       const end = lines.ends[index]!
       const next = Math.min(end + 1, length)
-      if (!isQuick || !(areIntact || isIntact(buffer, start, end)) || !this.addLine(bytes, start, end, position)) {
+      const isRight = isQuick && (areIntact || isWritten(bytes, start, end) || isIntact(buffer, start, end))
+      if (!isRight || !this.addLine(bytes, start, end, position)) {
         const lost = readLine(buffer, start, end, position, position + next, format, this.add)
         if (lost > 0) damaged(lost)
       }

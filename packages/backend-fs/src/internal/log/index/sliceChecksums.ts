@@ -61,10 +61,6 @@ const SHORT = 1 << BITS
 const short: Array<Shift> = [shiftOf((crc) => crc)]
 const long: Array<Shift> = [shiftOf((crc) => crc)]
 
-/** As many bytes are checked line by line in the time that it takes to make the shifts: a short log never needs them. */
-const WORTHWHILE = 65_536
-let checkedBytes = 0
-
 /** Longer lines are checked one by one. */
 const LONGEST = 8_192
 
@@ -153,13 +149,12 @@ export class SliceLines {
 
   /**
    * Finds the lines at the start of some bytes, and answers whether all of them have the checksum that they say they have: `before` is
-   * the checksum of what was before the bytes, `after` with them. False also where some line says nothing, and as long as few bytes
-   * were checked.
+   * the checksum of what was before the bytes, `after` with them. False also where some line says nothing, and with
+   * `areApart`, which leaves all lines to be checked one by one.
    */
-  find(bytes: Bytes, length: number, before: number, after: number): boolean {
+  find(bytes: Bytes, length: number, before: number, after: number, areApart = false): boolean {
     const { buffer } = bytes
-    checkedBytes += length
-    let isSaid = checkedBytes >= WORTHWHILE
+    let isSaid = !areApart
     let state = ~before
     let start = 0
     this.count = 0
