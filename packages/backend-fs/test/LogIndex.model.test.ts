@@ -7,6 +7,7 @@ import { Effect, Stream } from "effect"
 import { appendFileSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs"
 import * as path from "node:path"
 import * as LogLine from "../src/internal/log/line.ts"
+import { FewOrigins } from "../src/internal/log/index/earlierOrigins.ts"
 import { Step } from "../src/internal/log/index/segmentBuilder.ts"
 import { answerOf, changesOf } from "./LogModel.ts"
 import { newestOf, open, segmentsOf } from "./openLog.ts"
@@ -142,11 +143,12 @@ const scenario = (seed: number, operations: number) =>
     const dice = diceOf(seed)
     const directory = path.join(yield* TestDirectory.make, "log")
     const step = dice.pick([1_500, 4_000, 20_000, 1_000_000])
-    const start = Effect.provideService(open({ directory }), Step, step)
+    const few = dice.pick([0, 65_536])
+    const start = open({ directory }).pipe(Effect.provideService(Step, step), Effect.provideService(FewOrigins, few))
     let logs = [yield* start, yield* start]
     const series = new Map<string, { id: EventId.EventId; upTo: number; count: number }>()
     const seqs = ORIGINS.map(() => 0)
-    const trace: Array<string> = [`seed ${seed}, step ${step}`]
+    const trace: Array<string> = [`seed ${seed}, step ${step}, few ${few}`]
     for (let operation = 0; operation < operations; operation++) {
       trace.push(disturb(dice, directory, series, seqs))
       if (dice.chance(0.1)) {

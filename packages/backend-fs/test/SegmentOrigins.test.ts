@@ -4,6 +4,7 @@ import { Arbitrary, Effect, References, Schema } from "effect"
 import { createHash } from "node:crypto"
 import { rmSync } from "node:fs"
 import * as path from "node:path"
+import { FewOrigins } from "../src/internal/log/index/earlierOrigins.ts"
 import { SegmentOrigins } from "../src/internal/log/index/segmentOrigins.ts"
 import { Step } from "../src/internal/log/index/segmentBuilder.ts"
 import { open, segmentsOf } from "./openLog.ts"
@@ -65,9 +66,9 @@ describe("the origins of a segment", () => {
     { arbitrary: { runs: 60, size: 400 } }
   )
 
-  it.live(
-    "of events that were copied from elsewhere are found again, in blocks, in memory, and in earlier segments",
-    () =>
+  it.live.each([0, 65_536])(
+    "of events that were copied from elsewhere are found again, in blocks, in memory, and in earlier segments (few: %i)",
+    (few) =>
       Effect.gen(function* () {
         const directory = path.join(yield* TestDirectory.make, "log")
         const copied = (number: number, upTo: number): Write => ({
@@ -91,7 +92,7 @@ describe("the origins of a segment", () => {
               }
               return { how, total: (yield* backend.query({ limit: 0 })).totalCount }
             })
-          ).pipe(Effect.provideService(Step, 8_192))
+          ).pipe(Effect.provideService(Step, 8_192), Effect.provideService(FewOrigins, few))
         const numbers = Array.from({ length: 600 }, (_, number) => number)
         const all = numbers.map((number) => copied(number, 10))
         assert.deepStrictEqual(yield* use(all, 37), { how: { created: 600 }, total: 600 })

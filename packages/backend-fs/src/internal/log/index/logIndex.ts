@@ -12,7 +12,7 @@ import { History } from "./history.ts"
 import { type Before, beforeOf, Comparison, follows, predecessorOf } from "./comparison.ts"
 import { SegmentBuilder, Step } from "./segmentBuilder.ts"
 import { SegmentOrigins } from "./segmentOrigins.ts"
-import { EarlierOrigins } from "./earlierOrigins.ts"
+import { EarlierOrigins, FewOrigins } from "./earlierOrigins.ts"
 import { type Effort, Extension } from "./extension.ts"
 import { KnownSegment } from "./knownSegment.ts"
 import { IndexDamaged, type IndexedSegment, Scratch, topOf } from "./segmentIndex.ts"
@@ -24,6 +24,9 @@ const COMPARED_AT_ONCE = 256
 
 /** Lines of a page that `tidings list` shows, which is all that a short process reads. */
 const DECODED_FIRST = 64
+
+/** Blocks of lines of the newest segment that are little to index. */
+const LITTLE = 4
 
 /** How often side files are made again for one question, beside once for each segment. */
 const MOST_TRIES = 4
@@ -47,27 +50,35 @@ export class LogIndex {
   private readonly known = new Map<string, KnownSegment>()
   private readonly files: SideFiles
   private history: History | undefined
-  private readonly earlierOrigins = new EarlierOrigins((segment) => this.readOrigins(segment))
+  private readonly earlierOrigins: EarlierOrigins
 
   /** The index of a log, until the scope closes. */
   static make(directory: LogDirectory, ledger: DamageLedger): Effect.Effect<LogIndex, never, Scope.Scope> {
     return Effect.gen(function* () {
       const step = yield* Step
       const temporary = yield* TemporaryDirectory
+      const few = yield* FewOrigins
       return yield* Effect.acquireRelease(
-        Effect.sync(() => new LogIndex(directory, ledger, step, temporary)),
+        Effect.sync(() => new LogIndex(directory, ledger, step, temporary, few)),
         (index) => Effect.sync(() => index.close())
       )
     })
   }
 
-  private constructor(directory: LogDirectory, ledger: DamageLedger, step: number, temporary: string) {
+  private constructor(
+    directory: LogDirectory,
+    ledger: DamageLedger,
+    step: number,
+    temporary: string,
+    fewOrigins: number
+  ) {
     this.directory = directory
     this.comparison = new Comparison(directory, this.scratch)
     this.files = new SideFiles(directory, temporary)
     this.step = step
     this.leastStep = step / 8
     this.ledger = ledger
+    this.earlierOrigins = new EarlierOrigins((segment) => this.readOrigins(segment), this.scratch, fewOrigins)
   }
 
   /** Uses a snapshot of the log. Where a side file turns out to be damaged it is made again, and `use` is called again. */
@@ -261,7 +272,9 @@ export class LogIndex {
       (opened) => {
         if (opened === undefined) return Effect.die(new IndexDamaged(key))
         const source = sourceOf(directory.disk, opened)
-        const find = (wanted: Iterable<readonly [string, number, number]>) => this.earlierOrigins.find(earlier, wanted)
+        const isLast = isNewest && segment.size - known.index.covered < LITTLE * this.step
+        const find = (wanted: ReadonlyArray<readonly [string, number, number]>) =>
+          this.earlierOrigins.find(earlier, wanted, isLast)
         const begin = (): Extension => {
           const { tip } = known.index
           // Lines that did not tell the format were read as lines of the other one.

@@ -44,7 +44,9 @@ export interface Earlier {
   /** The origins of one of them. */
   readonly originsOf: (segment: IndexedSegment) => SegmentOrigins
   /** The places of those that may have some series of origins, newest first. */
-  readonly find: (wanted: Iterable<readonly [origin: string, least: number, greatest: number]>) => ReadonlyArray<number>
+  readonly find: (
+    wanted: ReadonlyArray<readonly [origin: string, least: number, greatest: number]>
+  ) => ReadonlyArray<number>
 }
 
 interface Surroundings {
