@@ -124,6 +124,16 @@ export class Dictionary {
     this.table = larger
   }
 
+  /** Begins another dictionary, which has so many entries already, in the same memory. */
+  begin(size: number): void {
+    this.size = size
+    this.fresh = []
+    this.remembered = 0
+    this.length = 0
+    this.table.fill(0)
+    this.lastNumber = 0
+  }
+
   private forget(): void {
     this.remembered = 0
     this.length = 0

@@ -10,7 +10,7 @@ import { repeat, type SegmentStatus, settledSegments } from "../view.ts"
 import * as Block from "./block.ts"
 import { History } from "./history.ts"
 import { type Before, beforeOf, Comparison, follows, predecessorOf } from "./comparison.ts"
-import { SegmentBuilder, Step } from "./segmentBuilder.ts"
+import { BuilderParts, SegmentBuilder, Step } from "./segmentBuilder.ts"
 import { SegmentOrigins } from "./segmentOrigins.ts"
 import { EarlierOrigins, FewOrigins } from "./earlierOrigins.ts"
 import { type Effort, Extension } from "./extension.ts"
@@ -51,6 +51,8 @@ export class LogIndex {
   private readonly files: SideFiles
   private history: History | undefined
   private readonly earlierOrigins: EarlierOrigins
+  /** What the builder of the segment before has used. */
+  private spare: BuilderParts | undefined
 
   /** The index of a log, until the scope closes. */
   static make(directory: LogDirectory, ledger: DamageLedger): Effect.Effect<LogIndex, never, Scope.Scope> {
@@ -297,7 +299,8 @@ export class LogIndex {
                 index: known.index,
                 scratch: this.scratch,
                 slice: this.step,
-                isStrict: known.isStrict
+                isStrict: known.isStrict,
+                parts: this.takeParts()
               })
           return new Extension({
             files: this.files,
@@ -331,13 +334,21 @@ export class LogIndex {
           )
         })
         return Effect.map(loop, () => {
-          known.builder = isNewest || effort.blocks <= 0 ? extension.builder : undefined
+          const isNeeded = isNewest || effort.blocks <= 0
+          known.builder = isNeeded ? extension.builder : undefined
+          if (!isNeeded) this.spare = extension.builder.parts
           if (effort.blocks <= 0) return
           known.tail = { block: extension.tail, size: segment.size, tip: known.index.tip, history: known.history }
         })
       },
       (opened) => Effect.sync(() => (opened === undefined ? undefined : directory.disk.close(opened.opened)))
     )
+  }
+
+  private takeParts(): BuilderParts {
+    const { spare } = this
+    this.spare = undefined
+    return spare ?? new BuilderParts()
   }
 
   /** The origins of a segment, until it is asked for another state of it. */

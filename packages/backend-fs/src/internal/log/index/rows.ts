@@ -95,6 +95,14 @@ export class Dictionaries {
     )
   }
 
+  /** Begins those of another segment, which has so many entries already. */
+  begin(sizes: ReadonlyArray<number>): void {
+    for (const [dictionary, size] of sizes.entries()) this.all[dictionary]!.begin(size)
+    this.objects.clear()
+    this.places.fill(0)
+    this.middles.clear()
+  }
+
   get sizes(): ReadonlyArray<number> {
     return this.all.map(({ size }) => size)
   }
@@ -222,6 +230,14 @@ export class Rows {
   constructor(dictionaries: Dictionaries) {
     this.dictionaries = dictionaries
     this.columns = Array.from({ length: 12 }, () => new Float64Array(FIRST_CAPACITY))
+  }
+
+  /** Begins the rows of another segment, whose dictionaries have so many entries already. */
+  begin(sizes: ReadonlyArray<number>): void {
+    this.clear()
+    this.columns[Block.COLUMN.dead]!.fill(0)
+    this.sender = undefined
+    this.dictionaries.begin(sizes)
   }
 
   /** Takes back that rows are dead. */

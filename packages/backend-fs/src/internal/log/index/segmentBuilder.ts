@@ -62,6 +62,19 @@ interface Options extends Surroundings {
   readonly isStrict: boolean
   /** The most bytes that are read at once. */
   readonly slice: number
+  readonly parts: BuilderParts
+}
+
+/**
+ * Memory for one builder after the other: memory that is taken anew for each segment is given back late.
+ *
+ * @internal
+ */
+export class BuilderParts {
+  readonly rows = new Rows(new Dictionaries(Array.from({ length: Block.DICTIONARIES }, () => 0)))
+  readonly identities = new Identities()
+  readonly room = new Scratch()
+  readonly series = new SeriesRoom()
 }
 
 type SupersededCounts = Map<string, [segment: number, unless: number, count: number]>
@@ -80,9 +93,8 @@ export class SegmentBuilder {
   private readonly rows: Rows
   private readonly dictionaries: Dictionaries
   private readonly origins: SegmentOrigins
-  private readonly identities = new Identities()
-  private readonly room = new Scratch()
-  private readonly seriesRoom = new SeriesRoom()
+  /** They are those of another builder after the last use of this one. */
+  readonly parts: BuilderParts
   private readonly ranges: Array<Block.Ranges | undefined> = []
   /** By their numbers in the notes. */
   private readonly segments: Array<string>
@@ -108,10 +120,10 @@ export class SegmentBuilder {
     this.endCheck = tip?.endCheck ?? 0
     this.damagedLines = tip?.damagedLines ?? 0
     this.damagedBytes = tip?.damagedBytes ?? 0
-    this.dictionaries = new Dictionaries(
-      Array.from({ length: Block.DICTIONARIES }, (_, dictionary) => tip?.dictionarySize(dictionary) ?? 0)
-    )
-    this.rows = new Rows(this.dictionaries)
+    this.parts = options.parts
+    this.rows = this.parts.rows
+    this.dictionaries = this.rows.dictionaries
+    this.rows.begin(Array.from({ length: Block.DICTIONARIES }, (_, dictionary) => tip?.dictionarySize(dictionary) ?? 0))
     this.segments = [source.name.key]
     this.hasEntries = tip === undefined
     if (tip === undefined) {
@@ -196,7 +208,7 @@ export class SegmentBuilder {
     const { count } = rows
     this.nameOrigins()
     const counts = isTaken ? undefined : this.counts()
-    const series = new BlockSeries(rows, this.seriesRoom)
+    const series = new BlockSeries(rows, this.parts.series)
     const relations = this.relate(series)
     const depth = tip === undefined ? 0 : tip.depth + 1
     const ranges = series.ranges()
@@ -227,7 +239,7 @@ export class SegmentBuilder {
       origins: isTaken && depth % ORIGINS_EACH === ORIGINS_EACH - 1 ? this.origins.listed() : undefined
     }
     // One that is taken is written to a file, or copied, before the next one is made.
-    const block = isTaken ? Block.encode(content, this.room) : Block.encode(content)
+    const block = isTaken ? Block.encode(content, this.parts.room) : Block.encode(content)
     rows.revive()
     if (counts !== undefined) {
       this.superseded = counts.superseded
@@ -423,7 +435,7 @@ export class SegmentBuilder {
         depends.set(relations.repeatRow[index]!, this.numberOf(notes.segments[relations.repeatSegment[index]!]!))
       }
     }
-    search(reader, block, series, translate, this.identities, scratch, (found, row, upTo) => {
+    search(reader, block, series, translate, this.parts.identities, scratch, (found, row, upTo) => {
       const own = series.row[found]!
       if (upTo < series.upTo[found]!) {
         const unless = depends.get(row) ?? Block.NO_SEGMENT
