@@ -285,6 +285,8 @@ export interface Content {
  */
 export class Block {
   readonly header: Buffer
+  /** The header, read without the checks of `Buffer`, which take long in a new process. */
+  private readonly view: DataView
   /** Offset in the side file. */
   readonly offset: number
   /** All of it, where it is in memory. */
@@ -310,6 +312,7 @@ export class Block {
     this.offset = offset
     this.memory = memory
     const view = new DataView(header.buffer, header.byteOffset, HEADER)
+    this.view = view
     this.length = view.getUint32(AT.length, true)
     this.kind = view.getUint32(AT.kind, true)
     this.depth = view.getUint32(AT.depth, true)
@@ -328,47 +331,47 @@ export class Block {
   }
 
   get previous(): number {
-    return readInt64(this.header, AT.previous)
+    return int64At(this.view, AT.previous)
   }
 
   get previousCheck(): number {
-    return this.header.readUInt32LE(AT.previousCheck)
+    return this.view.getUint32(AT.previousCheck, true)
   }
 
   /** Checksum of the segment up to `to`. */
   get contentCheck(): number {
-    return this.header.readUInt32LE(AT.contentCheck)
+    return this.view.getUint32(AT.contentCheck, true)
   }
 
   /** Checksum of the last 256 bytes of the segment before `to`. */
   get endCheck(): number {
-    return this.header.readUInt32LE(AT.endCheck)
+    return this.view.getUint32(AT.endCheck, true)
   }
 
   /** Damaged lines of the segment up to the end of this block. */
   get damagedLines(): number {
-    return this.header.readUInt32LE(AT.damagedLines)
+    return this.view.getUint32(AT.damagedLines, true)
   }
 
   get damagedBytes(): number {
-    return readInt64(this.header, AT.damagedBytes)
+    return int64At(this.view, AT.damagedBytes)
   }
 
   get flags(): number {
-    return this.header.readUInt32LE(AT.flags)
+    return this.view.getUint32(AT.flags, true)
   }
 
   /** Number of entries of a dictionary up to the end of this block. */
   dictionarySize(dictionary: number): number {
-    return this.header.readUInt32LE(AT.dictionarySizes + 4 * dictionary)
+    return this.view.getUint32(AT.dictionarySizes + 4 * dictionary, true)
   }
 
   groupOf(group: number): { readonly offset: number; readonly length: number; readonly check: number } {
     const at = AT.groups + 12 * group
     return {
-      offset: this.header.readUInt32LE(at),
-      length: this.header.readUInt32LE(at + 4),
-      check: this.header.readUInt32LE(at + 8)
+      offset: this.view.getUint32(at, true),
+      length: this.view.getUint32(at + 4, true),
+      check: this.view.getUint32(at + 8, true)
     }
   }
 
@@ -376,9 +379,9 @@ export class Block {
   columnOf(column: number, shift: number): Column.Column {
     const at = AT.columns + 16 * column
     return {
-      offset: this.header.readUInt32LE(at) - shift,
-      width: this.header.readUInt32LE(at + 4) as Column.Width,
-      base: readInt64(this.header, at + 8)
+      offset: this.view.getUint32(at, true) - shift,
+      width: this.view.getUint32(at + 4, true) as Column.Width,
+      base: int64At(this.view, at + 8)
     }
   }
 }

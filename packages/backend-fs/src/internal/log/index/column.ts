@@ -198,7 +198,8 @@ export const findRows = (
   if (value < 0 || (width === 1 && value > 0xff) || (width === 2 && value > 0xffff)) return length
   const list =
     width === 1
-      ? words.bytes.subarray(offset, offset + count)
+      ? // What `indexOf` of a buffer looks at first takes longer than the search.
+        new Uint8Array(words.bytes.buffer, words.bytes.byteOffset + offset, count)
       : width === 2
         ? words.u16.subarray(offset >> 1, (offset >> 1) + count)
         : words.u32.subarray(offset >> 2, (offset >> 2) + count)
