@@ -50,6 +50,19 @@ const race = (simulation: Simulation.Simulation) =>
   })
 
 describe("run", () => {
+  it("ends fibers that are interrupted before they have begun, at whatever operation others get their turn", () => {
+    for (let seed = 0; seed < 200; seed++) {
+      const run = Simulation.run({ seed }, () =>
+        Effect.gen(function* () {
+          for (let n = 0; n < 20; n++) {
+            yield* Fiber.interrupt(yield* Effect.forkChild(Effect.never))
+          }
+        })
+      )
+      assert.strictEqual(messageOf(run), "it succeeded", `seed ${seed}`)
+    }
+  })
+
   it("is equal for equal seeds and differs between seeds", () => {
     const first = Simulation.run({ seed: "one" }, race)
     const again = Simulation.run({ seed: "one" }, race)

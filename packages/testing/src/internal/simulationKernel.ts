@@ -405,9 +405,11 @@ export class SimulatedProcess implements Process {
     const scheduler: Scheduler.Scheduler = {
       executionMode: "async",
       // A dead process stops at its next operation, wherever it is: that is why a kill runs no finalizer.
-      shouldYield: () => {
+      // Never at the first operation of a turn, as with Effect's own scheduler: a fiber that is interrupted before it has begun ends
+      // with that operation, and would begin after all if it yielded there.
+      shouldYield: ({ currentOpCount }) => {
         if (!living()) return true
-        if (--this.operations > 0) return false
+        if (--this.operations > 0 || currentOpCount < 2) return false
         this.operations = kernel.drawStride()
         return true
       },
