@@ -20,10 +20,17 @@ export interface Covered {
 
 const UNEXPLAINED = "no replica of the archive was running"
 
+/**
+ * Of two that begin together the one that says why comes first: the other is of a replica that went on from there at once, and may
+ * have come further meanwhile.
+ */
+const inOrder = (a: Span, b: Span): number =>
+  a.since - b.since || Number(a.why === undefined) - Number(b.why === undefined)
+
 /** Spans that touch or overlap as one, in the order of time; the first of them says why. */
 export const merge = (spans: ReadonlyArray<Span>): ReadonlyArray<Span> => {
   const merged: Array<Span> = []
-  for (const span of [...spans].sort((a, b) => a.since - b.since || b.until - a.until)) {
+  for (const span of [...spans].sort(inOrder)) {
     const last = merged.at(-1)
     if (last === undefined || span.since > last.until) merged.push(span)
     else if (span.until > last.until) merged[merged.length - 1] = { ...last, until: span.until }
