@@ -317,14 +317,14 @@ export class EventLog extends Context.Service<
  * with each day (UTC); segments beyond the limits of the log (`retention`) are removed then, beside what is written. Readers skip what a writer left in part, because it was killed or the disk was full;
  * no later line is lost by it. A line is at most 1 MiB long, a longer one is `Rejected`.
  *
- * To tell whether a write is `present`, the first write of an origin reads what the log has of that origin. That takes about
- * 2 seconds per million events, in slices between which other fibers run. It keeps two numbers in memory while seqs follow one
- * another, and 50 bytes for each series whose count grew, for the last 65,536 of them.
+ * To tell whether a write is `present`, the first write of an origin looks up in the side files what the log has of that origin. It
+ * keeps two numbers in memory while seqs follow one another, and 50 bytes for each series whose count grew, for the last 65,536 of
+ * them.
  *
- * **Reading.** A query reads the whole log, some 2 seconds per million events, and needs 100 bytes of memory per series
- * while it runs, beside its answer. A watch needs 16 bytes per series that stands alone among the seqs of its origin, 50
- * per series whose count grew and 200 per origin; it sees what any process appends, at once where the system reports
- * changes, within 250 milliseconds where it does not.
+ * **Reading.** A side file for each segment has its columns: they answer filters and exact totals, and only lines that are shown are
+ * read. One that is missing, old or damaged is made first, some 2.5 seconds per million events, in slices between which other fibers
+ * run. Beside its answer a query needs memory for the series whose count grew; without a limit the answer has all its events at once.
+ * A watch sees what any process appends, at once where the system reports changes, within 250 milliseconds where it does not.
  *
  * A cursor holds an offset in a segment and a checksum of the bytes before it. A segment that was changed is the error
  * `CursorMismatch` when a watch begins, and a `Gap` while it runs; one that was deleted is a `Gap`.
