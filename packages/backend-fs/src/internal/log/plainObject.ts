@@ -9,6 +9,9 @@
  */
 export type PlainObject<Values extends ReadonlyArray<unknown>, A> = new (...values: Values) => A
 
+const isConstructor = <Values extends ReadonlyArray<unknown>, A>(value: unknown): value is PlainObject<Values, A> =>
+  typeof value === "function" && value.prototype === Object.prototype
+
 /**
  * The constructor that assigns the fields so.
  *
@@ -18,5 +21,6 @@ export const make = <Values extends ReadonlyArray<unknown>, A>(
   assign: (this: { -readonly [K in keyof A]: A[K] }, ...values: Values) => void
 ): PlainObject<Values, A> => {
   assign.prototype = Object.prototype
-  return assign as unknown as PlainObject<Values, A>
+  if (isConstructor<Values, A>(assign)) return assign
+  throw new TypeError("expected a function that `new` can be used with")
 }
