@@ -1,24 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import { rmSync } from "node:fs"
-import { makeDirectory, Server } from "../../../tools/postgres/server.ts"
+import { server } from "./ownServer.ts"
 import { cluster, eventually, follow, openArchive, replica, statesIn } from "./archives.ts"
-
-const bin = process.env["TIDINGS_TEST_POSTGRES"] ?? ""
-
-/** A server of its own, to be stopped and killed. */
-const server = Effect.acquireRelease(
-  Effect.promise(async () => {
-    const directory = makeDirectory()
-    return { directory, server: await Server.make(bin, directory) }
-  }),
-  ({ directory, server }) =>
-    Effect.promise(async () => {
-      await server.remove()
-      rmSync(directory, { recursive: true, force: true })
-    })
-).pipe(Effect.map(({ server }) => server))
 
 describe("an archive whose server goes away", () => {
   it.live("begins while it is away, and copies what there is when it is there", () =>

@@ -6,26 +6,10 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
-import { rmSync } from "node:fs"
-import { makeDirectory, Server } from "../../../tools/postgres/server.ts"
+import { server } from "./ownServer.ts"
 import { authority, serverCertificate, serverKey } from "./fixtures/certificates.ts"
 import { clientLayer, open } from "./testDatabase.ts"
 import { first, range } from "./writes.ts"
-
-const bin = process.env["TIDINGS_TEST_POSTGRES"] ?? ""
-
-/** A server of its own, to be stopped and killed. */
-const server = Effect.acquireRelease(
-  Effect.promise(async () => {
-    const directory = makeDirectory()
-    return { directory, server: await Server.make(bin, directory) }
-  }),
-  ({ directory, server }) =>
-    Effect.promise(async () => {
-      await server.remove()
-      rmSync(directory, { recursive: true, force: true })
-    })
-).pipe(Effect.map(({ server }) => server))
 
 const seqsOf = (items: ReadonlyArray<WatchItem>): ReadonlyArray<number> =>
   items.flatMap((item) => (item._tag === "Event" ? [item.event.id.seq] : []))

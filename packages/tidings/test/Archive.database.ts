@@ -2,17 +2,14 @@
 import * as PgClient from "@effect/sql-pg/PgClient"
 import * as ApiServer from "@tidings/testing-k8s/ApiServer"
 import { assert, beforeAll, describe, it } from "@effect/vitest"
-import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { TestConsole } from "effect/testing"
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import { backend } from "../src/internal/cli/tidings.ts"
-import { type Ran, run } from "./harness.ts"
+import { tidings } from "./inEnvironment.ts"
 import { clientLayer, type Place, place } from "./testDatabase.ts"
 
 const own = path.join(import.meta.dirname, "..")
@@ -95,20 +92,6 @@ const clusters = Effect.fnUntraced(function* (...contexts: ReadonlyArray<string>
   }
   return { servers, kubeconfig: files.join(path.delimiter) }
 })
-
-const tidings = (argv: ReadonlyArray<string>, environment: Environment): Effect.Effect<Ran> =>
-  run(backend, argv).pipe(
-    Effect.provideService(
-      ConfigProvider.ConfigProvider,
-      ConfigProvider.fromUnknown({
-        HOME: "/nowhere",
-        TIDINGS_DIRECTORY: "/nowhere/log",
-        KUBECONFIG: "",
-        ...environment
-      })
-    ),
-    Effect.provide(TestConsole.layer)
-  )
 
 /** Records an event in the cluster of a context. */
 const record = (kubeconfig: string, context: string, name: string) =>

@@ -1,33 +1,13 @@
 // The command and the promise API on a real PostgreSQL server.
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
-import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
-import { TestConsole } from "effect/testing"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import { backend } from "../src/internal/cli/tidings.ts"
 import * as Tidings from "../src/Tidings.ts"
-import { run } from "./harness.ts"
+import { tidings } from "./inEnvironment.ts"
 import { clientLayer, type Place, place, server } from "./testDatabase.ts"
-
-type Environment = Readonly<Record<string, string>>
-
-/** Runs the command with an environment and nothing else around it. */
-const tidings = (argv: ReadonlyArray<string>, environment: Environment = {}) =>
-  run(backend, argv).pipe(
-    Effect.provideService(
-      ConfigProvider.ConfigProvider,
-      ConfigProvider.fromUnknown({
-        HOME: "/nowhere",
-        TIDINGS_DIRECTORY: "/nowhere/log",
-        KUBECONFIG: "",
-        ...environment
-      })
-    ),
-    Effect.provide(TestConsole.layer)
-  )
 
 const on = ({ environment, open }: Place, argv: ReadonlyArray<string>) =>
   tidings([...argv, "--database", open], environment)

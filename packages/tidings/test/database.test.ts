@@ -1,30 +1,14 @@
 // Which database is meant, as far as that shows without a server.
 import { assert, describe, it } from "@effect/vitest"
-import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import { TestConsole } from "effect/testing"
 import * as BackendChoice from "../src/BackendChoice.ts"
-import { backend } from "../src/internal/cli/tidings.ts"
 import { InvalidOptions } from "../src/Rejection.ts"
 import * as Tidings from "../src/Tidings.ts"
 import { memory, run } from "./harness.ts"
+import { tidings } from "./inEnvironment.ts"
 
 const URL_OF_NONE = "postgres://u:never-to-be-seen@127.0.0.1:1/events?connect_timeout=1"
-
-const tidings = (argv: ReadonlyArray<string>, environment: Readonly<Record<string, string>> = {}) =>
-  run(backend, argv).pipe(
-    Effect.provideService(
-      ConfigProvider.ConfigProvider,
-      ConfigProvider.fromUnknown({
-        HOME: "/nowhere",
-        TIDINGS_DIRECTORY: "/nowhere/log",
-        KUBECONFIG: "",
-        ...environment
-      })
-    ),
-    Effect.provide(TestConsole.layer)
-  )
 
 describe("flags that name a store", () => {
   it.effect("are refused where they name two of different kinds", () =>
