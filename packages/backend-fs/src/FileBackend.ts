@@ -298,7 +298,7 @@ export class EventLog extends Context.Service<
     readonly compressible: (
       sealedFor?: Duration.Input
     ) => Effect.Effect<ReadonlyArray<{ readonly file: string; readonly bytes: number }>, BackendError>
-    /** Changes the limits of the log, and answers all of them. Whoever appends next applies them. */
+    /** Changes the limits of the log, and answers all of them. The next process that appends applies them. */
     readonly setRetention: (changes: RetentionOptions) => Effect.Effect<Retention, BackendError>
     /** Removes the segments that are beyond the limits, or with `dryRun` only says which ones. */
     readonly prune: (options?: { readonly dryRun?: boolean | undefined }) => Effect.Effect<Pruned, BackendError>

@@ -94,7 +94,7 @@ export const isLocked = (path: string): boolean => {
 
 /**
  * Whether the file system of a path has locks. SQLite reports "busy" both when another process holds the lock and when the system
- * has no locks (`ENOLCK`), as network file systems do; nobody holds the lock of a new file.
+ * has no locks (`ENOLCK`), as network file systems do. The lock of a new file is free, so that "busy" means the latter there.
  */
 const supportsLocks = (path: string): boolean => {
   const { DatabaseSync } = loadSqlite()
