@@ -117,8 +117,9 @@ describe("several processes on one log", () => {
         const directory = path.join(yield* TestDirectory.make, "log")
         const survivor = yield* writer(directory, originOf(9), 0, 3, 10, 1)
         const victims = yield* Effect.all(
-          // Writes of a MiB, which the kernel does page by page, and dies of a signal between two of them.
-          Array.from({ length: 4 }, (_, index) => writer(directory, originOf(index), 0, 50, 20_000 + index))
+          // Writes of a MiB, which the kernel does page by page, and dies of a signal between two of them. They end after twelve
+          // such writes, for on a busy machine the signal comes late, and the segment would be full.
+          Array.from({ length: 4 }, (_, index) => writer(directory, originOf(index), 600, 50, 20_000 + index))
         )
         yield* Effect.all([...victims, survivor].map(({ saidAtLeast }) => saidAtLeast(1)))
         survivor.go()
