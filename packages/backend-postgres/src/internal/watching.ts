@@ -246,19 +246,22 @@ class Watching {
   }
 }
 
-/** Reads again after failures that may pass, for a while. */
-const patiently = <A>(read: Effect.Effect<A, BackendError>): Effect.Effect<A, BackendError> => {
-  const attempt = (left: number): Effect.Effect<A, BackendError> =>
-    Effect.catch(read, (error) =>
-      BackendErrors.isTemporary(error) && left > 0
+/** Reads again after failures that may pass, until `PATIENCE_MILLIS` after the first of them, however long each takes. */
+export const patiently = <A>(read: Effect.Effect<A, BackendError>): Effect.Effect<A, BackendError> =>
+  Effect.clockWith((clock) => {
+    let end = Number.POSITIVE_INFINITY
+    const attempt: Effect.Effect<A, BackendError> = Effect.catch(read, (error) => {
+      const now = clock.currentTimeMillisUnsafe()
+      end = Math.min(end, now + PATIENCE_MILLIS)
+      return BackendErrors.isTemporary(error) && now < end
         ? Effect.andThen(
             Effect.sleep(PAUSE_MILLIS),
-            Effect.suspend(() => attempt(left - PAUSE_MILLIS))
+            Effect.suspend(() => attempt)
           )
         : Effect.fail(error)
-    )
-  return attempt(PATIENCE_MILLIS)
-}
+    })
+    return attempt
+  })
 
 export const make =
   (database: Database, listener: Listener): Backend.Service["watch"] =>
