@@ -5,7 +5,7 @@ import type { Event } from "@tidings/core/Event"
 import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Commit } from "../ArchiveStore.ts"
-import { columnsOf } from "./columns.ts"
+import { argumentsOf, columnsOf, intoCurrent, seriesOf, UNNESTED } from "./columns.ts"
 import type { Database, Opened } from "./database.ts"
 
 /** The number of an event that names its states: a resourceVersion is good within its epoch only, a seq is good for ever. */
@@ -17,8 +17,8 @@ const unique = (rows: Commit["rows"]): { readonly rows: Commit["rows"]; readonly
   const kept: Array<Commit["rows"][number]> = []
   const newest = new Map<string, number>()
   for (const row of rows) {
-    const { cluster, id, upTo } = row.event
-    const series = `${id.origin} ${id.seq} ${cluster?.id ?? ""}`
+    const { upTo } = row.event
+    const series = seriesOf(row.event)
     const state = `${upTo} ${series}`
     if (states.has(state)) continue
     states.add(state)
@@ -42,20 +42,16 @@ export const insert = (
   Effect.gen(function* () {
     const { newest, rows } = unique(given)
     const events = rows.map(({ event }) => event)
-    const c = columnsOf(
+    const columns = columnsOf(
       events,
       rows.map(({ line }) => line)
     )
     const epochs = events.map((event) => epochOf(event, epoch))
+    const current = intoCurrent(sql, ["epoch"])
     const answer = yield* sql<{ written: bigint }>`
       with source as (
-        select * from unnest(${c.cluster}::text[], ${c.clusterName}::text[], ${c.origin}::text[], ${c.seq}::bigint[],
-          ${epochs}::integer[], ${c.upTo}::bigint[], ${newest}::boolean[], ${c.last}::bigint[], ${c.kind}::text[],
-          ${c.objectName}::text[], ${c.objectNamespace}::text[], ${c.apiGroup}::text[], ${c.namespace}::text[],
-          ${c.name}::text[], ${c.reason}::text[], ${c.type}::text[], ${c.source}::text[], ${c.labels}::text[],
-          ${c.message}::text[], ${c.event}::text[])
-        with ordinality as s(cluster, cluster_name, origin, seq, epoch, up_to, newest, last, kind, object_name,
-          object_namespace, api_group, namespace, name, reason, type, source, labels, message, event, place)
+        select * from unnest(${argumentsOf(sql, columns)}, ${epochs}::integer[], ${newest}::boolean[])
+        with ordinality as s(${sql.literal(UNNESTED)}, epoch, newest, place)
       ), compared as (
         -- One look-up for each: of a join the planner may make a scan of the whole table.
         select s.*, c.epoch as current_epoch, c.up_to as current_up_to
@@ -64,7 +60,7 @@ export const insert = (
           where c.origin = s.origin and c.seq = s.seq and c.cluster = s.cluster limit 1
         ) c on true
       ), fresh as (
-        select j.*, ${position}::bigint + row_number() over (order by place) as position
+        select j.*, ${position}::bigint + row_number() over (order by place) as position, ${day}::date as day
         from compared j
         -- A state that is newer than the current one of its epoch cannot be stored, and the current one is. Any other one may be:
         -- another replica was ahead, or the series is older than the epoch. Then the states themselves say so.
@@ -79,19 +75,10 @@ export const insert = (
         ) end
       ), logged as (
         insert into ${table("states")} (position, day, cluster, origin, seq, epoch, up_to, event)
-        select position, ${day}::date, cluster, origin, seq, epoch, up_to, event from fresh
+        select position, day, cluster, origin, seq, epoch, up_to, event from fresh
       ), kept as (
-        insert into ${table("current")} as c (cluster, cluster_name, origin, seq, epoch, up_to, position, day, last, kind,
-          object_name, object_namespace, api_group, namespace, name, reason, type, source, labels, message)
-        select cluster, nullif(cluster_name, ''), origin, seq, epoch, up_to, position, ${day}::date, last, kind, object_name,
-          object_namespace, api_group, namespace, name, reason, type, source,
-          string_to_array(nullif(labels, ''), chr(1)), message
-        from fresh where newest
-        on conflict (origin, seq, cluster) do update set cluster_name = excluded.cluster_name, epoch = excluded.epoch,
-          up_to = excluded.up_to, position = excluded.position, day = excluded.day, last = excluded.last,
-          kind = excluded.kind, object_name = excluded.object_name, object_namespace = excluded.object_namespace,
-          api_group = excluded.api_group, namespace = excluded.namespace, name = excluded.name, reason = excluded.reason,
-          type = excluded.type, source = excluded.source, labels = excluded.labels, message = excluded.message
+        insert into ${table("current")} as c (${current.names}) select ${current.values} from fresh where newest
+        on conflict (${current.key}) do update set ${current.assignments}
         where row(c.epoch, c.up_to) < row(excluded.epoch, excluded.up_to)
       )
       select count(*) as written from fresh`

@@ -309,17 +309,7 @@ export const make = (database: Database, wrote: () => void): ArchiveStore["Servi
     })
 
   const withOutcome = <A>(run: (opened: Opened, committing: () => void) => Effect.Effect<A, SqlError | BackendError>) =>
-    database.run((opened) =>
-      Effect.suspend(() => {
-        let isCommitting = false
-        return Effect.mapError(
-          run(opened, () => {
-            isCommitting = true
-          }),
-          (error) => (error instanceof BackendError ? error : failure.fromSql(error, isCommitting ? "unknown" : "no"))
-        )
-      })
-    )
+    database.run((opened) => failure.withOutcome((committing) => run(opened, committing)))
 
   return {
     open: (options) =>

@@ -6,6 +6,8 @@ import * as EventId from "@tidings/core/EventId"
 import * as EventJson from "@tidings/core/EventJson"
 import * as EventQuery from "@tidings/core/EventQuery"
 import * as ObjectReference from "@tidings/core/ObjectReference"
+import type { PgClient } from "@effect/sql-pg/PgClient"
+import type { Fragment } from "effect/sql/Statement"
 import { createHash } from "node:crypto"
 
 /** The longest text of a column in characters: an entry of an index has at most 2,704 bytes, and some have two texts. */
@@ -124,3 +126,49 @@ export const lineOf = (write: Write): string => EventJson.encode(eventOf(write))
 
 /** Tells series apart. */
 export const seriesOf = ({ cluster, id }: Write): string => `${id.origin} ${id.seq} ${cluster?.id ?? ""}`
+
+// ---------------------------------------------------------------------------
+// statements
+// ---------------------------------------------------------------------------
+
+/** The columns of a batch as arguments of `unnest`, in the order of `UNNESTED`. */
+export const argumentsOf = (sql: PgClient, c: Columns): Fragment => sql`
+  ${c.cluster}::text[], ${c.clusterName}::text[], ${c.origin}::text[], ${c.seq}::bigint[], ${c.upTo}::bigint[],
+  ${c.last}::bigint[], ${c.kind}::text[], ${c.objectName}::text[], ${c.objectNamespace}::text[], ${c.apiGroup}::text[],
+  ${c.namespace}::text[], ${c.name}::text[], ${c.reason}::text[], ${c.type}::text[], ${c.source}::text[],
+  ${c.labels}::text[], ${c.message}::text[], ${c.event}::text[]`
+
+/** The names of these columns in a statement. */
+export const UNNESTED =
+  "cluster, cluster_name, origin, seq, up_to, last, kind, object_name, object_namespace, api_group, namespace, name, " +
+  "reason, type, source, labels, message, event"
+
+/** What tells series apart in `current`. */
+const KEY = ["origin", "seq", "cluster"]
+
+/** The columns of `current` that change with each state of a series. */
+const CHANGING = (
+  "cluster_name up_to position day last kind object_name object_namespace api_group namespace name reason type source labels " +
+  "message"
+).split(" ")
+
+/** Values that are not spelled in a parameter as they are stored. */
+const VALUES: ReadonlyMap<string, string> = new Map([
+  ["cluster_name", "nullif(cluster_name, '')"],
+  ["labels", "string_to_array(nullif(labels, ''), chr(1))"]
+])
+
+/**
+ * The parts of a statement that puts unnested rows, which have a `position` and a `day`, into `current`; `more` are changing columns
+ * beside those of each state.
+ */
+export const intoCurrent = (sql: PgClient, more: ReadonlyArray<string> = []) => {
+  const changing = [...CHANGING, ...more]
+  const names = [...KEY, ...changing]
+  return {
+    key: sql.literal(KEY.join(", ")),
+    names: sql.literal(names.join(", ")),
+    values: sql.literal(names.map((name) => VALUES.get(name) ?? name).join(", ")),
+    assignments: sql.literal(changing.map((name) => `${name} = excluded.${name}`).join(", "))
+  }
+}

@@ -39,9 +39,7 @@ export interface Database {
   /** The client, also where there are no tables. */
   readonly client: Effect.Effect<PgClient.PgClient, BackendError>
   readonly open: Effect.Effect<Opened, BackendError>
-  /** After a statement found no tables: the next use looks for them anew. */
-  readonly forget: Effect.Effect<void>
-  /** Runs statements, with errors of the backend. */
+  /** Runs statements, with errors of the backend. Where they find no tables, the next use looks for them anew. */
   readonly run: <A>(
     use: (opened: Opened) => Effect.Effect<A, SqlError | BackendError>
   ) => Effect.Effect<A, BackendError>
@@ -201,23 +199,17 @@ export const make = (settings: Settings): Effect.Effect<Database, never, Scope.S
       return opened
     })
 
-    const forget = Effect.sync(() => {
-      opened = undefined
-    })
     const opening = Effect.suspend(() => (opened === undefined ? turn.withPermits(1)(open) : Effect.succeed(opened)))
     return {
       schema: settings.schema,
       client: turn.withPermits(1)(connect),
       table: (name) => Statement.fragment([Statement.literal(`${settings.schema}.${name}`)]),
       open: opening,
-      forget,
       run: (use) =>
-        Effect.flatMap(opening, use).pipe(
-          Effect.catch((error): Effect.Effect<never, BackendError> => {
-            if (error instanceof BackendError) return Effect.fail(error)
-            const told = Effect.fail(failure.fromSql(error))
-            return failure.isMissing(error) ? Effect.andThen(forget, told) : told
-          })
-        )
+        Effect.mapError(Effect.flatMap(opening, use), (error) => {
+          const told = error instanceof BackendError ? error : failure.fromSql(error)
+          if (failure.isOfMissingTables(told)) opened = undefined
+          return told
+        })
     }
   })

@@ -2,6 +2,7 @@
  * What a failure of the database means to those who read or write events.
  */
 import * as BackendError from "@tidings/core/BackendError"
+import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
 
 interface ServerError {
@@ -76,8 +77,28 @@ const reasonOf = (error: SqlError, applied: "no" | "unknown"): BackendError.Back
 export const fromSql = (error: SqlError, applied: "no" | "unknown" = "no"): BackendError.BackendError =>
   BackendError.make(reasonOf(error, applied), error)
 
+/**
+ * Runs a write with errors of the backend. It calls `committing` when nothing but COMMIT is left: what fails later may be stored.
+ */
+export const withOutcome = <A, R>(
+  write: (committing: () => void) => Effect.Effect<A, SqlError | BackendError.BackendError, R>
+): Effect.Effect<A, BackendError.BackendError, R> =>
+  Effect.suspend(() => {
+    let isCommitting = false
+    const written = write(() => {
+      isCommitting = true
+    })
+    return Effect.mapError(written, (error) =>
+      error instanceof BackendError.BackendError ? error : fromSql(error, isCommitting ? "unknown" : "no")
+    )
+  })
+
 /** Whether a table or the schema is not there. */
 export const isMissing = (error: SqlError): boolean => {
   const code = codeOf(error)
   return code === "42P01" || code === "3F000"
 }
+
+/** Whether an error of the backend says that. */
+export const isOfMissingTables = ({ cause }: BackendError.BackendError): boolean =>
+  typeof cause === "object" && cause !== null && "reason" in cause && isMissing(cause as SqlError)

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Semaphore from "effect/Semaphore"
 import type { SqlError } from "effect/sql/SqlError"
-import { columnsOf, lineOf, seriesOf } from "./columns.ts"
+import { argumentsOf, columnsOf, intoCurrent, lineOf, seriesOf, UNNESTED } from "./columns.ts"
 import { type Database, type Opened, transaction } from "./database.ts"
 import * as failure from "./failure.ts"
 
@@ -75,17 +75,11 @@ const transact = (
   transaction(
     sql,
     Effect.gen(function* () {
-      const locked = yield* lockStore({ table }, { id, sql })
-      const { day } = locked
-      const c = columnsOf(batch, lines)
+      const { day, position } = yield* lockStore({ table }, { id, sql })
+      const current = intoCurrent(sql)
       const rows = yield* sql<Row>`
         with source as (
-          select * from unnest(${c.cluster}::text[], ${c.clusterName}::text[], ${c.origin}::text[], ${c.seq}::bigint[],
-            ${c.upTo}::bigint[], ${c.last}::bigint[], ${c.kind}::text[], ${c.objectName}::text[], ${c.objectNamespace}::text[],
-            ${c.apiGroup}::text[], ${c.namespace}::text[], ${c.name}::text[], ${c.reason}::text[], ${c.type}::text[],
-            ${c.source}::text[], ${c.labels}::text[], ${c.message}::text[], ${c.event}::text[])
-          with ordinality as s(cluster, cluster_name, origin, seq, up_to, last, kind, object_name, object_namespace, api_group,
-            namespace, name, reason, type, source, labels, message, event, place)
+          select * from unnest(${argumentsOf(sql, columnsOf(batch, lines))}) with ordinality as s(${sql.literal(UNNESTED)}, place)
         ), judged as (
           -- One look-up for each: of a join the planner may make a scan of the whole table.
           select s.*, (
@@ -94,23 +88,14 @@ const transact = (
           ) as stored
           from source s
         ), fresh as (
-          select j.*, ${locked.position}::bigint + row_number() over (order by place) as position
+          select j.*, ${position}::bigint + row_number() over (order by place) as position, ${day}::date as day
           from judged j where stored is null or stored < up_to
         ), logged as (
           insert into ${table("states")} (position, day, cluster, origin, seq, up_to, event)
-          select position, ${day}::date, cluster, origin, seq, up_to, event from fresh
+          select position, day, cluster, origin, seq, up_to, event from fresh
         ), kept as (
-          insert into ${table("current")} as c (cluster, cluster_name, origin, seq, up_to, position, day, last, kind, object_name,
-            object_namespace, api_group, namespace, name, reason, type, source, labels, message)
-          select cluster, nullif(cluster_name, ''), origin, seq, up_to, position, ${day}::date, last, kind, object_name,
-            object_namespace, api_group, namespace, name, reason, type, source,
-            string_to_array(nullif(labels, ''), chr(1)), message
-          from fresh
-          on conflict (origin, seq, cluster) do update set cluster_name = excluded.cluster_name, up_to = excluded.up_to,
-            position = excluded.position, day = excluded.day, last = excluded.last, kind = excluded.kind,
-            object_name = excluded.object_name, object_namespace = excluded.object_namespace, api_group = excluded.api_group,
-            namespace = excluded.namespace, name = excluded.name, reason = excluded.reason, type = excluded.type,
-            source = excluded.source, labels = excluded.labels, message = excluded.message
+          insert into ${table("current")} (${current.names}) select ${current.values} from fresh
+          on conflict (${current.key}) do update set ${current.assignments}
         ), moved as (
           update ${table("store")} set position = position + (select count(*) from fresh), day = ${day}::date
           where exists (select from fresh)
@@ -156,30 +141,20 @@ export const make = (database: Database, wrote: () => void): Backend.Service["wr
       const isTaken = lines.map((line) => Buffer.byteLength(line) <= MAXIMUM_LINE)
       const batch = writes.filter((_, index) => isTaken[index])
       if (batch.length === 0) return Effect.succeed(writes.map(tooLong))
-      let isCommitting = false
-      return transact(
-        database,
-        opened,
-        batch,
-        lines.filter((_, index) => isTaken[index]),
-        () => {
-          isCommitting = true
-        }
-      ).pipe(
-        Effect.mapError((error) =>
-          error instanceof BackendError ? error : failure.fromSql(error, isCommitting ? "unknown" : "no")
-        ),
-        Effect.map((rows) => {
+      const taken = lines.filter((_, index) => isTaken[index])
+      return Effect.map(
+        failure.withOutcome((committing) => transact(database, opened, batch, taken, committing)),
+        (rows) => {
           wrote()
           let next = 0
           return isTaken.map((taken): Backend.Outcome => (taken ? outcomeOf(rows[next++]!) : tooLong()))
-        })
+        }
       )
     })
 
   return (writes) => {
     if (writes.length === 0) return Effect.succeed([])
-    const all = database.run((opened) =>
+    return database.run((opened) =>
       Effect.gen(function* () {
         const outcomes: Array<Backend.Outcome> = []
         for (const batch of batchesOf(writes)) {
@@ -195,12 +170,8 @@ export const make = (database: Database, wrote: () => void): Backend.Service["wr
         return outcomes
       })
     )
-    return Effect.tapError(all, (error) => (isOfMissingTables(error) ? database.forget : Effect.void))
   }
 }
-
-const isOfMissingTables = ({ cause }: BackendError): boolean =>
-  typeof cause === "object" && cause !== null && "reason" in cause && failure.isMissing(cause as SqlError)
 
 const tooLong = (): Backend.Outcome => ({
   _tag: "Rejected",
