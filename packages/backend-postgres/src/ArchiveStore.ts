@@ -65,8 +65,10 @@ export interface Row {
  * @since 0.2.0
  */
 export interface Commit {
+  /** The key of the store (`Opening.key`). */
   readonly key: number
   readonly replica: string
+  /** The epoch in which the store was opened (`Opening.epoch`). */
   readonly epoch: number
   /** In the order of change. A state that is stored is not stored again, whichever replica wrote it. */
   readonly rows: ReadonlyArray<Row>
@@ -138,9 +140,13 @@ export interface ReplicaStatus {
  * @since 0.2.0
  */
 export interface ArchivedStore {
+  /** What its events have as their cluster. */
   readonly cluster: ClusterRef
+  /** How often it was found to be put back to an earlier state. */
   readonly epoch: number
+  /** For which time all of its replicas together have copied everything. */
   readonly coverage: Coverage
+  /** By name. Those that said nothing for a day are forgotten when another one opens the store. */
   readonly replicas: ReadonlyArray<ReplicaStatus>
 }
 
@@ -161,6 +167,10 @@ export class ArchiveStore extends Context.Service<
       readonly name?: string | undefined
       readonly replica: string
     }) => Effect.Effect<Opening, BackendError>
+    /**
+     * Stores rows and the position that they come from, all or nothing. Fails with `TargetMismatch` where the database, or the store
+     * in it, was replaced.
+     */
     readonly commit: (commit: Commit) => Effect.Effect<Committed, BackendError>
     /**
      * The store was put back to an earlier state: what it has now belongs to a new epoch, unless another replica has begun it.

@@ -112,6 +112,7 @@ export interface Pruned {
 export class EventDatabase extends Context.Service<
   EventDatabase,
   {
+    /** What the store has. Makes the tables where there are none, unless `migrate` is false. */
     readonly status: Effect.Effect<Status, BackendError>
     /**
      * Removes the states that were written on days (UTC) that ended so long ago, and the series that have not changed since.

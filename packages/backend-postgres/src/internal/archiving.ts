@@ -45,11 +45,14 @@ interface Noted {
   readonly before: bigint | null
 }
 
-/** After how many commits in a row, each after one of another process, a name counts as shared: one that ends commits for the last time. */
+/**
+ * After how many commits in a row, each after one of another process, a name counts as shared. More than one, because a process
+ * that was replaced may commit once more while it ends.
+ */
 const SHARED = 3
 
 /** Finds out that another process commits under the name of a replica: then its row is not as this one has left it. */
-class Names {
+class SharedNames {
   private readonly known = new Map<string, { seen: bigint; others: number }>()
 
   /** After a commit. */
@@ -123,7 +126,7 @@ const statements = (table: Database["table"]) => {
                 reason: new TargetMismatch({
                   expected: String(key),
                   found: "none",
-                  detail: "the store is no longer among those that are archived here"
+                  detail: "the store is not among those that are archived here"
                 })
               })
             )
@@ -264,7 +267,7 @@ type NotedCommit = Omit<Committed, "isShared"> & { readonly noted: Noted }
 export const make = (database: Database, wrote: () => void): ArchiveStore["Service"] => {
   const { table } = database
   const { endSpan, epochNow, isPreceded, note } = statements(table)
-  const names = new Names()
+  const names = new SharedNames()
 
   const commitAll = (
     { id, sql }: Opened,
@@ -281,14 +284,14 @@ export const make = (database: Database, wrote: () => void): ArchiveStore["Servi
           yield* sql`update ${table("sources")} set mixed = true where key = ${commit.key} and not mixed`
         }
         if (commit.ended !== undefined) yield* endSpan(sql, commit.key, commit.ended)
-        const isFirst = !commit.isFirst || !(yield* isPreceded(sql, commit))
+        const isOutrun = commit.isFirst && (yield* isPreceded(sql, commit))
         const [noted] = yield* note(
           sql,
-          isFirst ? commit : { ...commit, cursor: undefined, span: undefined, until: undefined },
+          isOutrun ? { ...commit, cursor: undefined, span: undefined, until: undefined } : commit,
           written
         )
         const told =
-          commit.tell && isFirst ? yield* tell(table, sql, position + written, commit) : { gaps: 0, isPending: false }
+          commit.tell && !isOutrun ? yield* tell(table, sql, position + written, commit) : { gaps: 0, isPending: false }
         const end = position + written + BigInt(told.gaps)
         if (end > position) {
           yield* sql`
@@ -296,7 +299,7 @@ export const make = (database: Database, wrote: () => void): ArchiveStore["Servi
             returning pg_notify(${channelOf(id)}, position::text)::text as told`
         }
         committing()
-        return { ...told, written: Number(written), isOvertaken: epoch > commit.epoch || !isFirst, noted: noted! }
+        return { ...told, written: Number(written), isOvertaken: epoch > commit.epoch || isOutrun, noted: noted! }
       })
     )
 

@@ -80,9 +80,14 @@ export const begin = (name: string | undefined): Progress => ({
 /** How often a replica says that it is there. */
 export const BEAT_MILLIS = 10_000
 
-/** The first time sooner: a store that has said nothing by then has nothing to catch up with. */
+/** When the first beat comes: sooner than the others, because it may find that there is nothing to catch up with. */
 const FIRST_BEAT_MILLIS = 2_000
+
+/** How long a store has to be silent after its watch was resumed to have nothing to catch up with. */
 const QUIET_MILLIS = 1_500
+
+/** Beats whose rates are kept: the one that is not over, and those of the last minute. */
+const MOST_RATES = 7
 
 const FIRST_PAUSE_MILLIS = 250
 const LONGEST_PAUSE_MILLIS = 30_000
@@ -96,10 +101,10 @@ const UNHEARD_MILLIS = 75_000
 /** How long a commit may take before the database counts as not answering. */
 const UNANSWERED_MILLIS = 60_000
 
-/** How often it is looked for both. */
+/** How often both are checked. */
 const GUARD_MILLIS = 5_000
 
-/** How long one who ends waits until the others know. */
+/** How long a replica that ends waits for the database to note it. */
 const LEAVING = "2 seconds"
 
 /** What is read and not committed: at most so many items, and so many KiB as lines. */
@@ -492,7 +497,7 @@ class Attempt {
           case "Beat": {
             this.isBeating = false
             this.progress.rates.unshift(0)
-            this.progress.rates.length = Math.min(this.progress.rates.length, 7)
+            this.progress.rates.length = Math.min(this.progress.rates.length, MOST_RATES)
             isChanged = true
             // What waits in the queue was read: then the database is slow, and not the store silent.
             const quiet = Queue.sizeUnsafe(this.queue) === 0 ? (this.now() - this.lastItemAt) / 1_000 : 0
