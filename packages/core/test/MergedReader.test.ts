@@ -293,7 +293,7 @@ describe("a merged reader", () => {
     })
   )
 
-  it.effect("knows of one store what each of its readers knows: every gap, and the shorter time", () =>
+  it.effect("knows of one store what each of its readers knows: its name, every gap, and the shorter time", () =>
     Effect.gen(function* () {
       const { stores } = yield* three
       const covering = (coverage: ReadonlyArray<Coverage>): MergedReader.Reader => ({
@@ -312,11 +312,11 @@ describe("a merged reader", () => {
           { store: "two", since: "unknown", until: "unknown", gaps: [] },
           { store: "one", since: 7, until: 80, gaps: [gap("c")] }
         ]),
-        covering([{ store: "two", since: 3, until: "now", gaps: [] }])
+        covering([{ store: "two", name: "production", since: 3, until: "now", gaps: [] }])
       ]).query({})
       assert.deepStrictEqual(page.coverage, [
         { store: "one", since: 9, until: 70, gaps: [gap("a", 1), gap("b"), gap("a", 2), gap("c")] },
-        { store: "two", since: "unknown", until: "unknown", gaps: [] }
+        { store: "two", name: "production", since: "unknown", until: "unknown", gaps: [] }
       ])
     })
   )

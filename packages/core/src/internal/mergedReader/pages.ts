@@ -151,7 +151,8 @@ const both = (one: EventQuery.Coverage, other: EventQuery.Coverage): EventQuery.
   const key = ({ from, reason, to }: EventQuery.Gap): string => JSON.stringify([from, to, reason])
   const known = new Set(one.gaps.map(key))
   return {
-    store: one.store,
+    ...other,
+    ...one,
     since: one.since === "unknown" || other.since === "unknown" ? "unknown" : Math.max(one.since, other.since),
     until:
       one.until === "unknown" || other.until === "unknown"
@@ -216,7 +217,7 @@ export const encode = (readers: ReadonlyArray<Reader>, { seen, tokens, until }: 
 const isListOf = <A>(value: unknown, is: (one: unknown) => one is A): value is ReadonlyArray<A> =>
   Array.isArray(value) && value.every(is)
 
-/** Also one that names what was seen of each reader and no pages, as tokens had it before. */
+/** Also reads the first format, which names what was seen of each reader and no pages. */
 export const decode = (readers: ReadonlyArray<Reader>, text: string): Result.Result<Reached, BackendError> =>
   positions.parse(text, (value) => {
     if (typeof value !== "object" || value === null || !("until" in value) || !("seen" in value)) return undefined

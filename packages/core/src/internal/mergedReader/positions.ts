@@ -41,7 +41,7 @@ export const fromJson = <A extends string>(
   value: unknown
 ): Result.Result<ReadonlyArray<Position<A>>, BackendError> => {
   if (!Array.isArray(value) || value.length !== readers.length) return Result.fail(malformed)
-  // In order, also where the readers have keys: cursors that were made before they had.
+  // In order, also where the readers have keys: the first format of cursors has none.
   if (value.every(isPosition)) return Result.succeed(value as ReadonlyArray<Position<A>>)
   const keys = keysOf(readers)
   if (keys === undefined || !value.every(isPair)) return Result.fail(malformed)
