@@ -1,8 +1,8 @@
 /**
  * The small interface that a store of events implements.
  *
- * To support a store (a database, a message bus), implement these five members, runs the contract suite of
- * `@tidings/testing` on them, and gets the recorder, the policies, the command and the MCP tool for it.
+ * To support a store (a database, a message bus), implement these five members, run the contract suite of
+ * `@tidings/testing` on them, and get the recorder, the policies, the command and the MCP tool for it.
  *
  * @since 0.1.0
  */

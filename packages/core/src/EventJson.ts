@@ -93,11 +93,13 @@ export const dataFromObject = (value: unknown): Result.Result<EventData, string>
   return Result.succeed({ ...(value as EventData), duration: Number(nanoseconds.success) })
 }
 
-const text = { name: "text", is: (value: unknown) => typeof value === "string" }
-const dataTypes: ReadonlyMap<string, { readonly name: string; readonly is: (value: unknown) => boolean }> = new Map<
-  string,
-  { readonly name: string; readonly is: (value: unknown) => boolean }
->([
+interface DataType {
+  readonly name: string
+  readonly is: (value: unknown) => boolean
+}
+
+const text: DataType = { name: "text", is: (value: unknown) => typeof value === "string" }
+const dataTypes: ReadonlyMap<string, DataType> = new Map<string, DataType>([
   ...[
     "name",
     "namespace",

@@ -4,8 +4,9 @@
  * A kill of the process leaves all that it wrote, as a system does; a loss of power leaves what was synced, and of the rest
  * a part that the seed chooses: nothing, all of it, a beginning, or sectors of 64, 512 or 4096 bytes with holes between them.
  * Names of files are kept apart from their contents, as on a real disk: a new name, a rename and an unlink survive when their
- * directory was synced, and nothing survives in a directory that does not. A sync that fails loses what it should have kept.
- * Everybody who has the file open then is told once, and the next sync reports success. A sync that is not waited for covers what came before it, and perhaps what came since.
+ * directory was synced, and nothing survives in a directory that does not. A sync that fails loses what it should have kept;
+ * each descriptor of the file that is open then reports it once, and a later sync reports success. A sync that is not waited
+ * for covers what came before it, and perhaps what came since.
  *
  * Faults come by chance (`Faults`), or exactly where they are wanted (`Plan`): the second is for tests that stop a program at
  * each of its calls, one after the other.
