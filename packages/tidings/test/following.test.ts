@@ -10,7 +10,7 @@ import { TestClock, TestConsole } from "effect/testing"
 import { chmod, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Left, Taken } from "../src/internal/cli/reader.ts"
+import { Left, Taken } from "../src/internal/cli/outputReader.ts"
 import { eventually, memory, run, write } from "./harness.ts"
 
 const now = Timestamp.parse("2026-08-22T10:30:00Z")!

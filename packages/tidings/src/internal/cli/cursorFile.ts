@@ -24,7 +24,7 @@ import {
 import { dirname } from "node:path"
 import { BackendError } from "@tidings/core/BackendError"
 import { Failure } from "./failure.ts"
-import * as reader from "./reader.ts"
+import * as outputReader from "./outputReader.ts"
 
 /** @internal */
 export interface CursorFile {
@@ -120,7 +120,7 @@ export const open = (path: string): Effect.Effect<CursorFile, Failure> =>
       path,
       cursor,
       save: (cursor) =>
-        Effect.flatMap(reader.Taken, (taken) =>
+        Effect.flatMap(outputReader.Taken, (taken) =>
           Effect.flatMap(taken, (isTaken) =>
             isTaken
               ? Effect.try({

@@ -17,8 +17,8 @@ import type { CursorFile } from "./cursorFile.ts"
 import type { Failure } from "./failure.ts"
 import * as forgiving from "./forgiving.ts"
 import * as missing from "./missing.ts"
+import * as outputReader from "./outputReader.ts"
 import * as printing from "./printing.ts"
-import * as readers from "./reader.ts"
 import * as reconnecting from "./reconnecting.ts"
 import * as searching from "./searching.ts"
 import * as selection from "./selection.ts"
@@ -186,7 +186,7 @@ const watchOnce = Effect.fnUntraced(function* (selected: selection.Selected, how
 
   let hasLeft = false
   const leaving = Effect.andThen(
-    Effect.flatten(readers.Left),
+    Effect.flatten(outputReader.Left),
     Effect.sync(() => {
       hasLeft = true
     })
