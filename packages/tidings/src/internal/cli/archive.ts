@@ -11,14 +11,6 @@ import { examples } from "./examples.ts"
 import * as flags from "./flags.ts"
 import * as session from "./session.ts"
 
-const readPort = (text: string | undefined) => {
-  if (text === undefined) return Effect.undefined
-  const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN
-  return port <= 65_535
-    ? Effect.succeed(port)
-    : session.refuse(`--health is ${JSON.stringify(text)}, expected a port from 0 to 65535 (0 chooses a free port)`)
-}
-
 /** @internal */
 export const archive = (planning: (given: Readonly<Record<string, ReadonlyArray<string>>>) => Planning) =>
   Command.make(
@@ -32,10 +24,10 @@ export const archive = (planning: (given: Readonly<Record<string, ReadonlyArray<
         value: "NAME",
         description: "What tells this process from others that fill the same archive (default the host's name)"
       }),
-      health: flags.text("health", {
-        value: "PORT",
-        description: "Answer probes on this port: /healthz, /readyz, /status, and /metrics for Prometheus"
-      }),
+      health: flags.port(
+        "health",
+        "Answer probes on this port: /healthz, /readyz, /status, and /metrics for Prometheus"
+      ),
       maxAge: flags.text("max-age", {
         value: "AGE",
         description: "Remove what was written longer ago, in whole days: 90d (default: keep everything)"
@@ -47,7 +39,7 @@ export const archive = (planning: (given: Readonly<Record<string, ReadonlyArray<
       }
       const { given } = yield* session.Session
       const plan = yield* planning(given)(cluster)
-      const how = { replica, port: yield* readPort(health), maxAgeSeconds: yield* eventLog.readDays(maxAge) }
+      const how = { replica, port: health, maxAgeSeconds: yield* eventLog.readDays(maxAge) }
       const { run } = yield* Effect.promise(() => import("./archiving.ts"))
       return yield* run(plan, how)
     }, session.verb("archive"))

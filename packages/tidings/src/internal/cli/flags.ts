@@ -113,6 +113,17 @@ export const count = (name: string, description: Description): Flag.Flag<number 
     })
   )
 
+/** @internal */
+export const port = (name: string, description: string): Flag.Flag<number | undefined> =>
+  last(
+    Flag.mapEffect(described({ value: "PORT", description }, name), (value) => {
+      const found = /^\d{1,5}$/.test(value) ? Number(value) : Number.NaN
+      return found <= 65_535
+        ? Effect.succeed(found)
+        : Effect.fail(invalid(name, value, "a port from 0 to 65535 (0 chooses a free port)"))
+    })
+  )
+
 // ---------------------------------------------------------------------------
 // output
 // ---------------------------------------------------------------------------

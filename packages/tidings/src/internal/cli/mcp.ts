@@ -14,13 +14,6 @@ import * as session from "./session.ts"
 /** Short enough to type, too long to guess, and of characters that a header takes. */
 const TOKEN = /^[\x21-\x7e]{8,1024}$/
 
-const readPort = (text: string) => {
-  const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN
-  return port <= 65_535
-    ? Effect.succeed(port)
-    : session.refuse(`--http is ${JSON.stringify(text)}, expected a port from 0 to 65535 (0 chooses a free port)`)
-}
-
 interface Names {
   readonly host: string
   readonly token: string
@@ -59,10 +52,7 @@ export const mcp = (taken: ReadonlySet<string>) => {
   return Command.make(
     "mcp",
     {
-      http: flags.text("http", {
-        value: "PORT",
-        description: "Serve over Streamable HTTP at /mcp of this port instead of stdin and stdout"
-      }),
+      port: flags.port("http", "Serve over Streamable HTTP at /mcp of this port instead of stdin and stdout"),
       host: flags.text(names.host, {
         value: "ADDRESS",
         description: "With --http: listen there (default 127.0.0.1, which only this machine reaches)"
@@ -88,10 +78,10 @@ export const mcp = (taken: ReadonlySet<string>) => {
       }),
       allowRecord: flags.given("allow-record", "Let agents record events with the tool record_event")
     },
-    Effect.fnUntraced(function* ({ allowRecord, allowedHosts, allowedOrigins, host, http, namespace, noToken, token }) {
+    Effect.fnUntraced(function* ({ allowRecord, allowedHosts, allowedOrigins, host, namespace, noToken, port, token }) {
       if (namespace === "") return yield* session.refuse("--namespace is empty: leave it out")
       const options = { namespace, allowRecord }
-      if (http === undefined) {
+      if (port === undefined) {
         for (const [flag, isGiven] of Object.entries({
           [names.host]: host !== undefined,
           "allow-host": allowedHosts.length > 0,
@@ -105,7 +95,6 @@ export const mcp = (taken: ReadonlySet<string>) => {
         const server = yield* Effect.promise(() => import("./mcpServer.ts"))
         return yield* server.stdio(options)
       }
-      const port = yield* readPort(http)
       if (host === "") return yield* session.refuse(`--${names.host} is empty: leave it out`)
       for (const origin of allowedOrigins) {
         if (!/^https?:\/\/[^/\s]+$/i.test(origin)) {
