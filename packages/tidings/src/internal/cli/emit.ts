@@ -17,8 +17,6 @@ import * as flags from "./flags.ts"
 import * as selection from "./selection.ts"
 import * as session from "./session.ts"
 
-const DEFAULT_NAMESPACE = defaultNamespace.FALLBACK
-
 /** Stands for the lines of standard input. */
 const LINES = "-"
 
@@ -63,7 +61,7 @@ export const emit = ({ samples }: Catalogue) =>
       namespace: flags.text("namespace", {
         alias: "n",
         value: "NAMESPACE",
-        description: `The namespace of the object (default: that of the context on a cluster, else "${DEFAULT_NAMESPACE}"); "" for a cluster-scoped object`
+        description: `The namespace of the object (default: that of the context on a cluster, else "${defaultNamespace.FALLBACK}"); "" for a cluster-scoped object`
       }),
       at: flags.time("at", {
         value: "TIME",

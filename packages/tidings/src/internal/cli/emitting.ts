@@ -7,12 +7,13 @@ import type * as Backend from "@tidings/core/Backend"
 import * as EventId from "@tidings/core/EventId"
 import { InvalidEvent, type Issue } from "@tidings/core/InvalidEvent"
 import * as Recorder from "@tidings/core/Recorder"
-import * as Templates from "@tidings/core/Templates"
+import type * as Templates from "@tidings/core/Templates"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as References from "effect/References"
 import * as Scope from "effect/Scope"
+import * as catalogueTemplates from "./catalogueTemplates.ts"
 import * as drafting from "./drafting.ts"
 import * as failure from "./failure.ts"
 import * as kindNames from "./kindNames.ts"
@@ -30,17 +31,6 @@ export interface Reporter {
   readonly component?: string | undefined
   readonly host?: string | undefined
 }
-
-/** The registry with what the command knows, so that messages and types are those of the catalogue. */
-const templates: Layer.Layer<Templates.Templates, Templates.CatalogueError, session.Session> = Layer.effect(
-  Templates.Templates,
-  Effect.gen(function* () {
-    const { catalogue } = yield* session.Session
-    const registry = yield* Templates.make
-    for (const kinds of catalogue.definitions) yield* registry.register(kinds)
-    return registry
-  })
-)
 
 /**
  * What is wrong with an event. `source` is what the source is called where it was given.
@@ -70,7 +60,7 @@ export const recorders: Effect.Effect<
 > = Effect.gen(function* () {
   const { component, host } = yield* session.Session
   const scope = yield* Scope.Scope
-  const services = Context.merge(yield* Layer.build(templates), yield* Effect.context<Backend.Backend>())
+  const services = Context.merge(yield* Layer.build(catalogueTemplates.layer), yield* Effect.context<Backend.Backend>())
   const made = new Map<string, Recorder.Recorder["Service"]>()
   return Effect.fnUntraced(function* (reporter: Reporter) {
     const options = { component: reporter.component ?? component, host: reporter.host ?? host }

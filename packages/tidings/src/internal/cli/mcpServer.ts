@@ -9,7 +9,6 @@ import type { EventDraft } from "@tidings/core/EventDraft"
 import type { EventReader } from "@tidings/core/EventReader"
 import type { ObjectReference } from "@tidings/core/ObjectReference"
 import * as Recorder from "@tidings/core/Recorder"
-import * as Templates from "@tidings/core/Templates"
 import * as EventServer from "@tidings/mcp/EventServer"
 import * as EventTools from "@tidings/mcp/EventTools"
 import * as Cause from "effect/Cause"
@@ -18,7 +17,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as defaultNamespace from "../defaultNamespace.ts"
 import type { Catalogue } from "./catalogue.ts"
+import * as catalogueTemplates from "./catalogueTemplates.ts"
 import * as kindNames from "./kindNames.ts"
 import * as session from "./session.ts"
 
@@ -30,23 +31,11 @@ export interface Options {
   readonly closing?: Effect.Effect<void> | undefined
 }
 
-const DEFAULT_NAMESPACE = "default"
-
-const templates = Layer.effect(
-  Templates.Templates,
-  Effect.gen(function* () {
-    const { catalogue } = yield* session.Session
-    const registry = yield* Templates.make
-    for (const kinds of catalogue.definitions) yield* registry.register(kinds)
-    return registry
-  })
-)
-
 const recorder = Layer.unwrap(
   session.Session.useSync(({ component, host }) =>
     Recorder.layerDirect({ component, host, correlation: Correlation.defaults })
   )
-).pipe(Layer.provide(templates))
+).pipe(Layer.provide(catalogueTemplates.layer))
 
 /** The object as kubectl looks for it: with its API version, and in no namespace where its kind is in none. */
 const complete = Effect.fnUntraced(function* (
@@ -58,7 +47,7 @@ const complete = Effect.fnUntraced(function* (
   if (named === undefined) return given
   const { apiVersion, kind, namespaced } = yield* kindNames.resolve(named)
   const { namespace: own, ...rest } = given
-  const within = namespaced === false ? undefined : (own ?? namespace ?? DEFAULT_NAMESPACE)
+  const within = namespaced === false ? undefined : (own ?? namespace ?? defaultNamespace.FALLBACK)
   return {
     ...rest,
     kind,
