@@ -6,6 +6,7 @@
 import * as GoDuration from "@tidings/templates/GoDuration"
 import * as Suggestion from "@tidings/templates/Suggestion"
 import * as TemplateFields from "@tidings/templates/TemplateFields"
+import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { FieldTypes } from "./catalogue.ts"
 
@@ -94,7 +95,7 @@ const read = (type: FieldTypes[string], value: string): Result.Result<unknown, s
       return list(value)
     case "open": {
       const parsed = parseJson(value)
-      return Result.isSuccess(parsed) && isObject(parsed.success)
+      return Result.isSuccess(parsed) && Predicate.isReadonlyObject(parsed.success)
         ? Result.succeed(parsed.success)
         : Result.fail(`a JSON object such as {"team":"web"}`)
     }
@@ -102,9 +103,6 @@ const read = (type: FieldTypes[string], value: string): Result.Result<unknown, s
       return type.includes(value) ? Result.succeed(value) : Result.fail(`one of ${type.join(", ")}`)
   }
 }
-
-const isObject = (value: unknown): value is { readonly [key: string]: unknown } =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 /**
  * An argument of one's own: JSON where it cannot be meant as anything else, text otherwise. `1.10` is a version and
@@ -188,7 +186,7 @@ const expectations: Readonly<Record<Extract<FieldTypes[string], string>, Expecta
     expected: "whole nanoseconds or a text such as 1m30.5s"
   },
   list: { is: isTexts, expected: "a list of texts" },
-  open: { is: isObject, expected: "an object" }
+  open: { is: Predicate.isReadonlyObject, expected: "an object" }
 }
 
 /**
@@ -197,7 +195,7 @@ const expectations: Readonly<Record<Extract<FieldTypes[string], string>, Expecta
  * @internal
  */
 export const fromJson = (value: unknown, fields: FieldTypes): Result.Result<Data, string> => {
-  if (!isObject(value))
+  if (!Predicate.isReadonlyObject(value))
     return Result.fail(`data is ${JSON.stringify(value).slice(0, 60)}, expected an object such as {"stepId":"build"}`)
   const all: FieldTypes = { ...OF_THE_OBJECT, arguments: "open", ...fields }
   const entries: Array<readonly [string, unknown]> = []

@@ -6,6 +6,7 @@
 import * as Suggestion from "@tidings/templates/Suggestion"
 import * as TimeExpression from "@tidings/core/TimeExpression"
 import type { Micros } from "@tidings/core/Timestamp"
+import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { Catalogue } from "./catalogue.ts"
 import * as data from "./data.ts"
@@ -75,9 +76,6 @@ interface Fields {
   readonly [field: string]: unknown
 }
 
-const isObject = (value: unknown): value is Fields =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
 const refuseUnknown = (value: Fields, fields: ReadonlyArray<string>, where: string): void => {
   const unknown = Object.keys(value).find((key) => !fields.includes(key))
   if (unknown === undefined) return
@@ -113,7 +111,8 @@ const referenceIn = (
       throw wrong(field, value, `KIND/NAME such as ${example}`)
     return { kind: read.success.kind, name: read.success.name, namespace }
   }
-  if (!isObject(value)) throw wrong(field, value, `KIND/NAME such as ${example}, or an object with kind and name`)
+  if (!Predicate.isReadonlyObject(value))
+    throw wrong(field, value, `KIND/NAME such as ${example}, or an object with kind and name`)
   const where = `${field}.`
   refuseUnknown(value, REFERENCE_FIELDS, where)
   const kindText = textIn(value, "kind", "a text", where)
@@ -156,7 +155,8 @@ const reporterIn = (value: Fields): Reporter => {
     if (found === "") throw wrong("source", found, "the name of a component")
     return { component: found }
   }
-  if (!isObject(found)) throw wrong("source", found, "a component, or an object with component and host")
+  if (!Predicate.isReadonlyObject(found))
+    throw wrong("source", found, "a component, or an object with component and host")
   refuseUnknown(found, ["component", "host"], "source.")
   return {
     component: textIn(found, "component", "a text", "source."),
@@ -167,7 +167,7 @@ const reporterIn = (value: Fields): Reporter => {
 const labelsIn = (value: Fields, given: Said["labels"]): Said["labels"] => {
   const found = present(value["labels"])
   if (found === undefined) return given
-  if (!isObject(found)) throw wrong("labels", found, 'an object of texts such as {"team":"web"}')
+  if (!Predicate.isReadonlyObject(found)) throw wrong("labels", found, 'an object of texts such as {"team":"web"}')
   for (const [key, label] of Object.entries(found)) {
     if (typeof label !== "string") throw wrong(`labels.${key}`, label, "a text")
   }
@@ -180,7 +180,8 @@ const orThrow = <A>(result: Result.Result<A, string>): A => {
 }
 
 const readOrThrow = (value: unknown, defaults: Defaults, catalogue: Catalogue, now: Micros): Line => {
-  if (!isObject(value)) throw new Wrong("it is no JSON object, expected one with involvedObject and reason")
+  if (!Predicate.isReadonlyObject(value))
+    throw new Wrong("it is no JSON object, expected one with involvedObject and reason")
   if ("id" in value && "lastTimestamp" in value) {
     throw new Wrong("it is an event that is stored already, which import stores again under its id")
   }

@@ -7,6 +7,7 @@
  *   read. Of a JSON document that is broken nothing more can be told apart, so that is the last item.
  */
 
+import * as Predicate from "effect/Predicate"
 import { crc32 } from "node:zlib"
 
 /** @internal */
@@ -27,12 +28,9 @@ const LONGEST = 16_777_216
 
 const TOO_LONG = `it is longer than ${LONGEST} characters`
 
-const isRecord = (value: unknown): value is { readonly [field: string]: unknown } =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
 /** A list of Kubernetes stands for its items. */
 const spread = (line: number, value: unknown): ReadonlyArray<Item> =>
-  isRecord(value) && Array.isArray(value["items"])
+  Predicate.isReadonlyObject(value) && Array.isArray(value["items"])
     ? value["items"].map((item: unknown) => ({ line, value: item }))
     : Array.isArray(value)
       ? value.map((item: unknown) => ({ line, value: item }))

@@ -13,16 +13,14 @@ import * as KubernetesEvent from "@tidings/backend-k8s/KubernetesEvent"
 import type { ClusterRef, Event, Write } from "@tidings/core/Event"
 import * as EventId from "@tidings/core/EventId"
 import * as EventJson from "@tidings/core/EventJson"
+import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
-
-const isRecord = (value: unknown): value is { readonly [field: string]: unknown } =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 /** Lines of Tidings have microseconds, and objects of an API server whole seconds. */
 const isOwnTime = (value: unknown): boolean => typeof value === "string" && /\.\d{6}Z$/.test(value)
 
 const clusterIn = (value: unknown): ClusterRef | undefined => {
-  if (!isRecord(value) || typeof value["id"] !== "string") return undefined
+  if (!Predicate.isReadonlyObject(value) || typeof value["id"] !== "string") return undefined
   const { id, name } = value
   return typeof name === "string" ? { id, name } : { id }
 }
@@ -47,7 +45,7 @@ const show = (value: unknown): string => (value === undefined ? "missing" : JSON
  * @internal
  */
 export const read = (value: unknown, cluster: ClusterRef | undefined): Result.Result<Write, string> => {
-  if (!isRecord(value)) return Result.fail("it is not an object, expected an Event")
+  if (!Predicate.isReadonlyObject(value)) return Result.fail("it is not an object, expected an Event")
   const { apiVersion, kind, metadata } = value
   if (kind === "List" || kind === "EventList")
     return Result.fail(`it is a ${kind} without items, expected a list of them`)
@@ -68,8 +66,12 @@ export const read = (value: unknown, cluster: ClusterRef | undefined): Result.Re
   const stored = KubernetesEvent.fromResource(value, named)
   if (Result.isFailure(stored)) return Result.fail(stored.failure)
   const { event, own, resourceVersion } = stored.success
-  if (!isRecord(value["involvedObject"])) return Result.fail("involvedObject is missing, expected that of an Event")
-  if (!own && (!isRecord(metadata) || typeof metadata["uid"] !== "string" || metadata["uid"] === "")) {
+  if (!Predicate.isReadonlyObject(value["involvedObject"]))
+    return Result.fail("involvedObject is missing, expected that of an Event")
+  if (
+    !own &&
+    (!Predicate.isReadonlyObject(metadata) || typeof metadata["uid"] !== "string" || metadata["uid"] === "")
+  ) {
     return Result.fail("metadata.uid is missing, which is the identity of an event")
   }
   if (!own && event.upTo === 0) {

@@ -3,6 +3,7 @@
  *
  * @internal
  */
+import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 
 type Step =
@@ -35,18 +36,15 @@ const wrong = (text: string): never => {
 // paths
 // ---------------------------------------------------------------------------
 
-const isObject = (value: unknown): value is { readonly [key: string]: unknown } =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
 const children = (value: unknown): ReadonlyArray<unknown> =>
-  Array.isArray(value) ? value : isObject(value) ? Object.values(value) : []
+  Array.isArray(value) ? value : Predicate.isReadonlyObject(value) ? Object.values(value) : []
 
 const descendants = (value: unknown): ReadonlyArray<unknown> => [value, ...children(value).flatMap(descendants)]
 
 const take = (value: unknown, step: Step): ReadonlyArray<unknown> => {
   switch (step._tag) {
     case "Field":
-      return isObject(value) && Object.hasOwn(value, step.name) ? [value[step.name]] : []
+      return Predicate.isReadonlyObject(value) && Object.hasOwn(value, step.name) ? [value[step.name]] : []
     case "Each":
       return children(value)
     case "Descend":
