@@ -122,10 +122,10 @@ const lineOf = (source: Archive.SourceStatus): string => {
   const late = Duration.toSeconds(lag)
   return [
     `${nameOf(source)} ${phase}`,
-    `${written} ${written === 1 ? "state" : "states"}`,
+    words.counted(written, "state"),
     `${Math.round(rate)}/s`,
     ...(late >= 1 ? [`${Math.round(late)}s behind`] : []),
-    ...(gaps > 0 ? [`${gaps} ${gaps === 1 ? "gap" : "gaps"}`] : [])
+    ...(gaps > 0 ? [words.counted(gaps, "gap")] : [])
   ].join(", ")
 }
 
@@ -216,7 +216,7 @@ export const run = ({ database, sources }: Plan, { maxAgeSeconds, port, replica 
         // Whoever ends a service by SIGTERM means it so.
         ending.terminated = 0
         const written = last.sources.reduce((sum, one) => sum + one.written, 0)
-        return words.say(`ended; ${written} ${written === 1 ? "state" : "states"} written, and it goes on from here`)
+        return words.say(`ended; ${words.counted(written, "state")} written, and it goes on from here`)
       })
     )
     return yield* narrate(status, store.stores)

@@ -163,7 +163,7 @@ const counted = (values: ReadonlyArray<string>): ReadonlyArray<Candidate> => {
   for (const value of values) if (value !== "") counts.set(value, (counts.get(value) ?? 0) + 1)
   return [...counts]
     .sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1))
-    .map(([value, count]) => ({ value, description: `${count} event${count === 1 ? "" : "s"}` }))
+    .map(([value, count]) => ({ value, description: words.counted(count, "event") }))
 }
 
 const valuesOf = (sample: Sample, filter: EventFilter, of: (event: Event) => string | ReadonlyArray<string>) =>

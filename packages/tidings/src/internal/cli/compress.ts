@@ -79,8 +79,6 @@ const dryRun = Effect.fnUntraced(function* (before: Timestamp.Micros | undefined
 
 const nothing = (directory: string): string => `there is no segment to compress in ${directory}`
 
-const print = (output: "json" | "yaml", report: object) => documents.print(output, report)
-
 /** @internal */
 export const compress = () =>
   Command.make(
@@ -97,16 +95,16 @@ export const compress = () =>
       const { strong } = yield* session.colours
       if (isDryRun) {
         const { directory, segments } = yield* session.withBackend({ create: false })(dryRun(before))
-        if (output !== "table") return yield* print(output, { directory, dryRun: true, segments })
+        if (output !== "table") return yield* documents.print(output, { directory, dryRun: true, segments })
         if (segments.length === 0) return yield* words.say(nothing(directory))
         yield* words.lines(table.make(plainColumns, { room: yield* words.room, paintTitle: strong }).print(segments))
-        const what = `${segments.length} ${segments.length === 1 ? "segment" : "segments"}`
+        const what = words.counted(segments.length, "segment")
         const bytes = sizeOf(segments)
         const they = segments.length === 1 ? "it is" : "they are"
         return yield* words.say(`would compress ${what} (${logSize(bytes)}); without --dry-run ${they} compressed`)
       }
       const { directory, segments } = yield* session.withBackend({ create: false })(run(before))
-      if (output !== "table") return yield* print(output, { directory, segments })
+      if (output !== "table") return yield* documents.print(output, { directory, segments })
       if (segments.length === 0) return yield* words.say(nothing(directory))
       yield* words.lines(table.make(columns, { room: yield* words.room, paintTitle: strong }).print(segments))
       yield* words.say(sumOf(segments))

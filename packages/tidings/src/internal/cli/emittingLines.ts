@@ -14,7 +14,6 @@ import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import { CommandError } from "../../CommandError.ts"
 import * as draftLines from "./draftLines.ts"
@@ -26,6 +25,7 @@ import * as kindNames from "./kindNames.ts"
 import * as process from "./process.ts"
 import * as progresses from "./progress.ts"
 import * as session from "./session.ts"
+import * as standardInput from "./standardInput.ts"
 import * as words from "./words.ts"
 
 /** What is recorded at the same time: a log and a database store it together, and a cluster takes a request for each. */
@@ -74,7 +74,7 @@ class Tally {
   }
 
   get summary(): string {
-    return `${this.recorded} event${this.recorded === 1 ? "" : "s"} recorded`
+    return `${words.counted(this.recorded, "event")} recorded`
   }
 
   private problem(line: number, problem: string): Effect.Effect<void> {
@@ -160,7 +160,6 @@ export const run = (defaults: draftLines.Defaults) =>
   Effect.gen(function* () {
     yield* process.goOnWithoutReader
     const { mode } = yield* Backend
-    const { stdin } = yield* Stdio.Stdio
     const tally = new Tally(yield* progresses.make(false))
     const handle = yield* handler(defaults)
     const items = importItems.make("lines", () => undefined)
@@ -174,11 +173,7 @@ export const run = (defaults: draftLines.Defaults) =>
       }
       if (tally.failed > 0) return yield* failed(tally)
     })
-    const text = Stream.mapError(
-      Stream.decodeText(stdin),
-      ({ message }) => new failure.Failure({ detail: `cannot read standard input: ${message}` })
-    )
-    yield* Stream.runForEach(text, (piece) => Effect.suspend(() => take(items.push(piece)))).pipe(
+    yield* Stream.runForEach(yield* standardInput.text, (piece) => Effect.suspend(() => take(items.push(piece)))).pipe(
       Effect.andThen(Effect.suspend(() => take(items.end()))),
       Effect.onInterrupt(() => words.say(`${tally.summary}, up to line ${tally.line}`))
     )

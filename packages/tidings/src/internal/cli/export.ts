@@ -167,7 +167,7 @@ const exportEvents = Effect.fnUntraced(function* (selected: selection.Selected, 
   )
 })
 
-const told = (exported: number): string => `${exported} event${exported === 1 ? "" : "s"} exported`
+const told = (exported: number): string => `${words.counted(exported, "event")} exported`
 
 /** @internal */
 export const exportVerb = (catalogue: Catalogue) => {

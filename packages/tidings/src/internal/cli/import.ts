@@ -5,33 +5,26 @@
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
-import * as Stdio from "effect/Stdio"
+import type * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import { examples } from "./examples.ts"
 import * as failure from "./failure.ts"
-import { Failure } from "./failure.ts"
 import * as flags from "./flags.ts"
 import type { Source } from "./importing.ts"
 import * as session from "./session.ts"
+import * as standardInput from "./standardInput.ts"
 
 /** `-` is standard input. */
 const sourceOf = Effect.fnUntraced(function* (
   path: string
 ): Effect.fn.Return<Source, never, Stdio.Stdio | FileSystem.FileSystem> {
-  if (path === "-") {
-    const { stdin } = yield* Stdio.Stdio
-    const text = Stream.mapError(
-      Stream.decodeText(stdin),
-      ({ message }) => new Failure({ detail: `cannot read standard input: ${message}` })
-    )
-    return { name: "stdin", text }
-  }
+  if (path === "-") return { name: "stdin", text: yield* standardInput.text }
   const files = yield* FileSystem.FileSystem
   const text = Stream.mapError(
     Stream.decodeText(files.stream(path)),
-    (error) => new Failure({ detail: `cannot read ${JSON.stringify(path)}: ${failure.whyOf(error)}` })
+    (error) => new failure.Failure({ detail: `cannot read ${JSON.stringify(path)}: ${failure.whyOf(error)}` })
   )
   return { name: path, text }
 })

@@ -51,7 +51,7 @@ class Import {
   }
 
   get summary(): string {
-    const events = `${this.stored} event${this.stored === 1 ? "" : "s"} imported`
+    const events = `${words.counted(this.stored, "event")} imported`
     return this.present === 0 ? events : `${events}, ${this.present} already there`
   }
 

@@ -12,6 +12,7 @@ import * as Suggestion from "@tidings/templates/Suggestion"
 import * as Effect from "effect/Effect"
 import { DefaultNamespace } from "./session.ts"
 import * as selection from "./selection.ts"
+import * as words from "./words.ts"
 
 /** The newest events, whose values are compared: reading all of a large store would take longer than a second look. */
 const SAMPLE = 5_000
@@ -136,7 +137,7 @@ const hintOf = Effect.fnUntraced(function* (
   if (nearest === undefined) return undefined
   const found = yield* count({ ...within, ...field.only(nearest) })
   const missing = field.title === "object" ? value : `${field.title} ${value}`
-  return `no ${missing} here; ${nearest} has ${found} event${found === 1 ? "" : "s"}`
+  return `no ${missing} here; ${nearest} has ${words.counted(found, "event")}`
 })
 
 /**

@@ -71,10 +71,10 @@ const ask = Effect.fnUntraced(function* (action: Action, given: Given) {
   }
   yield* words.lines(fresh.map(({ id }) => id))
   const before = chosen.length - fresh.length
-  if (before > 0) yield* words.say(`${parking.many(before, "event")} of them: requested already`)
+  if (before > 0) yield* words.say(`${words.counted(before, "event")} of them: requested already`)
   if (fresh.length === 0) return
   const occurrences = fresh.reduce((sum, { event }) => sum + event.occurrences, 0)
-  const what = `${action} ${parking.many(fresh.length, "event")} (${parking.many(occurrences, "occurrence")})`
+  const what = `${action} ${words.counted(fresh.length, "event")} (${words.counted(occurrences, "occurrence")})`
   yield* words.say(
     view.owner === undefined
       ? `no host uses ${view.directory} now: the next one will be asked to ${what} when it starts`

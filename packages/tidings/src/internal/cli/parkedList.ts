@@ -90,7 +90,7 @@ export const list = Effect.fnUntraced(function* ({
   const { command } = yield* session.Session
   const occurrences = rows.reduce((sum, { event }) => sum + event.occurrences, 0)
   yield* words.say(
-    `${parking.many(rows.length, "event")}, ${parking.many(occurrences, "occurrence")}; after fixing the cause: ` +
+    `${words.counted(rows.length, "event")}, ${words.counted(occurrences, "occurrence")}; after fixing the cause: ` +
       `${command} parked retry ID; to drop them: ${command} parked drop ID`
   )
 })

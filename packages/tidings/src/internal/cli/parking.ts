@@ -93,6 +93,3 @@ export const rowsOf = (sinks: ReadonlyArray<JournalView.Sink>): ReadonlyArray<Ro
       })
     })
     .sort((a, b) => a.event.at - b.event.at)
-
-/** @internal */
-export const many = (n: number, one: string): string => `${n} ${n === 1 ? one : `${one}s`}`

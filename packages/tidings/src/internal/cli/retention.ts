@@ -63,7 +63,7 @@ const linesOf = ({ removed, retention, segments }: FileBackend.Status): Readonly
     `max age:     ${maxAgeSeconds === undefined ? "none" : eventLog.age(maxAgeSeconds)}`,
     `max size:    ${maxBytes === undefined ? "none" : eventLog.size(maxBytes)}`,
     `max events:  ${maxEvents === undefined ? "none" : maxEvents}`,
-    `now:         ${eventLog.size(bytes)} in ${segments.length} ${segments.length === 1 ? "segment" : "segments"}`,
+    `now:         ${eventLog.size(bytes)} in ${words.counted(segments.length, "segment")}`,
     ...(removed === undefined
       ? []
       : [

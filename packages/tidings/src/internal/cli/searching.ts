@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import type { Usage } from "./failure.ts"
 import type { Patterns } from "./selection.ts"
 import * as session from "./session.ts"
+import * as words from "./words.ts"
 
 /** What was found among the events that were looked through. @internal */
 export interface Kept {
@@ -96,8 +97,6 @@ export const newest = Effect.fnUntraced(function* (
   }
 })
 
-const counted = (count: number): string => `${count} event${count === 1 ? "" : "s"}`
-
 /**
  * How much was looked through, for stderr.
  *
@@ -105,5 +104,5 @@ const counted = (count: number): string => `${count} event${count === 1 ? "" : "
  */
 export const told = (found: number, looked: number, of: number = looked): string =>
   looked < of
-    ? `looked through the newest ${looked} of ${counted(of)}, ${found} match; look through all with --limit all`
-    : `looked through ${counted(looked)}, ${found} match${found === 1 ? "es" : ""}`
+    ? `looked through the newest ${looked} of ${words.counted(of, "event")}, ${found} match; look through all with --limit all`
+    : `looked through ${words.counted(looked, "event")}, ${found} match${found === 1 ? "es" : ""}`

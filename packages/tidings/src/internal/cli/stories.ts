@@ -132,8 +132,6 @@ interface Screen {
 
 const cut = (text: string, { room }: Screen): string => (room === undefined ? text : table.truncate(text, room))
 
-const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
-
 const objectText = ({ kind, name }: EventSummary.SummaryObject): string => escape.line(`${kind}/${name}`)
 
 const placeOf = ({ cluster, namespace }: EventSummary.SummaryObject): string =>
@@ -220,8 +218,8 @@ const outcome = (told: Told, screen: Screen): ReadonlyArray<string> => {
 const tellInFull = (told: Told, limit: number, screen: Screen): ReadonlyArray<string> => {
   const { story } = told
   const title =
-    `${objectText(story.object)}${placeOf(story.object)}: ${counted(story.series, "event")} with ` +
-    `${counted(story.count, "occurrence")} over ${age.length(story.last - story.first)}, ${standing(told, screen.now)}`
+    `${objectText(story.object)}${placeOf(story.object)}: ${words.counted(story.series, "event")} with ` +
+    `${words.counted(story.count, "occurrence")} over ${age.length(story.last - story.first)}, ${standing(told, screen.now)}`
   const ending = outcome(told, screen)
   return [
     screen.colours.strong(cut(title, screen)),

@@ -9,7 +9,6 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Result from "effect/Result"
-import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import * as Argument from "effect/cli/Argument"
 import { CommandError } from "../../CommandError.ts"
@@ -17,6 +16,7 @@ import * as data from "./data.ts"
 import * as escape from "./escape.ts"
 import * as failure from "./failure.ts"
 import * as session from "./session.ts"
+import * as standardInput from "./standardInput.ts"
 import * as words from "./words.ts"
 
 /** @internal */
@@ -24,9 +24,7 @@ export const template = Argument.String("TEMPLATE").pipe(
   Argument.withDescription("The template, in single quotes; - reads it from standard input")
 )
 
-const stdin: Effect.Effect<string, failure.Failure, Stdio.Stdio> = Stdio.Stdio.use(({ stdin }) =>
-  Stream.mkString(Stream.decodeText(stdin))
-).pipe(Effect.mapError(({ message }) => new failure.Failure({ detail: `cannot read standard input: ${message}` })))
+const stdin = Effect.flatMap(standardInput.text, Stream.mkString)
 
 /**
  * The text of a file, or of standard input for `-`.

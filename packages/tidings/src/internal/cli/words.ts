@@ -27,6 +27,13 @@ export const lines = (all: ReadonlyArray<string>): Effect.Effect<void> =>
     })
   )
 
+/**
+ * A number of things: `1 event`, `2 events`.
+ *
+ * @internal
+ */
+export const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
+
 /** @internal */
 export const say = (text: string): Effect.Effect<void> => Console.error(escape.line(text))
 
