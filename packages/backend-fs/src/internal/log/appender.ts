@@ -50,8 +50,6 @@ const MOST_EARLIER = 8
 
 const WHOLE: ReadonlyArray<number> = [0]
 
-const DAY_MILLIS = 86_400_000
-
 /** @internal */
 export interface AppenderOptions {
   readonly directory: LogDirectory
@@ -246,9 +244,7 @@ export class LogAppender {
 
   private use(segment: OpenSegment, meta: LogMeta): void {
     this.current = segment
-    const { date } = segment.name
-    const begins = Date.parse(`${date.slice(0, 4)}-${date.slice(4, 6)}-${date.slice(6)}`)
-    this.dayEnds = Number.isNaN(begins) ? Number.POSITIVE_INFINITY : begins + DAY_MILLIS
+    this.dayEnds = SegmentName.endOfDay(segment.name) / 1_000
     this.isTorn = this.endsInPartialLine(segment.opened)
     this.isPlain = SegmentFormat.formatOf(this.directory.disk, segment) === "plain"
     this.directory.linkNewest(segment.name)

@@ -16,7 +16,7 @@ import type { LogDirectory } from "./directory.ts"
 import * as Limits from "./limits.ts"
 import type { LogMeta, Removed } from "./logMeta.ts"
 import * as SegmentFacts from "./segmentFacts.ts"
-import type * as SegmentName from "./segmentName.ts"
+import * as SegmentName from "./segmentName.ts"
 
 const HOUR = 3_600_000_000
 /** A step of the clock above this is believed later. Where a log is used each day, there is none without a reason. */
@@ -63,29 +63,24 @@ interface Sized {
   readonly bytes: number
   /** Of its lines: more where it is compressed. */
   readonly lineBytes: number
-  readonly files: ReadonlyArray<string>
 }
 
 const sizesOf = (directory: LogDirectory): ReadonlyArray<Sized> => {
   const names = directory.segments()
   if (names.length === 0) return []
-  const side = new Map<string, Array<string>>()
+  /** All files of each segment. */
+  const found = new Map<string, Array<string>>()
   for (const file of directory.files.list(directory.path)) {
     const key = /^events-(\d{8,15}-\d{8})\./.exec(file)?.[1]
-    if (key !== undefined) side.set(key, [...(side.get(key) ?? []), file])
+    if (key !== undefined) found.set(key, [...(found.get(key) ?? []), file])
   }
   return names.map((name) => {
-    const files = side.get(name.key) ?? []
+    const files = found.get(name.key) ?? []
     const bytes = files.reduce((sum, file) => sum + (directory.files.status(directory.pathOf(file))?.size ?? 0), 0)
     const lineBytes = directory.disk.status(directory.pathOf(name.file))?.size ?? 0
-    return { name, bytes, lineBytes, files: files.filter((file) => file !== name.file) }
+    return { name, bytes, lineBytes }
   })
 }
-
-/** When the day ended on which a segment was begun: for one in which no line has a time. */
-const endOfDay = ({ date }: SegmentName.SegmentName): Micros =>
-  (Timestamp.parse(`${date.slice(0, 4)}-${date.slice(4, 6)}-${date.slice(6)}T00:00:00Z`) ?? Number.POSITIVE_INFINITY) +
-  24 * HOUR
 
 /** When the newest event of the log was last seen, as far as the ends of its newest segments tell. */
 const newestEvent = (directory: LogDirectory, segments: ReadonlyArray<Sized>): Micros | undefined => {
@@ -102,14 +97,16 @@ const newestEvent = (directory: LogDirectory, segments: ReadonlyArray<Sized>): M
   return undefined
 }
 
-/**
- * The time that ages are counted from, and what is to be noted of it. `agreed` is what the clock and the newest event agree on.
- */
-const timeNow = (
-  meta: LogMeta,
-  clock: Micros,
-  agreed: Micros
-): { readonly now: Micros; readonly time: LogMeta["time"]; readonly doubt?: string } => {
+interface Now {
+  /** The time that ages are counted from; absent where nothing is known to be old. */
+  readonly now: Micros | undefined
+  /** What is to be noted of the time. */
+  readonly time: LogMeta["time"]
+  readonly doubt?: string
+}
+
+/** `agreed` is what the clock and the newest event agree on. */
+const timeNow = (meta: LogMeta, clock: Micros, agreed: Micros): Now => {
   const believed = meta.time?.believed ?? meta.created ?? agreed
   const doubted = meta.time?.doubted
   const step = agreed - believed
@@ -139,15 +136,11 @@ export const plan = (directory: LogDirectory, clock: Clock.Clock): Effect.Effect
     const newest = yield* directory.attempt(() => newestEvent(directory, segments))
     const { maxAgeSeconds, maxBytes, maxEvents } = meta.limits
     const current = Timestamp.now(clock)
-    const {
-      doubt,
-      now,
-      time
-    }: ReturnType<typeof timeNow> | { now: undefined; time: LogMeta["time"]; doubt?: undefined } =
+    // Without an event that agrees with the clock, nothing is known to be old.
+    const { doubt, now, time }: Now =
       newest === undefined || maxAgeSeconds === undefined
         ? { now: undefined, time: meta.time }
         : timeNow(meta, current, Math.min(current, newest))
-    // Without an event that agrees with the clock, nothing is known to be old.
     const cutoff =
       maxAgeSeconds === undefined || now === undefined ? Number.NEGATIVE_INFINITY : now - maxAgeSeconds * 1_000_000
     const expired: Array<Expired> = []
@@ -166,14 +159,19 @@ export const plan = (directory: LogDirectory, clock: Clock.Clock): Effect.Effect
       events = 0
       for (const { name } of segments) events += (yield* factsOf(name))?.lines ?? 0
     }
+    /** How much the log has that is too much, in words. */
+    const excess = (): string | undefined => {
+      if (maxBytes !== undefined && bytes > maxBytes) return `more than ${Limits.size(maxBytes)}`
+      return maxEvents !== undefined && events > maxEvents ? `more than ${Limits.count(maxEvents)}` : undefined
+    }
     for (const segment of segments.slice(0, -1)) {
       const { name } = segment
-      let why: string | undefined
-      if (maxBytes !== undefined && bytes > maxBytes) why = `the log had more than ${Limits.size(maxBytes)}`
-      else if (maxEvents !== undefined && events > maxEvents) why = `the log had more than ${Limits.count(maxEvents)}`
-      else if (maxAgeSeconds !== undefined) {
+      const more = excess()
+      let why = more === undefined ? undefined : `the log had ${more}`
+      if (why === undefined && maxAgeSeconds !== undefined) {
+        // One in which no line has a time is as old as the day on which it was begun.
         const mayBe = yield* directory.attempt(() => (directory.firstTimeOf(name) ?? Number.NEGATIVE_INFINITY) < cutoff)
-        const until = mayBe ? ((yield* factsOf(name))?.until ?? endOfDay(name)) : Number.POSITIVE_INFINITY
+        const until = mayBe ? ((yield* factsOf(name))?.until ?? SegmentName.endOfDay(name)) : Number.POSITIVE_INFINITY
         if (until < cutoff) why = `older than ${Limits.age(maxAgeSeconds)}`
       }
       if (why === undefined) break
@@ -183,11 +181,7 @@ export const plan = (directory: LogDirectory, clock: Clock.Clock): Effect.Effect
       bytes -= segment.bytes
       events -= lines
     }
-    let stays: string | undefined
-    if (expired.length >= segments.length - 1) {
-      if (maxBytes !== undefined && bytes > maxBytes) stays = `more than ${Limits.size(maxBytes)}`
-      else if (maxEvents !== undefined && events > maxEvents) stays = `more than ${Limits.count(maxEvents)}`
-    }
+    const stays = expired.length >= segments.length - 1 ? excess() : undefined
     return { expired, doubt, stays, time }
   })
 

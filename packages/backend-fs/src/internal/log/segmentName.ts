@@ -1,3 +1,5 @@
+import * as Timestamp from "@tidings/core/Timestamp"
+
 /**
  * The name of a segment, `events-00000042-20261122.ndjson`: its number, and the date (UTC) on which it was created.
  *
@@ -121,6 +123,17 @@ export const parseKey = (key: string): SegmentName | undefined => {
  */
 export const order = (a: SegmentName, b: SegmentName): number =>
   a.number - b.number || (a.key < b.key ? -1 : a.key > b.key ? 1 : 0)
+
+const DAY = 86_400_000_000
+
+/**
+ * When the day ends (UTC) on which a segment was begun, in microseconds since 1970; never for a date that is in no calendar.
+ *
+ * @internal
+ */
+export const endOfDay = ({ date }: SegmentName): Timestamp.Micros =>
+  (Timestamp.parse(`${date.slice(0, 4)}-${date.slice(4, 6)}-${date.slice(6)}T00:00:00Z`) ?? Number.POSITIVE_INFINITY) +
+  DAY
 
 /**
  * What is missing between a segment and the first gap after it, in words. Segments are numbered without gaps, so a number
