@@ -31,6 +31,13 @@ export const unlessCode = <A>(codes: ReadonlyArray<string>, use: () => A): A | u
   }
 }
 
+/**
+ * The codes with which opening a file fails where there is something else in its place: a symbolic link, a directory, a socket.
+ *
+ * @internal
+ */
+export const NOT_A_FILE: ReadonlySet<string> = new Set(["ELOOP", "EISDIR", "ENXIO"])
+
 /** @internal */
 export const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
 

@@ -75,6 +75,21 @@ export const appendAll = (disk: Disk, file: number, bytes: Uint8Array): void => 
 }
 
 /**
+ * Reads from a position of a file until the buffer is full, and answers how many bytes there were: fewer at the end of the file.
+ *
+ * @internal
+ */
+export const readFully = (disk: Disk, file: number, into: Uint8Array, position: number): number => {
+  let found = 0
+  while (found < into.length) {
+    const more = disk.read(file, into, found, into.length - found, position + found)
+    if (more === 0) break
+    found += more
+  }
+  return found
+}
+
+/**
  * The text at the start of a file, up to a number of bytes.
  *
  * @internal

@@ -1,7 +1,7 @@
 import * as path from "node:path"
 import * as Timestamp from "@tidings/core/Timestamp"
 import type { Disk, FileStatus } from "../disk.ts"
-import { codeOf, fromDisk, unlessCode } from "../diskError.ts"
+import { codeOf, fromDisk, NOT_A_FILE, unlessCode } from "../diskError.ts"
 import { readStart } from "../fileOperations.ts"
 import * as SegmentDisk from "./compression/segmentDisk.ts"
 import * as Limits from "./limits.ts"
@@ -24,9 +24,6 @@ const FIRST_TIME = /\{"lastTimestamp":"([^"]{27})"/
  * record it in steps of up to two seconds, and what changes within one step cannot be told apart.
  */
 const STEADY = 2_500_000_000n
-
-/** What opening a thing in the place of a segment fails with: a symbolic link, a directory, a socket. */
-const NO_FILE = new Set(["ELOOP", "EISDIR", "ENXIO"])
 
 /**
  * A segment that is open, for reading or appending.
@@ -173,7 +170,7 @@ export class LogDirectory extends StoreDirectory {
     } catch (cause) {
       if (opened !== undefined) disk.close(opened)
       const code = codeOf(cause) ?? (cause instanceof Error ? codeOf(cause.cause) : undefined)
-      if (!NO_FILE.has(code ?? "")) throw fromDisk(cause, path)
+      if (!NOT_A_FILE.has(code ?? "")) throw fromDisk(cause, path)
     }
     this.passOver(name.file, problem)
     return undefined

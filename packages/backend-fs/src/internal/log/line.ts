@@ -5,6 +5,7 @@ import type { Micros } from "@tidings/core/Timestamp"
 import * as Result from "effect/Result"
 import { isUtf8 } from "node:buffer"
 import { crc32 } from "node:zlib"
+import { TIME_LENGTH } from "./lineTime.ts"
 
 // ---------------------------------------------------------------------------
 // writing
@@ -21,7 +22,6 @@ const BEGINNING_BYTES = Buffer.from(BEGINNING)
 /** Whether the lines of a segment have checksums. Those of the first release are plain. */
 export type Format = "plain" | "checked"
 
-const TIME_LENGTH = "2026-11-24T06:21:34.667686Z".length
 const CHECKSUM_KEY = '","checksum":"'
 const CHECKSUM_DIGITS = 8
 const FIRST_KEY = '","firstTimestamp":"'

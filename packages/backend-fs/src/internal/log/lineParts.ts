@@ -1,11 +1,12 @@
 import { type Bytes, bytesOf, isDigit, isSame, Literal, placeOf, plainEnd, stringEnd, wholeIn } from "./bytes.ts"
-import { BEGINNING } from "./line.ts"
+import { BEGINNING, CHECKSUM_PLACES } from "./line.ts"
 import { LineTime, TIME_LENGTH } from "./lineTime.ts"
 
 // The parts of a line with a checksum, as the encoder writes them; the first are at fixed places.
 const LAST_AT = BEGINNING.length
 const FIRST_KEY = new Literal('","firstTimestamp":"')
-const FIRST_KEY_AT = 67
+/** The quote after the checksum. */
+const FIRST_KEY_AT = CHECKSUM_PLACES.memberEnd - 2
 const COUNT_KEY = new Literal('","count":')
 
 /**
@@ -16,7 +17,7 @@ const COUNT_KEY = new Literal('","count":')
 export const FIRST_AT = FIRST_KEY_AT + FIRST_KEY.length
 
 /** @internal */
-export const COUNT_AT = 124
+export const COUNT_AT = FIRST_AT + TIME_LENGTH + COUNT_KEY.length
 const TYPE_KEY = new Literal(',"type":"')
 const REASON_KEY = new Literal('","reason":"')
 const ACTION_KEY = new Literal('","action":"')

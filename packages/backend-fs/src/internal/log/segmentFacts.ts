@@ -9,7 +9,9 @@ import type { BackendError } from "@tidings/core/BackendError"
 import * as Effect from "effect/Effect"
 import type { LogDirectory, OpenSegment } from "./directory.ts"
 import * as LogLine from "./line.ts"
+import { TIME_LENGTH } from "./lineTime.ts"
 import type * as SegmentName from "./segmentName.ts"
+import { repeat } from "./view.ts"
 
 /** @internal */
 export interface SegmentFacts {
@@ -22,14 +24,11 @@ export interface SegmentFacts {
 const SLICE = 1_048_576
 
 const TIME_AT = LogLine.BEGINNING.length
-const TIME_LENGTH = "2026-11-24T06:21:34.667686Z".length
 const TIME_END = TIME_AT + TIME_LENGTH
 const BEGINNING = Buffer.from(LogLine.BEGINNING)
 
 /** Bytes at the end of a segment in which its last time is looked for. */
 const END = 262_144
-
-const timeOf = (text: string): Timestamp.Micros | undefined => Timestamp.parse(text)
 
 /**
  * The time of the last event of an open segment that is not damaged; absent where its end has none.
@@ -42,7 +41,7 @@ export const lastTime = (directory: LogDirectory, { opened, status }: OpenSegmen
   for (let at = found; at > 0;) {
     at = buffer.lastIndexOf(LogLine.BEGINNING, at - 1, "latin1")
     if (at === -1) return undefined
-    const time = timeOf(buffer.toString("latin1", at + TIME_AT, at + TIME_END))
+    const time = Timestamp.parse(buffer.toString("latin1", at + TIME_AT, at + TIME_END))
     if (time !== undefined && at + TIME_END <= found) return time
   }
   return undefined
@@ -77,19 +76,17 @@ export const read = (
           lines++
           const time = buffer.toString("latin1", at + TIME_AT, at + TIME_END)
           // A damaged time could be later than all others, and keep the segment for ever.
-          if (time > newest && timeOf(time) !== undefined) newest = time
+          if (time > newest && Timestamp.parse(time) !== undefined) newest = time
         }
         const last = buffer.lastIndexOf(0x0a, found - 1)
         // The end of a slice may be in the middle of a time.
         position += last === -1 ? Math.max(1, found - TIME_END) : last + 1
         return found === SLICE
       }
-      const loop: Effect.Effect<void, BackendError> = Effect.suspend(() =>
-        Effect.flatMap(directory.attempt(step, name.file), (more) =>
-          more ? Effect.andThen(Effect.yieldNow, loop) : Effect.void
-        )
-      )
-      return Effect.map(loop, () => ({ lines, until: newest === "" ? undefined : timeOf(newest) }))
+      return Effect.map(repeat(directory, step, name.file), () => ({
+        lines,
+        until: newest === "" ? undefined : Timestamp.parse(newest)
+      }))
     },
     (segment) => Effect.sync(() => segment !== undefined && directory.disk.close(segment.opened))
   )

@@ -12,7 +12,7 @@ import type { BackendError } from "@tidings/core/BackendError"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { unavailable, unlessCode } from "../../diskError.ts"
-import { appendAll, cannotSync, syncDirectory, syncNow } from "../../fileOperations.ts"
+import { appendAll, cannotSync, readFully, syncDirectory, syncNow } from "../../fileOperations.ts"
 import type { LogDirectory } from "../directory.ts"
 import * as SegmentName from "../segmentName.ts"
 import * as Frames from "./frames.ts"
@@ -195,16 +195,6 @@ const compressOne = (
   )
 }
 
-const readAll = (directory: LogDirectory, file: number, into: Buffer, position: number): number => {
-  let found = 0
-  while (found < into.length) {
-    const more = directory.files.read(file, into, found, into.length - found, position + found)
-    if (more === 0) break
-    found += more
-  }
-  return found
-}
-
 const syncLater = (directory: LogDirectory, file: number, what: string): Effect.Effect<void, BackendError> =>
   Effect.flatMap(
     Effect.callback<unknown>((resume) => {
@@ -228,7 +218,7 @@ const writeFrames = (
     const buffer = Buffer.allocUnsafe(frameSize)
     let position = 0
     for (;;) {
-      const found = yield* directory.attempt(() => readAll(directory, plain, buffer, position), name.file)
+      const found = yield* directory.attempt(() => readFully(directory.files, plain, buffer, position), name.file)
       if (found === 0) break
       const bytes = Frames.cut(buffer.subarray(0, found), found < buffer.length)
       yield* directory.attempt(() => {
@@ -267,14 +257,14 @@ const compare = (
     const { files } = directory
     const stored = (position: number, length: number): Buffer => {
       const buffer = Buffer.allocUnsafe(length)
-      return buffer.subarray(0, readAll(directory, file, buffer, position))
+      return buffer.subarray(0, readFully(directory.files, file, buffer, position))
     }
     const layout = yield* directory.attempt(() => Frames.read(files.statusOf(file).size, stored), name.file)
     const isEqual = (index: number): boolean => {
       if (typeof layout === "string") return false
       const { lengths, offsets, starts } = layout
       const expected = Buffer.allocUnsafe(offsets[index + 1]! - offsets[index]!)
-      const found = readAll(directory, plain, expected, offsets[index]!)
+      const found = readFully(directory.files, plain, expected, offsets[index]!)
       const frame = Frames.decompress(stored(starts[index]!, lengths[index]!), expected.length)
       return found === expected.length && frame.equals(expected)
     }

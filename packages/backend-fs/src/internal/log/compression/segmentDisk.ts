@@ -7,7 +7,8 @@
  * stopped, the plain one is read under its hidden name if a line came into it at the last moment.
  */
 import type { Disk, FileStatus } from "../../disk.ts"
-import { codeOf, unlessCode } from "../../diskError.ts"
+import { codeOf, NOT_A_FILE, unlessCode } from "../../diskError.ts"
+import { readFully } from "../../fileOperations.ts"
 import * as path from "node:path"
 import * as SegmentName from "../segmentName.ts"
 import * as Frames from "./frames.ts"
@@ -130,12 +131,11 @@ class Reader {
     const version = versionOf(stored)
     const before = known.get(path)
     if (before?.version === version) return before.status
-    const NO_FILE = ["ELOOP", "EISDIR", "ENXIO"]
     let file: number | undefined
     try {
       file = this.open(path)
     } catch (cause) {
-      if (NO_FILE.includes(codeOf(cause) ?? "")) return { ...stored, kind: "other" }
+      if (NOT_A_FILE.has(codeOf(cause) ?? "")) return { ...stored, kind: "other" }
       throw cause
     }
     if (file === undefined) return undefined
@@ -171,13 +171,7 @@ class Reader {
 
   private readStored(file: number, position: number, length: number): Buffer {
     const buffer = Buffer.allocUnsafe(length)
-    let found = 0
-    while (found < length) {
-      const more = this.disk.read(file, buffer, found, length - found, position + found)
-      if (more === 0) break
-      found += more
-    }
-    return buffer.subarray(0, found)
+    return buffer.subarray(0, readFully(this.disk, file, buffer, position))
   }
 
   read(
