@@ -1,6 +1,6 @@
 /**
- * Answers to filters that no event can match: without a request for events, because there is none to which the question could be
- * put, and no right that the caller would need.
+ * Answers to filters that no event can match, such as one that names no namespace that there can be: without a request for events,
+ * which the API server would refuse.
  */
 import type { BackendError } from "@tidings/core/BackendError"
 import type * as EventQuery from "@tidings/core/EventQuery"
@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { coverageOf } from "./querying.ts"
 
-/** Before all versions: where a filter matches nothing, every position is as good. */
+/** The position of new cursors: where a filter matches nothing, any one will do. */
 const BEGINNING = "0"
 
 /** @internal */

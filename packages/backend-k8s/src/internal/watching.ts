@@ -55,14 +55,15 @@ const REFUSED_MILLIS = 300_000
 const START_RETRIES = { schedule: Schedule.exponential("150 millis", 3.2), times: 3 }
 
 /**
- * One who copies everything keeps a position that is younger than this, as far as the cluster is quiet: a restart finds its history
- * then. A list of more events than that is not asked for so often.
+ * Age of the position of a copy of everything after which it is brought up to date by a list, also where nothing changes: a cluster
+ * keeps five minutes of history by default, and a copy that is started again has to find its position in it.
  */
 const COPY_POSITION_MILLIS = 60_000
+/** Events of a list from which on it is asked for less often, and that age then. */
 const LONG_LIST = 1_000
-/** After so long a position that a copy was resumed from is brought up to date. */
-const RESUMED_MILLIS = 20_000
 const COPY_POSITION_OF_LONG_LISTS_MILLIS = 200_000
+/** The same after a copy was resumed, because the age of its position is not known. */
+const RESUMED_MILLIS = 20_000
 
 /** Number of series whose last state is kept, to tell a count that grew from a label that changed. */
 const REMEMBERED = 4_096
@@ -159,8 +160,8 @@ export const copying =
         const epoch = options.connection.epoch()
         const target = yield* retryStart(options.connection.target)
         const follower = new Follower(options, { mode: "kubernetes", target, filter }, epoch, true)
-        const begun = yield* retryStart(follower.beginCopy(from))
-        return Stream.concat(Stream.fromIterable(begun), follower.follow)
+        yield* retryStart(follower.beginCopy(from))
+        return follower.follow
       })
     )
 
@@ -259,11 +260,9 @@ class Follower {
   private resume(
     cursor: EventQuery.Cursor
   ): Effect.Effect<ReadonlyArray<EventQuery.WatchItem>, BackendError.BackendError> {
-    const decoded = Position.decodeCursor(this.scope, cursor)
+    const decoded = this.positionOf(cursor)
     if (Result.isFailure(decoded)) return Effect.fail(decoded.failure)
     const position = decoded.success
-    if (!/^\d{1,16}$/.test(position))
-      return Effect.fail(mismatch("its position is not a number; start over without it"))
     return Effect.flatMap(this.versionsSince(position), ({ resourceVersion, versions }) =>
       Effect.suspend(() => {
         const refused = this.checkVersion(position, resourceVersion)
@@ -279,15 +278,20 @@ class Follower {
     )
   }
 
+  /** The version at which a cursor is. */
+  private positionOf(cursor: EventQuery.Cursor): Result.Result<string, BackendError.BackendError> {
+    return Result.flatMap(Position.decodeCursor(this.scope, cursor), (position) =>
+      /^\d{1,16}$/.test(position)
+        ? Result.succeed(position)
+        : Result.fail(mismatch("its position is not a number; start over without it"))
+    )
+  }
+
   /** Begins to copy everything, or what came after a cursor. */
-  beginCopy(
-    from: "beginning" | EventQuery.Cursor
-  ): Effect.Effect<ReadonlyArray<EventQuery.WatchItem>, BackendError.BackendError> {
-    const decoded = from === "beginning" ? Result.succeed(BEGINNING) : Position.decodeCursor(this.scope, from)
+  beginCopy(from: "beginning" | EventQuery.Cursor): Effect.Effect<void, BackendError.BackendError> {
+    const decoded = from === "beginning" ? Result.succeed(BEGINNING) : this.positionOf(from)
     if (Result.isFailure(decoded)) return Effect.fail(decoded.failure)
     const position = decoded.success
-    if (!/^\d{1,16}$/.test(position))
-      return Effect.fail(mismatch("its position is not a number; start over without it"))
     // Asked first, so that one who may not read is told at once. No list: the watch itself yields what was missed.
     return Effect.flatMap(this.options.listing.version(this.selected), (version) => {
       const refused = this.checkVersion(position, version)
@@ -296,7 +300,7 @@ class Follower {
       this.state.listedAt = this.now()
       if (position === BEGINNING) this.state.next = "relist"
       else this.state.promised = { version, isListed: false }
-      return Effect.succeed([])
+      return Effect.void
     })
   }
 
