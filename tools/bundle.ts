@@ -1,8 +1,7 @@
 /**
  * Makes the command few files, from the sources, with everything they import: `packages/tidings/dist/tidings.cjs`, and
- * beside it what speaks to a cluster, which the first one loads where a cluster is meant, what speaks to a database, what archives, what renews the logins of old
- * kubeconfigs, which that one loads where there is one, what serves agents, which `tidings mcp` loads, what reads events
- * from texts, which `tidings import` loads, regular expressions, which `--grep` loads, and what only some answers need.
+ * beside it chunks that this one loads where they are needed (`GROUPS`), such as what speaks to a cluster where a cluster is
+ * meant.
  *
  * As separate modules it would take four times as long to start. As one file it would take a third longer: what speaks
  * to a cluster is twice as large as all the rest, and has to be loaded even where it is not used.
@@ -19,9 +18,52 @@ const tidings = join(root, "packages", "tidings")
 const dist = join(tidings, "dist")
 
 const FILE = "tidings.cjs"
-const CHUNK = /^tidings-(?:kubernetes|postgres|archive|pool|http|mcp|import|patterns|views|record|yaml|verbs)-.*\.cjs$/
-
 export const file = join(dist, FILE)
+
+/** What is loaded together beside a start. Of several groups that a module is of, that of the highest priority counts. */
+const GROUPS = [
+  // What emit uses, and agents and imports too: it must lead to none of theirs.
+  {
+    name: "record",
+    test: /[\\/]internal[\\/]cli[\\/](?:emitting|emittingLines|drafting|draftLines|importItems)\.ts$/,
+    priority: 2
+  },
+  { name: "kubernetes", test: /[\\/]packages[\\/]backend-k8s[\\/]/, priority: 1 },
+  {
+    name: "archive",
+    test: /[\\/]internal[\\/]cli[\\/]archiving\.ts$|[\\/]backend-postgres[\\/]src[\\/](?:Archive|internal[\\/](?:copying|archiveMetrics))\.ts$|[\\/]effect[\\/]dist[\\/]observability[\\/]/,
+    priority: 1
+  },
+  {
+    name: "postgres",
+    test: /[\\/]packages[\\/]backend-postgres[\\/]src[\\/](?!(?:Archive|internal[\\/](?:copying|archiveMetrics))\.ts$)|[\\/]node_modules[\\/](?:@effect[\\/]sql-pg|effect[\\/]dist[\\/]sql)[\\/]/,
+    priority: 2
+  },
+  // What speaks to a database and what serves agents both use, and what serves agents and what archives: without these
+  // the one would load the other at every start.
+  { name: "pool", test: /[\\/]node_modules[\\/]effect[\\/]dist[\\/]Pool\.js$/, priority: 3 },
+  { name: "http", test: /[\\/]node_modules[\\/]effect[\\/]dist[\\/](?:http|socket)[\\/]/, priority: 2 },
+  { name: "mcp", test: /[\\/]internal[\\/]cli[\\/]mcpServer\.ts$/, priority: 1 },
+  { name: "mcp-http", test: /[\\/]internal[\\/]cli[\\/]mcpHttp\.ts$/, priority: 1 },
+  { name: "import", test: /[\\/]internal[\\/]cli[\\/]import(?:ing|edEvent)\.ts$/, priority: 1 },
+  {
+    name: "patterns",
+    test: /[\\/]node_modules[\\/]re2js[\\/]|[\\/]internal[\\/]cli[\\/]patterns\.ts$/,
+    priority: 1
+  },
+  {
+    name: "views",
+    test: /[\\/]internal[\\/]cli[\\/](?:nearMisses|waiting|tops|sparkline|stories|owners|shaping|jsonPath)\.ts$/,
+    priority: 1
+  },
+  { name: "yaml", test: /[\\/]node_modules[\\/]yaml[\\/]|[\\/]internal[\\/]cli[\\/]yaml\.ts$/, priority: 2 },
+  // What only an auth-provider of the kubeconfig needs.
+  { name: "kubernetes-client", test: /[\\/]node_modules[\\/]@kubernetes[\\/]/, priority: 1 },
+  // What one verb or another needs, as soon as it is clear that it is the one.
+  { name: "verbs", priority: 0 }
+]
+
+const CHUNK = new RegExp(`^tidings-(?:${GROUPS.map(({ name }) => name).join("|")})-.*\\.cjs$`)
 
 const DEFINITIONS =
   /^node:|[\\/]packages[\\/][\w-]+[\\/]src[\\/]|[\\/]node_modules[\\/](?:effect|@effect[\\/][\w-]+|@kubernetes[\\/]client-node)[\\/]dist[\\/]/
@@ -214,56 +256,13 @@ export const bundle = async (): Promise<{ readonly bytes: Readonly<Record<string
       entryFileNames: FILE,
       chunkFileNames: "tidings-[name]-[hash].cjs",
       codeSplitting: {
-        groups: [
-          { name: "start", tags: ["$initial"], priority: 3 },
-          // What emit uses, and agents and imports too: it must lead to none of theirs.
-          {
-            name: "record",
-            test: /[\\/]internal[\\/]cli[\\/](?:emitting|emittingLines|drafting|draftLines|importItems)\.ts$/,
-            priority: 2
-          },
-          { name: "kubernetes", test: /[\\/]packages[\\/]backend-k8s[\\/]/, priority: 1 },
-          {
-            name: "archive",
-            test: /[\\/]internal[\\/]cli[\\/]archiving\.ts$|[\\/]backend-postgres[\\/]src[\\/](?:Archive|internal[\\/](?:copying|archiveMetrics))\.ts$|[\\/]effect[\\/]dist[\\/]observability[\\/]/,
-            priority: 1
-          },
-          {
-            name: "postgres",
-            test: /[\\/]packages[\\/]backend-postgres[\\/]src[\\/](?!(?:Archive|internal[\\/](?:copying|archiveMetrics))\.ts$)|[\\/]node_modules[\\/](?:@effect[\\/]sql-pg|effect[\\/]dist[\\/]sql)[\\/]/,
-            priority: 2
-          },
-          // What speaks to a database and what serves agents both use, and what serves agents and what archives: without these
-          // the one would load the other at every start.
-          { name: "pool", test: /[\\/]node_modules[\\/]effect[\\/]dist[\\/]Pool\.js$/, priority: 3 },
-          { name: "http", test: /[\\/]node_modules[\\/]effect[\\/]dist[\\/](?:http|socket)[\\/]/, priority: 2 },
-          { name: "mcp", test: /[\\/]internal[\\/]cli[\\/]mcpServer\.ts$/, priority: 1 },
-          { name: "mcp-http", test: /[\\/]internal[\\/]cli[\\/]mcpHttp\.ts$/, priority: 1 },
-          { name: "import", test: /[\\/]internal[\\/]cli[\\/]import(?:ing|edEvent)\.ts$/, priority: 1 },
-          {
-            name: "patterns",
-            test: /[\\/]node_modules[\\/]re2js[\\/]|[\\/]internal[\\/]cli[\\/]patterns\.ts$/,
-            priority: 1
-          },
-          {
-            name: "views",
-            test: /[\\/]internal[\\/]cli[\\/](?:nearMisses|waiting|tops|sparkline|stories|owners|shaping|jsonPath)\.ts$/,
-            priority: 1
-          },
-          { name: "yaml", test: /[\\/]node_modules[\\/]yaml[\\/]|[\\/]internal[\\/]cli[\\/]yaml\.ts$/, priority: 2 },
-          // What only an auth-provider of the kubeconfig needs.
-          { name: "kubernetes-client", test: /[\\/]node_modules[\\/]@kubernetes[\\/]/, priority: 1 },
-          // What one verb or another needs, as soon as it is clear that it is the one.
-          { name: "verbs", priority: 0 }
-        ]
+        groups: [{ name: "start", tags: ["$initial"], priority: 3 }, ...GROUPS]
       }
     })
     const chunks = output.filter((one) => one.type === "chunk")
     const names = new Set(chunks.map(({ fileName }) => fileName))
     if (chunks.length !== output.length || ![...names].every((name) => name === FILE || CHUNK.test(name))) {
-      throw new Error(
-        `expected the command, what speaks to a cluster, to a database, what serves agents and what imports, got ${[...names].join(", ")}`
-      )
+      throw new Error(`expected ${FILE} and chunks of the groups, got ${[...names].join(", ")}`)
     }
     await mkdir(dist, { recursive: true })
     const before = await readFile(file, "utf8").catch(() => "")

@@ -1,6 +1,6 @@
 /**
- * The pages of `docs/reference` that are made of the code itself, or have parts that are: `npm run docs -- --write` writes them, `npm run docs`
- * fails when they are stale.
+ * The pages of `docs/reference` that are made of the code itself, or have parts that are: `npm run docs -- --write` writes
+ * them, `npm run docs` fails when they are stale.
  */
 import { spawnSync } from "node:child_process"
 import { readFileSync } from "node:fs"

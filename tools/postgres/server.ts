@@ -122,17 +122,14 @@ export class Server {
     const ran = spawnSync(
       join(bin, "initdb"),
       [
-        ...[
-          "-D",
-          data,
-          "-U",
-          "postgres",
-          "--auth=scram-sha-256",
-          `--pwfile=${password}`,
-          "--encoding=UTF8",
-          "--locale=C"
-        ],
-        ...["--no-sync", "--no-instructions"]
+        `--pgdata=${data}`,
+        "--username=postgres",
+        "--auth=scram-sha-256",
+        `--pwfile=${password}`,
+        "--encoding=UTF8",
+        "--locale=C",
+        "--no-sync",
+        "--no-instructions"
       ],
       { encoding: "utf8", cwd: folder, ...user }
     )
