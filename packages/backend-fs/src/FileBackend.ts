@@ -28,6 +28,7 @@ import type * as Metric from "effect/Metric"
 import * as path from "node:path"
 import type { Compressed } from "./internal/log/compression/compressor.ts"
 import * as internal from "./internal/log/fileBackend.ts"
+import type * as Limits from "./internal/log/limits.ts"
 import * as SegmentName from "./internal/log/segmentName.ts"
 import * as reports from "./internal/log/reports.ts"
 
@@ -114,8 +115,11 @@ export interface Retention {
  * @since 0.2.0
  */
 export interface RetentionOptions {
+  /** Since an event was last seen. A number is in milliseconds. */
   readonly maxAge?: Duration.Input | "none" | undefined
+  /** Of all segments and their side files. */
   readonly maxBytes?: number | "none" | undefined
+  /** Lines of all segments: events, and one more for each time that a count grew. */
   readonly maxEvents?: number | "none" | undefined
 }
 
@@ -283,6 +287,7 @@ export class EventLog extends Context.Service<
   {
     /** An absolute path. */
     readonly directory: string
+    /** What is in the log, found without reading its events. */
     readonly status: Effect.Effect<Status, BackendError>
     /**
      * Compresses all segments that were sealed for so long, a second unless given, and answers those that it compressed; none
@@ -298,7 +303,10 @@ export class EventLog extends Context.Service<
     readonly compressible: (
       sealedFor?: Duration.Input
     ) => Effect.Effect<ReadonlyArray<{ readonly file: string; readonly bytes: number }>, BackendError>
-    /** Changes the limits of the log, and answers all of them. The next process that appends applies them. */
+    /**
+     * Changes the limits of the log, and answers all of them. The next process that appends applies them. Fails with `Transient`
+     * while another process changes them.
+     */
     readonly setRetention: (changes: RetentionOptions) => Effect.Effect<Retention, BackendError>
     /** Removes the segments that are beyond the limits, or with `dryRun` only says which ones. */
     readonly prune: (options?: { readonly dryRun?: boolean | undefined }) => Effect.Effect<Pruned, BackendError>
@@ -314,8 +322,9 @@ export class EventLog extends Context.Service<
  *
  * **Writing.** A batch is one `write(2)` (several above 1 MiB), answered when the kernel has it: it survives any end of the process,
  * and a power failure where `durability` says so. No lock is taken. The next segment is begun when the newest one has its size, and
- * with each day (UTC); segments beyond the limits of the log (`retention`) are removed then, beside what is written. Readers skip what a writer left in part, because it was killed or the disk was full;
- * no later line is lost by it. A line is at most 1 MiB long, a longer one is `Rejected`.
+ * with each day (UTC); segments beyond the limits of the log (`retention`) are removed then, beside what is written. Readers skip
+ * what a writer left in part, because it was killed or the disk was full; no later line is lost by it. A line is at most 1 MiB long,
+ * a longer one is `Rejected`.
  *
  * To tell whether a write is `present`, the first write of an origin looks up in the side files what the log has of that origin. It
  * keeps two numbers in memory while seqs follow one another, and 50 bytes for each series whose count grew, for the last 65,536 of
@@ -388,8 +397,8 @@ export const layer = (options: Options = {}): Layer.Layer<Backend.Backend | Even
         create: options.create ?? true,
         console: options.console ?? true,
         durability: survives,
-        syncInterval: Duration.fromInputUnsafe(options.syncInterval ?? "1 second"),
-        retention: options.retention,
+        syncInterval: yield* durationOf("syncInterval", options.syncInterval ?? "1 second"),
+        retention: options.retention === undefined ? undefined : yield* changesOf(options.retention),
         segmentSize: options.segmentSize ?? 256 * 1024 * 1024,
         compressAfter:
           options.compressAfter === undefined ? undefined : yield* durationOf("compressAfter", options.compressAfter)
@@ -404,7 +413,7 @@ export const layer = (options: Options = {}): Layer.Layer<Backend.Backend | Even
             Effect.map(Effect.flatMap(durationOf("sealedFor", sealedFor), made.compressible), (segments) =>
               segments.map(({ bytes, name }) => ({ file: name.file, bytes }))
             ),
-          setRetention: made.setRetention,
+          setRetention: (changes) => Effect.flatMap(changesOf(changes), made.setRetention),
           prune: (options) =>
             Effect.map(made.prune(options?.dryRun ?? false), ({ doubt, removed, stays }) => ({
               segments: removed.map(({ name, ...segment }) => ({ file: name.file, ...segment })),
@@ -416,17 +425,30 @@ export const layer = (options: Options = {}): Layer.Layer<Backend.Backend | Even
     })
   )
 
+const refused = (detail: string): Effect.Effect<never, BackendError> =>
+  Effect.fail(new BackendError({ reason: new Unavailable({ detail }) }))
+
 const durationOf = (name: string, input: Duration.Input): Effect.Effect<Duration.Duration, BackendError> =>
   Option.match(Duration.fromInput(input), {
     onNone: () =>
-      Effect.fail(
-        new BackendError({
-          reason: new Unavailable({
-            detail: `${name} is ${JSON.stringify(input)}, which is no duration: give milliseconds, or a text such as "1 day"`
-          })
-        })
+      refused(
+        `${name} is ${JSON.stringify(input)}, which is no duration: give milliseconds, or a text such as "1 day"`
       ),
     onSome: Effect.succeed
+  })
+
+/** What is no limit is refused: passed on, it would remove the one that the log has. */
+const changesOf = ({ maxAge, maxBytes, maxEvents }: RetentionOptions): Effect.Effect<Limits.Changes, BackendError> =>
+  Effect.gen(function* () {
+    const maxAgeSeconds =
+      maxAge === undefined || maxAge === "none" ? maxAge : Duration.toSeconds(yield* durationOf("maxAge", maxAge))
+    const changes = { maxAgeSeconds, maxBytes, maxEvents }
+    for (const [name, limit] of Object.entries(changes)) {
+      if (typeof limit === "number" && !(limit >= 0)) {
+        yield* refused(`${name} is ${limit}, which is no limit: give one that is not negative, or "none"`)
+      }
+    }
+    return changes
   })
 
 const storedAs = (compressed: ReadonlyArray<Compressed>): ReadonlyArray<CompressedSegment> =>

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { present, updated } from "@tidings/core/Backend"
-import { Effect, References } from "effect"
+import type { BackendError } from "@tidings/core/BackendError"
+import { Effect, References, type Scope } from "effect"
 import { spawnSync } from "node:child_process"
 import {
   closeSync,
@@ -266,8 +267,19 @@ describe("compressed segments", () => {
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make
       const { log } = yield* openAged({ directory })
-      const error = yield* Effect.flip(log.compress("soon" as never))
-      assert.match(error.reason.detail ?? "", /^sealedFor is "soon", which is no duration: give milliseconds/)
+      const soon = "soon" as never
+      const refused = {
+        sealedFor: log.compress(soon),
+        compressAfter: openAged({ directory, compressAfter: soon }),
+        syncInterval: openAged({ directory, syncInterval: soon })
+      }
+      for (const [name, use] of Object.entries(refused)) {
+        const error = yield* Effect.flip(Effect.asVoid<unknown, BackendError, Scope.Scope>(use))
+        assert.match(
+          error.reason.detail ?? "",
+          new RegExp(`^${name} is "soon", which is no duration: give milliseconds`)
+        )
+      }
     })
   )
 

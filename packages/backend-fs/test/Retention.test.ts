@@ -123,6 +123,28 @@ describe("the limits of a log", () => {
     }).pipe(silent)
   )
 
+  it.effect("what is no limit is refused with what would be right, and changes nothing", () =>
+    Effect.gen(function* () {
+      const directory = path.join(yield* TestDirectory.make, "log")
+      const { log } = yield* open({ directory, retention: { maxBytes: 1_000_000 } })
+      const before = (yield* log.status).retention
+      const wrong: ReadonlyArray<readonly [FileBackend.RetentionOptions, RegExp]> = [
+        [{ maxAge: "soon" as never }, /^maxAge is "soon", which is no duration: give milliseconds, or a text such as/],
+        [
+          { maxAge: "-1 days" },
+          /^maxAgeSeconds is -86400, which is no limit: give one that is not negative, or "none"$/
+        ],
+        [{ maxBytes: Number.NaN }, /^maxBytes is NaN, which is no limit: give one that is not negative, or "none"$/],
+        [{ maxEvents: -1 }, /^maxEvents is -1, which is no limit: give one that is not negative, or "none"$/]
+      ]
+      for (const [retention, said] of wrong) {
+        assert.match((yield* Effect.flip(log.setRetention(retention))).reason.detail ?? "", said)
+        assert.match((yield* Effect.flip(open({ directory, retention }))).reason.detail ?? "", said)
+      }
+      assert.deepStrictEqual((yield* log.status).retention, before)
+    }).pipe(silent)
+  )
+
   it.effect("a log of the first release has no limits until they are set", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make

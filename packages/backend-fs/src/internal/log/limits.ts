@@ -23,7 +23,8 @@ export interface Limits {
  * @internal
  */
 export interface Changes {
-  readonly maxAge?: Duration.Input | "none" | undefined
+  /** In seconds. */
+  readonly maxAgeSeconds?: number | "none" | undefined
   readonly maxBytes?: number | "none" | undefined
   readonly maxEvents?: number | "none" | undefined
 }
@@ -68,12 +69,9 @@ const changed = (before: number | undefined, change: number | "none" | undefined
   change === undefined ? before : change === "none" ? undefined : change
 
 /** @internal */
-export const change = (before: Limits, { maxAge, maxBytes, maxEvents }: Changes): Limits =>
+export const change = (before: Limits, { maxAgeSeconds, maxBytes, maxEvents }: Changes): Limits =>
   of({
-    maxAgeSeconds: changed(
-      before.maxAgeSeconds,
-      maxAge === undefined || maxAge === "none" ? maxAge : Duration.toSeconds(Duration.fromInputUnsafe(maxAge))
-    ),
+    maxAgeSeconds: changed(before.maxAgeSeconds, maxAgeSeconds),
     maxBytes: changed(before.maxBytes, maxBytes),
     maxEvents: changed(before.maxEvents, maxEvents)
   })
