@@ -1,5 +1,6 @@
 /**
- * The command, as a library: `list`, `follow`, `wait`, `top`, `story`, `get`, `emit`, `explain`, `template`, `doctor`, `parked`, `compress`, `retention`, `prune` and `mcp` over any backend.
+ * The command, as a library, over any backend: `list`, `follow`, `wait`, `top`, `story`, `get`, `emit`, `export`, `import`, `explain`,
+ * `template`, `doctor`, `parked`, `retention`, `prune`, `compress` and `mcp`.
  *
  * **When to use**
  *
@@ -352,7 +353,7 @@ const rootOf = <E>(backend: BackendSource<E>, options: Options) => {
     })
   )
   const context: VerbContext = { catalogue: known, flags: new Set(Object.keys(source.flags)), archive: source.archive }
-  return { root, run, context, source }
+  return { root, run, context }
 }
 
 /** The command with one verb, or with all where none is named. */
@@ -372,8 +373,8 @@ const commandFor = <E>(
 }
 
 /**
- * The verb that a command line is about, if it begins with it and is about no other: to make all of them takes as long as a tenth
- * of what Node needs to start. A script for completion has all of them.
+ * The verb that a command line is about, which is loaded alone: its first word. None where it asks for a script of completion,
+ * which has all of them.
  */
 const verbOf = (args: ReadonlyArray<string>): string | undefined =>
   args.some((argument) => argument.startsWith("--completions")) ? undefined : args[0]

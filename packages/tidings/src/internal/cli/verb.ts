@@ -1,5 +1,6 @@
 /**
- * The verb that a command line is about, loaded alone: to load and make all of them takes as long as a quarter of what Node needs to start.
+ * The verb that a command line is about, loaded alone: to load and make all of them takes a quarter of the time that Node needs to
+ * start.
  *
  * @internal
  */
@@ -10,13 +11,13 @@ import { list } from "./list.ts"
 import type * as session from "./session.ts"
 import type { Context } from "./verbContext.ts"
 
-/** All verbs unless one is named. @internal */
+/** The verb of that name, or all where there is none. `verbs.ts` has the same list in the order of help. @internal */
 export const load = async <R>(
   name: string | undefined,
   context: Context,
   run: Layer.Layer<session.Session, never, R>
 ) => {
-  const { catalogue, flags } = context
+  const { archive: plan, catalogue, flags } = context
   switch (name) {
     case "list":
       return [Command.provide(list(catalogue), run)]
@@ -40,6 +41,9 @@ export const load = async <R>(
       return [Command.provide((await import("./explain.ts")).explain(catalogue), run)]
     case "template":
       return [Command.provide((await import("./template.ts")).template(), run)]
+    case "archive":
+      if (plan === undefined) break
+      return [Command.provide((await import("./archive.ts")).archive(plan), run)]
     case "doctor":
       return [Command.provide((await import("./doctor.ts")).doctor(), run)]
     case "parked":
@@ -52,7 +56,6 @@ export const load = async <R>(
       return [Command.provide((await import("./compress.ts")).compress(), run)]
     case "mcp":
       return [Command.provide((await import("./mcp.ts")).mcp(flags), run)]
-    default:
-      return (await import("./verbs.ts")).all(context, run)
   }
+  return (await import("./verbs.ts")).all(context, run)
 }
