@@ -14,12 +14,12 @@ export interface Contender {
 
 export interface Row {
   readonly name: string
-  /** Nanoseconds an operation, or milliseconds where `unit` says so. */
+  /** In `unit`; in `ns` that of an operation. */
   readonly cost: number
   readonly unit: "ns" | "ms" | "MB" | "B" | "%" | ""
   /** What it is compared with; absent for the comparison itself. */
   readonly against?: string
-  /** Rate of this over the rate of the comparison: 0.5 is half as fast. For costs in ms and MB: cost over cost. */
+  /** Rate of this over the rate of the comparison: 0.5 is half as fast. In other units than ns: cost over cost. */
   readonly ratio?: number
   readonly bar?: string
   readonly met?: boolean

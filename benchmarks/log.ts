@@ -7,7 +7,7 @@
  * only what writing costs, in two minutes and without a large log; `--only reading` only what reading costs. `--logs DIR` keeps the logs
  * that are read, beside the database, in a directory: the next run with it does not fill them again, and takes about a minute.
  */
-import { spawn, spawnSync } from "node:child_process"
+import { spawnSync } from "node:child_process"
 import {
   copyFileSync,
   existsSync,
@@ -24,7 +24,6 @@ import {
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import * as Builds from "./log/Builds.ts"
-import type { PeerJob, PeerMeasured } from "./log/peers.ts"
 import type { Job, Measured } from "./log/worker.ts"
 import { compare, type Group, median, type Row } from "./Measurement.ts"
 
@@ -56,22 +55,6 @@ interface Log {
 }
 
 const say = (text: string): void => console.error(text)
-
-const peer = (job: PeerJob): Promise<PeerMeasured> =>
-  new Promise((done, reject) => {
-    const child = spawn(
-      process.execPath,
-      ["--expose-gc", "--disable-warning=ExperimentalWarning", resolve("benchmarks/log/peers.ts"), JSON.stringify(job)],
-      { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, NODE_OPTIONS: "" } }
-    )
-    let printed = ""
-    child.stdout.on("data", (chunk) => (printed += String(chunk)))
-    child.on("close", (code) =>
-      code === 0
-        ? done(JSON.parse(printed.trim().split("\n").at(-1)!) as PeerMeasured)
-        : reject(new Error(`${JSON.stringify(job)} ended with exit code ${code}`))
-    )
-  })
 
 /** Bytes of the files of a directory whose names `counts` takes. */
 const bytesIn = (directory: string, counts: (file: string) => boolean = () => true): number =>
@@ -145,7 +128,7 @@ const writing = async (
           ...one
         })
     ],
-    ["JSON.stringify alone", () => peer({ _tag: "Stringify", sample, ...one })],
+    ["JSON.stringify alone", () => Builds.measurePeer({ _tag: "Stringify", sample, ...one })],
     ["record", () => Builds.measure(builds.now, { _tag: "Record", directory: fresh(), batched: false, ...one })],
     [
       "record with Policy.batch",
@@ -166,10 +149,10 @@ const writing = async (
       "record by Tidings.create of the first release",
       () => Builds.measure(builds.first, { _tag: "Facade", directory: fresh(), ...one })
     ],
-    ["pino, synchronous", () => peer({ _tag: "Pino", sync: true, directory: folder, sample, ...one })],
-    ["pino, asynchronous", () => peer({ _tag: "Pino", sync: false, directory: folder, sample, ...one })],
-    ["SQLite, the key alone", () => peer({ _tag: "Sqlite", indexes: false, directory: folder, ...one })],
-    ["SQLite, four indexes", () => peer({ _tag: "Sqlite", indexes: true, directory: folder, ...one })]
+    ["pino, synchronous", () => Builds.measurePeer({ _tag: "Pino", sync: true, directory: folder, sample, ...one })],
+    ["pino, asynchronous", () => Builds.measurePeer({ _tag: "Pino", sync: false, directory: folder, sample, ...one })],
+    ["SQLite, the key alone", () => Builds.measurePeer({ _tag: "Sqlite", indexes: false, directory: folder, ...one })],
+    ["SQLite, four indexes", () => Builds.measurePeer({ _tag: "Sqlite", indexes: true, directory: folder, ...one })]
   ]
   const costs = new Map<string, Array<number>>(turns.map(([name]) => [name, []]))
   for (let round = 0; round < ROUNDS; round++) {
@@ -308,7 +291,7 @@ const reading = async (
     if (found.found !== before.found)
       throw new Error(`${name}: ${found.found} events, and ${before.found} in the first release`)
     rows.push(...besideFirst(`${name} (${found.found})`, found, before, 100, 120))
-    const sqlite = await peer({ _tag: "SqliteQuery", directory: folder, where, parameters })
+    const sqlite = await Builds.measurePeer({ _tag: "SqliteQuery", directory: folder, where, parameters })
     rows.push(row(`${name}, SQLite with an index`, ms(sqlite), "ms"))
   }
   rows.push(
@@ -328,8 +311,8 @@ const reading = async (
     ),
     ...besideFirst(
       "watch from the beginning",
-      await Builds.measure(builds.now, { _tag: "WatchBeginning", directory: log.directory, events: log.events }),
-      await first({ _tag: "WatchBeginning", directory: old.directory, events: old.events }),
+      await Builds.measure(builds.now, { _tag: "WatchBeginning", directory: log.directory }),
+      await first({ _tag: "WatchBeginning", directory: old.directory }),
       5,
       150
     ),
@@ -499,7 +482,7 @@ const filledLogs = async (
   const log = await filled(builds.now, join(folder, "log"), events)
   const old = await filled(builds.first, join(folder, "log-first"), events)
   await filled(builds.now, join(folder, "few"), 100)
-  await peer({ _tag: "SqliteFill", directory: folder, events, end: log.end })
+  await Builds.measurePeer({ _tag: "SqliteFill", directory: folder, events, end: log.end })
   const logs = {
     log,
     old,

@@ -15,33 +15,31 @@ const { positionals: names, values } = parseArgs({
   }
 })
 
+/** The part that is measured alone, if one is asked for. */
+const onlyOf = <Part extends string>(parts: ReadonlyArray<Part>): Part | undefined => {
+  const only = parts.find((part) => part === values.only)
+  if (only === values.only) return only
+  console.error(`There is no part ${values.only} that is measured alone; there are: ${parts.join(", ")}`)
+  process.exit(2)
+}
+
 const suites: Readonly<Record<string, () => Promise<{ readonly run: () => Promise<ReadonlyArray<Group>> }>>> = {
   templates: () => import("./templates.ts"),
   record: () => import("./record.ts"),
   log: async () => {
     const { PARTS, run } = await import("./log.ts")
-    const only = PARTS.find((part) => part === values.only)
-    if (only !== values.only) {
-      console.error(`There is no part ${values.only} that is measured alone; there are: ${PARTS.join(", ")}`)
-      process.exit(2)
-    }
     const options = {
       baseline: values.baseline,
       events: Number(values.events ?? 1_000_000),
       large: Number(values.large),
       logs: values.logs,
-      only
+      only: onlyOf(PARTS)
     }
     return { run: () => run(options) }
   },
   postgres: async () => {
     const { PARTS, run } = await import("./postgres.ts")
-    const only = PARTS.find((part) => part === values.only)
-    if (only !== values.only) {
-      console.error(`There is no part ${values.only} that is measured alone; there are: ${PARTS.join(", ")}`)
-      process.exit(2)
-    }
-    return { run: () => run({ events: Number(values.events ?? 5_000_000), only }) }
+    return { run: () => run({ events: Number(values.events ?? 5_000_000), only: onlyOf(PARTS) }) }
   },
   recorder: () => import("./recorder.ts"),
   fairness: () => import("./fairness.ts"),

@@ -241,7 +241,7 @@ const byHand = (sql: PgClient.PgClient, condition: string) =>
   )
 
 /** Queries beside the best that is known by hand. */
-export const querying = (sql: PgClient.PgClient, backend: Backend["Service"], events: number) =>
+const querying = (sql: PgClient.PgClient, backend: Backend["Service"], events: number) =>
   Effect.gen(function* () {
     const groups: Array<Group> = []
     for (const [name, filter, condition] of QUERIES) {

@@ -1,16 +1,18 @@
 /**
- * The builds of the event log that are measured beside one another: this one, and the first release.
+ * The programs that are measured beside one another: this build of the event log, the first release, and their peers.
  */
 import { spawn, spawnSync } from "node:child_process"
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { stripTypeScriptTypes } from "node:module"
 import { join, resolve } from "node:path"
+import type { PeerJob, PeerMeasured } from "./peers.ts"
 import type { Job, Measured } from "./worker.ts"
 
 /** The commit of the first release. */
 const FIRST_RELEASE = "e3eccf9888b6d2289d5eec98e6485cac4b4ba62b"
 
-const FOLDER = resolve("benchmarks/log")
+/** The worker and what it imports of the benchmarks, which import nothing else of them. */
+const WORKER = ["log/worker", "log/events", "log/rounds", "Measurement"]
 
 /** A build in whose packages a worker can run. */
 export interface Build {
@@ -30,15 +32,15 @@ const execute = (command: string, args: ReadonlyArray<string>, cwd: string): voi
  * log's, and answers its path.
  */
 const workerIn = (folder: string): string => {
-  mkdirSync(folder, { recursive: true })
-  for (const name of ["worker", "events"]) {
-    const source = readFileSync(join(FOLDER, `${name}.ts`), "utf8")
+  mkdirSync(join(folder, "log"), { recursive: true })
+  for (const name of WORKER) {
+    const source = readFileSync(resolve("benchmarks", `${name}.ts`), "utf8")
     writeFileSync(
       join(folder, `${name}.js`),
-      stripTypeScriptTypes(source).replaceAll('from "./events.ts"', 'from "./events.js"')
+      stripTypeScriptTypes(source).replaceAll(/ from "(\..*)\.ts"/g, ' from "$1.js"')
     )
   }
-  return join(folder, "worker.js")
+  return join(folder, "log", "worker.js")
 }
 
 export const current = (): Build => {
@@ -64,16 +66,16 @@ export const firstRelease = (directory: string | undefined): Build => {
   return { name: "first release", worker: workerIn(join(root, "benchmarks/.scratch-log")) }
 }
 
-/** A worker that is running. */
-export interface Running {
+/** A program that measures a job and is running. */
+export interface Running<A> {
   readonly child: ReturnType<typeof spawn>
-  readonly done: Promise<Measured>
+  readonly done: Promise<A>
 }
 
-export const start = ({ worker }: Build, job: Job): Running => {
+const startProgram = <A>(file: string, job: object): Running<A> => {
   const child = spawn(
     process.execPath,
-    ["--expose-gc", "--disable-warning=ExperimentalWarning", worker, JSON.stringify(job)],
+    ["--expose-gc", "--disable-warning=ExperimentalWarning", file, JSON.stringify(job)],
     {
       stdio: ["ignore", "pipe", "inherit", "ipc"],
       env: { ...process.env, NODE_OPTIONS: "" }
@@ -81,15 +83,21 @@ export const start = ({ worker }: Build, job: Job): Running => {
   )
   let printed = ""
   child.stdout!.on("data", (chunk) => (printed += String(chunk)))
-  const done = new Promise<Measured>((resolve, reject) => {
+  const done = new Promise<A>((resolve, reject) => {
     child.on("error", reject)
     child.on("close", (code) =>
       code === 0
-        ? resolve(JSON.parse(printed.trim().split("\n").at(-1)!) as Measured)
+        ? resolve(JSON.parse(printed.trim().split("\n").at(-1)!) as A)
         : reject(new Error(`${JSON.stringify(job)} ended with exit code ${code}`))
     )
   })
   return { child, done }
 }
 
+export const start = ({ worker }: Build, job: Job): Running<Measured> => startProgram(worker, job)
+
 export const measure = (build: Build, job: Job): Promise<Measured> => start(build, job).done
+
+/** What else people write events with. */
+export const measurePeer = (job: PeerJob): Promise<PeerMeasured> =>
+  startProgram<PeerMeasured>(resolve("benchmarks/log/peers.ts"), job).done

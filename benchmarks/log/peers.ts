@@ -6,6 +6,7 @@ import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { pino } from "pino"
 import { writeAt } from "./events.ts"
+import { cpuNow, rounds } from "./rounds.ts"
 
 export type PeerJob =
   | {
@@ -40,24 +41,6 @@ export interface PeerMeasured {
   readonly rss: number
 }
 
-const cpuNow = (): number => {
-  const { system, user } = process.cpuUsage()
-  return system + user
-}
-
-const median = (values: ReadonlyArray<number>): number => [...values].sort((a, b) => a - b)[values.length >> 1]!
-
-const rounds = async (count: number, events: number, run: (round: number) => Promise<void> | void): Promise<number> => {
-  const costs: Array<number> = []
-  for (let round = -2; round < count; round++) {
-    globalThis.gc?.()
-    const before = cpuNow()
-    await run(round + 2)
-    if (round >= 0) costs.push((cpuNow() - before) / events)
-  }
-  return median(costs)
-}
-
 /** The lines of a log as objects: what a logger is given to write the same bytes. */
 const objectsOf = (sample: string): ReadonlyArray<object> =>
   readFileSync(sample, "utf8")
@@ -76,7 +59,7 @@ const withPino = async ({
   const file = join(directory, "pino.ndjson")
   const destination = pino.destination({ dest: file, sync })
   const logger = pino({ base: null, timestamp: false, formatters: { level: () => ({}) } }, destination)
-  const cpu = await rounds(count, events, async () => {
+  const cpu = await rounds(count, events, () => async () => {
     for (let n = 0; n < events; n++) {
       logger.info(objects[n % objects.length]!)
       // What an asynchronous logger has not written yet does not pile up.
@@ -91,7 +74,7 @@ const withPino = async ({
 const stringify = ({ events, rounds: count, sample }: Extract<PeerJob, { _tag: "Stringify" }>): Promise<number> => {
   const objects = objectsOf(sample)
   let length = 0
-  return rounds(count, events, () => {
+  return rounds(count, events, () => () => {
     for (let n = 0; n < events; n++) length += JSON.stringify(objects[n % objects.length]).length
     if (length === 0) throw new Error("nothing was encoded")
   })
@@ -132,7 +115,7 @@ const insert = async ({
   const file = join(directory, `peer-${indexes}.sqlite`)
   const database = open(file, indexes)
   const add = insertInto(database)
-  const cpu = await rounds(count, events, (round) => {
+  const cpu = await rounds(count, events, (round) => () => {
     for (let n = 0; n < events; n += 64) {
       database.exec("BEGIN")
       for (let one = n; one < n + 64; one++) add(round * events + one, 1_790_000_000_000_000, 0)

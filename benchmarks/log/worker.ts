@@ -13,7 +13,9 @@ import * as Stream from "effect/Stream"
 import { closeSync, openSync, rmSync, writeSync } from "node:fs"
 import { join } from "node:path"
 import { monitorEventLoopDelay } from "node:perf_hooks"
+import { median } from "../Measurement.ts"
 import { callAt, writeAt } from "./events.ts"
+import { cpuNow, rounds } from "./rounds.ts"
 
 /** What to measure, and in which log. */
 export type Job =
@@ -33,7 +35,7 @@ export type Job =
       readonly again?: boolean
     }
   | { readonly _tag: "Everything"; readonly directory: string; readonly limit: number }
-  | { readonly _tag: "WatchBeginning"; readonly directory: string; readonly events: number }
+  | { readonly _tag: "WatchBeginning"; readonly directory: string }
   /** Compresses the whole log, after one more event that begins the next segment. */
   | { readonly _tag: "Compress"; readonly directory: string; readonly events: number; readonly end: number }
   | { readonly _tag: "FirstAppend"; readonly directory: string; readonly end: number }
@@ -84,11 +86,6 @@ export interface Measured {
   readonly latencies?: ReadonlyArray<number>
 }
 
-const cpuNow = (): number => {
-  const { system, user } = process.cpuUsage()
-  return system + user
-}
-
 // What is measured must not be removed by the limits that a new log has: twenty million events are more than their bytes.
 const layerOf = (directory: string) =>
   FileBackend.layer({ directory, console: false, retention: { maxAge: "none", maxBytes: "none", maxEvents: "none" } })
@@ -118,8 +115,6 @@ const measured = async (
   const found = await Effect.runPromise(Effect.provide(Effect.orDie(program), layerOf(directory)))
   return { ...done, ...found }
 }
-
-const median = (values: ReadonlyArray<number>): number => [...values].sort((a, b) => a - b)[values.length >> 1]!
 
 const batchesOf = (from: number, to: number, size: number, end: number, total: number): Array<Array<Write>> => {
   const batches: Array<Array<Write>> = []
@@ -269,23 +264,6 @@ const trickle = ({ directory, end, events }: Extract<Job, { _tag: "Trickle" }>):
       return { found: events }
     })
   )
-
-/** Rounds, of which the first two warm the compiler up, each on events of its own. */
-const rounds = async (
-  count: number,
-  events: number,
-  prepare: (round: number) => () => Promise<void> | void
-): Promise<number> => {
-  const costs: Array<number> = []
-  for (let round = -2; round < count; round++) {
-    const run = prepare(round + 2)
-    globalThis.gc?.()
-    const before = cpuNow()
-    await run()
-    if (round >= 0) costs.push((cpuNow() - before) / events)
-  }
-  return median(costs)
-}
 
 const NOW = 1_790_000_000_000_000
 

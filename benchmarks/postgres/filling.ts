@@ -8,9 +8,23 @@ import * as Effect from "effect/Effect"
 /** How many rows one statement makes. */
 const PART = 250_000
 
+/** What is computed of the number of a state, by the name of its place in a line. */
+const COLUMNS: Readonly<Record<string, string>> = {
+  n: "n::text",
+  nhex: "to_hex(n)",
+  hex: "lpad(to_hex(n), 12, '0')",
+  time: `to_char(timestamptz 'epoch' + (1790000000000000 + n) * interval '1 microsecond', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`,
+  object: "object",
+  team: "team",
+  node: "node",
+  reason: "reason",
+  kind: "kind",
+  type: "type"
+}
+
 /**
- * Adds the states `from` to `upTo` behind those that are there, up to `from`. `line` is what is stored of a state whose number is
- * in the places of `{n}`, as hexadecimal digits in those of `{hex}`, and so on for what is computed of it below.
+ * Adds the states `from` to `upTo` behind those that are there. `line` is what is stored of a state, with the names of `COLUMNS` in
+ * braces where it differs between states.
  */
 export const fill = (
   sql: PgClient.PgClient,
@@ -20,6 +34,11 @@ export const fill = (
   upTo: number
 ) =>
   Effect.gen(function* () {
+    // The pieces of the line between the places, so that the server only has to put them together.
+    const built = line
+      .split(/\{(\w+)\}/)
+      .map((piece, index) => (index % 2 === 0 ? `'${piece.replaceAll("'", "''")}'` : COLUMNS[piece]!))
+      .join(" || ")
     const table = (name: string) => sql.literal(`${schema}.${name}`)
     // Made anew at the end, sorted: entries of millions of rows one by one take ten times as long.
     const indexes = yield* sql<{ name: string; definition: string }>`
@@ -28,23 +47,6 @@ export const fill = (
     for (const { name } of indexes) yield* sql`drop index ${sql.literal(name)}`
     for (let begin = from; begin <= upTo; begin += PART) {
       const end = Math.min(upTo, begin + PART - 1)
-      // The pieces of the line between the places, so that the server only has to put them together.
-      const pieces = line.split(/\{(\w+)\}/)
-      const columns: Readonly<Record<string, string>> = {
-        n: "n::text",
-        nhex: "to_hex(n)",
-        hex: "lpad(to_hex(n), 12, '0')",
-        time: `to_char(timestamptz 'epoch' + (1790000000000000 + n) * interval '1 microsecond', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`,
-        object: "object",
-        team: "team",
-        node: "node",
-        reason: "reason",
-        kind: "kind",
-        type: "type"
-      }
-      const built = pieces
-        .map((piece, index) => (index % 2 === 0 ? `'${piece.replaceAll("'", "''")}'` : columns[piece]!))
-        .join(" || ")
       yield* sql`
         with made as (
           select n, (n % 500)::text as object, (n % 40)::text as team, (n % 100)::text as node, (n % 20)::text as reason,

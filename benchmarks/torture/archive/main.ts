@@ -90,7 +90,7 @@ const query = <A extends object>(url: string, text: string): Promise<ReadonlyArr
   )
 
 /** The archive as one who follows it from the beginning sees it. */
-const openReader = async (url: string) => {
+const openReader = (url: string) => {
   const items: Array<WatchItem> = []
   const context = Layer.build(PostgresBackend.layer({ url }))
   const program = Effect.scoped(
@@ -119,7 +119,7 @@ const judge = (name: string, truth: truths.Truth, stored: ReadonlyArray<Stored>,
   let kept = 0
   let told = 0
   let lost = 0
-  for (const [key, { at }] of truth.states) {
+  for (const [key, at] of truth.states) {
     if (found.has(key)) kept++
     else if (isTold(at)) told++
     else lost++
@@ -145,7 +145,7 @@ try {
   await query(url, "create table informer_events (uid text, version text, count bigint, event text)")
   const truth = await truths.watch(cluster.etcdPort)
   // Makes the tables, so that who follows begins with them.
-  const reader = await openReader(url)
+  const reader = openReader(url)
 
   const replica = (name: string) =>
     new Victim(name, [

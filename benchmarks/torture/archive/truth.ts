@@ -4,22 +4,15 @@
  */
 import { request } from "node:http"
 
-/** One state of an event. */
-export interface State {
-  readonly uid: string
-  /** Its resourceVersion. */
-  readonly version: string
-  /** When the watch showed it, in microseconds. */
-  readonly at: number
-}
-
 export interface Truth {
-  readonly states: Map<string, State>
+  /** When the watch showed each state of an event, in microseconds, by its key. */
+  readonly states: ReadonlyMap<string, number>
   /** The revision that etcd has reached, as far as the watch shows. */
   readonly revision: () => number
   readonly close: () => void
 }
 
+/** The key of a state, by the uid of its event and its resourceVersion. */
 export const keyOf = (uid: string, version: string): string => `${uid} ${version}`
 
 const base64 = (text: string): string => Buffer.from(text).toString("base64")
@@ -55,7 +48,7 @@ export const compact = (port: number, revision: number): Promise<string> =>
 /** Opens the watch; resolves when it sees what is written from then on. */
 export const watch = (port: number): Promise<Truth> =>
   new Promise((resolve, reject) => {
-    const states = new Map<string, State>()
+    const states = new Map<string, number>()
     let revision = 0
     const sent = request({ host: "127.0.0.1", port, path: "/v3/watch", method: "POST", agent: false }, (response) => {
       let rest = ""
@@ -75,8 +68,7 @@ export const watch = (port: number): Promise<Truth> =>
             const object = JSON.parse(Buffer.from(kv.value, "base64").toString()) as {
               readonly metadata: { readonly uid: string }
             }
-            const state = { uid: object.metadata.uid, version: kv.mod_revision, at }
-            states.set(keyOf(state.uid, state.version), state)
+            states.set(keyOf(object.metadata.uid, kv.mod_revision), at)
           }
         }
       })
