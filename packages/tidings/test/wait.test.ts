@@ -155,6 +155,38 @@ describe("wait", () => {
     })
   )
 
+  it.effect("goes on with what is meant, also where another value is found to be spelled otherwise after that", () =>
+    Effect.gen(function* () {
+      const { service } = yield* begun
+      const reasons: Array<unknown> = []
+      const late = service.write([write(2, { at: "2026-08-22T10:29:30Z", reason: "Newcomer" })])
+      const watched: Backend.Service = {
+        ...service,
+        watch: (filter, from) => {
+          reasons.push(filter.reason)
+          const watch = service.watch(filter, from)
+          return reasons.length === 2 ? Stream.unwrap(Effect.as(late, watch)) : watch
+        }
+      }
+      const fiber = yield* Effect.forkChild(
+        run(Layer.succeed(Backend.Backend, watched), ["wait", "--reason", "nightlyran,newcomer"])
+      )
+      yield* eventually(
+        "a third watch",
+        Effect.sync(() => reasons.length === 3 || fiber.pollUnsafe() !== undefined)
+      )
+      for (let turn = 0; turn < 20; turn++) yield* moment
+      yield* service.write([write(3, { at: "2026-08-22T10:30:10Z", reason: "Newcomer" })])
+      const { code, err } = yield* Fiber.join(fiber)
+      assert.deepStrictEqual([code, err], [0, []])
+      assert.deepStrictEqual(reasons, [
+        ["nightlyran", "newcomer"],
+        ["NightlyRan", "newcomer"],
+        ["NightlyRan", "Newcomer"]
+      ])
+    })
+  )
+
   it.effect("says what is near to a reason that there is not, and waits", () =>
     Effect.gen(function* () {
       const { layer, service, settle } = yield* begun

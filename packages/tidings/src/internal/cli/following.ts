@@ -9,7 +9,6 @@ import * as EventQuery from "@tidings/core/EventQuery"
 import { EventReader } from "@tidings/core/EventReader"
 import * as Timestamp from "@tidings/core/Timestamp"
 import * as Clock from "effect/Clock"
-import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
@@ -24,9 +23,6 @@ import * as searching from "./searching.ts"
 import * as selection from "./selection.ts"
 import * as session from "./session.ts"
 import * as words from "./words.ts"
-
-/** A value of the filter is spelled otherwise in the store. */
-class Corrected extends Data.TaggedError("Corrected")<{ readonly selected: selection.Selected }> {}
 
 /** @internal */
 export interface How {
@@ -91,7 +87,7 @@ const beginningOf = Effect.fnUntraced(function* (
   } satisfies Beginning
 })
 
-const watchOnce = Effect.fnUntraced(function* (selected: selection.Selected, how: How) {
+const watch = Effect.fnUntraced(function* (selected: selection.Selected, how: How) {
   const { cursorFile, printer, search, showCursor } = how
   const reader = yield* EventReader
   const print = yield* printer.events({ time: "clock", namespace: printing.isOfSeveral(selected) })
@@ -116,7 +112,9 @@ const watchOnce = Effect.fnUntraced(function* (selected: selection.Selected, how
   const show = (events: ReadonlyArray<Event>): Effect.Effect<void> =>
     Effect.flatMap(keep(events), (kept) => (kept.length > 0 ? print(kept) : Effect.void))
 
-  const goLive = Effect.fnUntraced(function* (events: ReadonlyArray<Event>): Effect.fn.Return<void, Corrected> {
+  const goLive = Effect.fnUntraced(function* (
+    events: ReadonlyArray<Event>
+  ): Effect.fn.Return<void, forgiving.Corrected> {
     const all = [...(found?.events.toReversed() ?? []), ...(yield* keep(events))]
     const nearest =
       after === undefined && (found === undefined || found.total === 0)
@@ -125,7 +123,7 @@ const watchOnce = Effect.fnUntraced(function* (selected: selection.Selected, how
     if (nearest.corrected !== undefined) {
       // It was made for a filter that is left.
       cursor = undefined
-      return yield* new Corrected({ selected: nearest.corrected })
+      return yield* new forgiving.Corrected({ selected: nearest.corrected })
     }
     if (all.length > 0) yield* print(all)
     if (found?.looked !== undefined && limit !== 0) {
@@ -136,8 +134,8 @@ const watchOnce = Effect.fnUntraced(function* (selected: selection.Selected, how
     if (all.length === 0) yield* words.say(isOver ? "no events until then" : "no events yet; waiting")
   })
 
-  const take = (items: ReadonlyArray<EventQuery.WatchItem>): Effect.Effect<void, Corrected> => {
-    const steps: Array<Effect.Effect<void, Corrected>> = []
+  const take = (items: ReadonlyArray<EventQuery.WatchItem>): Effect.Effect<void, forgiving.Corrected> => {
+    const steps: Array<Effect.Effect<void, forgiving.Corrected>> = []
     let events: Array<Event> = []
     const flush = () => {
       if (events.length > 0) steps.push(show(events))
@@ -201,13 +199,10 @@ const watchOnce = Effect.fnUntraced(function* (selected: selection.Selected, how
   )
 })
 
-const watch = (selected: selection.Selected, how: How): ReturnType<typeof watchOnce> =>
-  Effect.catchTag(watchOnce(selected, how), "Corrected", (corrected) => watch(corrected.selected, how))
-
 /** @internal */
 export const run = (selected: selection.Selected, how: How) =>
   selection.place(selected).pipe(
-    Effect.flatMap(selection.inPlace((placed) => watch(placed, how))),
+    Effect.flatMap(selection.inPlace((placed) => forgiving.asMeant(placed, (meant) => watch(meant, how)))),
     // The first event may be still to come, also the first of all.
     session.withReader({ create: true })
   )

@@ -5,6 +5,7 @@
  */
 import type { Event } from "@tidings/core/Event"
 import type { EventReader } from "@tidings/core/EventReader"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type { Nearest } from "./nearMisses.ts"
 import type { Selected } from "./selection.ts"
@@ -27,3 +28,23 @@ export const nearest = (selected: Selected, seen: ReadonlyArray<Event>): Effect.
         Effect.orElseSucceed(() => nothing)
       )
     : Effect.succeed(nothing)
+
+/** A value of the selection is spelled otherwise in the store. @internal */
+export class Corrected extends Data.TaggedError("Corrected")<{
+  /** What is meant. */
+  readonly selected: Selected
+}> {}
+
+/**
+ * Runs with a selection, and anew with what is meant as often as that is found out: what is recorded meanwhile may show it of
+ * another value.
+ *
+ * @internal
+ */
+export const asMeant = <A, E, R>(
+  selected: Selected,
+  run: (selected: Selected) => Effect.Effect<A, E | Corrected, R>
+): Effect.Effect<A, E, R> =>
+  Effect.catch(run(selected), (error) =>
+    error instanceof Corrected ? asMeant(error.selected, run) : Effect.fail(error)
+  )

@@ -44,9 +44,6 @@ class Came extends Data.TaggedError("Came")<{ readonly event: Event }> {}
 /** Nothing is there, and nothing is waited for. */
 class Nothing extends Data.TaggedError("Nothing") {}
 
-/** A value of the filter is spelled otherwise in the store. */
-class Corrected extends Data.TaggedError("Corrected")<{ readonly selected: selection.Selected }> {}
-
 /** One event alone: a document where there is one for it. */
 const show = Effect.fnUntraced(function* (event: Event, printer: printing.Printer) {
   if (printer.document !== undefined) return yield* words.data(printer.document(EventJson.toStoredObject(event)))
@@ -91,7 +88,7 @@ const first = Effect.fnUntraced(function* (
       if (event !== undefined && !isBefore) return yield* new Came({ event })
       if (limit === 0) return yield* new Nothing()
       const nearest = yield* forgiving.nearest(selected, [])
-      if (nearest.corrected !== undefined) return yield* new Corrected({ selected: nearest.corrected })
+      if (nearest.corrected !== undefined) return yield* new forgiving.Corrected({ selected: nearest.corrected })
       for (const hint of nearest.hints) yield* words.say(hint)
     }).pipe(Effect.provideService(EventReader, reader))
     return yield* reconnecting.run(
@@ -104,7 +101,7 @@ const first = Effect.fnUntraced(function* (
       })
     )
   })
-  return yield* Effect.catchTag(wait(given), "Corrected", ({ selected }) => wait(selected))
+  return yield* forgiving.asMeant(given, wait)
 })
 
 /** @internal */
