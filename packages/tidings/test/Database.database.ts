@@ -2,9 +2,12 @@
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import { Overwrite } from "../src/internal/cli/progress.ts"
+import { Attended } from "../src/internal/cli/words.ts"
 import * as Tidings from "../src/Tidings.ts"
 import { tidings } from "./inEnvironment.ts"
 import { clientLayer, type Place, place, server } from "./testDatabase.ts"
@@ -164,6 +167,32 @@ describe("the command on a database", () => {
       assert.include(without.err.join("\n"), "say with --max-age what is to be removed")
       assert.strictEqual((yield* on(at, ["prune", "--max-age", "1h"])).code, 2)
     }).pipe(Effect.scoped)
+  )
+
+  it.live("says how far a prune is that waits for who reads a day that it removes", () =>
+    Effect.gen(function* () {
+      const at = yield* place
+      const sql = yield* PgClient.PgClient
+      yield* on(at, ["emit", "Workflow/a", "WorkflowExecuted"])
+      yield* sql.unsafe(`select ${at.schema}.add_partition('2020-01-31')`)
+      for (const table of ["states", "current"])
+        yield* sql.unsafe(`update ${at.schema}.${table} set day = '2020-01-31'`)
+      const shown: Array<string> = []
+      const prune = on(at, ["prune", "--max-age", "30d"]).pipe(
+        Effect.provideService(Attended, () => true),
+        Effect.provideService(Overwrite, (text) => void shown.push(text))
+      )
+      const reading = sql.withTransaction(
+        Effect.gen(function* () {
+          yield* sql.unsafe(`select count(*) from ${at.schema}.states_20200131`)
+          const pruning = yield* Effect.forkScoped(prune)
+          while (!shown.some((text) => text.includes("1 state removed"))) yield* Effect.sleep(10)
+          return pruning
+        })
+      )
+      assert.deepStrictEqual((yield* Fiber.join(yield* reading)).err, ["removed 1 day (1 state)"])
+      assert.strictEqual(shown.at(-1), "\r\u001b[2K")
+    }).pipe(Effect.scoped, Effect.provide(clientLayer()))
   )
 
   it.live("is checked by doctor", () =>

@@ -49,13 +49,14 @@ export const lastTime = (directory: LogDirectory, { opened, status }: OpenSegmen
 }
 
 /**
- * Reads a segment; absent when it does not exist. Yields between slices.
+ * Reads a segment; absent when it does not exist. Yields between slices, and tells how many bytes it has read.
  *
  * @internal
  */
 export const read = (
   directory: LogDirectory,
-  name: SegmentName.SegmentName
+  name: SegmentName.SegmentName,
+  onSlice: (bytes: number) => Effect.Effect<void>
 ): Effect.Effect<SegmentFacts | undefined, BackendError> =>
   Effect.acquireUseRelease(
     directory.attempt(() => directory.openSegment(name, "read"), name.file),
@@ -86,7 +87,7 @@ export const read = (
       }
       const loop: Effect.Effect<void, BackendError> = Effect.suspend(() =>
         Effect.flatMap(directory.attempt(step, name.file), (more) =>
-          more ? Effect.andThen(Effect.yieldNow, loop) : Effect.void
+          Effect.andThen(onSlice(position), more ? Effect.andThen(Effect.yieldNow, loop) : Effect.void)
         )
       )
       return Effect.map(loop, () => ({ lines, until: newest === "" ? undefined : timeOf(newest) }))
