@@ -1,5 +1,5 @@
 // tidings mcp as clients run it: a child that speaks JSON lines, and a server that many ask over HTTP.
-import { afterAll, assert, beforeAll, describe, it, vi } from "@effect/vitest"
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { spawn, type ChildProcess } from "node:child_process"
 import { once } from "node:events"
 import { mkdtemp, rm } from "node:fs/promises"
@@ -8,8 +8,6 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 
 const bin = join(import.meta.dirname, "..", "bin", "tidings.mjs")
-
-vi.setConfig({ testTimeout: 30_000 })
 
 let home: string
 beforeAll(async () => {

@@ -22,9 +22,6 @@ const own = join(import.meta.dirname, "..")
 const installed = mkdtempSync(join(tmpdir(), "tidings-installed-"))
 const bin = join(installed, "bin", "tidings.mjs")
 
-// Each test runs several processes, and each of them waits for its turn where others are busy too.
-vi.setConfig({ testTimeout: 30_000 })
-
 interface Ran {
   readonly code: number | null
   readonly out: string
