@@ -31,12 +31,12 @@ const ADVICE: Readonly<Record<BackendError["reason"]["_tag"], string>> = {
   TargetMismatch: "the tables were replaced meanwhile: run it again"
 }
 
-const broken = (name: string, error: BackendError): Check => ({
-  name,
-  state: "broken",
-  found: error.message,
-  advice: ADVICE[error.reason._tag]
-})
+const broken = (name: string, error: BackendError): Check => {
+  const { _tag, detail } = error.reason
+  // A check only reads, so whether something was written is not said.
+  const [found, advice = ADVICE[_tag]] = failure.adviceIn(_tag === "Transient" ? detail : error.message)
+  return { name, state: "broken", found, advice }
+}
 
 // ---------------------------------------------------------------------------
 // the server
@@ -293,8 +293,8 @@ const look = (db: database.Database, place: string): Effect.Effect<ReadonlyArray
   Effect.gen(function* () {
     const { schema } = db
     const sql = yield* db.client
-    const ask = <A>(asked: Effect.Effect<A, Parameters<typeof failure.fromSql>[0]>) =>
-      Effect.mapError(asked, (error) => failure.fromSql(error))
+    const ask = <A>(asked: Effect.Effect<A, Parameters<typeof db.failed>[0]>) =>
+      Effect.mapError(asked, (error) => db.failed(error))
     const server = yield* ask(serverOf(sql))
     const checks = [ofServer(place, server)]
     const rights = yield* ask(rightsOf(sql, schema))

@@ -11,7 +11,10 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { readFile, stat } from "node:fs/promises"
 import { connect } from "node:net"
+import { homedir } from "node:os"
+import { join } from "node:path"
 import { checkServerIdentity, type ConnectionOptions } from "node:tls"
+import type { Client } from "./failure.ts"
 
 /** How a connection is protected: `libpq`'s modes. */
 export type SslMode = "disable" | "allow" | "prefer" | "require" | "verify-ca" | "verify-full"
@@ -214,6 +217,9 @@ const tlsOf = (location: Location): Effect.Effect<boolean | ConnectionOptions, B
     }
   })
 
+/** The password file where none is named. */
+export const USUAL_PASSFILE = join(homedir(), ".pgpass")
+
 /** What of the environment says how to connect. */
 export interface Environment {
   readonly username: string
@@ -221,6 +227,17 @@ export interface Environment {
   readonly password: Redacted.Redacted | undefined
   /** `PGPASSFILE`, or the file in the home directory. */
   readonly passfile: string | undefined
+}
+
+/** Who connects, and where the password is looked for. */
+export const accountOf = (location: Location, environment: Environment): Omit<Client, "place"> => {
+  const passfile = location.passfile ?? environment.passfile ?? USUAL_PASSFILE
+  return {
+    user: location.username ?? environment.username,
+    passwordIn:
+      location.password !== undefined ? "the URL" : environment.password !== undefined ? "PGPASSWORD" : "the file",
+    passwordFile: passfile === USUAL_PASSFILE ? "~/.pgpass" : passfile
+  }
 }
 
 /** How a client reaches a location. A password of the URL comes first, then `PGPASSWORD`, then that of a password file. */
