@@ -636,7 +636,7 @@ describe("follow", () => {
       assert.deepStrictEqual(
         lines.filter((line) => !line.startsWith("{")),
         [1, 2, 3]
-          .map((n) => `-- interrupted: nothing was written: broken ${n}; retrying --`)
+          .map((n) => `-- interrupted: the store did not answer as it should: broken ${n}; retrying --`)
           .concat("error: not allowed: the token expired")
       )
       assert.strictEqual(code, 4)
