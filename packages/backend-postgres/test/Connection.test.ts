@@ -104,6 +104,18 @@ describe("the URL of a database", () => {
   })
 })
 
+describe("the place that a URL leads to", () => {
+  it("is told with its schema, unless that is the usual one", () => {
+    const told = (url: string) => Result.getOrThrow(PostgresBackend.placeOf(url)).description
+    assert.strictEqual(told("postgres://u@h/events"), "the database events at h:5432")
+    assert.strictEqual(told("postgres://u@h/events?schema=tidings"), "the database events at h:5432")
+    assert.strictEqual(
+      told("postgres://u@h/events?schema=team_a"),
+      "the schema team_a of the database events at h:5432"
+    )
+  })
+})
+
 describe("the password", () => {
   const passwordOf = (url: string, environment: Partial<connection.Environment>) =>
     Effect.map(connection.poolOf(located(`${url}?sslmode=disable`), { ...nothing, ...environment }), ({ password }) =>

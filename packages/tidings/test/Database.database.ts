@@ -56,7 +56,11 @@ describe("the command on a database", () => {
       for (let times = 0; times < 2; times++) {
         const ran = yield* on(at, ["list"])
         assert.deepStrictEqual([ran.code, ran.out], [0, []])
-        assert.match(ran.err.join("\n"), /^there are no events in the database .* yet; record one with: tidings emit /)
+        assert.match(
+          ran.err.join("\n"),
+          /^there are no events in the schema \S+ of the database .* yet; record one with: /
+        )
+        assert.include(ran.err.join("\n"), ` ${at.schema} `)
       }
       assert.include((yield* on(at, ["doctor"])).out.join("\n"), "none in the schema")
     }).pipe(Effect.scoped)
