@@ -666,6 +666,23 @@ describe("follow", () => {
   )
 })
 
+describe("a --since that lies ahead", () => {
+  it.effect("is told, because nothing can match it", () =>
+    Effect.gen(function* () {
+      const { layer } = yield* five
+      for (const argv of [["list"], ["top"], ["story"]]) {
+        const told = (since: string) => Effect.map(run(layer, [...argv, "--since", since]), ({ err }) => err.join("\n"))
+        // It is 12:30 there.
+        assert.include(
+          yield* told("13:00"),
+          'note: --since is in the future (in 30m): 2026-08-22 13:00:00 +02:00; for an earlier day give the date: --since "2026-08-21 13:00:00"'
+        )
+        assert.notInclude(yield* told("12:00"), "future")
+      }
+    })
+  )
+})
+
 describe("get", () => {
   it.effect("shows one event in full, by its id or its name", () =>
     Effect.gen(function* () {
