@@ -59,7 +59,11 @@ describe("the command on a database", () => {
       for (let times = 0; times < 2; times++) {
         const ran = yield* on(at, ["list"])
         assert.deepStrictEqual([ran.code, ran.out], [0, []])
-        assert.match(ran.err.join("\n"), /^there are no events in the database .* yet; record one with: tidings emit /)
+        assert.match(
+          ran.err.join("\n"),
+          /^there are no events in the schema \S+ of the database .* yet; record one with: /
+        )
+        assert.include(ran.err.join("\n"), ` ${at.schema} `)
       }
       assert.include((yield* on(at, ["doctor"])).out.join("\n"), "none in the schema")
     }).pipe(Effect.scoped)
@@ -97,8 +101,29 @@ describe("the command on a database", () => {
       const ofFile = yield* tidings(["list", "-o", "name", "--database", at.open], { PGPASSFILE: passfile })
       assert.deepStrictEqual([ofFile.code, ofFile.err], [0, []])
       fs.rmSync(home, { recursive: true })
-      const none = yield* tidings(["list", "--database", at.open], { PGPASSFILE: passfile })
-      assert.strictEqual(none.code, 4)
+      const { host, pathname, username } = new URL(at.open)
+      const database = `the database ${pathname.slice(1)} at ${host}`
+      for (const [url, environment, told, file] of [
+        [at.open, {}, `${database} wants a password of the user "${username}", and there is none`, "~/.pgpass"],
+        [at.open, { PGPASSFILE: passfile }, "and there is none", passfile],
+        [at.open, { PGPASSWORD: "never-to-be-seen" }, "with the password of PGPASSWORD", "~/.pgpass"],
+        [
+          at.url.replace(`:${password}@`, ":never-to-be-seen@"),
+          { PGPASSWORD: decodeURIComponent(password) },
+          `${database} refuses the user "${username}" with the password of the URL: `,
+          "~/.pgpass"
+        ]
+      ] as const) {
+        for (const verb of [["list"], ["emit", "Workflow/a", "WorkflowExecuted"]]) {
+          const ran = yield* tidings([...verb, "--database", url], environment)
+          assert.strictEqual(ran.code, 4)
+          const [error, hint] = ran.err.slice(-2)
+          assert.include(error, told)
+          assert.match(hint!, /^to give (another )?one, set PGPASSWORD or add a line to /)
+          assert.include(hint, ` ${file}; a password in the URL comes before both`)
+          assert.notInclude(ran.err.join("\n"), "never-to-be-seen")
+        }
+      }
     }).pipe(Effect.scoped)
   )
 

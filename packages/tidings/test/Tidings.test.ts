@@ -298,6 +298,30 @@ describe("create", () => {
     }
   })
 
+  it("says of what is no reference what was given, and how a reference is written", async () => {
+    await using tidings = await Tidings.create({ backend: "memory", component: "test", logger: false })
+    const told = async (given: unknown): Promise<string> => {
+      try {
+        await tidings.createEvent(given as never, "Started", "it runs", "Normal")
+        return "accepted"
+      } catch (error) {
+        return (error as Error).message.replace("the event was not recorded: ", "")
+      }
+    }
+    assert.strictEqual(
+      await told({ kind: "Deployment", metadata: { name: "web" } }),
+      'involvedObject.metadata is {"name":"web"}, expected name and namespace beside kind, as a reference has them: {"kind":"Deployment","name":"web"}'
+    )
+    assert.strictEqual(
+      await told("Deployment/web"),
+      'involvedObject is "Deployment/web", expected an object with kind and name'
+    )
+    assert.match(
+      await told([{ kind: "Deployment", name: "web" }]),
+      /^involvedObject is \[.*\], expected an object with/
+    )
+  })
+
   it("rejects with a typed error when a store cannot be opened, and leaves nothing open", async () => {
     const error = await Tidings.create({ backend: "filesystem", directory: "/dev/null/log" }).catch(
       (error: Error) => error

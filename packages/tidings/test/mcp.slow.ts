@@ -227,6 +227,8 @@ describe("tidings mcp --http", () => {
     const headers = { authorization: `Bearer ${token}` }
     const list = { id: 1, method: "tools/list" }
     assert.strictEqual((await post(url, {}, list)).status, 401)
+    const elsewhere = await post(new URL("/", url).href, {}, list)
+    assert.deepStrictEqual([elsewhere.status, elsewhere.text], [404, "Not found: the endpoint is /mcp\n"])
     assert.strictEqual((await post(url, { authorization: `Bearer ${token}x` }, list)).status, 401)
     assert.strictEqual((await post(url, { ...headers, host: "rebound.example" }, list)).status, 403)
     for (const origin of ["https://evil.example", "http://localhost.evil.example", "null"]) {

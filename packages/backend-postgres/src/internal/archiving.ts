@@ -11,7 +11,6 @@ import type { ArchiveStore, Commit, Committed, Opening, Span } from "../ArchiveS
 import { insert } from "./archivedStates.ts"
 import * as coverage from "./coverage.ts"
 import { type Database, type Opened, transaction } from "./database.ts"
-import * as failure from "./failure.ts"
 import * as spans from "./spans.ts"
 import { channelOf, lockStore } from "./writing.ts"
 
@@ -316,7 +315,7 @@ export const make = (database: Database, wrote: () => void): ArchiveStore["Servi
           run(opened, () => {
             isCommitting = true
           }),
-          (error) => (error instanceof BackendError ? error : failure.fromSql(error, isCommitting ? "unknown" : "no"))
+          (error) => (error instanceof BackendError ? error : database.failed(error, isCommitting ? "unknown" : "no"))
         )
       })
     )

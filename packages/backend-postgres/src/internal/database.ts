@@ -24,8 +24,7 @@ export interface Opened {
 }
 
 export interface Settings {
-  /** Where it is, in words. */
-  readonly place: string
+  readonly client: failure.Client
   readonly schema: string
   readonly migrate: boolean
   readonly pool: Effect.Effect<PgClient.PgPoolConfig, BackendError>
@@ -38,6 +37,8 @@ export interface Database {
   readonly table: (name: string) => Statement.Fragment
   /** The client, also where there are no tables. */
   readonly client: Effect.Effect<PgClient.PgClient, BackendError>
+  /** The error of the backend for one of the database; `applied` says what is known of a write. */
+  readonly failed: (error: SqlError, applied?: "no" | "unknown") => BackendError
   readonly open: Effect.Effect<Opened, BackendError>
   /** After a statement found no tables: the next use looks for them anew. */
   readonly forget: Effect.Effect<void>
@@ -82,8 +83,9 @@ interface Found {
 /** First half of the keys of our advisory locks: the letters `tidi`. */
 const LOCKS = 0x7469_6469
 
-const prepare = (sql: PgClient.PgClient, { migrate, place, schema }: Settings) =>
+const prepare = (sql: PgClient.PgClient, { client, migrate, schema }: Settings) =>
   Effect.gen(function* () {
+    const { place } = client
     const find = sql<Found>`select id, version, created from ${sql.literal(schema)}.store`.pipe(
       Effect.map((rows) => rows[0]),
       Effect.catch((error) => (failure.isMissing(error) ? Effect.succeed(undefined) : Effect.fail(error)))
@@ -138,7 +140,7 @@ const prepare = (sql: PgClient.PgClient, { migrate, place, schema }: Settings) =
         })
       ),
       (error) => {
-        const made = failure.fromSql(error)
+        const made = failure.fromSql(error, client)
         return made.reason._tag === "Unauthorized" || failure.codeOf(error) === "25006"
           ? new BackendError({
               reason: new Unavailable({
@@ -156,6 +158,7 @@ export const make = (settings: Settings): Effect.Effect<Database, never, Scope.S
   Effect.gen(function* () {
     const scope = yield* Effect.scope
     const turn = Semaphore.makeUnsafe(1)
+    const failed: Database["failed"] = (error, applied) => failure.fromSql(error, settings.client, applied)
     let client: PgClient.PgClient | undefined
     let opened: Opened | undefined
     /** The store that was found first: another one in its place is not written to. */
@@ -174,7 +177,7 @@ export const make = (settings: Settings): Effect.Effect<Database, never, Scope.S
       }).pipe(
         Effect.provide(Reactivity.layer),
         Scope.provide(scope),
-        Effect.mapError((error) => failure.fromSql(error))
+        Effect.mapError((error) => failed(error))
       )
       return client
     })
@@ -183,7 +186,7 @@ export const make = (settings: Settings): Effect.Effect<Database, never, Scope.S
       if (opened !== undefined) return opened
       const sql = yield* connect
       const { created, id } = yield* Effect.mapError(prepare(sql, settings), (error) =>
-        error instanceof BackendError ? error : failure.fromSql(error)
+        error instanceof BackendError ? error : failed(error)
       )
       if (bound !== undefined && bound !== id) {
         return yield* Effect.fail(
@@ -191,7 +194,7 @@ export const make = (settings: Settings): Effect.Effect<Database, never, Scope.S
             reason: new TargetMismatch({
               expected: bound,
               found: id,
-              detail: `the schema ${settings.schema} of ${settings.place} was replaced`
+              detail: `the schema ${settings.schema} of ${settings.client.place} was replaced`
             })
           })
         )
@@ -208,6 +211,7 @@ export const make = (settings: Settings): Effect.Effect<Database, never, Scope.S
     return {
       schema: settings.schema,
       client: turn.withPermits(1)(connect),
+      failed,
       table: (name) => Statement.fragment([Statement.literal(`${settings.schema}.${name}`)]),
       open: opening,
       forget,
@@ -215,7 +219,7 @@ export const make = (settings: Settings): Effect.Effect<Database, never, Scope.S
         Effect.flatMap(opening, use).pipe(
           Effect.catch((error): Effect.Effect<never, BackendError> => {
             if (error instanceof BackendError) return Effect.fail(error)
-            const told = Effect.fail(failure.fromSql(error))
+            const told = Effect.fail(failed(error))
             return failure.isMissing(error) ? Effect.andThen(forget, told) : told
           })
         )

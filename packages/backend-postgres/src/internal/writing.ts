@@ -167,7 +167,7 @@ export const make = (database: Database, wrote: () => void): Backend.Service["wr
         }
       ).pipe(
         Effect.mapError((error) =>
-          error instanceof BackendError ? error : failure.fromSql(error, isCommitting ? "unknown" : "no")
+          error instanceof BackendError ? error : database.failed(error, isCommitting ? "unknown" : "no")
         ),
         Effect.map((rows) => {
           wrote()
