@@ -230,7 +230,7 @@ describe("create", () => {
     writeFileSync(kubeconfig, kubeconfigTo("https://127.0.0.1:1"))
     const journal = join(home, "journal")
     const open = () =>
-      Tidings.create({ backend: "kubernetes", kubeconfig, journal, component: "host", drainTimeout: "100 millis" })
+      Tidings.create({ backend: "kubernetes", kubeconfig, journal, component: "host", drainTimeout: "1 second" })
     try {
       const tidings = await open()
       const record = (name: string) => tidings.createEvent({ kind: "Pod", name }, "Started", "it runs", "Normal")
