@@ -18,7 +18,7 @@ export const shared: ViteUserConfig = {
     // `npm run test:slow` runs the others: whole processes, compilers and large data, which take a second or more each.
     include: [isSlow ? "test/**/*.slow.ts" : "test/**/*.test.ts"],
     // Bounds what hangs; generous, because a busy machine is no reason to fail.
-    testTimeout: 30_000,
+    testTimeout: isSlow ? 120_000 : 30_000,
     hookTimeout: 30_000
   }
 }

@@ -15,5 +15,5 @@ export default mergeConfig(
       "test/Processes.test.ts"
     )
   ),
-  defineConfig({ test: { name: "@tidings/backend-fs", testTimeout: 30_000 } })
+  defineConfig({ test: { name: "@tidings/backend-fs" } })
 )

@@ -189,11 +189,46 @@ export interface Options {
    * everybody who appends to it. A new log has limits also where none are given.
    */
   readonly retention?: RetentionOptions | undefined
+  /**
+   * Is told how far the log is with long work that a query, a watch or `prune` waits for, after each slice of some milliseconds; the
+   * work goes on when its effect is done. Nothing is told unless given.
+   *
+   * **Example** (A first query of a log without side files)
+   *
+   * ```ts
+   * import * as FileBackend from "@tidings/backend-fs/FileBackend"
+   * import * as Console from "effect/Console"
+   *
+   * export const Events = FileBackend.layer({
+   *   directory: "/var/log/my-host",
+   *   onProgress: ({ bytes, task, totalBytes }) => Console.error(`${task}: ${bytes} of ${totalBytes} bytes`)
+   * })
+   * ```
+   */
+  readonly onProgress?: ((progress: Progress) => Effect.Effect<void>) | undefined
 }
 
 // ---------------------------------------------------------------------------
 // models
 // ---------------------------------------------------------------------------
+
+/**
+ * How far a log is with long work that a caller waits for.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Progress {
+  /**
+   * `index`: side files are made that are missing, old or damaged. `retention`: segments are read that may be beyond the limits, which
+   * ends with the first one that is not.
+   */
+  readonly task: "index" | "retention"
+  /** How much of the segments is read. It is `totalBytes` when nothing is left to do. */
+  readonly bytes: number
+  /** How much is to be read at the most. */
+  readonly totalBytes: number
+}
 
 /**
  * What retention has removed from a log.
@@ -399,6 +434,7 @@ export const layer = (options: Options = {}): Layer.Layer<Backend.Backend | Even
         durability: survives,
         syncInterval: yield* durationOf("syncInterval", options.syncInterval ?? "1 second"),
         retention: options.retention === undefined ? undefined : yield* changesOf(options.retention),
+        onProgress: options.onProgress,
         segmentSize: options.segmentSize ?? 256 * 1024 * 1024,
         compressAfter:
           options.compressAfter === undefined ? undefined : yield* durationOf("compressAfter", options.compressAfter)

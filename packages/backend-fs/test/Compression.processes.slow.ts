@@ -45,7 +45,8 @@ it.live(
       let isEnded = false
       void ended.then(() => (isEnded = true))
       let kills = 0
-      while (!isEnded || kills < 3) {
+      // On a busy machine some are killed before they have compressed anything.
+      while (!isEnded || kills < 3 || compressedOf(directory).length <= 3) {
         const compressor = yield* start("compressor.ts", directory)
         yield* Effect.promise(() => once(compressor.stdout!, "data"))
         // Somewhere in one of many compressions.
@@ -57,7 +58,6 @@ it.live(
         (yield* Effect.promise(() => ended)).map(([code]: Array<number>) => code),
         writers.map(() => 0)
       )
-      assert.isAbove(compressedOf(directory).length, 3)
       const items = yield* watcher.take(WRITERS * COUNT)
       assert.deepStrictEqual(
         items.toSorted((a, b) => Number(a) - Number(b)),

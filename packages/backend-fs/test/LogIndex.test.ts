@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import type { FileBackend } from "@tidings/backend-fs"
 import * as EventJson from "@tidings/core/EventJson"
 import type { EventFilter } from "@tidings/core/EventQuery"
 import * as Arbitraries from "@tidings/testing/Arbitraries"
@@ -553,6 +554,41 @@ describe("side files", () => {
       appendFileSync(newestOf(directory), linesOf(61, 100))
       assert.deepStrictEqual((yield* backend.query({})).events, answerOf(directory, {}))
     })
+  )
+
+  it.effect(
+    "how far it is is told to whoever opened the log, until all is indexed, and only while there is something to do",
+    () =>
+      Effect.gen(function* () {
+        const directory = yield* TestDirectory.make
+        yield* openSmall(directory)
+        for (let number = 1; number <= 3; number++) segment(directory, number, linesOf(100 * number, 100 * number + 80))
+        const told: Array<FileBackend.Progress> = []
+        const { backend } = yield* Effect.provideService(
+          open({ directory, onProgress: (progress) => Effect.sync(() => void told.push(progress)) }),
+          Step,
+          STEP
+        )
+        yield* backend.query({ limit: 1 })
+        const totalBytes = segmentsOf(directory).reduce(
+          (sum, file) => sum + statSync(path.join(directory, file)).size,
+          0
+        )
+        assert.isAbove(told.length, totalBytes / STEP / 4)
+        assert.deepStrictEqual(
+          [...new Set(told.map(({ task, totalBytes }) => `${task} ${totalBytes}`))],
+          [`index ${totalBytes}`]
+        )
+        const bytes = told.map((progress) => progress.bytes)
+        assert.deepStrictEqual(
+          bytes,
+          bytes.toSorted((a, b) => a - b)
+        )
+        assert.strictEqual(bytes.at(-1), totalBytes)
+        told.length = 0
+        yield* backend.query({ limit: 1 })
+        assert.deepStrictEqual(told, [])
+      })
   )
 
   it.live("a writer indexes what it appends, in the background and when it closes", () =>

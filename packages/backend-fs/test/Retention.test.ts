@@ -2,7 +2,7 @@ import { FileBackend } from "@tidings/backend-fs"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, References } from "effect"
 import { TestClock } from "effect/testing"
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import * as path from "node:path"
 import { node } from "../src/internal/disk.ts"
 import { line, open, run, segmentsOf, watch } from "./openLog.ts"
@@ -53,6 +53,31 @@ describe("the limits of a log", () => {
       yield* run(directory, ({ log }) => log.setRetention({ maxEvents: 1 }))
       yield* run(directory, ({ backend }) => backend.write([first(3)]))
       assert.deepStrictEqual(numbersOf(directory), [2])
+    }).pipe(silent)
+  )
+
+  it.effect("how far it is with old segments that it has to read is told to whoever prunes", () =>
+    Effect.gen(function* () {
+      const directory = path.join(yield* TestDirectory.make, "log")
+      yield* daily(directory, 4, { retention: { maxAge: "none" } })
+      yield* run(directory, ({ log }) => log.setRetention({ maxBytes: 1 }))
+      for (const dryRun of [true, false]) {
+        const told: Array<FileBackend.Progress> = []
+        const { log } = yield* open({
+          directory,
+          onProgress: (progress) => Effect.sync(() => void told.push(progress))
+        })
+        const totalBytes = segmentsOf(directory).reduce(
+          (sum, file) => sum + statSync(path.join(directory, file)).size,
+          0
+        )
+        assert.strictEqual((yield* log.prune({ dryRun })).segments.length, 3)
+        assert.deepStrictEqual(
+          told.map(({ bytes, task }) => `${task} ${Math.round((4 * bytes) / totalBytes)}/4`),
+          ["retention 1/4", "retention 2/4", "retention 3/4", "retention 4/4"]
+        )
+        assert.isTrue(told.every((progress) => progress.totalBytes === totalBytes))
+      }
     }).pipe(silent)
   )
 

@@ -17,12 +17,14 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
+import * as Stream from "effect/Stream"
 import * as durations from "./internal/durations.ts"
 import * as involvedObjects from "./internal/involvedObjects.ts"
 import * as listing from "./internal/listing.ts"
 import * as ownCluster from "./internal/ownCluster.ts"
 import * as querying from "./internal/querying.ts"
 import * as readingNothing from "./internal/readingNothing.ts"
+import { notSent } from "./internal/requestErrors.ts"
 import * as selection from "./internal/selection.ts"
 import * as watching from "./internal/watching.ts"
 import * as writing from "./internal/writing.ts"
@@ -156,15 +158,18 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
     }),
     query: (query) => {
       const asked = selection.withPossibleNamespaces(query)
-      return isNothing(asked) ? nothing.query(query) : readerOf(asked).query(asked)
+      return Effect.mapError(isNothing(asked) ? nothing.query(query) : readerOf(asked).query(asked), notSent)
     },
     copy: (filter, from) => {
       const asked = selection.withPossibleNamespaces(filter)
-      return isNothing(asked) ? nothing.watch(filter, from) : copy(asked, from)
+      return Stream.mapError(isNothing(asked) ? nothing.watch(filter, from) : copy(asked, from), notSent)
     },
     watch: (filter, from) => {
       const asked = selection.withPossibleNamespaces(filter)
-      return isNothing(asked) ? nothing.watch(filter, from) : readerOf(asked).watch(asked, from)
+      return Stream.mapError(
+        isNothing(asked) ? nothing.watch(filter, from) : readerOf(asked).watch(asked, from),
+        notSent
+      )
     }
   })
 })

@@ -144,7 +144,10 @@ export const url: Config.Config<Redacted.Redacted> = opening.url
  * @since 0.2.0
  */
 export interface Place {
-  /** In words, without anything secret: `the database events at db.example.com:5432`. */
+  /**
+   * In words, without anything secret: `the database events at db.example.com:5432`, or
+   * `the schema team_a of the database events at db.example.com:5432` where the schema is not the usual one.
+   */
   readonly description: string
   /** The schema of the tables. */
   readonly schema: string
@@ -174,11 +177,15 @@ export interface Place {
  * @since 0.2.0
  */
 export const placeOf = (url: string | Redacted.Redacted): Result.Result<Place, BackendError> =>
-  Result.map(connection.parseUrl(opening.textOf(url)), (location) => ({
-    description: connection.describe(location),
-    schema: location.schema ?? opening.DEFAULT_SCHEMA,
-    hasPassword: location.password !== undefined || location.sslPassword !== undefined
-  }))
+  Result.map(connection.parseUrl(opening.textOf(url)), (location) => {
+    const { password, schema = opening.DEFAULT_SCHEMA, sslPassword } = location
+    const database = connection.describe(location)
+    return {
+      description: schema === opening.DEFAULT_SCHEMA ? database : `the schema ${schema} of ${database}`,
+      schema,
+      hasPassword: password !== undefined || sslPassword !== undefined
+    }
+  })
 
 /**
  * Whether a store could not be used because it has no tables yet and is to make none (`migrate: false`): nothing was recorded.

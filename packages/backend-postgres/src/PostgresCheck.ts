@@ -11,8 +11,7 @@ import * as Timestamp from "@tidings/core/Timestamp"
 import type { PgClient } from "@effect/sql-pg/PgClient"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type { ArchivedStore } from "./ArchiveStore.ts"
-import { storesOf } from "./internal/coverage.ts"
+import { type PlacedStore, storesOf } from "./internal/coverage.ts"
 import type * as database from "./internal/database.ts"
 import * as failure from "./internal/failure.ts"
 import * as opening from "./internal/opening.ts"
@@ -31,12 +30,12 @@ const ADVICE: Readonly<Record<BackendError["reason"]["_tag"], string>> = {
   TargetMismatch: "the tables were replaced meanwhile: run it again"
 }
 
-const broken = (name: string, error: BackendError): Check => ({
-  name,
-  state: "broken",
-  found: error.message,
-  advice: ADVICE[error.reason._tag]
-})
+const broken = (name: string, error: BackendError): Check => {
+  const { _tag, detail } = error.reason
+  // A check only reads, so whether something was written is not said.
+  const [found, advice = ADVICE[_tag]] = failure.adviceIn(_tag === "Transient" ? detail : error.message)
+  return { name, state: "broken", found, advice }
+}
 
 // ---------------------------------------------------------------------------
 // the server
@@ -186,7 +185,11 @@ const ofOwn = (coverage: Coverage): Check => ({
   facts: factsOf(coverage)
 })
 
-const ofArchived = ({ cluster, coverage, replicas }: ArchivedStore, now: Timestamp.Micros, rate: number): Check => {
+const ofArchived = (
+  { cluster, coverage, place, replicas }: PlacedStore,
+  now: Timestamp.Micros,
+  rate: number
+): Check => {
   const live = replicas.filter(({ isLive }) => isLive)
   const copied = live.flatMap(({ until }) => until ?? [])
   const lagSeconds = copied.length === 0 ? undefined : Math.max(0, Math.round((now - Math.max(...copied)) / 1_000_000))
@@ -211,7 +214,10 @@ const ofArchived = ({ cluster, coverage, replicas }: ArchivedStore, now: Timesta
         ? "no replica archives it"
         : `no replica archives it now; ${last.name} was last seen at ${Timestamp.formatSeconds(last.seen)}` +
           (last.problem === undefined ? "" : `: ${last.problem}`)
-    const advice = "run one: tidings archive; what is not copied within an hour or so is lost"
+    const advice =
+      place === undefined
+        ? "run one: tidings archive; a cluster forgets its events after an hour or so, and what is not copied before is lost"
+        : `run one: tidings archive --directory ${place}; what the limits of the event log remove before it is copied is lost`
     return { name: "archive", state: "broken", found: `${told}; ${why}`, advice, facts }
   }
   const found =
@@ -220,7 +226,7 @@ const ofArchived = ({ cluster, coverage, replicas }: ArchivedStore, now: Timesta
   return { name: "archive", state: coverage.gaps.length === 0 ? "ok" : "note", found, facts }
 }
 
-const written = ({ replicas }: ArchivedStore): number => replicas.reduce((sum, { states }) => sum + states, 0)
+const written = ({ replicas }: PlacedStore): number => replicas.reduce((sum, { states }) => sum + states, 0)
 
 /** The archived stores, with what is written to them in a second. */
 const ofArchive = (db: database.Database): Effect.Effect<ReadonlyArray<Check>, BackendError> =>
@@ -293,8 +299,8 @@ const look = (db: database.Database, place: string): Effect.Effect<ReadonlyArray
   Effect.gen(function* () {
     const { schema } = db
     const sql = yield* db.client
-    const ask = <A>(asked: Effect.Effect<A, Parameters<typeof failure.fromSql>[0]>) =>
-      Effect.mapError(asked, (error) => failure.fromSql(error))
+    const ask = <A>(asked: Effect.Effect<A, Parameters<typeof db.failed>[0]>) =>
+      Effect.mapError(asked, (error) => db.failed(error))
     const server = yield* ask(serverOf(sql))
     const checks = [ofServer(place, server)]
     const rights = yield* ask(rightsOf(sql, schema))

@@ -67,6 +67,9 @@ describe("the URL of a database", () => {
     assert.strictEqual(located("postgres://h/?sslrootcert=system").sslMode, "verify-full")
     assert.strictEqual(located("postgres:///events?host=/var/run/postgresql").host, "/var/run/postgresql")
     assert.strictEqual(located("postgres://[::1]:5433/events").host, "::1")
+    assert.deepInclude(located("postgres://someone@/events"), { host: "localhost", username: "someone", port: 5432 })
+    assert.deepInclude(located("postgres://:5433/events"), { host: "localhost", port: 5433, database: "events" })
+    assert.deepInclude(located("postgres://u:p@w@:5433?host=/run"), { host: "/run", username: "u", port: 5433 })
   })
 
   it("is refused where something in it would have no effect, and the refusal has no password", () => {
@@ -75,10 +78,22 @@ describe("the URL of a database", () => {
       ["postgres://u:never-to-be-seen@h1,h2/d", "names several hosts"],
       ["postgres://u:never-to-be-seen@h/d?sslmod=require", `"sslmod", which is not known`],
       ["postgres://u:never-to-be-seen@h/d?sslmode=on", `sslmode="on"`],
-      ["postgres://u:never-to-be-seen@h:99999/d", "is not one"],
-      ["postgres://u:never-to-be-seen@h/d?port=0", "port that is not between"],
+      ["postgres://u:never-to-be-seen@h:99999/d", "has a port that is not between 1 and 65535"],
+      ["postgres://u:never-to-be-seen@:99999/d", "has a port that is not between 1 and 65535"],
+      ["postgres://u:never-to-be-seen@[::1]:99999", "has a port that is not between 1 and 65535"],
+      ["postgres://h:never-to-be-seen/d", "has a port that is not between 1 and 65535"],
+      ["postgres://u:never-to-be-seen@h:0/d", "has a port that is not between 1 and 65535"],
+      ["postgres://u:never-to-be-seen@h/d?port=0", "has a port that is not between 1 and 65535"],
+      ["postgres://u:never-to-be-seen@h/d?port=0x10", "has a port that is not between 1 and 65535"],
+      ["postgres://u:never-to-be-seen@h/d?port=", "has a port that is not between 1 and 65535"],
+      [
+        "postgres://u:never-to-be-seen@::1/d",
+        "has a host that is no name or address; an IPv6 address is written [::1]"
+      ],
+      ["postgres://u:never-to-be-seen@h h/d", "has a host that is no name or address"],
       ["postgres://u:never-to-be-seen%@h/d", "has a password with a %"],
       ["postgres://u:never-to-be-seen@h/d?connect_timeout=soon", "connect_timeout"],
+      ["postgres://u:never-to-be-seen@h/d?connect_timeout=", "connect_timeout"],
       ["postgres://u:1/never-to-be-seen@h/d", "special character in its user or password"],
       ["postgres://u:1?never-to-be-seen@h/d", "special character in its user or password"],
       ["postgres://u:1#never-to-be-seen@h/d", "special character in its user or password"]
@@ -86,6 +101,18 @@ describe("the URL of a database", () => {
       assert.include(refused(url), told)
       assert.notInclude(refused(url), "never-to-be-seen")
     }
+  })
+})
+
+describe("the place that a URL leads to", () => {
+  it("is told with its schema, unless that is the usual one", () => {
+    const told = (url: string) => Result.getOrThrow(PostgresBackend.placeOf(url)).description
+    assert.strictEqual(told("postgres://u@h/events"), "the database events at h:5432")
+    assert.strictEqual(told("postgres://u@h/events?schema=tidings"), "the database events at h:5432")
+    assert.strictEqual(
+      told("postgres://u@h/events?schema=team_a"),
+      "the schema team_a of the database events at h:5432"
+    )
   })
 })
 
@@ -206,7 +233,10 @@ describe("the layer", () => {
         Effect.provide(PostgresBackend.layer({ url: "postgres://u@127.0.0.1:1/d" }))
       )
       assert.deepInclude(error.reason, { _tag: "Transient", applied: "no" })
-      assert.include(error.message, "ECONNREFUSED")
+      assert.match(
+        error.message,
+        /^temporary failure: the database d at 127\.0\.0\.1:1 does not answer: connect ECONNREFUSED 127\.0\.0\.1:1; to find out why, check /
+      )
     })
   )
 })

@@ -1,9 +1,11 @@
 // What the checks of a database find on a real server.
 import { assert, describe, it } from "@effect/vitest"
 import { PostgresBackend, PostgresCheck } from "@tidings/backend-postgres"
+import * as Target from "@tidings/core/Target"
 import * as PgClient from "@effect/sql-pg/PgClient"
 import * as Effect from "effect/Effect"
 import { randomBytes } from "node:crypto"
+import { openArchive } from "./archives.ts"
 import { clientLayer, open, schema, url } from "./testDatabase.ts"
 import { first } from "./writes.ts"
 
@@ -95,6 +97,33 @@ describe("the checks of a database", () => {
       yield* sql.unsafe(`update ${name}.store set version = 0`)
       assert.match((yield* tables)[1]!, /^version 0 in the schema \S+, and this program needs version \d+$/)
     }).pipe(Effect.scoped, Effect.provide(clientLayer()))
+  )
+
+  it.live(
+    "say of a store that nobody archives any more what is lost, which differs between a cluster and an event log",
+    () =>
+      Effect.gen(function* () {
+        const name = yield* schema
+        const { store } = yield* openArchive({ schema: name })
+        for (const target of [Target.make("cluster-1"), Target.make("log-1", { place: "/var/log/events" })]) {
+          const { key } = yield* store.open({ target, replica: "one" })
+          yield* store.leave({ key, replica: "one" })
+        }
+        const checks = yield* PostgresCheck.run({ url, schema: name })
+        assert.deepStrictEqual(
+          checks.flatMap(({ advice, name, state }) => (name === "archive" ? [[state, advice]] : [])),
+          [
+            [
+              "broken",
+              "run one: tidings archive; a cluster forgets its events after an hour or so, and what is not copied before is lost"
+            ],
+            [
+              "broken",
+              "run one: tidings archive --directory /var/log/events; what the limits of the event log remove before it is copied is lost"
+            ]
+          ]
+        )
+      }).pipe(Effect.scoped)
   )
 
   it.effect("name no password where the server refuses it, or is away", () =>

@@ -113,8 +113,9 @@ export type BackendErrorReason =
 const describe = (reason: BackendErrorReason): string => {
   switch (reason._tag) {
     case "Transient":
+      // Also a query or a watch fails with it, so it does not speak of writing.
       return reason.applied === "no"
-        ? `nothing was written: ${reason.detail}`
+        ? `temporary failure: ${reason.detail}`
         : `it is unknown whether it was written (retrying is safe): ${reason.detail}`
     case "Throttled":
       return reason.retryAfter === undefined

@@ -244,10 +244,32 @@ describe("the method of a kind", () => {
     Effect.gen(function* () {
       const nameless = (found: string) => [{ field: "object.metadata.name", found, expected: "the name of the Order" }]
       const attempt = (object: unknown) => refused((orders) => untyped(orders)["orderEvent"]!(object, "OrderPlaced"))
-      for (const object of [{}, { metadata: {} }, { metadata: null }, undefined, null, "o-17"]) {
+      for (const object of [{}, { metadata: {} }, { metadata: null }]) {
         assert.deepStrictEqual(yield* attempt(object), nameless("missing"))
       }
+      for (const [object, found] of [
+        [undefined, "missing"],
+        [null, "null"],
+        ["o-17", '"o-17"']
+      ] as const) {
+        const expected = "an object with metadata.name, the name of the Order"
+        assert.deepStrictEqual(yield* attempt(object), [{ field: "object", found, expected }])
+      }
       assert.deepStrictEqual(yield* attempt({ metadata: { name: "" } }), nameless('""'))
+    })
+  )
+
+  it.effect("refuses a reference in the place of an object, and says how the object is written", () =>
+    Effect.gen(function* () {
+      const attempt = (object: unknown) => refused((orders) => untyped(orders)["orderEvent"]!(object, "OrderPlaced"))
+      assert.deepStrictEqual(yield* attempt({ kind: "Order", name: "o-17", namespace: "shop" }), [
+        {
+          field: "object.name",
+          found: '"o-17"',
+          expected:
+            'name and namespace in metadata, as an object has them: {"metadata":{"name":"o-17","namespace":"shop"}}'
+        }
+      ])
     })
   )
 

@@ -470,6 +470,28 @@ describe("acceptance", () => {
     }).pipe(Effect.provide(memory))
   )
 
+  it.effect("refuses an object in the place of a reference, and says how the reference is written", () =>
+    Effect.gen(function* () {
+      const pod = { kind: "Pod", metadata: { name: "web", namespace: "a", uid: "1" }, spec: {} } as never
+      const recorder = yield* Recorder.Recorder
+      const attempt = (given: Partial<Recorder.EventDraft>) =>
+        Effect.map(Effect.flip(recorder.record(draft("Up", given))), ({ message }) => message)
+      const told = (field: string) =>
+        `the event was not recorded: ${field}.metadata is {"name":"web","namespace":"a"}, expected name and namespace beside ` +
+        `kind, as a reference has them: {"kind":"Pod","name":"web","namespace":"a"}`
+      assert.strictEqual(yield* attempt({ involvedObject: pod }), told("involvedObject"))
+      assert.strictEqual(yield* attempt({ related: pod }), told("related"))
+      const long = yield* attempt({ involvedObject: { kind: "Pod", metadata: { name: "x".repeat(100_000) } } as never })
+      assert.isBelow(long.length, 400)
+      for (const none of ["Pod/web", [pod]]) {
+        assert.match(
+          yield* attempt({ involvedObject: none as never }),
+          /^the event was not recorded: involvedObject is .*, expected an object with kind and name$/
+        )
+      }
+    }).pipe(Effect.provide(memory))
+  )
+
   it.effect("refuses arguments that contain themselves", () =>
     Effect.gen(function* () {
       const loop: Record<string, unknown> = {}

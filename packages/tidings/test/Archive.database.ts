@@ -138,7 +138,7 @@ describe("tidings archive", () => {
       assert.strictEqual(yield* archive.end(), 0)
       assert.match(
         archive.said(),
-        /^archiving the cluster of context production, the cluster of context staging into the database \S+ at \S+\nended; 3 states written, and it goes on from here\n$/
+        /^archiving the cluster of context production, the cluster of context staging into the schema \S+ of the database \S+ at \S+\nended; 3 states written, and it goes on from here\n$/
       )
     }).pipe(Effect.scoped)
   )

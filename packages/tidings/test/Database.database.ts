@@ -2,9 +2,12 @@
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import { Overwrite } from "../src/internal/cli/progress.ts"
+import { Attended } from "../src/internal/cli/words.ts"
 import * as Tidings from "../src/Tidings.ts"
 import { tidings } from "./inEnvironment.ts"
 import { clientLayer, type Place, place, server } from "./testDatabase.ts"
@@ -56,7 +59,11 @@ describe("the command on a database", () => {
       for (let times = 0; times < 2; times++) {
         const ran = yield* on(at, ["list"])
         assert.deepStrictEqual([ran.code, ran.out], [0, []])
-        assert.match(ran.err.join("\n"), /^there are no events in the database .* yet; record one with: tidings emit /)
+        assert.match(
+          ran.err.join("\n"),
+          /^there are no events in the schema \S+ of the database .* yet; record one with: /
+        )
+        assert.include(ran.err.join("\n"), ` ${at.schema} `)
       }
       assert.include((yield* on(at, ["doctor"])).out.join("\n"), "none in the schema")
     }).pipe(Effect.scoped)
@@ -94,8 +101,29 @@ describe("the command on a database", () => {
       const ofFile = yield* tidings(["list", "-o", "name", "--database", at.open], { PGPASSFILE: passfile })
       assert.deepStrictEqual([ofFile.code, ofFile.err], [0, []])
       fs.rmSync(home, { recursive: true })
-      const none = yield* tidings(["list", "--database", at.open], { PGPASSFILE: passfile })
-      assert.strictEqual(none.code, 4)
+      const { host, pathname, username } = new URL(at.open)
+      const database = `the database ${pathname.slice(1)} at ${host}`
+      for (const [url, environment, told, file] of [
+        [at.open, {}, `${database} wants a password of the user "${username}", and there is none`, "~/.pgpass"],
+        [at.open, { PGPASSFILE: passfile }, "and there is none", passfile],
+        [at.open, { PGPASSWORD: "never-to-be-seen" }, "with the password of PGPASSWORD", "~/.pgpass"],
+        [
+          at.url.replace(`:${password}@`, ":never-to-be-seen@"),
+          { PGPASSWORD: decodeURIComponent(password) },
+          `${database} refuses the user "${username}" with the password of the URL: `,
+          "~/.pgpass"
+        ]
+      ] as const) {
+        for (const verb of [["list"], ["emit", "Workflow/a", "WorkflowExecuted"]]) {
+          const ran = yield* tidings([...verb, "--database", url], environment)
+          assert.strictEqual(ran.code, 4)
+          const [error, hint] = ran.err.slice(-2)
+          assert.include(error, told)
+          assert.match(hint!, /^to give (another )?one, set PGPASSWORD or add a line to /)
+          assert.include(hint, ` ${file}; a password in the URL comes before both`)
+          assert.notInclude(ran.err.join("\n"), "never-to-be-seen")
+        }
+      }
     }).pipe(Effect.scoped)
   )
 
@@ -164,6 +192,32 @@ describe("the command on a database", () => {
       assert.include(without.err.join("\n"), "say with --max-age what is to be removed")
       assert.strictEqual((yield* on(at, ["prune", "--max-age", "1h"])).code, 2)
     }).pipe(Effect.scoped)
+  )
+
+  it.live("says how far a prune is that waits for who reads a day that it removes", () =>
+    Effect.gen(function* () {
+      const at = yield* place
+      const sql = yield* PgClient.PgClient
+      yield* on(at, ["emit", "Workflow/a", "WorkflowExecuted"])
+      yield* sql.unsafe(`select ${at.schema}.add_partition('2020-01-31')`)
+      for (const table of ["states", "current"])
+        yield* sql.unsafe(`update ${at.schema}.${table} set day = '2020-01-31'`)
+      const shown: Array<string> = []
+      const prune = on(at, ["prune", "--max-age", "30d"]).pipe(
+        Effect.provideService(Attended, () => true),
+        Effect.provideService(Overwrite, (text) => void shown.push(text))
+      )
+      const reading = sql.withTransaction(
+        Effect.gen(function* () {
+          yield* sql.unsafe(`select count(*) from ${at.schema}.states_20200131`)
+          const pruning = yield* Effect.forkScoped(prune)
+          while (!shown.some((text) => text.includes("1 state removed"))) yield* Effect.sleep(10)
+          return pruning
+        })
+      )
+      assert.deepStrictEqual((yield* Fiber.join(yield* reading)).err, ["removed 1 day (1 state)"])
+      assert.strictEqual(shown.at(-1), "\r\u001b[2K")
+    }).pipe(Effect.scoped, Effect.provide(clientLayer()))
   )
 
   it.live("is checked by doctor", () =>

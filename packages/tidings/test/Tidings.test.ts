@@ -230,7 +230,7 @@ describe("create", () => {
     writeFileSync(kubeconfig, kubeconfigTo("https://127.0.0.1:1"))
     const journal = join(home, "journal")
     const open = () =>
-      Tidings.create({ backend: "kubernetes", kubeconfig, journal, component: "host", drainTimeout: "100 millis" })
+      Tidings.create({ backend: "kubernetes", kubeconfig, journal, component: "host", drainTimeout: "1 second" })
     try {
       const tidings = await open()
       const record = (name: string) => tidings.createEvent({ kind: "Pod", name }, "Started", "it runs", "Normal")
@@ -296,6 +296,30 @@ describe("create", () => {
       // A BigInt is a number of nanoseconds.
       if (index < 4) assert.strictEqual(await tagOf(tidings.flush(thing)), "InvalidTimeout")
     }
+  })
+
+  it("says of what is no reference what was given, and how a reference is written", async () => {
+    await using tidings = await Tidings.create({ backend: "memory", component: "test", logger: false })
+    const told = async (given: unknown): Promise<string> => {
+      try {
+        await tidings.createEvent(given as never, "Started", "it runs", "Normal")
+        return "accepted"
+      } catch (error) {
+        return (error as Error).message.replace("the event was not recorded: ", "")
+      }
+    }
+    assert.strictEqual(
+      await told({ kind: "Deployment", metadata: { name: "web" } }),
+      'involvedObject.metadata is {"name":"web"}, expected name and namespace beside kind, as a reference has them: {"kind":"Deployment","name":"web"}'
+    )
+    assert.strictEqual(
+      await told("Deployment/web"),
+      'involvedObject is "Deployment/web", expected an object with kind and name'
+    )
+    assert.match(
+      await told([{ kind: "Deployment", name: "web" }]),
+      /^involvedObject is \[.*\], expected an object with/
+    )
   })
 
   it("rejects with a typed error when a store cannot be opened, and leaves nothing open", async () => {

@@ -16,6 +16,22 @@ const hour = 60 * minute
 const day = 24 * hour
 const year = 365 * day
 
+describe("a time in the future", () => {
+  it.each([
+    ["2026-08-22T08:30:00Z", "2026-08-21 10:30:00"],
+    // Years ahead, and across the end of summer time.
+    ["2036-08-22T08:30:00Z", "2026-08-21 10:30:00"],
+    ["2026-11-22T09:30:00Z", "2026-08-21 10:30:00"],
+    ["2026-11-22T05:30:00Z", "2026-08-22 06:30:00"]
+  ])("is told with the same time of the last day on which it is over: %s", (at, expected) => {
+    const now = Timestamp.parse("2026-08-22T08:00:00Z")!
+    assert.match(
+      age.inFuture(Timestamp.parse(at)!, now, (time) => `<${time}>`),
+      new RegExp(`^in the future \\(in .*\\): .*; for an earlier day give the date: <${expected}>$`)
+    )
+  })
+})
+
 describe("ages", () => {
   // The cases of HumanDuration in k8s.io/apimachinery.
   it.each([

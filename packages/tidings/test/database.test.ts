@@ -40,15 +40,33 @@ describe("flags that name a store", () => {
 
   it.effect("name a database that is away, or is none, in an error without its password", () =>
     Effect.gen(function* () {
-      const away = yield* tidings(["list", "--database", URL_OF_NONE])
-      assert.strictEqual(away.code, 4)
-      assert.match(away.err.join("\n"), /ECONNREFUSED/)
+      for (const [argv, what] of [
+        [["list"], ""],
+        [["get", "x"], ""],
+        [["top"], ""],
+        [["follow"], ""],
+        [["wait", "Workflow/a"], ""],
+        [["emit", "Workflow/a", "WorkflowExecuted"], "the event was not recorded: "]
+      ] as const) {
+        const away = yield* tidings([...argv, "--database", URL_OF_NONE])
+        assert.strictEqual(away.code, 4)
+        assert.deepStrictEqual(away.err, [
+          "warning: others see the password of --database in ps: use PGPASSWORD or ~/.pgpass instead",
+          `error: ${what}the database events at 127.0.0.1:1 does not answer: connect ECONNREFUSED 127.0.0.1:1`,
+          "to find out why, check host and port of the URL, and whether the server runs and can be reached from here"
+        ])
+      }
+      const checked = yield* tidings(["doctor", "--database", URL_OF_NONE])
+      assert.match(
+        checked.out.join("\n"),
+        /database {2}the database events at 127\.0\.0\.1:1 does not answer: connect \S+ \S+\n +to find out why, check host and port/
+      )
       const none = yield* tidings(["list", "--backend", "postgres"])
       assert.strictEqual(none.code, 4)
       assert.match(none.err.join("\n"), /no database is named: give its URL, such as .*, or set TIDINGS_DATABASE to it/)
       const other = yield* tidings(["list", "--database", "mysql://u:never-to-be-seen@h/d"])
       assert.match(other.err.join("\n"), /does not begin with postgres:\/\//)
-      for (const ran of [away, other]) assert.notInclude(ran.err.join("\n"), "never-to-be-seen")
+      assert.notInclude([...checked.out, ...checked.err, ...other.err].join("\n"), "never-to-be-seen")
     })
   )
 

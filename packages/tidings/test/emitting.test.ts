@@ -25,6 +25,7 @@ const lines = (values: ReadonlyArray<unknown>): string => values.map((value) => 
 describe("emit", () => {
   it.effect("takes the time, the source, labels and a related object", () =>
     Effect.gen(function* () {
+      yield* TestClock.setTime(Date.parse("2026-08-22T10:00:01Z"))
       const { layer, service } = yield* memory()
       const ran = yield* run(layer, [
         ...["emit", "Workflow/deploy", "WorkflowExecuted", "-n", "team-a", "--at", "2026-08-22T10:00:00Z"],
@@ -48,6 +49,44 @@ describe("emit", () => {
       yield* run(layer, ["emit", "Workflow/deploy", "WorkflowExecuted", "--at", "-10m"])
       assert.strictEqual((yield* only(service)).last, 3_000_000_000)
     })
+  )
+
+  it.effect(
+    "keeps an event whose time is in the future, and says so in one note, with how an earlier day is given",
+    () =>
+      Effect.gen(function* () {
+        const now = new Date(2026, 7, 22, 9, 0, 0).getTime()
+        yield* TestClock.setTime(now)
+        const note =
+          /^note: the time of this event is in the future \(in 90m\): 2026-08-22 10:30:00 \S+; for an earlier day give the date: --at "2026-08-21 10:30:00"$/
+        const { layer, service } = yield* memory()
+        const ran = yield* run(layer, ["emit", "Workflow/deploy", "WorkflowExecuted", "--at", "10:30"])
+        assert.strictEqual(ran.code, 0)
+        assert.strictEqual(ran.err.length, 1)
+        assert.match(ran.err[0]!, note)
+        assert.strictEqual((yield* only(service)).last, (now + 90 * 60_000) * 1_000)
+
+        const earlier = yield* run(layer, [
+          "emit",
+          "Workflow/deploy",
+          "WorkflowExecuted",
+          "--at",
+          "2026-08-21 10:30:00"
+        ])
+        // Clocks of two machines differ.
+        const soon = yield* run(layer, ["emit", "Workflow/deploy", "WorkflowExecuted", "--at", "+1s"])
+        for (const { err } of [earlier, soon]) assert.deepStrictEqual(err, [])
+
+        const stdin = lines([workflow, { ...workflow, at: "10:30" }, { ...workflow, at: "23:00" }])
+        const many = yield* run(layer, ["emit", "-"], { stdin })
+        assert.strictEqual(many.err.length, 2)
+        assert.match(
+          many.err[1]!,
+          /^note: 2 events are in the future; the time of line 2 is in the future \(in 90m\): .*"at":"2026-08-21 10:30:00"$/
+        )
+        const all = yield* run(layer, ["emit", "-", "--at", "10:30"], { stdin: lines([workflow]) })
+        assert.match(all.err[1]!, /^note: the time of line 1 is in the future/)
+      })
   )
 
   it.effect.each([
@@ -88,6 +127,7 @@ describe("emit -", () => {
 
   it.effect("takes a line as it says, and else as the command line says", () =>
     Effect.gen(function* () {
+      yield* TestClock.setTime(Date.parse("2026-08-22T10:00:01Z"))
       const { layer, service } = yield* memory()
       const stdin = lines([
         { ...workflow, data: { stepCount: 3 }, labels: { team: "web" }, at: "2026-08-22T10:00:00Z", source: "ci" },

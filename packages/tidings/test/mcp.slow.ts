@@ -1,5 +1,5 @@
 // tidings mcp as clients run it: a child that speaks JSON lines, and a server that many ask over HTTP.
-import { afterAll, assert, beforeAll, describe, it, vi } from "@effect/vitest"
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { spawn, type ChildProcess } from "node:child_process"
 import { once } from "node:events"
 import { mkdtemp, rm } from "node:fs/promises"
@@ -8,8 +8,6 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 
 const bin = join(import.meta.dirname, "..", "bin", "tidings.mjs")
-
-vi.setConfig({ testTimeout: 30_000 })
 
 let home: string
 beforeAll(async () => {
@@ -229,6 +227,8 @@ describe("tidings mcp --http", () => {
     const headers = { authorization: `Bearer ${token}` }
     const list = { id: 1, method: "tools/list" }
     assert.strictEqual((await post(url, {}, list)).status, 401)
+    const elsewhere = await post(new URL("/", url).href, {}, list)
+    assert.deepStrictEqual([elsewhere.status, elsewhere.text], [404, "Not found: the endpoint is /mcp\n"])
     assert.strictEqual((await post(url, { authorization: `Bearer ${token}x` }, list)).status, 401)
     assert.strictEqual((await post(url, { ...headers, host: "rebound.example" }, list)).status, 403)
     for (const origin of ["https://evil.example", "http://localhost.evil.example", "null"]) {

@@ -22,9 +22,6 @@ const own = join(import.meta.dirname, "..")
 const installed = mkdtempSync(join(tmpdir(), "tidings-installed-"))
 const bin = join(installed, "bin", "tidings.mjs")
 
-// Each test runs several processes, and each of them waits for its turn where others are busy too.
-vi.setConfig({ testTimeout: 30_000 })
-
 interface Ran {
   readonly code: number | null
   readonly out: string
@@ -313,6 +310,31 @@ describe("a terminal", () => {
       const plain = await collect(inTerminal("tidings list --utc", 80, cwd, { NO_COLOR: "1" }))
       assert.notInclude(plain.out, "\u001b[")
       assert.deepStrictEqual(shown(plain.out), shown(coloured.out))
+    }))
+
+  it("shows how far the side files are that a first list has to make, and nothing of it stays", () =>
+    inDirectory(async (cwd) => {
+      const directory = join(cwd, ".tidings")
+      const all = Array.from({ length: 400_000 }, (_, index) => write(index + 1, { at: "2026-01-01T00:00:00Z" }))
+      const batches = Array.from({ length: 400 }, (_, index) => all.slice(1_000 * index, 1_000 * (index + 1)))
+      const writes = Backend.Backend.use((store) =>
+        Effect.forEach(batches, (batch) => store.write(batch), { discard: true })
+      )
+      await Effect.runPromise(Effect.provide(writes, FileBackend.layer({ directory, console: false })))
+      const withoutSideFiles = async (): Promise<void> => {
+        for (const file of await readdir(directory)) if (file.endsWith(".index")) await rm(join(directory, file))
+      }
+      await withoutSideFiles()
+      const { code, out } = await collect(inTerminal("tidings list --limit 1", 80, cwd))
+      assert.strictEqual(code, 0)
+      const [before, first, ...later] = out.split("\r\u001b[2K")
+      assert.strictEqual(before, "")
+      for (const line of [first, ...later.slice(0, -1)]) {
+        assert.match(line!, /^indexing the event log: [\d.]+ MiB of [\d.]+ MiB$/)
+      }
+      assert.match(stripVTControlCharacters(later.at(-1)!), /^NAMESPACE/)
+      await withoutSideFiles()
+      assert.notInclude((await run(["list", "--limit", "1"], { cwd })).err, "indexing")
     }))
 
   it("ends a follow with ctrl-c, and a list with its reader", () =>

@@ -636,7 +636,7 @@ describe("follow", () => {
       assert.deepStrictEqual(
         lines.filter((line) => !line.startsWith("{")),
         [1, 2, 3]
-          .map((n) => `-- interrupted: nothing was written: broken ${n}; retrying --`)
+          .map((n) => `-- interrupted: the store did not answer as it should: broken ${n}; retrying --`)
           .concat("error: not allowed: the token expired")
       )
       assert.strictEqual(code, 4)
@@ -662,6 +662,23 @@ describe("follow", () => {
       assert.isUndefined(fiber.pollUnsafe())
       yield* Fiber.interrupt(fiber)
       assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(fiber)))
+    })
+  )
+})
+
+describe("a --since that lies ahead", () => {
+  it.effect("is told, because nothing can match it", () =>
+    Effect.gen(function* () {
+      const { layer } = yield* five
+      for (const argv of [["list"], ["top"], ["story"]]) {
+        const told = (since: string) => Effect.map(run(layer, [...argv, "--since", since]), ({ err }) => err.join("\n"))
+        // It is 12:30 there.
+        assert.include(
+          yield* told("13:00"),
+          'note: --since is in the future (in 30m): 2026-08-22 13:00:00 +02:00; for an earlier day give the date: --since "2026-08-21 13:00:00"'
+        )
+        assert.notInclude(yield* told("12:00"), "future")
+      }
     })
   )
 })

@@ -19,6 +19,7 @@ import { join } from "node:path"
 import * as Stream from "effect/Stream"
 import { parse, stringify } from "yaml"
 import * as importItems from "../src/internal/cli/importItems.ts"
+import * as logProgress from "../src/internal/cli/logProgress.ts"
 import * as progress from "../src/internal/cli/progress.ts"
 import * as words from "../src/internal/cli/words.ts"
 import { eventually, memory, run, write } from "./harness.ts"
@@ -460,6 +461,37 @@ describe("progress", () => {
       assert.deepStrictEqual(shown, ["\r\u001b[2K0", "\r\u001b[2K1", "\r\u001b[2K2", "\r\u001b[2K"])
       yield* count(false, 150)
       assert.deepStrictEqual(yield* TestConsole.errorLines, ["59", "119"])
+    })
+  )
+
+  it.effect("of an event log is shown while a reader waits for it, and does not stay on the terminal", () =>
+    Effect.gen(function* () {
+      const shown: Array<string> = []
+      const MEBIBYTE = 1_048_576
+      const index = (mebibytes: number) =>
+        ({ task: "index", bytes: mebibytes * MEBIBYTE, totalBytes: 4 * MEBIBYTE }) as const
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const onProgress = yield* logProgress.make
+          for (let mebibytes = 0; mebibytes <= 4; mebibytes++) {
+            yield* onProgress(index(mebibytes))
+            yield* TestClock.adjust("150 millis")
+          }
+          yield* onProgress({ task: "retention", bytes: 100, totalBytes: 2_048 })
+          yield* TestClock.adjust("1 second")
+          yield* onProgress({ task: "retention", bytes: 1_024, totalBytes: 2_048 })
+        })
+      ).pipe(
+        Effect.provideService(words.Attended, () => true),
+        Effect.provideService(progress.Overwrite, (text) => void shown.push(text))
+      )
+      const clear = "\r\u001b[2K"
+      assert.deepStrictEqual(shown, [
+        `${clear}indexing the event log: 2 MiB of 4 MiB`,
+        clear,
+        `${clear}reading old segments: 1 KiB of 2 KiB at most`,
+        clear
+      ])
     })
   )
 

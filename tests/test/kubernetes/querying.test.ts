@@ -2,10 +2,13 @@ import { assert, describe, it } from "@effect/vitest"
 import type * as Backend from "@tidings/core/Backend"
 import type { EventQuery, PageToken } from "@tidings/core/EventQuery"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
+import { TestClock } from "effect/testing"
 import * as KubernetesBackend from "@tidings/backend-k8s/KubernetesBackend"
 import * as selection from "../../../packages/backend-k8s/src/internal/selection.ts"
 import { failure } from "../../../packages/backend-k8s/test/answers.ts"
-import { type InterceptedServer, makeServer } from "./InterceptedServer.ts"
+import { type InterceptedServer, makeServer, reset } from "./InterceptedServer.ts"
 import { write } from "../../../packages/backend-k8s/test/writes.ts"
 
 const make = Effect.fnUntraced(function* (options?: KubernetesBackend.Options) {
@@ -43,6 +46,18 @@ describe("a query", () => {
       assert.deepStrictEqual(seqs(third.events), [2, 1])
       assert.isUndefined(third.next)
       assert.strictEqual(third.totalCount, 8)
+    })
+  )
+
+  it.effect("and a watch whose connection breaks say nothing of writing", () =>
+    Effect.gen(function* () {
+      const { backend, cluster } = yield* make()
+      cluster.before = () => reset
+      for (const reading of [backend.query({}), Stream.runDrain(backend.watch({}, "beginning"))]) {
+        const fiber = yield* Effect.forkChild(Effect.flip(reading))
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual((yield* Fiber.join(fiber)).message, "temporary failure: read ECONNRESET")
+      }
     })
   )
 

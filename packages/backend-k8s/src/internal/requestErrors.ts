@@ -24,7 +24,7 @@ export const unavailable = (detail: string): BackendError.BackendError =>
   BackendError.make(new BackendError.Unavailable({ detail }))
 
 /**
- * The same error for a caller whose own request was not sent, because an earlier one failed.
+ * The same error for a caller who wrote nothing: who reads, or whose own request was not sent because an earlier one failed.
  *
  * @internal
  */

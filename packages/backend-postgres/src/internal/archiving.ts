@@ -312,7 +312,7 @@ export const make = (database: Database, wrote: () => void): ArchiveStore["Servi
     })
 
   const withOutcome = <A>(run: (opened: Opened, committing: () => void) => Effect.Effect<A, SqlError | BackendError>) =>
-    database.run((opened) => failure.withOutcome((committing) => run(opened, committing)))
+    database.run((opened) => failure.withOutcome(database.failed, (committing) => run(opened, committing)))
 
   return {
     open: (options) =>

@@ -11,7 +11,10 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { readFile, stat } from "node:fs/promises"
 import { connect } from "node:net"
+import { homedir } from "node:os"
+import { join } from "node:path"
 import { checkServerIdentity, type ConnectionOptions } from "node:tls"
+import type { Client } from "./failure.ts"
 
 /** How a connection is protected: `libpq`'s modes. */
 export type SslMode = "disable" | "allow" | "prefer" | "require" | "verify-ca" | "verify-full"
@@ -60,6 +63,11 @@ const PARAMETERS = [
   "schema"
 ]
 
+const WRONG_PORT = "has a port that is not between 1 and 65535"
+
+/** `Number` also reads the empty text, `0x10` and `1e3`. */
+const wholeNumber = (text: string): number => (/^\d+$/.test(text) ? Number(text) : Number.NaN)
+
 /**
  * Reads a URL: `postgres://user@host:5432/database?sslmode=verify-full`. A parameter that is not known fails: one that is
  * ignored, such as a mistyped `sslmode`, would leave a connection without protection.
@@ -72,8 +80,17 @@ export const parseUrl = (text: string): Result.Result<Location, BackendError> =>
   if (text.includes("#") || (!authority.includes("@") && text.includes("@"))) {
     return fail("has a special character in its user or password: @ is written %40, # %23, / %2F, ? %3F")
   }
-  if (authority.slice(authority.lastIndexOf("@") + 1).includes(",")) return fail("names several hosts; give one")
-  const url = URL.parse(text)
+  const hostAndPort = authority.slice(authority.lastIndexOf("@") + 1)
+  if (hostAndPort.includes(",")) return fail("names several hosts; give one")
+  const host = hostAndPort.replace(/:[^:\]]*$/, "")
+  // As libpq has it, the host may be missing also beside a user or a port.
+  const meant = host === "" && authority !== "" ? `localhost${hostAndPort}` : hostAndPort
+  const end = text.indexOf("//") + 2 + authority.length
+  const url = URL.parse(`${text.slice(0, end - hostAndPort.length)}${meant}${text.slice(end)}`)
+  if (url === null && URL.parse(`postgres://${host}`) === null) {
+    return fail("has a host that is no name or address; an IPv6 address is written [::1]")
+  }
+  if (url === null && URL.parse(`postgres://${meant}`) === null) return fail(WRONG_PORT)
   if (url === null) return fail("is not one: special characters of a user or password are written %40 and the like")
   const given = new Map<string, string>()
   const parts: ReadonlyArray<readonly [string, string]> = [
@@ -101,10 +118,10 @@ export const parseUrl = (text: string): Result.Result<Location, BackendError> =>
   if (!SSL_MODES.has(sslMode)) {
     return fail(`has sslmode=${JSON.stringify(sslMode)}, which is none of ${[...SSL_MODES].join(", ")}`)
   }
-  const port = Number(given.get("port") ?? 5432)
-  if (!Number.isInteger(port) || port < 1 || port > 65_535) return fail("has a port that is not between 1 and 65535")
-  const seconds = Number(given.get("connect_timeout") ?? 10)
-  if (!Number.isInteger(seconds) || seconds < 0) return fail("has a connect_timeout that is no number of seconds")
+  const port = wholeNumber(given.get("port") ?? "5432")
+  if (!(port >= 1 && port <= 65_535)) return fail(WRONG_PORT)
+  const seconds = wholeNumber(given.get("connect_timeout") ?? "10")
+  if (Number.isNaN(seconds)) return fail("has a connect_timeout that is no whole number of seconds")
   const redacted = (name: string) => {
     const value = given.get(name)
     return value === undefined ? undefined : Redacted.make(value)
@@ -214,6 +231,9 @@ const tlsOf = (location: Location): Effect.Effect<boolean | ConnectionOptions, B
     }
   })
 
+/** The password file where none is named. */
+export const USUAL_PASSFILE = join(homedir(), ".pgpass")
+
 /** What of the environment says how to connect. */
 export interface Environment {
   readonly username: string
@@ -221,6 +241,17 @@ export interface Environment {
   readonly password: Redacted.Redacted | undefined
   /** `PGPASSFILE`, or the file in the home directory. */
   readonly passfile: string | undefined
+}
+
+/** Who connects, and where the password is looked for. */
+export const accountOf = (location: Location, environment: Environment): Omit<Client, "place"> => {
+  const passfile = location.passfile ?? environment.passfile ?? USUAL_PASSFILE
+  return {
+    user: location.username ?? environment.username,
+    passwordIn:
+      location.password !== undefined ? "the URL" : environment.password !== undefined ? "PGPASSWORD" : "the file",
+    passwordFile: passfile === USUAL_PASSFILE ? "~/.pgpass" : passfile
+  }
 }
 
 /** How a client reaches a location. A password of the URL comes first, then `PGPASSWORD`, then that of a password file. */

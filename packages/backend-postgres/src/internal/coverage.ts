@@ -25,6 +25,7 @@ interface Archived {
   readonly id: string
   readonly name: string | null
   readonly aliases: ReadonlyArray<string>
+  readonly place: string | null
   readonly epoch: number
   readonly mixed: boolean
   readonly spans: ReadonlyArray<ArchivedSpan>
@@ -52,7 +53,7 @@ export const archived = ({ table }: Pick<Database, "table">, { sql }: Pick<Opene
     'own', exists (select from ${table("current")} where cluster = ''),
     'stores', coalesce((
       select json_agg(json_build_object(
-        'id', a.id, 'name', a.name, 'aliases', a.aliases, 'epoch', a.epoch, 'mixed', a.mixed,
+        'id', a.id, 'name', a.name, 'aliases', a.aliases, 'place', a.place, 'epoch', a.epoch, 'mixed', a.mixed,
         'spans', coalesce((
           select json_agg(json_build_object('since', p.since, 'until', p.until, 'why', p.why))
           from ${table("spans")} p where p.source = a.key), '[]'),
@@ -151,8 +152,11 @@ export const clustersOf = (
   )
 }
 
+/** A store that is archived, and the directory where it is an event log. */
+export type PlacedStore = ArchivedStore & { readonly place?: string }
+
 /** The stores that are archived here, and who archives them. */
-export const storesOf = (database: Database): Effect.Effect<ReadonlyArray<ArchivedStore>, BackendError> =>
+export const storesOf = (database: Database): Effect.Effect<ReadonlyArray<PlacedStore>, BackendError> =>
   database.run((opened) =>
     Effect.map(
       opened.sql<{ archived: string; forgotten_last: bigint | null }>`
@@ -161,6 +165,7 @@ export const storesOf = (database: Database): Effect.Effect<ReadonlyArray<Archiv
         const { archived, forgotten_last } = rows[0]!
         return parse(archived).stores.map((store) => ({
           cluster: { id: store.id, ...(store.name === null ? undefined : { name: store.name }) },
+          ...(store.place === null ? undefined : { place: store.place }),
           epoch: store.epoch,
           coverage: ofStore(store, forgotten_last === null ? undefined : Number(forgotten_last)),
           replicas: store.replicas.map(({ gone, live, problem, replica, seen, states, until }) => ({

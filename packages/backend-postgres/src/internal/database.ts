@@ -24,8 +24,7 @@ export interface Opened {
 }
 
 export interface Settings {
-  /** Where it is, in words. */
-  readonly place: string
+  readonly client: failure.Client
   readonly schema: string
   readonly migrate: boolean
   readonly pool: Effect.Effect<PgClient.PgPoolConfig, BackendError>
@@ -38,6 +37,8 @@ export interface Database {
   readonly table: (name: string) => Statement.Fragment
   /** The client, also where there are no tables. */
   readonly client: Effect.Effect<PgClient.PgClient, BackendError>
+  /** The error of the backend for one of the database; `applied` says what is known of a write. */
+  readonly failed: (error: SqlError, applied?: "no" | "unknown") => BackendError
   readonly open: Effect.Effect<Opened, BackendError>
   /** Runs statements, with errors of the backend. Where they find no tables, the next use looks for them anew. */
   readonly run: <A>(
@@ -80,8 +81,9 @@ interface Found {
 /** First half of the keys of our advisory locks: the letters `tidi`. */
 const LOCKS = 0x7469_6469
 
-const prepare = (sql: PgClient.PgClient, { migrate, place, schema }: Settings) =>
+const prepare = (sql: PgClient.PgClient, { client, migrate, schema }: Settings) =>
   Effect.gen(function* () {
+    const { place } = client
     const find = sql<Found>`select id, version, created from ${sql.literal(schema)}.store`.pipe(
       Effect.map((rows) => rows[0]),
       Effect.catch((error) => (failure.isMissing(error) ? Effect.succeed(undefined) : Effect.fail(error)))
@@ -136,7 +138,7 @@ const prepare = (sql: PgClient.PgClient, { migrate, place, schema }: Settings) =
         })
       ),
       (error) => {
-        const made = failure.fromSql(error)
+        const made = failure.fromSql(error, client)
         return made.reason._tag === "Unauthorized" || failure.codeOf(error) === "25006"
           ? new BackendError({
               reason: new Unavailable({
@@ -154,6 +156,7 @@ export const make = (settings: Settings): Effect.Effect<Database, never, Scope.S
   Effect.gen(function* () {
     const scope = yield* Effect.scope
     const turn = Semaphore.makeUnsafe(1)
+    const failed: Database["failed"] = (error, applied) => failure.fromSql(error, settings.client, applied)
     let client: PgClient.PgClient | undefined
     let opened: Opened | undefined
     /** The store that was found first: another one in its place is not written to. */
@@ -172,7 +175,7 @@ export const make = (settings: Settings): Effect.Effect<Database, never, Scope.S
       }).pipe(
         Effect.provide(Reactivity.layer),
         Scope.provide(scope),
-        Effect.mapError((error) => failure.fromSql(error))
+        Effect.mapError((error) => failed(error))
       )
       return client
     })
@@ -181,7 +184,7 @@ export const make = (settings: Settings): Effect.Effect<Database, never, Scope.S
       if (opened !== undefined) return opened
       const sql = yield* connect
       const { created, id } = yield* Effect.mapError(prepare(sql, settings), (error) =>
-        error instanceof BackendError ? error : failure.fromSql(error)
+        error instanceof BackendError ? error : failed(error)
       )
       if (bound !== undefined && bound !== id) {
         return yield* Effect.fail(
@@ -189,7 +192,7 @@ export const make = (settings: Settings): Effect.Effect<Database, never, Scope.S
             reason: new TargetMismatch({
               expected: bound,
               found: id,
-              detail: `the schema ${settings.schema} of ${settings.place} was replaced`
+              detail: `the schema ${settings.schema} of ${settings.client.place} was replaced`
             })
           })
         )
@@ -203,11 +206,12 @@ export const make = (settings: Settings): Effect.Effect<Database, never, Scope.S
     return {
       schema: settings.schema,
       client: turn.withPermits(1)(connect),
+      failed,
       table: (name) => Statement.fragment([Statement.literal(`${settings.schema}.${name}`)]),
       open: opening,
       run: (use) =>
         Effect.mapError(Effect.flatMap(opening, use), (error) => {
-          const told = error instanceof BackendError ? error : failure.fromSql(error)
+          const told = error instanceof BackendError ? error : failed(error)
           if (failure.isOfMissingTables(told)) opened = undefined
           return told
         })

@@ -30,6 +30,61 @@ const detailOf = (error: SqlError): string => {
   return typeof code === "string" && !told.includes(code) ? `${told} (${code})` : told
 }
 
+/** Who connects to which database, for messages. Nothing of it is secret. */
+export interface Client {
+  /** The database in words, with host and port. */
+  readonly place: string
+  readonly user: string
+  /** Where a password is looked for: that of the URL comes before `PGPASSWORD`, and this before the file, which need not have one. */
+  readonly passwordIn: "the URL" | "PGPASSWORD" | "the file"
+  /** The name of the password file. */
+  readonly passwordFile: string
+}
+
+/** How a connection that was not made is told; what to do is the last clause, after "; to ". */
+const ofConnecting = (
+  error: SqlError,
+  { passwordFile, passwordIn, place, user }: Client
+): BackendError.BackendErrorReason | undefined => {
+  const code = codeOf(error)
+  const detail = detailOf(error)
+  const unauthorized = (detail: string) => new BackendError.Unauthorized({ detail })
+  switch (error.reason._tag) {
+    case "ConnectionError":
+      return code !== undefined || isOfTls(error)
+        ? undefined
+        : new BackendError.Transient({
+            applied: "no",
+            detail:
+              `${place} does not answer: ${detail}; to find out why, check host and port of the URL, and whether the ` +
+              "server runs and can be reached from here"
+          })
+    case "AuthenticationError": {
+      const who = `the user ${JSON.stringify(user)}`
+      const hint = `set PGPASSWORD or add a line to ${passwordFile}; a password in the URL comes before both`
+      if (code === "28P01") {
+        return unauthorized(
+          `${place} refuses ${who} with the password of ${passwordIn === "the file" ? passwordFile : passwordIn}: ${detail}; ` +
+            `to give another one, ${hint}`
+        )
+      }
+      if (code === undefined && error.message.includes("No password")) {
+        return unauthorized(`${place} wants a password of ${who}, and there is none; to give one, ${hint}`)
+      }
+      return unauthorized(
+        `${place} does not let ${who} in: ${detail}` +
+          (code === undefined
+            ? ""
+            : "; to be let in, check the user of the URL or PGUSER, and pg_hba.conf of the server")
+      )
+    }
+    case "AuthorizationError":
+      return unauthorized(`${place} does not let the user ${JSON.stringify(user)} in: ${detail}`)
+    default:
+      return undefined
+  }
+}
+
 /** The server ends, starts or was told to end this connection. */
 const ENDING = new Set(["57P01", "57P02", "57P03", "57P05", "25P03", "25P04"])
 
@@ -74,13 +129,26 @@ const reasonOf = (error: SqlError, applied: "no" | "unknown"): BackendError.Back
  * The error of a backend for an error of the database. `applied` says what is known of a write when the connection is lost:
  * that it was not yet to be committed, or nothing.
  */
-export const fromSql = (error: SqlError, applied: "no" | "unknown" = "no"): BackendError.BackendError =>
-  BackendError.make(reasonOf(error, applied), error)
+export const fromSql = (
+  error: SqlError,
+  client: Client,
+  applied: "no" | "unknown" = "no"
+): BackendError.BackendError => {
+  const told = error.reason.operation === "connect" ? ofConnecting(error, client) : undefined
+  return BackendError.make(told ?? reasonOf(error, applied), error)
+}
+
+/** A detail without what to do, and what to do. */
+export const adviceIn = (detail: string): readonly [found: string, advice: string | undefined] => {
+  const at = /; (?=to (?:find out why|give one|give another one|be let in), )/.exec(detail)
+  return at === null ? [detail, undefined] : [detail.slice(0, at.index), detail.slice(at.index + 2)]
+}
 
 /**
  * Runs a write with errors of the backend. It calls `committing` when nothing but COMMIT is left: what fails later may be stored.
  */
 export const withOutcome = <A, R>(
+  failed: (error: SqlError, applied: "no" | "unknown") => BackendError.BackendError,
   write: (committing: () => void) => Effect.Effect<A, SqlError | BackendError.BackendError, R>
 ): Effect.Effect<A, BackendError.BackendError, R> =>
   Effect.suspend(() => {
@@ -89,7 +157,7 @@ export const withOutcome = <A, R>(
       isCommitting = true
     })
     return Effect.mapError(written, (error) =>
-      error instanceof BackendError.BackendError ? error : fromSql(error, isCommitting ? "unknown" : "no")
+      error instanceof BackendError.BackendError ? error : failed(error, isCommitting ? "unknown" : "no")
     )
   })
 

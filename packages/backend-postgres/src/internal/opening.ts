@@ -7,8 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
-import { homedir, userInfo } from "node:os"
-import * as path from "node:path"
+import { userInfo } from "node:os"
 import * as connection from "./connection.ts"
 import * as database from "./database.ts"
 import { SCHEMA_NAME } from "./schema.ts"
@@ -28,7 +27,7 @@ const environment: Config.Config<connection.Environment> = Config.map(
   ({ passfile, password, username }) => ({
     username: Option.getOrElse(username, () => userInfo().username),
     password: Option.getOrUndefined(password),
-    passfile: Option.getOrElse(passfile, () => path.join(homedir(), ".pgpass"))
+    passfile: Option.getOrElse(passfile, () => connection.USUAL_PASSFILE)
   })
 )
 
@@ -74,7 +73,7 @@ export const open = (where: Where): Effect.Effect<Opening, BackendError, Scope.S
     const around = yield* Effect.mapError(environment, notConfigured)
     const place = connection.describe(location)
     const db = yield* database.make({
-      place,
+      client: { place, ...connection.accountOf(location, around) },
       schema,
       migrate: where.migrate ?? true,
       pool: connection.poolOf(location, around),

@@ -143,7 +143,7 @@ export const make = (database: Database, wrote: () => void): Backend.Service["wr
       if (batch.length === 0) return Effect.succeed(writes.map(tooLong))
       const taken = lines.filter((_, index) => isTaken[index])
       return Effect.map(
-        failure.withOutcome((committing) => transact(database, opened, batch, taken, committing)),
+        failure.withOutcome(database.failed, (committing) => transact(database, opened, batch, taken, committing)),
         (rows) => {
           wrote()
           let next = 0

@@ -205,19 +205,36 @@ const isSame = (before: Known, given: ObjectReference): boolean =>
   before.uid === given.uid &&
   given.fieldPath === undefined
 
+/** The name and the namespace of an object of Kubernetes, which was given in the place of a reference to it. */
+const metadataOf = (given: object): { readonly name: string; readonly namespace?: string } | undefined => {
+  if (!("metadata" in given) || typeof given.metadata !== "object" || given.metadata === null) return undefined
+  const { name, namespace } = given.metadata as { readonly name?: unknown; readonly namespace?: unknown }
+  if (typeof name !== "string") return undefined
+  return typeof namespace === "string" && namespace !== "" ? { name, namespace } : { name }
+}
+
 const readReference = (
   issues: Array<Issue>,
   field: string,
   given: ObjectReference,
   apiVersionOf: (kind: string) => string | undefined
 ): ObjectReference => {
-  if (typeof given !== "object" || given === null) {
+  if (typeof given !== "object" || given === null || Array.isArray(given)) {
     issue(issues, field, given, "an object with kind and name")
     return { kind: "", name: "" }
   }
   const { fieldPath, kind, name, namespace, uid } = given
   if (typeof kind !== "string" || !names.isKind(kind)) issue(issues, `${field}.kind`, kind, "a kind such as Workflow")
-  if (typeof name !== "string" || !names.isName(name)) {
+  const metadata = name === undefined ? metadataOf(given) : undefined
+  if (metadata !== undefined) {
+    const meant = { kind: typeof kind === "string" ? kind : "Workflow", ...metadata }
+    issue(
+      issues,
+      `${field}.metadata`,
+      metadata,
+      `name and namespace beside kind, as a reference has them: ${text.showFields(meant)}`
+    )
+  } else if (typeof name !== "string" || !names.isName(name)) {
     issue(
       issues,
       `${field}.name`,

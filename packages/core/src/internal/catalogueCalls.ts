@@ -101,7 +101,7 @@ const makeRecord = (
     let issues: Array<Issue> | undefined
 
     const name = object?.metadata?.name
-    if (!isGiven(name)) issues = add(issues, "object.metadata.name", name, `the name of the ${kind}`)
+    if (!isGiven(name)) issues = [nameless(object, kind)]
     if (isGiven(object?.kind) && object.kind !== kind) {
       issues = add(issues, "object.kind", object.kind, `${kind}, or none`)
     }
@@ -146,6 +146,24 @@ const referenceOf = (object: ObjectInput, name: string, kind: string, apiVersion
     : { apiVersion: version, kind, name }
   if (isGiven(uid)) reference.uid = uid
   return reference
+}
+
+/** What is wrong with an object that has no name where objects have it. */
+const nameless = (object: unknown, kind: string): Issue => {
+  if (typeof object !== "object" || object === null) {
+    return {
+      field: "object",
+      found: text.show(object),
+      expected: `an object with metadata.name, the name of the ${kind}`
+    }
+  }
+  const { metadata, name, namespace } = object as ObjectInput & Partial<ObjectReference>
+  if (metadata === undefined && typeof name === "string") {
+    const meant = { name, ...(typeof namespace === "string" ? { namespace } : undefined) }
+    const expected = `name and namespace in metadata, as an object has them: {"metadata":${text.showFields(meant)}}`
+    return { field: "object.name", found: text.show(name), expected }
+  }
+  return { field: "object.metadata.name", found: text.show(metadata?.name), expected: `the name of the ${kind}` }
 }
 
 const has = (data: EventDataInput | undefined, key: string): boolean =>

@@ -121,6 +121,16 @@ const describeObject = (value: object | null): string => {
 }
 
 /**
+ * Fields with texts as JSON, each of them shortened.
+ *
+ * @internal
+ */
+export const showFields = (fields: Readonly<Record<string, string>>): string =>
+  `{${Object.entries(fields)
+    .map(([key, value]) => `${JSON.stringify(key)}:${show(value)}`)
+    .join(",")}}`
+
+/**
  * A thrown value as text; never throws itself.
  *
  * @internal

@@ -20,6 +20,7 @@ import * as LogQuery from "./query.ts"
 import { storeAndLog } from "./logger.ts"
 import type * as Limits from "./limits.ts"
 import type { Removed } from "./logMeta.ts"
+import type { OnProgress } from "./progress.ts"
 import * as reports from "./reports.ts"
 import { type Pruned, Upkeep } from "./upkeep.ts"
 import { type Durability, LogSync } from "./logSync.ts"
@@ -37,6 +38,7 @@ export interface Options {
   /** How long after it was sealed a segment is compressed; never unless given. */
   readonly compressAfter: Duration.Duration | undefined
   readonly retention: Limits.Changes | undefined
+  readonly onProgress: OnProgress | undefined
 }
 
 /** @internal */
@@ -109,7 +111,7 @@ export const make = (
     yield* options.create ? prepareToWrite : prepare
     const changes = new LogChanges(directory)
     const ledger = new DamageLedger()
-    const index = yield* LogIndex.make(directory, ledger)
+    const index = yield* LogIndex.make(directory, ledger, options.onProgress)
     const indexer = yield* LogIndexer.make(index)
     const scope = yield* Effect.scope
     const { damage: reportDamage, passedOver: reportPassedOver } = reports.make(directory, ledger, context)
@@ -197,7 +199,9 @@ export const make = (
       compressible,
       setRetention: (changes) => Effect.andThen(prepareToWrite, upkeep.setRetention(changes)),
       prune: (isDryRun) =>
-        isDryRun ? Effect.andThen(prepare, upkeep.dryRun) : Effect.andThen(prepareToWrite, upkeep.prune)
+        isDryRun
+          ? Effect.andThen(prepare, upkeep.dryRun(options.onProgress))
+          : Effect.andThen(prepareToWrite, upkeep.prune(options.onProgress))
     }
   })
 

@@ -15,6 +15,7 @@ import { unlessCode } from "../diskError.ts"
 import type { LogDirectory } from "./directory.ts"
 import * as Limits from "./limits.ts"
 import type { LogMeta, Removed } from "./logMeta.ts"
+import type { OnProgress } from "./progress.ts"
 import * as SegmentFacts from "./segmentFacts.ts"
 import * as SegmentName from "./segmentName.ts"
 
@@ -129,7 +130,11 @@ const timeNow = (meta: LogMeta, clock: Micros, agreed: Micros): Now => {
  *
  * @internal
  */
-export const plan = (directory: LogDirectory, clock: Clock.Clock): Effect.Effect<Plan, BackendError> =>
+export const plan = (
+  directory: LogDirectory,
+  clock: Clock.Clock,
+  onProgress: OnProgress = () => Effect.void
+): Effect.Effect<Plan, BackendError> =>
   Effect.gen(function* () {
     const meta = yield* directory.attempt(() => directory.logMeta())
     const segments = yield* directory.attempt(() => sizesOf(directory))
@@ -146,15 +151,22 @@ export const plan = (directory: LogDirectory, clock: Clock.Clock): Effect.Effect
     const expired: Array<Expired> = []
 
     let bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0)
+    const lineBytes = segments.reduce((sum, segment) => sum + segment.lineBytes, 0)
+    let read = 0
     const facts = new Map<string, SegmentFacts.SegmentFacts>()
     const factsOf = (name: SegmentName.SegmentName) =>
       Effect.gen(function* () {
-        const known = facts.get(name.key) ?? (yield* SegmentFacts.read(directory, name))
-        if (known !== undefined) facts.set(name.key, known)
-        return known
+        const known = facts.get(name.key)
+        if (known !== undefined) return known
+        const readBefore = read
+        const found = yield* SegmentFacts.read(directory, name, (bytes) => {
+          read = readBefore + bytes
+          return onProgress({ task: "retention", bytes: read, totalBytes: lineBytes })
+        })
+        if (found !== undefined) facts.set(name.key, found)
+        return found
       })
     let events = Number.NEGATIVE_INFINITY
-    const lineBytes = segments.reduce((sum, segment) => sum + segment.lineBytes, 0)
     if (maxEvents !== undefined && lineBytes > maxEvents * SHORTEST_LINE) {
       events = 0
       for (const { name } of segments) events += (yield* factsOf(name))?.lines ?? 0
@@ -182,6 +194,7 @@ export const plan = (directory: LogDirectory, clock: Clock.Clock): Effect.Effect
       events -= lines
     }
     const stays = expired.length >= segments.length - 1 ? excess() : undefined
+    if (read > 0) yield* onProgress({ task: "retention", bytes: lineBytes, totalBytes: lineBytes })
     return { expired, doubt, stays, time }
   })
 

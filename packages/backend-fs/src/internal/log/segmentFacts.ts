@@ -11,7 +11,6 @@ import type { LogDirectory, OpenSegment } from "./directory.ts"
 import * as LogLine from "./line.ts"
 import { TIME_LENGTH } from "./lineTime.ts"
 import type * as SegmentName from "./segmentName.ts"
-import { repeat } from "./view.ts"
 
 /** @internal */
 export interface SegmentFacts {
@@ -48,13 +47,14 @@ export const lastTime = (directory: LogDirectory, { opened, status }: OpenSegmen
 }
 
 /**
- * Reads a segment; absent when it does not exist. Yields between slices.
+ * Reads a segment; absent when it does not exist. Yields between slices, and tells how many bytes it has read.
  *
  * @internal
  */
 export const read = (
   directory: LogDirectory,
-  name: SegmentName.SegmentName
+  name: SegmentName.SegmentName,
+  onSlice: (bytes: number) => Effect.Effect<void>
 ): Effect.Effect<SegmentFacts | undefined, BackendError> =>
   Effect.acquireUseRelease(
     directory.attempt(() => directory.openSegment(name, "read"), name.file),
@@ -83,10 +83,12 @@ export const read = (
         position += last === -1 ? Math.max(1, found - TIME_END) : last + 1
         return found === SLICE
       }
-      return Effect.map(repeat(directory, step, name.file), () => ({
-        lines,
-        until: newest === "" ? undefined : Timestamp.parse(newest)
-      }))
+      const loop: Effect.Effect<void, BackendError> = Effect.suspend(() =>
+        Effect.flatMap(directory.attempt(step, name.file), (more) =>
+          Effect.andThen(onSlice(position), more ? Effect.andThen(Effect.yieldNow, loop) : Effect.void)
+        )
+      )
+      return Effect.map(loop, () => ({ lines, until: newest === "" ? undefined : Timestamp.parse(newest) }))
     },
     (segment) => Effect.sync(() => segment !== undefined && directory.disk.close(segment.opened))
   )

@@ -13,6 +13,7 @@ import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import type { LogDirectory } from "./directory.ts"
 import * as Limits from "./limits.ts"
+import type { OnProgress } from "./progress.ts"
 import * as Retention from "./retention.ts"
 import * as SegmentMark from "./segmentMark.ts"
 
@@ -85,24 +86,26 @@ export class Upkeep {
     })
   }
 
-  readonly dryRun: Effect.Effect<Pruned, BackendError> = Effect.suspend(() =>
-    Effect.map(Retention.plan(this.options.directory, this.options.clock), ({ doubt, expired, stays }) => ({
+  /** What {@link prune} would remove. */
+  dryRun(onProgress?: OnProgress): Effect.Effect<Pruned, BackendError> {
+    const { clock, directory } = this.options
+    return Effect.map(Retention.plan(directory, clock, onProgress), ({ doubt, expired, stays }) => ({
       removed: expired,
       doubt,
       stays
     }))
-  )
+  }
 
-  readonly prune: Effect.Effect<Pruned, BackendError> = Effect.suspend(() => {
+  prune(onProgress?: OnProgress): Effect.Effect<Pruned, BackendError> {
     const { clock, directory } = this.options
-    return Effect.flatMap(Retention.plan(directory, clock), (plan) =>
+    return Effect.flatMap(Retention.plan(directory, clock, onProgress), (plan) =>
       Effect.map(Retention.apply(directory, clock, plan), (removed) => ({
         removed,
         doubt: plan.doubt,
         stays: plan.stays
       }))
     )
-  })
+  }
 
   /** A segment was opened to append to: with the next write there is something to do. */
   opened(): void {
@@ -140,7 +143,7 @@ export class Upkeep {
         )
       }
     }
-    const { removed } = yield* this.prune
+    const { removed } = yield* this.prune()
     if (removed.length === 0) return
     const bytes = removed.reduce((sum, one) => sum + one.bytes, 0)
     yield* say(

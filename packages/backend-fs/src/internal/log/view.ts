@@ -87,19 +87,13 @@ export const endOf = (directory: LogDirectory, segment: SegmentStatus | undefine
 }
 
 /**
- * Runs steps until one answers false; other fibers get a turn between them. `file` is the one that failures are about.
+ * Runs steps until one answers false; other fibers get a turn between them.
  *
  * @internal
  */
-export const repeat = (
-  directory: LogDirectory,
-  step: () => boolean,
-  file?: string
-): Effect.Effect<void, BackendError> => {
+export const repeat = (directory: LogDirectory, step: () => boolean): Effect.Effect<void, BackendError> => {
   const loop: Effect.Effect<void, BackendError> = Effect.suspend(() =>
-    Effect.flatMap(directory.attempt(step, file), (more) =>
-      more ? Effect.andThen(Effect.yieldNow, loop) : Effect.void
-    )
+    Effect.flatMap(directory.attempt(step), (more) => (more ? Effect.andThen(Effect.yieldNow, loop) : Effect.void))
   )
   return loop
 }

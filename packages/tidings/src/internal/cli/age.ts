@@ -33,15 +33,18 @@ export const length = (micros: number): string => {
 }
 
 /**
- * How long before `now` it was. Clocks of two machines differ, so up to two seconds ahead count as now (kubectl's
- * tolerance); what lies further ahead says so.
+ * Whether a time lies ahead. Clocks of two machines differ, so less than two seconds count as now (kubectl's tolerance).
  *
  * @internal
  */
-export const ago = (at: Micros, now: Micros): string => {
-  const ahead = Math.trunc((at - now) / 1_000_000)
-  return ahead < 2 ? length(now - at) : `in ${length(at - now)}`
-}
+export const isAhead = (at: Micros, now: Micros): boolean => Math.trunc((at - now) / 1_000_000) >= 2
+
+/**
+ * How long before `now` it was; what lies ahead says so.
+ *
+ * @internal
+ */
+export const ago = (at: Micros, now: Micros): string => (isAhead(at, now) ? `in ${length(at - now)}` : length(now - at))
 
 const digits = (value: number): string => String(value).padStart(2, "0")
 
@@ -75,6 +78,23 @@ export const local = (at: Micros): string => {
     `${digits(date.getHours())}:${digits(date.getMinutes())}:${digits(date.getSeconds())} ${zone}`
   )
 }
+
+/** The same time of day on the last day on which it is over. */
+const lastBefore = (at: Micros, now: Micros): Micros => {
+  const date = new Date(Math.floor(at / 1_000))
+  const days = Math.floor((at - now) / 86_400_000_000)
+  date.setDate(date.getDate() - days)
+  while (date.getTime() * 1_000 > now) date.setDate(date.getDate() - 1)
+  return date.getTime() * 1_000
+}
+
+/**
+ * That a time which may be meant to be over lies ahead, and how one that is over is written: a time of day is one of today.
+ *
+ * @internal
+ */
+export const inFuture = (at: Micros, now: Micros, write: (time: string) => string): string =>
+  `in the future (${ago(at, now)}): ${local(at)}; for an earlier day give the date: ${write(local(lastBefore(at, now)).slice(0, 19))}`
 
 /**
  * The date and time in UTC, to the second.

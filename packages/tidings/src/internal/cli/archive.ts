@@ -6,9 +6,9 @@
 import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
 import type { Planning } from "./archivePlan.ts"
-import * as eventLog from "./eventLog.ts"
 import { examples } from "./examples.ts"
 import * as flags from "./flags.ts"
+import * as quantities from "./quantities.ts"
 import * as session from "./session.ts"
 
 /** @internal */
@@ -39,7 +39,7 @@ export const archive = (planning: (given: Readonly<Record<string, ReadonlyArray<
       }
       const { given } = yield* session.Session
       const plan = yield* planning(given)(cluster)
-      const how = { replica, port: health, maxAgeSeconds: yield* eventLog.readDays(maxAge) }
+      const how = { replica, port: health, maxAgeSeconds: yield* quantities.readDays(maxAge) }
       const { run } = yield* Effect.promise(() => import("./archiving.ts"))
       return yield* run(plan, how)
     }, session.verb("archive"))

@@ -10,12 +10,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Command from "effect/cli/Command"
-import { size as logSize } from "./eventLog.ts"
 import * as documents from "./documents.ts"
 import { examples } from "./examples.ts"
 import { Failure } from "./failure.ts"
 import * as flags from "./flags.ts"
 import * as progress from "./progress.ts"
+import * as quantities from "./quantities.ts"
 import * as session from "./session.ts"
 import * as table from "./table.ts"
 import * as words from "./words.ts"
@@ -67,7 +67,7 @@ const run = Effect.fnUntraced(function* (before: Timestamp.Micros | undefined) {
   const howFar = Effect.map(log.compressible(sealed), (left) => {
     const done = all.length - left.length
     const bytes = sizeOf(all) - sizeOf(left)
-    return `${done} of ${all.length} segments compressed, ${logSize(bytes)} of ${logSize(sizeOf(all))}`
+    return `${done} of ${all.length} segments compressed, ${quantities.size(bytes)} of ${quantities.size(sizeOf(all))}`
   })
   return { directory: log.directory, segments: yield* progress.alongside(log.compress(sealed), howFar) }
 })
@@ -101,7 +101,9 @@ export const compress = () =>
         const what = words.counted(segments.length, "segment")
         const bytes = sizeOf(segments)
         const they = segments.length === 1 ? "it is" : "they are"
-        return yield* words.say(`would compress ${what} (${logSize(bytes)}); without --dry-run ${they} compressed`)
+        return yield* words.say(
+          `would compress ${what} (${quantities.size(bytes)}); without --dry-run ${they} compressed`
+        )
       }
       const { directory, segments } = yield* session.withBackend({ create: false })(run(before))
       if (output !== "table") return yield* documents.print(output, { directory, segments })

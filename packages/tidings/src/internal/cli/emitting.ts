@@ -8,11 +8,14 @@ import * as EventId from "@tidings/core/EventId"
 import { InvalidEvent, type Issue } from "@tidings/core/InvalidEvent"
 import * as Recorder from "@tidings/core/Recorder"
 import type * as Templates from "@tidings/core/Templates"
+import * as Timestamp from "@tidings/core/Timestamp"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as References from "effect/References"
 import * as Scope from "effect/Scope"
+import * as age from "./age.ts"
 import * as catalogueTemplates from "./catalogueTemplates.ts"
 import * as drafting from "./drafting.ts"
 import * as failure from "./failure.ts"
@@ -128,6 +131,15 @@ export const remarks = Effect.fnUntraced(function* (
   if (meant !== undefined) yield* words.say(`note: the catalogue has no reason ${reason}; did you mean ${meant}?`)
 })
 
+/** A time of day is one of today, and before it is there that of an earlier day was meant, most likely. */
+const remarkOnTime = (at: Timestamp.Micros | undefined): Effect.Effect<void> =>
+  Clock.clockWith((clock) => {
+    const now = Timestamp.now(clock)
+    return at !== undefined && age.isAhead(at, now)
+      ? words.say(`note: the time of this event is ${age.inFuture(at, now, (time) => `--at "${time}"`)}`)
+      : Effect.void
+  })
+
 /** Where other verbs take several objects, and this one has recorded one of a long name. */
 const remarkOnName = ({ name }: drafting.Named): Effect.Effect<void> =>
   /,\s*[A-Za-z][\w.]*\//.test(name)
@@ -173,5 +185,6 @@ export const one = Effect.fnUntraced(function* (said: drafting.Said, reporter: R
     )
   )
   yield* words.data(id)
+  yield* remarkOnTime(said.at)
   yield* remarks(said.object.kind.kind, said.reason)
 })

@@ -16,6 +16,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { CommandError } from "../../CommandError.ts"
+import * as age from "./age.ts"
 import * as draftLines from "./draftLines.ts"
 import * as drafting from "./drafting.ts"
 import * as emitting from "./emitting.ts"
@@ -38,8 +39,11 @@ const MOST_TOLD = 100
 /** The line is wrong, and the next one may be right. */
 class Refused extends Data.TaggedError("Refused")<{ readonly problem: string }> {}
 
+/** A time in the future, and what is now. */
+type Ahead = readonly [at: Timestamp.Micros, now: Timestamp.Micros]
+
 type Outcome = { readonly line: number } & (
-  | { readonly _tag: "Recorded"; readonly id: string }
+  | { readonly _tag: "Recorded"; readonly id: string; readonly ahead: Ahead | undefined }
   | { readonly _tag: "Refused"; readonly problem: string }
   | { readonly _tag: "Failed"; readonly error: unknown }
 )
@@ -64,6 +68,9 @@ class Tally {
   recorded = 0
   refused = 0
   failed = 0
+  /** How many are in the future, and the first of them. */
+  ahead = 0
+  private firstAhead: { readonly line: number; readonly ahead: Ahead } | undefined
   /** Lines up to this one are read. */
   line = 0
   error: unknown = undefined
@@ -75,6 +82,14 @@ class Tally {
 
   get summary(): string {
     return `${words.counted(this.recorded, "event")} recorded`
+  }
+
+  /** One note for all of them. */
+  get notes(): ReadonlyArray<string> {
+    if (this.firstAhead === undefined) return []
+    const { ahead, line } = this.firstAhead
+    const all = this.ahead === 1 ? "" : `${this.ahead} events are in the future; `
+    return [`note: ${all}the time of line ${line} is ${age.inFuture(...ahead, (time) => `"at":"${time}"`)}`]
   }
 
   private problem(line: number, problem: string): Effect.Effect<void> {
@@ -91,6 +106,10 @@ class Tally {
         if (outcome._tag === "Recorded") {
           this.recorded++
           ids.push(outcome.id)
+          if (outcome.ahead !== undefined) {
+            this.ahead++
+            this.firstAhead ??= { line: outcome.line, ahead: outcome.ahead }
+          }
         } else if (outcome._tag === "Refused") {
           this.refused++
           steps.push(this.problem(outcome.line, outcome.problem))
@@ -112,7 +131,8 @@ const handler = Effect.fnUntraced(function* (defaults: draftLines.Defaults) {
   const clock = yield* Clock.Clock
   const resolve = resolver()
   const record = Effect.fnUntraced(function* (value: unknown) {
-    const { reporter, said } = yield* orRefuse(draftLines.read(value, defaults, catalogue, Timestamp.now(clock)))
+    const now = Timestamp.now(clock)
+    const { reporter, said } = yield* orRefuse(draftLines.read(value, defaults, catalogue, now))
     yield* orRefuse(
       drafting.check(
         said,
@@ -121,13 +141,15 @@ const handler = Effect.fnUntraced(function* (defaults: draftLines.Defaults) {
       )
     )
     const draft = yield* orRefuse(yield* drafting.draftOf(said, resolve))
-    return yield* emitting.record(yield* recorders(reporter), draft)
+    const id = yield* emitting.record(yield* recorders(reporter), draft)
+    const { at } = said
+    return { id, ahead: at !== undefined && age.isAhead(at, now) ? ([at, now] as const) : undefined }
   })
   return (item: importItems.Item): Effect.Effect<Outcome> => {
     const { line } = item
     if ("problem" in item) return Effect.succeed({ _tag: "Refused", line, problem: item.problem })
     return Effect.match(record(item.value), {
-      onSuccess: (id): Outcome => ({ _tag: "Recorded", line, id }),
+      onSuccess: (recorded): Outcome => ({ _tag: "Recorded", line, ...recorded }),
       onFailure: (error): Outcome =>
         error instanceof Refused
           ? { _tag: "Refused", line, problem: error.problem }
@@ -178,6 +200,7 @@ export const run = (defaults: draftLines.Defaults) =>
       Effect.onInterrupt(() => words.say(`${tally.summary}, up to line ${tally.line}`))
     )
     yield* words.say(tally.summary)
+    for (const note of tally.notes) yield* words.say(note)
     if (tally.refused > MOST_TOLD)
       yield* words.say(`and ${tally.refused - MOST_TOLD} more lines that were not recorded`)
     if (tally.refused > 0) {

@@ -153,19 +153,35 @@ interface Report {
   readonly hint?: string | undefined
 }
 
+/** What to do may be the last clause of a message. As long as what was refused, it gets a line of its own. */
+const ADVICE = /; (?=to (?:allow it|find out why|give one|give another one|be let in), )/
+
+/**
+ * What went wrong with reading: whether something was written means nothing to who reads.
+ *
+ * @internal
+ */
+export const readingFailed = (error: BackendError): readonly [detail: string, hint: string | undefined] => {
+  const { _tag, detail } = error.reason
+  const [said = "", advice] = (_tag === "Transient" ? detail : error.message).split(ADVICE)
+  // What comes with its own advice also says which store it is.
+  return [
+    _tag === "Transient" && advice === undefined ? `the store did not answer as it should: ${said}` : said,
+    advice
+  ]
+}
+
 const ofBackend = (error: BackendError): Report => {
   const detail = error.message
   switch (error.reason._tag) {
     case "Unavailable":
     case "Unauthorized":
       return { exit: EXIT.unreachable, detail }
-    case "Transient":
-      // Whether something was written means nothing to who reads; who records is told by the recorder.
-      return {
-        exit: EXIT.unreachable,
-        detail: `the store did not answer as it should: ${error.reason.detail}`,
-        hint: "this may be temporary: try again"
-      }
+    case "Transient": {
+      // Who records is told by the recorder.
+      const [detail, hint = "this may be temporary: try again"] = readingFailed(error)
+      return { exit: EXIT.unreachable, detail, hint }
+    }
     case "CursorMismatch":
       return {
         exit: EXIT.failed,
@@ -243,8 +259,7 @@ export const toCommandError = (error: unknown): CommandError => {
   if (error instanceof CommandError) return error
   const { detail, exit, hint } = reportOf(error)
   const lines = [detail, ...(hint === undefined ? [] : [hint])]
-    // What is missing is a rule as long as what was refused, and gets a line of its own.
-    .flatMap((text) => text.split(/\r?\n|; (?=to allow it, )/))
+    .flatMap((text) => text.split(/\r?\n/).flatMap((line) => line.split(ADVICE)))
     .filter((line) => line.trim() !== "")
   return new CommandError({ lines: lines.slice(0, MOST_LINES).map(escape.line), exit, cause: error })
 }

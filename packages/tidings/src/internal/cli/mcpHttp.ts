@@ -9,7 +9,10 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
+import * as HttpBody from "effect/http/HttpBody"
 import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServerError from "effect/http/HttpServerError"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import { randomBytes } from "node:crypto"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
@@ -22,6 +25,32 @@ const PATH = "/mcp"
 
 /** So long may answers take that are under way when a signal comes. */
 const GRACE = "2 seconds"
+
+const NOT_FOR_BROWSERS =
+  "Method not allowed: this is an endpoint of the Model Context Protocol, for clients that POST\n"
+
+/**
+ * What a person sees who opens the server in a browser, or a client that has another path: where the endpoint is, and what it
+ * takes. It says nothing that is secret. What is at the endpoint is checked and answered as before.
+ *
+ * @internal
+ */
+export const signposts = HttpRouter.middleware(
+  (respond) =>
+    respond.pipe(
+      Effect.catch((error) =>
+        HttpServerError.isHttpServerError(error) && error.reason._tag === "RouteNotFound"
+          ? Effect.succeed(HttpServerResponse.text(`Not found: the endpoint is ${PATH}\n`, { status: 404 }))
+          : Effect.fail(error)
+      ),
+      Effect.map((response) =>
+        response.status === 405 && response.body._tag === "Empty"
+          ? HttpServerResponse.setBody(response, HttpBody.text(NOT_FOR_BROWSERS))
+          : response
+      )
+    ),
+  { global: true }
+)
 
 /** @internal */
 export interface Options {
@@ -70,14 +99,17 @@ export const http = (options: mcpServer.Options, { allowedHosts, allowedOrigins,
     const closing = Deferred.makeUnsafe<void>()
     const node = createServer()
     const server = HttpRouter.serve(
-      EventServer.layerHttp({
-        name: command,
-        version,
-        path: PATH,
-        token,
-        allowedOrigins,
-        allowedHosts: ALL_ADDRESSES.has(host) ? allowedHosts : [...allowedHosts, inUrl(host)]
-      }),
+      Layer.merge(
+        EventServer.layerHttp({
+          name: command,
+          version,
+          path: PATH,
+          token,
+          allowedOrigins,
+          allowedHosts: ALL_ADDRESSES.has(host) ? allowedHosts : [...allowedHosts, inUrl(host)]
+        }),
+        signposts
+      ),
       { disableLogger: true, disableListenLog: true }
     ).pipe(
       Layer.provide(mcpServer.tools({ ...options, closing: Deferred.await(closing) })),

@@ -38,7 +38,7 @@ const timeIn =
     utc ? age.utc(at) : age.clock(at, beside ?? now)
 
 /**
- * What to say of the answer to a query: one line for each thing that is missing from it, and of an archive for which time each of
+ * What to say of the answer to a query: that nothing can match it yet, one line for each thing that is missing from it, and of an archive for which time each of
  * its stores is complete.
  *
  * @internal
@@ -52,7 +52,11 @@ export const notes = (answer: {
 }): ReadonlyArray<string> => {
   const { coverage = [], incomplete = [] } = answer
   const archived = CoverageText.sentences(coverage, timeIn(answer.now, answer.utc ?? false))
+  const { since } = answer.filter
   return [
+    ...(since !== undefined && age.isAhead(since, answer.now)
+      ? [`note: --since is ${age.inFuture(since, answer.now, (time) => `--since "${time}"`)}`]
+      : []),
     ...incomplete.map(({ reason }) => `note: these events are not all: ${reason}`),
     ...(archived.length > 0
       ? archived

@@ -13,6 +13,8 @@ import * as Flag from "effect/cli/Flag"
 import * as eventLog from "./eventLog.ts"
 import { examples } from "./examples.ts"
 import * as flags from "./flags.ts"
+import * as progress from "./progress.ts"
+import * as quantities from "./quantities.ts"
 import * as session from "./session.ts"
 import * as words from "./words.ts"
 
@@ -36,7 +38,13 @@ const inDatabase = (age: string | undefined, seconds: number | undefined, dryRun
     }
     const { EventDatabase } = yield* Effect.promise(() => import("@tidings/backend-postgres/PostgresBackend"))
     const database = Option.getOrThrow(yield* Effect.serviceOption(EventDatabase))
-    const { partitions, states } = yield* database.prune(Duration.seconds(seconds), { dryRun })
+    const before = yield* database.status
+    const howFar = Effect.map(
+      database.status,
+      ({ forgotten }) => `${counted(forgotten - before.forgotten, "state")} removed from what queries answer`
+    )
+    const work = database.prune(Duration.seconds(seconds), { dryRun })
+    const { partitions, states } = yield* dryRun ? work : progress.alongside(work, howFar)
     yield* words.prose(partitions.map(dayOf), 2)
     const what = `${counted(partitions.length, "day")} (${counted(states, "state")})`
     yield* words.say(
@@ -60,7 +68,7 @@ export const prune = () =>
       })
     },
     Effect.fnUntraced(function* ({ dryRun, maxAge }) {
-      const seconds = yield* eventLog.readDays(maxAge)
+      const seconds = yield* quantities.readDays(maxAge)
       const inLog = (log: FileBackend.EventLog["Service"]) =>
         Effect.gen(function* () {
           if (maxAge !== undefined) {
@@ -72,7 +80,7 @@ export const prune = () =>
           yield* words.prose(
             segments.map(
               ({ bytes, file, lines, until, why }) =>
-                `${file}  ${eventLog.size(bytes)}, ${lines} ${lines === 1 ? "line" : "lines"}` +
+                `${file}  ${quantities.size(bytes)}, ${lines} ${lines === 1 ? "line" : "lines"}` +
                 `${until === undefined ? "" : `, until ${Timestamp.format(until)}`}: ${why}`
             ),
             2
@@ -84,7 +92,7 @@ export const prune = () =>
             )
           }
           const bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0)
-          const what = `${segments.length} ${segments.length === 1 ? "segment" : "segments"} (${eventLog.size(bytes)})`
+          const what = `${segments.length} ${segments.length === 1 ? "segment" : "segments"} (${quantities.size(bytes)})`
           yield* words.say(
             segments.length === 0
               ? stays === undefined

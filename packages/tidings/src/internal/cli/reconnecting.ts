@@ -8,7 +8,7 @@ import type { Cursor, WatchFrom, WatchItem } from "@tidings/core/EventQuery"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { Failure } from "./failure.ts"
+import { Failure, readingFailed } from "./failure.ts"
 import * as words from "./words.ts"
 
 /** In milliseconds. */
@@ -53,7 +53,7 @@ export const run = <E>(
     failures++
     from = cursor ?? from
     const delay = Math.min(LAST_DELAY, FIRST_DELAY * 2 ** Math.min(10, failures - 1))
-    const told = failures === 1 ? words.say(`-- interrupted: ${error.message}; retrying --`) : Effect.void
+    const told = failures === 1 ? words.say(`-- interrupted: ${readingFailed(error)[0]}; retrying --`) : Effect.void
     return Effect.andThen(told, Effect.sleep(delay))
   }
 

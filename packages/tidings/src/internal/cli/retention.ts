@@ -12,6 +12,7 @@ import * as eventLog from "./eventLog.ts"
 import * as documents from "./documents.ts"
 import { examples } from "./examples.ts"
 import * as flags from "./flags.ts"
+import * as quantities from "./quantities.ts"
 import * as session from "./session.ts"
 import * as words from "./words.ts"
 
@@ -60,10 +61,10 @@ const linesOf = ({ removed, retention, segments }: FileBackend.Status): Readonly
   const { maxAgeSeconds, maxBytes, maxEvents } = retention
   const bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0)
   return [
-    `max age:     ${maxAgeSeconds === undefined ? "none" : eventLog.age(maxAgeSeconds)}`,
-    `max size:    ${maxBytes === undefined ? "none" : eventLog.size(maxBytes)}`,
+    `max age:     ${maxAgeSeconds === undefined ? "none" : quantities.age(maxAgeSeconds)}`,
+    `max size:    ${maxBytes === undefined ? "none" : quantities.size(maxBytes)}`,
     `max events:  ${maxEvents === undefined ? "none" : maxEvents}`,
-    `now:         ${eventLog.size(bytes)} in ${words.counted(segments.length, "segment")}`,
+    `now:         ${quantities.size(bytes)} in ${words.counted(segments.length, "segment")}`,
     ...(removed === undefined
       ? []
       : [
@@ -78,10 +79,10 @@ export const retention = () =>
     "retention",
     given,
     Effect.fnUntraced(function* ({ maxAge, maxEvents, maxSize, output = "text" }) {
-      const seconds = yield* read("max-age", maxAge, eventLog.readAge, "an age such as 90d, 12h or 30m")
+      const seconds = yield* read("max-age", maxAge, quantities.readAge, "an age such as 90d, 12h or 30m")
       const changes: FileBackend.RetentionOptions = {
         maxAge: typeof seconds === "number" ? Duration.seconds(seconds) : seconds,
-        maxBytes: yield* read("max-size", maxSize, eventLog.readSize, "a size with its unit such as 10GiB or 500MB"),
+        maxBytes: yield* read("max-size", maxSize, quantities.readSize, "a size with its unit such as 10GiB or 500MB"),
         maxEvents: yield* read(
           "max-events",
           maxEvents,

@@ -21,6 +21,7 @@ import * as Cli from "../../Cli.ts"
 import * as backendChoice from "../backendChoice.ts"
 import type { Planning, Source } from "./archivePlan.ts"
 import { Absent, Usage } from "./failure.ts"
+import * as logProgress from "./logProgress.ts"
 import * as words from "./words.ts"
 
 // ---------------------------------------------------------------------------
@@ -99,7 +100,9 @@ const hasBegun = (directory: string): boolean => {
 const log = (directory: string, use: Cli.BackendUse): Layer.Layer<Backend, Absent | BackendError> => {
   // One that has begun is also followed by who may read it and not write to it.
   const create = use.create && !hasBegun(directory)
-  const layer = FileBackend.layer({ directory, create, console: false })
+  const layer = Layer.unwrap(
+    Effect.map(logProgress.make, (onProgress) => FileBackend.layer({ directory, create, console: false, onProgress }))
+  )
   if (create) return layer
   return Layer.catchCause(layer, (cause): Layer.Layer<Backend, Absent | BackendError> =>
     Layer.unwrap(

@@ -47,6 +47,7 @@ export const make = (templates: Templates["Service"], namespace: string): Defaul
 export const readably =
   <A>(fill: (given: A) => A): ((given: A) => A) =>
   (given) => {
+    if (typeof given !== "object" || given === null || Array.isArray(given)) return given
     try {
       return fill(given)
     } catch {

@@ -6,6 +6,7 @@ import { unavailable } from "../../diskError.ts"
 import type { LogDirectory } from "../directory.ts"
 import { LineDecoder } from "../lineDecoder.ts"
 import { type DamageLedger, sourceOf } from "../segment.ts"
+import type { OnProgress } from "../progress.ts"
 import { repeat, type SegmentStatus, settledSegments } from "../view.ts"
 import * as Block from "./block.ts"
 import { History } from "./history.ts"
@@ -51,17 +52,23 @@ export class LogIndex {
   private readonly files: SideFiles
   private history: History | undefined
   private readonly earlierOrigins: EarlierOrigins
+  /** Is told how far that is what readers wait for. */
+  private readonly onProgress: OnProgress | undefined
   /** What the builder of the segment before has used. */
   private spare: BuilderParts | undefined
 
   /** The index of a log, until the scope closes. */
-  static make(directory: LogDirectory, ledger: DamageLedger): Effect.Effect<LogIndex, never, Scope.Scope> {
+  static make(
+    directory: LogDirectory,
+    ledger: DamageLedger,
+    onProgress: OnProgress | undefined
+  ): Effect.Effect<LogIndex, never, Scope.Scope> {
     return Effect.gen(function* () {
       const step = yield* Step
       const temporary = yield* TemporaryDirectory
       const few = yield* FewOrigins
       return yield* Effect.acquireRelease(
-        Effect.sync(() => new LogIndex(directory, ledger, step, temporary, few)),
+        Effect.sync(() => new LogIndex(directory, ledger, onProgress, step, temporary, few)),
         (index) => Effect.sync(() => index.close())
       )
     })
@@ -70,6 +77,7 @@ export class LogIndex {
   private constructor(
     directory: LogDirectory,
     ledger: DamageLedger,
+    onProgress: OnProgress | undefined,
     step: number,
     temporary: string,
     fewOrigins: number
@@ -80,6 +88,7 @@ export class LogIndex {
     this.step = step
     this.leastStep = step / 8
     this.ledger = ledger
+    this.onProgress = onProgress
     this.earlierOrigins = new EarlierOrigins((segment) => this.readOrigins(segment), this.scratch, fewOrigins)
   }
 
@@ -87,7 +96,7 @@ export class LogIndex {
   use<A>(use: (snapshot: Snapshot) => Effect.Effect<A, BackendError>, tries = 1): Effect.Effect<A, BackendError> {
     return Effect.suspend(() =>
       Effect.catchDefect(
-        Effect.flatMap(this.bring({ blocks: Number.POSITIVE_INFINITY, least: this.leastStep }), use),
+        Effect.flatMap(this.bring({ blocks: Number.POSITIVE_INFINITY, least: this.leastStep }, this.onProgress), use),
         (defect): Effect.Effect<A, BackendError> => {
           if (!(defect instanceof IndexDamaged)) return Effect.die(defect)
           this.reset(defect)
@@ -103,10 +112,10 @@ export class LogIndex {
   }
 
   /** Brings the index up to the end of the log, and answers it. One fiber does so at a time. */
-  private bring(effort: Effort): Effect.Effect<Snapshot, BackendError> {
+  private bring(effort: Effort, onProgress?: OnProgress): Effect.Effect<Snapshot, BackendError> {
     return this.mutex.withPermit(
       Effect.flatMap(settledSegments(this.directory), (segments) =>
-        Effect.flatMap(this.compare(segments), () => this.extend(segments, effort))
+        Effect.flatMap(this.compare(segments), () => this.extend(segments, effort, onProgress))
       )
     )
   }
@@ -210,9 +219,14 @@ export class LogIndex {
   }
 
   /** Indexes what is not indexed yet: in the side files, or, where it is little, in memory. */
-  private extend(segments: ReadonlyArray<SegmentStatus>, effort: Effort): Effect.Effect<Snapshot, BackendError> {
+  private extend(
+    segments: ReadonlyArray<SegmentStatus>,
+    effort: Effort,
+    onProgress: OnProgress = () => Effect.void
+  ): Effect.Effect<Snapshot, BackendError> {
     return Effect.gen({ self: this }, function* () {
       let missing = 0
+      let indexed = 0
       for (const { name, size } of segments) missing += size - this.known.get(name.key)!.index.covered
       const done: Array<IndexedSegment> = []
       let before: Before | undefined
@@ -233,7 +247,12 @@ export class LogIndex {
           tail.history === known.history
         if ((isMissing && !hasTail) || known.needsNote) {
           const isKept = missing >= effort.least || known.needsNote
-          yield* this.extendOne(segments, at, done, { before, isKept, effort })
+          const indexedBefore = indexed
+          const onSlice = (bytes: number): Effect.Effect<void> => {
+            indexed = indexedBefore + bytes
+            return onProgress({ task: "index", bytes: indexed, totalBytes: missing })
+          }
+          yield* this.extendOne(segments, at, done, { before, isKept, effort, onSlice })
           known.needsNote = false
           if (effort.blocks <= 0) return { segments: done }
         } else if (!isMissing) known.tail = undefined
@@ -261,14 +280,21 @@ export class LogIndex {
     segments: ReadonlyArray<SegmentStatus>,
     at: number,
     earlier: ReadonlyArray<IndexedSegment>,
-    options: { readonly before: Before | undefined; readonly isKept: boolean; readonly effort: Effort }
+    options: {
+      readonly before: Before | undefined
+      readonly isKept: boolean
+      readonly effort: Effort
+      /** Is told how many bytes of the segment are indexed here. */
+      readonly onSlice: (bytes: number) => Effect.Effect<void>
+    }
   ): Effect.Effect<void, BackendError> {
     const { directory } = this
-    const { before, effort, isKept } = options
+    const { before, effort, isKept, onSlice } = options
     const segment = segments[at]!
     const isNewest = at === segments.length - 1
     const { file, key } = segment.name
     const known = this.known.get(key)!
+    const from = known.index.covered
     return Effect.acquireUseRelease(
       directory.attempt(() => directory.openSegment(segment.name, "read"), file),
       (opened) => {
@@ -319,7 +345,9 @@ export class LogIndex {
             directory.attempt(() => extension.step(), file),
             (done) => {
               if (done === "raced") return Effect.andThen(adopt, loop)
-              return done === "done" || effort.blocks <= 0 ? Effect.void : Effect.andThen(Effect.yieldNow, loop)
+              const isDone = done === "done" || effort.blocks <= 0
+              const told = onSlice(extension.builder.offset - from)
+              return isDone ? told : Effect.andThen(told, Effect.andThen(Effect.yieldNow, loop))
             }
           )
         )
