@@ -132,11 +132,11 @@ describe("compress", () => {
     })
   )
 
-  it.effect("says that there is nothing to compress in another store", () =>
+  it.effect("says of another store that it is no event log", () =>
     Effect.gen(function* () {
       const { code, err } = yield* run(Backend.layerMemory(), ["compress"])
       assert.strictEqual(code, 1)
-      assert.match(err.join(" "), /these events are not in an event log on disk/)
+      assert.match(err.join(" "), /compress is for an event log, and this is a store of mode memory/)
     })
   )
 })

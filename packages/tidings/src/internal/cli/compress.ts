@@ -3,16 +3,15 @@
  *
  * @internal
  */
-import * as FileBackend from "@tidings/backend-fs/FileBackend"
+import type * as FileBackend from "@tidings/backend-fs/FileBackend"
 import * as Timestamp from "@tidings/core/Timestamp"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Command from "effect/cli/Command"
 import * as documents from "./documents.ts"
+import * as eventLog from "./eventLog.ts"
 import { examples } from "./examples.ts"
-import { Failure } from "./failure.ts"
 import * as flags from "./flags.ts"
 import * as progress from "./progress.ts"
 import * as quantities from "./quantities.ts"
@@ -28,13 +27,6 @@ const columns: ReadonlyArray<table.Column<Segment>> = [
   { title: "BEFORE", cell: ({ uncompressedBytes }) => String(uncompressedBytes) }
 ]
 
-const sumOf = (segments: ReadonlyArray<Segment>): string => {
-  const before = segments.reduce((sum, { uncompressedBytes }) => sum + uncompressedBytes, 0)
-  const now = segments.reduce((sum, { bytes }) => sum + bytes, 0)
-  const share = Math.max(1, Math.round((100 * now) / before))
-  return `${segments.length} ${segments.length === 1 ? "segment is" : "segments are"} compressed, to ${share}% of the size`
-}
-
 const plainColumns: ReadonlyArray<table.Column<{ readonly file: string; readonly bytes: number }>> = [
   { title: "FILE", cell: ({ file }) => file },
   { title: "BYTES", cell: ({ bytes }) => String(bytes) }
@@ -43,16 +35,11 @@ const plainColumns: ReadonlyArray<table.Column<{ readonly file: string; readonly
 const sizeOf = (segments: ReadonlyArray<{ readonly bytes: number }>): number =>
   segments.reduce((sum, { bytes }) => sum + bytes, 0)
 
-const eventLog = Effect.gen(function* () {
-  const log = yield* Effect.serviceOption(FileBackend.EventLog)
-  if (Option.isNone(log)) {
-    return yield* new Failure({
-      detail: "these events are not in an event log on disk, so there is nothing to compress",
-      hint: "name an event log with --directory"
-    })
-  }
-  return log.value
-})
+const sumOf = (segments: ReadonlyArray<Segment>): string => {
+  const before = segments.reduce((sum, { uncompressedBytes }) => sum + uncompressedBytes, 0)
+  const share = Math.max(1, Math.round((100 * sizeOf(segments)) / before))
+  return `${segments.length} ${segments.length === 1 ? "segment is" : "segments are"} compressed, to ${share}% of the size`
+}
 
 /** How long a segment has been sealed that had a successor at a time. */
 const sealedSince = Effect.fnUntraced(function* (before: Timestamp.Micros | undefined) {
@@ -60,8 +47,7 @@ const sealedSince = Effect.fnUntraced(function* (before: Timestamp.Micros | unde
   return before === undefined ? undefined : Duration.millis(Math.max(0, (now - before) / 1_000))
 })
 
-const run = Effect.fnUntraced(function* (before: Timestamp.Micros | undefined) {
-  const log = yield* eventLog
+const run = Effect.fnUntraced(function* (log: eventLog.Log, before: Timestamp.Micros | undefined) {
   const sealed = yield* sealedSince(before)
   const all = yield* log.compressible(sealed)
   const howFar = Effect.map(log.compressible(sealed), (left) => {
@@ -72,8 +58,7 @@ const run = Effect.fnUntraced(function* (before: Timestamp.Micros | undefined) {
   return { directory: log.directory, segments: yield* progress.alongside(log.compress(sealed), howFar) }
 })
 
-const dryRun = Effect.fnUntraced(function* (before: Timestamp.Micros | undefined) {
-  const log = yield* eventLog
+const dryRun = Effect.fnUntraced(function* (log: eventLog.Log, before: Timestamp.Micros | undefined) {
   return { directory: log.directory, segments: yield* log.compressible(yield* sealedSince(before)) }
 })
 
@@ -94,7 +79,7 @@ export const compress = () =>
     Effect.fnUntraced(function* ({ before, isDryRun, output = "table" }) {
       const { strong } = yield* session.colours
       if (isDryRun) {
-        const { directory, segments } = yield* session.withBackend({ create: false })(dryRun(before))
+        const { directory, segments } = yield* eventLog.use("compress", (log) => dryRun(log, before))
         if (output !== "table") return yield* documents.print(output, { directory, dryRun: true, segments })
         if (segments.length === 0) return yield* words.say(nothing(directory))
         yield* words.lines(table.make(plainColumns, { room: yield* words.room, paintTitle: strong }).print(segments))
@@ -105,7 +90,7 @@ export const compress = () =>
           `would compress ${what} (${quantities.size(bytes)}); without --dry-run ${they} compressed`
         )
       }
-      const { directory, segments } = yield* session.withBackend({ create: false })(run(before))
+      const { directory, segments } = yield* eventLog.use("compress", (log) => run(log, before))
       if (output !== "table") return yield* documents.print(output, { directory, segments })
       if (segments.length === 0) return yield* words.say(nothing(directory))
       yield* words.lines(table.make(columns, { room: yield* words.room, paintTitle: strong }).print(segments))

@@ -12,10 +12,11 @@ import * as session from "./session.ts"
 
 const STORES: Readonly<Record<string, string>> = { kubernetes: "a cluster", postgres: "a database" }
 
-type Log = FileBackend.EventLog["Service"]
+/** @internal */
+export type Log = FileBackend.EventLog["Service"]
 
 /**
- * Uses the event log; fails where the store is another one, unless the verb does something of its own in a database.
+ * Uses the event log; fails where the store is another one, unless the verb has an answer of its own in a database.
  *
  * @internal
  */
@@ -32,11 +33,7 @@ export const use = <A, E, R, E2 = never, R2 = never>(
       const { command } = yield* session.Session
       return yield* new Failure({
         detail: `${verb} is for an event log, and this is ${STORES[mode] ?? `a store of mode ${mode}`}`,
-        hint:
-          mode === "postgres"
-            ? `a database keeps everything until it is removed: ${command} prune --max-age 90d does it once, ` +
-              `${command} archive --max-age 90d every hour`
-            : `name the log: ${command} ${verb} --directory DIRECTORY`
+        hint: `name the log: ${command} ${verb} --directory DIRECTORY`
       })
     }
     return yield* use(log.value)

@@ -11,6 +11,7 @@ import * as Command from "effect/cli/Command"
 import * as eventLog from "./eventLog.ts"
 import * as documents from "./documents.ts"
 import { examples } from "./examples.ts"
+import { Failure } from "./failure.ts"
 import * as flags from "./flags.ts"
 import * as quantities from "./quantities.ts"
 import * as session from "./session.ts"
@@ -73,6 +74,17 @@ const linesOf = ({ removed, retention, segments }: FileBackend.Status): Readonly
   ]
 }
 
+const inDatabase = session.Session.use(({ command }) =>
+  Effect.fail(
+    new Failure({
+      detail: "retention is for an event log, and this is a database",
+      hint:
+        `a database keeps everything until it is removed: ${command} prune --max-age 90d does it once, ` +
+        `${command} archive --max-age 90d every hour`
+    })
+  )
+)
+
 /** @internal */
 export const retention = () =>
   Command.make(
@@ -90,14 +102,14 @@ export const retention = () =>
           "a whole number"
         )
       }
-      yield* eventLog.use("retention", (log) =>
+      const inLog = (log: eventLog.Log) =>
         Effect.gen(function* () {
           if (Object.values(changes).some((change) => change !== undefined)) yield* log.setRetention(changes)
           const status = yield* log.status
           if (output === "text") yield* words.prose(linesOf(status), "max events:  ".length)
           else yield* documents.print(output, objectOf(status))
         })
-      )
+      yield* eventLog.use("retention", inLog, inDatabase)
     }, session.verb("retention"))
   ).pipe(
     Command.withDescription(
