@@ -31,7 +31,7 @@ const NOT_FOR_BROWSERS =
 
 /**
  * What a person sees who opens the server in a browser, or a client that has another path: where the endpoint is, and what it
- * takes. It says nothing that is secret. What is at the endpoint is checked and answered as before.
+ * takes. It says nothing that is secret, and leaves what the endpoint itself answers alone.
  *
  * @internal
  */
