@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # kopf 1.45.2: with `settings.posting.enabled = False` the events of `kopf.warn` are posted all the same.
 #
-# The guess, from the documentation of the setting, which names `kopf.event`, `kopf.info`, `kopf.warn` and `kopf.exception`: no event
-# is posted. Seen: the other three look at the setting, `kopf.warn` looks at the level alone.
+# The guess, from the documentation of the setting, which names `kopf.event`, `kopf.info`, `kopf.warn` and `kopf.exception`: no
+# event is posted. Seen: the other three look at the setting, `kopf.warn` looks at the level alone.
 #
 # Why it matters: events are switched off where an operator has no right to create them, or where they would fill etcd. There
 # the warnings, which come in numbers when something is wrong, are sent nonetheless, and each that is refused is tried again for a

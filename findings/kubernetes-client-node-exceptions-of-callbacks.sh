@@ -9,7 +9,8 @@
 # begins; after another `start()` these come, but not the one that failed. `error` is called in no case.
 #
 # Why it matters: a mistake in a handler, or a database that is away, loses events without a line in the log; the same code in an
-# informer stops the program. Callbacks have to catch all by themselves, and to keep what failed.
+# informer stops the program. Callbacks have to catch all by themselves, and to keep what failed. (Issue 856 of the project, which is
+# closed, was about the first one.)
 set -euo pipefail
 folder="$(mktemp -d)"
 trap 'rm -rf "$folder"' EXIT

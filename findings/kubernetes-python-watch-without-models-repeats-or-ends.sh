@@ -3,7 +3,7 @@
 # first one, or the stream ends, and an expired position is a KeyError.
 #
 # The guess: `deserialize=False` gives dictionaries in place of models, which is faster, and changes nothing else. Seen: the
-# resourceVersion to go on from is taken from the models alone. Where a server closes the watch, as each does after some minutes,
+# resourceVersion to go on from is taken from the models alone. Where a server closes the watch, as each does after a while,
 # the stream with a `resource_version` begins there again, every time; the one without it ends, without an error, where the other
 # goes on. The answer 410 raises `KeyError('raw_object')`, not the ApiException with status 410 that the documentation tells to
 # recover from.

@@ -8,7 +8,8 @@
 # server has stored since is not sent, and nobody is told.
 #
 # Why it matters: a proxy that closes idle connections cuts a quiet stream again and again, so it is the usual case, and a test with
-# one cut passes. Who follows resources by notifications has to read them anew after each cut.
+# one cut passes. Who follows resources by notifications has to read them anew after each cut. (Issue 2499 of the project is about
+# it.)
 set -euo pipefail
 folder="$(mktemp -d)"
 trap 'rm -rf "$folder"' EXIT

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# @modelcontextprotocol/sdk 1.32.2 and @modelcontextprotocol/client 2.4.0: after a server was away for 4 seconds, a client's requests
-# succeed again in the same session, and its notifications never come again.
+# @modelcontextprotocol/sdk 1.32.2 and @modelcontextprotocol/client 2.4.0: after a server was away for 4 seconds, the requests of a
+# client succeed again in the same session, and its notifications never come again.
 #
 # The guess: a client whose requests get through is connected, and opens its stream of notifications again, at the latest with the
 # next request; or `onclose` tells that the connection is gone. Seen: with its default options it tries the stream twice more,
@@ -8,7 +8,8 @@
 # request opens the stream: `resources/subscribe` is accepted, and what it asks for is never heard of.
 #
 # Why it matters: a restart of a gateway takes longer than that. A client that follows resources stays as it was, with fresh answers
-# to everything that it asks, and takes the silence for rest. `maxRetries` in `reconnectionOptions` has to be set for it.
+# to everything that it asks, and takes the silence for rest. `maxRetries` in `reconnectionOptions` has to be set for it. (Issue 2098
+# of the project is about it.)
 set -euo pipefail
 folder="$(mktemp -d)"
 trap 'rm -rf "$folder"' EXIT
