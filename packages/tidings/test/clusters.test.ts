@@ -4,7 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { TestClock, TestConsole } from "effect/testing"
-import { memory, origin, run, write } from "./harness.ts"
+import { eventually, memory, origin, run, write } from "./harness.ts"
 
 const production: ClusterRef = { id: "11111111-2222-3333-4444-555555555555", name: "production" }
 const staging: ClusterRef = { id: "66666666-7777-8888-9999-000000000000", name: "staging" }
@@ -98,13 +98,22 @@ describe("a table", () => {
       const { layer, service } = yield* memory()
       yield* service.write([inCluster(1, production)])
       const following = yield* Effect.forkChild(run(layer, ["follow"]))
-      yield* TestClock.adjust("1 second")
+      const printed = Effect.map(TestConsole.logLines, (texts) => texts.flatMap((text) => String(text).split("\n")))
+      const count = (lines: number) =>
+        eventually(
+          `${lines} lines`,
+          Effect.andThen(
+            TestClock.adjust("1 second"),
+            Effect.map(printed, ({ length }) => length >= lines)
+          )
+        )
+      yield* count(2)
       yield* service.write([inCluster(2, staging)])
-      yield* TestClock.adjust("1 second")
+      yield* count(4)
       yield* service.write([inCluster(3, production)])
-      yield* TestClock.adjust("1 second")
+      yield* count(5)
       yield* Fiber.interrupt(following)
-      const lines = (yield* TestConsole.logLines).flatMap((text) => String(text).split("\n"))
+      const lines = yield* printed
       assert.deepStrictEqual(
         cells(lines).map(([first]) => first),
         ["NAMESPACE", "default", "CLUSTER", "staging", "production"]
