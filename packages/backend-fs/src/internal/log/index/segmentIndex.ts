@@ -33,11 +33,11 @@ const LARGEST_GROUP = 1_073_741_824
 
 const FIRST_CAPACITY = 65_536
 
-/** Most bytes of a side file that are read at once: that of a segment of the usual size is read as a whole. */
-const WINDOW = 8_388_608
-
-/** Files differ a little in size; memory for each would be given back late. */
-const WINDOW_STEP = 1_048_576
+/**
+ * Most bytes of a side file that are read at once. With several megabytes, a new process reads a whole file faster, and begins to
+ * collect garbage, which takes longer than all that it reads.
+ */
+const WINDOW = 524_288
 
 /** Bytes of lines of a page that are read at once. */
 const LINES = 196_608
@@ -54,7 +54,6 @@ export class Scratch {
   /** Columns of the block of which lines are read. */
   places = {
     block: undefined as Block.Block | undefined,
-    last: new Float64Array(),
     start: new Float64Array(),
     seq: new Float64Array()
   }
@@ -69,9 +68,8 @@ export class Scratch {
 
   /** The columns, for so many rows at least, to be read into; then they are those of no block. */
   placesFor(rows: number): Scratch["places"] {
-    if (this.places.last.length < rows) {
-      const [last, start, seq] = [new Float64Array(rows), new Float64Array(rows), new Float64Array(rows)]
-      this.places = { block: undefined, last, start, seq }
+    if (this.places.seq.length < rows) {
+      this.places = { block: undefined, start: new Float64Array(rows), seq: new Float64Array(rows) }
     }
     this.places.block = undefined
     return this.places
@@ -239,9 +237,7 @@ export class IndexReader {
       let from = end <= WINDOW ? 0 : Math.floor(offset / (WINDOW / 2)) * (WINDOW / 2)
       if (from + WINDOW < offset + length) from = offset
       const size = Math.min(WINDOW, end - from)
-      if (window.bytes.length < size) {
-        window.bytes = Buffer.allocUnsafeSlow(Math.min(WINDOW, Math.ceil(end / WINDOW_STEP) * WINDOW_STEP))
-      }
+      if (window.bytes.length === 0) window.bytes = Buffer.allocUnsafeSlow(WINDOW)
       window.index = this.index
       window.from = from
       window.to = from + this.disk.read(this.opened(), window.bytes, 0, size, from)
