@@ -513,45 +513,32 @@ const writeRelations = (words: Column.Words, offset: number, { ranges, relations
   return putNumbers(words, at, relations.repeatSegment)
 }
 
-/**
- * What the last group of a block says. The lists are copies.
- *
- * @internal
- */
-export interface Related {
-  readonly notes: Notes
-  readonly ranges: Ranges
-  readonly relations: Relations
+const longsAt = ({ bytes }: Column.Words, at: number, count: number): Float64Array => {
+  const list = new Float64Array(count)
+  for (let index = 0; index < count; index++) list[index] = readInt64(bytes, at + 8 * index)
+  return list
 }
 
 /**
- * Reads the last group of a block from the start of words.
+ * Reads the ranges of seqs from the start of the last group of a block. The lists are copies.
  *
  * @internal
  */
-export const readRelated = (words: Column.Words, block: Block): Related => {
+export const readRanges = (words: Column.Words): Ranges => {
   const { bytes, u32 } = words
-  const origins = bytes.readUInt32LE(4)
-  let at = rangesAt(words)
-  const longs = (count: number): Float64Array => {
-    const list = new Float64Array(count)
-    for (let index = 0; index < count; index++) list[index] = readInt64(bytes, at + 8 * index)
-    at += 8 * count
-    return list
-  }
-  const origin = u32.slice(at >> 2, (at >> 2) + origins)
-  at += 4 * origins
+  const count = bytes.readUInt32LE(4)
+  const at = rangesAt(words)
   return {
-    notes: readNotes(words),
-    ranges: { origin, least: longs(origins), greatest: longs(origins) },
-    relations: readRelations(words, block)
+    origin: u32.slice(at >> 2, (at >> 2) + count),
+    least: longsAt(words, at + 4 * count, count),
+    greatest: longsAt(words, at + 12 * count, count)
   }
 }
 
 const rangesAt = ({ bytes }: Column.Words): number => Column.align(8 + bytes.readUInt32LE(0))
 
 /**
- * Reads what the last group of a block tells in JSON.
+ * Reads what the last group of a block tells in JSON from its start.
  *
  * @internal
  */
@@ -559,7 +546,7 @@ export const readNotes = ({ bytes }: Column.Words): Notes =>
   JSON.parse(bytes.toString("utf8", 8, 8 + bytes.readUInt32LE(0))) as Notes
 
 /**
- * Reads what the last group of a block says of earlier rows, without the rest. The lists are copies.
+ * Reads what the last group of a block says of earlier rows from its start. The lists are copies.
  *
  * @internal
  */

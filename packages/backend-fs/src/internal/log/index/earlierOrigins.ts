@@ -151,7 +151,7 @@ export class EarlierOrigins {
         wanted.match(words, block, (id, one) => found.set(id, one))
       }
       if (found.size === 0) continue
-      const { greatest, least, origin } = reader.related(block, this.scratch).ranges
+      const { greatest, least, origin } = reader.rangesOf(block, this.scratch)
       for (let index = 0; index < origin.length; index++) {
         const seqs = found.get(origin[index]!)
         if (seqs !== undefined && least[index]! <= seqs[2] && greatest[index]! >= seqs[1]) return true

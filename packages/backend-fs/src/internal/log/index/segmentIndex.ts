@@ -149,7 +149,7 @@ export class SegmentIndex {
   /** What a block of the index, or one after it, tells in JSON; the last answer is kept. */
   notesOf(block: Block.Block, scratch: Scratch): Block.Notes {
     if (this.noted?.block !== block)
-      this.noted = { block, notes: this.use((reader) => reader.related(block, scratch).notes) }
+      this.noted = { block, notes: this.use((reader) => reader.notesOf(block, scratch)) }
     return this.noted.notes
   }
 
@@ -294,8 +294,16 @@ export class IndexReader {
     return words
   }
 
-  related(block: Block.Block, scratch: Scratch): Block.Related {
-    return Block.readRelated(this.group(block, Block.GROUP.relations, scratch), block)
+  notesOf(block: Block.Block, scratch: Scratch): Block.Notes {
+    return Block.readNotes(this.group(block, Block.GROUP.relations, scratch))
+  }
+
+  rangesOf(block: Block.Block, scratch: Scratch): Block.Ranges {
+    return Block.readRanges(this.group(block, Block.GROUP.relations, scratch))
+  }
+
+  relationsOf(block: Block.Block, scratch: Scratch): Block.Relations {
+    return Block.readRelations(this.group(block, Block.GROUP.relations, scratch), block)
   }
 
   originsOf(block: Block.Block, scratch: Scratch): Block.OriginTable | undefined {
