@@ -131,7 +131,6 @@ export class EarlierOrigins {
     for (let at = segments.length - 1; at >= 0; at--) {
       const { depth, index, tail } = segments[at]!
       const isThere = index.use((reader) => {
-        reader.readAhead(this.scratch)
         const blocks = Array.from({ length: depth }, (_, one) => reader.block(one))
         if (tail !== undefined) blocks.push(tail)
         return this.isIn(reader, blocks, origins)

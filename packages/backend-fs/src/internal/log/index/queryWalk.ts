@@ -202,7 +202,6 @@ export class QueryWalk {
   /** Walks through blocks of a segment. False when nothing that is left matters. */
   private walkSegment(segment: IndexedSegment): boolean {
     return segment.index.use((reader) => {
-      if (!this.isTotalKnown) reader.readAhead(this.scratch)
       this.filter ??= this.filterOf(segment, reader)
       const lines = new LineReader(this.directory, segment, this.index.decoder)
       const before = this.segment === 0 ? Block.NO_LAST : this.maxLast[this.segment - 1]!
