@@ -140,8 +140,7 @@ export class SegmentIndex {
 
   /** What a block of the index, or one after it, tells in JSON; the last answer is kept. */
   notesOf(block: Block.Block, scratch: Scratch): Block.Notes {
-    if (this.noted?.block !== block)
-      this.noted = { block, notes: this.use((reader) => reader.notesOf(block, scratch)) }
+    if (this.noted?.block !== block) this.noted = { block, notes: this.use((reader) => reader.notesOf(block, scratch)) }
     return this.noted.notes
   }
 

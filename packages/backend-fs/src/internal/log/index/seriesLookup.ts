@@ -222,10 +222,7 @@ export const visitRows = (
       if (marked[one] === 0) continue
       const block = one === depth ? tail : reader.block(one)
       if (block === undefined || block.rows === 0 || block.from >= limit) continue
-      if (
-        wanted !== undefined &&
-        !reader.rangesOf(block, index.scratch).origin.some((origin) => texts.has(origin))
-      ) {
+      if (wanted !== undefined && !reader.rangesOf(block, index.scratch).origin.some((origin) => texts.has(origin))) {
         continue
       }
       identities.read(reader, block, index.scratch)
