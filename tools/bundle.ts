@@ -74,8 +74,9 @@ const nodeModules: Plugin = {
   load: (id) => (id.startsWith("\0node:") ? standIn(id.slice(1)) : undefined)
 }
 
-/** What modules of Effect do when they are loaded or first used, that a start of the command can do without. */
+/** What modules of others do when they are loaded or first used, that a start of the command can do without. */
 const SPARED: ReadonlyArray<{
+  /** Its path below node_modules. */
   readonly module: string
   readonly found: RegExp
   readonly instead: (...groups: ReadonlyArray<string>) => string
@@ -83,32 +84,61 @@ const SPARED: ReadonlyArray<{
   {
     // It takes as long to make as a third of what Node itself needs to start, and only help measures texts with it: it is made
     // when the first is measured.
-    module: "cli/CliOutput.js",
+    module: "effect/dist/cli/CliOutput.js",
     found: /const (\w+) = (?:\/\*#__PURE__\*\/)?(new Intl\.Segmenter\([^)]*\))/,
     instead: (name, make) =>
       `let segmenterOnce\nconst ${name} = { segment: (text) => (segmenterOnce ??= ${make}).segment(text) }`
   },
+  // To read a pattern with classes of Unicode takes V8 up to a millisecond. These are for texts that are not in ASCII: they are made
+  // when the first is measured.
+  {
+    module: "effect/dist/cli/CliOutput.js",
+    found: /const zeroWidthCodePoints = (\/.*\/gu);/,
+    instead: (pattern) =>
+      `const zeroWidthCodePoints = { [Symbol.replace]: (text, by) => text.replace(${pattern}, by) };`
+  },
+  {
+    module: "effect/dist/cli/CliOutput.js",
+    found: /const emojiPresentation = (\/.*\/u);/,
+    instead: (pattern) => `const emojiPresentation = { test: (text) => ${pattern}.test(text) };`
+  },
+  {
+    module: "fast-string-truncated-width/dist/index.js",
+    found:
+      /const CJKT_WIDE_RE = (.*);([^]*)const EMOJI_RE = (.*);([^]*)const MODIFIER_RE = (.*);([^]*)\/\* CONSTANTS \*\//,
+    instead: (wide, tab, emoji, latin, modifier, rest) =>
+      `let CJKT_WIDE_RE, EMOJI_RE, MODIFIER_RE;${tab}${latin}${rest}` +
+      `CJKT_WIDE_RE ??= ${wide}; EMOJI_RE ??= ${emoji}; MODIFIER_RE ??= ${modifier};`
+  },
   // These two ask whether stack traces name the functions of Effect, which they do on Node. To find out, V8 compiles the whole
   // bundle a second time, because it keeps the positions in the code only of what was in a stack trace.
-  { module: "Utils.js", found: /error\.stack\?\.includes\(InternalTypeId\) === true/, instead: () => "true" },
   {
-    module: "internal/effect.js",
+    module: "effect/dist/Utils.js",
+    found: /error\.stack\?\.includes\(InternalTypeId\) === true/,
+    instead: () => "true"
+  },
+  {
+    module: "effect/dist/internal/effect.js",
     found: /error\.stack\?\.includes\("\[as " \+ marker \+ "\]"\) === true/,
     instead: () => "true"
   },
   // To ask whether stdin is a terminal opens it. The command asks its user nothing.
-  { module: "cli/TerminalCapabilities.js", found: /process\?\.stdin\?\.isTTY === true/, instead: () => "false" }
+  {
+    module: "effect/dist/cli/TerminalCapabilities.js",
+    found: /process\?\.stdin\?\.isTTY === true/,
+    instead: () => "false"
+  }
 ]
 
 const spare: Plugin = {
   name: "spare",
   transform: {
-    filter: { id: /[\\/]effect[\\/]dist[\\/]/ },
+    filter: { id: /[\\/]node_modules[\\/](?:effect|fast-string-truncated-width)[\\/]dist[\\/]/ },
     handler: (code, id) => {
-      const [, path = ""] = id.split(`${sep}effect${sep}dist${sep}`)
+      const path = id.slice(id.lastIndexOf(`${sep}node_modules${sep}`) + `${sep}node_modules${sep}`.length)
       const spared = SPARED.filter(({ module }) => module === path.replaceAll(sep, "/"))
       return spared.reduce((before, { found, instead, module }) => {
-        if (!found.test(before)) throw new Error(`effect/${module} has no ${found.source} any more: look at SPARED`)
+        if (!found.test(before)) throw new Error(`${module} has no ${found.source} any more: look at SPARED`)
         return before.replace(found, (_, ...groups: ReadonlyArray<string>) => instead(...groups))
       }, code)
     }
