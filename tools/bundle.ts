@@ -156,6 +156,20 @@ const withoutMake: Plugin = {
   load: (id) => (id === "\0without-make" ? "export const all = undefined" : undefined)
 }
 
+/** The command asks its user nothing (`unused` of `Cli.ts`), and would load at every start how a terminal asks. */
+const withoutQuestions: Plugin = {
+  name: "without-questions",
+  resolveId: (id, importer = "") =>
+    /[\\/](?:Prompt|wizard)\.js$/.test(id) && /[\\/]effect[\\/]dist[\\/]cli[\\/]/.test(importer)
+      ? "\0without-questions"
+      : undefined,
+  // What is imported of them; a name that is missing here fails the build.
+  load: (id) =>
+    id === "\0without-questions"
+      ? "export let Theme, Toggle, isPrompt, renderCompletion, renderIntroduction, renderQuit, run"
+      : undefined
+}
+
 /** The directory of the package that a module belongs to, for modules of others. */
 const packageOf = (id: string): string | undefined => {
   const parts = relative(root, id).split(sep)
@@ -212,7 +226,7 @@ export const bundle = async (): Promise<{ readonly bytes: Readonly<Record<string
   const build = await rolldown({
     input: join(tidings, "src", "internal", "cli", "main.ts"),
     platform: "node",
-    plugins: [nodeModules, spare, withoutMake],
+    plugins: [nodeModules, spare, withoutMake, withoutQuestions],
     resolve: {
       conditionNames: ["@tidings/source", "node", "import", "module", "default"],
       // The build for browsers is the same code as modules, of which only what is used gets in.
@@ -224,7 +238,7 @@ export const bundle = async (): Promise<{ readonly bytes: Readonly<Record<string
     },
     // These modules only define things: a file is not loaded where nothing of it is used. What those of the Kubernetes client begin
     // with is for a Node of before 20.
-    treeshake: { moduleSideEffects: (id) => !DEFINITIONS.test(id) },
+    treeshake: { moduleSideEffects: (id) => !DEFINITIONS.test(id), propertyReadSideEffects: false },
     transform: { define: { TIDINGS_VERSION: JSON.stringify(version), "import.meta.env": "undefined" } },
     onLog: (level, log, report) => {
       // A bundle could be made all the same, and would fail where it is used.
