@@ -116,8 +116,9 @@ const nodeModules: Plugin = {
   load: (id) => (id.startsWith("\0node:") ? standIn(id.slice(1)) : undefined)
 }
 
-/** What modules of Effect do when they are loaded or first used, that a start of the command can do without. */
+/** What modules of others do when they are loaded or first used, that a start of the command can do without. */
 const SPARED: ReadonlyArray<{
+  /** Its path below node_modules. */
   readonly module: string
   readonly found: RegExp
   readonly instead: (...groups: ReadonlyArray<string>) => string
@@ -125,32 +126,61 @@ const SPARED: ReadonlyArray<{
   {
     // It takes as long to make as a third of what Node itself needs to start, and only help measures texts with it: it is made
     // when the first is measured.
-    module: "cli/CliOutput.js",
+    module: "effect/dist/cli/CliOutput.js",
     found: /const (\w+) = (?:\/\*#__PURE__\*\/)?(new Intl\.Segmenter\([^)]*\))/,
     instead: (name, make) =>
       `let segmenterOnce\nconst ${name} = { segment: (text) => (segmenterOnce ??= ${make}).segment(text) }`
   },
+  // To read a pattern with classes of Unicode takes V8 up to a millisecond. These are for texts that are not in ASCII: they are made
+  // when the first is measured.
+  {
+    module: "effect/dist/cli/CliOutput.js",
+    found: /const zeroWidthCodePoints = (\/.*\/gu);/,
+    instead: (pattern) =>
+      `const zeroWidthCodePoints = { [Symbol.replace]: (text, by) => text.replace(${pattern}, by) };`
+  },
+  {
+    module: "effect/dist/cli/CliOutput.js",
+    found: /const emojiPresentation = (\/.*\/u);/,
+    instead: (pattern) => `const emojiPresentation = { test: (text) => ${pattern}.test(text) };`
+  },
+  {
+    module: "fast-string-truncated-width/dist/index.js",
+    found:
+      /const CJKT_WIDE_RE = (.*);([^]*)const EMOJI_RE = (.*);([^]*)const MODIFIER_RE = (.*);([^]*)\/\* CONSTANTS \*\//,
+    instead: (wide, tab, emoji, latin, modifier, rest) =>
+      `let CJKT_WIDE_RE, EMOJI_RE, MODIFIER_RE;${tab}${latin}${rest}` +
+      `CJKT_WIDE_RE ??= ${wide}; EMOJI_RE ??= ${emoji}; MODIFIER_RE ??= ${modifier};`
+  },
   // These two ask whether stack traces name the functions of Effect, which they do on Node. To find out, V8 compiles the whole
   // bundle a second time, because it keeps the positions in the code only of what was in a stack trace.
-  { module: "Utils.js", found: /error\.stack\?\.includes\(InternalTypeId\) === true/, instead: () => "true" },
   {
-    module: "internal/effect.js",
+    module: "effect/dist/Utils.js",
+    found: /error\.stack\?\.includes\(InternalTypeId\) === true/,
+    instead: () => "true"
+  },
+  {
+    module: "effect/dist/internal/effect.js",
     found: /error\.stack\?\.includes\("\[as " \+ marker \+ "\]"\) === true/,
     instead: () => "true"
   },
   // To ask whether stdin is a terminal opens it. The command asks its user nothing.
-  { module: "cli/TerminalCapabilities.js", found: /process\?\.stdin\?\.isTTY === true/, instead: () => "false" }
+  {
+    module: "effect/dist/cli/TerminalCapabilities.js",
+    found: /process\?\.stdin\?\.isTTY === true/,
+    instead: () => "false"
+  }
 ]
 
 const spare: Plugin = {
   name: "spare",
   transform: {
-    filter: { id: /[\\/]effect[\\/]dist[\\/]/ },
+    filter: { id: /[\\/]node_modules[\\/](?:effect|fast-string-truncated-width)[\\/]dist[\\/]/ },
     handler: (code, id) => {
-      const [, path = ""] = id.split(`${sep}effect${sep}dist${sep}`)
+      const path = id.slice(id.lastIndexOf(`${sep}node_modules${sep}`) + `${sep}node_modules${sep}`.length)
       const spared = SPARED.filter(({ module }) => module === path.replaceAll(sep, "/"))
       return spared.reduce((before, { found, instead, module }) => {
-        if (!found.test(before)) throw new Error(`effect/${module} has no ${found.source} any more: look at SPARED`)
+        if (!found.test(before)) throw new Error(`${module} has no ${found.source} any more: look at SPARED`)
         return before.replace(found, (_, ...groups: ReadonlyArray<string>) => instead(...groups))
       }, code)
     }
@@ -166,6 +196,20 @@ const withoutMake: Plugin = {
   resolveId: (id, importer = "") =>
     id.endsWith("/verbs.ts") && importer.endsWith(`${sep}src${sep}Cli.ts`) ? "\0without-make" : undefined,
   load: (id) => (id === "\0without-make" ? "export const all = undefined" : undefined)
+}
+
+/** The command asks its user nothing (`unused` of `Cli.ts`), and would load at every start how a terminal asks. */
+const withoutQuestions: Plugin = {
+  name: "without-questions",
+  resolveId: (id, importer = "") =>
+    /[\\/](?:Prompt|wizard)\.js$/.test(id) && /[\\/]effect[\\/]dist[\\/]cli[\\/]/.test(importer)
+      ? "\0without-questions"
+      : undefined,
+  // What is imported of them; a name that is missing here fails the build.
+  load: (id) =>
+    id === "\0without-questions"
+      ? "export let Theme, Toggle, isPrompt, renderCompletion, renderIntroduction, renderQuit, run"
+      : undefined
 }
 
 /** The directory of the package that a module belongs to, for modules of others. */
@@ -224,7 +268,7 @@ export const bundle = async (): Promise<{ readonly bytes: Readonly<Record<string
   const build = await rolldown({
     input: join(tidings, "src", "internal", "cli", "main.ts"),
     platform: "node",
-    plugins: [nodeModules, spare, withoutMake],
+    plugins: [nodeModules, spare, withoutMake, withoutQuestions],
     resolve: {
       conditionNames: ["@tidings/source", "node", "import", "module", "default"],
       // The build for browsers is the same code as modules, of which only what is used gets in.
@@ -236,7 +280,7 @@ export const bundle = async (): Promise<{ readonly bytes: Readonly<Record<string
     },
     // These modules only define things: a file is not loaded where nothing of it is used. What those of the Kubernetes client begin
     // with is for a Node of before 20.
-    treeshake: { moduleSideEffects: (id) => !DEFINITIONS.test(id) },
+    treeshake: { moduleSideEffects: (id) => !DEFINITIONS.test(id), propertyReadSideEffects: false },
     transform: { define: { TIDINGS_VERSION: JSON.stringify(version), "import.meta.env": "undefined" } },
     onLog: (level, log, report) => {
       // A bundle could be made all the same, and would fail where it is used.

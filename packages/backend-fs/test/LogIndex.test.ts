@@ -199,6 +199,33 @@ describe("side files", () => {
     })
   )
 
+  it.effect("a query leaves a block of few lines where the segment is short, and of more where it is long", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const few = line(1)
+      const file = segment(directory, 1, few)
+      const ask = Effect.scoped(
+        Effect.flatMap(Effect.provideService(open({ directory }), Step, 64 * few.length), ({ backend }) =>
+          backend.query({ limit: 1 })
+        )
+      )
+      const size = () => indexesOf(directory).map((name) => statSync(path.join(directory, name)).size)[0] ?? 0
+      yield* ask
+      const short = size()
+      assert.isAbove(short, 0)
+      appendFileSync(file, linesOf(2, 4_000))
+      yield* ask
+      const long = size()
+      assert.isAbove(long, short)
+      appendFileSync(file, line(4_001))
+      assert.strictEqual((yield* ask).totalCount, 4_001)
+      assert.strictEqual(size(), long)
+      appendFileSync(file, linesOf(4_002, 4_010))
+      assert.strictEqual((yield* ask).totalCount, 4_010)
+      assert.isAbove(size(), long)
+    })
+  )
+
   it.effect("with a side file, a query reads only the lines that it shows", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make

@@ -135,9 +135,7 @@ export const STRICT = 512
  */
 export const UNTOLD = 63
 
-const readInt64 = (bytes: Buffer, at: number): number => bytes.readInt32LE(at + 4) * TWO_32 + bytes.readUInt32LE(at)
-
-/** The same through a view: a query that looks at all blocks reads a thousand headers before the methods of buffers are compiled. */
+/** Through a view, as all that is read: a query looks at thousands of numbers before the methods of buffers are compiled. */
 const int64At = (view: DataView, at: number): number => view.getInt32(at + 4, true) * TWO_32 + view.getUint32(at, true)
 
 const writeInt64 = (bytes: Buffer, at: number, value: number): void => {
@@ -307,11 +305,10 @@ export class Block {
   readonly supersedes: number
   readonly repeats: number
 
-  constructor(header: Buffer, offset: number, memory?: Column.Words) {
+  constructor(header: Buffer, offset: number, memory?: Column.Words, view: DataView = viewOf(header)) {
     this.header = header
     this.offset = offset
     this.memory = memory
-    const view = new DataView(header.buffer, header.byteOffset, HEADER)
     this.view = view
     this.length = view.getUint32(AT.length, true)
     this.kind = view.getUint32(AT.kind, true)
@@ -392,17 +389,22 @@ export class Block {
  * @internal
  */
 export const parseHeader = (header: Buffer, offset: number): Block | undefined => {
-  if (header.length < HEADER || header.readUInt32LE(AT.magic) !== MAGIC) return undefined
-  const check = header.readUInt32LE(AT.check)
-  return headerCheck(header) === check ? new Block(header, offset) : undefined
+  if (header.length < HEADER) return undefined
+  const view = viewOf(header)
+  if (view.getUint32(AT.magic, true) !== MAGIC) return undefined
+  return headerCheck(header, view) === view.getUint32(AT.check, true)
+    ? new Block(header, offset, undefined, view)
+    : undefined
 }
 
+const viewOf = (header: Buffer): DataView => new DataView(header.buffer, header.byteOffset, HEADER)
+
 /** The checksum of a header, as if it were 0 itself. */
-const headerCheck = (header: Buffer): number => {
-  const check = header.readUInt32LE(AT.check)
-  header.writeUInt32LE(0, AT.check)
+const headerCheck = (header: Buffer, view: DataView): number => {
+  const check = view.getUint32(AT.check, true)
+  view.setUint32(AT.check, 0, true)
   const found = crc32(header.length === HEADER ? header : header.subarray(0, HEADER))
-  header.writeUInt32LE(check, AT.check)
+  view.setUint32(AT.check, check, true)
   return found
 }
 
@@ -456,23 +458,23 @@ export const visitEntries = (
   wanted: number,
   visit: (dictionary: number, id: number, start: number, end: number) => void
 ): void => {
-  const { bytes } = words
+  const { view } = words
   let at = 0
   for (let dictionary = 0; dictionary < DICTIONARIES; dictionary++) {
-    const count = bytes.readUInt32LE(at)
+    const count = view.getUint32(at, true)
     at += 4
     let start = at + 4 * count
     if ((wanted & (1 << dictionary)) !== 0) {
       // Entries have numbers from 1.
       let id = block.dictionarySize(dictionary) - count + 1
       for (let index = 0; index < count; index++) {
-        const end = start + bytes.readUInt32LE(at + 4 * index)
+        const end = start + view.getUint32(at + 4 * index, true)
         visit(dictionary, id, start, end)
         id += 1
         start = end
       }
     } else {
-      for (let index = 0; index < count; index++) start += bytes.readUInt32LE(at + 4 * index)
+      for (let index = 0; index < count; index++) start += view.getUint32(at + 4 * index, true)
     }
     at = Column.align(start)
   }
@@ -513,59 +515,46 @@ const writeRelations = (words: Column.Words, offset: number, { ranges, relations
   return putNumbers(words, at, relations.repeatSegment)
 }
 
-/**
- * What the last group of a block says. The lists are copies.
- *
- * @internal
- */
-export interface Related {
-  readonly notes: Notes
-  readonly ranges: Ranges
-  readonly relations: Relations
+const longsAt = ({ view }: Column.Words, at: number, count: number): Float64Array => {
+  const list = new Float64Array(count)
+  for (let index = 0; index < count; index++) list[index] = int64At(view, at + 8 * index)
+  return list
 }
 
 /**
- * Reads the last group of a block from the start of words.
+ * Reads the ranges of seqs from the start of the last group of a block. The lists are copies.
  *
  * @internal
  */
-export const readRelated = (words: Column.Words, block: Block): Related => {
-  const { bytes, u32 } = words
-  const origins = bytes.readUInt32LE(4)
-  let at = rangesAt(words)
-  const longs = (count: number): Float64Array => {
-    const list = new Float64Array(count)
-    for (let index = 0; index < count; index++) list[index] = readInt64(bytes, at + 8 * index)
-    at += 8 * count
-    return list
-  }
-  const origin = u32.slice(at >> 2, (at >> 2) + origins)
-  at += 4 * origins
+export const readRanges = (words: Column.Words): Ranges => {
+  const { u32, view } = words
+  const count = view.getUint32(4, true)
+  const at = rangesAt(words)
   return {
-    notes: readNotes(words),
-    ranges: { origin, least: longs(origins), greatest: longs(origins) },
-    relations: readRelations(words, block)
+    origin: u32.slice(at >> 2, (at >> 2) + count),
+    least: longsAt(words, at + 4 * count, count),
+    greatest: longsAt(words, at + 12 * count, count)
   }
 }
 
-const rangesAt = ({ bytes }: Column.Words): number => Column.align(8 + bytes.readUInt32LE(0))
+const rangesAt = ({ view }: Column.Words): number => Column.align(8 + view.getUint32(0, true))
 
 /**
- * Reads what the last group of a block tells in JSON.
+ * Reads what the last group of a block tells in JSON from its start.
  *
  * @internal
  */
-export const readNotes = ({ bytes }: Column.Words): Notes =>
-  JSON.parse(bytes.toString("utf8", 8, 8 + bytes.readUInt32LE(0))) as Notes
+export const readNotes = ({ bytes, view }: Column.Words): Notes =>
+  JSON.parse(bytes.toString("utf8", 8, 8 + view.getUint32(0, true))) as Notes
 
 /**
- * Reads what the last group of a block says of earlier rows, without the rest. The lists are copies.
+ * Reads what the last group of a block says of earlier rows from its start. The lists are copies.
  *
  * @internal
  */
 export const readRelations = (words: Column.Words, block: Block): Relations => {
-  const { bytes, u32 } = words
-  let at = rangesAt(words) + 20 * bytes.readUInt32LE(4)
+  const { u32, view } = words
+  let at = rangesAt(words) + 20 * view.getUint32(4, true)
   const numbers = (count: number): Uint32Array => {
     const list = u32.slice(at >> 2, (at >> 2) + count)
     at += 4 * count
@@ -598,24 +587,23 @@ const writeOrigins = (words: Column.Words, offset: number, origins: OriginTable)
  */
 export const readOrigins = (words: Column.Words, length: number): OriginTable | undefined => {
   if (length === 0) return undefined
-  const { bytes } = words
-  const count = bytes.readUInt32LE(4)
+  const { bytes, view } = words
+  const count = view.getUint32(4, true)
   const texts: Array<string> = []
   let at = 8 + 4 * count
   for (let index = 0; index < count; index++) {
-    const end = at + bytes.readUInt32LE(8 + 4 * index)
+    const end = at + view.getUint32(8 + 4 * index, true)
     texts.push(bytes.toString("latin1", at, end))
     at = end
   }
   at = Column.align(at)
-  const least = new Float64Array(count)
-  const greatest = new Float64Array(count)
-  for (let index = 0; index < count; index++) {
-    least[index] = readInt64(bytes, at + 8 * index)
-    greatest[index] = readInt64(bytes, at + 8 * (count + index))
+  const hashesAt = (at + 16 * count) >> 2
+  return {
+    texts,
+    least: longsAt(words, at, count),
+    greatest: longsAt(words, at + 8 * count, count),
+    hashes: words.u32.slice(hashesAt, hashesAt + view.getUint32(0, true))
   }
-  at += 16 * count
-  return { texts, least, greatest, hashes: words.u32.slice(at >> 2, (at >> 2) + bytes.readUInt32LE(0)) }
 }
 
 // ---------------------------------------------------------------------------
@@ -736,6 +724,6 @@ export const encode = (content: Content, room?: Room): Block => {
     bytes.writeUInt32LE(to - from, AT.groups + 12 * group + 4)
     bytes.writeUInt32LE(crc32(bytes.subarray(from, to)), AT.groups + 12 * group + 8)
   }
-  bytes.writeUInt32LE(headerCheck(bytes), AT.check)
+  bytes.writeUInt32LE(headerCheck(bytes, words.view), AT.check)
   return new Block(Buffer.from(bytes.subarray(0, HEADER)), 0, words)
 }

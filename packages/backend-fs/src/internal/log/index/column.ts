@@ -29,6 +29,7 @@ export interface Column {
  */
 export class Words {
   readonly bytes: Buffer
+  readonly view: DataView
   readonly u16: Uint16Array
   readonly u32: Uint32Array
 
@@ -36,6 +37,7 @@ export class Words {
   constructor(size: number) {
     const buffer = new ArrayBuffer((size + 7) & ~7)
     this.bytes = Buffer.from(buffer)
+    this.view = new DataView(buffer)
     this.u16 = new Uint16Array(buffer)
     this.u32 = new Uint32Array(buffer)
   }

@@ -149,7 +149,7 @@ export class Comparison {
   private takeNotes(known: KnownSegment, segment: SegmentStatus): boolean {
     const { index } = known
     const tip = index.tip!
-    const { notes } = index.use((reader) => reader.related(tip, this.scratch))
+    const notes = index.use((reader) => reader.notesOf(tip, this.scratch))
     if (notes.segments[0] !== segment.name.key) return false
     known.predecessor = notes.predecessor
     known.sealed = notes.sealed

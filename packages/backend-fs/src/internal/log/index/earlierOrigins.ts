@@ -131,7 +131,6 @@ export class EarlierOrigins {
     for (let at = segments.length - 1; at >= 0; at--) {
       const { depth, index, tail } = segments[at]!
       const isThere = index.use((reader) => {
-        reader.readAhead(this.scratch)
         const blocks = Array.from({ length: depth }, (_, one) => reader.block(one))
         if (tail !== undefined) blocks.push(tail)
         return this.isIn(reader, blocks, origins)
@@ -151,7 +150,7 @@ export class EarlierOrigins {
         wanted.match(words, block, (id, one) => found.set(id, one))
       }
       if (found.size === 0) continue
-      const { greatest, least, origin } = reader.related(block, this.scratch).ranges
+      const { greatest, least, origin } = reader.rangesOf(block, this.scratch)
       for (let index = 0; index < origin.length; index++) {
         const seqs = found.get(origin[index]!)
         if (seqs !== undefined && least[index]! <= seqs[2] && greatest[index]! >= seqs[1]) return true

@@ -15,8 +15,8 @@ const COMPLETE = 4
 export interface Effort {
   /** Blocks that may still be made; counted down. */
   blocks: number
-  /** Bytes that a block of the newest segment covers at least. */
-  readonly least: number
+  /** Bytes that a block of the newest segment covers at least. Absent: as few as are worth a block. */
+  readonly least?: number
 }
 
 interface Options {
@@ -26,6 +26,7 @@ interface Options {
   readonly builder: SegmentBuilder
   /** Bytes that a block of the newest segment covers. */
   readonly step: number
+  readonly least: number
   /** What is read goes into the side file; else it is kept in memory. */
   readonly isKept: boolean
   readonly isNewest: boolean
@@ -51,7 +52,7 @@ export class Extension {
 
   /** Reads a slice. */
   step(): "more" | "done" | "raced" {
-    const { builder, effort, isKept, isNewest, segment } = this.options
+    const { builder, isKept, isNewest, least, segment } = this.options
     const step = isNewest ? this.options.step : COMPLETE * this.options.step
     const { size } = segment
     // Blocks that are kept end with a line.
@@ -62,7 +63,7 @@ export class Extension {
       if (builder.pending > 0 && !this.keep()) return "raced"
       builder.readSlice(size, true)
       if (!this.note()) return "raced"
-    } else if (isKept && builder.pending >= effort.least && !this.keep()) return "raced"
+    } else if (isKept && builder.pending >= least && !this.keep()) return "raced"
     if (builder.pending > 0) this.tail = builder.make(false)
     return "done"
   }

@@ -29,6 +29,9 @@ const DECODED_FIRST = 64
 /** Blocks of lines of the newest segment that are little to index. */
 const LITTLE = 4
 
+/** The smallest block that a question makes covers this part of the bytes that have blocks, so that small blocks do not become too many. */
+const PART = 512
+
 /** How often side files are made again for one question, beside once for each segment. */
 const MOST_TRIES = 4
 
@@ -44,9 +47,10 @@ export class LogIndex {
   private readonly comparison: Comparison
   private readonly directory: LogDirectory
   private readonly ledger: DamageLedger
-  /** Bytes that a block covers, and the least that is kept of the newest segment. */
+  /** Bytes that a block covers, and the least that is kept of the newest segment where it is long, and where it is short. */
   readonly step: number
   readonly leastStep: number
+  private readonly shortStep: number
   private readonly mutex = Semaphore.makeUnsafe(1)
   private readonly known = new Map<string, KnownSegment>()
   private readonly files: SideFiles
@@ -87,6 +91,7 @@ export class LogIndex {
     this.files = new SideFiles(directory, temporary)
     this.step = step
     this.leastStep = step / 8
+    this.shortStep = step / 64
     this.ledger = ledger
     this.onProgress = onProgress
     this.earlierOrigins = new EarlierOrigins((segment) => this.readOrigins(segment), this.scratch, fewOrigins)
@@ -96,7 +101,7 @@ export class LogIndex {
   use<A>(use: (snapshot: Snapshot) => Effect.Effect<A, BackendError>, tries = 1): Effect.Effect<A, BackendError> {
     return Effect.suspend(() =>
       Effect.catchDefect(
-        Effect.flatMap(this.bring({ blocks: Number.POSITIVE_INFINITY, least: this.leastStep }, this.onProgress), use),
+        Effect.flatMap(this.bring({ blocks: Number.POSITIVE_INFINITY }, this.onProgress), use),
         (defect): Effect.Effect<A, BackendError> => {
           if (!(defect instanceof IndexDamaged)) return Effect.die(defect)
           this.reset(defect)
@@ -230,6 +235,9 @@ export class LogIndex {
       for (const { name, size } of segments) missing += size - this.known.get(name.key)!.index.covered
       const done: Array<IndexedSegment> = []
       let before: Before | undefined
+      const newest = segments.at(-1)
+      const least =
+        effort.least ?? this.leastAfter(newest === undefined ? 0 : this.known.get(newest.name.key)!.index.covered)
       for (const [at, segment] of segments.entries()) {
         const known = this.known.get(segment.name.key)!
         if (!follows(known, before)) {
@@ -246,13 +254,13 @@ export class LogIndex {
           tail.tip === known.index.tip &&
           tail.history === known.history
         if ((isMissing && !hasTail) || known.needsNote) {
-          const isKept = missing >= effort.least || known.needsNote
+          const isKept = missing >= least || known.needsNote
           const indexedBefore = indexed
           const onSlice = (bytes: number): Effect.Effect<void> => {
             indexed = indexedBefore + bytes
             return onProgress({ task: "index", bytes: indexed, totalBytes: missing })
           }
-          yield* this.extendOne(segments, at, done, { before, isKept, effort, onSlice })
+          yield* this.extendOne(segments, at, done, { before, isKept, least, effort, onSlice })
           known.needsNote = false
           if (effort.blocks <= 0) return { segments: done }
         } else if (!isMissing) known.tail = undefined
@@ -276,6 +284,11 @@ export class LogIndex {
     })
   }
 
+  /** Bytes that a question makes a block of, after so many that have blocks. */
+  private leastAfter(covered: number): number {
+    return Math.min(this.leastStep, Math.max(this.shortStep, covered / PART))
+  }
+
   private extendOne(
     segments: ReadonlyArray<SegmentStatus>,
     at: number,
@@ -283,13 +296,14 @@ export class LogIndex {
     options: {
       readonly before: Before | undefined
       readonly isKept: boolean
+      readonly least: number
       readonly effort: Effort
       /** Is told how many bytes of the segment are indexed here. */
       readonly onSlice: (bytes: number) => Effect.Effect<void>
     }
   ): Effect.Effect<void, BackendError> {
     const { directory } = this
-    const { before, effort, isKept, onSlice } = options
+    const { before, effort, isKept, least, onSlice } = options
     const segment = segments[at]!
     const isNewest = at === segments.length - 1
     const { file, key } = segment.name
@@ -334,6 +348,7 @@ export class LogIndex {
             known,
             builder,
             step: this.step,
+            least,
             isKept,
             isNewest,
             effort

@@ -34,6 +34,8 @@ export interface Place {
   readonly segment: number
   /** Number in the segment. */
   readonly row: number
+  /** When it was last seen. */
+  readonly last: number
 }
 
 /**
@@ -200,7 +202,6 @@ export class QueryWalk {
   /** Walks through blocks of a segment. False when nothing that is left matters. */
   private walkSegment(segment: IndexedSegment): boolean {
     return segment.index.use((reader) => {
-      if (!this.isTotalKnown) reader.readAhead(this.scratch)
       this.filter ??= this.filterOf(segment, reader)
       const lines = new LineReader(this.directory, segment, this.index.decoder)
       const before = this.segment === 0 ? Block.NO_LAST : this.maxLast[this.segment - 1]!
@@ -266,7 +267,8 @@ export class QueryWalk {
   /** The rows of the page, newest first, and one more where there is another page. */
   rows(): ReadonlyArray<Place> {
     this.found.prune()
-    return this.found.place.map((place) => ({ segment: Math.floor(place / TWO_32), row: place % TWO_32 }))
+    const { last, place } = this.found
+    return place.map((one, at) => ({ segment: Math.floor(one / TWO_32), row: one % TWO_32, last: last[at]! }))
   }
 }
 
@@ -322,6 +324,7 @@ export class RowReader {
     isLast: boolean
   ): Event {
     const place = rows[at]!
+    const { last } = place
     const block = this.blockOf(segment, reader, place)
     // Another reader may have left those of another block there, and the page before those of this one.
     if (this.index.scratch.places.block !== block) this.readColumns(reader, block)
@@ -335,7 +338,6 @@ export class RowReader {
     const { places } = this.index.scratch
     const row = place.row - block.firstRow
     const start = places.start[row]!
-    const last = places.last[row]!
     const upper = row + 1 < block.rows ? places.start[row + 1]! : block.to
     if (!lines.has(start, upper)) lines.prepare(this.leastStart(rows, at, block, start), upper)
     const event = lines.read(start, upper, last)
@@ -358,14 +360,11 @@ export class RowReader {
   private readColumns(reader: IndexReader, block: Block.Block): void {
     const { rows } = block
     const { scratch } = this.index
-    const { last, seq, start } = scratch.placesFor(rows)
-    const filter = block.groupOf(Block.GROUP.filter).offset
-    const words = reader.group(block, Block.GROUP.filter, scratch)
-    Column.read(words, block.columnOf(Block.COLUMN.last, filter), rows, last)
-    const identity = block.groupOf(Block.GROUP.identity).offset
-    const identities = reader.group(block, Block.GROUP.identity, scratch)
-    Column.read(identities, block.columnOf(Block.COLUMN.start, identity), rows, start)
-    Column.read(identities, block.columnOf(Block.COLUMN.seq, identity), rows, seq)
+    const { seq, start } = scratch.placesFor(rows)
+    const { offset } = block.groupOf(Block.GROUP.identity)
+    const words = reader.group(block, Block.GROUP.identity, scratch)
+    Column.read(words, block.columnOf(Block.COLUMN.start, offset), rows, start)
+    Column.read(words, block.columnOf(Block.COLUMN.seq, offset), rows, seq)
     let at = block.from
     for (let row = 0; row < rows; row++) {
       at += start[row]!

@@ -132,7 +132,7 @@ export class SegmentBuilder {
     }
     this.origins = index.use((reader) => {
       const origins = SegmentOrigins.read(reader, index.length, scratch)
-      const { notes } = reader.related(tip, scratch)
+      const notes = reader.notesOf(tip, scratch)
       this.segments.push(...notes.segments.slice(1))
       for (const [segment, unless, count] of notes.superseded) {
         this.superseded.set(keyOf(segment, unless), [segment, unless, count])
@@ -366,11 +366,13 @@ export class SegmentBuilder {
   private relate(series: BlockSeries): Block.Relations {
     const { index, scratch } = this.options
     const relations = new RelationList()
-    if (index.length > 0 && this.mayBeOwn(series)) {
+    // Those that are new stay open.
+    const least = series.countNew(this.origins)
+    if (series.open > least) {
       index.use((reader) => {
-        for (let depth = index.length - 1; depth >= 0 && series.hasOpen(); depth--) {
+        for (let depth = index.length - 1; depth >= 0 && series.open > least; depth--) {
           const block = reader.block(depth)
-          const ranges = (this.ranges[depth] ??= reader.related(block, scratch).ranges)
+          const ranges = (this.ranges[depth] ??= reader.rangesOf(block, scratch))
           if (mayHave(series, ranges, same)) this.searchBlock(reader, block, series, same, 0, relations)
         }
       })
@@ -382,7 +384,7 @@ export class SegmentBuilder {
     }
     if (segments.length === 0 || wanted.length === 0) return relations.take()
     for (const at of find(wanted)) {
-      if (!series.hasOpen()) break
+      if (series.open === 0) break
       const segment = segments[at]!
       const origins = originsOf(segment)
       const theirs = new Map<number, number>()
@@ -395,13 +397,6 @@ export class SegmentBuilder {
     return relations.take()
   }
 
-  private mayBeOwn(series: BlockSeries): boolean {
-    for (const [origin, { greatest, least }] of series.wanted) {
-      if (this.origins.mayHave(origin, least, greatest)) return true
-    }
-    return false
-  }
-
   private searchSegment(
     { depth, index, name, tail }: IndexedSegment,
     series: BlockSeries,
@@ -411,11 +406,11 @@ export class SegmentBuilder {
     const { scratch } = this.options
     index.use((reader) => {
       const visit = (block: Block.Block): void => {
-        if (block.rows === 0 || !mayHave(series, reader.related(block, scratch).ranges, translate)) return
+        if (block.rows === 0 || !mayHave(series, reader.rangesOf(block, scratch), translate)) return
         this.searchBlock(reader, block, series, translate, this.numberOf(name.key), relations)
       }
       if (tail !== undefined) visit(tail)
-      for (let one = depth - 1; one >= 0 && series.hasOpen(); one--) visit(reader.block(one))
+      for (let one = depth - 1; one >= 0 && series.open > 0; one--) visit(reader.block(one))
     })
   }
 
@@ -430,7 +425,8 @@ export class SegmentBuilder {
     const { scratch } = this.options
     const depends = new Map<number, number>()
     if (block.repeats > 0) {
-      const { notes, relations } = reader.related(block, scratch)
+      const notes = reader.notesOf(block, scratch)
+      const relations = reader.relationsOf(block, scratch)
       for (let index = 0; index < relations.repeatRow.length; index++) {
         depends.set(relations.repeatRow[index]!, this.numberOf(notes.segments[relations.repeatSegment[index]!]!))
       }

@@ -33,12 +33,6 @@ const LARGEST_GROUP = 1_073_741_824
 
 const FIRST_CAPACITY = 65_536
 
-/** Most bytes of a side file that are read at once: that of a segment of the usual size is read as a whole. */
-const WINDOW = 8_388_608
-
-/** Files differ a little in size; memory for each would be given back late. */
-const WINDOW_STEP = 1_048_576
-
 /** Bytes of lines of a page that are read at once. */
 const LINES = 196_608
 
@@ -49,12 +43,9 @@ const LINES = 196_608
  */
 export class Scratch {
   words = new Words(FIRST_CAPACITY)
-  /** Bytes of a side file of which all blocks are read. They are good for as long as its index: a file is only ever appended to. */
-  readonly window = { index: undefined as SegmentIndex | undefined, bytes: Buffer.alloc(0), from: 0, to: 0 }
   /** Columns of the block of which lines are read. */
   places = {
     block: undefined as Block.Block | undefined,
-    last: new Float64Array(),
     start: new Float64Array(),
     seq: new Float64Array()
   }
@@ -69,9 +60,8 @@ export class Scratch {
 
   /** The columns, for so many rows at least, to be read into; then they are those of no block. */
   placesFor(rows: number): Scratch["places"] {
-    if (this.places.last.length < rows) {
-      const [last, start, seq] = [new Float64Array(rows), new Float64Array(rows), new Float64Array(rows)]
-      this.places = { block: undefined, last, start, seq }
+    if (this.places.seq.length < rows) {
+      this.places = { block: undefined, start: new Float64Array(rows), seq: new Float64Array(rows) }
     }
     this.places.block = undefined
     return this.places
@@ -150,8 +140,7 @@ export class SegmentIndex {
 
   /** What a block of the index, or one after it, tells in JSON; the last answer is kept. */
   notesOf(block: Block.Block, scratch: Scratch): Block.Notes {
-    if (this.noted?.block !== block)
-      this.noted = { block, notes: this.use((reader) => reader.related(block, scratch).notes) }
+    if (this.noted?.block !== block) this.noted = { block, notes: this.use((reader) => reader.notesOf(block, scratch)) }
     return this.noted.notes
   }
 
@@ -214,45 +203,15 @@ export class IndexReader {
   readonly index: SegmentIndex
   private readonly disk: Disk
   private file: number | undefined
-  private ahead: Scratch | undefined
 
   constructor(index: SegmentIndex) {
     this.index = index
     this.disk = index.disk
   }
 
-  /** Reads many blocks at once from now on, because all are asked for. */
-  readAhead(scratch: Scratch): void {
-    this.ahead = scratch
-  }
-
-  /** Reads bytes; the number of those that there are. */
-  private read(into: Buffer, length: number, offset: number): number {
-    const { ahead } = this
-    if (ahead === undefined) return this.disk.read(this.opened(), into, 0, length, offset)
-    const { window } = ahead
-    if (window.index !== this.index || offset < window.from || offset + length > window.to) {
-      if (length > WINDOW / 2) return this.disk.read(this.opened(), into, 0, length, offset)
-      const { tip } = this.index
-      const end = Math.max(offset + length, tip === undefined ? 0 : tip.offset + tip.length)
-      // Blocks are asked for in both directions, so a part that is read has a fixed place.
-      let from = end <= WINDOW ? 0 : Math.floor(offset / (WINDOW / 2)) * (WINDOW / 2)
-      if (from + WINDOW < offset + length) from = offset
-      const size = Math.min(WINDOW, end - from)
-      if (window.bytes.length < size) {
-        window.bytes = Buffer.allocUnsafeSlow(Math.min(WINDOW, Math.ceil(end / WINDOW_STEP) * WINDOW_STEP))
-      }
-      window.index = this.index
-      window.from = from
-      window.to = from + this.disk.read(this.opened(), window.bytes, 0, size, from)
-    }
-    const at = offset - window.from
-    return window.bytes.copy(into, 0, at, Math.min(at + length, window.to - window.from))
-  }
-
   private readPrevious(block: Block.Block): Block.Block {
     const header = Buffer.allocUnsafe(Block.HEADER)
-    const found = this.read(header, header.length, block.previous)
+    const found = this.disk.read(this.opened(), header, 0, header.length, block.previous)
     return this.index.takePrevious(found === header.length ? header : header.subarray(0, found), block)
   }
 
@@ -292,14 +251,22 @@ export class IndexReader {
       words.bytes.set(block.memory.bytes.subarray(offset, offset + length))
       return words
     }
-    const found = this.read(words.bytes, length, block.offset + offset)
+    const found = this.disk.read(this.opened(), words.bytes, 0, length, block.offset + offset)
     if (found < length || crc32(words.bytes.subarray(0, length)) !== check)
       throw new IndexDamaged(this.index.key, false, this.index)
     return words
   }
 
-  related(block: Block.Block, scratch: Scratch): Block.Related {
-    return Block.readRelated(this.group(block, Block.GROUP.relations, scratch), block)
+  notesOf(block: Block.Block, scratch: Scratch): Block.Notes {
+    return Block.readNotes(this.group(block, Block.GROUP.relations, scratch))
+  }
+
+  rangesOf(block: Block.Block, scratch: Scratch): Block.Ranges {
+    return Block.readRanges(this.group(block, Block.GROUP.relations, scratch))
+  }
+
+  relationsOf(block: Block.Block, scratch: Scratch): Block.Relations {
+    return Block.readRelations(this.group(block, Block.GROUP.relations, scratch), block)
   }
 
   originsOf(block: Block.Block, scratch: Scratch): Block.OriginTable | undefined {

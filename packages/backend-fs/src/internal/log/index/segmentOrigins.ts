@@ -141,7 +141,7 @@ export class SegmentOrigins {
         if (id > this.size) this.add(words.bytes.toString("latin1", start, end), id)
       })
     }
-    const { greatest, least, origin } = reader.related(block, scratch).ranges
+    const { greatest, least, origin } = reader.rangesOf(block, scratch)
     for (let index = 0; index < origin.length; index++) {
       this.extend(origin[index]!, least[index]!, greatest[index]!, depth)
     }

@@ -2,6 +2,7 @@ import * as Block from "./block.ts"
 import * as Column from "./column.ts"
 import type { Rows } from "./rows.ts"
 import type { IndexReader, Scratch } from "./segmentIndex.ts"
+import type { SegmentOrigins } from "./segmentOrigins.ts"
 
 const RECENT = 64
 
@@ -50,6 +51,8 @@ export class SeriesRoom {
  */
 export class BlockSeries {
   count = 0
+  /** How many are not settled. */
+  open = 0
   readonly origin: Float64Array
   readonly seq: Float64Array
   /** The row that is the state. */
@@ -93,6 +96,7 @@ export class BlockSeries {
         this.row[this.count] = row
         this.upTo[this.count] = upTos[row]!
         this.count += 1
+        this.open += 1
         this.want(origin, seq)
       } else if (upTos[row]! > this.upTo[series]!) {
         dead[this.row[series]!] = 1
@@ -158,14 +162,20 @@ export class BlockSeries {
     return wanted !== undefined && wanted.open > 0 && seq >= wanted.least && seq <= wanted.greatest
   }
 
-  hasOpen(): boolean {
-    for (const { open } of this.wanted.values()) if (open > 0) return true
-    return false
+  /** How many there are whose seqs are outside of those that the origins of a segment have, so that the segment has none of them. */
+  countNew(origins: SegmentOrigins): number {
+    let count = 0
+    for (let index = 0; index < this.count; index++) {
+      const seq = this.seq[index]!
+      if (!origins.mayHave(this.origin[index]!, seq, seq)) count += 1
+    }
+    return count
   }
 
   settle(series: number): void {
     if (this.settled[series] === 1) return
     this.settled[series] = 1
+    this.open -= 1
     this.wanted.get(this.origin[series]!)!.open -= 1
   }
 }

@@ -123,7 +123,7 @@ export class SeriesLookup {
   private mayHave(reader: IndexReader, block: Block.Block, origin: number, seq: number): boolean {
     let ranges = this.ranges.get(block)
     if (ranges === undefined) {
-      ranges = reader.related(block, this.index.scratch).ranges
+      ranges = reader.rangesOf(block, this.index.scratch)
       this.ranges.set(block, ranges)
     }
     const at = ranges.origin.indexOf(origin)
@@ -141,7 +141,7 @@ export class SeriesLookup {
       for (let row = 0; row < rows; row++) if ((dead[row >> 3]! & (1 << (row & 7))) !== 0) unsure[row] = 1
     }
     if (block.repeats > 0) {
-      for (const row of reader.related(block, scratch).relations.repeatRow) unsure[row - block.firstRow] = 1
+      for (const row of reader.relationsOf(block, scratch).repeatRow) unsure[row - block.firstRow] = 1
     }
     this.identities.read(reader, block, scratch)
     const { origin, seq, upTo } = this.identities
@@ -222,10 +222,7 @@ export const visitRows = (
       if (marked[one] === 0) continue
       const block = one === depth ? tail : reader.block(one)
       if (block === undefined || block.rows === 0 || block.from >= limit) continue
-      if (
-        wanted !== undefined &&
-        !reader.related(block, index.scratch).ranges.origin.some((origin) => texts.has(origin))
-      ) {
+      if (wanted !== undefined && !reader.rangesOf(block, index.scratch).origin.some((origin) => texts.has(origin))) {
         continue
       }
       identities.read(reader, block, index.scratch)
