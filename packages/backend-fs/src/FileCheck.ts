@@ -241,7 +241,10 @@ const clockCheck = ({ events }: EventPage, now: number): Check => {
       }
 }
 
-const logChecks = (directory: string): Effect.Effect<ReadonlyArray<Check>, BackendError> =>
+const logChecks = (
+  directory: string,
+  onProgress: FileBackend.Options["onProgress"]
+): Effect.Effect<ReadonlyArray<Check>, BackendError> =>
   Effect.gen(function* () {
     const backend = yield* Backend.Backend
     const log = yield* FileBackend.EventLog
@@ -259,11 +262,12 @@ const logChecks = (directory: string): Effect.Effect<ReadonlyArray<Check>, Backe
       damageCheck(status),
       clockCheck(page, now)
     ] satisfies ReadonlyArray<Check>
-  }).pipe(Effect.provide(FileBackend.layer({ directory, create: false, console: false })))
+  }).pipe(Effect.provide(FileBackend.layer({ directory, create: false, console: false, onProgress })))
 
 /**
  * Checks the event log in a directory: whether it exists, who may use it, how much it holds, what of it is damaged, and whether
- * clocks agree. It reads the whole log and changes nothing. It does not fail: problems are results.
+ * clocks agree. It reads the whole log and changes no event; side files that are missing are made. It does not fail: problems are
+ * results.
  *
  * **Example**
  *
@@ -282,6 +286,8 @@ const logChecks = (directory: string): Effect.Effect<ReadonlyArray<Check>, Backe
 export const run = (options?: {
   /** `FileBackend.directory` unless given. */
   readonly directory?: string | undefined
+  /** Is told how far it is with the side files that are missing, as by `FileBackend.layer`. */
+  readonly onProgress?: FileBackend.Options["onProgress"]
 }): Effect.Effect<ReadonlyArray<Check>> =>
   Effect.gen(function* () {
     const disk = yield* Disk
@@ -313,7 +319,7 @@ export const run = (options?: {
     const checks = [isThere, permissions, ...(space === undefined ? [] : [space])]
     // The log in a directory that may not be used cannot be read.
     if (permissions.state === "broken") return checks
-    return yield* Effect.match(logChecks(directory), {
+    return yield* Effect.match(logChecks(directory, options?.onProgress), {
       onFailure: ({ reason }): ReadonlyArray<Check> => [
         ...checks,
         disk.list(directory).includes(".meta.json")

@@ -9,8 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { TestClock, TestConsole } from "effect/testing"
 import { narrate } from "../src/internal/cli/archiving.ts"
-import { Overwrite } from "../src/internal/cli/progress.ts"
-import { Attended } from "../src/internal/cli/words.ts"
+import { Attended, Overwrite } from "../src/internal/cli/words.ts"
 
 const source: Archive.SourceStatus = {
   name: "production",

@@ -2,6 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import { once } from "node:events"
+import { type AddressInfo, createServer } from "node:net"
 import * as BackendChoice from "../src/BackendChoice.ts"
 import { InvalidOptions } from "../src/Rejection.ts"
 import * as Tidings from "../src/Tidings.ts"
@@ -36,6 +38,34 @@ describe("flags that name a store", () => {
       const empty = yield* tidings(["list", "--database", ""])
       assert.deepStrictEqual([empty.code, empty.err[0]], [2, "error: --database is empty: leave it out"])
     })
+  )
+
+  it.live("say of a server of another kind at the port that it is no PostgreSQL server", () =>
+    Effect.gen(function* () {
+      const told =
+        /^error: the store cannot be used: what answers for the database events at 127\.0\.0\.1:\d+ is no PostgreSQL server: /
+      for (const banner of ["HTTP/1.1 400 Bad Request\r\n\r\n", "SSH-2.0-OpenSSH_9.6\r\n"]) {
+        const server = yield* Effect.acquireRelease(
+          Effect.promise(async () => {
+            const server = createServer((socket) => {
+              socket.on("error", () => {})
+              socket.once("data", () => socket.write(banner))
+            })
+            server.listen(0, "127.0.0.1")
+            await once(server, "listening")
+            return server
+          }),
+          (server) => Effect.sync(() => void server.close())
+        )
+        const { port } = server.address() as AddressInfo
+        for (const mode of ["disable", "prefer"]) {
+          const url = `postgres://u@127.0.0.1:${port}/events?sslmode=${mode}&connect_timeout=2`
+          const { code, err } = yield* tidings(["list", "--database", url], { PGPASSWORD: "p" })
+          assert.strictEqual(code, 4)
+          assert.match(err[0]!, told)
+        }
+      }
+    }).pipe(Effect.scoped)
   )
 
   it.effect("name a database that is away, or is none, in an error without its password", () =>

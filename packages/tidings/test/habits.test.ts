@@ -130,7 +130,9 @@ describe("the habits of other commands", () => {
             // Where nothing is shown at first, it has to say that it waits.
             if (expected instanceof RegExp || expected.length > 0) assert.isUndefined(fiber.pollUnsafe(), "it goes on")
             else {
-              const isWaiting = Effect.map(TestConsole.errorLines, (lines) => lines.includes("no events yet; waiting"))
+              const isWaiting = Effect.map(TestConsole.errorLines, (lines) =>
+                lines.some((line) => String(line).endsWith("events yet; waiting"))
+              )
               yield* eventually("that it waits", isWaiting)
             }
             yield* Fiber.interrupt(fiber)

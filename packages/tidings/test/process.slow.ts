@@ -335,6 +335,15 @@ describe("a terminal", () => {
       assert.match(stripVTControlCharacters(later.at(-1)!), /^NAMESPACE/)
       await withoutSideFiles()
       assert.notInclude((await run(["list", "--limit", "1"], { cwd })).err, "indexing")
+      await withoutSideFiles()
+      assert.include((await collect(inTerminal("tidings doctor", 80, cwd))).out, "\u001b[2Kindexing the event log: ")
+
+      await withoutSideFiles()
+      const exporting = inTerminal("tidings export --file events.ndjson", 80, cwd)
+      const ended = collect(exporting)
+      await until(exporting, /indexing/)
+      exporting.stdin!.write("\u0003")
+      assert.isTrue((await ended).out.endsWith("\r\u001b[2K0 events exported\r\n"))
     }))
 
   it("ends a follow with ctrl-c, and a list with its reader", () =>

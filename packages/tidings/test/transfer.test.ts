@@ -312,7 +312,7 @@ describe("import", () => {
         /^stdin: line 9: it is no stored event, but what describes one: emit - records such lines$/,
         /^stdin: line 10: it is a List without items/,
         /^2 events imported$/,
-        /^error: 8 items could not be imported; the rest is stored$/
+        /^error: 8 items could not be imported; the rest of what was read is stored$/
       ]
       assert.lengthOf(ran.err, expected.length)
       for (const [index, pattern] of expected.entries()) assert.match(ran.err[index]!, pattern)
@@ -372,7 +372,7 @@ describe("import", () => {
       assert.deepStrictEqual(rejected.err, [
         "stdin: line 1: the store does not take it: too odd",
         "1 event imported",
-        "error: 1 item could not be imported; the rest is stored"
+        "error: 1 item could not be imported; the rest of what was read is stored"
       ])
       const full = new BackendError({ reason: new Full({ detail: "the disk is full" }) })
       const ended = yield* run(
@@ -457,7 +457,7 @@ describe("progress", () => {
         }
         yield* clear
       })
-      yield* Effect.provideService(count(true, 3), progress.Overwrite, (text) => void shown.push(text))
+      yield* Effect.provideService(count(true, 3), words.Overwrite, (text) => void shown.push(text))
       assert.deepStrictEqual(shown, ["\r\u001b[2K0", "\r\u001b[2K1", "\r\u001b[2K2", "\r\u001b[2K"])
       yield* count(false, 150)
       assert.deepStrictEqual(yield* TestConsole.errorLines, ["59", "119"])
@@ -483,7 +483,7 @@ describe("progress", () => {
         })
       ).pipe(
         Effect.provideService(words.Attended, () => true),
-        Effect.provideService(progress.Overwrite, (text) => void shown.push(text))
+        Effect.provideService(words.Overwrite, (text) => void shown.push(text))
       )
       const clear = "\r\u001b[2K"
       assert.deepStrictEqual(shown, [
@@ -495,6 +495,21 @@ describe("progress", () => {
     })
   )
 
+  it.effect("makes room for what is said", () => {
+    const shown: Array<string> = []
+    return Effect.gen(function* () {
+      const { step } = yield* progress.make(false)
+      yield* TestClock.adjust("1 second")
+      yield* step(() => "half")
+      yield* words.say("0 events imported")
+      assert.deepStrictEqual(shown, ["\r\u001b[2Khalf", "\r\u001b[2K"])
+      assert.deepStrictEqual(yield* TestConsole.errorLines, ["0 events imported"])
+    }).pipe(
+      Effect.provideService(words.Attended, () => true),
+      Effect.provideService(words.Overwrite, (text) => void shown.push(text))
+    )
+  })
+
   it.effect("is asked for while work goes on that does not tell by itself, and is no failure of it", () =>
     Effect.gen(function* () {
       const shown: Array<string> = []
@@ -503,7 +518,7 @@ describe("progress", () => {
       const work = Effect.andThen(Effect.sleep("900 millis"), Effect.succeed("done"))
       const fiber = yield* progress.alongside(work, ask).pipe(
         Effect.provideService(words.Attended, () => true),
-        Effect.provideService(progress.Overwrite, (text) => void shown.push(text)),
+        Effect.provideService(words.Overwrite, (text) => void shown.push(text)),
         Effect.forkChild
       )
       for (let tenth = 0; tenth < 10; tenth++) {

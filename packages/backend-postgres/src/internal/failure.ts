@@ -51,6 +51,11 @@ const ofConnecting = (
   const unauthorized = (detail: string) => new BackendError.Unauthorized({ detail })
   switch (error.reason._tag) {
     case "ConnectionError":
+      if (code === undefined && isOfAnotherServer(detail)) {
+        return new BackendError.Unavailable({
+          detail: `what answers for ${place} is no PostgreSQL server: ${detail}; to find out why, check host and port of the URL`
+        })
+      }
       return code !== undefined || isOfTls(error)
         ? undefined
         : new BackendError.Transient({
@@ -99,6 +104,10 @@ const isOfTls = (error: SqlError): boolean => {
     (typeof code === "string" && /^(?:ERR_(?:TLS|SSL|OSSL)|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/.test(code))
   )
 }
+
+/** What the client says of an answer in another protocol, such as HTTP or SSH. */
+const isOfAnotherServer = (detail: string): boolean =>
+  /exceeds maxMessageSize|bytes in response to SSLRequest/.test(detail)
 
 const reasonOf = (error: SqlError, applied: "no" | "unknown"): BackendError.BackendErrorReason => {
   const code = codeOf(error)

@@ -82,8 +82,6 @@ export const local = (at: Micros): string => {
 /** The same time of day on the last day on which it is over. */
 const lastBefore = (at: Micros, now: Micros): Micros => {
   const date = new Date(Math.floor(at / 1_000))
-  const days = Math.floor((at - now) / 86_400_000_000)
-  date.setDate(date.getDate() - days)
   while (date.getTime() * 1_000 > now) date.setDate(date.getDate() - 1)
   return date.getTime() * 1_000
 }
@@ -94,7 +92,11 @@ const lastBefore = (at: Micros, now: Micros): Micros => {
  * @internal
  */
 export const inFuture = (at: Micros, now: Micros, write: (time: string) => string): string =>
-  `in the future (${ago(at, now)}): ${local(at)}; for an earlier day give the date: ${write(local(lastBefore(at, now)).slice(0, 19))}`
+  `in the future (${ago(at, now)}): ${local(at)}` +
+  // Only a time of day can have been meant of an earlier one.
+  (at - now < 86_400_000_000
+    ? `; for an earlier day give the date: ${write(local(lastBefore(at, now)).slice(0, 19))}`
+    : "")
 
 /**
  * The date and time in UTC, to the second.

@@ -99,7 +99,7 @@ export const doctor = () =>
     }, session.verb("doctor"))
   ).pipe(
     Command.withDescription(
-      "Check whether events can be recorded and read here, and say how to fix what is broken. Changes nothing. Exits " +
+      "Check whether events can be recorded and read here, and say how to fix what is broken. Changes no event. Exits " +
         "with 1 if a check is broken."
     ),
     Command.withShortDescription("Check whether events can be recorded and read here"),

@@ -131,7 +131,8 @@ const watch = Effect.fnUntraced(function* (selected: selection.Selected, how: Ho
     }
     for (const hint of nearest.hints) yield* words.say(hint)
     const isOver = times?.until !== undefined && times.until <= Timestamp.now(yield* Clock.Clock)
-    if (all.length === 0) yield* words.say(isOver ? "no events until then" : "no events yet; waiting")
+    const none = after !== undefined || limit === 0 ? "no new events yet" : "no events yet"
+    if (all.length === 0) yield* words.say(isOver ? "no events until then" : `${none}; waiting`)
   })
 
   const take = (items: ReadonlyArray<EventQuery.WatchItem>): Effect.Effect<void, forgiving.Corrected> => {

@@ -176,6 +176,9 @@ export const run = Effect.fnUntraced(function* (sources: ReadonlyArray<Source>, 
   if (into.bad > MOST_TOLD) yield* words.say(`and ${into.bad - MOST_TOLD} more that could not be imported`)
   if (into.bad > 0) {
     const what = into.bad === 1 ? "1 item could not be imported" : `${into.bad} items could not be imported`
-    return yield* new CommandError({ lines: [`${what}; the rest is stored`], exit: failure.EXIT.failed })
+    return yield* new CommandError({
+      lines: [`${what}; the rest of what was read is stored`],
+      exit: failure.EXIT.failed
+    })
   }
 })

@@ -4,7 +4,6 @@
  * @internal
  */
 import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as table from "./table.ts"
 import * as words from "./words.ts"
@@ -12,17 +11,6 @@ import * as words from "./words.ts"
 /** In milliseconds. */
 const AT_TERMINAL = 200
 const ELSEWHERE = 60_000
-
-const CLEAR = "\r\u001b[2K"
-
-/**
- * Writes to the terminal without a line end.
- *
- * @internal
- */
-export const Overwrite = Context.Reference<(text: string) => void>("tidings/internal/cli/Overwrite", {
-  defaultValue: () => (text) => void process.stderr.write(text)
-})
 
 /** @internal */
 export interface Progress {
@@ -39,28 +27,19 @@ export interface Progress {
  */
 export const make = Effect.fnUntraced(function* (isBesideData: boolean): Effect.fn.Return<Progress> {
   const clock = yield* Clock.Clock
-  const overwrite = yield* Overwrite
   const isAtTerminal = (yield* words.Attended)()
   const interval = isAtTerminal ? AT_TERMINAL : ELSEWHERE
   let saidAt = clock.currentTimeMillisUnsafe()
-  let isShown = false
-  const clear = Effect.sync(() => {
-    if (isShown) overwrite(CLEAR)
-    isShown = false
-  })
   return {
-    clear,
+    clear: words.clear,
     step: (text) =>
       Effect.suspend(() => {
         const now = clock.currentTimeMillisUnsafe()
         if (isBesideData || now - saidAt < interval) return Effect.void
         saidAt = now
         if (!isAtTerminal) return words.say(text())
-        isShown = true
-        return Effect.sync(() => {
-          const columns = process.stderr.columns > 0 ? process.stderr.columns : Number.POSITIVE_INFINITY
-          overwrite(`${CLEAR}${table.truncate(text(), columns)}`)
-        })
+        const columns = process.stderr.columns > 0 ? process.stderr.columns : Number.POSITIVE_INFINITY
+        return words.overwrite(table.truncate(text(), columns))
       })
   }
 })

@@ -279,7 +279,10 @@ const checks = (given: Values, place: Cli.Place): Effect.Effect<ReadonlyArray<Ch
                   found: `the event log in ${directory}, because ${insteadOf}`,
                   advice: "find out why with: doctor --backend kubernetes; or choose with TIDINGS_BACKEND=filesystem"
                 }
-          return [{ ...store, facts: { mode: "filesystem" } }, ...(yield* FileCheck.run({ directory })), ...journal]
+          const checks = yield* Effect.scoped(
+            Effect.flatMap(logProgress.make, (onProgress) => FileCheck.run({ directory, onProgress }))
+          )
+          return [{ ...store, facts: { mode: "filesystem" } }, ...checks, ...journal]
         }
         case "Database": {
           const { url } = chosen

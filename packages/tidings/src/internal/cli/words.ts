@@ -34,8 +34,45 @@ export const lines = (all: ReadonlyArray<string>): Effect.Effect<void> =>
  */
 export const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
 
+/**
+ * Writes to the terminal without a line end.
+ *
+ * @internal
+ */
+export const Overwrite = Context.Reference<(text: string) => void>("tidings/internal/cli/Overwrite", {
+  defaultValue: () => (text) => void process.stderr.write(text)
+})
+
+const CLEAR = "\r\u001b[2K"
+
+/** Who has written a line that is still shown: one for the process, which has one terminal. */
+let overwriting: ((text: string) => void) | undefined
+
+const clearNow = (): void => {
+  overwriting?.(CLEAR)
+  overwriting = undefined
+}
+
+/**
+ * Shows a line that the next one, or what else is said, takes the place of.
+ *
+ * @internal
+ */
+export const overwrite = (text: string): Effect.Effect<void> =>
+  Overwrite.useSync((write) => {
+    overwriting = write
+    write(`${CLEAR}${text}`)
+  })
+
+/**
+ * Takes the line away that is written over.
+ *
+ * @internal
+ */
+export const clear: Effect.Effect<void> = Effect.sync(clearNow)
+
 /** @internal */
-export const say = (text: string): Effect.Effect<void> => Console.error(escape.line(text))
+export const say = (text: string): Effect.Effect<void> => Effect.andThen(clear, Console.error(escape.line(text)))
 
 /**
  * What a backend logs, as a sentence for the person at the terminal.
@@ -47,6 +84,7 @@ export const logger: Logger.Logger<unknown, void> = Logger.make(({ cause, fiber,
   // A cause that is logged alone comes beside an empty message.
   const text = said.trim() === "" ? Cause.pretty(cause).split("\n", 1)[0]! : said
   const kind = logLevel === "Error" || logLevel === "Fatal" ? "error" : "warning"
+  clearNow()
   fiber.getRef(Console.Console).error(escape.line(`${kind}: ${text}`))
 })
 
