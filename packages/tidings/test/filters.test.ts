@@ -254,6 +254,34 @@ describe("spellings", () => {
     })
   )
 
+  it.effect.each([[[]], [["--limit", "0"]]] as const)(
+    "are forgiven by follow %j also where the store knows nothing of them when it begins",
+    ([more]) =>
+      Effect.gen(function* () {
+        const { layer, service } = yield* eight
+        const fiber = yield* Effect.forkChild(run(layer, ["follow", "--reason", "brandnew", "-o", "ndjson", ...more]))
+        yield* eventually(
+          "that it waits",
+          Effect.map(TestConsole.errorLines, (lines) => lines.some((line) => String(line).endsWith("; waiting")))
+        )
+        yield* service.write([write(9, { at: "2026-08-22T10:31:00Z", reason: "BrandNew" })])
+        const shown = Effect.map(TestConsole.logLines, (lines) =>
+          seqsOf(lines.flatMap((line) => String(line).split("\n")))
+        )
+        yield* eventually(
+          "the first",
+          Effect.map(shown, ({ length }) => length >= 1)
+        )
+        yield* service.write([write(10, { at: "2026-08-22T10:32:00Z", reason: "BrandNew" })])
+        yield* eventually(
+          "the second",
+          Effect.map(shown, ({ length }) => length >= 2)
+        )
+        assert.deepStrictEqual(yield* shown, [9, 10])
+        yield* Fiber.interrupt(fiber)
+      })
+  )
+
   it.effect("are answered by follow, which waits", () =>
     Effect.gen(function* () {
       const { layer } = yield* eight

@@ -187,6 +187,27 @@ describe("wait", () => {
     })
   )
 
+  it.effect.each([
+    [["--reason", "rolloutstarted"]],
+    [["rollouts/web"]],
+    [["rollout"]],
+    [["Rollout/WEB", "--reason", "rolloutStarted"]]
+  ] as const)("takes %j for what is first recorded, otherwise spelled, while it waits", ([argv]) =>
+    Effect.gen(function* () {
+      const { layer, service, settle } = yield* begun
+      const fiber = yield* Effect.forkChild(run(layer, ["wait", ...argv, "-o", "ndjson"]))
+      yield* settle
+      yield* service.write([write(2, { at: "2026-08-22T10:31:00Z", reason: "Other" })])
+      yield* settle
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* service.write([
+        write(3, { at: "2026-08-22T10:31:00Z", kind: "Rollout", name: "web", reason: "RolloutStarted" })
+      ])
+      const { code, out } = yield* Fiber.join(fiber)
+      assert.deepStrictEqual([code, (JSON.parse(out[0]!) as { reason: string }).reason], [0, "RolloutStarted"])
+    })
+  )
+
   it.effect("says what is near to a reason that there is not, and waits", () =>
     Effect.gen(function* () {
       const { layer, service, settle } = yield* begun

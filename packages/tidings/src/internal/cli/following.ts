@@ -15,6 +15,7 @@ import * as Stream from "effect/Stream"
 import type { CursorFile } from "./cursorFile.ts"
 import type { Failure } from "./failure.ts"
 import * as forgiving from "./forgiving.ts"
+import type { Nearest } from "./nearMisses.ts"
 import * as missing from "./missing.ts"
 import * as outputReader from "./outputReader.ts"
 import * as printing from "./printing.ts"
@@ -87,7 +88,11 @@ const beginningOf = Effect.fnUntraced(function* (
   } satisfies Beginning
 })
 
-const watch = Effect.fnUntraced(function* (selected: selection.Selected, how: How) {
+const watch = Effect.fnUntraced(function* (
+  selected: selection.Selected,
+  how: How,
+  missed: (nearest: Nearest) => Effect.Effect<void>
+) {
   const { cursorFile, printer, search, showCursor } = how
   const reader = yield* EventReader
   const print = yield* printer.events({ time: "clock", namespace: printing.isOfSeveral(selected) })
@@ -132,6 +137,7 @@ const watch = Effect.fnUntraced(function* (selected: selection.Selected, how: Ho
     for (const hint of nearest.hints) yield* words.say(hint)
     const isOver = times?.until !== undefined && times.until <= Timestamp.now(yield* Clock.Clock)
     const none = after !== undefined || limit === 0 ? "no new events yet" : "no events yet"
+    yield* missed(nearest)
     if (all.length === 0) yield* words.say(isOver ? "no events until then" : `${none}; waiting`)
   })
 
@@ -203,7 +209,14 @@ const watch = Effect.fnUntraced(function* (selected: selection.Selected, how: Ho
 /** @internal */
 export const run = (selected: selection.Selected, how: How) =>
   selection.place(selected).pipe(
-    Effect.flatMap(selection.inPlace((placed) => forgiving.asMeant(placed, (meant) => watch(meant, how)))),
+    Effect.flatMap(
+      selection.inPlace((placed) =>
+        forgiving.asMeant(placed, (meant, missed) =>
+          // What showed what is meant is the newest, and is shown also where nothing of before is wanted.
+          watch(meant !== placed && meant.limit === 0 ? { ...meant, limit: 1 } : meant, how, missed)
+        )
+      )
+    ),
     // The first event may be still to come, also the first of all.
     session.withReader({ create: true })
   )

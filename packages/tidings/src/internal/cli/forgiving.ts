@@ -6,6 +6,7 @@
 import type { Event } from "@tidings/core/Event"
 import type { EventReader } from "@tidings/core/EventReader"
 import * as Data from "effect/Data"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type { Nearest } from "./nearMisses.ts"
 import type { Selected } from "./selection.ts"
@@ -36,15 +37,24 @@ export class Corrected extends Data.TaggedError("Corrected")<{
 }> {}
 
 /**
- * Runs with a selection, and anew with what is meant as often as that is found out: what is recorded meanwhile may show it of
- * another value.
+ * Runs with a selection, and anew with what is meant as often as that is found out: `run` hands on what it was told of values that
+ * the store does not have, so that an event which comes later can show what is meant by them.
  *
  * @internal
  */
 export const asMeant = <A, E, R>(
   selected: Selected,
-  run: (selected: Selected) => Effect.Effect<A, E | Corrected, R>
+  run: (selected: Selected, missing: (nearest: Nearest) => Effect.Effect<void>) => Effect.Effect<A, E | Corrected, R>
 ): Effect.Effect<A, E, R> =>
-  Effect.catch(run(selected), (error) =>
-    error instanceof Corrected ? asMeant(error.selected, run) : Effect.fail(error)
-  )
+  Effect.gen(function* () {
+    const missing = yield* Deferred.make<Nearest>()
+    const found = Deferred.await(missing).pipe(
+      // Where that cannot be watched, the rest goes on without it.
+      Effect.flatMap(({ later = Effect.never }) => Effect.catch(later, () => Effect.never)),
+      Effect.flatMap((selected) => Effect.fail(new Corrected({ selected })))
+    )
+    return yield* Effect.raceFirst(
+      run(selected, (nearest) => Effect.asVoid(Deferred.succeed(missing, nearest))),
+      found
+    )
+  }).pipe(Effect.catch((error) => (error instanceof Corrected ? asMeant(error.selected, run) : Effect.fail(error))))

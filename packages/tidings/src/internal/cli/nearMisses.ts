@@ -6,10 +6,12 @@
  */
 import type { BackendError } from "@tidings/core/BackendError"
 import { type Event, namespaceOf } from "@tidings/core/Event"
-import { type EventFilter, type OneOrMore, valuesOf } from "@tidings/core/EventQuery"
+import { type Cursor, type EventFilter, type OneOrMore, valuesOf } from "@tidings/core/EventQuery"
 import { EventReader } from "@tidings/core/EventReader"
 import * as Suggestion from "@tidings/templates/Suggestion"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
 import { DefaultNamespace } from "./session.ts"
 import * as selection from "./selection.ts"
 import * as words from "./words.ts"
@@ -23,6 +25,8 @@ export interface Nearest {
   readonly corrected?: selection.Selected | undefined
   /** What to say of the others. */
   readonly hints: ReadonlyArray<string>
+  /** What is meant, as soon as an event comes that shows it of one of the others; absent where there are none. */
+  readonly later?: Effect.Effect<selection.Selected, BackendError> | undefined
 }
 
 interface Field {
@@ -95,6 +99,13 @@ const FIELDS: ReadonlyArray<Field> = [
   inRest("source", "source", ({ event }) => event.source.component)
 ]
 
+/** The newest events within a filter, where they end, and which values none of them has. */
+interface Sample {
+  readonly events: ReadonlyArray<Event>
+  readonly cursor: Cursor
+  readonly unknown: Array<{ readonly field: Field; readonly value: string }>
+}
+
 /** Singular and small. */
 const folded = (text: string): string =>
   text
@@ -150,7 +161,7 @@ export const find = Effect.fnUntraced(function* (
   seen: ReadonlyArray<Event>
 ): Effect.fn.Return<Nearest, BackendError, EventReader> {
   const reader = yield* EventReader
-  const samples = new Map<EventFilter, ReadonlyArray<Event>>()
+  const samples = new Map<EventFilter, Sample>()
   const nowhere: EventFilter = {}
   const hints: Array<string> = []
   let corrected: selection.Selected | undefined
@@ -169,18 +180,36 @@ export const find = Effect.fnUntraced(function* (
       if ((yield* count({ ...within, ...field.only(value) })) > 0) continue
       let sample = samples.get(within)
       if (sample === undefined) {
-        sample = (yield* reader.query({ ...within, limit: SAMPLE })).events
+        const { cursor, events } = yield* reader.query({ ...within, limit: SAMPLE })
+        sample = { events, cursor, unknown: [] }
         samples.set(within, sample)
       }
-      const known = [...new Set(sample.map(field.of))].filter((one) => one !== "")
+      const known = [...new Set(sample.events.map(field.of))].filter((one) => one !== "")
       const same = known.find((one) => isSame(field.title, one, value))
       if (same !== undefined) corrected = field.replace(corrected ?? selected, value, same)
       else {
+        sample.unknown.push({ field, value })
         const hint = yield* hintOf(field, value, known, within)
         if (hint !== undefined) hints.push(hint)
       }
     }
     if (field.title === "namespace" && corrected !== undefined) inside = insideOf(corrected)
   }
-  return { corrected, hints }
+  if (corrected !== undefined) return { corrected, hints }
+  const open = [...samples].filter(([, { unknown }]) => unknown.length > 0)
+  const later = Effect.raceAll(
+    open.map(([within, { cursor, unknown }]) => {
+      const meant = (event: Event): ReadonlyArray<selection.Selected> =>
+        unknown.flatMap(({ field, value }) => {
+          const shown = field.of(event)
+          return shown !== value && isSame(field.title, shown, value) ? [field.replace(selected, value, shown)] : []
+        })
+      return reader.watch(within, cursor).pipe(
+        Stream.flatMap((item) => Stream.fromIterable(item._tag === "Event" ? meant(item.event) : [])),
+        Stream.runHead,
+        Effect.flatMap(Option.match({ onNone: () => Effect.never, onSome: Effect.succeed }))
+      )
+    })
+  )
+  return { hints, later: open.length === 0 ? undefined : later }
 })

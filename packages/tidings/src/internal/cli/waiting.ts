@@ -15,6 +15,7 @@ import * as Option from "effect/Option"
 import { CommandError } from "../../CommandError.ts"
 import { EXIT } from "./failure.ts"
 import * as forgiving from "./forgiving.ts"
+import type { Nearest } from "./nearMisses.ts"
 import * as missing from "./missing.ts"
 import type * as printing from "./printing.ts"
 import * as reconnecting from "./reconnecting.ts"
@@ -64,7 +65,10 @@ const first = Effect.fnUntraced(function* (
   const reader = yield* EventReader
   // A watch that has not begun would wait for a wrong address.
   yield* reader.target
-  const wait = Effect.fnUntraced(function* (selected: selection.Selected) {
+  const wait = Effect.fnUntraced(function* (
+    selected: selection.Selected,
+    missed: (nearest: Nearest) => Effect.Effect<void>
+  ) {
     const { filter, timeless, times } = selected
     const since = times?.since ?? started - TOLERANCE
     const isMatch = EventQuery.matcher(times === undefined ? { ...timeless, since } : filter)
@@ -90,6 +94,7 @@ const first = Effect.fnUntraced(function* (
       const nearest = yield* forgiving.nearest(selected, [])
       if (nearest.corrected !== undefined) return yield* new forgiving.Corrected({ selected: nearest.corrected })
       for (const hint of nearest.hints) yield* words.say(hint)
+      yield* missed(nearest)
     }).pipe(Effect.provideService(EventReader, reader))
     return yield* reconnecting.run(
       (from) => reader.watch(timeless, from),
