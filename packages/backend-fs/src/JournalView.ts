@@ -13,6 +13,7 @@ import type { Checkpoint, JournalError, Parked, ParkedRequest } from "@tidings/c
 import * as Effect from "effect/Effect"
 import * as path from "node:path"
 import { Disk } from "./internal/disk.ts"
+import { codeOf } from "./internal/diskError.ts"
 import { isLocked } from "./internal/fileLock.ts"
 import { DirectoryEntries } from "./internal/journal/directoryEntries.ts"
 import { Damaged, errorOf } from "./internal/journal/errors.ts"
@@ -80,6 +81,9 @@ export interface JournalView {
 // ---------------------------------------------------------------------------
 // reading
 // ---------------------------------------------------------------------------
+
+/** How often a journal is read whose owner removed a segment between its listing and its reading. */
+const MOST_TRIES = 8
 
 const headIn = (
   disk: Disk,
@@ -200,13 +204,22 @@ export const read = (directory: string): Effect.Effect<JournalView | undefined, 
     const disk = withNamedFailures(yield* Disk)
     const absolute = path.resolve(directory)
     const entries = new DirectoryEntries(disk, absolute)
-    return yield* attempt(absolute, () => {
+    const readOnce = (): JournalView | undefined => {
       if (disk.status(absolute)?.kind !== "directory") return undefined
       const files = disk.list(absolute)
       if (!files.includes(fileNames.LOCK)) return undefined
       const { bytes, head } = headIn(disk, entries, files)
       const sinks = fileNames.sinksIn(files.toSorted()).map((file) => sinkIn(disk, entries, file, head))
       return { directory: absolute, owner: ownerIn(disk, entries), head, bytes, sinks }
+    }
+    return yield* attempt(absolute, () => {
+      for (let tries = 1; ; tries++) {
+        try {
+          return readOnce()
+        } catch (cause) {
+          if (codeOf(cause) !== "ENOENT" || tries === MOST_TRIES) throw cause
+        }
+      }
     })
   })
 

@@ -8,6 +8,7 @@ import { once } from "node:events"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as FileJournal from "../src/FileJournal.ts"
+import { Disk } from "../src/internal/disk.ts"
 import * as Lines from "../src/internal/journal/lines.ts"
 import * as JournalView from "../src/JournalView.ts"
 import { Journal } from "@tidings/core/Journal"
@@ -182,6 +183,39 @@ describe("requests", () => {
     const file = path.join(directory, `${seen.sinks[0]!.file}.requests`)
     return { directory, journal, seen, sink: seen.sinks[0]!, file }
   })
+
+  it.effect("a journal is read whose owner removes, replaces and begins files between two steps of the reader", () =>
+    Effect.gen(function* () {
+      const { directory, file, journal, seen, sink } = yield* withSink
+      yield* journal.append(occurrences(1, 3))
+      yield* JournalView.request(seen, sink, retry(1))
+      const checkpoint = path.join(directory, `${sink.file}.checkpoint`)
+      const segment = path.join(
+        directory,
+        fs.readdirSync(directory).find((name) => name.startsWith("entries-"))!
+      )
+      const longer = Lines.lineOf(JSON.stringify({ upTo: 2, state: { more: "x".repeat(1_000) } }))
+      const meanwhile = new Map<string, () => void>([
+        [file, () => fs.rmSync(file)],
+        [checkpoint, () => fs.writeFileSync(checkpoint, longer)],
+        [segment, () => fs.renameSync(segment, segment.replace(/(?<=entries-\d*)1(?=-)/, "2"))]
+      ])
+      const disk: Disk = {
+        ...node,
+        openToRead: (path) => {
+          meanwhile.get(path)?.()
+          meanwhile.delete(path)
+          return node.openToRead(path)
+        }
+      }
+      const found = (yield* Effect.provideService(JournalView.read(directory), Disk, disk))!
+      assert.strictEqual(meanwhile.size, 0)
+      assert.deepStrictEqual(
+        [found.sinks[0]!.requests, found.sinks[0]!.damage, found.sinks[0]!.pending],
+        [[], undefined, 1]
+      )
+    })
+  )
 
   it.effect("requests reach the owner once and in order, and are shown until then", () =>
     Effect.gen(function* () {

@@ -10,6 +10,7 @@ import type { Occurrence } from "@tidings/core/Event"
 import type { ObjectReference } from "@tidings/core/ObjectReference"
 import { crc32 } from "node:zlib"
 import type { Disk } from "../disk.ts"
+import { unlessCode } from "../diskError.ts"
 import { isSameObject } from "../isSameObject.ts"
 
 const LF = 0x0a
@@ -290,11 +291,27 @@ export interface Line {
  *
  * @internal
  */
-export function* bodiesOf(disk: Disk, path: string, size = disk.status(path)?.size ?? 0): Generator<Buffer, void> {
+export function* bodiesOf(disk: Disk, path: string, size?: number): Generator<Buffer, void> {
   if (size === 0) return
-  for (const { bytes } of linesOf(disk, path, 0, size)) {
+  for (const { bytes } of size === undefined ? allLinesOf(disk, path) : linesOf(disk, path, 0, size)) {
     const body = bodyIn(bytes)
     if (body !== undefined) yield body
+  }
+}
+
+/**
+ * All lines of a file; none where there is no file. Another process may replace it or take it away, so its size is that of what was
+ * opened.
+ *
+ * @internal
+ */
+export function* allLinesOf(disk: Disk, path: string): Generator<Line, void> {
+  const file = unlessCode(["ENOENT"], () => disk.openToRead(path))
+  if (file === undefined) return
+  try {
+    yield* linesIn(disk, file, 0, disk.statusOf(file).size)
+  } finally {
+    disk.close(file)
   }
 }
 

@@ -5,7 +5,7 @@ import { appendAll, closing, syncNow } from "../fileOperations.ts"
 import type { DirectoryEntries } from "./directoryEntries.ts"
 import { Damaged } from "./errors.ts"
 import { checkpointFile, parkedFile, requestsFile } from "./fileNames.ts"
-import { bodiesOf, bodyIn, lineOf, linesOf } from "./lines.ts"
+import { allLinesOf, bodiesOf, bodyIn, lineOf, linesOf } from "./lines.ts"
 
 /** A line of the log of parked events. */
 type ParkedChange = { readonly parked: Parked } | { readonly unparked: ReadonlyArray<string> }
@@ -201,9 +201,8 @@ export interface ParkedWrite {
  */
 export const loadCheckpoint = (disk: Disk, entries: DirectoryEntries, file: string): Checkpoint | undefined => {
   const path = entries.pathOf(checkpointFile(file))
-  const status = disk.status(path)
-  if (status === undefined) return undefined
-  const [line, more] = linesOf(disk, path, 0, status.size)
+  if (disk.status(path) === undefined) return undefined
+  const [line, more] = allLinesOf(disk, path)
   const body = line?.ended === true && more === undefined ? bodyIn(line.bytes) : undefined
   if (body !== undefined) return JSON.parse(body.toString()) as Checkpoint
   throw new Damaged(
