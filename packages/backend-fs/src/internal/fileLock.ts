@@ -137,7 +137,7 @@ export const acquire = (
     // Without a rollback journal on disk, so that the lock can be taken on a full disk.
     database.exec("PRAGMA journal_mode = MEMORY")
     database.exec("BEGIN EXCLUSIVE")
-    // Fails where this process may only read the file: SQLite then begins a transaction that excludes nobody.
+    // Without write permission, BEGIN EXCLUSIVE succeeds and takes no lock. This write fails then.
     database.exec("PRAGMA user_version = 1")
   } catch (cause) {
     database?.close()

@@ -49,8 +49,8 @@ const MOST_TRIES = 16
 /**
  * Takes the lock, and answers the identity of the file that is locked; absent when another holder has it.
  *
- * The file is locked by its path. Only where the path leads to the same file before and after is that the file that is locked:
- * a file that was deleted meanwhile excludes nobody.
+ * The lock is taken by path, so the file may be deleted or replaced between opening and locking it, and other processes then lock
+ * the new file. The lock counts only if the path leads to the same file before and after.
  */
 const takeLock = (
   disk: Disk,

@@ -3,9 +3,9 @@
  *
  * - Each append is one write(2) to a file that is open for appending, which the kernel does not mix with others. There is no lock, so
  *   nothing is ever taken back: a line that was written in part is ended with a line end, which readers skip, and is written again.
- * - Before each append the end of the segment is looked at: where another process has written, a line end comes first where it left
- *   a part of a line, and the next segment is begun where this one is large enough, or of an earlier day. Whoever notices begins it;
- *   of several processes one creates it, and the others use it.
+ * - Before each append the end of the segment is checked. If another process left a partial line there, the append starts with a line
+ *   end. If the segment has reached its size limit, or is of an earlier day, the process rotates to a new segment: each process may
+ *   do so, one of them creates the file, and the others open it.
  * - After each append the path has to lead to the same file, which has grown by what was appended; otherwise the append is repeated
  *   in the newest segment. Where others appended at the same moment, the lines are looked for, and written again unless they begin
  *   on a line of their own.

@@ -5,12 +5,12 @@ import * as SegmentMark from "./segmentMark.ts"
 import * as SegmentName from "./segmentName.ts"
 
 /**
- * For which time the history of a log is complete: since the log was created; or since retention removed its first segments, which is
- * noted; or, where somebody else took them away, since the first event that is left. Segments are numbered without gaps, so one that
- * is missing between or at the end is found out. One that is empty was cut: it is begun by its first line. One that was cut or replaced
- * and written to since does not begin as it did. Damaged lines may have been events.
+ * For which time the history of a log is complete. It begins when the log was created; after retention, with what the meta file notes
+ * as removed; and if the first segments were deleted by other means, with the first event that is left.
  *
- * Times of files are not asked, because a copy or a restore changes them.
+ * Gaps are: missing segments, because numbers are consecutive; empty ones, which were truncated, because a segment is created with its
+ * first line; ones that were truncated or replaced and written to again, because their first bytes differ from those in the meta file;
+ * and damaged lines, which may have been events. File times are not used, because a copy or a restore changes them.
  *
  * @internal
  */

@@ -11,7 +11,7 @@ import { type Meta, StoreDirectory, type StoreOptions } from "../storeDirectory.
 
 const NEWEST = "events.log"
 
-/** The lock of whoever changes `.meta.json`; appending takes none. */
+/** The lock that processes take to change `.meta.json`; appending takes none. */
 const LOCK = ".meta.lock"
 
 /** Bytes at the start of a segment in which its first time is looked for: also where the first line is damaged. */

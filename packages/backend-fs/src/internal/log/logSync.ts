@@ -38,7 +38,7 @@ export interface SyncOptions {
   readonly directory: string
   readonly durability: "interval" | "disk"
   readonly interval: Duration.Duration
-  /** Of the layer: syncs that nobody waits for end with it. */
+  /** Of the layer: background syncs are interrupted when it closes. */
   readonly scope: Scope.Scope
 }
 
@@ -141,12 +141,12 @@ export class LogSync {
     this.isScheduled = false
     return Effect.andThen(
       this.finish,
-      // What failed is tried again, also where nobody writes.
+      // After a failed sync, the next attempt is scheduled here, because there may be no further write to do so.
       Effect.suspend(() => (this.waiting.length === 0 ? Effect.void : Effect.ignore(this.settled)))
     )
   })
 
-  /** Makes all durable, and logs where that fails, because nobody is there to be told. */
+  /** Makes all durable. A failure is logged, because no caller waits for it. */
   readonly finish: Effect.Effect<void> = Effect.suspend(() =>
     this.waiting.length === 0
       ? Effect.void

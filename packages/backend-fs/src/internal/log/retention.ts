@@ -1,7 +1,7 @@
 /**
  * Removes the oldest segments of a log that is beyond its limits.
  *
- * - The limits are those of the log, in its `.meta.json`. Whoever appends applies them; a process has none of its own.
+ * - The limits are stored in the `.meta.json` of the log, and writers apply them; a process has no limits of its own.
  * - Whole segments, from the front, never the newest. What is removed is noted before it is, so that readers can say what is gone.
  * - An age counts where the clock and the newest event agree on it. A step of more than two days is believed only when it has held
  *   for a day: until then nothing is removed that the time before the step would not remove.

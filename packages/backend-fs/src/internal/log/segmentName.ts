@@ -91,7 +91,7 @@ const plainFileOf = (file: string): string => (file.endsWith(COMPRESSED) ? file.
 export const ofStored = (file: string): SegmentName | undefined => parse(plainFileOf(file))
 
 /**
- * Why a file is not read although its name ends like that of a segment; absent where it is one, or nobody would take it for one.
+ * Why a file is not read although its name ends like that of a segment; absent where it is one, or is not named like one.
  *
  * @internal
  */

@@ -45,7 +45,7 @@ export const Overwrite = Context.Reference<(text: string) => void>("tidings/inte
 
 const CLEAR = "\r\u001b[2K"
 
-/** Who has written a line that is still shown: one for the process, which has one terminal. */
+/** Writes to the terminal that shows a progress line; absent while none is shown. A process has one terminal. */
 let overwriting: ((text: string) => void) | undefined
 
 const clearNow = (): void => {

@@ -1,12 +1,12 @@
 /**
  * Puts compressed segments in the place of plain ones.
  *
- * A segment is compressed under a temporary name, synced, read back and compared, and given its name, and only then the plain file
- * goes: first it is renamed, so that whoever still appends to it notices and appends to the newest segment instead, and then it is
- * removed, unless it has grown since it was compressed. Then it is put back, and compressed again another time.
+ * A segment is compressed into a temporary file, which is synced, read back, compared with the segment, and renamed to its final name.
+ * Only then the plain file is removed. It is renamed first, so that writers that still append to it detect that, and append to the
+ * newest segment instead. If it has grown since it was compressed, its name is restored, and it is compressed again later.
  *
- * One process does so at a time, by a lock that nobody who appends or reads takes. What a process left behind that was killed is
- * brought to its end by the next one.
+ * A lock lets one process compress at a time; writers and readers do not take it. If a process is killed, the next one to compress
+ * completes what it began.
  */
 import type { BackendError } from "@tidings/core/BackendError"
 import type * as Clock from "effect/Clock"

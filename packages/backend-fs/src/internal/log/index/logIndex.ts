@@ -56,7 +56,7 @@ export class LogIndex {
   private readonly files: SideFiles
   private history: History | undefined
   private readonly earlierOrigins: EarlierOrigins
-  /** Is told how far that is what readers wait for. */
+  /** Called while a query or a watch waits for the index. */
   private readonly onProgress: OnProgress | undefined
   /** What the builder of the segment before has used. */
   private spare: BuilderParts | undefined
