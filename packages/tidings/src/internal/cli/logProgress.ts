@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as progress from "./progress.ts"
 import { size } from "./quantities.ts"
+import * as words from "./words.ts"
 
 const TEXTS: Readonly<Record<FileBackend.Progress["task"], (bytes: string, total: string) => string>> = {
   index: (bytes, total) => `indexing the event log: ${bytes} of ${total}`,
@@ -22,15 +23,13 @@ const TEXTS: Readonly<Record<FileBackend.Progress["task"], (bytes: string, total
 export const make: Effect.Effect<NonNullable<FileBackend.Options["onProgress"]>, never, Scope.Scope> = Effect.gen(
   function* () {
     let shown: progress.Progress | undefined
-    const clear = Effect.suspend(() => {
-      const before = shown
-      shown = undefined
-      return before === undefined ? Effect.void : before.clear
-    })
-    yield* Effect.addFinalizer(() => clear)
+    yield* Effect.addFinalizer(() => words.clear)
     return ({ bytes, task, totalBytes }) =>
       Effect.gen(function* () {
-        if (bytes >= totalBytes) return yield* clear
+        if (bytes >= totalBytes) {
+          shown = undefined
+          return yield* words.clear
+        }
         shown ??= yield* progress.make(false)
         yield* shown.step(() => TEXTS[task](size(bytes), size(totalBytes)))
       })

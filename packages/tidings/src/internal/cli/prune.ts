@@ -28,8 +28,6 @@ const dryRun = Flag.Boolean("dry-run").pipe(
 /** The day of a partition. */
 const dayOf = (partition: string): string => partition.replace(/^.*_(\d{4})(\d\d)(\d\d)$/, "$1-$2-$3")
 
-const counted = (n: number, what: string): string => `${n} ${n === 1 ? what : `${what}s`}`
-
 /** Removes whole days from a database, which has no limits of its own. */
 const inDatabase = (age: string | undefined, seconds: number | undefined, dryRun: boolean) =>
   Effect.gen(function* () {
@@ -38,15 +36,19 @@ const inDatabase = (age: string | undefined, seconds: number | undefined, dryRun
     }
     const { EventDatabase } = yield* Effect.promise(() => import("@tidings/backend-postgres/PostgresBackend"))
     const database = Option.getOrThrow(yield* Effect.serviceOption(EventDatabase))
-    const before = yield* database.status
-    const howFar = Effect.map(
-      database.status,
-      ({ forgotten }) => `${counted(forgotten - before.forgotten, "state")} removed from what queries answer`
-    )
     const work = database.prune(Duration.seconds(seconds), { dryRun })
-    const { partitions, states } = yield* dryRun ? work : progress.alongside(work, howFar)
+    const told = Effect.flatMap(database.status, (before) =>
+      progress.alongside(
+        work,
+        Effect.map(
+          database.status,
+          ({ forgotten }) => `${words.counted(forgotten - before.forgotten, "state")} removed from what queries answer`
+        )
+      )
+    )
+    const { partitions, states } = yield* dryRun ? work : told
     yield* words.prose(partitions.map(dayOf), 2)
-    const what = `${counted(partitions.length, "day")} (${counted(states, "state")})`
+    const what = `${words.counted(partitions.length, "day")} (${words.counted(states, "state")})`
     yield* words.say(
       partitions.length === 0
         ? `nothing was written to the database on days (UTC) that ended ${age} ago`
@@ -80,7 +82,7 @@ export const prune = () =>
           yield* words.prose(
             segments.map(
               ({ bytes, file, lines, until, why }) =>
-                `${file}  ${quantities.size(bytes)}, ${lines} ${lines === 1 ? "line" : "lines"}` +
+                `${file}  ${quantities.size(bytes)}, ${words.counted(lines, "line")}` +
                 `${until === undefined ? "" : `, until ${Timestamp.format(until)}`}: ${why}`
             ),
             2
@@ -92,7 +94,7 @@ export const prune = () =>
             )
           }
           const bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0)
-          const what = `${segments.length} ${segments.length === 1 ? "segment" : "segments"} (${quantities.size(bytes)})`
+          const what = `${words.counted(segments.length, "segment")} (${quantities.size(bytes)})`
           yield* words.say(
             segments.length === 0
               ? stays === undefined
