@@ -21,6 +21,7 @@ import * as EventId from "./EventId.ts"
 import * as EventQuery from "./EventQuery.ts"
 import * as EventReader from "./EventReader.ts"
 import type { EventFilter, EventPage, WatchFrom, WatchItem } from "./EventQuery.ts"
+import { fairly } from "./internal/fairness.ts"
 import { type Entry, Store } from "./internal/memoryStore.ts"
 import { Notifier } from "./internal/notifier.ts"
 import * as Position from "./Position.ts"
@@ -192,9 +193,17 @@ export type {
  */
 export const layerReader: Layer.Layer<EventReader.EventReader, never, Backend> = Layer.effect(
   EventReader.EventReader,
-  Effect.map(Backend, ({ copy, mode, query, target, watch }) =>
-    copy === undefined ? { mode, query, target, watch } : { mode, query, target, watch, copy }
-  )
+  Effect.gen(function* () {
+    const backend = yield* Backend
+    const { copy, mode, target } = backend
+    const reader: EventReader.EventReader["Service"] = {
+      mode,
+      target,
+      query: fairly(yield* Clock.Clock, (query: EventQuery.EventQuery) => backend.query(query)),
+      watch: (filter, from) => backend.watch(filter, from)
+    }
+    return copy === undefined ? reader : { ...reader, copy }
+  })
 )
 
 // ---------------------------------------------------------------------------

@@ -7,6 +7,7 @@
  * @since 0.1.0
  */
 import * as Suggestion from "@tidings/templates/Suggestion"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -31,6 +32,7 @@ import type {
 } from "./EventQuery.ts"
 import * as acceptance from "./internal/acceptance.ts"
 import * as declaredFields from "./internal/declaredFields.ts"
+import { fairly } from "./internal/fairness.ts"
 import * as text from "./internal/text.ts"
 import { InvalidEvent, type Issue } from "./InvalidEvent.ts"
 import type { ObjectReference } from "./ObjectReference.ts"
@@ -431,6 +433,7 @@ export const make: Effect.Effect<EventManager["Service"], never, Backend | Event
     const generator = yield* EventGenerator
     const recorder = yield* Recorder
     const templates = yield* Templates
+    const query = fairly(yield* Clock.Clock, (asked: EventQuery) => backend.query(asked))
 
     // A registration makes other fields for its kinds, so their readers are made anew too.
     const readers = new WeakMap<Fields, ReturnType<typeof declaredFields.reader>>()
@@ -470,7 +473,7 @@ export const make: Effect.Effect<EventManager["Service"], never, Backend | Event
           at
         })
       }),
-      queryEvents: (query = {}) => Effect.flatMap(toQuery(query), (query) => backend.query(query)),
+      queryEvents: (asked = {}) => Effect.flatMap(toQuery(asked), query),
       watchEvents: (filter = {}, from = "now") =>
         Stream.unwrap(Effect.map(toWatch(filter, from), ([filter, from]) => backend.watch(filter, from))),
       isKubernetesMode: backend.mode === "kubernetes",

@@ -3,6 +3,7 @@ import * as EventCatalogue from "@tidings/core/EventCatalogue"
 import * as EventGenerator from "@tidings/core/EventGenerator"
 import * as EventManager from "@tidings/core/EventManager"
 import * as EventId from "@tidings/core/EventId"
+import * as EventReader from "@tidings/core/EventReader"
 import type { EventQuery, PageToken, WatchFrom } from "@tidings/core/EventQuery"
 import * as Recorder from "@tidings/core/Recorder"
 import * as Target from "@tidings/core/Target"
@@ -725,5 +726,31 @@ describe("the manager", () => {
       )
       assert.strictEqual(events[0]?.event.source.component, "mine")
     }).pipe(Effect.provide(EventManager.layerMemory({ capacity: 2, component: "mine" })))
+  )
+})
+
+describe("queries that follow one another without a pause", () => {
+  /** Asks until a timer of the host has fired, and answers whether it did within this number of queries. */
+  const firesDuring = async (query: () => Promise<unknown>): Promise<boolean> => {
+    let hasFired = false
+    setTimeout(() => (hasFired = true), 0)
+    for (let asked = 0; asked < 50_000 && !hasFired; asked++) await query()
+    return hasFired
+  }
+
+  it.live("leave turns of the event loop to a host that awaits promises", () =>
+    Effect.gen(function* () {
+      const manager = yield* EventManager.EventManager
+      assert.isTrue(
+        yield* Effect.promise(() => firesDuring(() => Effect.runPromise(manager.queryEvents({ limit: 1 }))))
+      )
+    }).pipe(Effect.provide(memory))
+  )
+
+  it.live("leave turns of the event loop to a host that asks a reader", () =>
+    Effect.gen(function* () {
+      const reader = yield* EventReader.EventReader
+      assert.isTrue(yield* Effect.promise(() => firesDuring(() => Effect.runPromise(reader.query({ limit: 1 })))))
+    }).pipe(Effect.provide(Backend.layerReader), Effect.provide(Backend.layerMemory()))
   )
 })

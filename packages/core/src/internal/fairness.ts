@@ -1,9 +1,9 @@
 /**
- * Keeps many fibers that record without a pause from blocking the event loop of the host.
+ * Keeps callers that record or query without a pause from blocking the event loop of the host.
  *
- * A recorder that answers in the same turn lets its caller continue at once, so many such fibers together would starve the
- * timers and sockets of the host. So after a number of events in one turn of the event loop, callers are answered in the
- * next.
+ * What answers in the same turn lets its caller continue at once, so many fibers that record, or a loop over pages, would starve the
+ * timers and sockets of the host. So after a number of events, or some milliseconds, in one turn of the event loop, callers are
+ * answered in the next.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -49,4 +49,27 @@ export class Fairness {
     this.begunAt ??= now
     return now - this.begunAt >= MAXIMUM_TURN
   }
+}
+
+/**
+ * A query that is answered in the next turn where it and those before it have taken the time of one. A backend in memory or on disk
+ * answers in the turn in which it is asked, also to a caller with promises.
+ *
+ * @internal
+ */
+export const fairly = <Query, Page, E>(
+  clock: Clock.Clock,
+  query: (asked: Query) => Effect.Effect<Page, E>
+): ((asked: Query) => Effect.Effect<Page, E>) => {
+  let begunAt = clock.monotonicTimeNanosUnsafe()
+  const turn = Effect.andThen(
+    Effect.yieldNow,
+    Effect.sync(() => {
+      begunAt = clock.monotonicTimeNanosUnsafe()
+    })
+  )
+  const turnIfOver = Effect.suspend(() =>
+    clock.monotonicTimeNanosUnsafe() - begunAt < MAXIMUM_TURN ? Effect.void : turn
+  )
+  return (asked) => Effect.tap(query(asked), () => turnIfOver)
 }
