@@ -109,6 +109,22 @@ export const placeOf = ({ buffer, view }: Bytes, byte: number, start: number, en
 }
 
 /**
+ * The place after the last one of a byte before `end`; `start` where there is none from there on.
+ *
+ * @internal
+ */
+export const placeAfterLast = ({ buffer, view }: Bytes, byte: number, start: number, end: number): number => {
+  let at = end
+  const four = Math.imul(byte, 0x01010101)
+  for (; at - 4 >= start; at -= 4) {
+    const zero = view.getInt32(at - 4, true) ^ four
+    if (((zero - 0x01010101) & ~zero & 0x80808080) !== 0) break
+  }
+  while (at > start && buffer[at - 1] !== byte) at--
+  return at
+}
+
+/**
  * Where the string ends that has no end before `start`: the place of its quote, or `end`.
  *
  * @internal

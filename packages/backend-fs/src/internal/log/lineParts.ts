@@ -1,4 +1,15 @@
-import { type Bytes, bytesOf, isDigit, isSame, Literal, placeOf, plainEnd, stringEnd, wholeIn } from "./bytes.ts"
+import {
+  type Bytes,
+  bytesOf,
+  isDigit,
+  isSame,
+  Literal,
+  placeAfterLast,
+  placeOf,
+  plainEnd,
+  stringEnd,
+  wholeIn
+} from "./bytes.ts"
 import { BEGINNING, CHECKSUM_PLACES } from "./line.ts"
 import { LineTime, TIME_LENGTH } from "./lineTime.ts"
 
@@ -116,7 +127,7 @@ export class LineParts {
     while (at > start && buffer[at - 1] !== DOT) at--
     this.seq = wholeIn(buffer, at, seqEnd)
     this.originEnd = at - 1
-    while (at > start && buffer[at - 1] !== QUOTE) at--
+    at = placeAfterLast(bytes, QUOTE, start, at)
     this.origin = at
     at -= ID_KEY.length
     this.dataEnd = at

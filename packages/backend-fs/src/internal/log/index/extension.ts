@@ -4,7 +4,10 @@ import type { KnownSegment } from "./knownSegment.ts"
 import type { SegmentBuilder } from "./segmentBuilder.ts"
 import type { SideFiles } from "./sideFiles.ts"
 
-/** How many times as many bytes a block of a complete segment covers: a query that looks at all blocks takes less time with fewer. */
+/**
+ * How many times as many bytes a block of a complete segment covers: a query that looks at all blocks takes less time with fewer. So
+ * many blocks of a process are smaller first, because code that is not compiled yet would block the event loop for long.
+ */
 const COMPLETE = 4
 
 /**
@@ -50,15 +53,13 @@ export class Extension {
     if (options.isKept) options.builder.loadEntries()
   }
 
-  /** Reads a slice. */
+  /** Reads a slice, or makes a block of those that were read. */
   step(): "more" | "done" | "raced" {
     const { builder, isKept, isNewest, least, segment } = this.options
-    const step = isNewest ? this.options.step : COMPLETE * this.options.step
+    if (isKept && builder.pending >= this.bytesOfBlock()) return this.keep() ? "more" : "raced"
     const { size } = segment
     // Blocks that are kept end with a line.
-    const hasMore = builder.readSlice(size, !isNewest && !isKept)
-    if (isKept && builder.pending >= step && !this.keep()) return "raced"
-    if (hasMore) return "more"
+    if (builder.readSlice(size, !isNewest && !isKept)) return "more"
     if (isKept && !isNewest) {
       if (builder.pending > 0 && !this.keep()) return "raced"
       builder.readSlice(size, true)
@@ -66,6 +67,11 @@ export class Extension {
     } else if (isKept && builder.pending >= least && !this.keep()) return "raced"
     if (builder.pending > 0) this.tail = builder.make(false)
     return "done"
+  }
+
+  private bytesOfBlock(): number {
+    const { builder, isNewest, step } = this.options
+    return isNewest || builder.parts.made < COMPLETE ? step : COMPLETE * step
   }
 
   private keep(): boolean {

@@ -75,6 +75,8 @@ export class BuilderParts {
   readonly identities = new Identities()
   readonly room = new Scratch()
   readonly series = new SeriesRoom()
+  /** How many blocks were made with it for a side file. */
+  made = 0
 }
 
 type SupersededCounts = Map<string, [segment: number, unless: number, count: number]>
@@ -248,6 +250,7 @@ export class SegmentBuilder {
     }
     rows.clear()
     this.from = this.lines.offset
+    this.parts.made += 1
     return block
   }
 

@@ -169,7 +169,8 @@ export class SliceLines {
       if (claim === -1) isSaid = false
       else {
         const own = continued(AFTER_BEGINNING, bytes, start + BEGINNING.length, start + memberAt)
-        state = continued(state, bytes, start, start + memberEnd)
+        // `own` has begun with all bits set; another beginning differs by what so many bytes make of the difference.
+        state = continued(own ^ shiftBy(~state, memberAt), bytes, start + memberAt, start + memberEnd)
         state = ~(shiftBy(state ^ own, end - start - memberEnd) ^ claim)
         state = continued(state, bytes, end, next)
       }
