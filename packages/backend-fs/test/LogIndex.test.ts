@@ -4,6 +4,7 @@ import * as EventJson from "@tidings/core/EventJson"
 import type { EventFilter } from "@tidings/core/EventQuery"
 import * as Arbitraries from "@tidings/testing/Arbitraries"
 import { Arbitrary, Effect, Schema } from "effect"
+import * as TestClock from "effect/testing/TestClock"
 import {
   appendFileSync,
   cpSync,
@@ -22,6 +23,7 @@ import * as Block from "../src/internal/log/index/block.ts"
 import { bytesOf } from "../src/internal/log/bytes.ts"
 import { Dictionaries, Rows } from "../src/internal/log/index/rows.ts"
 import { SliceLines } from "../src/internal/log/index/sliceChecksums.ts"
+import { MostBehind } from "../src/internal/log/index/indexer.ts"
 import { TemporaryDirectory } from "../src/internal/log/index/sideFiles.ts"
 import { Step } from "../src/internal/log/index/segmentBuilder.ts"
 import * as LogLine from "../src/internal/log/line.ts"
@@ -634,5 +636,28 @@ describe("side files", () => {
       const { backend } = yield* openSmall(directory, log.disk)
       assert.deepStrictEqual(seqsOf((yield* backend.query({ limit: 2 })).events), [40, 39])
     })
+  )
+
+  it.effect(
+    "a writer that writes faster than it indexes in the background leaves a bounded part without an index",
+    () =>
+      Effect.gen(function* () {
+        const directory = path.join(yield* TestDirectory.make, "log")
+        const behind = 262_144
+        const { backend } = yield* Effect.provideService(openSmall(directory), MostBehind, behind)
+        for (let seq = 1; seq <= 5_000; seq += 100) {
+          yield* backend.write(Array.from({ length: 100 }, (_, offset) => first(seq + offset)))
+        }
+        for (let milliseconds = 0; milliseconds < 1_000; milliseconds++) yield* TestClock.adjust("1 millis")
+        let missing = 0
+        const reader = yield* Effect.provideService(
+          open({ directory, onProgress: ({ totalBytes }) => Effect.sync(() => (missing = totalBytes)) }),
+          Step,
+          STEP
+        )
+        yield* reader.backend.query({ limit: 1 })
+        assert.isAbove(statSync(newestOf(directory)).size, 8 * behind)
+        assert.isBelow(missing, behind + STEP)
+      })
   )
 })

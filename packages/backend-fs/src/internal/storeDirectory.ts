@@ -84,7 +84,7 @@ export class StoreDirectory {
   readonly path: string
   readonly disk: Disk
   protected readonly kind: Kind
-  protected readonly clock: Clock.Clock
+  readonly clock: Clock.Clock
   protected readonly tag: () => string
   /** Whether it was created here. */
   isNew = false

@@ -1,3 +1,4 @@
+import type * as Clock from "effect/Clock"
 import type { SegmentStatus } from "../view.ts"
 import * as Block from "./block.ts"
 import type { KnownSegment } from "./knownSegment.ts"
@@ -20,6 +21,10 @@ export interface Effort {
   blocks: number
   /** Bytes that a block of the newest segment covers at least. Absent: as few as are worth a block. */
   readonly least?: number
+  /** How long slices are read in one turn of the event loop, in nanoseconds. Absent: one slice. */
+  readonly turn?: bigint
+  /** How long was worked, in nanoseconds; counted up. */
+  spent: bigint
 }
 
 interface Options {
@@ -53,8 +58,21 @@ export class Extension {
     if (options.isKept) options.builder.loadEntries()
   }
 
+  /** Does what is to be done in one turn of the event loop. */
+  turn(clock: Clock.Clock): "more" | "done" | "raced" {
+    const { effort } = this.options
+    const begun = clock.monotonicTimeNanosUnsafe()
+    for (;;) {
+      const done = this.step()
+      const spent = clock.monotonicTimeNanosUnsafe() - begun
+      if (done === "more" && effort.blocks > 0 && spent < (effort.turn ?? 0n)) continue
+      effort.spent += spent
+      return done
+    }
+  }
+
   /** Reads a slice, or makes a block of those that were read. */
-  step(): "more" | "done" | "raced" {
+  private step(): "more" | "done" | "raced" {
     const { builder, isKept, isNewest, least, segment } = this.options
     if (isKept && builder.pending >= this.bytesOfBlock()) return this.keep() ? "more" : "raced"
     const { size } = segment

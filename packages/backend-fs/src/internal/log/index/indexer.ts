@@ -1,11 +1,27 @@
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
+import type { Effort } from "./extension.ts"
 import type { LogIndex } from "./logIndex.ts"
 
-/** Part of the time that is spent with indexing while a writer writes more than that is enough for. */
+/**
+ * Bytes that a writer leaves without an index, at most, also while it writes faster than it indexes: indexing them takes half a second,
+ * which the first query after the writer has ended has to wait. Tests use fewer.
+ *
+ * @internal
+ */
+export const MostBehind: Context.Reference<number> = Context.Reference<number>("@tidings/backend-fs/MostBehind", {
+  defaultValue: () => 268_435_456
+})
+
+/** Part of the time that is spent with indexing while less than `MostBehind` is left, and while more is. */
 const PART = 1 / 20
+const PART_BEHIND = 1 / 2
+
+/** While more than `MostBehind` is left, each turn of the event loop is used for so long, in nanoseconds: other turns may be as long. */
+const TURN_BEHIND = 3_000_000n
 
 /** Time between two blocks, in which the writer has the processor for itself, in milliseconds: at least, and at most. */
 const LEAST_PAUSE = 50
@@ -22,21 +38,25 @@ const MOST_AT_CLOSE = 16
 export class LogIndexer {
   private readonly index: LogIndex
   private readonly wanted: Queue.Queue<void>
+  private readonly mostBehind: number
   private bytes = 0
-  /** How long the last block took, in milliseconds. */
+  /** How long the last block took, and how much of that was spent with it, in milliseconds. */
   private took = 0
+  private spent = 0
 
-  private constructor(index: LogIndex, wanted: Queue.Queue<void>) {
+  private constructor(index: LogIndex, wanted: Queue.Queue<void>, mostBehind: number) {
     this.index = index
     this.wanted = wanted
+    this.mostBehind = mostBehind
   }
 
   /** An indexer that works until the scope closes, and then once more. */
   static make(index: LogIndex): Effect.Effect<LogIndexer, never, Scope.Scope> {
     return Effect.gen(function* () {
       const wanted = yield* Queue.sliding<void>(1)
+      const mostBehind = yield* MostBehind
       const indexer = yield* Effect.acquireRelease(
-        Effect.sync(() => new LogIndexer(index, wanted)),
+        Effect.sync(() => new LogIndexer(index, wanted, mostBehind)),
         (indexer) => indexer.finish
       )
       yield* Effect.forkScoped(Effect.forever(Effect.andThen(Queue.take(wanted), indexer.work)))
@@ -54,19 +74,37 @@ export class LogIndexer {
 
   private readonly work: Effect.Effect<void> = Effect.suspend(() =>
     Effect.andThen(
-      Effect.sleep(Duration.millis(Math.min(MOST_PAUSE, Math.max(LEAST_PAUSE, this.took / PART)))),
+      Effect.sleep(Duration.millis(this.pause())),
       Effect.flatMap(this.block, (more) => (more ? this.work : Effect.void))
     )
   )
 
+  /** In milliseconds. */
+  private pause(): number {
+    const { spent, took } = this
+    if (this.isBehind()) return Math.max(1, spent / PART_BEHIND - took)
+    return Math.min(MOST_PAUSE, Math.max(LEAST_PAUSE, took / PART))
+  }
+
+  private isBehind(): boolean {
+    return this.index.behind > this.mostBehind
+  }
+
   /** Makes a block. True when there may be another one. */
   private readonly block: Effect.Effect<boolean> = Effect.clockWith((clock) => {
     const begun = clock.monotonicTimeNanosUnsafe()
+    const effort: Effort = {
+      blocks: 1,
+      least: this.index.step,
+      spent: 0n,
+      ...(this.isBehind() ? { turn: TURN_BEHIND } : undefined)
+    }
     return Effect.map(
       // What fails here fails for readers too, who say so.
-      Effect.orElseSucceed(this.index.advance({ blocks: 1, least: this.index.step }), () => false),
+      Effect.orElseSucceed(this.index.advance(effort), () => false),
       (more) => {
         this.took = Number(clock.monotonicTimeNanosUnsafe() - begun) / 1_000_000
+        this.spent = Number(effort.spent) / 1_000_000
         return more
       }
     )
@@ -75,6 +113,6 @@ export class LogIndexer {
   private readonly finish: Effect.Effect<void> = Effect.suspend(() =>
     this.bytes < this.index.leastStep
       ? Effect.void
-      : Effect.ignore(this.index.advance({ blocks: MOST_AT_CLOSE, least: this.index.leastStep }))
+      : Effect.ignore(this.index.advance({ blocks: MOST_AT_CLOSE, least: this.index.leastStep, spent: 0n }))
   )
 }

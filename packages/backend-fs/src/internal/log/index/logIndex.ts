@@ -58,6 +58,8 @@ export class LogIndex {
   private readonly earlierOrigins: EarlierOrigins
   /** Called while a query or a watch waits for the index. */
   private readonly onProgress: OnProgress | undefined
+  /** Bytes of the log that had no block when the index was last brought up to its end. */
+  behind = 0
   /** What the builder of the segment before has used. */
   private spare: BuilderParts | undefined
 
@@ -101,7 +103,7 @@ export class LogIndex {
   use<A>(use: (snapshot: Snapshot) => Effect.Effect<A, BackendError>, tries = 1): Effect.Effect<A, BackendError> {
     return Effect.suspend(() =>
       Effect.catchDefect(
-        Effect.flatMap(this.bring({ blocks: Number.POSITIVE_INFINITY }, this.onProgress), use),
+        Effect.flatMap(this.bring({ blocks: Number.POSITIVE_INFINITY, spent: 0n }, this.onProgress), use),
         (defect): Effect.Effect<A, BackendError> => {
           if (!(defect instanceof IndexDamaged)) return Effect.die(defect)
           this.reset(defect)
@@ -138,13 +140,12 @@ export class LogIndex {
 
   /** Indexes some blocks at most, where there are lines for one. True when there may be more. */
   readonly advance = (effort: Effort): Effect.Effect<boolean, BackendError> => {
-    const left = { ...effort }
-    const advanced = Effect.as(this.bring(left), false)
+    const advanced = Effect.as(this.bring(effort), false)
     return Effect.catchDefect(advanced, (defect): Effect.Effect<boolean, BackendError> => {
       if (!(defect instanceof IndexDamaged)) return Effect.die(defect)
       this.reset(defect)
       return Effect.succeed(true)
-    }).pipe(Effect.map((isAgain) => isAgain || left.blocks <= 0))
+    }).pipe(Effect.map((isAgain) => isAgain || effort.blocks <= 0))
   }
 
   /**
@@ -233,6 +234,7 @@ export class LogIndex {
       let missing = 0
       let indexed = 0
       for (const { name, size } of segments) missing += size - this.known.get(name.key)!.index.covered
+      this.behind = missing
       const done: Array<IndexedSegment> = []
       let before: Before | undefined
       const newest = segments.at(-1)
@@ -262,6 +264,7 @@ export class LogIndex {
           }
           yield* this.extendOne(segments, at, done, { before, isKept, least, effort, onSlice })
           known.needsNote = false
+          this.behind = missing - indexed
           if (effort.blocks <= 0) return { segments: done }
         } else if (!isMissing) known.tail = undefined
         done.push({
@@ -357,7 +360,7 @@ export class LogIndex {
         let extension = begin()
         const loop: Effect.Effect<void, BackendError> = Effect.suspend(() =>
           Effect.flatMap(
-            directory.attempt(() => extension.step(), file),
+            directory.attempt(() => extension.turn(directory.clock), file),
             (done) => {
               if (done === "raced") return Effect.andThen(adopt, loop)
               const isDone = done === "done" || effort.blocks <= 0
