@@ -321,13 +321,97 @@ describe("import", () => {
       const other = yield* memory()
       const ofYaml = yield* run(other.layer, ["import"], { stdin: yaml })
       assert.lengthOf(yield* all(other.service), 2)
-      assert.match(ofYaml.err[0]!, /^stdin: line \d+: it is not YAML: /)
+      assert.match(ofYaml.err[0]!, /^stdin: line \d+, items\[1\]: it is not YAML: /)
 
       const cut = JSON.stringify(listOf([foreign(1), foreign(2)]), undefined, 4).slice(0, -150)
       const third = yield* memory()
       const ofCut = yield* run(third.layer, ["import"], { stdin: cut })
       assert.lengthOf(yield* all(third.service), 1)
       assert.match(ofCut.err[0]!, /^stdin: line \d+: the JSON ends in the middle$/)
+    })
+  )
+
+  it.effect("goes on after what is no event in a list, tells where it is, and counts it, in every form", () =>
+    Effect.gen(function* () {
+      const items = [foreign(1), 7, foreign(2), null, "text", [true], foreign(3)]
+      const list = listOf(items)
+      // With the lines of each, and the paths where the items are in a list.
+      const forms: Record<string, readonly [stdin: string, where: ReadonlyArray<RegExp>]> = {
+        lines: [items.map((item) => JSON.stringify(item)).join("\n"), [/line 2/, /line 4/, /line 5/, /line 6, \[0\]/]],
+        "a list in one line": [
+          JSON.stringify(list),
+          [/line 1, items\[1\]/, /line 1, items\[3\]/, /line 1, items\[4\]/, /line 1, items\[5\]\[0\]/]
+        ],
+        "a list in many lines": [
+          JSON.stringify(list, undefined, 4),
+          [/line \d+, items\[1\]/, /line \d+, items\[3\]/, /line \d+, items\[4\]/, /line \d+, items\[5\]\[0\]/]
+        ],
+        "a bare list": [
+          JSON.stringify(items, undefined, 2),
+          [/line \d+, \[1\]/, /line \d+, \[3\]/, /line \d+, \[4\]/, /line \d+, \[5\]\[0\]/]
+        ],
+        "documents one after the other": [
+          items.map((item) => JSON.stringify(item, undefined, 2)).join("\n"),
+          [/line \d+/, /line \d+/, /line \d+/, /line \d+, \[0\]/]
+        ],
+        YAML: [
+          stringify(list),
+          [/line \d+, items\[1\]/, /line \d+, items\[3\]/, /line \d+, items\[4\]/, /line \d+, items\[5\]\[0\]/]
+        ]
+      }
+      for (const [form, [stdin, where]] of Object.entries(forms)) {
+        const { layer, service } = yield* memory()
+        const ran = yield* run(layer, ["import"], { stdin })
+        assert.deepStrictEqual(
+          [form, ran.code, ran.err.slice(-2)],
+          [form, 1, ["3 events imported", "error: 4 items could not be imported; the rest of what was read is stored"]]
+        )
+        assert.lengthOf(yield* all(service), 3)
+        for (const [index, pattern] of where.entries()) {
+          const told = ran.err[index]!
+          assert.match(told, new RegExp(`^stdin: (${pattern.source}): it is not an object, expected an Event$`))
+          const number = Number(/line (\d+)/.exec(told)![1])
+          const line = stdin.split("\n")[number - 1]!
+          if (form !== "a list in one line")
+            assert.match(line, [/7/, /null/, /text/, /\[|true/][index]!, `${form}: ${told}`)
+        }
+      }
+    })
+  )
+
+  it.effect("goes on after what is no JSON, no YAML or too long in a list, and tells its place", () =>
+    Effect.gen(function* () {
+      const [one, two, three] = [1, 2, 3].map((n) => JSON.stringify(foreign(n), undefined, 2))
+      const told = Effect.fnUntraced(function* (stdin: string, stored: number) {
+        const { layer, service } = yield* memory()
+        const ran = yield* run(layer, ["import"], { stdin })
+        assert.strictEqual(ran.code, 1)
+        assert.lengthOf(yield* all(service), stored, ran.err.join("\n"))
+        return ran.err.slice(0, -2)
+      })
+      const json = yield* told(`{\n"items": [\n${one},\nnonsense, ${two}\n<error>\n${three},\n{"a": tru}\n]\n}`, 3)
+      assert.lengthOf(json, 3)
+      assert.match(json[0]!, /^stdin: line \d+, items\[1\]: it is not JSON: /)
+      assert.match(json[1]!, /^stdin: line \d+, items\[3\]: it is not JSON: /)
+      assert.match(json[2]!, /^stdin: line \d+, items\[5\]: it is not JSON: /)
+      const between = yield* told(`${one}\nerror: connection lost\n${two}\ncut off`, 2)
+      assert.match(between[0]!, /^stdin: line \d+: it is not JSON: /)
+      assert.lengthOf(between, 2)
+      // A line before those of the log is no document of YAML.
+      const first = yield* told(`warning: old\n${JSON.stringify(foreign(1))}\n${JSON.stringify(foreign(2))}\n`, 2)
+      assert.match(first.join("\n"), /^stdin: line 1: it is not JSON: .*$/)
+      const long = JSON.stringify(foreign(4, { message: "a".repeat(16_777_216) }), undefined, 2)
+      const tooLong = yield* told(`[\n${one},\n${long},\n${two}\n]`, 2)
+      assert.match(tooLong.join("\n"), /^stdin: line \d+, \[1\]: it is longer than 16777216 characters$/)
+      const yaml = stringify(listOf([foreign(1), foreign(2), foreign(3)])).split("\n  - ")
+      const ofYaml = yield* told(
+        `${yaml[0]}\n  - ${yaml[1]}\nno field\n  - ${yaml[2]}\nWarning: old\n  - ${yaml[3]}`,
+        3
+      ).pipe(Effect.map((lines) => lines.join("\n")))
+      assert.match(ofYaml, /^stdin: line \d+: it is neither an item of the list nor a field of it$/)
+      const closed = yield* told(`[\n${one}\n]\n}\n${two}`, 1)
+      assert.deepStrictEqual(closed.length, 1)
+      assert.match(closed[0]!, /it closes a bracket that is not open; what comes after it is not read$/)
     })
   )
 
@@ -409,6 +493,8 @@ describe("the items of a text", () => {
     list.items.map((item) => JSON.stringify(item)).join("\r\n"),
     `\uFEFF${JSON.stringify(list, undefined, 4)}`,
     JSON.stringify(list.items, undefined, 1),
+    // What is no object is an item too.
+    JSON.stringify([7, ...list.items, null, 'a "text", {with} [all]\\', true, -1.5], undefined, 1),
     stringify(list),
     `# a comment\n${stringify(list, { indentSeq: true })}---\n${stringify(foreign(1))}...\n`
   ]

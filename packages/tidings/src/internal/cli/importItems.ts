@@ -3,15 +3,24 @@
  * YAML as `-o yaml` does.
  *
  * - An item is read as soon as its end has arrived, so memory does not grow with the number of items.
- * - A line that is no JSON, or an item of a YAML list that is no YAML, is an item with a problem, and what comes after it is
- *   read. Of a JSON document that is broken nothing more can be told apart, so that is the last item.
+ * - What stands in the place of an item and is none (a line that is no JSON, a number in a list, an item that is too long) is
+ *   an item with a problem or with that value, and what comes after it is read. Only of a JSON document whose brackets do not
+ *   match nothing more can be told apart, so that is the last item.
+ * - An item of a list has its place in it beside its line, because `jq -c` prints a whole list in one line.
  */
 
 import * as Predicate from "effect/Predicate"
 import { crc32 } from "node:zlib"
 
 /** @internal */
-export type Item = { readonly line: number } & ({ readonly value: unknown } | { readonly problem: string })
+export interface Place {
+  readonly line: number
+  /** Where in a list it is, as jq and JSONPath name it: `items[2]`, or `[2]` in a list without an object around it. */
+  readonly path?: string
+}
+
+/** @internal */
+export type Item = Place & ({ readonly value: unknown } | { readonly problem: string })
 
 /** @internal */
 export interface Items {
@@ -28,13 +37,20 @@ const LONGEST = 16_777_216
 
 const TOO_LONG = `it is longer than ${LONGEST} characters`
 
-/** A list of Kubernetes stands for its items. */
-const spread = (line: number, value: unknown): ReadonlyArray<Item> =>
-  Predicate.isReadonlyObject(value) && Array.isArray(value["items"])
-    ? value["items"].map((item: unknown) => ({ line, value: item }))
-    : Array.isArray(value)
-      ? value.map((item: unknown) => ({ line, value: item }))
-      : [{ line, value }]
+const within = (place: Place, list: string, index: number): Place => ({
+  line: place.line,
+  path: `${place.path ?? ""}${place.path === undefined || list === "" ? "" : "."}${list}[${index}]`
+})
+
+/** A list stands for its items, also in a list: `jq -s` makes one of several. */
+const spread = (place: Place, value: unknown): ReadonlyArray<Item> => {
+  if (Predicate.isReadonlyObject(value) && Array.isArray(value["items"])) {
+    return value["items"].flatMap((item: unknown, index) => spread(within(place, "items", index), item))
+  }
+  return Array.isArray(value)
+    ? value.flatMap((item: unknown, index) => spread(within(place, "", index), item))
+    : [{ ...place, value }]
+}
 
 /** Without the place in the part that was parsed, which is another one than that in the whole. */
 const problemOf = (cause: unknown): string =>
@@ -50,13 +66,15 @@ const isDamaged = (text: string): boolean => {
 }
 
 const parseLine = (line: number, text: string): ReadonlyArray<Item> =>
-  isDamaged(text) ? [{ line, problem: "it is damaged: its checksum is not that of its bytes" }] : parseJson(line, text)
+  isDamaged(text)
+    ? [{ line, problem: "it is damaged: its checksum is not that of its bytes" }]
+    : parseJson({ line }, text)
 
-const parseJson = (line: number, text: string): ReadonlyArray<Item> => {
+const parseJson = (place: Place, text: string): ReadonlyArray<Item> => {
   try {
-    return spread(line, JSON.parse(text))
+    return spread(place, JSON.parse(text))
   } catch (cause) {
-    return [{ line, problem: `it is not JSON: ${problemOf(cause)}` }]
+    return [{ ...place, problem: `it is not JSON: ${problemOf(cause)}` }]
   }
 }
 
@@ -84,13 +102,14 @@ const isJson = (text: string): boolean => {
 export const formOf = (beginning: string, isWhole: boolean): Form | undefined => {
   const text = beginning.replace(/^\uFEFF/, "").trimStart()
   if (text === "") return isWhole ? "lines" : undefined
-  if (text[0] !== "{" && text[0] !== "[") return "yaml"
+  if (/^(---|[%#])/.test(text)) return "yaml"
   // One of the first two lines is whole also where the other one is damaged.
   const lines = text.split("\n", 3)
   if (lines.length < 3 && !isWhole && text.length < MOST_TO_TELL) return undefined
   const whole = isWhole ? lines : lines.slice(0, -1)
-  if (whole.length === 0) return "json"
+  if (whole.length === 0) return text[0] === "{" || text[0] === "[" ? "json" : "yaml"
   if (whole.slice(0, 2).some((line) => line.trim() !== "" && line.trim()[0] === "{" && isJson(line))) return "lines"
+  if (text[0] !== "{" && text[0] !== "[") return "yaml"
   // A line of a log that is torn begins like one: a document for people has its brace alone.
   return whole[0]!.startsWith('{"lastTimestamp":') ? "lines" : "json"
 }
@@ -175,7 +194,8 @@ const BYTE_ORDER_MARK = 0xfeff
  * Documents of JSON one after the other. Of a list (`{"items": […]}` or `[…]`) each item is read by itself.
  *
  * `itemDepth` is how many brackets are open around an item: none around a document, one in a bare list, two in `items`; none
- * is looked for in what comes after the items.
+ * is looked for in what comes after the items. What stands between items without brackets, such as `null`, is an item too,
+ * which ends before a comma or a bracket, and outside of lists with its line.
  */
 class JsonItems implements Items {
   private depth = 0
@@ -190,6 +210,10 @@ class JsonItems implements Items {
   /** What has arrived of the item, and of a text, in earlier pieces. */
   private item: string | undefined
   private itemLine = 1
+  private isBare = false
+  private isTooLong = false
+  /** Items of the list before this one. */
+  private index = 0
   private text = ""
 
   push(piece: string): ReadonlyArray<Item> {
@@ -201,50 +225,96 @@ class JsonItems implements Items {
         continue
       }
       const unit = piece.charCodeAt(at)
+      if (this.isBare && this.endsBare(unit)) items.push(...this.close(piece.slice(itemStart, at)))
       if (unit <= SPACE) {
         if (unit === LINE_FEED) this.line++
         continue
       }
       if (unit === COMMA || unit === COLON || unit === BYTE_ORDER_MARK) continue
-      const isBetweenItems = this.depth === this.itemDepth && this.item === undefined
       if (unit === OPEN_OBJECT || unit === OPEN_LIST) {
         if (this.open(unit === OPEN_LIST)) itemStart = at
-      } else if (unit === CLOSE_OBJECT || unit === CLOSE_LIST) {
+        continue
+      }
+      if (unit === CLOSE_OBJECT || unit === CLOSE_LIST) {
         this.depth--
         if (this.item !== undefined && this.depth === this.itemDepth) {
-          const text = this.item + piece.slice(itemStart, at + 1)
-          this.item = undefined
-          items.push(...parseJson(this.itemLine, text))
+          items.push(...this.close(piece.slice(itemStart, at + 1)))
         } else if (this.depth < 0) this.fail(items)
         else if (this.depth < this.itemDepth) this.itemDepth = this.depth === 0 ? 0 : Number.POSITIVE_INFINITY
         if (this.depth === 0) {
           this.itemDepth = 0
           this.key = ""
         }
-      } else if (isBetweenItems) this.fail(items)
-      else if (unit === QUOTE) {
+        continue
+      }
+      if (this.depth === this.itemDepth && this.item === undefined) {
+        this.begin()
+        this.isBare = true
+        itemStart = at
+      }
+      if (unit === QUOTE) {
         this.inText = true
         this.text = ""
       }
     }
-    if (this.item !== undefined) {
-      this.item += piece.slice(itemStart)
-      if (this.item.length > LONGEST) this.fail(items, TOO_LONG)
-    }
+    if (this.item !== undefined) this.keep(piece.slice(itemStart))
     return items
+  }
+
+  /** Whether an item without brackets ends before this. */
+  private endsBare(unit: number): boolean {
+    switch (unit) {
+      case OPEN_OBJECT:
+      case OPEN_LIST:
+      case CLOSE_OBJECT:
+      case CLOSE_LIST:
+      case COMMA:
+        return true
+      default:
+        return unit === LINE_FEED && this.itemDepth === 0
+    }
+  }
+
+  private begin(): void {
+    this.item = ""
+    this.itemLine = this.line
+  }
+
+  /** Adds what has arrived of the item. Of one that is too long only its end is looked for. */
+  private keep(text: string): void {
+    this.isTooLong ||= this.item!.length + text.length > LONGEST
+    this.item = this.isTooLong ? "" : this.item! + text
+  }
+
+  /** Ends the item with the rest of its text. */
+  private close(text: string): ReadonlyArray<Item> {
+    this.keep(text)
+    const whole = this.item!
+    const place: Place =
+      this.itemDepth === 0
+        ? { line: this.itemLine }
+        : within({ line: this.itemLine }, this.itemDepth === 1 ? "" : "items", this.index++)
+    const isTooLong = this.isTooLong
+    this.item = undefined
+    this.isBare = false
+    this.isTooLong = false
+    return isTooLong ? [{ ...place, problem: TOO_LONG }] : parseJson(place, whole.trimEnd())
   }
 
   /** Opens a bracket; answers whether an item begins with it. */
   private open(isList: boolean): boolean {
     const depth = this.depth++
-    if (depth === 0 && isList) this.itemDepth = 1
-    else if (depth === 1 && this.itemDepth === 0 && isList && this.key === "items") {
+    if (depth === 0 && isList) {
+      this.itemDepth = 1
+      this.index = 0
+    } else if (depth === 1 && this.itemDepth === 0 && isList && this.key === "items") {
       // What stood before the items is no event.
       this.item = undefined
+      this.isTooLong = false
       this.itemDepth = 2
+      this.index = 0
     } else if (depth === this.itemDepth) {
-      this.item = ""
-      this.itemLine = this.line
+      this.begin()
       return true
     }
     return false
@@ -280,14 +350,14 @@ class JsonItems implements Items {
   }
 
   end(): ReadonlyArray<Item> {
-    return this.isBroken || (this.depth === 0 && !this.inText)
-      ? []
-      : [{ line: this.line, problem: "the JSON ends in the middle" }]
+    if (this.isBroken) return []
+    if (this.depth > 0 || this.inText) return [{ line: this.line, problem: "the JSON ends in the middle" }]
+    return this.isBare ? this.close("") : []
   }
 
-  private fail(items: Array<Item>, problem = "it is not JSON that lists events"): void {
+  private fail(items: Array<Item>): void {
     this.isBroken = true
-    items.push({ line: this.line, problem: `${problem}; what comes after it is not read` })
+    items.push({ line: this.line, problem: "it closes a bracket that is not open; what comes after it is not read" })
   }
 }
 
@@ -305,6 +375,8 @@ const yamlItems = (parse: (text: string) => unknown): Items => {
   /** How far the items of the list are indented; absent outside of one. */
   let indent: string | undefined
   let state: "document" | "items" | "after" = "document"
+  /** Items of the list before this one. */
+  let index = 0
 
   const flush = (): ReadonlyArray<Item> => {
     const text = part.join("\n")
@@ -313,14 +385,17 @@ const yamlItems = (parse: (text: string) => unknown): Items => {
     part = []
     const isTooLong = length > LONGEST
     length = 0
-    if (isTooLong) return [{ line, problem: TOO_LONG }]
+    const nextPlace = (): Place => (isItem ? within({ line }, "items", index++) : { line })
+    if (isTooLong) return [{ ...nextPlace(), problem: TOO_LONG }]
     if (text.trim() === "") return []
     try {
       const value = parse(text)
       if (value === null || value === undefined) return []
-      return isItem ? (value as ReadonlyArray<unknown>).map((one) => ({ line, value: one })) : spread(line, value)
+      return isItem
+        ? (value as ReadonlyArray<unknown>).flatMap((one) => spread(nextPlace(), one))
+        : spread({ line }, value)
     } catch (cause) {
-      return [{ line, problem: `it is not YAML: ${problemOf(cause)}` }]
+      return [{ ...nextPlace(), problem: `it is not YAML: ${problemOf(cause)}` }]
     }
   }
 
@@ -345,12 +420,18 @@ const yamlItems = (parse: (text: string) => unknown): Items => {
       // What stands before the items tells of the list.
       part = []
       length = 0
+      index = 0
       state = "items"
       return []
     }
-    if (state !== "items") {
-      if (state === "document") add(line, text)
+    if (state === "document") {
+      add(line, text)
       return []
+    }
+    // A line that looks like a field of the list and is none, such as a warning, does not end the items.
+    if (state === "after") {
+      if (indent === undefined || !text.startsWith(`${indent}- `)) return []
+      state = "items"
     }
     indent ??= /^( *)- /.exec(text)?.[1]
     if (indent !== undefined && text.startsWith(`${indent}- `)) {
@@ -360,6 +441,9 @@ const yamlItems = (parse: (text: string) => unknown): Items => {
     }
     if (/^[^\s#-]/.test(text)) {
       const items = flush()
+      if (!/^("[^"]*"|'[^']*'|\S+)\s*:(\s|$)/.test(text)) {
+        return [...items, { line, problem: "it is neither an item of the list nor a field of it" }]
+      }
       state = "after"
       return items
     }

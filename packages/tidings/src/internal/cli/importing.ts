@@ -125,7 +125,7 @@ const readSource = Effect.fnUntraced(function* (source: Source, into: Import, cl
 
   const takeItems = Effect.fnUntraced(function* (found: ReadonlyArray<importItems.Item>) {
     for (const item of found) {
-      const where = `${source.name}: line ${item.line}`
+      const where = `${source.name}: line ${item.line}${item.path === undefined ? "" : `, ${item.path}`}`
       if ("problem" in item) yield* into.refuse(where, item.problem)
       else {
         const write = importedEvent.read(item.value, cluster)
