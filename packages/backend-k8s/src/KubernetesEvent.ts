@@ -422,7 +422,13 @@ export const toPatch = (write: Write, resourceVersion: string, options?: ShapeOp
 // reading
 // ---------------------------------------------------------------------------
 
-const timeOf = (value: unknown): number | undefined => (typeof value === "string" ? Timestamp.parse(value) : undefined)
+/** What programs in Go write for a time that is not set, where they write one. */
+const UNSET = Timestamp.parse("0001-01-01T00:00:00Z")
+
+const timeOf = (value: unknown): number | undefined => {
+  const time = typeof value === "string" ? Timestamp.parse(value) : undefined
+  return time === UNSET ? undefined : time
+}
 
 /** The texts among the fields of an object. */
 const textFieldsOf = (value: unknown): Readonly<Record<string, string>> | undefined => {
@@ -502,7 +508,7 @@ const OWN_PREFIX = "tidings.dev/"
  *
  * An event of another writer has the identity `{ origin: its uid, seq: 0 }`, its own count, and its resourceVersion as
  * `upTo`. Its last time is that of its series, else `lastTimestamp`, else `eventTime`; its source is `source.component`,
- * else `reportingComponent`, as kubectl has it; its type is what it is, also where it is neither Normal nor Warning; an
+ * else `reportingComponent`, as kubectl has it; a count that is absent or less than 1 is 1, as kubectl has it; its type is what it is, also where it is neither Normal nor Warning; an
  * action that is missing is the reason. `object` is the object itself, without its managed fields. `cluster` is the one that
  * it was read from, where that is known.
  *

@@ -516,6 +516,10 @@ describe("reading what others wrote", () => {
     assert.strictEqual(event.event.reason, "Unknown")
     assert.strictEqual(event.first, Date.UTC(2026, 0, 1) * 1_000)
     assert.strictEqual(event.count, 1)
+    assert.strictEqual(foreign({ count: -1 }).event.count, 1)
+    // What programs in Go write for a time that is not set.
+    const unset = foreign({ lastTimestamp: "0001-01-01T00:00:00Z", eventTime: "0001-01-01T00:00:00.000000Z" }).event
+    assert.deepStrictEqual([unset.first, unset.last], [event.first, event.first])
     assert.deepStrictEqual(event.event.involvedObject, { kind: "", name: "" })
   })
 

@@ -331,6 +331,58 @@ describe("import", () => {
     })
   )
 
+  it.effect("stores no event of another writer under a time or a count that it does not have", () =>
+    Effect.gen(function* () {
+      const metadata = foreign(1).metadata
+      const noTimes = { firstTimestamp: null, lastTimestamp: undefined, eventTime: null }
+      const { creationTimestamp: _, ...uncreated } = metadata
+      const unset = "0001-01-01T00:00:00Z"
+      const imported = Effect.fnUntraced(function* (more: object) {
+        const { layer, service } = yield* memory()
+        const ran = yield* run(layer, ["import"], { stdin: JSON.stringify(foreign(1, more)) })
+        const [event] = yield* all(service)
+        assert.strictEqual(ran.code, event === undefined ? 1 : 0)
+        return event === undefined
+          ? ran.err[0]
+          : [event.first, event.last]
+              .map((time) => new Date(time / 1_000).toISOString().slice(11, 16))
+              .concat(`${event.count}`)
+      })
+      // What an API server can have is read as the tools of Kubernetes read it.
+      assert.deepStrictEqual(yield* imported(noTimes), ["10:00", "10:00", "3"])
+      assert.deepStrictEqual(yield* imported({ ...noTimes, lastTimestamp: unset, firstTimestamp: unset }), [
+        "10:00",
+        "10:00",
+        "3"
+      ])
+      for (const count of [0, -2, null, undefined]) {
+        assert.deepStrictEqual(yield* imported({ count }), ["10:00", "11:00", "1"])
+      }
+      const missing =
+        'stdin: line 1: it has no time, expected an RFC 3339 time such as "2026-11-28T10:00:00Z" in lastTimestamp, ' +
+        "eventTime, firstTimestamp or metadata.creationTimestamp"
+      assert.strictEqual(yield* imported({ ...noTimes, metadata: uncreated }), missing)
+      assert.strictEqual(
+        yield* imported({ ...noTimes, lastTimestamp: unset, metadata: { ...metadata, creationTimestamp: unset } }),
+        missing
+      )
+      const expected = 'expected an RFC 3339 time such as "2026-11-28T10:00:00Z"'
+      const wrong: ReadonlyArray<readonly [object, string]> = [
+        [{ lastTimestamp: "yesterday" }, `lastTimestamp is "yesterday", ${expected}`],
+        [{ firstTimestamp: 1_764_000_000 }, `firstTimestamp is 1764000000, ${expected}`],
+        [{ eventTime: "2026-02-30T10:00:00Z" }, `eventTime is "2026-02-30T10:00:00Z", ${expected}`],
+        [{ series: { count: 2, lastObservedTime: "" } }, `series.lastObservedTime is "", ${expected}`],
+        [{ metadata: { ...metadata, creationTimestamp: "now" } }, `metadata.creationTimestamp is "now", ${expected}`],
+        [{ count: "3" }, 'count is "3", expected a whole number'],
+        [{ count: 1.5 }, "count is 1.5, expected a whole number"],
+        [{ series: { count: "many" } }, 'series.count is "many", expected a whole number'],
+        [{ message: 7 }, "message is 7, expected a text"],
+        [{ reason: ["BackOff"] }, 'reason is ["BackOff"], expected a text']
+      ]
+      for (const [more, problem] of wrong) assert.strictEqual(yield* imported(more), `stdin: line 1: ${problem}`)
+    })
+  )
+
   it.effect("goes on after what is no event in a list, tells where it is, and counts it, in every form", () =>
     Effect.gen(function* () {
       const items = [foreign(1), 7, foreign(2), null, "text", [true], foreign(3)]

@@ -3,7 +3,8 @@
  *
  * - An event as Tidings prints it keeps its id, its count and `upTo`.
  * - An object of core/v1 as kubectl prints it is read as the Kubernetes backend reads it: one that Tidings wrote has its
- *   identity in annotations; any other is `{ origin: its uid, seq: 0 }`, with its resourceVersion as `upTo`.
+ *   identity in annotations; any other is `{ origin: its uid, seq: 0 }`, with its resourceVersion as `upTo`. What an API
+ *   server can have in a field is read as it reads it; what none can have, such as a time that is none, is refused.
  *
  * So what comes in twice is stored once, whichever way it came.
  *
@@ -13,6 +14,7 @@ import * as KubernetesEvent from "@tidings/backend-k8s/KubernetesEvent"
 import type { ClusterRef, Event, Write } from "@tidings/core/Event"
 import * as EventId from "@tidings/core/EventId"
 import * as EventJson from "@tidings/core/EventJson"
+import * as Timestamp from "@tidings/core/Timestamp"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 
@@ -38,6 +40,59 @@ const writeOf = ({ cluster, count, event, first, id, last, namespace, upTo }: Ev
 })
 
 const show = (value: unknown): string => (value === undefined ? "missing" : JSON.stringify(value))
+
+interface Expectation {
+  readonly is: (value: unknown) => boolean
+  readonly expected: string
+}
+
+const text: Expectation = { is: (value) => typeof value === "string", expected: "a text" }
+const time: Expectation = {
+  is: (value) => typeof value === "string" && Timestamp.parse(value) !== undefined,
+  expected: `an RFC 3339 time such as "2026-11-28T10:00:00Z"`
+}
+// Whatever its size: less than 1 is read as 1.
+const count: Expectation = { is: Number.isSafeInteger, expected: "a whole number" }
+
+/** In the order in which the last time of an event is looked for. */
+const TIMES = [
+  "series.lastObservedTime",
+  "lastTimestamp",
+  "eventTime",
+  "firstTimestamp",
+  "metadata.creationTimestamp"
+] as const
+
+/** Fields that an API server has with such a value or not at all. Else another value would be stored in their place. */
+const FIELDS: ReadonlyArray<readonly [path: string, expectation: Expectation]> = [
+  ...TIMES.map((path) => [path, time] as const),
+  ["series.count", count],
+  ["count", count],
+  ...["involvedObject.kind", "involvedObject.name", "reason", "message", "type", "action"].map(
+    (path) => [path, text] as const
+  )
+]
+
+const at = (value: unknown, path: string): unknown =>
+  path
+    .split(".")
+    .reduce<unknown>((inside, key) => (Predicate.isReadonlyObject(inside) ? inside[key] : undefined), value)
+
+/** What programs in Go write for a time that is not set, where they write one. */
+const UNSET = Timestamp.parse("0001-01-01T00:00:00Z")
+
+const isUnset = (value: unknown): boolean => typeof value !== "string" || Timestamp.parse(value) === UNSET
+
+/** What is wrong with a field of an object of core/v1 that would be stored as something else. */
+const problemIn = (value: object): string | undefined => {
+  for (const [path, { expected, is }] of FIELDS) {
+    const found = at(value, path)
+    if (found !== undefined && found !== null && !is(found)) return `${path} is ${show(found)}, expected ${expected}`
+  }
+  return TIMES.every((path) => isUnset(at(value, path)))
+    ? `it has no time, expected ${time.expected} in lastTimestamp, eventTime, firstTimestamp or metadata.creationTimestamp`
+    : undefined
+}
 
 /**
  * The write of an item. `cluster` is the one that it is from, where the item names none.
@@ -68,6 +123,8 @@ export const read = (value: unknown, cluster: ClusterRef | undefined): Result.Re
   const { event, own, resourceVersion } = stored.success
   if (!Predicate.isReadonlyObject(value["involvedObject"]))
     return Result.fail("involvedObject is missing, expected that of an Event")
+  const problem = problemIn(value)
+  if (problem !== undefined) return Result.fail(problem)
   if (
     !own &&
     (!Predicate.isReadonlyObject(metadata) || typeof metadata["uid"] !== "string" || metadata["uid"] === "")
