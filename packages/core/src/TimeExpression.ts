@@ -171,7 +171,7 @@ const readAny = (input: string, now: Micros, zone: Zone): Result.Result<Micros, 
   if (word === "now") return Result.succeed(now)
   if (Object.hasOwn(DAYS, word)) return Result.succeed(onDay(zone, now, DAYS[word]!, 0, 0, 0))
 
-  const unix = /^@(\d{1,12})(?:\.(\d{1,9}))?$/.exec(text)
+  const unix = /^@(\d+)(?:\.(\d{1,9}))?$/.exec(text)
   if (unix !== null) {
     return Result.succeed(Number(unix[1]) * 1_000_000 + Number((unix[2] ?? "").padEnd(6, "0").slice(0, 6)))
   }

@@ -89,6 +89,7 @@ describe("time grammar", () => {
     ["2026-08-22T10:00:00+99:00", /no such zone/],
     ["in 5m ago", /either ahead or ago/],
     ["99999999999999w", /too far away/],
+    ["@1755856800000", /too far away, expected a time in the years 0 to 9999/],
     ["@999999999999", /too far away, expected a time in the years 0 to 9999/],
     ["9999-12-31T23:59:59-02:00", /too far away/],
     ["0000-01-01T00:00:00+02:00", /too far away/],

@@ -136,6 +136,11 @@ describe("tidings archive", () => {
         [["--database", "mysql://u:never-to-be-seen@h/d", "--directory", "x"], 4, "does not begin with postgres://"],
         [["--database", URL_OF_NONE, "--directory", "x", "--health", "high"], 2, "expected a port"],
         [["--database", URL_OF_NONE, "--directory", "x", "--max-age", "1h"], 2, "at least a day"],
+        [
+          ["--database", URL_OF_NONE, "--directory", "x", "--max-age", "100001d"],
+          2,
+          "expected an age of at most 100000d (273 years)"
+        ],
         [["--database", URL_OF_NONE, "--directory", "/nowhere/log"], 4, "there is no event log in /nowhere/log"]
       ] as const) {
         const ran = yield* tidings(["archive", ...argv])

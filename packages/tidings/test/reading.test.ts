@@ -403,6 +403,10 @@ describe("list", () => {
     [["list", "--since", "1h", "--until", "2h"], "error: --since is later than --until, so nothing can match"],
     [["list", "--after", "x", "--limit", "3"], "error: --after shows everything since the cursor: leave out --limit"],
     [["list", "--limit", "-1"], `error: --limit is "-1", expected a whole number, or all`],
+    [
+      ["list", "--limit", "9007199254740992"],
+      `error: --limit is "9007199254740992", expected a whole number up to 9007199254740991, or all`
+    ],
     [["list", "--limit", "many"], `error: --limit is "many", expected a whole number, or all`],
     [
       ["list", "--type", ","],

@@ -38,6 +38,20 @@ describe("retention", () => {
       const shown = yield* tidings("retention")
       assert.deepStrictEqual(shown.out.slice(0, 3), ["max age:     90d", "max size:    none", "max events:  100000000"])
       assert.match(shown.out[3]!, /^now: {9}\d.* in 4 segments$/)
+      const largest = yield* tidings(
+        "retention",
+        "--max-age",
+        "100000d",
+        "--max-size",
+        "8191TiB",
+        "--max-events",
+        "9007199254740991"
+      )
+      assert.deepStrictEqual(largest.out.slice(0, 3), [
+        "max age:     100000d",
+        "max size:    8191 TiB",
+        "max events:  9007199254740991"
+      ])
       const set = yield* tidings("retention", "--max-age", "36h", "--max-size", "1.5GiB", "--max-events", "none")
       assert.deepStrictEqual(set.out.slice(0, 3), ["max age:     36h", "max size:    1.5 GiB", "max events:  none"])
       const { out } = yield* tidings("retention", "-o", "json")
@@ -57,7 +71,11 @@ describe("retention", () => {
         ["--max-age", "long", "an age such as 90d"],
         ["--max-size", "10XB", "a size with its unit such as 10GiB"],
         ["--max-size", "50", "a size with its unit such as 10GiB"],
-        ["--max-events", "-1", "a whole number"],
+        ["--max-events", "-1", '--max-events is "-1", expected a whole number, or none'],
+        ["--max-events", "1.5", "expected a whole number, or none"],
+        ["--max-events", "9007199254740992", "expected a whole number up to 9007199254740991, or none"],
+        ["--max-size", "8192TiB", "expected a size of less than 8192TiB, or none"],
+        ["--max-age", "15000w", "expected an age of at most 100000d (273 years), or none"],
         ["--max-age", "0d", "would keep nothing: give an age such as 90d, 12h or 30m, or none for no limit"],
         ["--max-size", "0GiB", "would keep nothing"],
         ["--max-events", "0", "would keep nothing"]

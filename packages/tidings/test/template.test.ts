@@ -156,12 +156,13 @@ describe("template test", () => {
         { template: "{{.StepId}}", expected: "" },
         { template: "x", data: { Customer: "y" }, expected: "x" },
         { template: "x", data: { StepCount: "3" }, expected: "x" },
-        { template: "x", data: [], expected: "x" }
+        { template: "x", data: [], expected: "x" },
+        `{"template":"x","data":{"stepCount":9007199254740992},"expected":"x"}`
       )
       const { code, err, out } = yield* runs(["template", "test", "-"], text)
       assert.strictEqual(code, 1)
       assert.deepStrictEqual(err, [])
-      assert.strictEqual(out.at(-1), "1 passed, 12 failed")
+      assert.strictEqual(out.at(-1), "1 passed, 13 failed")
       const of = (line: number): ReadonlyArray<string> => {
         const start = out.findIndex((one) => one.startsWith(`line ${line}: `))
         const rest = out.slice(start + 1)
@@ -190,6 +191,9 @@ describe("template test", () => {
       assert.match(of(11)[0]!, /^ {2}data: "Customer" is not a field\. Anything of your own goes under arguments/)
       assert.deepStrictEqual(of(12), [`  data.StepCount is "3", expected a whole number`])
       assert.deepStrictEqual(of(13), [`  data is [], expected an object such as {"stepId":"build"}`])
+      assert.deepStrictEqual(of(14), [
+        '  data.stepCount is "9007199254740992", expected a whole number from -9007199254740991 to 9007199254740991'
+      ])
     })
   )
 

@@ -233,6 +233,10 @@ describe("wait", () => {
       `error: --timeout is "5", expected a duration such as 5m or 1h30m, or none`
     ],
     [
+      ["wait", "Workflow/a", "--timeout", "9999999h"],
+      `error: --timeout is "9999999h", expected a duration up to 2562047h (292 years), or none`
+    ],
+    [
       ["wait", "Workflow/a", "--timeout=-5m"],
       `error: --timeout is "-5m", expected a duration such as 5m or 1h30m, or none`
     ]

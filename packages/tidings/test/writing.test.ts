@@ -251,11 +251,12 @@ describe("emit", () => {
       /^error: --data "customer" is not a field\. Anything of your own goes under arguments: arguments.customer$/
     ],
     ["stepCount=three", /^error: --data stepCount is "three", expected a whole number$/],
-    ["stepCount=99999999999999999999", /expected a whole number$/],
+    ["stepCount=99999999999999999999", /expected a whole number from -9007199254740991 to 9007199254740991$/],
     ["allowFailure=yes", /^error: --data allowFailure is "yes", expected true or false$/],
     ["duration=5 minutes", /^error: --data duration is "5 minutes", expected a duration such as 1m30.5s$/],
     ["duration=10", /^error: --data duration is "10", expected a unit after each number, such as 10s or 10ms$/],
     ["duration=1m30", /^error: --data duration is "1m30", expected a unit after each number, such as 1m30s or 1m30ms$/],
+    ["duration=9999999h", /expected a duration up to 2562047h \(292 years\)$/],
     ["duration=", /^error: --data duration is "", expected a duration such as 1m30.5s$/],
     ["toolNames=[1]", /^error: --data toolNames is "\[1\]", expected a list such as a,b/],
     ["arguments=[1]", /^error: --data arguments is "\[1\]", expected a JSON object/],

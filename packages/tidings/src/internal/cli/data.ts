@@ -9,6 +9,7 @@ import * as TemplateFields from "@tidings/templates/TemplateFields"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { FieldTypes } from "./catalogue.ts"
+import * as numbers from "./numbers.ts"
 
 /** @internal */
 export interface Data {
@@ -51,7 +52,9 @@ const duration = (value: string): Result.Result<string, string> =>
     onFailure: ({ reason }) =>
       reason === "MissingUnit"
         ? `a unit after each number, such as ${value.trim()}s or ${value.trim()}ms`
-        : `a duration such as 1m30.5s`,
+        : reason === "OutOfRange"
+          ? numbers.LONGEST_DURATION
+          : `a duration such as 1m30.5s`,
     onSuccess: GoDuration.format
   })
 
@@ -85,7 +88,7 @@ const read = (type: FieldTypes[string], value: string): Result.Result<unknown, s
       const number = /^-?\d+$/.test(value) ? Number(value) : undefined
       return number !== undefined && Number.isSafeInteger(number)
         ? Result.succeed(number)
-        : Result.fail("a whole number")
+        : Result.fail(numbers.expectedWhole(number))
     }
     case "flag":
       return value === "true" || value === "false" ? Result.succeed(value === "true") : Result.fail("true or false")
@@ -169,14 +172,14 @@ export const fromPairs = (
 
 interface Expectation {
   readonly is: (value: unknown) => boolean
-  readonly expected: string
+  readonly expected: string | ((found: unknown) => string)
 }
 
 const text: Expectation = { is: (value) => typeof value === "string", expected: "a text" }
 
 const expectations: Readonly<Record<Extract<FieldTypes[string], string>, Expectation>> = {
   text,
-  count: { is: Number.isSafeInteger, expected: "a whole number" },
+  count: { is: Number.isSafeInteger, expected: numbers.expectedWhole },
   flag: { is: (value) => typeof value === "boolean", expected: "true or false" },
   duration: {
     is: (value) =>
@@ -206,8 +209,9 @@ export const fromJson = (value: unknown, fields: FieldTypes): Result.Result<Data
     const type = all[field]!
     const { expected, is } = typeof type === "string" ? expectations[type] : text
     if (!is(member)) {
+      const words = typeof expected === "string" ? expected : expected(member)
       return Result.fail(
-        `data.${key} is ${quote(typeof member === "bigint" ? String(member) : member)}, expected ${expected}`
+        `data.${key} is ${quote(typeof member === "bigint" ? String(member) : member)}, expected ${words}`
       )
     }
     entries.push([field, member])

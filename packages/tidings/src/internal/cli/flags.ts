@@ -13,6 +13,7 @@ import * as CliError from "effect/cli/CliError"
 import * as Flag from "effect/cli/Flag"
 import * as colour from "./colour.ts"
 import * as format from "./format.ts"
+import * as numbers from "./numbers.ts"
 
 // ---------------------------------------------------------------------------
 // kinds of flags
@@ -106,10 +107,10 @@ export const count = (name: string, description: Description): Flag.Flag<number 
   last(
     Flag.mapEffect(described(description, name), (value) => {
       if (value.toLowerCase() === "all") return Effect.succeed<number | "all">("all")
-      const number = /^\d{1,15}$/.test(value) ? Number(value) : undefined
-      return number === undefined
-        ? Effect.fail(invalid(name, value, "a whole number, or all"))
-        : Effect.succeed<number | "all">(number)
+      const number = numbers.readWhole(value)
+      return Result.isFailure(number)
+        ? Effect.fail(invalid(name, value, `${number.failure}, or all`))
+        : Effect.succeed<number | "all">(number.success)
     })
   )
 

@@ -7,12 +7,14 @@ import type * as FileBackend from "@tidings/backend-fs/FileBackend"
 import * as Timestamp from "@tidings/core/Timestamp"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Command from "effect/cli/Command"
 import * as eventLog from "./eventLog.ts"
 import * as documents from "./documents.ts"
 import { examples } from "./examples.ts"
 import { Failure } from "./failure.ts"
 import * as flags from "./flags.ts"
+import * as numbers from "./numbers.ts"
 import * as quantities from "./quantities.ts"
 import * as session from "./session.ts"
 import * as words from "./words.ts"
@@ -36,16 +38,18 @@ const given = {
 const read = (
   flag: string,
   text: string | undefined,
-  parse: (text: string) => number | undefined,
-  expected: string
+  parse: (text: string) => Result.Result<number, string>,
+  example: string
 ): Effect.Effect<number | "none" | undefined, unknown> => {
   if (text === undefined || text === "none") return Effect.succeed(text)
   const value = parse(text)
-  if (value === undefined) return session.refuse(`--${flag} ${JSON.stringify(text)} is not ${expected}, or none`)
+  if (Result.isFailure(value)) {
+    return session.refuse(`--${flag} is ${JSON.stringify(text)}, expected ${value.failure}, or none`)
+  }
   // Elsewhere 0 often means no limit; here it would remove all that can be removed.
-  return value === 0
-    ? session.refuse(`--${flag} ${JSON.stringify(text)} would keep nothing: give ${expected}, or none for no limit`)
-    : Effect.succeed(value)
+  return value.success === 0
+    ? session.refuse(`--${flag} ${JSON.stringify(text)} would keep nothing: give ${example}, or none for no limit`)
+    : Effect.succeed(value.success)
 }
 
 const objectOf = ({ removed, retention }: FileBackend.Status) => ({
@@ -91,16 +95,11 @@ export const retention = () =>
     "retention",
     given,
     Effect.fnUntraced(function* ({ maxAge, maxEvents, maxSize, output = "text" }) {
-      const seconds = yield* read("max-age", maxAge, quantities.readAge, "an age such as 90d, 12h or 30m")
+      const seconds = yield* read("max-age", maxAge, quantities.readAge, quantities.AN_AGE)
       const changes: FileBackend.RetentionOptions = {
         maxAge: typeof seconds === "number" ? Duration.seconds(seconds) : seconds,
-        maxBytes: yield* read("max-size", maxSize, quantities.readSize, "a size with its unit such as 10GiB or 500MB"),
-        maxEvents: yield* read(
-          "max-events",
-          maxEvents,
-          (text) => (/^\d{1,15}$/.test(text) ? Number(text) : undefined),
-          "a whole number"
-        )
+        maxBytes: yield* read("max-size", maxSize, quantities.readSize, quantities.A_SIZE),
+        maxEvents: yield* read("max-events", maxEvents, numbers.readWhole, "a whole number")
       }
       const inLog = (log: eventLog.Log) =>
         Effect.gen(function* () {

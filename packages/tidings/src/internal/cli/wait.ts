@@ -10,6 +10,7 @@ import * as Command from "effect/cli/Command"
 import type { Catalogue } from "./catalogue.ts"
 import { examples } from "./examples.ts"
 import * as flags from "./flags.ts"
+import * as numbers from "./numbers.ts"
 import * as printing from "./printing.ts"
 import * as searching from "./searching.ts"
 import * as selection from "./selection.ts"
@@ -20,10 +21,11 @@ const DEFAULT_TIMEOUT = "5m"
 /** In milliseconds; `undefined` for no end. */
 const readTimeout = (written: string): Result.Result<number | undefined, string> => {
   if (written.toLowerCase() === "none") return Result.succeed(undefined)
-  const nanoseconds = GoDuration.read(written)
-  return nanoseconds === undefined || nanoseconds < 0
-    ? Result.fail(`--timeout is ${JSON.stringify(written)}, expected a duration such as 5m or 1h30m, or none`)
-    : Result.succeed(Number(nanoseconds) / 1_000_000)
+  const parsed = GoDuration.parse(written)
+  if (Result.isSuccess(parsed) && parsed.success >= 0) return Result.succeed(Number(parsed.success) / 1_000_000)
+  const isTooLong = Result.isFailure(parsed) && parsed.failure.reason === "OutOfRange"
+  const expected = isTooLong ? numbers.LONGEST_DURATION : "a duration such as 5m or 1h30m"
+  return Result.fail(`--timeout is ${JSON.stringify(written)}, expected ${expected}, or none`)
 }
 
 /** @internal */
