@@ -190,6 +190,14 @@ describe("spellings", () => {
       [5, 6]
     ],
     [["--source", "NIGHTLY"], [5]],
+    [
+      ["--type", "warnings"],
+      [1, 3]
+    ],
+    [
+      ["--type", "WARNINGS,Unheard"],
+      [1, 3]
+    ],
     [["-n", "Team-A"], [4]],
     [["-n", "Team-A", "--reason", "mcpserverfailed"], [4]]
   ] as const)("that only the store knows are forgiven in case and number: %j", ([argv, expected]) =>
@@ -212,6 +220,19 @@ describe("spellings", () => {
     Effect.gen(function* () {
       const { layer } = yield* eight
       assert.deepStrictEqual(yield* listing(layer, ...argv), { seqs, said: [said] })
+    })
+  )
+
+  it.effect("of a type are forgiven too where the store has none of it yet, and another writer's is what it is", () =>
+    Effect.gen(function* () {
+      const { layer, service } = yield* memory()
+      yield* service.write([write(1, { at: "2026-08-22T10:20:00Z" })])
+      const listed = (...argv: ReadonlyArray<string>) => listing(layer, ...argv)
+      assert.deepStrictEqual((yield* listed("--type", "normals")).seqs, [1])
+      assert.deepStrictEqual((yield* listed("--type", "warnings")).seqs, [])
+      assert.deepStrictEqual((yield* listed("--type", "Warnin")).said, ["no type Warnin here; Warning has 0 events"])
+      yield* service.write([write(2, { at: "2026-08-22T10:20:00Z", type: "Warnings" })])
+      assert.deepStrictEqual((yield* listed("--type", "Warnings")).seqs, [2])
     })
   )
 

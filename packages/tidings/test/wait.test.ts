@@ -191,7 +191,8 @@ describe("wait", () => {
     [["--reason", "rolloutstarted"]],
     [["rollouts/web"]],
     [["rollout"]],
-    [["Rollout/WEB", "--reason", "rolloutStarted"]]
+    [["Rollout/WEB", "--reason", "rolloutStarted"]],
+    [["--type", "warnings"]]
   ] as const)("takes %j for what is first recorded, otherwise spelled, while it waits", ([argv]) =>
     Effect.gen(function* () {
       const { layer, service, settle } = yield* begun
@@ -201,7 +202,13 @@ describe("wait", () => {
       yield* settle
       assert.isUndefined(fiber.pollUnsafe())
       yield* service.write([
-        write(3, { at: "2026-08-22T10:31:00Z", kind: "Rollout", name: "web", reason: "RolloutStarted" })
+        write(3, {
+          at: "2026-08-22T10:31:00Z",
+          kind: "Rollout",
+          name: "web",
+          reason: "RolloutStarted",
+          type: "Warning"
+        })
       ])
       const { code, out } = yield* Fiber.join(fiber)
       assert.deepStrictEqual([code, (JSON.parse(out[0]!) as { reason: string }).reason], [0, "RolloutStarted"])

@@ -12,6 +12,7 @@ import * as Suggestion from "@tidings/templates/Suggestion"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import * as flags from "./flags.ts"
 import { DefaultNamespace } from "./session.ts"
 import * as selection from "./selection.ts"
 import * as words from "./words.ts"
@@ -34,6 +35,8 @@ interface Field {
   readonly title: string
   readonly values: (selected: selection.Selected) => ReadonlyArray<string>
   readonly of: (event: Event) => string
+  /** What there may be in any store, also where this one has none yet. */
+  readonly usual?: ReadonlyArray<string>
   /** The filter for one value. */
   readonly only: (value: string) => EventFilter
   readonly replace: (selected: selection.Selected, from: string, to: string) => selection.Selected
@@ -42,10 +45,12 @@ interface Field {
 const inRest = (
   title: string,
   key: "resourceName" | "namespace" | "cluster" | "eventType" | "reason" | "source",
-  of: Field["of"]
+  of: Field["of"],
+  usual?: ReadonlyArray<string>
 ): Field => ({
   title,
   of,
+  ...(usual === undefined ? undefined : { usual }),
   values: ({ rest }) => valuesOf<string>(rest[key] ?? []),
   only: (value) => ({ [key]: value }),
   replace: (selected, from, to) => {
@@ -94,7 +99,7 @@ const FIELDS: ReadonlyArray<Field> = [
   },
   inRest("name", "resourceName", ({ event }) => event.involvedObject.name),
   inRest("cluster", "cluster", ({ cluster }) => cluster?.name ?? cluster?.id ?? ""),
-  inRest("type", "eventType", ({ event }) => event.type),
+  inRest("type", "eventType", ({ event }) => event.type, flags.TYPES),
   inRest("reason", "reason", ({ event }) => event.reason),
   inRest("source", "source", ({ event }) => event.source.component)
 ]
@@ -116,7 +121,7 @@ const folded = (text: string): string =>
 
 const isSame = (title: string, a: string, b: string): boolean => {
   if (a.toLowerCase() === b.toLowerCase()) return true
-  if (title === "kind") return folded(a) === folded(b)
+  if (title === "kind" || title === "type") return folded(a) === folded(b)
   if (title !== "object") return false
   const [aSlash, bSlash] = [a.indexOf("/"), b.indexOf("/")]
   return (
@@ -184,7 +189,9 @@ export const find = Effect.fnUntraced(function* (
         sample = { events, cursor, unknown: [] }
         samples.set(within, sample)
       }
-      const known = [...new Set(sample.events.map(field.of))].filter((one) => one !== "")
+      const known = [...new Set([...sample.events.map(field.of), ...(field.usual ?? [])])].filter(
+        (one) => one !== "" && one !== value
+      )
       const same = known.find((one) => isSame(field.title, one, value))
       if (same !== undefined) corrected = field.replace(corrected ?? selected, value, same)
       else {
