@@ -4,7 +4,7 @@ import { Backend } from "@tidings/core/Backend"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { TestClock } from "effect/testing"
-import { mkdtempSync, readdirSync, rmSync } from "node:fs"
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { backend } from "../src/internal/cli/tidings.ts"
@@ -61,6 +61,25 @@ describe("retention", () => {
         maxEvents: null,
         removed: null
       })
+    })
+  )
+
+  it.effect("takes ages and sizes with a fraction, in each of the units that the reference names", () =>
+    Effect.gen(function* () {
+      const { tidings } = yield* world
+      const reference = readFileSync(new URL("../../../docs/reference/command.md", import.meta.url), "utf8")
+      const named = /^Ages are numbers of .*?A number alone is\s+refused/ms.exec(reference)![0]
+      const written = [...named.matchAll(/`([\d.]+[A-Za-z]+)`/g)].map(([, one]) => one!)
+      assert.isTrue(["1.5d", "1.5GB"].every((one) => written.includes(one)))
+      for (const one of [...written.filter((one) => one !== "8192TiB"), "2.5w", "1.5h", "0.5m", "1.5s"]) {
+        const flag = /[a-z]$/.test(one) ? "--max-age" : "--max-size"
+        assert.strictEqual((yield* tidings("retention", flag, one)).code, 0, one)
+      }
+      const sizes = [...named.matchAll(/`([KMGT]i?B)`/g)].map(([, unit]) => unit!)
+      assert.lengthOf(new Set(sizes), 8)
+      for (const unit of sizes) assert.strictEqual((yield* tidings("retention", "--max-size", `1.5${unit}`)).code, 0)
+      yield* tidings("retention", "--max-age", "1.5d")
+      assert.strictEqual((yield* tidings("retention")).out[0], "max age:     36h")
     })
   )
 

@@ -30,7 +30,7 @@ export const archive = (planning: (given: Readonly<Record<string, ReadonlyArray<
       ),
       maxAge: flags.text("max-age", {
         value: "AGE",
-        description: "Remove what was written longer ago, in whole days: 90d (default: keep everything)"
+        description: "Remove what was written on days (UTC) that ended longer ago: 90d (default: keep everything)"
       })
     },
     Effect.fnUntraced(function* ({ cluster, health, maxAge, replica }) {

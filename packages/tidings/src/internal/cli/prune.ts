@@ -66,7 +66,7 @@ export const prune = () =>
       dryRun,
       maxAge: flags.text("max-age", {
         value: "AGE",
-        description: "Of a database: remove what was written longer ago, in whole days: 90d"
+        description: "Of a database: remove what was written on days (UTC) that ended longer ago: 90d"
       })
     },
     Effect.fnUntraced(function* ({ dryRun, maxAge }) {
