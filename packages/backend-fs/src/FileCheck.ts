@@ -49,18 +49,13 @@ const lengthOf = (micros: number): string => {
 // the directory
 // ---------------------------------------------------------------------------
 
-const may = (file: string, mode: number): boolean => {
-  try {
-    fs.accessSync(file, mode)
-    return true
-  } catch {
-    return false
-  }
-}
+type Ask = (file: string, mode: number) => string | undefined
+
+const { R_OK, W_OK, X_OK } = fs.constants
 
 const elsewhere = "or choose another directory (TIDINGS_DIRECTORY)"
 
-const absentCheck = (disk: Disk, directory: string): Check => {
+const absentCheck = (disk: Disk, ask: Ask, directory: string): Check => {
   const { path: parent, status } = access.nearestAncestor(disk, directory)
   if (status !== undefined && status.kind !== "directory") {
     return {
@@ -71,7 +66,7 @@ const absentCheck = (disk: Disk, directory: string): Check => {
       facts: { directory, exists: false }
     }
   }
-  return may(parent, fs.constants.W_OK | fs.constants.X_OK)
+  return ask(parent, W_OK | X_OK) === undefined
     ? {
         name: "directory",
         state: "note",
@@ -88,39 +83,53 @@ const absentCheck = (disk: Disk, directory: string): Check => {
       }
 }
 
-const permissionCheck = (disk: Disk, directory: string): Check => {
+/**
+ * Who may not write to a log of another user, or to one on a file system that is mounted read-only, is told so and may read it as
+ * well: what is meant for readers is set up in that way. A user who may not write to an own log, or not to a file in a directory
+ * that is open to this user for writing, is meant to record there and cannot.
+ */
+const permissionCheck = (disk: Disk, ask: Ask, directory: string): Check => {
   const status = disk.status(directory)!
   const { owner, permissions } = status
   const found = `mode ${access.octal(permissions)}, ${owner === disk.user ? "of this user" : `of user ${owner}`}`
   const facts = { mode: access.octal(permissions), owner, user: disk.user ?? null }
   const common = { name: "permissions", found, facts }
   if (disk.user === undefined) return { ...common, state: "ok", found: "this system has no file permissions to check" }
+  const isListed = ask(directory, R_OK | X_OK) === undefined
+  const files = (isListed ? disk.list(directory) : [])
+    .filter((file) => SegmentName.ofStored(file) !== undefined)
+    .map((file) => path.join(directory, file))
+    .filter((file) => disk.status(file)?.kind === "file")
+  const closed = (mode: number) => files.find((file) => ask(file, mode) !== undefined)
+  const mayRead =
+    isListed && access.problemOf(disk, directory, status, "read", "log") === undefined && closed(R_OK) === undefined
+  const readOnly = (toRecord: string): Check => ({
+    ...common,
+    state: "note",
+    found: `${found}; this user may read the log, and not record in it`,
+    advice: `nothing to do to read it; to record: ${toRecord}`,
+    facts: { ...facts, mayRecord: false }
+  })
   const problem = access.problemOf(disk, directory, status, "write", "log")
-  if (problem !== undefined) {
-    const mayRead = access.problemOf(disk, directory, status, "read", "log") === undefined
-    return { ...common, state: mayRead ? "note" : "broken", advice: problem }
+  if (problem !== undefined) return mayRead ? readOnly(problem) : { ...common, state: "broken", advice: problem }
+  const denied = ask(directory, R_OK | W_OK | X_OK)
+  if (denied !== undefined) {
+    const asOwner = `run as user ${owner}, chown -R ${disk.user} ${directory}, ${elsewhere}`
+    if (mayRead && denied === "EROFS") return readOnly(`mount its file system writable, ${elsewhere}`)
+    if (owner === disk.user) {
+      return { ...common, state: "broken", advice: `chmod u+rwx ${directory}; or mount its file system writable` }
+    }
+    return mayRead
+      ? readOnly(asOwner)
+      : { ...common, state: "broken", advice: `this process runs as user ${disk.user}: ${asOwner}` }
   }
-  if (!may(directory, fs.constants.R_OK | fs.constants.W_OK | fs.constants.X_OK)) {
-    const own =
-      owner === disk.user
-        ? `chmod u+rwx ${directory}; or mount its file system writable`
-        : `this process runs as user ${disk.user}: run as user ${owner}, chown -R ${disk.user} ${directory}, ${elsewhere}`
-    return { ...common, state: "broken", advice: own }
-  }
-  const unusable = disk
-    .list(directory)
-    .find(
-      (file) =>
-        SegmentName.ofStored(file) !== undefined &&
-        disk.status(path.join(directory, file))?.kind === "file" &&
-        !may(path.join(directory, file), fs.constants.R_OK | fs.constants.W_OK)
-    )
+  const unusable = closed(R_OK | W_OK)
   if (unusable !== undefined) {
     return {
       ...common,
       state: "broken",
-      found: `${found}; ${unusable} is not accessible to this user`,
-      advice: `chmod g+rw ${path.join(directory, unusable)}, and let its writers run with a umask of 002; ${elsewhere}`
+      found: `${found}; ${path.basename(unusable)} is not accessible to this user`,
+      advice: `chmod g+rw ${unusable}, and let its writers run with a umask of 002; ${elsewhere}`
     }
   }
   // A setgid directory is shared with its group on purpose.
@@ -291,6 +300,7 @@ export const run = (options?: {
 }): Effect.Effect<ReadonlyArray<Check>> =>
   Effect.gen(function* () {
     const disk = yield* Disk
+    const ask = yield* access.Ask
     const found = yield* Effect.result(
       options?.directory === undefined ? FileBackend.directory : Effect.succeed(path.resolve(options.directory))
     )
@@ -312,9 +322,9 @@ export const run = (options?: {
       }
       return [check]
     }
-    if (status.success === undefined) return [absentCheck(disk, directory)]
+    if (status.success === undefined) return [absentCheck(disk, ask, directory)]
     const isThere: Check = { name: "directory", state: "ok", found: directory, facts: { directory, exists: true } }
-    const permissions = permissionCheck(disk, directory)
+    const permissions = permissionCheck(disk, ask, directory)
     const space = spaceCheck(directory)
     const checks = [isThere, permissions, ...(space === undefined ? [] : [space])]
     // The log in a directory that may not be used cannot be read.

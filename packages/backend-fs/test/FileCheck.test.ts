@@ -5,6 +5,7 @@ import { TestClock } from "effect/testing"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as FileCheck from "../src/FileCheck.ts"
+import * as access from "../src/internal/access.ts"
 import { Disk, node } from "../src/internal/disk.ts"
 import { open } from "./openLog.ts"
 import { occurrences, run as runJournal } from "./openJournal.ts"
@@ -169,6 +170,72 @@ describe("the event log", () => {
       assert.strictEqual(others.state, "broken")
       assert.match(others.advice!, /^this process runs as user 4711: run as user 0, chown -R 4711 /)
     })
+  )
+
+  it.effect(
+    "a log that this user may only read is told as such and read, unless the user is meant to record in it",
+    () =>
+      Effect.gen(function* () {
+        const directory = yield* log
+        fs.chmodSync(directory, 0o755)
+        const { W_OK } = fs.constants
+        const checksAs = Effect.fnUntraced(function* (
+          { group = 4_713, owner }: { readonly owner: number; readonly group?: number },
+          deny: (file: string, mode: number) => string | undefined
+        ) {
+          const checks = yield* Effect.provideService(FileCheck.run({ directory }), Disk, {
+            ...node,
+            user: 4_711,
+            groups: [4_713],
+            status: (file) => {
+              const status = node.status(file)
+              return status === undefined ? undefined : { ...status, owner, group }
+            }
+          }).pipe(Effect.provideService(access.Ask, deny))
+          return [named(checks, "permissions"), checks.length] as const
+        })
+        const isWrite = (mode: number) => (mode & W_OK) !== 0
+        const onlyRead = (_: string, mode: number) => (isWrite(mode) ? "EACCES" : undefined)
+        const readOnlyFileSystem = (_: string, mode: number) => (isWrite(mode) ? "EROFS" : undefined)
+        const notes = [
+          [{ owner: 0 }, onlyRead, /^nothing to do to read it; to record: run as user 0, chown -R 4711 /],
+          [{ owner: 4_712 }, onlyRead, /^nothing to do to read it; to record: .* belongs to user 4712/],
+          [{ owner: 0 }, readOnlyFileSystem, /^nothing to do to read it; to record: mount its file system writable, /],
+          [
+            { owner: 4_711 },
+            readOnlyFileSystem,
+            /^nothing to do to read it; to record: mount its file system writable, /
+          ]
+        ] as const
+        for (const [whose, deny, advice] of notes) {
+          const [check, count] = yield* checksAs(whose, deny)
+          assert.deepStrictEqual([check.state, check.facts!["mayRecord"], count], ["note", false, 10])
+          assert.match(check.found, /^mode 755, of .*user.*; this user may read the log, and not record in it$/)
+          assert.match(check.advice!, advice)
+        }
+        const isFile = (file: string) => file.endsWith(".ndjson")
+        const broken = [
+          // An own log, a directory that is open for writing, files that cannot be read, and a stranger's.
+          [{ owner: 4_711 }, onlyRead, /^chmod u\+rwx /],
+          [
+            { owner: 0 },
+            (file: string, mode: number) => (isFile(file) ? onlyRead(file, mode) : undefined),
+            /^chmod g\+rw /
+          ],
+          [
+            { owner: 0 },
+            (file: string, mode: number) => (isFile(file) ? "EACCES" : onlyRead(file, mode)),
+            /^this process runs as/
+          ],
+          [{ owner: 4_712 }, (file: string) => (isFile(file) ? "EACCES" : undefined), /belongs to user 4712/],
+          [{ owner: 4_712, group: 1 }, onlyRead, /belongs to user 4712/]
+        ] as const
+        for (const [whose, deny, advice] of broken) {
+          const [check, count] = yield* checksAs(whose, deny)
+          assert.deepStrictEqual([check.state, count], ["broken", 3])
+          assert.match(check.advice!, advice)
+        }
+      })
   )
 
   it.effect("the limits of the log are told, and that it has none is noted", () =>

@@ -5,6 +5,8 @@
  * belong to this user or to root, and other users may not write to it. Members of its group may: a Kubernetes volume with
  * `fsGroup` belongs to root, is group-writable and setgid, and kubelet sets this on everything in it at each mount.
  */
+import * as Context from "effect/Context"
+import * as fs from "node:fs"
 import * as path from "node:path"
 import type { Disk, FileStatus } from "./disk.ts"
 import { ADVICE } from "./diskError.ts"
@@ -58,6 +60,26 @@ export const problemOf = (
         `chmod o-w ${directory}, or choose a directory inside it${ADVICE[kind]}`
     : undefined
 }
+
+/**
+ * Asks the system whether this process may use a file in a mode of `fs.constants`; answers with the code of the error where it may
+ * not. Tests replace it, because the administrator, as whom they may run, may use everything.
+ *
+ * @internal
+ */
+export const Ask: Context.Reference<(file: string, mode: number) => string | undefined> = Context.Reference(
+  "@tidings/backend-fs/access/Ask",
+  {
+    defaultValue: () => (file: string, mode: number) => {
+      try {
+        fs.accessSync(file, mode)
+        return undefined
+      } catch (cause) {
+        return cause instanceof Error && "code" in cause ? String(cause.code) : "unknown"
+      }
+    }
+  }
+)
 
 /** @internal */
 export const octal = (permissions: number): string => permissions.toString(8).padStart(3, "0")
