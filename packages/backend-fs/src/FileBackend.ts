@@ -190,7 +190,7 @@ export interface Options {
    */
   readonly retention?: RetentionOptions | undefined
   /**
-   * Is told how far the log is with long work that a query, a watch or `prune` waits for, after each slice of some milliseconds; the
+   * Is told how far the log is with long work that a query, a watch, `prune` or `compress` waits for, after each slice of some milliseconds; the
    * work goes on when its effect is done. Nothing is told unless given.
    *
    * **Example** (A first query of a log without side files)
@@ -221,12 +221,12 @@ export interface Options {
 export interface Progress {
   /**
    * `index`: side files are made that are missing, old or damaged. `retention`: segments are read that may be beyond the limits, which
-   * ends with the first one that is not.
+   * ends with the first one that is not. `compress`: segments are compressed, and compared with what was written.
    */
-  readonly task: "index" | "retention"
-  /** How much of the segments is read. It is `totalBytes` when nothing is left to do. */
+  readonly task: "index" | "retention" | "compress"
+  /** How much of the segments is done. It is `totalBytes` when nothing is left to do. */
   readonly bytes: number
-  /** How much is to be read at the most. */
+  /** How much is to be done at the most. */
   readonly totalBytes: number
 }
 

@@ -18,6 +18,7 @@ import {
 import * as path from "node:path"
 import { promisify } from "node:util"
 import * as zlib from "node:zlib"
+import type * as FileBackend from "../src/FileBackend.ts"
 import { type Disk, node } from "../src/internal/disk.ts"
 import * as Frames from "../src/internal/log/compression/frames.ts"
 import * as SegmentDisk from "../src/internal/log/compression/segmentDisk.ts"
@@ -63,6 +64,33 @@ describe("compressed segments", () => {
           assert.deepStrictEqual(seqsOf((yield* syncing.backend.query({})).events), all(31))
         }
       })
+  )
+
+  it.effect("how far it is, within a segment too, is told to whoever compresses", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      const { plain } = yield* filled(directory, 30)
+      const told: Array<FileBackend.Progress> = []
+      const onProgress = (progress: FileBackend.Progress) => Effect.sync(() => void told.push(progress))
+      const { log } = yield* openAged({ directory, ...small, onProgress }, aged, 1_000)
+      const compressed = yield* log.compress("0 seconds")
+      const sizes = [...plain.values()].map(({ length }) => length).slice(0, -1)
+      const totalBytes = sizes.reduce((sum, size) => sum + size, 0)
+      assert.lengthOf(compressed, sizes.length)
+      assert.isTrue(told.every(({ task, ...progress }) => task === "compress" && progress.totalBytes === totalBytes))
+      const steps = told.map(({ bytes }) => bytes)
+      assert.deepStrictEqual(
+        steps,
+        steps.toSorted((a, b) => a - b)
+      )
+      assert.strictEqual(steps.at(-1), totalBytes)
+      let start = 0
+      for (const size of sizes) {
+        const within = steps.filter((bytes) => bytes > start && bytes < start + size)
+        assert.isAtLeast(within.length, Math.floor(size / 1_000))
+        start += size
+      }
+    })
   )
 
   it.effect("all but the newest segment are compressed, and the log reads as before", () =>

@@ -3,15 +3,17 @@ import * as Backend from "@tidings/core/Backend"
 import { assert, describe, it } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import { TestClock } from "effect/testing"
 import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { backend } from "../src/internal/cli/tidings.ts"
-import { run } from "./harness.ts"
+import * as words from "../src/internal/cli/words.ts"
+import { moment, run } from "./harness.ts"
 
 /** A log of several segments that are complete, and the command beside it. */
-const world = Effect.gen(function* () {
+const worldOf = Effect.fnUntraced(function* (segmentSize: number, message: string) {
   const directory = yield* Effect.acquireRelease(
     Effect.sync(() => mkdtempSync(join(tmpdir(), "tidings-compress-"))),
     (made) => Effect.sync(() => rmSync(made, { recursive: true, force: true }))
@@ -22,7 +24,7 @@ const world = Effect.gen(function* () {
     reason: "WorkflowExecuted",
     type: "Normal",
     action: "WorkflowExecuted",
-    message: "Workflow deploy completed",
+    message,
     data: {},
     source: { component: "example" },
     reportingController: "example",
@@ -34,7 +36,7 @@ const world = Effect.gen(function* () {
       yield* write([{ id: { origin: "0".repeat(32), seq }, upTo: seq, count: 1, first: seq, last: seq, event }])
     }
   })
-  yield* Effect.provide(write, FileBackend.layer({ directory, console: false, segmentSize: 3_000 }))
+  yield* Effect.provide(write, FileBackend.layer({ directory, console: false, segmentSize }))
   const tidings = (...argv: ReadonlyArray<string>) =>
     Effect.provideService(
       run(backend, [...argv, "--directory", directory]),
@@ -43,6 +45,8 @@ const world = Effect.gen(function* () {
     )
   return { directory, tidings }
 })
+
+const world = worldOf(3_000, "Workflow deploy completed")
 
 describe("compress", () => {
   it.effect("compresses all segments but the newest, and everything is listed as before", () =>
@@ -116,6 +120,28 @@ describe("compress", () => {
       )
       const { out: done } = yield* tidings("compress")
       assert.strictEqual(done.length, segments.length + 1)
+    })
+  )
+
+  it.effect("says at a terminal how far it is, within a segment too", () =>
+    Effect.gen(function* () {
+      const { tidings } = yield* worldOf(3_000_000, "message ".repeat(25_000))
+      const shown: Array<string> = []
+      const fiber = yield* Effect.forkChild(
+        tidings("compress").pipe(
+          Effect.provideService(words.Attended, () => true),
+          Effect.provideService(words.Overwrite, (text) => void shown.push(text))
+        )
+      )
+      while (fiber.pollUnsafe() === undefined) {
+        yield* TestClock.adjust("300 millis")
+        yield* moment
+      }
+      const { err } = yield* Fiber.join(fiber)
+      assert.deepStrictEqual(err, ["1 segment is compressed, to 1% of the size"])
+      const told = shown.filter((text) => /compressing segments: [\d.]+ [KM]iB of [\d.]+ MiB$/.test(text))
+      assert.isAtLeast(new Set(told).size, 3, shown.join("\n"))
+      assert.notInclude(shown.at(-1)!, "compressing")
     })
   )
 

@@ -188,7 +188,8 @@ export const make = (
       clock,
       prepare,
       prepareToWrite,
-      after: options.compressAfter
+      after: options.compressAfter,
+      onProgress: options.onProgress
     })
 
     return {

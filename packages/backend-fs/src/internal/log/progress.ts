@@ -6,7 +6,7 @@ import type * as Effect from "effect/Effect"
  * @internal
  */
 export interface Progress {
-  readonly task: "index" | "retention"
+  readonly task: "index" | "retention" | "compress"
   readonly bytes: number
   readonly totalBytes: number
 }

@@ -13,7 +13,6 @@ import * as documents from "./documents.ts"
 import * as eventLog from "./eventLog.ts"
 import { examples } from "./examples.ts"
 import * as flags from "./flags.ts"
-import * as progress from "./progress.ts"
 import * as quantities from "./quantities.ts"
 import * as session from "./session.ts"
 import * as table from "./table.ts"
@@ -48,14 +47,7 @@ const sealedSince = Effect.fnUntraced(function* (before: Timestamp.Micros | unde
 })
 
 const run = Effect.fnUntraced(function* (log: eventLog.Log, before: Timestamp.Micros | undefined) {
-  const sealed = yield* sealedSince(before)
-  const all = yield* log.compressible(sealed)
-  const howFar = Effect.map(log.compressible(sealed), (left) => {
-    const done = all.length - left.length
-    const bytes = sizeOf(all) - sizeOf(left)
-    return `${done} of ${all.length} segments compressed, ${quantities.size(bytes)} of ${quantities.size(sizeOf(all))}`
-  })
-  return { directory: log.directory, segments: yield* progress.alongside(log.compress(sealed), howFar) }
+  return { directory: log.directory, segments: yield* log.compress(yield* sealedSince(before)) }
 })
 
 const dryRun = Effect.fnUntraced(function* (log: eventLog.Log, before: Timestamp.Micros | undefined) {

@@ -12,6 +12,7 @@ import * as words from "./words.ts"
 
 const TEXTS: Readonly<Record<FileBackend.Progress["task"], (bytes: string, total: string) => string>> = {
   index: (bytes, total) => `indexing the event log: ${bytes} of ${total}`,
+  compress: (bytes, total) => `compressing segments: ${bytes} of ${total}`,
   retention: (bytes, total) => `reading old segments: ${bytes} of ${total} at most`
 }
 

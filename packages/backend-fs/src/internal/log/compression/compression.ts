@@ -8,6 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { LogDirectory } from "../directory.ts"
+import type { OnProgress } from "../progress.ts"
 import * as Compressor from "./compressor.ts"
 import { FrameSize } from "./frames.ts"
 
@@ -50,20 +51,25 @@ export const make = (options: {
   /** Makes sure that the log may be written to. */
   readonly prepareToWrite: Effect.Effect<string, BackendError>
   readonly after: Duration.Duration | undefined
+  /** Is told how far it is where compression is asked for. */
+  readonly onProgress: OnProgress | undefined
 }): Effect.Effect<{ readonly compress: Compress; readonly compressible: Compressible }, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const { after, clock, directory, prepare, prepareToWrite } = options
+    const { after, clock, directory, onProgress, prepare, prepareToWrite } = options
     const frameSize = yield* FrameSize
-    const compress: Compress = (age) =>
-      Effect.andThen(
-        prepareToWrite,
-        Effect.suspend(() => Compressor.run(directory, clock, { age: Duration.toMillis(age), frameSize }))
-      )
-    if (after !== undefined) yield* Effect.forkScoped(inBackground(compress, after))
+    const compressing =
+      (onProgress?: OnProgress): Compress =>
+      (age) =>
+        Effect.andThen(
+          prepareToWrite,
+          Effect.suspend(() => Compressor.run(directory, clock, { age: Duration.toMillis(age), frameSize, onProgress }))
+        )
+    // Nobody waits for what is compressed in the background.
+    if (after !== undefined) yield* Effect.forkScoped(inBackground(compressing(), after))
     const compressible: Compressible = (age) =>
       Effect.andThen(
         prepare,
         directory.attempt(() => Compressor.candidates(directory, clock, Duration.toMillis(age)))
       )
-    return { compress, compressible }
+    return { compress: compressing(onProgress), compressible }
   })

@@ -14,6 +14,7 @@ import * as Effect from "effect/Effect"
 import { unavailable, unlessCode } from "../../diskError.ts"
 import { appendAll, cannotSync, readFully, syncDirectory, syncNow } from "../../fileOperations.ts"
 import type { LogDirectory } from "../directory.ts"
+import type { OnProgress } from "../progress.ts"
 import * as SegmentName from "../segmentName.ts"
 import * as Frames from "./frames.ts"
 
@@ -47,6 +48,7 @@ export interface Options {
   readonly age: number
   /** Bytes of a segment in one frame, at most. */
   readonly frameSize: number
+  readonly onProgress?: OnProgress | undefined
 }
 
 /**
@@ -75,7 +77,7 @@ export const candidates = (directory: LogDirectory, clock: Clock.Clock, age: num
 export const run = (
   directory: LogDirectory,
   clock: Clock.Clock,
-  { age, frameSize }: Options
+  options: Options
 ): Effect.Effect<ReadonlyArray<Compressed>, BackendError> =>
   Effect.suspend(() => {
     if (!Frames.isAvailable()) {
@@ -84,8 +86,8 @@ export const run = (
       )
     }
     return Effect.flatMap(
-      directory.attempt(() => candidates(directory, clock, age).length > 0 || leftBehind(directory).length > 0),
-      (isNeeded) => (isNeeded ? locked(directory, all(directory, clock, { age, frameSize })) : Effect.succeed([]))
+      directory.attempt(() => candidates(directory, clock, options.age).length > 0 || leftBehind(directory).length > 0),
+      (isNeeded) => (isNeeded ? locked(directory, all(directory, clock, options)) : Effect.succeed([]))
     )
   })
 
@@ -105,7 +107,7 @@ const locked = <A>(
 const all = (
   directory: LogDirectory,
   clock: Clock.Clock,
-  { age, frameSize }: Options
+  { age, frameSize, onProgress = () => Effect.void }: Options
 ): Effect.Effect<ReadonlyArray<Compressed>, BackendError> =>
   Effect.gen(function* () {
     yield* directory.attempt(() => cleanUp(directory))
@@ -114,10 +116,23 @@ const all = (
     const found = yield* directory.attempt(() => candidates(directory, clock, age))
     // The first release does not know of compressed segments, and would read the log without them.
     if (found.length > 0) yield* directory.attempt(() => directory.upgradeLog())
+    const totalBytes = found.reduce((sum, { bytes }) => sum + bytes, 0)
+    let before = 0
     for (const candidate of found) {
-      const compressed = yield* compressOne(directory, candidate, frameSize)
+      const start = before
+      // Each byte is read twice: to compress it, and to compare it with what was written.
+      let read = 0
+      const onRead: OnRead = (bytes) => {
+        read += bytes
+        // A segment that grows meanwhile is left as it is.
+        const ofThis = Math.min(candidate.bytes, Math.floor(read / 2))
+        return onProgress({ task: "compress", bytes: start + ofThis, totalBytes })
+      }
+      const compressed = yield* compressOne(directory, candidate, { frameSize, onRead })
       if (compressed !== undefined) done.push(compressed)
+      before += candidate.bytes
     }
+    if (found.length > 0) yield* onProgress({ task: "compress", bytes: totalBytes, totalBytes })
     return done
   })
 
@@ -160,10 +175,18 @@ const settle = (directory: LogDirectory, name: SegmentName.SegmentName): void =>
 // one segment
 // -------------------------------------------------------------------------
 
+/** Is told how many bytes of the segment were read. */
+type OnRead = (bytes: number) => Effect.Effect<void>
+
+interface How {
+  readonly frameSize: number
+  readonly onRead: OnRead
+}
+
 const compressOne = (
   directory: LogDirectory,
   { name }: Candidate,
-  frameSize: number
+  how: How
 ): Effect.Effect<Compressed | undefined, BackendError> => {
   const { files } = directory
   const path = directory.pathOf(name.file)
@@ -177,8 +200,8 @@ const compressOne = (
             directory.attempt(() => files.create(temporary, directory.modeOfFiles()), name.file),
             (file) =>
               Effect.gen(function* () {
-                const bytes = yield* writeFrames(directory, name, { plain, file, frameSize })
-                yield* compare(directory, name, { plain, file, bytes })
+                const bytes = yield* writeFrames(directory, name, { plain, file }, how)
+                yield* compare(directory, name, { plain, file, bytes }, how)
                 return yield* directory.attempt(
                   () => replace(directory, name, { plain, file, bytes, temporary }),
                   name.file
@@ -210,7 +233,8 @@ const syncLater = (directory: LogDirectory, file: number, what: string): Effect.
 const writeFrames = (
   directory: LogDirectory,
   name: SegmentName.SegmentName,
-  { file, frameSize, plain }: { readonly plain: number; readonly file: number; readonly frameSize: number }
+  { file, plain }: Omit<Files, "bytes">,
+  { frameSize, onRead }: How
 ): Effect.Effect<number, BackendError> =>
   Effect.gen(function* () {
     const { files } = directory
@@ -227,6 +251,7 @@ const writeFrames = (
         frames.push({ compressed: frame.length, bytes })
       }, name.file)
       position += bytes
+      yield* onRead(bytes)
       yield* Effect.yieldNow
     }
     yield* directory.attempt(() => {
@@ -251,7 +276,8 @@ interface Files {
 const compare = (
   directory: LogDirectory,
   name: SegmentName.SegmentName,
-  { bytes, file, plain }: Files
+  { bytes, file, plain }: Files,
+  { onRead }: How
 ): Effect.Effect<void, BackendError> =>
   Effect.gen(function* () {
     const { files } = directory
@@ -271,6 +297,7 @@ const compare = (
     let isSame = typeof layout !== "string" && layout.offsets.at(-1) === bytes
     for (let index = 0; isSame && typeof layout !== "string" && index < layout.starts.length; index++) {
       isSame = yield* directory.attempt(() => isEqual(index), name.file)
+      yield* onRead(layout.offsets[index + 1]! - layout.offsets[index]!)
       yield* Effect.yieldNow
     }
     if (isSame) return
