@@ -4,7 +4,7 @@ import { Effect, Layer, Logger, References } from "effect"
 import { TestClock } from "effect/testing"
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import * as path from "node:path"
-import { node } from "../src/internal/disk.ts"
+import { type Disk, node } from "../src/internal/disk.ts"
 import { line, open, run, segmentsOf, watch } from "./openLog.ts"
 import * as TestDirectory from "./TestDirectory.ts"
 import { first, seqsOf } from "./writes.ts"
@@ -40,6 +40,85 @@ const daily = (directory: string, days: number, options: Partial<FileBackend.Opt
       }
     })
   )
+
+/** A disk on which nothing can be created until so many files that hold something were removed; `removed` has their names. */
+const fullUntil = (files: number) => {
+  const removed: Array<string> = []
+  const disk: Disk = {
+    ...node,
+    create: (file, permissions) => {
+      if (removed.length < files) throw Object.assign(new Error("ENOSPC: on purpose"), { code: "ENOSPC" })
+      return node.create(file, permissions)
+    },
+    unlink: (file) => {
+      const size = node.status(file)?.size ?? 0
+      node.unlink(file)
+      if (size > 0) removed.push(path.basename(file))
+    }
+  }
+  return { disk, removed }
+}
+
+describe("the limits of a log on a full disk", () => {
+  /** Four segments of a day, the first two of which have side files. */
+  const log = Effect.gen(function* () {
+    const directory = path.join(yield* TestDirectory.make, "log")
+    yield* daily(directory, 4, { retention: { maxAge: "none" } })
+    yield* run(directory, ({ log }) => log.setRetention({ maxBytes: 1 }))
+    const [first, second] = segmentsOf(directory).map((file) => file.replace(".ndjson", ".index"))
+    for (const file of [first!, second!]) writeFileSync(path.join(directory, file), "0123456789abcdef")
+    return { directory, first: first!, second: second! }
+  })
+
+  for (const files of [1, 2, 3]) {
+    it.effect(`prune makes room for its note with what it removes, when that takes ${files} of its files`, () =>
+      Effect.gen(function* () {
+        const { directory, first, second } = yield* log
+        const { disk, removed } = fullUntil(files)
+        const { backend, log: pruned } = yield* open({ directory }, disk)
+        assert.strictEqual((yield* pruned.prune()).segments.length, 3)
+        assert.deepStrictEqual(numbersOf(directory), [4])
+        assert.deepStrictEqual(
+          removed.slice(0, files),
+          [first, second, first.replace(".index", ".ndjson")].slice(0, files)
+        )
+        const [coverage] = (yield* backend.query({})).coverage
+        assert.deepStrictEqual(
+          coverage!.gaps.map(({ reason }) => reason.slice(0, 15)),
+          ["segments 1 to 3"]
+        )
+      }).pipe(silent)
+    )
+  }
+
+  it.effect(
+    "where no file of the oldest segment makes room, prune says that the disk is full, and keeps the others",
+    () =>
+      Effect.gen(function* () {
+        const { directory } = yield* log
+        const { log: pruned } = yield* open({ directory }, fullUntil(4).disk)
+        assert.strictEqual((yield* Effect.flip(pruned.prune())).reason._tag, "Full")
+        assert.deepStrictEqual(numbersOf(directory), [2, 3, 4])
+        const { backend } = yield* open({ directory })
+        const [coverage] = (yield* backend.query({})).coverage
+        assert.deepStrictEqual(
+          coverage!.gaps.map(({ reason }) => reason),
+          ["segment 1 of the log is gone"]
+        )
+      }).pipe(silent)
+  )
+
+  it.effect("limits can be lowered, at the price of one side file", () =>
+    Effect.gen(function* () {
+      const { directory, first } = yield* log
+      const { disk, removed } = fullUntil(1)
+      const { log: limited } = yield* open({ directory }, disk)
+      assert.strictEqual((yield* limited.setRetention({ maxEvents: 5 })).maxEvents, 5)
+      assert.deepStrictEqual(removed, [first])
+      assert.strictEqual((meta(directory)["retention"] as { maxEvents: number }).maxEvents, 5)
+    }).pipe(silent)
+  )
+})
 
 describe("the limits of a log", () => {
   it.live("a program that writes one event and ends at once applies the limits", () =>

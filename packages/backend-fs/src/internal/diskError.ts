@@ -38,6 +38,13 @@ export const unlessCode = <A>(codes: ReadonlyArray<string>, use: () => A): A | u
  */
 export const NOT_A_FILE: ReadonlySet<string> = new Set(["ELOOP", "EISDIR", "ENXIO"])
 
+/**
+ * Whether a failure says that there is no room, which there is when files are removed.
+ *
+ * @internal
+ */
+export const isFull = (cause: unknown): boolean => ["ENOSPC", "EDQUOT"].includes(codeOf(cause) ?? "")
+
 /** @internal */
 export const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
 

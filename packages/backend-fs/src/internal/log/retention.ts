@@ -3,6 +3,8 @@
  *
  * - The limits are stored in the `.meta.json` of the log, and writers apply them; a process has no limits of its own.
  * - Whole segments, from the front, never the newest. What is removed is noted before it is, so that readers can say what is gone.
+ *   Where the disk is too full for the note, what is to be removed makes room for it: side files first, then the oldest segment. A
+ *   reader that comes in between says that this one is missing, and not why.
  * - An age counts where the clock and the newest event agree on it. A step of more than two days is believed only when it has held
  *   for a day: until then nothing is removed that the time before the step would not remove.
  */
@@ -14,6 +16,7 @@ import * as Effect from "effect/Effect"
 import { unlessCode } from "../diskError.ts"
 import type { LogDirectory } from "./directory.ts"
 import * as Limits from "./limits.ts"
+import { makingRoom } from "./makingRoom.ts"
 import type { LogMeta, Removed } from "./logMeta.ts"
 import type { OnProgress } from "./progress.ts"
 import * as SegmentFacts from "./segmentFacts.ts"
@@ -226,13 +229,15 @@ export const apply = (
         at: Timestamp.now(clock),
         why: [...new Set(removed.map(({ why }) => why))].join(", and ")
       }
-      directory.change(meta, { time, removed: note })
       const files = directory.files.list(directory.path)
-      for (const { name } of removed) {
-        const remove = (file: string) => unlessCode(["ENOENT"], () => directory.files.unlink(directory.pathOf(file)))
-        remove(name.file)
-        for (const file of files) if (file !== name.file && file.startsWith(`events-${name.key}.`)) remove(file)
-      }
+      const remove = (file: string) => unlessCode(["ENOENT"], () => directory.files.unlink(directory.pathOf(file)))
+      const filesOf = ({ name }: Expired) => [
+        name.file,
+        ...files.filter((file) => file !== name.file && file.startsWith(`events-${name.key}.`))
+      ]
+      const sideFiles = removed.flatMap(filesOf).filter(SegmentName.isSideFile)
+      makingRoom([...sideFiles, ...filesOf(removed[0]!)], remove, () => directory.change(meta, { time, removed: note }))
+      for (const file of removed.flatMap(filesOf)) remove(file)
       return removed
     })
     return done ?? []

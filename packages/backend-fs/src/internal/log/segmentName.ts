@@ -65,6 +65,15 @@ export const parse = (file: string): SegmentName | undefined => {
  */
 export const compressedFileOf = (file: string): string => `${file}${COMPRESSED}`
 
+/**
+ * Whether a file belongs to a segment and holds no lines of it, so that nothing is lost when it is removed.
+ *
+ * @internal
+ */
+export const isSideFile = (file: string): boolean => BESIDE.test(file) && ofStored(file) === undefined
+
+const BESIDE = /^events-\d{8,15}-\d{8}\./
+
 const HIDDEN = /^\.(events-\d{8,15}-\d{8}\.ndjson)\.compressed$/
 
 /**

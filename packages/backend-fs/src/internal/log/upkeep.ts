@@ -13,9 +13,11 @@ import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import type { LogDirectory } from "./directory.ts"
 import * as Limits from "./limits.ts"
+import { makingRoom } from "./makingRoom.ts"
 import type { OnProgress } from "./progress.ts"
 import * as Retention from "./retention.ts"
 import * as SegmentMark from "./segmentMark.ts"
+import * as SegmentName from "./segmentName.ts"
 
 /** @internal */
 export interface Pruned {
@@ -77,7 +79,12 @@ export class Upkeep {
       const after = Limits.change(before, changes)
       if (Limits.isSame(before, after)) return after
       const done = directory.locked((meta) => {
-        directory.change(meta, { limits: after })
+        const sideFiles = directory.files.list(directory.path).filter(SegmentName.isSideFile).sort()
+        makingRoom(
+          sideFiles,
+          (file) => directory.discard(directory.pathOf(file)),
+          () => directory.change(meta, { limits: after })
+        )
         return after
       })
       if (done !== undefined) return done
