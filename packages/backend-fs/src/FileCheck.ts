@@ -17,6 +17,7 @@ import * as path from "node:path"
 import * as FileBackend from "./FileBackend.ts"
 import * as access from "./internal/access.ts"
 import { Disk } from "./internal/disk.ts"
+import { whatIsDamaged } from "./internal/log/coverage.ts"
 import * as Limits from "./internal/log/limits.ts"
 import * as LogMeta from "./internal/log/logMeta.ts"
 import * as SegmentName from "./internal/log/segmentName.ts"
@@ -200,6 +201,21 @@ const retentionCheck = ({ removed, retention }: FileBackend.Status): Check => {
   }
 }
 
+/** What is gone, apart from what retention removed and from damaged lines, of which other checks tell. */
+const lossCheck = ({ coverage }: EventPage, { damaged, removed }: FileBackend.Status): Check => {
+  const told = new Set([whatIsDamaged(damaged), ...(removed === undefined ? [] : [LogMeta.whatWasRemoved(removed)])])
+  const lost = coverage.flatMap(({ gaps }) => gaps).flatMap(({ reason }) => (told.has(reason) ? [] : [reason]))
+  return {
+    name: "lost segments",
+    state: lost.length === 0 ? "ok" : "note",
+    found: lost.length === 0 ? "none" : lost.join("; "),
+    ...(lost.length === 0
+      ? undefined
+      : { advice: "restore the files from a copy, with their names; otherwise their events stay missing" }),
+    facts: { gaps: lost.length }
+  }
+}
+
 const passedOverCheck = ({ directory, passedOver }: FileBackend.Status): Check => ({
   name: "other files",
   state: passedOver.length === 0 ? "ok" : "note",
@@ -266,6 +282,7 @@ const logChecks = (
       { name: "identity", state: "ok", found: id, facts: { id } },
       segmentsCheck(status),
       retentionCheck(status),
+      lossCheck(page, status),
       passedOverCheck(status),
       eventsCheck(page, now),
       damageCheck(status),

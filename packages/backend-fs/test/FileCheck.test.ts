@@ -47,6 +47,7 @@ describe("the event log", () => {
         identity: "ok",
         segments: "ok",
         retention: "ok",
+        "lost segments": "ok",
         "other files": "ok",
         events: "ok",
         "damaged lines": "ok",
@@ -132,7 +133,7 @@ describe("the event log", () => {
           assert.strictEqual(check.facts!["mode"], mode.toString(8))
           assert.strictEqual(check.advice?.includes("chmod") ?? false, state !== "ok")
           // Of a log that may not be used nothing more is said.
-          assert.strictEqual(checks.length, state === "broken" ? 3 : 10)
+          assert.strictEqual(checks.length, state === "broken" ? 3 : 11)
         }
         const ofStranger: Disk = {
           ...node,
@@ -271,6 +272,35 @@ describe("the event log", () => {
         "events-00000003-20260101.ndjson",
         "exported.ndjson"
       ])
+    })
+  )
+
+  it.effect("segments that are gone, empty or cut are told, and neither damaged lines nor retention twice", () =>
+    Effect.gen(function* () {
+      const directory = path.join(yield* TestDirectory.make, "log")
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const { backend, log } = yield* open({ directory, segmentSize: 1 })
+          for (let seq = 1; seq <= 8; seq++) yield* backend.write([first(seq)])
+          yield* log.setRetention({ maxEvents: 6 })
+          yield* log.prune()
+        })
+      )
+      const [third, fourth, fifth] = fs.readdirSync(directory).filter((file) => file.endsWith(".ndjson"))
+      fs.appendFileSync(path.join(directory, fifth!), "{torn\n")
+      const whole = yield* FileCheck.run({ directory })
+      assert.deepStrictEqual(
+        [named(whole, "lost segments").state, named(whole, "lost segments").found, named(whole, "damaged lines").state],
+        ["ok", "none", "note"]
+      )
+      fs.truncateSync(path.join(directory, third!))
+      fs.rmSync(path.join(directory, fourth!))
+      const lost = named(yield* FileCheck.run({ directory }), "lost segments")
+      assert.deepStrictEqual(
+        [lost.state, lost.found, lost.facts],
+        ["note", `${third} is empty: its lines are gone; segment 4 of the log is gone`, { gaps: 2 }]
+      )
+      assert.include(lost.advice, "restore")
     })
   )
 

@@ -5,6 +5,14 @@ import * as SegmentMark from "./segmentMark.ts"
 import * as SegmentName from "./segmentName.ts"
 
 /**
+ * Damaged lines, in words.
+ *
+ * @internal
+ */
+export const whatIsDamaged = ({ bytes, lines }: { readonly lines: number; readonly bytes: number }): string =>
+  `${lines === 1 ? "1 damaged line was" : `${lines} damaged lines were`} skipped (${bytes} bytes)`
+
+/**
  * For which time the history of a log is complete. It begins when the log was created; after retention, with what the meta file notes
  * as removed; and if the first segments were deleted by other means, with the first event that is left.
  *
@@ -47,10 +55,6 @@ export const coverageOf = (options: {
   if (missing !== undefined) gap(missing)
   if (segments.length === 0 && newest > 0) since = "unknown"
   for (const lost of SegmentMark.whatWasLost(directory, meta)) gap(lost)
-  if (damage.lines > 0) {
-    gap(
-      `${damage.lines === 1 ? "1 damaged line was" : `${damage.lines} damaged lines were`} skipped (${damage.bytes} bytes)`
-    )
-  }
+  if (damage.lines > 0) gap(whatIsDamaged(damage))
   return { store, since, until: "now", gaps }
 }
