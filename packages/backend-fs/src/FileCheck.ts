@@ -349,7 +349,7 @@ export const run = (options?: {
     return yield* Effect.match(logChecks(directory, options?.onProgress), {
       onFailure: ({ reason }): ReadonlyArray<Check> => [
         ...checks,
-        disk.list(directory).includes(".meta.json")
+        disk.list(directory).includes(".meta.json") || SegmentName.areIn(disk.list(directory))
           ? { name: "identity", state: "broken", found: reason.detail }
           : {
               name: "identity",

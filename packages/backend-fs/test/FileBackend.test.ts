@@ -145,6 +145,27 @@ describe("the directory of a log", () => {
     })
   )
 
+  it.effect("segments without a meta file are no absent log to a reader, and the first event makes them readable", () =>
+    Effect.gen(function* () {
+      const directory = path.join(yield* TestDirectory.make, "log")
+      yield* run(directory, ({ backend }) => backend.write([first(1)]))
+      // What a copy with * leaves out.
+      rmSync(path.join(directory, ".meta.json"))
+      const refused = yield* failure({ directory, create: false })
+      assert.strictEqual(refused.tag, "Unavailable")
+      assert.match(
+        refused.message,
+        /\.meta\.json is missing beside the segments of an event log: restore it from a copy/
+      )
+      assert.include(refused.message, "earlier cursors become invalid")
+      yield* run(directory, ({ backend }) => backend.write([first(2)]))
+      const page = yield* Effect.scoped(
+        Effect.flatMap(open({ directory, create: false }), ({ backend }) => backend.query({}))
+      )
+      assert.deepStrictEqual(seqsOf(page.events), [2, 1])
+    }).pipe(Effect.provideService(References.MinimumLogLevel, "Error"))
+  )
+
   it.effect("no log is created when only reading was asked for", () =>
     Effect.gen(function* () {
       const parent = yield* TestDirectory.make

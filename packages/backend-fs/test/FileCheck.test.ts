@@ -327,6 +327,10 @@ describe("the event log", () => {
       const checks = yield* FileCheck.run({ directory })
       assert.strictEqual(named(checks, "identity").state, "broken")
       assert.include(named(checks, "identity").found, "restore it")
+      fs.rmSync(path.join(directory, ".meta.json"))
+      const without = named(yield* FileCheck.run({ directory }), "identity")
+      assert.strictEqual(without.state, "broken")
+      assert.match(without.found, /\.meta\.json is missing beside the segments of an event log: restore it/)
     })
   )
 

@@ -121,6 +121,20 @@ describe("retention", () => {
   )
 })
 
+describe("segments without a meta file", () => {
+  it.effect("are not called an absent log by what reads them", () =>
+    Effect.gen(function* () {
+      const { directory, tidings } = yield* world
+      rmSync(join(directory, ".meta.json"))
+      for (const verb of ["list", "export", "retention", "compress"]) {
+        const { code, err } = yield* tidings(verb)
+        assert.strictEqual(code, 4, verb)
+        assert.match(err.join("\n"), /\.meta\.json is missing beside the segments of an event log: restore it/)
+      }
+    })
+  )
+})
+
 describe("prune", () => {
   it.effect("says which limit the newest segment is beyond by itself, because it always stays", () =>
     Effect.gen(function* () {

@@ -150,6 +150,12 @@ export class StoreDirectory {
   }
 
   private missing(): BackendError {
+    if (this.kind === "log" && this.hasSegments()) {
+      return unavailable(
+        `${this.pathOf(META)} is missing beside the segments of an event log: restore it from a copy; or record an event, ` +
+          `then the event log gets a new identity, ${WITH_NEW_IDENTITY.log}`
+      )
+    }
     return unavailable(
       `there is no event log in ${this.path}: record an event first, or name the right directory (TIDINGS_DIRECTORY)`
     )
@@ -202,6 +208,11 @@ export class StoreDirectory {
   /** A log does not begin among the entries of a journal whose identity is gone: the journal could not be opened again. */
   private checkUnnamed(): void {
     if (this.kind === "log" && this.disk.list(this.path).some(isSegment)) this.checkKind()
+  }
+
+  /** Whether there are segments of a log, also where nothing names it: a copy with `*` leaves hidden files out. */
+  private hasSegments(): boolean {
+    return SegmentName.areIn(this.find(this.path, () => this.disk.list(this.path)) ?? [])
   }
 
   /** The identity of the log or journal; absent before there is one. */

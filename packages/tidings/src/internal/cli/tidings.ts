@@ -97,6 +97,15 @@ const hasBegun = (directory: string): boolean => {
   }
 }
 
+/** Whether there are segments of a log whose identity is missing, such as after a copy that left hidden files out. */
+const hasSegments = (directory: string): boolean => {
+  try {
+    return readdirSync(directory).some((file) => /^events-\d{8,15}-\d{8}\.ndjson(\.zst)?$/.test(file))
+  } catch {
+    return false
+  }
+}
+
 const log = (directory: string, use: Cli.BackendUse): Layer.Layer<Backend, Absent | BackendError> => {
   // One that has begun is also followed by who may read it and not write to it.
   const create = use.create && !hasBegun(directory)
@@ -107,7 +116,7 @@ const log = (directory: string, use: Cli.BackendUse): Layer.Layer<Backend, Absen
   return Layer.catchCause(layer, (cause): Layer.Layer<Backend, Absent | BackendError> =>
     Layer.unwrap(
       Effect.suspend((): Effect.Effect<never, Absent | BackendError> =>
-        hasBegun(directory)
+        hasBegun(directory) || hasSegments(directory)
           ? Effect.failCause(cause)
           : Effect.fail(
               new Absent({
