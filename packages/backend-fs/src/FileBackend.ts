@@ -265,6 +265,12 @@ export interface Status {
     readonly uncompressedBytes?: number
   }>
   /**
+   * Of all segments with their side files: what `maxBytes` of the limits is compared with.
+   *
+   * @since 0.2.0
+   */
+  readonly bytes: number
+  /**
    * Damage that this layer has found by reading, each line once: partial lines, whose writer was killed or ran out of space, and
    * lines that are no events. Readers skip them.
    */

@@ -57,6 +57,7 @@ describe("the directory of a log", () => {
         directory,
         target: status.target,
         segments: [{ file: segment!, bytes: Buffer.byteLength(line(1)) }],
+        bytes: Buffer.byteLength(line(1)),
         damaged: { lines: 0, bytes: 0 },
         passedOver: [],
         retention: status.retention,

@@ -4,7 +4,7 @@ import { Backend } from "@tidings/core/Backend"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { TestClock } from "effect/testing"
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { backend } from "../src/internal/cli/tidings.ts"
@@ -103,6 +103,19 @@ describe("retention", () => {
         assert.strictEqual(code, 2)
         assert.include(err.join("\n"), words)
       }
+    })
+  )
+
+  it.effect("shows the size that its limit is compared with, which prune shows too: with side files", () =>
+    Effect.gen(function* () {
+      const { directory, segments, tidings } = yield* world
+      for (const file of segments()) {
+        const rest = 1024 - statSync(join(directory, file)).size
+        writeFileSync(join(directory, file.replace(".ndjson", ".index")), "x".repeat(rest))
+      }
+      assert.strictEqual((yield* tidings("retention")).out[3], "now:         4 KiB in 4 segments")
+      yield* tidings("retention", "--max-size", "3KiB")
+      assert.match((yield* tidings("prune", "--dry-run")).err.join("\n"), /^would remove 1 segment \(1 KiB\)/m)
     })
   )
 

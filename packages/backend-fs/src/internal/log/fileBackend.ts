@@ -21,6 +21,7 @@ import { storeAndLog } from "./logger.ts"
 import type * as Limits from "./limits.ts"
 import type { Removed } from "./logMeta.ts"
 import type { OnProgress } from "./progress.ts"
+import * as Retention from "./retention.ts"
 import * as reports from "./reports.ts"
 import { type Pruned, Upkeep } from "./upkeep.ts"
 import { type Durability, LogSync } from "./logSync.ts"
@@ -53,6 +54,7 @@ export interface Status {
   readonly directory: string
   readonly target: string
   readonly segments: ReadonlyArray<StoredSegment>
+  readonly bytes: number
   readonly damaged: { readonly lines: number; readonly bytes: number }
   readonly passedOver: ReadonlyArray<PassedOver>
   readonly retention: Limits.Limits
@@ -71,6 +73,7 @@ const statusOf = (
       directory: directory.path,
       target,
       segments: yield* directory.attempt(() => directory.segments().flatMap((name) => directory.storedAs(name) ?? [])),
+      bytes: yield* directory.attempt(() => Retention.sizeOf(directory)),
       damaged: { lines: damaged.lines, bytes: damaged.bytes },
       passedOver: yield* directory.attempt(() => directory.passedOver(true)),
       retention: limits,

@@ -86,6 +86,14 @@ const sizesOf = (directory: LogDirectory): ReadonlyArray<Sized> => {
   })
 }
 
+/**
+ * What the limit of the size is compared with: all segments with their side files, in bytes.
+ *
+ * @internal
+ */
+export const sizeOf = (directory: LogDirectory): number =>
+  sizesOf(directory).reduce((sum, segment) => sum + segment.bytes, 0)
+
 /** When the newest event of the log was last seen, as far as the ends of its newest segments tell. */
 const newestEvent = (directory: LogDirectory, segments: ReadonlyArray<Sized>): Micros | undefined => {
   for (const { name } of segments.slice(-8).reverse()) {

@@ -62,9 +62,8 @@ const objectOf = ({ removed, retention }: FileBackend.Status) => ({
       : { ...removed, until: Timestamp.format(removed.until), at: Timestamp.format(removed.at) }
 })
 
-const linesOf = ({ removed, retention, segments }: FileBackend.Status): ReadonlyArray<string> => {
+const linesOf = ({ bytes, removed, retention, segments }: FileBackend.Status): ReadonlyArray<string> => {
   const { maxAgeSeconds, maxBytes, maxEvents } = retention
-  const bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0)
   return [
     `max age:     ${maxAgeSeconds === undefined ? "none" : quantities.age(maxAgeSeconds)}`,
     `max size:    ${maxBytes === undefined ? "none" : quantities.size(maxBytes)}`,
