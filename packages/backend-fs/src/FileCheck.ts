@@ -57,6 +57,16 @@ const { R_OK, W_OK, X_OK } = fs.constants
 const elsewhere = "or choose another directory (TIDINGS_DIRECTORY)"
 
 const absentCheck = (disk: Disk, ask: Ask, directory: string): Check => {
+  const lost = access.lostLink(disk, directory)
+  if (lost !== undefined) {
+    return {
+      name: "directory",
+      state: "broken",
+      found: lost,
+      advice: `create that directory, correct the link, ${elsewhere}`,
+      facts: { directory, exists: false }
+    }
+  }
   const { path: parent, status } = access.nearestAncestor(disk, directory)
   if (status !== undefined && status.kind !== "directory") {
     return {

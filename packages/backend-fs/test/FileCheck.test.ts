@@ -97,6 +97,24 @@ describe("the event log", () => {
     })
   )
 
+  it.effect("a symbolic link that leads nowhere is broken, because no writer creates what it leads to", () =>
+    Effect.gen(function* () {
+      const parent = yield* TestDirectory.make
+      const link = path.join(parent, "link")
+      fs.symlinkSync("volume", link)
+      for (const directory of [link, path.join(link, "log")]) {
+        const checks = yield* FileCheck.run({ directory })
+        assert.deepStrictEqual(states(checks), { directory: "broken" })
+        assert.include(checks[0]!.found, `${link} is a symbolic link to volume, which does not exist`)
+        const refused = yield* Effect.flip(Effect.scoped(open({ directory })))
+        assert.match(
+          refused.message,
+          /link is a symbolic link to volume, which does not exist: create that directory, /
+        )
+      }
+    })
+  )
+
   it.effect("a directory that is a file or below one is broken", () =>
     Effect.gen(function* () {
       const parent = yield* TestDirectory.make

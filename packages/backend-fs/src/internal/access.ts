@@ -116,6 +116,19 @@ export const nearestAncestor = (
 }
 
 /**
+ * What is wrong with a path that does not exist, where a part of it is a symbolic link to what does not exist: no directory can be
+ * created there.
+ *
+ * @internal
+ */
+export const lostLink = (disk: Disk, file: string): string | undefined => {
+  const target = disk.readLink(file)
+  if (target !== undefined) return `${file} is a symbolic link to ${target}, which does not exist`
+  const parent = path.dirname(file)
+  return parent === file || disk.status(parent) !== undefined ? undefined : lostLink(disk, parent)
+}
+
+/**
  * The permissions of a new directory, before the umask, from those of its nearest existing ancestor.
  *
  * @internal

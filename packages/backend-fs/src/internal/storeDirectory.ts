@@ -174,6 +174,10 @@ export class StoreDirectory {
           `${this.path} cannot be there: ${ancestor.path} is a file where a directory should be; move it away${ADVICE[this.kind]}`
         )
       }
+      const lost = access.lostLink(this.disk, this.path)
+      if (lost !== undefined) {
+        throw unavailable(`${lost}: create that directory, or correct the link${ADVICE[this.kind]}`)
+      }
       if (!create) throw this.missing()
       try {
         const { status } = ancestor
