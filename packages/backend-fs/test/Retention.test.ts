@@ -441,6 +441,22 @@ describe("retention", () => {
     }).pipe(silent)
   )
 
+  it.effect("what was removed is told up to its newest event, also where that is older than the log", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      yield* setTime(START + 1_000 * DAY)
+      const { backend, log } = yield* open({ directory, segmentSize: 1 })
+      for (let seq = 1; seq <= 3; seq++) yield* backend.write([on(seq, START + seq * DAY)])
+      yield* log.setRetention({ maxEvents: 1 })
+      yield* log.prune()
+      assert.strictEqual((yield* log.status).removed!.until, START + 2 * DAY)
+      const [coverage] = (yield* backend.query({})).coverage
+      assert.strictEqual(coverage!.gaps[0]!.to, START + 2 * DAY)
+      // Before the log was created, nothing was recorded in it.
+      assert.strictEqual(coverage!.since, START + 1_000 * DAY)
+    }).pipe(silent)
+  )
+
   it.effect("a step of the time that holds for a day is believed", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make

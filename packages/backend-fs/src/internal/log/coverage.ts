@@ -38,7 +38,8 @@ export const coverageOf = (options: {
   let number = 0
   if (meta.removed !== undefined) {
     number = meta.removed.upTo
-    since = meta.removed.until + 1
+    // What was removed may be older than the log, such as what was imported.
+    since = Math.max(meta.removed.until + 1, meta.created ?? Number.NEGATIVE_INFINITY)
     gaps.push({ store, to: meta.removed.until, reason: LogMeta.whatWasRemoved(meta.removed) })
   }
   for (const [index, { name, size }] of segments.entries()) {

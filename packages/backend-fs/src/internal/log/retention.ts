@@ -209,6 +209,9 @@ export const plan = (
     return { expired, doubt, stays, time }
   })
 
+const latestOf = (times: ReadonlyArray<Micros | undefined>): Micros | undefined =>
+  times.reduce((latest, time) => (time === undefined || time < (latest ?? time) ? latest : time), undefined)
+
 /**
  * Removes what a plan says, in one process at a time; answers what it removed.
  *
@@ -233,7 +236,7 @@ export const apply = (
       }
       const note: Removed = {
         upTo: Math.max(last.name.number, before.removed?.upTo ?? 0),
-        until: Math.max(...removed.map(({ until }) => until ?? 0), before.removed?.until ?? before.created ?? 0),
+        until: latestOf([...removed.map(({ until }) => until), before.removed?.until]) ?? before.created ?? 0,
         at: Timestamp.now(clock),
         why: [...new Set(removed.map(({ why }) => why))].join(", and ")
       }
