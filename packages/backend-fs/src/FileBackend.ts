@@ -141,7 +141,10 @@ export interface Pruned {
     /** Which limit it is beyond, in words. */
     readonly why: string
   }>
-  /** Why ages are not counted up to now, in words: the clock seems to have jumped. Absent where they are. */
+  /**
+   * Why less is removed for its age than one would expect, in words: the clock seems to have jumped, or an event from the future keeps
+   * its segment and all later ones. Absent where neither is so.
+   */
   readonly doubt: string | undefined
   /** Which limit the newest segment is beyond by itself, in words; it always stays. Absent where it is within the limits. */
   readonly stays: string | undefined

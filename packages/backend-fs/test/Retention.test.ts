@@ -441,6 +441,37 @@ describe("retention", () => {
     }).pipe(silent)
   )
 
+  for (const [where, times] of [
+    ["the first", [4_000, 1]],
+    ["another", [1, 4_000]]
+  ] as const) {
+    it.effect(`${where} event of a segment, from the future, keeps it and all after it, which prune says`, () =>
+      Effect.gen(function* () {
+        const directory = yield* TestDirectory.make
+        yield* daily(directory, 1, { retention: { maxAge: "30 days" } })
+        yield* run(directory, ({ backend, log }) =>
+          Effect.gen(function* () {
+            yield* setTime(START + DAY)
+            yield* backend.write(times.map((days, index) => on(2 + index, START + days * DAY)))
+            // The time goes on in steps that are believed.
+            for (let day = 2; day < 60; day++) {
+              yield* setTime(START + day * DAY)
+              yield* backend.write([on(2 + day, START + day * DAY)])
+              yield* settle
+            }
+            const { doubt, segments } = yield* log.prune({ dryRun: true })
+            assert.deepStrictEqual(segments, [])
+            assert.deepStrictEqual(numbersOf(directory)[0], 2)
+            assert.match(
+              doubt ?? "",
+              /^events-00000002-20260102\.ndjson has an event from 2036-12-14T00:00:00\.000000Z, ahead of the clock: for their age /
+            )
+          })
+        )
+      }).pipe(silent)
+    )
+  }
+
   it.effect("what was removed is told up to its newest event, also where that is older than the log", () =>
     Effect.gen(function* () {
       const directory = yield* TestDirectory.make

@@ -53,7 +53,7 @@ export interface Expired {
 export interface Plan {
   /** Oldest first. */
   readonly expired: ReadonlyArray<Expired>
-  /** The time up to which ages are counted, in words, where it is not now. */
+  /** The time up to which ages are counted, in words, where it is not now; or the event from the future that keeps old segments. */
   readonly doubt: string | undefined
   /** Which limit the newest segment is beyond by itself, in words; absent where it is not. */
   readonly stays: string | undefined
@@ -160,6 +160,7 @@ export const plan = (
     const cutoff =
       maxAgeSeconds === undefined || now === undefined ? Number.NEGATIVE_INFINITY : now - maxAgeSeconds * 1_000_000
     const expired: Array<Expired> = []
+    let ahead: string | undefined
 
     let bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0)
     const lineBytes = segments.reduce((sum, segment) => sum + segment.lineBytes, 0)
@@ -193,9 +194,16 @@ export const plan = (
       let why = more === undefined ? undefined : `the log had ${more}`
       if (why === undefined && maxAgeSeconds !== undefined) {
         // One in which no line has a time is as old as the day on which it was begun.
-        const mayBe = yield* directory.attempt(() => (directory.firstTimeOf(name) ?? Number.NEGATIVE_INFINITY) < cutoff)
-        const until = mayBe ? ((yield* factsOf(name))?.until ?? SegmentName.endOfDay(name)) : Number.POSITIVE_INFINITY
+        const first = yield* directory.attempt(() => directory.firstTimeOf(name))
+        const mayBe = (first ?? Number.NEGATIVE_INFINITY) < cutoff
+        const last = mayBe ? (yield* factsOf(name))?.until : first
+        const until = mayBe ? (last ?? SegmentName.endOfDay(name)) : Number.POSITIVE_INFINITY
         if (until < cutoff) why = `older than ${Limits.age(maxAgeSeconds)}`
+        else if (last !== undefined && last - current > LARGEST_STEP) {
+          ahead =
+            `${name.file} has an event from ${Timestamp.format(last)}, ahead of the clock: for their age neither this segment nor ` +
+            `a later one is removed until ${Limits.age(maxAgeSeconds)} after that time`
+        }
       }
       if (why === undefined) break
       const found = yield* factsOf(name)
@@ -206,7 +214,7 @@ export const plan = (
     }
     const stays = expired.length >= segments.length - 1 ? excess() : undefined
     if (read > 0) yield* onProgress({ task: "retention", bytes: lineBytes, totalBytes: lineBytes })
-    return { expired, doubt, stays, time }
+    return { expired, doubt: doubt ?? ahead, stays, time }
   })
 
 const latestOf = (times: ReadonlyArray<Micros | undefined>): Micros | undefined =>
