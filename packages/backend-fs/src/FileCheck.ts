@@ -27,18 +27,6 @@ import * as JournalView from "./JournalView.ts"
 // words
 // ---------------------------------------------------------------------------
 
-const UNITS = ["bytes", "kB", "MB", "GB", "TB"]
-
-const size = (bytes: number): string => {
-  let value = bytes
-  let unit = 0
-  while (value >= 1_000 && unit < UNITS.length - 1) {
-    value /= 1_000
-    unit++
-  }
-  return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${UNITS[unit]}`
-}
-
 const many = (n: number, one: string): string => `${n} ${n === 1 ? one : `${one}s`}`
 
 const lengthOf = (micros: number): string => {
@@ -161,7 +149,7 @@ const spaceCheck = (directory: string): Check | undefined => {
   try {
     const { bavail, bsize } = fs.statfsSync(directory)
     const free = bavail * bsize
-    const common = { name: "disk", found: `${size(free)} free`, facts: { freeBytes: free } }
+    const common = { name: "disk", found: `${Limits.size(free)} free`, facts: { freeBytes: free } }
     if (free >= NOTED_BYTES) return { ...common, state: "ok" }
     return { ...common, state: free < BROKEN_BYTES ? "broken" : "note", advice: `free some space, ${elsewhere}` }
   } catch {
@@ -179,14 +167,15 @@ const segmentsCheck = ({ segments }: FileBackend.Status): Check => {
   const newest = segments.at(-1)
   const compressed = segments.filter(({ uncompressedBytes }) => uncompressedBytes !== undefined)
   const lines = compressed.reduce((sum, { uncompressedBytes }) => sum + (uncompressedBytes ?? 0), 0)
-  const ofThem = compressed.length === 0 ? "" : `, ${compressed.length} of them compressed with ${size(lines)} of lines`
+  const ofThem =
+    compressed.length === 0 ? "" : `, ${compressed.length} of them compressed with ${Limits.size(lines)} of lines`
   return {
     name: "segments",
     state: "ok",
     found:
       newest === undefined
         ? "none yet"
-        : `${many(segments.length, "file")}, ${size(bytes)}${ofThem}; the newest is ${newest.file}`,
+        : `${many(segments.length, "file")}, ${Limits.size(bytes)}${ofThem}; the newest is ${newest.file}`,
     facts: { segments: segments.length, bytes, compressedSegments: compressed.length }
   }
 }
@@ -250,7 +239,7 @@ const eventsCheck = ({ events, totalCount }: EventPage, now: number): Check => (
 const damageCheck = ({ damaged: { bytes, lines } }: FileBackend.Status): Check => ({
   name: "damaged lines",
   state: lines === 0 ? "ok" : "note",
-  found: lines === 0 ? "none" : `${lines} (${size(bytes)}), which readers skip`,
+  found: lines === 0 ? "none" : `${lines} (${Limits.size(bytes)}), which readers skip`,
   ...(lines === 0
     ? undefined
     : {
@@ -414,7 +403,7 @@ export const runJournal = (directory: string): Effect.Effect<ReadonlyArray<Check
         {
           name: "journal",
           state: "ok",
-          found: `${view.directory}, ${size(view.bytes)}; ${who}`,
+          found: `${view.directory}, ${Limits.size(view.bytes)}; ${who}`,
           facts: { directory: view.directory, bytes: view.bytes, owner: view.owner ?? null }
         },
         ...view.sinks.map((sink) => sinkCheck(sink, view.owner))

@@ -57,10 +57,12 @@ describe("the event log", () => {
       assert.deepStrictEqual(named(checks, "directory").facts, { directory, exists: true })
       assert.match(named(checks, "permissions").found, /^mode 700, of this user$/)
       assert.match(named(checks, "identity").found, /^[0-9a-f]{32}$/)
-      assert.match(named(checks, "segments").found, /^1 file, \d+(\.\d)? (bytes|kB); the newest is events-00000001-/)
+      assert.match(named(checks, "segments").found, /^1 file, 1\.\d KiB; the newest is events-00000001-/)
       assert.deepStrictEqual(named(checks, "events").found, "2 events, the newest 1m 30s old")
       assert.deepStrictEqual(named(checks, "events").facts!["events"], 2)
       assert.isAbove(Number(named(checks, "disk").facts!["freeBytes"]), 0)
+      // In the units of the limits, which retention and prune print.
+      assert.match(named(checks, "disk").found, /^[\d.]+ [KMGT]iB free$/)
       const after = fs.readdirSync(directory).map((file) => fs.statSync(path.join(directory, file)).mtimeMs)
       assert.deepStrictEqual(after, before)
     })
