@@ -4,7 +4,7 @@ import { appendFileSync, copyFileSync, readFileSync, renameSync, rmSync, truncat
 import * as path from "node:path"
 import { node } from "../src/internal/disk.ts"
 import { aged } from "./compressing.ts"
-import { line, newestOf, open, run } from "./openLog.ts"
+import { line, newestOf, open, run, watch } from "./openLog.ts"
 import * as TestDirectory from "./TestDirectory.ts"
 import { first, seqsOf } from "./writes.ts"
 
@@ -204,6 +204,48 @@ describe("a newest segment that is cut or replaced, and written to again", () =>
       assert.lengthOf(gaps, 32)
       assert.match(gaps[0]!, /^segments 1 to 9 of the log /)
       assert.match(gaps[31]!, /^segment 40 of the log /)
+    }).pipe(silent)
+  )
+})
+
+describe("an empty segment", () => {
+  it.live("of a writer that was stopped before its first line is no loss, while it is the newest and afterwards", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      yield* write(directory, 1)
+      const segment = newestOf(directory)
+      const next = (number: number) => segment.replace("events-00000001", `events-0000000${number}`)
+      writeFileSync(next(2), "", { mode: 0o600 })
+      assert.deepStrictEqual(yield* ask(directory), { seqs: [1], gaps: [] })
+      // The next day begins another one.
+      writeFileSync(next(3), "", { mode: 0o600 })
+      yield* write(directory, 2)
+      assert.deepStrictEqual(yield* ask(directory), { seqs: [2, 1], gaps: [] })
+      const { backend } = yield* open({ directory })
+      const watcher = yield* watch(backend, "beginning")
+      assert.deepStrictEqual(yield* watcher.take(3), [1, 2, "Live"])
+      // One that had a line and was cut is told.
+      truncateSync(segment)
+      truncateSync(next(3))
+      assert.deepStrictEqual((yield* ask(directory)).gaps, [
+        `${path.basename(segment)} is empty: its lines are gone`,
+        `${path.basename(next(3))} is empty: its lines are gone`
+      ])
+    }).pipe(silent)
+  )
+
+  it.live("is passed by a watch without a gap", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      yield* write(directory, 1)
+      const { backend } = yield* open({ directory })
+      const watcher = yield* watch(backend, "beginning")
+      assert.deepStrictEqual(yield* watcher.take(2), [1, "Live"])
+      const segment = newestOf(directory)
+      writeFileSync(segment.replace("events-00000001", "events-00000002"), "", { mode: 0o600 })
+      writeFileSync(segment.replace("events-00000001", "events-00000003"), "", { mode: 0o600 })
+      yield* write(directory, 2)
+      assert.deepStrictEqual(yield* watcher.take(1), [2])
     }).pipe(silent)
   )
 })

@@ -219,7 +219,7 @@ describe("following", () => {
       yield* moveOn
       segment(directory, 4, lines(5, 6))
       yield* moveOn
-      // That there is nothing in segment 3 is a loss: it was begun by its first line.
+      // That there is nothing in segment 3 may be a loss: nothing is noted of it, nor of a later one.
       assert.deepStrictEqual(yield* watcher.take(3), ["Gap", 5, 6])
       const resumed = yield* watch(backend, items[0]!.cursor)
       assert.deepStrictEqual(yield* resumed.take(4), [4, 5, 6, "Live"])

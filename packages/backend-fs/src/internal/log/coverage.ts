@@ -17,7 +17,7 @@ export const whatIsDamaged = ({ bytes, lines }: { readonly lines: number; readon
  * as removed; and if the first segments were deleted by other means, with the first event that is left.
  *
  * Gaps are: missing segments, because numbers are consecutive; empty ones, which were truncated, because a segment is created with its
- * first line; ones that were truncated or replaced and written to again, because their first bytes differ from those in the meta file;
+ * first line, except where a writer was stopped between the two; ones that were truncated or replaced and written to again, because their first bytes differ from those in the meta file;
  * and damaged lines, which may have been events. File times are not used, because a copy or a restore changes them.
  *
  * @internal
@@ -46,7 +46,7 @@ export const coverageOf = (options: {
     const missing = SegmentName.missingBetween(number, name.number)
     if (missing !== undefined && index === 0) since = directory.firstTimeOf(name) ?? "unknown"
     if (missing !== undefined) gap(missing)
-    if (size === 0 && name.number !== meta.sealedUpTo) gap(SegmentName.isEmpty(name))
+    if (size === 0 && !SegmentMark.isUnused(meta, name, index === segments.length - 1)) gap(SegmentName.isEmpty(name))
     number = Math.max(number, name.number)
   }
   // Those that were begun since are there.

@@ -43,6 +43,26 @@ const markOf = (directory: LogDirectory, name: SegmentName.SegmentName): LogPosi
   }
 }
 
+/**
+ * Whether an empty segment never had a line that was answered: a writer was stopped after it created it. It would be noted what the
+ * segment begins with, as of those before and after it; and where it was found out that it was cut, that is noted instead.
+ *
+ * @internal
+ */
+export const isUnused = (
+  { begun, sealedUpTo }: LogMeta,
+  { key, number }: SegmentName.SegmentName,
+  isNewest: boolean
+): boolean => {
+  if (number === sealedUpTo) return true
+  const noted = begun.flatMap(({ segment }) => segment ?? [])
+  return (
+    noted.some((one) => one.number < number) &&
+    (isNewest || noted.some((one) => one.number > number)) &&
+    noted.every((one) => one.key !== key)
+  )
+}
+
 /** Whether a segment begins differently than noted. */
 const isChanged = (directory: LogDirectory, mark: LogPosition.LogPosition): boolean => {
   const segment = mark.segment === undefined ? undefined : directory.openSegment(mark.segment, "read")

@@ -310,7 +310,7 @@ export class LogTail {
     this.readSlice(size, true)
     if (this.lossesAfter !== undefined && size > 0) this.tellLosses(LogPosition.startOf(segment.name), items)
     if (this.pending.length > 0) return this.show(items)
-    if (size === 0 && this.options.directory.logMeta().sealedUpTo !== segment.name.number) {
+    if (size === 0 && !SegmentMark.isUnused(this.options.directory.logMeta(), segment.name, false)) {
       items.push(this.gap(SegmentName.isEmpty(segment.name), this.position))
     }
     const following = next()
