@@ -182,7 +182,8 @@ describe("--cursor-file", () => {
         const file = join(folder, "cursor")
         const { fiber, until } = yield* running(service, "follow", "--cursor-file", file, "--since", "1h")
         yield* until(3)
-        yield* TestClock.adjust("1 second")
+        // Soon, because until then a run that is killed leaves nothing to go on after.
+        yield* TestClock.adjust("100 millis")
         yield* eventually(
           "a cursor",
           Effect.map(
@@ -193,6 +194,11 @@ describe("--cursor-file", () => {
         const first = yield* contentOf(file)
         yield* service.write([write(4, { at: "2026-08-22T10:31:00Z" })])
         yield* until(4)
+        yield* TestClock.adjust("1 second")
+        yield* eventually(
+          "another cursor",
+          Effect.map(contentOf(file), (content) => content !== first)
+        )
         yield* Fiber.interrupt(fiber)
         assert.notStrictEqual(yield* contentOf(file), first)
         const rest = yield* run(layer, ["follow", "--cursor-file", file, "--until", "now", "-ondjson"])

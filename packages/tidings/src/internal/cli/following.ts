@@ -38,6 +38,8 @@ const GRACE = 1_000
 
 /** At most this much is shown again after a run that was killed. */
 const BETWEEN_SAVES = "1 second"
+/** Until there is a file, a run that is killed is none: the next one begins with the newest events. */
+const BEFORE_FIRST_SAVE = "100 millis"
 
 /** Ends when the time is over that is asked for, but not before what is stored was shown. */
 const timeIsOver = Effect.fnUntraced(function* (until: Timestamp.Micros | undefined, live: Deferred.Deferred<void>) {
@@ -187,7 +189,12 @@ const watch = Effect.fnUntraced(function* (
     )
   })
   const saving: Effect.Effect<never, Failure> =
-    cursorFile === undefined ? Effect.never : Effect.forever(Effect.delay(save, BETWEEN_SAVES))
+    cursorFile === undefined
+      ? Effect.never
+      : Effect.andThen(
+          Effect.andThen(Deferred.await(live), Effect.delay(save, BEFORE_FIRST_SAVE)),
+          Effect.forever(Effect.delay(save, BETWEEN_SAVES))
+        )
 
   let hasLeft = false
   const leaving = Effect.andThen(
