@@ -82,6 +82,19 @@ const absentCheck = (disk: Disk, ask: Ask, directory: string): Check => {
       }
 }
 
+/** A segment that this process may not use in a mode. */
+const closedTo = (disk: Disk, ask: Ask, directory: string, mode: number): string | undefined =>
+  disk
+    .list(directory)
+    .filter((file) => SegmentName.ofStored(file) !== undefined)
+    .map((file) => path.join(directory, file))
+    .find((file) => disk.status(file)?.kind === "file" && ask(file, mode) !== undefined)
+
+const mayReadLog = (disk: Disk, ask: Ask, directory: string): boolean =>
+  ask(directory, R_OK | X_OK) === undefined &&
+  access.problemOf(disk, directory, disk.status(directory)!, "read", "log") === undefined &&
+  closedTo(disk, ask, directory, R_OK) === undefined
+
 /**
  * Who may not write to a log of another user, or to one on a file system that is mounted read-only, is told so and may read it as
  * well: what is meant for readers is set up in that way. A user who may not write to an own log, or not to a file in a directory
@@ -94,14 +107,7 @@ const permissionCheck = (disk: Disk, ask: Ask, directory: string): Check => {
   const facts = { mode: access.octal(permissions), owner, user: disk.user ?? null }
   const common = { name: "permissions", found, facts }
   if (disk.user === undefined) return { ...common, state: "ok", found: "this system has no file permissions to check" }
-  const isListed = ask(directory, R_OK | X_OK) === undefined
-  const files = (isListed ? disk.list(directory) : [])
-    .filter((file) => SegmentName.ofStored(file) !== undefined)
-    .map((file) => path.join(directory, file))
-    .filter((file) => disk.status(file)?.kind === "file")
-  const closed = (mode: number) => files.find((file) => ask(file, mode) !== undefined)
-  const mayRead =
-    isListed && access.problemOf(disk, directory, status, "read", "log") === undefined && closed(R_OK) === undefined
+  const mayRead = mayReadLog(disk, ask, directory)
   const readOnly = (toRecord: string): Check => ({
     ...common,
     state: "note",
@@ -116,13 +122,19 @@ const permissionCheck = (disk: Disk, ask: Ask, directory: string): Check => {
     const asOwner = `run as user ${owner}, chown -R ${disk.user} ${directory}, ${elsewhere}`
     if (mayRead && denied === "EROFS") return readOnly(`mount its file system writable, ${elsewhere}`)
     if (owner === disk.user) {
-      return { ...common, state: "broken", advice: `chmod u+rwx ${directory}; or mount its file system writable` }
+      const read = mayRead ? "; this user may read the log, and not record in it" : ""
+      return {
+        ...common,
+        found: `${found}${read}`,
+        state: "broken",
+        advice: `chmod u+rwx ${directory}; or mount its file system writable`
+      }
     }
     return mayRead
       ? readOnly(asOwner)
       : { ...common, state: "broken", advice: `this process runs as user ${disk.user}: ${asOwner}` }
   }
-  const unusable = closed(R_OK | W_OK)
+  const unusable = closedTo(disk, ask, directory, R_OK | W_OK)
   if (unusable !== undefined) {
     return {
       ...common,
@@ -343,8 +355,8 @@ export const run = (options?: {
     const permissions = permissionCheck(disk, ask, directory)
     const space = spaceCheck(directory)
     const checks = [isThere, permissions, ...(space === undefined ? [] : [space])]
-    // The log in a directory that may not be used cannot be read.
-    if (permissions.state === "broken") return checks
+    // What is broken may only be that nothing can be recorded.
+    if (disk.user !== undefined && !mayReadLog(disk, ask, directory)) return checks
     return yield* Effect.match(logChecks(directory, options?.onProgress), {
       onFailure: ({ reason }): ReadonlyArray<Check> => [
         ...checks,

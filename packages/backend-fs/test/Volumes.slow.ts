@@ -147,6 +147,40 @@ if (isRoot) {
       })
     )
 
+    it.effect("doctor reads a log that another user may only read, and says that it may not be recorded to", () =>
+      Effect.gen(function* () {
+        const log = path.join(path.dirname(yield* volume), "log")
+        assert.strictEqual(runAs(0, 0, "emit", log), "written")
+        assert.match(runAs(SIDECAR, SIDECAR, "doctor", log), /^permissions broken .*chown -R 4002 .*; undefined$/)
+        const files = readdirSync(log).map((file) => path.join(log, file))
+        for (const file of [log, ...files]) chmodSync(file, 0o755)
+        assert.strictEqual(runAs(SIDECAR, SIDECAR, "list", log), "read 1")
+        assert.match(
+          runAs(SIDECAR, SIDECAR, "doctor", log),
+          /^permissions note .*; this user may read the log, and not record in it: nothing to do to read it; to record: run as user 0, .*; 1 event, the newest/
+        )
+        const segment = files.find((file) => file.endsWith(".ndjson"))!
+        chmodSync(segment, 0o600)
+        assert.match(runAs(SIDECAR, SIDECAR, "list", log), /^refused: /)
+        assert.match(runAs(SIDECAR, SIDECAR, "doctor", log), /^permissions broken .*; undefined$/)
+      })
+    )
+
+    it.effect("doctor reads a log that its owner may only read, and says what makes it writable", () =>
+      Effect.gen(function* () {
+        const home = path.join(path.dirname(yield* volume), "home")
+        mkdirSync(home)
+        chownSync(home, HOST, HOST)
+        const log = path.join(home, "log")
+        assert.strictEqual(runAs(HOST, HOST, "emit", log), "written")
+        chmodSync(log, 0o500)
+        assert.match(
+          runAs(HOST, HOST, "doctor", log),
+          /^permissions broken .*; this user may read the log, and not record in it: chmod u\+rwx .*; 1 event, the newest/
+        )
+      })
+    )
+
     it.effect("a directory that everybody may write to is not used, and nothing is created in it", () =>
       Effect.gen(function* () {
         const directory = yield* volume
