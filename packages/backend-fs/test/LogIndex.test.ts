@@ -660,4 +660,49 @@ describe("side files", () => {
         assert.isBelow(missing, behind + STEP)
       })
   )
+
+  const refused = () => {
+    throw Object.assign(new Error("EROFS: on purpose"), { code: "EROFS" })
+  }
+
+  for (const [who, disk] of [
+    ["and noted", node],
+    ["also by who cannot note it", { ...node, create: refused, append: refused, lock: refused }]
+  ] as const) {
+    it.effect(`lines that are gone from the end of a complete segment are told, ${who}`, () =>
+      Effect.gen(function* () {
+        const directory = yield* TestDirectory.make
+        yield* openSmall(directory)
+        const file = segment(directory, 1, linesOf(1, 90))
+        segment(directory, 2, linesOf(91, 180))
+        const gaps = (disk: Disk) =>
+          Effect.flatMap(openSmall(directory, disk), ({ backend }) =>
+            Effect.map(backend.query({ limit: 1 }), ({ coverage }) => coverage[0]!.gaps.map(({ reason }) => reason))
+          )
+        assert.deepStrictEqual(yield* gaps(node), [])
+        assert.lengthOf(indexesOf(directory), 2)
+        const text = readFileSync(file, "utf8")
+        writeFileSync(file, text.slice(0, text.slice(0, -1).lastIndexOf("\n") + 1))
+        const told = yield* gaps(disk)
+        assert.lengthOf(told, 1)
+        assert.match(told[0]!, /^lines of segment 1 of the log are gone: it was cut or replaced; found at \d{4}-/)
+        assert.lengthOf(yield* gaps(disk), 1)
+      })
+    )
+  }
+
+  it.effect("lines that come to a complete segment late are no loss", () =>
+    Effect.gen(function* () {
+      const directory = yield* TestDirectory.make
+      yield* openSmall(directory)
+      const file = segment(directory, 1, linesOf(1, 90))
+      segment(directory, 2, linesOf(91, 180))
+      const gaps = Effect.flatMap(openSmall(directory), ({ backend }) =>
+        Effect.map(backend.query({ limit: 1 }), ({ coverage }) => coverage[0]!.gaps)
+      )
+      yield* gaps
+      appendFileSync(file, line(200))
+      assert.deepStrictEqual(yield* gaps, [])
+    })
+  )
 })

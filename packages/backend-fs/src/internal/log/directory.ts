@@ -6,6 +6,7 @@ import { readStart } from "../fileOperations.ts"
 import * as SegmentDisk from "./compression/segmentDisk.ts"
 import * as Limits from "./limits.ts"
 import * as LogMeta from "./logMeta.ts"
+import type { Lost } from "./logMeta.ts"
 import * as SegmentName from "./segmentName.ts"
 import { type Meta, StoreDirectory, type StoreOptions } from "../storeDirectory.ts"
 
@@ -72,6 +73,9 @@ export class LogDirectory extends StoreDirectory {
   private readonly limits: Limits.Changes
   /** Whether there were segments and nothing that tells their limits when an identity was made. */
   hasUnknownLimits = false
+
+  /** Segments of which lines are gone, as this process has found out and could not note in `.meta.json`. */
+  readonly unnoted: Array<Lost> = []
 
   constructor(options: StoreOptions & { readonly limits?: Limits.Changes | undefined }) {
     super({ ...options, disk: SegmentDisk.make(options.disk) }, "log")

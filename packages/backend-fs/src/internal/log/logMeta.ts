@@ -27,7 +27,7 @@ export interface Removed {
 }
 
 /**
- * Segments that were cut or replaced, and then written to.
+ * Segments of which lines are gone, because they were cut or replaced.
  *
  * @internal
  */

@@ -29,7 +29,8 @@ const MOST_WAITS = 10
 /** Most losses that are noted one by one; of more, the two oldest become one. */
 const MOST_LOSSES = 32
 
-const WORDS = "of the log does not begin as it did: it was cut or replaced, and lines of it are gone"
+const wordsOf = (from: number, upTo: number): string =>
+  `lines of ${SegmentName.range(from, upTo)} of the log are gone: ${from === upTo ? "it was" : "they were"} cut or replaced`
 
 /** What a segment begins with now; absent where it does not exist, or is empty: that is found out without a note. */
 const markOf = (directory: LogDirectory, name: SegmentName.SegmentName): LogPosition.LogPosition | undefined => {
@@ -80,15 +81,14 @@ const isChanged = (directory: LogDirectory, mark: LogPosition.LogPosition): bool
 const changedOf = (directory: LogDirectory, { begun }: LogMeta): ReadonlyArray<SegmentName.SegmentName> =>
   begun.flatMap((mark) => (mark.segment !== undefined && isChanged(directory, mark) ? [mark.segment] : []))
 
-const withLoss = (
-  losses: ReadonlyArray<Lost>,
-  { number }: SegmentName.SegmentName,
-  at: number
-): ReadonlyArray<Lost> => {
-  const all = [
-    ...losses.filter(({ from, upTo }) => from !== number || upTo !== number),
-    { from: number, upTo: number, at }
-  ]
+const lossOf = ({ number }: SegmentName.SegmentName, clock: Clock.Clock): Lost => ({
+  from: number,
+  upTo: number,
+  at: Timestamp.now(clock)
+})
+
+const withLoss = (losses: ReadonlyArray<Lost>, loss: Lost): ReadonlyArray<Lost> => {
+  const all = [...losses.filter(({ from, upTo }) => from !== loss.from || upTo !== loss.upTo), loss]
   const [oldest, next, ...rest] = all
   return all.length <= MOST_LOSSES || oldest === undefined || next === undefined
     ? all
@@ -118,7 +118,7 @@ const noteIn = (
     begun,
     ...(lost.length === 0
       ? undefined
-      : { lost: lost.reduce((lost, name) => withLoss(lost, name, Timestamp.now(clock)), meta.lost) })
+      : { lost: lost.reduce((lost, name) => withLoss(lost, lossOf(name, clock)), meta.lost) })
   })
 }
 
@@ -196,7 +196,7 @@ export const noteCut = (directory: LogDirectory, clock: Clock.Clock, name: Segme
       const { begun, lost } = directory.logMeta()
       const others = begun.filter(({ segment }) => segment?.key !== name.key)
       if (others.length === begun.length || directory.files.status(directory.pathOf(name.file))?.size !== 0) return
-      directory.change(fields, { begun: others, lost: withLoss(lost, name, Timestamp.now(clock)) })
+      directory.change(fields, { begun: others, lost: withLoss(lost, lossOf(name, clock)) })
     })
   } catch {
     // It is found out as well by what the segment begins with then.
@@ -204,8 +204,33 @@ export const noteCut = (directory: LogDirectory, clock: Clock.Clock, name: Segme
 }
 
 /**
- * Which segments after a number were cut or replaced and written to since, in words: those that are noted, and those that are not
- * noted yet.
+ * Notes that lines are gone from the end of a complete segment: its side file was made of more. Where it cannot be noted, this process
+ * tells it all the same.
+ *
+ * @internal
+ */
+export const noteShorter = (directory: LogDirectory, clock: Clock.Clock, name: SegmentName.SegmentName): void => {
+  const { number } = name
+  const isIn = (losses: ReadonlyArray<Lost>): boolean =>
+    losses.some(({ from, upTo }) => from <= number && number <= upTo)
+  if (isIn(directory.unnoted) || isIn(directory.logMeta().lost)) return
+  const loss = lossOf(name, clock)
+  let isNoted: boolean | undefined
+  try {
+    isNoted = directory.locked((fields) => {
+      const { lost } = directory.logMeta()
+      if (!isIn(lost)) directory.change(fields, { lost: withLoss(lost, loss) })
+      return true
+    })
+  } catch {
+    isNoted = false
+  }
+  if (isNoted !== true) directory.unnoted.push(loss)
+}
+
+/**
+ * Of which segments after a number lines are gone, because they were cut or replaced, in words: those that are noted, and those that
+ * are not noted yet.
  *
  * @internal
  */
@@ -217,13 +242,11 @@ export const whatWasLost = (
 ): ReadonlyArray<string> => {
   const from = Math.max(after, meta.removed?.upTo ?? 0)
   return [
-    ...meta.lost
+    ...[...meta.lost, ...directory.unnoted]
       .filter((lost) => lost.upTo > from && lost.from <= upTo)
-      .map(
-        ({ at, ...lost }) => `${SegmentName.range(lost.from, lost.upTo)} ${WORDS}; found at ${Timestamp.format(at)}`
-      ),
+      .map(({ at, ...lost }) => `${wordsOf(lost.from, lost.upTo)}; found at ${Timestamp.format(at)}`),
     ...changedOf(directory, meta)
       .filter(({ number }) => number > from && number <= upTo)
-      .map(({ number }) => `${SegmentName.range(number, number)} ${WORDS}`)
+      .map(({ number }) => wordsOf(number, number))
   ]
 }

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import { crc32 } from "node:zlib"
 import type { LogDirectory } from "../directory.ts"
 import { type SegmentSource, sourceOf } from "../segment.ts"
+import * as SegmentMark from "../segmentMark.ts"
 import { repeat, type SegmentStatus } from "../view.ts"
 import * as Block from "./block.ts"
 import type { KnownSegment } from "./knownSegment.ts"
@@ -136,13 +137,24 @@ export class Comparison {
       if (!known.isOpened && !this.takeNotes(known, segment)) return "other"
       const isContent = known.isContentOf(segment)
       if (isContent !== undefined) return isContent ? "same" : "other"
-      if (tip.to > segment.size) return "other"
+      if (tip.to > segment.size) {
+        if (!isNewest) this.noteShorter(segment, tip.to)
+        return "other"
+      }
       if (this.open(segment, (source) => checkBefore(source, tip.to)) !== tip.endCheck) return "other"
     } catch (cause) {
       if (cause instanceof IndexDamaged) return "other"
       throw cause
     }
     return isNewest && !isChanged ? "same" : "doubtful"
+  }
+
+  /** Tells that lines of a complete segment are gone. The newest one may have been copied before its side file, while it grew. */
+  private noteShorter({ name, size }: SegmentStatus, indexed: number): void {
+    const { directory } = this
+    const now = directory.disk.status(directory.pathOf(name.file))
+    // An empty one is told as that. One that others still appended to has grown since it was looked at.
+    if (now !== undefined && size > 0 && now.size < indexed) SegmentMark.noteShorter(directory, directory.clock, name)
   }
 
   /** Takes in what the side file says. False where it is that of another segment. */
