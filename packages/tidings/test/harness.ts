@@ -24,7 +24,7 @@ export interface Surroundings {
   /** Columns of the terminal; absent: the output is no terminal. */
   readonly columns?: number | undefined
   readonly canColor?: boolean | undefined
-  readonly stdin?: string | undefined
+  readonly stdin?: string | Uint8Array | undefined
   readonly options?: Partial<Cli.Options> | undefined
 }
 
@@ -34,7 +34,7 @@ const lines = (texts: ReadonlyArray<unknown>): ReadonlyArray<string> =>
 const surroundings = ({ canColor = false, columns, stdin = "" }: Surroundings) =>
   Layer.mergeAll(
     Stdio.layerTest({
-      stdin: Stream.make(new TextEncoder().encode(stdin)),
+      stdin: Stream.make(typeof stdin === "string" ? new TextEncoder().encode(stdin) : stdin),
       stdout: () => Sink.drain,
       stderr: () => Sink.drain
     }),

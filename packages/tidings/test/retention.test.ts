@@ -4,7 +4,7 @@ import { Backend } from "@tidings/core/Backend"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { TestClock } from "effect/testing"
-import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { backend } from "../src/internal/cli/tidings.ts"
@@ -32,6 +32,18 @@ const world = Effect.gen(function* () {
 })
 
 describe("retention", () => {
+  it.effect("tells of a directory that is a link to nowhere, as every verb that reads does", () =>
+    Effect.gen(function* () {
+      const link = join(yield* directoryOfTest, "link")
+      symlinkSync(join(link, "..", "nowhere"), link)
+      for (const verb of [["retention"], ["list"]]) {
+        const { code, err } = yield* run(backend, [...verb, "--directory", link])
+        assert.notStrictEqual(code, 0)
+        assert.match(err.join("\n"), /link is a symbolic link to .*nowhere, which does not exist/)
+      }
+    })
+  )
+
   it.effect("shows the limits of the log, and sets those that are named", () =>
     Effect.gen(function* () {
       const { tidings } = yield* world
@@ -52,7 +64,9 @@ describe("retention", () => {
         "max size:    8191 TiB",
         "max events:  9007199254740991"
       ])
+      assert.deepStrictEqual(shown.err, [])
       const set = yield* tidings("retention", "--max-age", "36h", "--max-size", "1.5GiB", "--max-events", "none")
+      assert.deepStrictEqual(set.err, ["applied by the process that records next, or now by tidings prune"])
       assert.deepStrictEqual(set.out.slice(0, 3), ["max age:     36h", "max size:    1.5 GiB", "max events:  none"])
       const { out } = yield* tidings("retention", "-o", "json")
       assert.deepStrictEqual(JSON.parse(out.join("\n")), {

@@ -16,6 +16,7 @@ import { TestClock, TestConsole } from "effect/testing"
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { gzipSync, zstdCompressSync } from "node:zlib"
 import * as Stream from "effect/Stream"
 import { parse, stringify } from "yaml"
 import * as importItems from "../src/internal/cli/importItems.ts"
@@ -279,6 +280,25 @@ describe("import", () => {
       )
       yield* run(layer, ["import"], { stdin: state(125, 7) })
       assert.strictEqual((yield* all(service))[0]!.count, 6)
+    })
+  )
+
+  it.effect("says how to decompress what is compressed, and stores nothing of it", () =>
+    Effect.gen(function* () {
+      const text = JSON.stringify(foreign(1))
+      for (const [bytes, program] of [
+        [gzipSync(text), "gzip"],
+        [zstdCompressSync(text), "zstd"]
+      ] as const) {
+        const { layer, service } = yield* memory()
+        const { code, err } = yield* run(layer, ["import", "-"], { stdin: bytes })
+        assert.strictEqual(code, 1)
+        assert.deepStrictEqual(err, [
+          "error: stdin is compressed",
+          `decompress it: ${program} -dc FILE | tidings import -`
+        ])
+        assert.strictEqual((yield* service.query({})).totalCount, 0)
+      }
     })
   )
 

@@ -132,7 +132,7 @@ const timeNow = (meta: LogMeta, clock: Micros, agreed: Micros): Now => {
     time: { believed, doubted: Math.min(agreed, doubted ?? agreed) },
     doubt:
       `the time went on by ${Limits.age(Math.floor(step / 1_000_000 / 86_400) * 86_400)} at once, to ${Timestamp.format(agreed)}: ` +
-      `for a day ages are counted up to ${Timestamp.format(believed)}`
+      `for a day ages are counted up to ${Timestamp.format(believed)}, so that a wrong clock removes nothing`
   }
 }
 

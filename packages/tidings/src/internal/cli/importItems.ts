@@ -115,6 +115,15 @@ export const formOf = (beginning: string, isWhole: boolean): Form | undefined =>
 }
 
 /**
+ * The program that decompresses a source which begins like this; absent where it is not compressed. Bytes that are no UTF-8 have been
+ * replaced.
+ *
+ * @internal
+ */
+export const decompressorOf = (beginning: string): string | undefined =>
+  beginning.startsWith("\u001f\ufffd") ? "gzip -dc" : beginning.startsWith("(\ufffd/\ufffd") ? "zstd -dc" : undefined
+
+/**
  * The items of a form. `parseYaml` is needed for YAML only.
  *
  * @internal

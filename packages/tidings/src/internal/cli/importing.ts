@@ -16,6 +16,7 @@ import * as failure from "./failure.ts"
 import * as importedEvent from "./importedEvent.ts"
 import * as importItems from "./importItems.ts"
 import * as progresses from "./progress.ts"
+import * as session from "./session.ts"
 import * as words from "./words.ts"
 
 /** Series in one write: a log looks once for what it has of all of them. */
@@ -40,7 +41,11 @@ interface Pending {
 class Import {
   stored = 0
   present = 0
+  /** States that were read together with a later one of the same series. */
+  earlier = 0
   bad = 0
+  /** Something was read that is an event. */
+  hasBegun = false
   private pending = new Map<string, Pending>()
   private readonly backend: BackendService
   private readonly progress: progresses.Progress
@@ -51,8 +56,10 @@ class Import {
   }
 
   get summary(): string {
-    const events = `${words.counted(this.stored, "event")} imported`
-    return this.present === 0 ? events : `${events}, ${this.present} already there`
+    const parts = [`${words.counted(this.stored, "event")} imported`]
+    if (this.present > 0) parts.push(`${this.present} already there`)
+    if (this.earlier > 0) parts.push(`${words.counted(this.earlier, "earlier state")} of them left out`)
+    return parts.join(", ")
   }
 
   refuse(where: string, problem: string): Effect.Effect<void> {
@@ -63,10 +70,11 @@ class Import {
 
   /** Of a series that occurs several times in a batch the latest state counts. */
   add(write: Write, where: string): Effect.Effect<void, BackendError> {
+    this.hasBegun = true
     const key = EventId.format(write.id)
     const before = this.pending.get(key)
     if (before === undefined || before.write.upTo < write.upTo) this.pending.set(key, { write, where })
-    if (before !== undefined) this.present++
+    if (before !== undefined) this.earlier++
     return this.pending.size >= LARGEST_BATCH ? this.flush : Effect.void
   }
 
@@ -141,6 +149,14 @@ const readSource = Effect.fnUntraced(function* (source: Source, into: Import, cl
     beginning += piece
     const form = importItems.formOf(beginning, isLast)
     if (form === undefined) return
+    const decompressor = importItems.decompressorOf(beginning)
+    if (decompressor !== undefined) {
+      const { command } = yield* session.Session
+      return yield* new failure.Failure({
+        detail: `${source.name} is compressed`,
+        hint: `decompress it: ${decompressor} FILE | ${command} import -`
+      })
+    }
     items = importItems.make(form, form === "yaml" ? yield* loadYaml : notYaml)
     const text = beginning
     beginning = ""
@@ -170,7 +186,9 @@ export const run = Effect.fnUntraced(function* (sources: ReadonlyArray<Source>, 
   yield* Effect.forEach(sources, (source) => readSource(source, into, cluster), { discard: true }).pipe(
     Effect.andThen(into.flush),
     Effect.onExit(() => progress.clear),
-    Effect.onError(() => words.say(`${into.summary} before this; what is imported again is stored once`))
+    Effect.onError(() =>
+      into.hasBegun ? words.say(`${into.summary} before this; what is imported again is stored once`) : Effect.void
+    )
   )
   yield* words.say(into.summary)
   if (into.bad > MOST_TOLD) yield* words.say(`and ${into.bad - MOST_TOLD} more that could not be imported`)

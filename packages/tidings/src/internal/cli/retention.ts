@@ -102,10 +102,13 @@ export const retention = () =>
       }
       const inLog = (log: eventLog.Log) =>
         Effect.gen(function* () {
-          if (Object.values(changes).some((change) => change !== undefined)) yield* log.setRetention(changes)
+          const isSet = Object.values(changes).some((change) => change !== undefined)
+          if (isSet) yield* log.setRetention(changes)
           const status = yield* log.status
           if (output === "text") yield* words.prose(linesOf(status), "max events:  ".length)
           else yield* documents.print(output, objectOf(status))
+          const { command } = yield* session.Session
+          if (isSet) yield* words.say(`applied by the process that records next, or now by ${command} prune`)
         })
       yield* eventLog.use("retention", inLog, inDatabase)
     }, session.verb("retention"))

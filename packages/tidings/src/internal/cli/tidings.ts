@@ -15,7 +15,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import { readdirSync } from "node:fs"
+import { lstatSync, readdirSync } from "node:fs"
 import { resolve } from "node:path"
 import * as Cli from "../../Cli.ts"
 import * as backendChoice from "../backendChoice.ts"
@@ -106,6 +106,9 @@ const hasSegments = (directory: string): boolean => {
   }
 }
 
+const isLink = (directory: string): boolean =>
+  lstatSync(directory, { throwIfNoEntry: false })?.isSymbolicLink() === true
+
 const log = (directory: string, use: Cli.BackendUse): Layer.Layer<Backend, Absent | BackendError> => {
   // One that has begun is also followed by who may read it and not write to it.
   const create = use.create && !hasBegun(directory)
@@ -116,7 +119,7 @@ const log = (directory: string, use: Cli.BackendUse): Layer.Layer<Backend, Absen
   return Layer.catchCause(layer, (cause): Layer.Layer<Backend, Absent | BackendError> =>
     Layer.unwrap(
       Effect.suspend((): Effect.Effect<never, Absent | BackendError> =>
-        hasBegun(directory) || hasSegments(directory)
+        hasBegun(directory) || hasSegments(directory) || isLink(directory)
           ? Effect.failCause(cause)
           : Effect.fail(
               new Absent({
