@@ -75,7 +75,7 @@ export class LogDirectory extends StoreDirectory {
   hasUnknownLimits = false
 
   /** Segments of which lines are gone, as this process has found out and could not note in `.meta.json`. */
-  readonly unnoted: Array<Lost> = []
+  readonly unnoted: Array<Lost & { readonly log: string | undefined }> = []
 
   constructor(options: StoreOptions & { readonly limits?: Limits.Changes | undefined }) {
     super({ ...options, disk: SegmentDisk.make(options.disk) }, "log")

@@ -210,23 +210,29 @@ export const noteCut = (directory: LogDirectory, clock: Clock.Clock, name: Segme
  * @internal
  */
 export const noteShorter = (directory: LogDirectory, clock: Clock.Clock, name: SegmentName.SegmentName): void => {
-  const { number } = name
-  const isIn = (losses: ReadonlyArray<Lost>): boolean =>
-    losses.some(({ from, upTo }) => from <= number && number <= upTo)
-  if (isIn(directory.unnoted) || isIn(directory.logMeta().lost)) return
   const loss = lossOf(name, clock)
+  if (isIn(lossesOf(directory, directory.logMeta()), loss)) return
   let isNoted: boolean | undefined
   try {
     isNoted = directory.locked((fields) => {
       const { lost } = directory.logMeta()
-      if (!isIn(lost)) directory.change(fields, { lost: withLoss(lost, loss) })
+      if (!isIn(lost, loss)) directory.change(fields, { lost: withLoss(lost, loss) })
       return true
     })
   } catch {
     isNoted = false
   }
-  if (isNoted !== true) directory.unnoted.push(loss)
+  if (isNoted !== true) directory.unnoted.push({ ...loss, log: directory.readIdentity() })
 }
+
+const isIn = (losses: ReadonlyArray<Lost>, { from, upTo }: Lost): boolean =>
+  losses.some((one) => one.from <= from && upTo <= one.upTo)
+
+/** What is noted, and what could not be noted of this log. */
+const lossesOf = (directory: LogDirectory, { lost }: LogMeta): ReadonlyArray<Lost> =>
+  directory.unnoted.length === 0
+    ? lost
+    : [...lost, ...directory.unnoted.filter((one) => one.log === directory.readIdentity() && !isIn(lost, one))]
 
 /**
  * Of which segments after a number lines are gone, because they were cut or replaced, in words: those that are noted, and those that
@@ -242,9 +248,9 @@ export const whatWasLost = (
 ): ReadonlyArray<string> => {
   const from = Math.max(after, meta.removed?.upTo ?? 0)
   return [
-    ...[...meta.lost, ...directory.unnoted]
+    ...lossesOf(directory, meta)
       .filter((lost) => lost.upTo > from && lost.from <= upTo)
-      .map(({ at, ...lost }) => `${wordsOf(lost.from, lost.upTo)}; found at ${Timestamp.format(at)}`),
+      .map(({ at, from, upTo }) => `${wordsOf(from, upTo)}; found at ${Timestamp.format(at)}`),
     ...changedOf(directory, meta)
       .filter(({ number }) => number > from && number <= upTo)
       .map(({ number }) => wordsOf(number, number))
