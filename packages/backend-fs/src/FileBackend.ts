@@ -193,8 +193,8 @@ export interface Options {
    */
   readonly retention?: RetentionOptions | undefined
   /**
-   * Is told how far the log is with long work that a query, a watch, `prune` or `compress` waits for, after each slice of some milliseconds; the
-   * work goes on when its effect is done. Nothing is told unless given.
+   * Is told how far the log is with long work that a query, a watch, `prune` or `compress` waits for, after each slice of some
+   * milliseconds; the work goes on when its effect is done. Nothing is told unless given.
    *
    * **Example** (A first query of a log without side files)
    *

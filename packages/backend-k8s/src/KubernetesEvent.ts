@@ -145,8 +145,8 @@ export const namespaceOf = (
     : involvedObject.namespace
 
 /**
- * The name of the event object of a write. It depends on the identity and on the involved object alone, so whoever
- * repeats a write meets the same object.
+ * The name of the event object of a write. It depends only on the identity and on the involved object, so a repeated write
+ * goes to the same object.
  *
  * @category getters
  * @since 0.1.0
@@ -501,16 +501,16 @@ const sourceOf = (object: json.Fields): EventSource => {
 const OWN_PREFIX = "tidings.dev/"
 
 /**
- * Reads an Event object of core/v1, whoever wrote it and through whichever API: events of events.k8s.io/v1 are the same
- * objects. The failure says what is wrong with it.
+ * Reads an Event object of core/v1, of Tidings or of another writer. Events that were written through events.k8s.io/v1 are the
+ * same objects. The failure says what is wrong with it.
  *
  * **Details**
  *
  * An event of another writer has the identity `{ origin: its uid, seq: 0 }`, its own count, and its resourceVersion as
  * `upTo`. Its last time is that of its series, else `lastTimestamp`, else `eventTime`; its source is `source.component`,
- * else `reportingComponent`, as kubectl has it; a count that is absent or less than 1 is 1, as kubectl has it; its type is what it is, also where it is neither Normal nor Warning; an
- * action that is missing is the reason. `object` is the object itself, without its managed fields. `cluster` is the one that
- * it was read from, where that is known.
+ * else `reportingComponent`, and a count that is absent or less than 1 is 1, both as kubectl has it. Its type is kept also
+ * where it is neither Normal nor Warning, and an action that is missing is the reason. `object` is the object itself, without
+ * its managed fields. `cluster` is the one that it was read from, where that is known.
  *
  * @category conversions
  * @since 0.1.0

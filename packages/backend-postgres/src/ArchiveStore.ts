@@ -174,7 +174,7 @@ export class ArchiveStore extends Context.Service<
     readonly commit: (commit: Commit) => Effect.Effect<Committed, BackendError>
     /**
      * The store was put back to an earlier state: what it has now belongs to a new epoch, unless another replica has begun it.
-     * Whoever opens the store next begins with all that it has.
+     * The next replica that opens the store copies all of it again.
      */
     readonly newEpoch: (options: {
       readonly key: number
@@ -182,7 +182,7 @@ export class ArchiveStore extends Context.Service<
       readonly epoch: number
       readonly ended?: Span | undefined
     }) => Effect.Effect<void, BackendError>
-    /** The replica copies nothing for now, because of a problem, or for ever where there is none: it ends in order. */
+    /** The replica stops copying: until a problem is over, or, where no problem is given, because it shuts down. */
     readonly leave: (options: {
       readonly key: number
       readonly replica: string

@@ -9,8 +9,8 @@ import * as Duration from "effect/Duration"
 /**
  * A passing fault.
  *
- * `applied` says whether the write may have taken effect: `"no"` when it certainly has not, `"unknown"` when nobody can
- * tell, for example because the connection broke before the answer came. Repeating is safe either way.
+ * `applied` says whether the write may have taken effect: `"no"` when it certainly has not, `"unknown"` when that
+ * cannot be told, for example because the connection broke before the answer came. Repeating is safe either way.
  *
  * @category errors
  * @since 0.1.0

@@ -4,7 +4,7 @@
  *
  * **When to use**
  *
- * Use it for whatever is printed or logged and was written by somebody else: messages, names, errors of servers.
+ * Use it for text of other writers before it is printed or logged: messages, names, errors of servers.
  *
  * **Details**
  *

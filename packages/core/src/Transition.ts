@@ -74,7 +74,7 @@ export interface Transition<Time = Duration.Input> {
   /** Reasons after which no state is known, so that the next one is recorded. They themselves are always recorded. */
   readonly endedBy?: ReadonlyArray<string> | undefined
   /**
-   * A state that was not reported for so long is over, and the next report is recorded: for states whose end nobody reports.
+   * A state that was not reported for so long is over, and the next report is recorded: for states whose end is not reported.
    * Never unless given.
    */
   readonly quietAfter?: Time | undefined

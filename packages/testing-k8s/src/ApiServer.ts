@@ -181,7 +181,7 @@ export interface Options {
 /**
  * The server cannot do what a test asks of it.
  *
- * `Listen`: the port is in use. `UnknownUser`: nobody has that name. `Refused`: the object would be refused by the API
+ * `Listen`: the port is in use. `UnknownUser`: there is no user of that name. `Refused`: the object would be refused by the API
  * server, for the reason in the message. `File`: the kubeconfig cannot be written.
  *
  * @category errors
@@ -273,7 +273,7 @@ export class ApiServer extends Context.Service<
     readonly heal: Effect.Effect<void>
     /** How often each fault was met so far. */
     readonly injected: Effect.Effect<Injected>
-    /** How many injected faults nobody met yet, those without end apart. */
+    /** How many injected faults no request has met yet, without those that have no end. */
     readonly remaining: Effect.Effect<number>
 
     /** Ends every watch that is open: `"end"`, as after `timeoutSeconds`, unless given. */

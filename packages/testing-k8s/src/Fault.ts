@@ -537,7 +537,7 @@ export interface Match {
 
 /**
  * Which requests meet an injected fault. Requests to which a real server never gives the fault do not count: a master
- * goes on although `tooManyRequests` waits for somebody.
+ * is not affected by a `tooManyRequests` that is left.
  *
  * @category models
  * @since 0.1.0

@@ -1,5 +1,5 @@
 /**
- * The event manager of this process, for code that nobody can hand it to: a plugin, a helper deep in a library, a module
+ * The event manager of this process, for code that it cannot be passed to: a plugin, a helper deep in a library, a module
  * that is loaded before the host knows its configuration.
  *
  * **When to use**
@@ -13,7 +13,7 @@
  *   was imported and one that a bundler included. Worker threads and the contexts of `node:vm`, so also each test file of
  *   Jest, have one each.
  * - Registering another one replaces the first. The `Registration` of the first then removes nothing.
- * - A manager of `Tidings.create` is removed when its `close` is called, before anything else, so nobody finds one that
+ * - A manager of `Tidings.create` is removed when its `close` is called, before anything else, so none is found that
  *   refuses events.
  *
  * **Example** (A helper that records where somebody listens)

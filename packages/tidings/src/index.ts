@@ -14,7 +14,7 @@ export * as Cli from "./Cli.ts"
 export * as CommandError from "./CommandError.ts"
 
 /**
- * The event manager of this process, for code that nobody can hand it to.
+ * The event manager of this process, for code that it cannot be passed to.
  */
 export * as Locator from "./Locator.ts"
 

@@ -8,7 +8,7 @@ import type { Commit } from "../ArchiveStore.ts"
 import { argumentsOf, columnsOf, intoCurrent, seriesOf, UNNESTED } from "./columns.ts"
 import type { Database, Opened } from "./database.ts"
 
-/** The number of an event that names its states: a resourceVersion is good within its epoch only, a seq is good for ever. */
+/** The number of an event that names its states: a resourceVersion is valid only within its epoch, a seq always. */
 const epochOf = ({ id }: Event, epoch: number): number => (id.seq === 0 ? epoch : 0)
 
 /** Each state once, and of each series which of them is the newest. */

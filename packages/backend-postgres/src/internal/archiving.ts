@@ -303,7 +303,7 @@ export const make = (database: Database, wrote: () => void): ArchiveStore["Servi
       })
     )
 
-  /** Where nothing but the replica's own row changes, nobody else is in the way. */
+  /** A commit that changes only the row of this replica, which needs no lock because no other replica writes that row. */
   const commitNote = ({ sql }: Opened, commit: Commit): Effect.Effect<NotedCommit, SqlError | BackendError> =>
     Effect.gen(function* () {
       const epoch = yield* epochNow(sql, commit.key)

@@ -92,7 +92,7 @@ const ofStore = (store: Archived, forgottenLast: number | undefined): EventQuery
   }
 }
 
-/** Gaps that lie outside of the time that is asked about are of no interest to the one who asks. */
+/** Leaves out gaps that are outside of the time range of the query. */
 const within = (coverage: EventQuery.Coverage, { since, until }: EventQuery.EventFilter): EventQuery.Coverage => ({
   ...coverage,
   gaps: coverage.gaps.filter(

@@ -10,7 +10,7 @@ import { uuid } from "./seed.ts"
 import type { Answer } from "./statuses.ts"
 import { formatHttpDate } from "./time.ts"
 
-/** Runs in the background, with the clock of whoever made the server. @internal */
+/** Runs in the background, with the clock of the effect that made the server. @internal */
 export type Fork = (effect: Effect.Effect<void>) => Fiber.Fiber<void>
 
 // Go's HTTP server gives the length of what fits its buffer, and sends the rest in chunks.

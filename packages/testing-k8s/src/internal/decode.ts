@@ -87,7 +87,7 @@ const zeroOf = (type: FieldType): Json => {
   return "struct" in type && !type.pointer ? zero(type.struct()) : null
 }
 
-/** What Go writes for a struct that nobody filled. @internal */
+/** What Go writes for an empty struct. @internal */
 export const zero = (of: Struct): JsonObject =>
   Object.fromEntries(of.fields.filter((field) => !field.omitEmpty).map((field) => [field.name, zeroOf(field.type)]))
 

@@ -20,7 +20,7 @@ export const remove = (objects: Objects, resource: ResourceType, info: RequestIn
     return refuse(Status.notFound(target, info.name))
   }
   if (resource.plural === "namespaces") {
-    // Nobody empties it here, so it stays as it is.
+    // There is no namespace controller here that deletes its contents, so it stays in Terminating.
     const meta = asObject(before["metadata"])
     const after =
       meta["deletionTimestamp"] === undefined

@@ -136,7 +136,7 @@ const converted = (of: Struct, event: JsonObject, nameThere: (name: string) => s
 export const toVersion = (version: EventVersion, event: JsonObject): JsonObject =>
   version === "core" ? event : converted(newEvent, event, (name) => coreNames[name] ?? name)
 
-/** An event that nobody filled, as in a bookmark. @internal */
+/** An event with empty fields, as in a bookmark. @internal */
 export const emptyEvent = (): JsonObject => zero(coreEvent)
 
 const texts: Readonly<Record<EventVersion, WeakMap<JsonObject, string>>> = {

@@ -18,7 +18,7 @@ export interface Reply {
   readonly reset: () => void
   /** Closes the connection when what was written has left. */
   readonly close: () => void
-  /** Called once, when there is nobody to answer any more. */
+  /** Called once, when the client has closed the connection. */
   readonly onClose: (listener: () => void) => void
   readonly onDrain: (listener: () => void) => void
 }

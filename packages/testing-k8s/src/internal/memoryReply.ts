@@ -4,7 +4,7 @@ import type { Reply } from "./exchange.ts"
 /** What a client sees of a connection that ends in the middle. */
 const connectionReset = (): Error => Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" })
 
-/** What a client sees where nobody listens. @internal */
+/** What a client sees where no server listens. @internal */
 export const connectionRefused = (): Error => Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" })
 
 const otherSideClosed = (): Error => Object.assign(new Error("other side closed"), { code: "UND_ERR_SOCKET" })

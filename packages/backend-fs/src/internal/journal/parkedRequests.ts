@@ -75,7 +75,7 @@ const giveTo = (disk: Disk, file: number, owner: number): void => {
 }
 
 /**
- * Appends a request; for everybody but the owner.
+ * Appends a request, from a process that does not own the journal.
  *
  * @internal
  */

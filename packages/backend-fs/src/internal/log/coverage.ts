@@ -17,8 +17,9 @@ export const whatIsDamaged = ({ bytes, lines }: { readonly lines: number; readon
  * as removed; and if the first segments were deleted by other means, with the first event that is left.
  *
  * Gaps are: missing segments, because numbers are consecutive; empty ones, which were truncated, because a segment is created with its
- * first line, except where a writer was stopped between the two; ones that were truncated or replaced and written to again, because their first bytes differ from those in the meta file;
- * and damaged lines, which may have been events. File times are not used, because a copy or a restore changes them.
+ * first line, except where a writer was stopped between the two; ones that were truncated or replaced, because their first bytes
+ * differ from those in the meta file or they are shorter than what was indexed; and damaged lines, which may have been events. File
+ * times are not used, because a copy or a restore changes them.
  *
  * @internal
  */

@@ -1,11 +1,10 @@
 import { isFull } from "../diskError.ts"
 
 /**
- * Does what a full disk prevents, and removes files that may go until it can be done: none where there is room, in the order that is
- * given, and no more than it takes.
+ * Calls `use`, and where the disk is full removes one file after the other, in order, until it succeeds.
  *
- * Limits and what they remove are noted in `.meta.json`, which is written anew. Without this a log that has filled its disk could
- * neither be told to keep less nor be made smaller.
+ * Limits and what they remove are noted in `.meta.json`, which is written as a new file. Without this, a log that has filled its disk
+ * could not be made smaller.
  *
  * @internal
  */

@@ -75,7 +75,7 @@ export const read = (
         ) {
           lines++
           const time = buffer.toString("latin1", at + TIME_AT, at + TIME_END)
-          // A damaged time could be later than all others, and keep the segment for ever.
+          // A damaged time could be later than all others, and the segment would never be removed.
           if (time > newest && Timestamp.parse(time) !== undefined) newest = time
         }
         const last = buffer.lastIndexOf(0x0a, found - 1)

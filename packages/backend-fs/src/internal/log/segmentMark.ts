@@ -45,8 +45,8 @@ const markOf = (directory: LogDirectory, name: SegmentName.SegmentName): LogPosi
 }
 
 /**
- * Whether an empty segment never had a line that was answered: a writer was stopped after it created it. It would be noted what the
- * segment begins with, as of those before and after it; and where it was found out that it was cut, that is noted instead.
+ * Whether an empty segment never had lines, because its writer was stopped after it created the file. A segment that had lines has a
+ * note of its beginning, or of its loss, as the segments before and after it have.
  *
  * @internal
  */

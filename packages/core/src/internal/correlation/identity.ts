@@ -75,7 +75,7 @@ export const keyOfGroup = (opening: string, identity: Identity, byFieldPath: boo
   keyOf(opening, textOf(identity, byFieldPath))
 
 /**
- * The same text for events of one group, and for no others, whoever wrote them. The fingerprints of checkpoints are made of
+ * The same text for events of one group, and for no others, in every process. The fingerprints of checkpoints are made of
  * it, so it must not change.
  *
  * @internal

@@ -6,7 +6,7 @@
  *
  * - One append is under way at most, so events are accepted in the order in which they were submitted.
  * - Every submission is concluded exactly once: accepted, refused, or answered as unknown.
- * - When it is accepted, the head, the ledgers and the settlements change in one turn, before anybody else can run: a caller
+ * - When it is accepted, the head, the ledgers and the settlements change in one turn, before other code can run: a caller
  *   goes on at once when it is told, and a sink reads at once when it is woken.
  *
  * How it fails: a journal that is full refuses a batch as a whole, so its events are appended again one by one, for some of

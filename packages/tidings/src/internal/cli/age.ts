@@ -93,7 +93,7 @@ const lastBefore = (at: Micros, now: Micros): Micros => {
  */
 export const inFuture = (at: Micros, now: Micros, write: (time: string) => string): string =>
   `in the future (${ago(at, now)}): ${local(at)}` +
-  // Only a time of day can have been meant of an earlier one.
+  // Only where a time of day was given, an earlier day can be meant.
   (at - now < 86_400_000_000
     ? `; for an earlier day give the date: ${write(local(lastBefore(at, now)).slice(0, 19))}`
     : "")

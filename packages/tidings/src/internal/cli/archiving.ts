@@ -213,7 +213,7 @@ export const run = ({ database, sources }: Plan, { maxAgeSeconds, port, replica 
     const ending = yield* process.Ending
     yield* Effect.addFinalizer(() =>
       Effect.flatMap(status, (last) => {
-        // Whoever ends a service by SIGTERM means it so.
+        // SIGTERM is how services are stopped, so it is no failure.
         ending.terminated = 0
         const written = last.sources.reduce((sum, one) => sum + one.written, 0)
         return words.say(`ended; ${words.counted(written, "state")} written, and it goes on from here`)

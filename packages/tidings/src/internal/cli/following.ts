@@ -38,7 +38,7 @@ const GRACE = 1_000
 
 /** At most this much is shown again after a run that was killed. */
 const BETWEEN_SAVES = "1 second"
-/** Until there is a file, a run that is killed is none: the next one begins with the newest events. */
+/** A run that is killed before the first save leaves no cursor, and the next one begins with the newest events. */
 const BEFORE_FIRST_SAVE = "100 millis"
 
 /** Ends when the time is over that is asked for, but not before what is stored was shown. */
@@ -219,7 +219,7 @@ export const run = (selected: selection.Selected, how: How) =>
     Effect.flatMap(
       selection.inPlace((placed) =>
         forgiving.asMeant(placed, (meant, missed) =>
-          // What showed what is meant is the newest, and is shown also where nothing of before is wanted.
+          // The event that had the right spelling is the newest one; it is shown also with a limit of 0.
           watch(meant !== placed && meant.limit === 0 ? { ...meant, limit: 1 } : meant, how, missed)
         )
       )

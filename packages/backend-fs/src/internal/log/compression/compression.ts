@@ -64,7 +64,7 @@ export const make = (options: {
           prepareToWrite,
           Effect.suspend(() => Compressor.run(directory, clock, { age: Duration.toMillis(age), frameSize, onProgress }))
         )
-    // Nobody waits for what is compressed in the background.
+    // Compression in the background reports no progress, because no caller waits for it.
     if (after !== undefined) yield* Effect.forkScoped(inBackground(compressing(), after))
     const compressible: Compressible = (age) =>
       Effect.andThen(

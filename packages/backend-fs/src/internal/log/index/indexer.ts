@@ -7,8 +7,8 @@ import type { Effort } from "./extension.ts"
 import type { LogIndex } from "./logIndex.ts"
 
 /**
- * Bytes that a writer leaves without an index, at most, also while it writes faster than it indexes: indexing them takes half a second,
- * which the first query after the writer has ended has to wait. Tests use fewer.
+ * When more bytes than this are not indexed, a writer spends more of its time with indexing. To index so many takes half a second, by
+ * which the first query after it is slower. Tests use fewer.
  *
  * @internal
  */
@@ -20,7 +20,7 @@ export const MostBehind: Context.Reference<number> = Context.Reference<number>("
 const PART = 1 / 20
 const PART_BEHIND = 1 / 2
 
-/** While more than `MostBehind` is left, each turn of the event loop is used for so long, in nanoseconds: other turns may be as long. */
+/** While more than `MostBehind` is left, how long it indexes in one turn of the event loop, in nanoseconds. */
 const TURN_BEHIND = 3_000_000n
 
 /** Time between two blocks, in which the writer has the processor for itself, in milliseconds: at least, and at most. */

@@ -169,7 +169,7 @@ export class SliceLines {
       if (claim === -1) isSaid = false
       else {
         const own = continued(AFTER_BEGINNING, bytes, start + BEGINNING.length, start + memberAt)
-        // `own` has begun with all bits set; another beginning differs by what so many bytes make of the difference.
+        // CRC-32 is linear: `own` began with all bits set, and the difference to `state` is shifted by as many bytes.
         state = continued(own ^ shiftBy(~state, memberAt), bytes, start + memberAt, start + memberEnd)
         state = ~(shiftBy(state ^ own, end - start - memberEnd) ^ claim)
         state = continued(state, bytes, end, next)
