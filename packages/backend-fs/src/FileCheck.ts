@@ -91,23 +91,23 @@ const closedTo = (disk: Disk, ask: Ask, directory: string, mode: number): string
     .find((file) => disk.status(file)?.kind === "file" && ask(file, mode) !== undefined)
 
 const mayReadLog = (disk: Disk, ask: Ask, directory: string): boolean =>
-  ask(directory, R_OK | X_OK) === undefined &&
-  access.problemOf(disk, directory, disk.status(directory)!, "read", "log") === undefined &&
-  closedTo(disk, ask, directory, R_OK) === undefined
+  disk.user === undefined ||
+  (ask(directory, R_OK | X_OK) === undefined &&
+    access.problemOf(disk, directory, disk.status(directory)!, "read", "log") === undefined &&
+    closedTo(disk, ask, directory, R_OK) === undefined)
 
 /**
- * Who may not write to a log of another user, or to one on a file system that is mounted read-only, is told so and may read it as
- * well: what is meant for readers is set up in that way. A user who may not write to an own log, or not to a file in a directory
- * that is open to this user for writing, is meant to record there and cannot.
+ * A log that this user can read and not write is no fault where it belongs to another user or its file system is mounted read-only:
+ * that is how readers are set up. It is a fault where the user owns the log, or may write to its directory and not to one of its files,
+ * because such a user is expected to record events.
  */
-const permissionCheck = (disk: Disk, ask: Ask, directory: string): Check => {
+const permissionCheck = (disk: Disk, ask: Ask, directory: string, mayRead: boolean): Check => {
   const status = disk.status(directory)!
   const { owner, permissions } = status
   const found = `mode ${access.octal(permissions)}, ${owner === disk.user ? "of this user" : `of user ${owner}`}`
   const facts = { mode: access.octal(permissions), owner, user: disk.user ?? null }
   const common = { name: "permissions", found, facts }
   if (disk.user === undefined) return { ...common, state: "ok", found: "this system has no file permissions to check" }
-  const mayRead = mayReadLog(disk, ask, directory)
   const readOnly = (toRecord: string): Check => ({
     ...common,
     state: "note",
@@ -352,11 +352,12 @@ export const run = (options?: {
     }
     if (status.success === undefined) return [absentCheck(disk, ask, directory)]
     const isThere: Check = { name: "directory", state: "ok", found: directory, facts: { directory, exists: true } }
-    const permissions = permissionCheck(disk, ask, directory)
+    const mayRead = mayReadLog(disk, ask, directory)
+    const permissions = permissionCheck(disk, ask, directory, mayRead)
     const space = spaceCheck(directory)
     const checks = [isThere, permissions, ...(space === undefined ? [] : [space])]
     // What is broken may only be that nothing can be recorded.
-    if (disk.user !== undefined && !mayReadLog(disk, ask, directory)) return checks
+    if (!mayRead) return checks
     return yield* Effect.match(logChecks(directory, options?.onProgress), {
       onFailure: ({ reason }): ReadonlyArray<Check> => [
         ...checks,

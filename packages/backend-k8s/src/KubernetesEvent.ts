@@ -422,10 +422,27 @@ export const toPatch = (write: Write, resourceVersion: string, options?: ShapeOp
 // reading
 // ---------------------------------------------------------------------------
 
-/** What programs in Go write for a time that is not set, where they write one. */
+/** The zero value of a time in Go, which some programs write for a time that is not set. */
 const UNSET = Timestamp.parse("0001-01-01T00:00:00Z")
 
-const timeOf = (value: unknown): number | undefined => {
+/**
+ * Reads a time of an object of Kubernetes, in microseconds since 1970. `undefined` where there is none, where it is no RFC 3339 time,
+ * and for `0001-01-01T00:00:00Z`, which programs in Go write for a time that is not set.
+ *
+ * **Example** (A time that is not set)
+ *
+ * ```ts
+ * import * as KubernetesEvent from "@tidings/backend-k8s/KubernetesEvent"
+ * import assert from "node:assert/strict"
+ *
+ * assert.equal(KubernetesEvent.timeOf("1970-01-01T00:00:01Z"), 1_000_000)
+ * assert.equal(KubernetesEvent.timeOf("0001-01-01T00:00:00Z"), undefined)
+ * ```
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const timeOf = (value: unknown): Timestamp.Micros | undefined => {
   const time = typeof value === "string" ? Timestamp.parse(value) : undefined
   return time === UNSET ? undefined : time
 }

@@ -78,18 +78,13 @@ const at = (value: unknown, path: string): unknown =>
     .split(".")
     .reduce<unknown>((inside, key) => (Predicate.isReadonlyObject(inside) ? inside[key] : undefined), value)
 
-/** What programs in Go write for a time that is not set, where they write one. */
-const UNSET = Timestamp.parse("0001-01-01T00:00:00Z")
-
-const isUnset = (value: unknown): boolean => typeof value !== "string" || Timestamp.parse(value) === UNSET
-
 /** What is wrong with a field of an object of core/v1 that would be stored as something else. */
 const problemIn = (value: object): string | undefined => {
   for (const [path, { expected, is }] of FIELDS) {
     const found = at(value, path)
     if (found !== undefined && found !== null && !is(found)) return `${path} is ${show(found)}, expected ${expected}`
   }
-  return TIMES.every((path) => isUnset(at(value, path)))
+  return TIMES.every((path) => KubernetesEvent.timeOf(at(value, path)) === undefined)
     ? `it has no time, expected ${time.expected} in lastTimestamp, eventTime, firstTimestamp or metadata.creationTimestamp`
     : undefined
 }

@@ -15,7 +15,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import { lstatSync, readdirSync } from "node:fs"
+import { existsSync, lstatSync, readdirSync } from "node:fs"
 import { resolve } from "node:path"
 import * as Cli from "../../Cli.ts"
 import * as backendChoice from "../backendChoice.ts"
@@ -88,6 +88,8 @@ const asked = (values: Values): Result.Result<backendChoice.Options, Usage> => {
 /** The file that gives a log its identity: where it is missing, no log has begun. */
 const IDENTITY = ".meta.json"
 
+const SEGMENT = /^events-\d{8,15}-\d{8}\.ndjson(\.zst)?$/
+
 const hasBegun = (directory: string): boolean => {
   try {
     return readdirSync(directory).includes(IDENTITY)
@@ -97,17 +99,11 @@ const hasBegun = (directory: string): boolean => {
   }
 }
 
-/** Whether there are segments of a log whose identity is missing, such as after a copy that left hidden files out. */
-const hasSegments = (directory: string): boolean => {
-  try {
-    return readdirSync(directory).some((file) => /^events-\d{8,15}-\d{8}\.ndjson(\.zst)?$/.test(file))
-  } catch {
-    return false
-  }
-}
-
-const isLink = (directory: string): boolean =>
-  lstatSync(directory, { throwIfNoEntry: false })?.isSymbolicLink() === true
+/** Whether nothing was recorded there. A link to nowhere, and segments whose identity is missing, are failures. */
+const isAbsent = (directory: string): boolean =>
+  !hasBegun(directory) &&
+  lstatSync(directory, { throwIfNoEntry: false })?.isSymbolicLink() !== true &&
+  !(existsSync(directory) && readdirSync(directory).some((file) => SEGMENT.test(file)))
 
 const log = (directory: string, use: Cli.BackendUse): Layer.Layer<Backend, Absent | BackendError> => {
   // One that has begun is also followed by who may read it and not write to it.
@@ -119,14 +115,14 @@ const log = (directory: string, use: Cli.BackendUse): Layer.Layer<Backend, Absen
   return Layer.catchCause(layer, (cause): Layer.Layer<Backend, Absent | BackendError> =>
     Layer.unwrap(
       Effect.suspend((): Effect.Effect<never, Absent | BackendError> =>
-        hasBegun(directory) || hasSegments(directory) || isLink(directory)
-          ? Effect.failCause(cause)
-          : Effect.fail(
+        isAbsent(directory)
+          ? Effect.fail(
               new Absent({
                 detail: `there is no event log in ${directory} yet`,
                 hint: "record an event first, or name the directory of another log with --directory"
               })
             )
+          : Effect.failCause(cause)
       )
     )
   )
