@@ -18,7 +18,7 @@ export interface Reply {
   readonly reset: () => void
   /** Closes the connection when what was written has left. */
   readonly close: () => void
-  /** Called once, when the client has closed the connection. */
+  /** Called once, when the connection is closed. */
   readonly onClose: (listener: () => void) => void
   readonly onDrain: (listener: () => void) => void
 }

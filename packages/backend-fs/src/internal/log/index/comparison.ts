@@ -153,7 +153,7 @@ export class Comparison {
   private noteShorter({ name, size }: SegmentStatus, indexed: number): void {
     const { directory } = this
     const now = directory.disk.status(directory.pathOf(name.file))
-    // An empty one is told as that. One that others still appended to has grown since it was looked at.
+    // An empty segment has a gap of its own in the coverage. A segment that has grown since its size was read is not shorter.
     if (now !== undefined && size > 0 && now.size < indexed) SegmentMark.noteShorter(directory, directory.clock, name)
   }
 

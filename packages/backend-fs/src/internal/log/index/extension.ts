@@ -23,7 +23,7 @@ export interface Effort {
   readonly least?: number
   /** How long slices are read in one turn of the event loop, in nanoseconds. Absent: one slice. */
   readonly turn?: bigint
-  /** How long was worked, in nanoseconds; counted up. */
+  /** Time that was spent so far, in nanoseconds. */
   spent: bigint
 }
 
@@ -58,7 +58,7 @@ export class Extension {
     if (options.isKept) options.builder.loadEntries()
   }
 
-  /** Does what is to be done in one turn of the event loop. */
+  /** Indexes for one turn of the event loop. */
   turn(clock: Clock.Clock): "more" | "done" | "raced" {
     const { effort } = this.options
     const begun = clock.monotonicTimeNanosUnsafe()
